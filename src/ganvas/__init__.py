@@ -1,0 +1,89 @@
+"""ganvas: image-to-image translation with GANs, class activation maps and redaction.
+
+    import ganvas
+
+    restored = ganvas.load("runs/flowers")(ganvas.read_image("mosaic.png"))
+    ganvas.write_image("restored.png", restored)
+
+Names load their modules when first used, so that `import ganvas` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganvas.api import (
+        demo,
+        evaluate,
+        import_reference,
+        load,
+        locate,
+        prepare,
+        redact,
+        resume,
+        train,
+        translate,
+    )
+    from ganvas.data.config import PairedData
+    from ganvas.errors import GanvasError
+    from ganvas.image.files import read_image, write_image
+    from ganvas.image.picture import Picture
+    from ganvas.methods.config import Pix2PixConfig
+    from ganvas.training.config import RunConfig, TrainingConfig
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "demo": "ganvas.api",
+    "evaluate": "ganvas.api",
+    "import_reference": "ganvas.api",
+    "load": "ganvas.api",
+    "locate": "ganvas.api",
+    "prepare": "ganvas.api",
+    "redact": "ganvas.api",
+    "resume": "ganvas.api",
+    "train": "ganvas.api",
+    "translate": "ganvas.api",
+    "PairedData": "ganvas.data.config",
+    "GanvasError": "ganvas.errors",
+    "read_image": "ganvas.image.files",
+    "write_image": "ganvas.image.files",
+    "Picture": "ganvas.image.picture",
+    "Pix2PixConfig": "ganvas.methods.config",
+    "RunConfig": "ganvas.training.config",
+    "TrainingConfig": "ganvas.training.config",
+}
+
+__all__ = [
+    "GanvasError",
+    "PairedData",
+    "Picture",
+    "Pix2PixConfig",
+    "RunConfig",
+    "TrainingConfig",
+    "__version__",
+    "demo",
+    "evaluate",
+    "import_reference",
+    "load",
+    "locate",
+    "prepare",
+    "read_image",
+    "redact",
+    "resume",
+    "train",
+    "translate",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganvas' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,111 @@
+"""The command line: parse, call `api`, print. Flags come from the signatures of `api` and the run's dataclasses."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ganvas.errors import ConfigError, GanvasError, PolicyRefusal
+from ganvas.recipes import RECIPES, recipe_summary
+from ganvas.training.config import RunConfig
+
+VERBS = {
+    "demo": ("demo", "photographs in, a report out: find, mosaic, learn to restore, judge"),
+    "locate": ("locate", "find what a classifier reacted to in photographs"),
+    "prepare": ("prepare", "make training pairs from photographs"),
+    "train": ("train", "train a translation model by recipe"),
+    "resume": ("resume", "go on with a run that was stopped"),
+    "translate": ("translate", "apply a trained run to a picture or a folder"),
+    "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
+    "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
+    "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
+}
+"""Verb -> (function of `api`, one line of help)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see `ganvas.errors`)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"ganvas {importlib.import_module('ganvas').__version__}")
+        return 0
+    try:
+        result = _call(words[0], words[1:])
+    except PolicyRefusal as refusal:
+        print(json.dumps(refusal.as_record()))
+        return refusal.exit_code
+    except GanvasError as error:
+        print(f"ganvas {words[0]}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"ganvas {words[0]}: interrupted", file=sys.stderr)
+        return 130
+    if result is not None:
+        print(result)
+    return int(getattr(result, "exit_code", 0))
+
+
+def usage() -> str:
+    """What `ganvas --help` prints."""
+    verbs = "\n".join(f"  {verb:<10} {summary}" for verb, (_, summary) in VERBS.items())
+    return f"usage: ganvas VERB ...\n\n{verbs}\n\n`ganvas VERB --help` tells the rest. Exit codes: see ganvas.errors."
+
+
+def _call(verb: str, words: list[str]) -> Any:
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        raise ConfigError(f"there is no verb {verb!r}" + (f"; did you mean {near[0]!r}?" if near else f"\n{usage()}"))
+    if verb == "train":
+        return _train(words)
+    function = getattr(importlib.import_module("ganvas.api"), VERBS[verb][0])
+    return tyro.cli(function, prog=f"ganvas {verb}", args=words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand:
+    """Train a translation model by recipe; every setting of the recipe can be changed."""
+
+    out: Path
+    """The run folder to make."""
+    config: RunConfig
+    """What to train, on what, how."""
+
+
+def _train(words: list[str]) -> Any:
+    names = "\n".join(f"  {name:<13} {recipe_summary(name)}" for name in RECIPES)
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: ganvas train RECIPE --data DIR --out RUN [settings]\n\n{names}\n\n"
+              "`ganvas train RECIPE --help` lists the settings.")  # fmt: skip
+        return None
+    if words[0] not in RECIPES:
+        raise ConfigError(f"there is no recipe {words[0]!r}; recipes:\n{names}")
+    command = parse_train(words[0], words[1:])
+    return importlib.import_module("ganvas.api").train(command.config, command.out)
+
+
+def parse_train(recipe: str, words: list[str]) -> TrainCommand:
+    """The words after the recipe's name -> the whole run. Flags are the fields' names, without prefixes."""
+    command = tyro.cli(
+        TrainCommand,
+        prog=f"ganvas train {recipe}",
+        description=recipe_summary(recipe),
+        args=words,
+        default=TrainCommand(out=tyro.MISSING, config=RECIPES[recipe]()),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+    )
+    return replace(command, out=Path(command.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

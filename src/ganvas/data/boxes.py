@@ -1,0 +1,73 @@
+"""Regions that a person gave: a file of boxes for many pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganvas.errors import ImageError, InputError
+from ganvas.image.picture import Box
+
+__all__ = ["read_boxes"]
+
+BoxTable = dict[str, list[Box]]
+SHAPE = 'expected JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV lines name,left,top,right,bottom'
+
+
+def read_boxes(path: Path) -> BoxTable:
+    """Boxes by picture name.
+
+    JSON: {"name.jpg": [[left, top, right, bottom], ...]}, an empty list where there is nothing to cover.
+    CSV: a line name,left,top,right,bottom a box, a line with the name alone where there is nothing; a header
+    is skipped.
+    Pixels of the upright picture (EXIF orientation applied), from its top left corner; fractions grow outwards;
+    a box may lie partly off the picture.
+
+    Raises:
+        InputError: the file cannot be read, or an entry is not a box; names the entry.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {SHAPE}") from error
+    return _from_csv(path, text) if path.suffix.lower() == ".csv" else _from_json(path, text)
+
+
+def _from_json(path: Path, text: str) -> BoxTable:
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}); {SHAPE}") from error
+    if not isinstance(table, Mapping) or not all(isinstance(rows, list) for rows in table.values()):
+        raise InputError(f"{path}: {SHAPE}")
+    return {name: [_box(path, name, row) for row in rows] for name, rows in table.items()}
+
+
+def _from_csv(path: Path, text: str) -> BoxTable:
+    table: BoxTable = {}
+    for index, row in enumerate(csv.reader(text.splitlines())):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (index == 0 and cells[1:3] == ["left", "top"]):
+            continue
+        boxes = table.setdefault(cells[0], [])
+        if any(cells[1:]):
+            boxes.append(_box(path, cells[0], cells[1:]))
+    return table
+
+
+def _box(path: Path, name: str, row: Any) -> Box:
+    try:
+        left, top, right, bottom = _numbers(row)
+        return Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+    except (TypeError, ValueError, OverflowError, ImageError) as error:
+        raise InputError(f"{path}: {name}: {row} is not a box ({error}); {SHAPE}") from error
+
+
+def _numbers(row: Any) -> list[float]:
+    if not isinstance(row, list) or len(row) != 4 or any(isinstance(cell, bool) for cell in row):
+        raise ValueError("four numbers are needed")
+    return [float(cell) for cell in row]

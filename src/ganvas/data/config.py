@@ -1,0 +1,71 @@
+"""Where pairs come from and how they are cut, as one frozen value. No torch here: the command line reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ganvas.errors import ConfigError
+
+DegradationName = Literal["none", "mosaic", "downscale", "blur", "grey", "edges"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedData:
+    """Pairs of pictures: two folders by stem, one folder side by side, or one folder degraded on the fly."""
+
+    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
+    """A folder with `train`, and `val` / `test` where there are such: see docs/data.md for the layouts."""
+    layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
+    """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
+    `single`: each picture is b, and a is made from it by `degrade`."""
+    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
+    """Which side is given and which is made. Loaders turn the pair, so that a batch's `a` is always the given side."""
+    degrade: DegradationName = "none"
+    """For `single`: what makes the input from the picture, drawn anew each epoch."""
+    strength: tuple[float, float] = (8.0, 8.0)
+    """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
+    resize: Literal["stretch", "shorter_side", "none"] = "stretch"
+    """How a picture comes to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
+    load_size: tuple[int, int] = (286, 286)
+    """Height and width in the cache (Isola et al., Sec. 6.2: 286)."""
+    crop_size: tuple[int, int] = (256, 256)
+    """Height and width of a training crop."""
+    evaluation_size: tuple[int, int] | None = None
+    """Takes the place of load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, as
+    the paper tests (286 and crop 256, then 256), else load_size. Set it where crops are small parts of a picture."""
+    mirror: bool = True
+    """Mirror half of the crops, both halves alike."""
+    jitter: float = 0.0
+    """Largest relative change of brightness and contrast, one draw for both halves; 0 is none."""
+    value_range: tuple[float, float] | None = None
+    """Values that become -1 and 1; unset: the natural range of the file's type."""
+    split_file: Path | None = None
+    """JSON {"train": [names], "val": [...], "test": [...]} for a folder without split folders."""
+
+    def __post_init__(self) -> None:
+        if min(self.crop_size) < 1 or min(self.load_size) < 1:
+            raise ConfigError(f"load_size {self.load_size} and crop_size {self.crop_size} must be positive")
+        if self.resize == "stretch" and any(c > l for c, l in zip(self.crop_size, self.load_size, strict=True)):
+            raise ConfigError(f"crop_size {self.crop_size} exceeds load_size {self.load_size}; make load_size larger")
+        if self.resize == "shorter_side" and max(self.crop_size) > min(self.load_size):
+            raise ConfigError(f"crop_size {self.crop_size} exceeds the shorter side {min(self.load_size)}")
+        if not 0 <= self.jitter < 1:
+            raise ConfigError(f"jitter {self.jitter} must lie in [0, 1)")
+        if not 0 < self.strength[0] <= self.strength[1]:
+            raise ConfigError(f"strength {self.strength} must be positive and in order")
+        if self.evaluation_size is not None and min(self.evaluation_size) < 1:
+            raise ConfigError(f"evaluation_size {self.evaluation_size} must be positive")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ConfigError(f"value_range {self.value_range} must be in order")
+        if self.degrade in ("mosaic", "downscale") and not all(float(end).is_integer() for end in self.strength):
+            raise ConfigError(f"strength {self.strength}: {self.degrade} needs whole pixels")
+        if self.layout in ("folders", "side_by_side") and self.degrade != "none":
+            raise ConfigError(f"layout {self.layout} has its pairs already; --degrade needs layout single")
+        if self.layout == "single" and self.degrade == "none":
+            raise ConfigError(
+                "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges"
+            )

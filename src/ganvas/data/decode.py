@@ -1,0 +1,93 @@
+"""One pair of files -> its sides as pictures, and those at the size of the cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ganvas.data.config import PairedData
+from ganvas.data.pairs import Entry, Layout, Split
+from ganvas.errors import DataError
+from ganvas.image.cover import bicubic_resize
+from ganvas.image.files import read_image
+from ganvas.image.picture import Picture, Pixels
+
+__all__ = ["at_cache_size", "read_sides"]
+
+
+def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
+    """The sides of one pair, without opacity: (a, b), or the one picture of layout `single`.
+
+    Raises:
+        ImageError: a file cannot be read.
+        DataError: the sides differ in size, or a side-by-side picture has an odd width.
+    """
+    b = _opaque(read_image(entry.b))
+    if layout == "single":
+        return (b,)
+    if layout == "side_by_side":
+        return _halves(b)
+    assert entry.a is not None, entry
+    a = _opaque(read_image(entry.a))
+    if (a.height, a.width) != (b.height, b.width):
+        raise DataError(f"the sides differ in size, {a.width}x{a.height} and {b.width}x{b.height}; make them alike")
+    return a, b
+
+
+def _opaque(picture: Picture) -> Picture:
+    return replace(picture, pixels=picture.colour, has_alpha=False)
+
+
+def _halves(picture: Picture) -> tuple[Picture, Picture]:
+    half, odd = divmod(picture.width, 2)
+    if odd or not half:
+        raise DataError(f"{picture.width} columns have no two equal halves; cut it to an even width")
+    left, right = picture.pixels[:, :half], picture.pixels[:, half:]
+    return replace(picture, pixels=left), replace(picture, pixels=right)
+
+
+def at_cache_size(pixels: Pixels, config: PairedData, split: Split) -> Pixels:
+    """(H, W, C) at the size of the cache for that split: antialiased bicubic, type kept, no value beyond the range.
+
+    Raises:
+        DataError: a value is not finite, or lies outside the value range.
+    """
+    low, high = _checked_range(pixels, config)
+    height, width = cached_size(pixels.shape[0], pixels.shape[1], config, split)
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    resized = bicubic_resize(pixels, height, width)
+    return resized if config.value_range is None and pixels.dtype != np.float32 else np.clip(resized, low, high)
+
+
+def cached_size(height: int, width: int, config: PairedData, split: Split) -> tuple[int, int]:
+    """Height and width in the cache of a picture of that size."""
+    load_height, load_width = evaluation_size(config) if split != "train" else config.load_size
+    match config.resize:
+        case "none":
+            return height, width
+        case "stretch":
+            return load_height, load_width
+    scale = min(load_height, load_width) / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def evaluation_size(config: PairedData) -> tuple[int, int]:
+    """Height and width of validation and test pictures, as PairedData says."""
+    if config.evaluation_size is not None:
+        return config.evaluation_size
+    return config.crop_size if config.resize == "stretch" else config.load_size
+
+
+def _checked_range(pixels: Pixels, config: PairedData) -> tuple[float, float]:
+    """The range that the values keep to: value_range, or [0, 1] for floats, or the whole type."""
+    if config.value_range is None and pixels.dtype != np.float32:
+        return 0, float(np.iinfo(pixels.dtype).max)
+    low, high = config.value_range or (0.0, 1.0)
+    smallest, largest = float(pixels.min()), float(pixels.max())
+    if not low <= smallest <= largest <= high:  # also NaN
+        raise DataError(
+            f"values from {smallest:g} to {largest:g} leave [{low:g}, {high:g}]; give value_range to fit them"
+        )
+    return low, high

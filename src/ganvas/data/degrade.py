@@ -1,0 +1,153 @@
+"""What is taken from a picture so that a network may learn to give it back.
+
+Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape and range. Grids are anchored
+at the top left corner. The result for one picture does not depend on the others of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.data.config import DegradationName
+from ganvas.errors import ConfigError
+
+__all__ = ["blur", "degrade", "degrade_each", "downscale", "edges", "grey", "mosaic", "strength_at"]
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Rec. ITU-R BT.601, as JPEG and Pillow weigh red, green and blue."""
+
+
+def mosaic(images: Tensor, block: int) -> Tensor:
+    """Each block of `block` x `block` pixels becomes its mean; one cut by the border, the mean of what is there."""
+    height, width = images.shape[-2:]
+    means = functional.avg_pool2d(images, block, ceil_mode=True, count_include_pad=False)
+    return means.repeat_interleave(block, -2)[..., :height, :].repeat_interleave(block, -1)[..., :width]
+
+
+def downscale(images: Tensor, factor: int) -> Tensor:
+    """Smaller by `factor` (sides rounded up) and back, both by antialiased bicubic interpolation with a = -0.5.
+
+    The kernel is Keys' (1981), the one of Pillow and of MATLAB's imresize. What it overshoots is cut to [-1, 1].
+    """
+    height, width = images.shape[-2:]
+    small = _bicubic(images, -(-height // factor), -(-width // factor)).clamp(-1, 1)
+    return _bicubic(small, height, width).clamp(-1, 1)
+
+
+def _bicubic(images: Tensor, height: int, width: int) -> Tensor:
+    # antialias=True also selects a = -0.5; without it torch takes a = -0.75.
+    return functional.interpolate(images, (height, width), mode="bicubic", antialias=True)
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of `sigma` pixels, cut at 4 sigma, borders mirrored (scipy.ndimage.gaussian_filter's defaults)."""
+    radius = int(4 * sigma + 0.5)
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    rows = _mirrored(images, radius, -2).flatten(0, 1)[:, None]
+    columns = functional.conv2d(rows, kernel[None, None, :, None]).view(images.shape)
+    planes = _mirrored(columns, radius, -1).flatten(0, 1)[:, None]
+    return functional.conv2d(planes, kernel[None, None, None]).view(images.shape)
+
+
+def _mirrored(images: Tensor, radius: int, dim: int) -> Tensor:
+    """Pad one dimension as `d c b a | a b c d | d c b a`, however small it is."""
+    size = images.shape[dim]
+    index = torch.arange(-radius, size + radius, device=images.device) % (2 * size)
+    return images.index_select(dim, torch.where(index < size, index, 2 * size - 1 - index))
+
+
+def grey(images: Tensor) -> Tensor:
+    """Luminance of three channels, the mean of any other number, repeated to all channels."""
+    return _luminance(images).expand_as(images).contiguous()
+
+
+def _luminance(images: Tensor) -> Tensor:
+    """(N, 1, H, W)."""
+    if images.shape[1] != 3:
+        return images.mean(1, keepdim=True)
+    weights = torch.tensor(LUMINANCE, device=images.device, dtype=images.dtype)
+    return (images * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def edges(images: Tensor) -> Tensor:
+    """Magnitude of the Sobel gradient of the luminance, repeated to all channels: -1 where flat.
+
+    A step from black to white along one axis gives 1; the little that corners exceed it is cut.
+    """
+    unit = functional.pad(_luminance(images) / 2, (1, 1, 1, 1), mode="replicate")
+    down = (unit[..., :-2, :] + 2 * unit[..., 1:-1, :] + unit[..., 2:, :]) / 4
+    across = (unit[..., :-2] + 2 * unit[..., 1:-1] + unit[..., 2:]) / 4
+    magnitude = torch.hypot(down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :])
+    return (2 * magnitude.clamp(max=1) - 1).expand_as(images).contiguous()
+
+
+def strength_at(name: DegradationName, strength_range: tuple[float, float], uniform: float) -> float:
+    """The strength that a number in [0, 1) draws: whole for mosaic and downscale, both ends included.
+
+    Raises:
+        ConfigError: no whole number lies in the range.
+    """
+    low, high = strength_range
+    if name not in ("mosaic", "downscale"):
+        return low + uniform * (high - low)
+    first, last = math.ceil(low), math.floor(high)
+    if last < first:
+        raise ConfigError(f"strength {strength_range}: {name} needs whole pixels, and none lies in it")
+    return float(first + int(uniform * (last - first + 1)))
+
+
+def degrade(
+    name: DegradationName,
+    images: Tensor,
+    strength_range: tuple[float, float],
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Degrade each picture by a strength of its own.
+
+    Args:
+        name: which degradation.
+        images: (N, C, H, W) in [-1, 1].
+        strength_range: smallest and largest block, factor or sigma; grey and edges have none.
+        generator: of a CPU; draws one number a picture.
+    """
+    drawn = torch.rand(images.shape[0], generator=generator, dtype=torch.float64).tolist()
+    return degrade_each(name, images, [strength_at(name, strength_range, uniform) for uniform in drawn])
+
+
+def degrade_each(name: DegradationName, images: Tensor, strengths: Sequence[float]) -> Tensor:
+    """Degrade picture i by strengths[i] (block, factor or sigma).
+
+    Args:
+        name: which degradation; `none` returns the images.
+        images: (N, C, H, W) in [-1, 1].
+        strengths: N numbers.
+    """
+    match name:
+        case "none":
+            return images
+        case "grey":
+            return grey(images)
+        case "edges":
+            return edges(images)
+    result = torch.empty_like(images, memory_format=torch.contiguous_format)
+    for strength in np.unique(np.asarray(strengths)).tolist():
+        chosen = [index for index, own in enumerate(strengths) if own == strength]
+        result[chosen] = _degrade_alike(name, images[chosen], strength)
+    return result
+
+
+def _degrade_alike(name: DegradationName, images: Tensor, strength: float) -> Tensor:
+    if name == "mosaic":
+        return mosaic(images, int(strength))
+    if name == "downscale":
+        return downscale(images, int(strength))
+    assert name == "blur", name
+    return blur(images, strength)

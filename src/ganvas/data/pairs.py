@@ -1,0 +1,171 @@
+"""Which files make a pair: the layouts of a data set, and what does not fit in them, by name."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ganvas.data.config import PairedData
+from ganvas.errors import DataError
+from ganvas.image.files import list_images, read_image
+
+__all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "some_names"]
+
+Split = Literal["train", "val", "test"]
+Layout = Literal["folders", "side_by_side", "single"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One pair, as files.
+
+    Attributes:
+        name: the stem, unique within a split.
+        a: the first side; None where the file at `b` holds both halves, or is degraded on the fly.
+        b: the second side.
+    """
+
+    name: str
+    a: Path | None
+    b: Path
+
+
+def some_names(names: Sequence[str], limit: int = 10) -> str:
+    """At most `limit` of the names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def has_split(config: PairedData, split: Split) -> bool:
+    """Whether the data set has such a split at all, for validation that is optional."""
+    if config.split_file is not None:
+        return bool(_read_split_file(config.split_file)[split])
+    return (config.folder / split).is_dir()
+
+
+def find_layout(config: PairedData, split: Split) -> Layout:
+    """The layout that is given, or for `auto` the one that the files show.
+
+    `auto`: with a degradation `single`; with the two folders `folders`; else, where the first picture is twice as
+    wide as high, `side_by_side`.
+
+    Raises:
+        DataError: the split is not there, or its files show no layout.
+    """
+    if config.layout != "auto":
+        return config.layout
+    folder = _split_folder(config, split)
+    if config.degrade != "none":
+        return "single"
+    if _side(folder, "a") and _side(folder, "b"):
+        return "folders"
+    _require_square_halves(folder)
+    return "side_by_side"
+
+
+def _require_square_halves(folder: Path) -> None:
+    """Ordinary photographs must not be cut in two by mistake."""
+    first = read_image(_images(folder)[0])
+    if first.width != 2 * first.height:
+        raise DataError(
+            f"{folder}: no layout shows: it has no folders a and b, and {first.source} is not twice as wide as high; "
+            "give layout side_by_side if each file holds two halves, or a degradation to make pairs of photographs"
+        )
+
+
+def find_entries(config: PairedData, split: Split) -> list[Entry]:
+    """The pairs of one split, sorted by name.
+
+    Raises:
+        DataError: there is no such split, it is empty, or files have no partner or no name of their own; it names them.
+    """
+    folder = _split_folder(config, split)
+    if find_layout(config, split) == "folders":
+        entries = _match(folder)
+    else:
+        entries = [Entry(name, None, path) for name, path in _by_stem(folder).items()]
+    if config.split_file is not None:
+        entries = _listed_in_split(entries, config.split_file, split)
+    if not entries:
+        raise DataError(f"{folder}: no pictures for the split {split}")
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _split_folder(config: PairedData, split: Split) -> Path:
+    folder = config.folder if config.split_file is not None else config.folder / split
+    if folder.is_dir():
+        return folder
+    mend = f"make it, or give a split_file with {{'{split}': [names]}}" if config.folder.is_dir() else "check the path"
+    raise DataError(f"{folder} is not a folder; {mend}")
+
+
+def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
+    """The folder called a or A (b or B)."""
+    found = [child for child in sorted(folder.iterdir()) if child.name in (side, side.upper()) and child.is_dir()]
+    return found[0] if found else None
+
+
+def _images(folder: Path) -> list[Path]:
+    if paths := list_images(folder):
+        return paths
+    raise DataError(f"{folder}: no pictures in it")
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    paths = _images(folder)
+    counts = Counter(path.stem for path in paths)
+    if twice := [path.name for path in paths if counts[path.stem] > 1]:
+        raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
+    return {path.stem: path for path in paths}
+
+
+def _match(folder: Path) -> list[Entry]:
+    folders = _side(folder, "a"), _side(folder, "b")
+    if folders[0] is None or folders[1] is None:
+        raise DataError(f"{folder}: layout 'folders' needs the folders a and b in it")
+    a, b = _by_stem(folders[0]), _by_stem(folders[1])
+    unmatched = [
+        f"{len(alone)} only in {where}: {some_names(alone)}"
+        for where, alone in ((folders[0], sorted(a.keys() - b.keys())), (folders[1], sorted(b.keys() - a.keys())))
+        if alone
+    ]
+    if unmatched:
+        raise DataError(f"{folder}: files of a pair must share their stem; " + "; ".join(unmatched))
+    return [Entry(name, a[name], b[name]) for name in a]
+
+
+def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -> list[Entry]:
+    """The entries that the split file lists, by stem or by file name."""
+    known = {key: entry for entry in entries for key in (entry.b.name, entry.name)}
+    splits = _read_split_file(split_file)
+    if missing := [name for name in splits[split] if name not in known]:
+        raise DataError(f"{split_file}: {len(missing)} names of {split} have no file: {some_names(missing)}")
+    chosen = {known[name].name: known[name] for name in splits[split]}
+    others = {known[name].name for other in splits if other != split for name in splits[other] if name in known}
+    if twice := sorted(chosen.keys() & others):
+        raise DataError(f"{split_file}: {len(twice)} pictures stand in two splits: {some_names(twice)}")
+    return list(chosen.values())
+
+
+def _read_split_file(path: Path) -> dict[Split, list[str]]:
+    """The names of each split; a split that is left out is empty.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a split file: {error}") from error
+    splits: tuple[Split, ...] = get_args(Split)
+    if not isinstance(record, dict) or not all(key in splits and _is_names(record[key]) for key in record):
+        raise DataError(f'{path}: a split file is {{"train": [names], "val": [names], "test": [names]}}')
+    return {split: record.get(split, []) for split in splits}
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

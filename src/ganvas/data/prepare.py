@@ -1,0 +1,296 @@
+"""Make pairs from a folder of pictures: what a network shall give back (b), and what it gets to see of it (a).
+
+    OUT/{train,val,test}/{a,b}/NAME.png     or .tif, .npy, .bmp where the source is one
+    OUT/manifest.json                       settings, every pair, near-duplicates, refused, left out, failed
+
+The same command again goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganvas import policy
+from ganvas.data.degrade import degrade_each, strength_at
+from ganvas.data.draws import Purpose, seed_of_name, uniforms
+from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
+from ganvas.data.pair_folder import PairFolder, Record
+from ganvas.data.pairs import Split, some_names
+from ganvas.data.prepare_config import PrepareConfig
+from ganvas.data.regions import RegionFinder, region_finder
+from ganvas.data.splits import share_out
+from ganvas.errors import DataError, GanvasError, PartialFailure, PolicyRefusal
+from ganvas.image.atomic import write_json
+from ganvas.image.files import list_images, read_image
+from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
+from ganvas.image.ranges import from_signed, to_signed
+from ganvas.records import to_record
+
+__all__ = ["Prepared", "prepare_pairs"]
+
+MANIFEST = "manifest.json"
+LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".bmp")
+"""Suffixes that pairs keep; others become .png, so that no second loss is learnt."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and of how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a preparation left in its folder.
+
+    Attributes:
+        manifest: the file that says it all.
+        counts: split -> number of pairs.
+        refused: what the content gate left out.
+        left_out: names in which there was nothing to degrade.
+    """
+
+    manifest: Path
+    counts: dict[Split, int]
+    refused: list[PolicyRefusal]
+    left_out: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A picture that the gate admitted: what the splits need to know, without its pixels."""
+
+    name: str
+    path: Path
+    sha256: str
+    score: float
+    fingerprint: Fingerprint
+    file: str
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """All pictures after the first look: usable, refused, and file -> what is wrong with it."""
+
+    sources: list[_Source] = field(default_factory=list)
+    refused: list[PolicyRefusal] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: Progress | None = None) -> Prepared:
+    """Write pairs with splits by picture; near-duplicates, also mirrored ones, share their split.
+
+    Every source picture passes the content gate before the first pair is written. A picture that cannot be used is
+    named at the end, when all others are done.
+
+    Args:
+        source: a folder of pictures, folders in it included.
+        out: the folder to write.
+        config: what is degraded, where, and how pictures are shared out.
+        progress: told of each picture.
+
+    Raises:
+        DataError: there are no pictures, two would have one name, or `out` holds pairs made by other settings.
+        PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
+        PartialFailure: some pictures failed; the others and the manifest are written.
+    """
+    tell = progress or _tell_nobody
+    files = _named_files(source, out)
+    find = region_finder(config, set(files))
+    folder = PairFolder.open(out, _settings(config))
+    seen = _look(files, tell)
+    pairs, left_out = _write_pairs(folder, seen, find, config, tell)
+    folder.remove_all_but(pairs)
+    counts = Counter(pair["split"] for pair in pairs)
+    prepared = Prepared(
+        manifest=out / MANIFEST,
+        counts={split: counts[split] for split in ("train", "val", "test")},
+        refused=seen.refused,
+        left_out=left_out,
+    )
+    write_json(prepared.manifest, _manifest(prepared, folder.settings, seen, pairs))
+    if seen.failures:
+        raise PartialFailure(seen.failures, len(files))
+    return prepared
+
+
+def _named_files(source: Path, out: Path) -> dict[str, Path]:
+    """Name with folders and ending -> file, of every picture below `source` but not below `out`."""
+    paths = list_images(source, recursive=True)
+    if out.resolve().is_relative_to(source.resolve()):
+        paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
+    if not paths:
+        raise DataError(f"{source}: no pictures in it or in its folders")
+    files = {path.relative_to(source).as_posix(): path for path in paths}
+    by_name = defaultdict(list)
+    for file in files:
+        by_name[_pair_name(file)].append(file)
+    if twice := sorted(file for same in by_name.values() if len(same) > 1 for file in same):
+        raise DataError(f"{source}: {len(twice)} files would share a pair's name; rename them: {some_names(twice)}")
+    return files
+
+
+def _pair_name(file: str) -> str:
+    """Folders become part of the name: roses/1.jpg -> roses__1."""
+    return "__".join(Path(file).with_suffix("").parts)
+
+
+def _look(files: dict[str, Path], tell: Progress) -> _Seen:
+    """Read each picture, ask the gate, take its fingerprint.
+
+    Raises:
+        PolicyRefusal: too many refused.
+        DataError: not one could be read.
+    """
+    seen = _Seen()
+    for done, (file, path) in enumerate(files.items(), start=1):
+        try:
+            seen.sources.append(_look_at(file, path))
+        except PolicyRefusal as refusal:
+            seen.refused.append(refusal)
+        except (GanvasError, OSError, ValueError) as error:
+            seen.failures[file] = str(error)
+        tell("looking at pictures", done, len(files))
+    policy.check_share(seen.refused, len(seen.sources) + len(seen.refused))
+    if not seen.sources:
+        raise DataError(f"not one picture can be used: {some_names(list(seen.failures.values()), limit=3)}")
+    return seen
+
+
+def _look_at(file: str, path: Path) -> _Source:
+    picture = read_image(path)
+    return _Source(
+        name=_pair_name(file),
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        score=policy.admit(picture, name=file),
+        fingerprint=fingerprint(picture),
+        file=file,
+    )
+
+
+def _write_pairs(
+    folder: PairFolder, seen: _Seen, find: RegionFinder, config: PrepareConfig, tell: Progress
+) -> tuple[list[Record], list[str]]:
+    """The entries of all pairs, and the files in which there was nothing to degrade; failures go to `seen`."""
+    pairs: list[Record] = []
+    left_out: list[str] = []
+    for done, (item, split) in enumerate(zip(seen.sources, _splits(seen.sources, config), strict=True), start=1):
+        try:
+            if pair := folder.kept(item.name, item.sha256, split) or _write_pair(folder, item, split, find, config):
+                pairs.append(pair)
+            else:
+                left_out.append(item.file)
+        except (GanvasError, OSError, ValueError) as error:
+            seen.failures[item.file] = str(error)
+        tell("writing pairs", done, len(seen.sources))
+    return pairs, left_out
+
+
+def _splits(sources: list[_Source], config: PrepareConfig) -> list[Split]:
+    return share_out(
+        [item.sha256 for item in sources],
+        group_duplicates([item.fingerprint for item in sources]),
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+    )
+
+
+def _write_pair(
+    folder: PairFolder, item: _Source, split: Split, find: RegionFinder, config: PrepareConfig
+) -> Record | None:
+    """Write both halves; the pair's entry, or None where there is nothing to degrade."""
+    picture = read_image(item.path)
+    boxes = find(picture, item.file)
+    if not boxes:
+        return None
+    strength = strength_at(config.degrade, config.strength, _uniform(config.seed, item.name))
+    target = Picture(picture.colour)
+    given = Picture(_degraded(target, boxes, config, strength))
+    pair = _entry(item, split, boxes, None if config.degrade in ("grey", "edges") else strength, target)
+    folder.write(pair, given, target)
+    return pair
+
+
+def _entry(item: _Source, split: Split, boxes: list[Box], strength: float | None, target: Picture) -> Record:
+    """What the manifest says about one pair."""
+    own = item.path.suffix.lower()
+    file = f"{item.name}{own if own in LOSSLESS else '.png'}"
+    return {
+        "name": item.name,
+        "split": split,
+        "source": item.file,
+        "sha256": item.sha256,
+        "a": f"{split}/a/{file}",
+        "b": f"{split}/b/{file}",
+        "region": [[box.left, box.top, box.right, box.bottom] for box in boxes],
+        "strength": strength,
+        "height": target.height,
+        "width": target.width,
+        "channels": target.spec.channels,
+        "dtype": target.spec.dtype,
+        "score": round(item.score, 6),
+    }
+
+
+def _uniform(seed: int, name: str) -> float:
+    """In [0, 1), the same for the same seed and name, whatever other pictures there are."""
+    return float(uniforms(seed + seed_of_name(name), Purpose.EVALUATION, 0, 1)[0])
+
+
+def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strength: float) -> Pixels:
+    """A copy of the pixels, degraded inside the boxes; each box sees only itself, so nothing leaks in or out."""
+    pixels = picture.pixels.copy()
+    spec = _covering_spec(picture)
+    for box in boxes:
+        window = np.s_[box.top : box.bottom, box.left : box.right]
+        images = torch.from_numpy(to_signed(picture.pixels[window], spec)).permute(2, 0, 1)[None]
+        given = degrade_each(config.degrade, images, [strength])[0].permute(1, 2, 0).numpy()
+        pixels[window] = from_signed(given, spec)
+    return pixels
+
+
+def _covering_spec(picture: Picture) -> PictureSpec:
+    """The picture's spec, its range widened to the values that a float picture really holds."""
+    low, high = picture.spec.value_range
+    if picture.pixels.dtype != np.float32:
+        return picture.spec
+    widened = min(low, float(picture.pixels.min())), max(high, float(picture.pixels.max()))
+    return replace(picture.spec, value_range=widened)
+
+
+def _settings(config: PrepareConfig) -> Record:
+    """The configuration as a record, with the content of the boxes file."""
+    record: Record = to_record(config)
+    if config.boxes is not None:
+        record["boxes_sha256"] = hashlib.sha256(config.boxes.read_bytes()).hexdigest()
+    return record
+
+
+def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Record]) -> Record:
+    return {
+        "version": 1,
+        "settings": settings,
+        "counts": prepared.counts,
+        "near_duplicates": _duplicates(seen.sources),
+        "refused": [refusal.as_record() for refusal in prepared.refused],
+        "left_out": prepared.left_out,
+        "failed": seen.failures,
+        "pairs": sorted(pairs, key=lambda pair: str(pair["name"])),
+    }
+
+
+def _duplicates(sources: list[_Source]) -> list[list[str]]:
+    """The files of each group of near-duplicates."""
+    groups = defaultdict(list)
+    for item, group in zip(sources, group_duplicates([item.fingerprint for item in sources]), strict=True):
+        groups[group].append(item.file)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _tell_nobody(_what: str, _done: int, _total: int) -> None:
+    """The progress of those who did not ask."""

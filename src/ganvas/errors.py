@@ -1,0 +1,114 @@
+"""What can go wrong, as a small tree. Each class carries the exit code of the command line.
+
+    GanvasError                1   anything below
+    ├── InputError             2   something the user gave and can mend (also a ValueError)
+    │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
+    │   ├── DataError          2   a data set whose layout does not fit; names the entries
+    │   ├── ConfigError        2   a setting out of range
+    │   └── RunError           2   a run folder or checkpoint that cannot be read
+    ├── PolicyRefusal          3   the content gate said no
+    ├── DivergenceError        4   a loss or weight became NaN or infinite
+    ├── PartialFailure         5   some of many files failed; the others are done
+    ├── MissingDependency      6   an optional package is not installed
+    └── WeightsError           7   pretrained weights cannot be found or do not verify
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+
+class GanvasError(Exception):
+    """The root: every error that ganvas raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(GanvasError, ValueError):
+    """Something the user gave and can mend; the message says how."""
+
+    exit_code = 2
+
+
+class ImageError(InputError):
+    """A picture that cannot be read, written or used.
+
+    Args:
+        path: the file, or None for pixels that came from memory.
+        problem: what is wrong and how to mend it.
+    """
+
+    def __init__(self, path: Path | str | None, problem: str) -> None:
+        self.path = None if path is None else Path(path)
+        super().__init__(problem if path is None else f"{path}: {problem}")
+
+
+class DataError(InputError):
+    """A data set whose layout does not fit what was asked; the message names the entries."""
+
+
+class ConfigError(InputError):
+    """A setting out of its range."""
+
+
+class RunError(InputError):
+    """A run folder or checkpoint that cannot be read."""
+
+
+class PolicyRefusal(GanvasError):
+    """The content gate refused a picture (over the threshold, no model, or any exception).
+
+    Args:
+        name: the picture's name, as the user knows it.
+        reason: one sentence.
+        score: the classifier's score in [0, 1], or None where none could be had.
+    """
+
+    exit_code = 3
+
+    def __init__(self, name: str, reason: str, score: float | None = None) -> None:
+        self.name, self.reason, self.score = name, reason, score
+        super().__init__(f"{name}: refused: {reason}")
+
+    def as_record(self) -> dict[str, str | float | None]:
+        """The refusal as a JSON-ready mapping."""
+        return {"refused": self.name, "reason": self.reason, "score": self.score}
+
+
+class DivergenceError(GanvasError):
+    """A loss or a weight became NaN or infinite; the last good checkpoint is kept."""
+
+    exit_code = 4
+
+
+class PartialFailure(GanvasError):
+    """Some of many files failed; the others are done.
+
+    Args:
+        failures: name -> what went wrong.
+        total: how many files there were.
+    """
+
+    exit_code = 5
+
+    def __init__(self, failures: Mapping[str, str], total: int) -> None:
+        self.failures, self.total = dict(failures), total
+        lines = "\n".join(f"  {name}: {problem}" for name, problem in self.failures.items())
+        super().__init__(f"{len(self.failures)} of {total} failed:\n{lines}")
+
+
+class MissingDependency(GanvasError):
+    """An optional package is not installed; the message gives the command that installs it."""
+
+    exit_code = 6
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'ganvas[{extra}]'")
+
+
+class WeightsError(GanvasError):
+    """Pretrained weights cannot be found or do not verify."""
+
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""How good a result is, in figures and on one page. Import from the submodules."""

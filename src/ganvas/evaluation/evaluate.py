@@ -1,0 +1,286 @@
+"""Measure a trained run on pairs: per picture and in all, beside the input as it is; as table, JSON and HTML."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ganvas.data.cache import Cache, build_cache
+from ganvas.data.config import PairedData
+from ganvas.data.loading import evaluation_pairs
+from ganvas.data.pairs import Split, has_split
+from ganvas.errors import DataError, InputError, PolicyRefusal
+from ganvas.evaluation.fidelity import l1, ms_ssim, psnr, ssim
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_signed, to_unit
+from ganvas.inference.record import SnapshotName, find_snapshot
+from ganvas.inference.translator import Translator
+from ganvas.policy import admit, check_share
+from ganvas.weights import cache_folder
+
+MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "l1": "L1"}
+Measures = dict[str, float | None]
+"""Name of a measure -> value, None where it cannot be taken."""
+Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Input, output and target as (H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class PictureScores:
+    """One picture.
+
+    Attributes:
+        name: of the pair.
+        output: the run's output against the target.
+        baseline: the input as it is against the target; None where the two have different channels.
+        why_missing: measure -> why it is None.
+    """
+
+    name: str
+    output: Measures
+    baseline: Measures | None
+    why_missing: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One measure over all pictures.
+
+    Attributes:
+        mean, deviation: over the pictures that have a value; None where none has. The deviation is the population's.
+        count: how many have.
+    """
+
+    mean: float | None
+    deviation: float | None
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A run measured on a split.
+
+    Attributes:
+        run: the run's folder, by name.
+        snapshot: the snapshot's name.
+        data: the folder of the pairs.
+        split: train, val or test.
+        pictures: per picture, in order.
+        refused: name -> why the content gate kept it out.
+        seconds: in all.
+        report: the HTML file, where one was written.
+    """
+
+    run: str
+    snapshot: str
+    data: str
+    split: str
+    pictures: tuple[PictureScores, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    report: Path | None = None
+
+    @property
+    def output(self) -> dict[str, Summary]:
+        """Measure -> the run's outputs in all."""
+        return _summaries([scores.output for scores in self.pictures])
+
+    @property
+    def baseline(self) -> dict[str, Summary] | None:
+        """Measure -> the inputs as they are in all, or None."""
+        rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
+        return _summaries(rows) if rows else None
+
+    def __str__(self) -> str:
+        from ganvas.evaluation.report import as_text
+
+        return as_text(self)
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: Split | Literal["auto"] = "auto",
+    out: Path | None = None,
+    snapshot: SnapshotName | Path = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    num_shown: int = 24,
+    progress: bool = True,
+) -> Evaluation:
+    """Translate every picture of a split and compare with its target, at the size the data settings give.
+
+    What is compared is what would be written: outputs are rounded to their file's type. Writes `evaluation.json` and
+    `report.html`.
+
+    Args:
+        run: a run folder.
+        data: a folder of pairs laid out as the training data; unset: the training data's own.
+        split: `auto` is test where there is one, else val.
+        out: where to write; unset: `evaluation/<split>` in the run folder.
+        snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        seed: of the method's noise, if it has any.
+        num_shown: pictures in the HTML report, evenly spread over the split.
+        progress: show a bar with the time left.
+
+    Raises:
+        DataError: there is no such split, or its pictures do not fit the run.
+        PolicyRefusal: more than 5 % of the pictures are refused.
+        RunError: the run cannot be read.
+    """
+    from ganvas.evaluation.report import write_reports
+
+    started = time.monotonic()
+    translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
+    config = data_settings(translator, data)
+    chosen = choose_split(config) if split == "auto" else split
+    cache = build_cache(config, chosen, cache_folder() / "pictures")
+    check_channels(cache, translator)
+    evaluator = _Evaluator(translator, cache, _spread(len(cache), num_shown))
+    pictures = tuple(evaluator.measure_all(_shown(evaluation_pairs(cache, config), len(cache), progress)))
+    refused = {refusal.name: refusal.reason for refusal in [*cache.refusals, *evaluator.refusals]}
+    check_share(evaluator.refusals, len(cache))
+    evaluation = Evaluation(
+        run=run.resolve().name,
+        snapshot=find_snapshot(run, snapshot).stem,
+        data=config.folder.resolve().name,
+        split=chosen,
+        pictures=pictures,
+        refused=refused,
+        seconds=time.monotonic() - started,
+    )
+    return write_reports(evaluation, run, out or run / "evaluation" / chosen, evaluator.shown)
+
+
+def data_settings(translator: Translator, folder: Path | None) -> PairedData:
+    """The run's data settings, pointed at another folder where one is given.
+
+    Raises:
+        InputError: the run has none and no folder is given.
+    """
+    own = translator.record.data
+    if own is None:
+        if folder is None:
+            raise InputError("this run does not know its data (it was imported); give --data DIR")
+        size = translator.record.image_size
+        return PairedData(folder=folder, load_size=size, crop_size=size)
+    return own if folder is None else replace(own, folder=folder, split_file=None)
+
+
+def choose_split(config: PairedData) -> Split:
+    """Test where there is one, else val.
+
+    Raises:
+        DataError: there is neither.
+    """
+    splits: tuple[Split, ...] = ("test", "val")
+    for split in splits:
+        if has_split(config, split):
+            return split
+    raise DataError(f"{config.folder} has no test and no val split; make one, or name a split")
+
+
+def check_channels(cache: Cache, translator: Translator) -> None:
+    """Raise DataError where the targets cannot be compared with what the run makes."""
+    made, target = translator.record.output.channels, cache.output_spec.channels
+    if made != target:
+        raise DataError(
+            f"the run makes {made} channels, the targets have {target}; give the kind of data it learnt from"
+        )
+
+
+def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
+    """All measures of one picture against its target, and why some could not be taken.
+
+    Args:
+        images: (1, C, H, W) in [0, 1].
+        targets: alike.
+    """
+    values: Measures = {}
+    missing: dict[str, str] = {}
+    for name, function in MEASURES.items():
+        try:
+            values[name] = function(images, targets).item()
+        except InputError as error:
+            values[name], missing[name] = None, str(error)
+    if values["psnr"] == math.inf:
+        values["psnr"], missing["psnr"] = None, "nothing differs, so it is infinite"
+    return values, missing
+
+
+class _Evaluator:
+    """Measures pair after pair, and keeps what the report shows."""
+
+    def __init__(self, translator: Translator, cache: Cache, to_show: frozenset[int]) -> None:
+        self._translator, self._to_show = translator, to_show
+        self._input, self._target = cache.input_spec, cache.output_spec
+        self.shown: dict[str, Trio] = {}
+        self.refusals: list[PolicyRefusal] = []
+
+    def measure_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> Iterator[PictureScores]:
+        for index, (name, given, target) in enumerate(pairs):
+            pictures = as_picture(given, self._input), as_picture(target, self._target)
+            try:
+                admit(pictures[1], name=f"{name} (target)")
+                made = self._translator.translate_picture(pictures[0], name=name).picture
+            except PolicyRefusal as refusal:
+                self.refusals.append(refusal)
+                continue
+            yield self._scores(name, *pictures, made)
+            if index in self._to_show:
+                self.shown[name] = (pictures[0].as_rgb8(), made.as_rgb8(), pictures[1].as_rgb8())
+
+    def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
+        truth = _unit(target, self._target)
+        output, missing = measure(_unit(made, self._translator.record.output), truth)
+        baseline = measure(_unit(given, self._input), truth)[0] if given.spec.channels == target.spec.channels else None
+        return PictureScores(name, output, baseline, missing)
+
+
+def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
+    """(1, C, H, W) in [-1, 1] as the picture it would be in a file."""
+    return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
+
+
+def _unit(picture: Picture, spec: PictureSpec) -> Tensor:
+    """(1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+
+
+def _spread(total: int, wanted: int) -> frozenset[int]:
+    """At most `wanted` indices, evenly spread."""
+    count = min(total, wanted)
+    return frozenset(round(i * (total - 1) / max(count - 1, 1)) for i in range(count))
+
+
+def _summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
+    summaries = {}
+    for name in MEASURES:
+        values = [value for row in rows if (value := row[name]) is not None]
+        mean, deviation = (fmean(values), pstdev(values)) if values else (None, None)
+        summaries[name] = Summary(mean, deviation, len(values))
+    return summaries
+
+
+def _shown(
+    pairs: Iterator[tuple[str, Tensor, Tensor]], total: int, progress: bool
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The pairs, under a bar that shows how many are done and the time left."""
+    columns = [TextColumn("evaluate"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left")]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress) as bar:
+        yield from bar.track(pairs, total=total)

@@ -1,0 +1,22 @@
+"""Read and write any picture, convert ranges, cover regions, lay out grids."""
+
+from ganvas.image.cover import Cover, cover_picture
+from ganvas.image.files import encode_image, list_images, read_image, read_label, write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Box, Picture, PictureSpec
+
+__all__ = [
+    "Box",
+    "Cover",
+    "Picture",
+    "PictureSpec",
+    "SyntheticLabel",
+    "cover_picture",
+    "encode_image",
+    "list_images",
+    "make_grid",
+    "read_image",
+    "read_label",
+    "write_image",
+]

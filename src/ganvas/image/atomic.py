@@ -1,0 +1,87 @@
+"""Files that are either wholly there or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["append_line", "atomic_file", "write_bytes", "write_json", "write_text"]
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` when the block ends well.
+
+    The temporary file lies hidden in the same folder (made where absent) and keeps the suffix. An exception or an
+    interrupt inside the block removes it and leaves what was at `path` before.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem[:64]}.{secrets.token_hex(8)}{path.suffix}")
+    try:
+        yield temporary
+        _flush_file(temporary)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file atomically, line ends as given."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a JSON file atomically, indented, strict (NaN and infinity raise ValueError)."""
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a log and put it on the disk before returning.
+
+    A line that an earlier process left unfinished is ended first, so it spoils no other.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as log:
+        start = b"" if _ends_with_newline(path) else b"\n"
+        log.write(start + line.encode() + b"\n")
+        log.flush()
+        os.fsync(log.fileno())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    """Whether a log is empty or its last line is whole."""
+    with path.open("rb") as log:
+        if log.seek(0, os.SEEK_END) == 0:
+            return True
+        log.seek(-1, os.SEEK_END)
+        return log.read(1) == b"\n"
+
+
+def _flush_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in a folder last through a power cut; only POSIX systems open folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

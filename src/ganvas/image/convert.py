@@ -1,0 +1,90 @@
+"""What pixels need between a decoder and a Picture: turning upright, plain types, CMYK, straight opacity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from ganvas.errors import ImageError
+from ganvas.image.picture import NATURAL_RANGE, Pixels
+from ganvas.image.ranges import round_to_dtype
+
+__all__ = ["cmyk_to_rgb", "plain_dtype", "straight_alpha", "upright"]
+
+# EXIF 2.3, tag 274: what to do to the stored picture to see it upright.
+_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+
+
+def upright(pixels: Pixels, orientation: object) -> Pixels:
+    """(H, W, C) turned as EXIF orientation 1 to 8 says; any other value changes nothing."""
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def plain_dtype(array: NDArray[Any], path: Path) -> Pixels:
+    """Any array as uint8, uint16 or float32 in native byte order.
+
+    Exact for bool (to 0 and 255), int8, int16 and float16; float64 is rounded to float32. Wider whole numbers are
+    refused, because nothing says which level is white.
+
+    Raises:
+        ImageError: another type, a negative level, or a value that is not finite.
+    """
+    kind = array.dtype.newbyteorder("=").name
+    if kind == "bool":
+        return array.astype(np.uint8) * np.uint8(255)
+    if kind in ("int8", "int16") and (array >= 0).all():
+        return array.astype(f"u{kind}")
+    if kind in ("float16", "float32", "float64"):
+        return _finite_float32(array, path)
+    if kind in ("uint8", "uint16"):
+        return array.astype(kind, copy=False)
+    raise ImageError(path, f"{kind} samples; save them as uint8, uint16 or float32 (none of them negative)")
+
+
+def _finite_float32(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
+        values = array.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        raise ImageError(path, "some samples are NaN or infinite; fill them before use")
+    return values
+
+
+def straight_alpha(pixels: Pixels) -> Pixels:
+    """(H, W, C + 1) with colours multiplied by opacity to colours that are not; fully transparent ones stay 0."""
+    high = NATURAL_RANGE[pixels.dtype.name][1]
+    colour, alpha = pixels[:, :, :-1].astype(np.float64), pixels[:, :, -1:].astype(np.float64)
+    straight = np.divide(colour * high, alpha, out=np.zeros_like(colour), where=alpha > 0)
+    return np.concatenate([round_to_dtype(np.clip(straight, 0, high), pixels.dtype.name), pixels[:, :, -1:]], axis=2)
+
+
+def cmyk_to_rgb(pixels: Pixels, profile: bytes | None = None) -> Pixels:
+    """(H, W, 4) uint8 or uint16 inks (0 is none) to (H, W, 3), by the file's ICC profile to sRGB where it has one."""
+    if profile and pixels.dtype == np.uint8:
+        try:
+            return _through_profile(pixels, profile)
+        except (ImageCms.PyCMSError, OSError):  # a broken profile: better plain colours than no picture
+            pass
+    high = NATURAL_RANGE[pixels.dtype.name][1]
+    light = high - pixels.astype(np.float64)
+    return round_to_dtype(light[:, :, :3] * light[:, :, 3:] / high, pixels.dtype.name)
+
+
+def _through_profile(pixels: Pixels, profile: bytes) -> Pixels:
+    inks = Image.frombytes("CMYK", pixels.shape[1::-1], pixels.tobytes())
+    source, target = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+    return np.array(ImageCms.profileToProfile(inks, source, target, outputMode="RGB"))

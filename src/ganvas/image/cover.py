@@ -1,0 +1,199 @@
+"""Cover a region of a picture, and the resampling that goes with it. Any of the three types, any channel count."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from ganvas.errors import ConfigError, ImageError
+from ganvas.image.picture import NATURAL_RANGE, Box, Picture, Pixels
+from ganvas.image.ranges import round_to_dtype
+
+__all__ = [
+    "Cover",
+    "Style",
+    "bicubic_resize",
+    "block_means",
+    "cover",
+    "cover_picture",
+    "gaussian_blur",
+    "mosaic",
+]
+
+Style = Literal["solid", "mosaic", "blur"]
+Mask = NDArray[np.bool_]
+Region = Box | Mask
+DEFAULT_BLOCKS = 8
+MIN_BLOCK_SIZE = 2
+DEFAULT_SIGMA_SHARE = 1 / 8
+MIN_SIGMA = 2.0
+KERNEL_REACH = 4.0
+"""Where the Gaussian kernel is cut off, in standard deviations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cover:
+    """How to cover a region. Only `solid` leaves nothing of what was there."""
+
+    style: Style = "solid"
+    """solid: one colour; mosaic: the mean of each block; blur: Gaussian."""
+    colour: tuple[float, ...] = (0.0,)
+    """solid: in [0, 1] of the type's range, one number for all channels or one for each (three also suit grey)."""
+    blocks: int | None = None
+    """mosaic: number of blocks across the region's longer side (blocks of 2 pixels at least); 8 by default."""
+    block_size: int | None = None
+    """mosaic: side of a block in pixels, instead of `blocks`."""
+    sigma: float | None = None
+    """blur: standard deviation in pixels; an eighth of the region's longer side by default."""
+
+    def __post_init__(self) -> None:
+        if self.style not in ("solid", "mosaic", "blur"):
+            raise ConfigError(f"unknown style {self.style!r}: solid, mosaic or blur")
+        if not self.colour or not all(0 <= level <= 1 for level in self.colour):
+            raise ConfigError(f"colour {self.colour}: give levels in [0, 1], one for all channels or one for each")
+        if self.blocks is not None and self.block_size is not None:
+            raise ConfigError("give blocks or block_size, not both")
+        if self.blocks is not None and self.blocks < 1:
+            raise ConfigError(f"blocks = {self.blocks}: must be at least 1")
+        if self.block_size is not None and self.block_size < MIN_BLOCK_SIZE:
+            raise ConfigError(f"block_size = {self.block_size}: must be at least 2, a block of one pixel hides nothing")
+        if self.sigma is not None and not self.sigma > 0:
+            raise ConfigError(f"sigma = {self.sigma}: must be above 0")
+
+
+def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
+    """A copy of a picture with a region covered; outside the region nothing changes.
+
+    Args:
+        pixels: (H, W, C) uint8, uint16 or float32.
+        region: a box, which may lie partly off the picture, or a (H, W) bool mask.
+        how: style and strength, measured on the whole region, also where part of it is off the picture. Blocks start
+            at the corner of the region's visible bounding box, and a block's mean counts only what the region covers.
+
+    Raises:
+        ImageError: nothing of the region lies on the picture, or a mask of another size.
+    """
+    box, inside = _locate(region, pixels.shape[0], pixels.shape[1])
+    longer = _longer_side(region if isinstance(region, Box) else box)
+    covered = pixels.copy()
+    window = covered[box.top : box.bottom, box.left : box.right]
+    if how.style == "solid":
+        fill: Pixels = _fill_colour(how.colour, pixels)
+    elif how.style == "mosaic":
+        size = _block_side(how, longer)
+        fill = _spread(_means(window, inside, size), size, inside.shape)
+    else:
+        fill = _blurred_window(pixels, box, how.sigma or max(longer * DEFAULT_SIGMA_SHARE, MIN_SIGMA))
+    np.copyto(window, fill, where=inside[:, :, None])
+    return covered
+
+
+def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
+    """`cover` for a picture: its colours as `how` says, its opacity made full inside the region."""
+    covered = cover(picture.colour, region, how)
+    if picture.alpha is not None:
+        opaque = cover(picture.alpha, region, Cover(style="solid", colour=(1.0,)))
+        covered = np.concatenate([covered, opaque], axis=2)
+    return replace(picture, pixels=covered)
+
+
+def block_means(pixels: Pixels, block_size: int) -> Pixels:
+    """(ceil(H / size), ceil(W / size), C): the mean of each block, rounded; blocks at the far edges may be smaller."""
+    return _means(pixels, np.ones(pixels.shape[:2], dtype=bool), block_size)
+
+
+def mosaic(pixels: Pixels, block_size: int) -> Pixels:
+    """(H, W, C): each block replaced by its rounded mean. Doing it again changes nothing."""
+    return _spread(block_means(pixels, block_size), block_size, pixels.shape[:2])
+
+
+def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
+    """(H, W, C): Gaussian blur, sigma in pixels, edges continued, rounded to the picture's type."""
+    blurred = np.empty(pixels.shape, np.float32)
+    ndimage.gaussian_filter(
+        pixels.astype(np.float32), sigma, output=blurred, mode="nearest", truncate=KERNEL_REACH, axes=(0, 1)
+    )
+    return round_to_dtype(blurred, pixels.dtype.name)
+
+
+def bicubic_resize(pixels: Pixels, height: int, width: int) -> Pixels:
+    """(height, width, C): bicubic (a = -0.5), antialiased when shrinking, computed in float32, rounded to the type."""
+    if pixels.shape[:2] == (height, width):
+        return pixels.copy()
+    planes = [
+        Image.fromarray(np.ascontiguousarray(pixels[:, :, channel], dtype=np.float32)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
+        for channel in range(pixels.shape[2])
+    ]
+    return round_to_dtype(np.stack([np.asarray(plane) for plane in planes], axis=2), pixels.dtype.name)
+
+
+def _locate(region: Region, height: int, width: int) -> tuple[Box, Mask]:
+    """The region's bounding box on the picture, and (box height, box width) bool: what it covers of that box."""
+    if isinstance(region, Box):
+        box = region.clip(height, width)
+        if box is None:
+            raise ImageError(
+                None, f"{region} lies wholly off a picture of {width} x {height}; give (left, top, right, bottom)"
+            )
+        return box, np.ones((box.bottom - box.top, box.right - box.left), dtype=bool)
+    if region.shape != (height, width):
+        raise ImageError(None, f"a mask of shape {region.shape} for a picture of {height} rows and {width} columns")
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if len(rows) == 0:
+        raise ImageError(None, "the mask covers nothing; set the pixels to cover")
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return box, region[box.top : box.bottom, box.left : box.right].astype(bool)
+
+
+def _fill_colour(colour: tuple[float, ...], pixels: Pixels) -> Pixels:
+    """(C,): a colour in [0, 1] as levels of the picture's type."""
+    channels = pixels.shape[2]
+    if len(colour) == 3 and channels == 1:
+        colour = (float(np.dot(colour, (0.299, 0.587, 0.114))),)  # Rec. 601 luma
+    if len(colour) not in (1, channels):
+        raise ImageError(None, f"a colour of {len(colour)} numbers for {channels} channels; give one, or one for each")
+    high = NATURAL_RANGE[pixels.dtype.name][1]
+    return round_to_dtype(np.resize(np.asarray(colour, np.float64) * high, channels), pixels.dtype.name)
+
+
+def _longer_side(box: Box) -> int:
+    return max(box.bottom - box.top, box.right - box.left)
+
+
+def _block_side(how: Cover, longer: int) -> int:
+    if how.block_size is not None:
+        return how.block_size
+    return max(math.ceil(longer / (how.blocks or DEFAULT_BLOCKS)), MIN_BLOCK_SIZE)
+
+
+def _means(pixels: Pixels, inside: Mask, size: int) -> Pixels:
+    """Rounded mean of each block over the pixels inside; a block with none gives 0, which nobody sees."""
+    counts = _block_sums(inside[:, :, None].astype(np.float64), size)
+    sums = _block_sums(pixels * inside[:, :, None].astype(np.float64), size)  # exact: far below 2 ** 53
+    return round_to_dtype(sums / np.maximum(counts, 1), pixels.dtype.name)
+
+
+def _block_sums(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    rows, columns = np.arange(0, values.shape[0], size), np.arange(0, values.shape[1], size)
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
+
+
+def _spread(means: Pixels, size: int, shape: tuple[Any, ...]) -> Pixels:
+    """Each mean repeated over its block, cut to (H, W)."""
+    return means.repeat(size, axis=0)[: shape[0]].repeat(size, axis=1)[:, : shape[1]]
+
+
+def _blurred_window(pixels: Pixels, box: Box, sigma: float) -> Pixels:
+    """The blurred picture inside a box, computed from no more of it than the kernel reaches."""
+    reach = int(KERNEL_REACH * sigma + 0.5)
+    top, left = max(box.top - reach, 0), max(box.left - reach, 0)
+    around = gaussian_blur(pixels[top : box.bottom + reach, left : box.right + reach], sigma)
+    return around[box.top - top : box.bottom - top, box.left - left : box.right - left]

@@ -1,0 +1,98 @@
+"""From the bytes of a picture file to pixels. Decoders raise all sorts of errors here; files.py makes one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from ganvas.errors import ImageError
+from ganvas.image.convert import cmyk_to_rgb, plain_dtype, upright
+from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_file
+from ganvas.image.picture import Picture, Pixels
+from ganvas.image.tiff import read_tiff, tiff_xmp
+
+__all__ = ["decode", "read_xmp"]
+
+START = 32
+"""Bytes that tell the format and, in a PNG file, the bit depth."""
+PNG_DEPTH_AT = 24
+ORIENTATION_TAG = 0x0112
+
+
+def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
+    """The picture in an open file; `path` is for messages and for mapping .npy files."""
+    start, kind = _identify(file, path)
+    if kind == "tiff":
+        return read_tiff(file, path, max_pixels=max_pixels)
+    if kind == "npy":
+        return _read_npy(path, max_pixels)
+    image = PILLOW_OPENERS[kind](file)
+    deep = kind == "png" and start[PNG_DEPTH_AT] == 16
+    bytes_per_pixel = len(image.getbands()) * (2 if deep else 1)
+    check_size(path, height=image.height, width=image.width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
+    if getattr(image, "is_animated", False):
+        raise ImageError(path, "an animation; save the frame you want as a picture of its own")
+    pixels, has_alpha = _read_deep_png(file) if deep else _read_plain(image)
+    return Picture(upright(pixels, _orientation(image)), has_alpha, path)
+
+
+def read_xmp(file: BinaryIO, path: Path) -> bytes | None:
+    """The XMP packet of an open picture file, without decoding the picture."""
+    _, kind = _identify(file, path)
+    if kind == "npy":
+        return None
+    packet = tiff_xmp(file) if kind == "tiff" else PILLOW_OPENERS[kind](file).info.get("xmp")
+    return packet if isinstance(packet, bytes) else None
+
+
+def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
+    start = file.read(START)
+    file.seek(0)
+    return start, format_of_file(start, path)
+
+
+def _read_plain(image: ImageFile) -> tuple[Pixels, bool]:
+    """(H, W, C) uint8 and whether the last channel is opacity."""
+    image.load()
+    if image.mode == "CMYK":
+        return cmyk_to_rgb(np.array(image), image.info.get("icc_profile")), False
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    has_alpha = image.has_transparency_data
+    mode += "A" if has_alpha else ""
+    plain: Image.Image = image if mode == image.mode else image.convert(mode)
+    return _with_channel_axis(np.array(plain)), has_alpha
+
+
+def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
+    """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colours of 16 bits to 8."""
+    file.seek(0)
+    pixels = _with_channel_axis(imagecodecs.png_decode(file.read()))
+    return pixels, pixels.shape[2] in (2, 4)
+
+
+def _orientation(image: ImageFile) -> object:
+    """The EXIF orientation, or 1 where there is none that can be read: a broken side note spoils no picture."""
+    try:
+        return image.getexif().get(ORIENTATION_TAG, 1)
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError):
+        return 1
+
+
+def _read_npy(path: Path, max_pixels: int) -> Picture:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: the size is known before anything is read
+    if array.ndim not in (2, 3):
+        raise ImageError(path, f"an array of shape {array.shape}; save (H, W) or (H, W, C)")
+    height, width, channels = _with_channel_axis(array).shape
+    bytes_per_pixel = channels * array.dtype.itemsize
+    check_size(path, height=height, width=width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
+    return Picture(_with_channel_axis(np.array(plain_dtype(array, path), order="C")), source=path)
+
+
+def _with_channel_axis(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]

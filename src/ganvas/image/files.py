@@ -1,0 +1,115 @@
+"""Read and write pictures: PNG, JPEG, WebP, TIFF, BMP and .npy.
+
+Reading goes by a file's content, not its name; the picture comes out upright and with the levels that the file holds.
+Writing goes by the name's ending, is atomic, and carries over nothing but pixels: no place, no time, no thumbnail.
+JPEG is the one format whose levels change when written (quality 95, colour at full resolution).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganvas.errors import ImageError
+from ganvas.image.atomic import write_bytes, write_json
+from ganvas.image.decode import decode, read_xmp
+from ganvas.image.encode import encode
+from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
+from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
+from ganvas.image.picture import Picture
+
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "encode_image", "list_images", "read_image", "read_label", "write_image"]
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read one picture, upright, as uint8, uint16 or float32 (H, W, C).
+
+    Palettes become RGB or RGBA, CMYK becomes RGB, 1 to 7 bits become 8, 9 to 16 bits keep their levels.
+
+    Args:
+        path: the file; its content says the format.
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Raises:
+        ImageError: not there, cut short, of another format, too large, or of several frames or pages.
+    """
+    try:
+        with path.open("rb") as file:
+            return decode(file, path, max_pixels=max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders meet hostile bytes and raise whatever they stumble over
+        raise _unreadable(path, error) from error
+
+
+def write_image(path: Path, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
+    """Write one picture atomically, in the format of the name's ending, with no metadata but the label.
+
+    Args:
+        path: where to; folders are made.
+        picture: what to write; a format that cannot hold its type, channels or opacity is an error, nothing is bent.
+        synthetic: mark it as made by a model; `.bmp` and `.npy` get NAME.npy.json beside them.
+
+    Raises:
+        ImageError: the format cannot hold it, or the file cannot be written.
+    """
+    target = require_fit(picture, path)
+    data = encode(picture, target, path, synthetic)
+    needs_sidecar = target in ("bmp", "npy")
+    try:
+        if needs_sidecar and synthetic:  # first, so that at no moment the picture is there without its label
+            write_json(sidecar_path(path), synthetic.as_record())
+        write_bytes(path, data)
+        if needs_sidecar and not synthetic and source_type_in_sidecar(path):
+            sidecar_path(path).unlink()
+    except OSError as error:
+        raise ImageError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+def encode_image(picture: Picture, suffix: str, *, synthetic: SyntheticLabel | None = None) -> bytes:
+    """The bytes of a picture file; `suffix` as in ".png". BMP and .npy have no place for a label.
+
+    Raises:
+        ImageError: the format cannot hold the picture.
+    """
+    path = Path(f"picture{suffix}")
+    return encode(picture, require_fit(picture, path), path, synthetic)
+
+
+def read_label(path: Path) -> str | None:
+    """The IPTC digital source type that a picture says it has (a URI), or None.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            packet = read_xmp(file, path)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return source_type_in_xmp(packet) if packet else source_type_in_sidecar(path)
+
+
+def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The pictures of a folder by their endings, in plain order of their names; hidden files and folders are skipped.
+
+    Raises:
+        ImageError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ImageError(folder, "no such folder; check the name")
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found if _is_visible_image(path, folder))
+
+
+def _is_visible_image(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _unreadable(path: Path, error: Exception) -> ImageError:
+    if isinstance(error, OSError) and error.errno is not None:  # from the system, not from a decoder
+        return ImageError(path, f"cannot be read: {error.strerror}; check the name and your permissions")
+    problem = f"cannot be decoded ({error}); it may be cut short or damaged"
+    return ImageError(path, f"{problem}: copy it again, or leave it out")

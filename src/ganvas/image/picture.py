@@ -1,0 +1,122 @@
+"""A picture in memory, and what its numbers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import ImageError
+
+Pixels = NDArray[Any]
+DType = Literal["uint8", "uint16", "float32"]
+MAX_CHANNELS = 32
+NATURAL_RANGE: dict[str, tuple[float, float]] = {
+    "uint8": (0.0, 255.0),
+    "uint16": (0.0, 65535.0),
+    "float32": (0.0, 1.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSpec:
+    """What kind of numbers a picture holds: enough to write one like it."""
+
+    dtype: DType = "uint8"
+    """The type of one sample."""
+    channels: int = 3
+    """Number of channels, 1 to 32, opacity not counted."""
+    value_range: tuple[float, float] = (0.0, 255.0)
+    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels with their meaning.
+
+    Attributes:
+        pixels: (H, W, C) uint8, uint16 or float32 (float32 in [0, 1] unless a value range is given).
+        has_alpha: the last channel is opacity.
+        source: the file it came from, if any.
+    """
+
+    pixels: Pixels
+    has_alpha: bool = False
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype.name
+        if len(shape) != 3 or 0 in shape:
+            raise ImageError(self.source, f"expected pixels (H, W, C), none of them 0, got {shape}")
+        if shape[2] > MAX_CHANNELS + self.has_alpha:
+            raise ImageError(self.source, f"{shape[2]} channels, more than {MAX_CHANNELS}; channels come last")
+        if dtype not in NATURAL_RANGE:
+            raise ImageError(self.source, f"{dtype} samples; convert to uint8, uint16 or float32")
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def colour(self) -> Pixels:
+        """(H, W, C): the pixels without opacity."""
+        return self.pixels[:, :, : self.pixels.shape[2] - self.has_alpha]
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """(H, W, 1): opacity, or None."""
+        return self.pixels[:, :, -1:] if self.has_alpha else None
+
+    @property
+    def spec(self) -> PictureSpec:
+        """The kind of numbers, with the natural range of their type."""
+        dtype = cast("DType", self.pixels.dtype.name)
+        return PictureSpec(dtype=dtype, channels=self.colour.shape[2], value_range=NATURAL_RANGE[dtype])
+
+    def as_rgb8(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""
+        from ganvas.image.ranges import from_unit, to_unit
+
+        colour = self.colour
+        three = colour[:, :, :3] if colour.shape[2] >= 3 else np.repeat(colour[:, :, :1], 3, axis=2)
+        if three.dtype == np.uint8:
+            return np.ascontiguousarray(three)
+        return from_unit(to_unit(three), PictureSpec())
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels: columns left <= x < right, rows top <= y < bottom; may lie partly off the picture."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def __post_init__(self) -> None:
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ImageError(
+                None, f"box {self.left, self.top, self.right, self.bottom} is empty; give left < right, top < bottom"
+            )
+
+    def clip(self, height: int, width: int) -> Box | None:
+        """The part inside a picture of that size, or None where nothing is."""
+        left, top = max(self.left, 0), max(self.top, 0)
+        right, bottom = min(self.right, width), min(self.bottom, height)
+        return Box(left, top, right, bottom) if left < right and top < bottom else None
+
+    def mask(self, height: int, width: int) -> NDArray[np.bool_]:
+        """(H, W) bool: True inside."""
+        inside = np.zeros((height, width), dtype=bool)
+        if clipped := self.clip(height, width):
+            inside[clipped.top : clipped.bottom, clipped.left : clipped.right] = True
+        return inside

@@ -1,0 +1,135 @@
+"""Between pictures of any kind and what a trained model takes and gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganvas.errors import ImageError
+from ganvas.image.files import read_image
+from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
+from ganvas.image.ranges import from_signed, from_unit, signed_from_unit, to_signed, to_unit
+
+AnyImage = Picture | Path | str | Image.Image | NDArray[Any]
+GREY_REPEATED = "grey was repeated to RGB, which is what the model takes"
+PIL_MODES = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB", "PA": "RGBA", "La": "LA"}
+
+
+def as_picture(image: AnyImage, *, channels: int) -> Picture:
+    """Any image as a Picture.
+
+    Args:
+        image: a Picture, a file, a Pillow image, or an array (H, W) or (H, W, C) of uint8, uint16 or float in [0, 1].
+        channels: what the model takes; one channel more than 1 or 3 in an array is opacity.
+
+    Raises:
+        ImageError: a file that cannot be read, or an array of another shape or type.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, (str, Path)):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        return _from_pillow(image)
+    if image.ndim not in (2, 3):
+        raise ImageError(None, f"expected an array (H, W) or (H, W, C), got {image.shape}")
+    pixels = image[:, :, None] if image.ndim == 2 else image
+    pixels = pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
+    return Picture(pixels, has_alpha=pixels.shape[2] in (2, 4) and pixels.shape[2] == channels + 1)
+
+
+def as_kind_of(image: AnyImage, result: Picture) -> Any:
+    """The result as the kind of image that was given: Pillow for Pillow, array for array, else a Picture."""
+    if isinstance(image, Image.Image):
+        return _to_pillow(result)
+    if isinstance(image, np.ndarray):
+        return result.pixels[:, :, 0] if image.ndim == 2 and result.pixels.shape[2] == 1 else result.pixels
+    return result
+
+
+def signed_input(picture: Picture, spec: PictureSpec) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """What a model of that input sees, and notes on what had to be changed.
+
+    Returns:
+        (C, H, W) in [-1, 1], and one sentence for each conversion.
+
+    Raises:
+        ImageError: channels or samples that the model cannot take; names the mend.
+    """
+    colour, notes = picture.colour, []
+    if colour.shape[2] == 1 and spec.channels == 3:
+        colour, notes = np.repeat(colour, 3, axis=2), [GREY_REPEATED]
+    if colour.shape[2] != spec.channels:
+        raise ImageError(picture.source, _channel_problem(colour.shape[2], spec.channels))
+    if colour.dtype.kind == "f" and not np.isfinite(colour).all():
+        raise ImageError(picture.source, "some samples are NaN or infinite; replace them first")
+    if colour.dtype.name == spec.dtype:
+        signed = to_signed(colour, spec)
+    else:
+        _check_convertible(picture, spec)
+        signed = signed_from_unit(to_unit(colour))
+        notes.append(f"{colour.dtype.name} was converted to the model's {spec.dtype}, full range to full range")
+    return np.ascontiguousarray(signed.transpose(2, 0, 1)), tuple(notes)
+
+
+def picture_of(signed: NDArray[np.float32], spec: PictureSpec, like: Picture) -> Picture:
+    """A model's output as a picture that carries the opacity and the origin of the one it was made from.
+
+    Args:
+        signed: (C, H, W) in [-1, 1].
+        spec: the model's output.
+        like: the picture that went in, of the same size.
+    """
+    pixels = from_signed(signed.transpose(1, 2, 0), spec)
+    if like.alpha is not None:
+        pixels = np.concatenate([pixels, convert_samples(like.alpha, spec.dtype)], axis=2)
+    return Picture(np.ascontiguousarray(pixels), has_alpha=like.has_alpha, source=like.source)
+
+
+def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
+    """Another sample type, full range to full range."""
+    if pixels.dtype.name == dtype:
+        return pixels
+    return from_unit(to_unit(pixels), PictureSpec(dtype=dtype, value_range=NATURAL_RANGE[dtype]))
+
+
+def _channel_problem(found: int, needed: int) -> str:
+    mends = {1: "convert it to grey first", 3: "convert it to RGB first"}
+    mend = mends.get(needed, "give the channels it was trained on")
+    return f"{found} channel{'s' * (found > 1)}, but the model takes {needed}; {mend}"
+
+
+def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
+    found = picture.pixels.dtype.name
+    if spec.value_range != NATURAL_RANGE[spec.dtype]:
+        low, high = spec.value_range
+        trained = f"the model was trained on {spec.dtype} with values {low:g} to {high:g}"
+        raise ImageError(picture.source, f"{found} samples, but {trained}; give {spec.dtype}")
+    if found == "float32" and (picture.colour.min() < 0 or picture.colour.max() > 1):
+        raise ImageError(picture.source, f"float32 outside [0, 1] given to a model of {spec.dtype}; scale it to [0, 1]")
+
+
+def _from_pillow(image: Image.Image) -> Picture:
+    if image.mode.startswith("I;16"):
+        return Picture(np.asarray(image).astype(np.uint16)[:, :, None])
+    transparent = image.mode == "P" and "transparency" in image.info
+    image = image.convert("RGBA" if transparent else PIL_MODES.get(image.mode, image.mode))
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "F"):
+        raise ImageError(None, f"a Pillow image of mode {image.mode}; convert it to L, RGB or RGBA, or give an array")
+    pixels = np.array(image)
+    return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], has_alpha=image.mode in ("LA", "RGBA"))
+
+
+def _to_pillow(picture: Picture) -> Image.Image:
+    channels, kind = picture.pixels.shape[2], picture.pixels.dtype.name
+    if kind == "uint8" and channels <= 4:
+        return Image.fromarray(picture.pixels[:, :, 0] if channels == 1 else picture.pixels)
+    if channels == 1:
+        return Image.fromarray(picture.pixels[:, :, 0])
+    raise ImageError(
+        None, f"Pillow holds no picture of {channels} channels of {kind}; give a Picture or an array instead"
+    )

@@ -1,0 +1,190 @@
+"""The run folder as inference sees it: `run.json` says what the run is, `snapshots/` holds its generators.
+
+A run describes itself: nobody retypes network options to use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganvas.data.config import PairedData
+from ganvas.errors import RunError
+from ganvas.image.atomic import atomic_file, write_json
+from ganvas.image.picture import PictureSpec
+from ganvas.methods.base import Method
+from ganvas.methods.config import MethodConfig
+from ganvas.records import from_record, to_record
+
+RECORD_VERSION = 1
+RECORD_NAME = "run.json"
+SNAPSHOT_FORMAT = "ganvas snapshot 1"
+SnapshotName = Literal["auto", "best", "last"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a run is: enough to build its networks and to feed them pictures."""
+
+    method: MethodConfig
+    """The method's settings; the class name in the record tells which method."""
+    input: PictureSpec
+    """The kind of numbers that go in."""
+    output: PictureSpec
+    """The kind of numbers that come out."""
+    image_size: tuple[int, int]
+    """(height, width) of a training crop; the networks' depth may follow from it."""
+    data: PairedData | None = None
+    """The training data, for evaluation on its own splits."""
+    training: dict[str, Any] | None = None
+    """The engine's settings, for the reader; inference does not use them."""
+    created: str = field(default_factory=_now)
+    """UTC, ISO 8601."""
+    ganvas: str = field(default_factory=lambda: version("ganvas"))
+    """The version that wrote the record."""
+    version: int = RECORD_VERSION
+    """Of the record's own layout."""
+
+
+def write_run_record(run: Path, record: RunRecord) -> None:
+    """Write `run.json`, atomically; makes the folder if it is missing."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / RECORD_NAME, to_record(record))
+
+
+def read_run_record(run: Path) -> RunRecord:
+    """Read `run.json` strictly.
+
+    Raises:
+        RunError: not a run folder, not JSON, another version, or a key that is unknown, missing or of the wrong type.
+    """
+    path = run / RECORD_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}") from error
+    found = content.get("version") if isinstance(content, dict) else None
+    if found != RECORD_VERSION:
+        raise RunError(f"{path} has record version {found}; this ganvas reads {RECORD_VERSION}")
+    try:
+        return from_record(RunRecord, content)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
+    """Where the snapshot `name` of a run lies; it need not exist."""
+    return run / "snapshots" / f"{name}.safetensors"
+
+
+def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
+    """The file of a snapshot: `auto` is the best where there is one, else the last; or the path of any file.
+
+    Raises:
+        RunError: there is none; says which ones there are.
+    """
+    names = ("best", "last") if snapshot == "auto" else (snapshot,)
+    candidates = [name if isinstance(name, Path) else snapshot_path(run, name) for name in names]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    there = sorted(path.stem for path in (run / "snapshots").glob("*.safetensors"))
+    raise RunError(f"{run}: no snapshot '{snapshot}'; there is {', '.join(there) or 'none: train it first'}")
+
+
+def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write the generators alone, atomically.
+
+    Args:
+        path: the file, usually `snapshot_path(run, "last")`; folders are made.
+        method: whose generators to save.
+        images_seen: how far training was.
+        weights: values that replace the method's own, such as an average's, named as by `generator_weights`.
+    """
+    tensors = generator_weights(method)
+    if unknown := sorted(set(weights or {}) - set(tensors)):
+        raise RunError(f"{path.name}: {unknown[0]} is no weight of the generators")
+    tensors |= weights or {}
+    stored = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        save_file(stored, temporary, metadata={"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})
+
+
+def generator_weights(method: Method) -> dict[str, Tensor]:
+    """`<network>.<key>` -> tensor, of every network that inference needs."""
+    networks = {name: getattr(method, name) for name in method.generators}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+
+
+def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
+    """The weights of a snapshot by name, on the CPU, and the images seen when it was taken.
+
+    Raises:
+        RunError: the file is no snapshot or is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != SNAPSHOT_FORMAT:
+                raise RunError(f"{path} is not a snapshot of ganvas ('{SNAPSHOT_FORMAT}')")
+            names: list[str] = file.keys()  # the file itself cannot be iterated
+            return {name: file.get_tensor(name) for name in names}, int(metadata["images_seen"])
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read as a snapshot: {error}") from error
+
+
+def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
+    """The run's method on the CPU in eval mode, its generators loaded; the other networks are untrained.
+
+    The global random numbers are left as they were.
+
+    Raises:
+        RunError: no record or no snapshot, or the two do not belong together.
+    """
+    from ganvas.methods.registry import build
+
+    record, path = read_run_record(run), find_snapshot(run, snapshot)
+    with torch.random.fork_rng(devices=[]):
+        method = build(
+            record.method,
+            input_channels=record.input.channels,
+            output_channels=record.output.channels,
+            image_size=record.image_size,
+        )
+    load_weights(method, read_snapshot(path)[0], source=path)
+    return method.eval()
+
+
+def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path) -> None:
+    """Copy the named weights into the generators.
+
+    Raises:
+        RunError: a weight is missing, unknown, or of another shape; names the first.
+    """
+    targets = generator_weights(method)
+    if odd := sorted(set(targets) ^ set(weights)):
+        where = "missing from" if odd[0] in targets else "unknown in"
+        raise RunError(f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such); it is of another run")
+    with torch.no_grad():
+        for name, target in targets.items():
+            if target.shape != weights[name].shape:
+                shapes = f"{tuple(weights[name].shape)}, the run needs {tuple(target.shape)}"
+                raise RunError(f"{source}: weight {name} has shape {shapes}")
+            target.copy_(weights[name])

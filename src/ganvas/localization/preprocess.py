@@ -1,0 +1,82 @@
+"""From a picture of any size to what a classifier was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganvas.errors import ImageError
+from ganvas.image.picture import Box
+from ganvas.localization.evidence import Floats
+
+Bytes = NDArray[np.uint8]
+STRIDE = 32
+LONGEST_SIDE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """A centre crop for the look of record, the whole picture for the dense look; then mean, deviation and order."""
+
+    size: int = 224
+    """Height and width of the network's input, in pixels."""
+    crop_share: float = 0.875
+    """The centre crop's side as a share of the picture's shorter side."""
+    dense_size: int = 384
+    """Shorter side of the dense look, in pixels, before it is rounded to a multiple of 32."""
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    """Subtracted from R, G, B in 0..255."""
+    deviation: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    """R, G, B are divided by it after that."""
+    blue_first: bool = False
+    """The network takes BGR."""
+    bicubic: bool = False
+    """Bicubic instead of bilinear resizing."""
+
+    def centre(self, rgb: Bytes) -> tuple[Floats, Box]:
+        """The look of record, (size, size, 3) normalised, and the part of the picture it shows. rgb: (H, W, 3)."""
+        extent = centre_square(*rgb.shape[:2], share=self.crop_share)
+        return self.normalise(resize(rgb, self.size, self.size, part=extent, bicubic=self.bicubic)), extent
+
+    def whole(self, rgb: Bytes) -> tuple[Floats, Box]:
+        """The dense look, (h, w, 3) normalised, and the whole picture's box. rgb: (H, W, 3)."""
+        height, width = rgb.shape[:2]
+        dense = resize(rgb, *dense_shape(height, width, shorter=self.dense_size), bicubic=self.bicubic)
+        return self.normalise(dense), Box(0, 0, width, height)
+
+    def normalise(self, rgb: Bytes) -> Floats:
+        """(H, W, 3) float32, in the network's channel order. rgb: (H, W, 3) in 0..255."""
+        values = (rgb - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
+        return np.ascontiguousarray(values[:, :, ::-1] if self.blue_first else values, dtype=np.float32)
+
+
+def require_rgb(rgb: NDArray[Any]) -> None:
+    """Raises ImageError unless rgb is (H, W, 3) uint8 with pixels in it."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise ImageError(
+            None, f"a classifier takes (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}; use Picture.as_rgb8()"
+        )
+
+
+def centre_square(height: int, width: int, *, share: float) -> Box:
+    """The square in the middle whose side is `share` of the shorter side, at least one pixel."""
+    side = max(round(share * min(height, width)), 1)
+    left, top = (width - side) // 2, (height - side) // 2
+    return Box(left, top, left + side, top + side)
+
+
+def dense_shape(height: int, width: int, *, shorter: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
+    """Height and width, multiples of 32 nearest the picture's aspect, the longer side limited to `longest`."""
+    scale = min(shorter / min(height, width), longest / max(height, width))
+    return max(round(height * scale / STRIDE), 1) * STRIDE, max(round(width * scale / STRIDE), 1) * STRIDE
+
+
+def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicubic: bool = False) -> Bytes:
+    """(height, width, 3) uint8, antialiased, of the whole picture or the `part` inside it. rgb: (H, W, 3)."""
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    box = None if part is None else (part.left, part.top, part.right, part.bottom)
+    return np.asarray(Image.fromarray(rgb).resize((width, height), how, box=box))

@@ -1,0 +1,71 @@
+"""The adversarial objectives, as functions of raw scores (N, 1, h, w), higher for more real.
+
+vanilla        -log sigmoid, the generator's in its non-saturating form (Goodfellow et al. 2014, arXiv:1406.2661)
+least_squares  squared distance to 1 for real and 0 for fake (Mao et al. 2017, arXiv:1611.04076)
+hinge          max(0, 1 - score) and max(0, 1 + score) (Lim and Ye 2017, arXiv:1705.02894)
+wasserstein    plain scores (Arjovsky et al. 2017, arXiv:1701.07875), to be used with `gradient_penalty`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.losses.precision import at_least_float32
+
+Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
+
+_REAL: dict[Objective, Callable[[Tensor], Tensor]] = {
+    "vanilla": lambda scores: nn.functional.softplus(-scores),  # -log sigmoid(score)
+    "least_squares": lambda scores: (scores - 1) ** 2,
+    "hinge": lambda scores: torch.relu(1 - scores),
+    "wasserstein": lambda scores: -scores,
+}
+_FAKE: dict[Objective, Callable[[Tensor], Tensor]] = {
+    "vanilla": nn.functional.softplus,  # -log(1 - sigmoid(score))
+    "least_squares": lambda scores: scores**2,
+    "hinge": lambda scores: torch.relu(1 + scores),
+    "wasserstein": lambda scores: scores,
+}
+_GENERATOR: dict[Objective, Callable[[Tensor], Tensor]] = {**_REAL, "hinge": lambda scores: -scores}
+
+
+def real_loss(scores: Tensor, objective: Objective) -> Tensor:
+    """What a discriminator pays for its scores of real images."""
+    return _REAL[objective](at_least_float32(scores)).mean()
+
+
+def fake_loss(scores: Tensor, objective: Objective) -> Tensor:
+    """What a discriminator pays for its scores of made images."""
+    return _FAKE[objective](at_least_float32(scores)).mean()
+
+
+def discriminator_loss(*, real: Tensor, fake: Tensor, objective: Objective) -> Tensor:
+    """What a discriminator minimises, from its scores of real and of made images."""
+    return real_loss(real, objective) + fake_loss(fake, objective)
+
+
+def generator_loss(scores: Tensor, objective: Objective) -> Tensor:
+    """What a generator minimises, from the discriminator's scores of what it made."""
+    return _GENERATOR[objective](at_least_float32(scores)).mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], *, real: Tensor, fake: Tensor) -> Tensor:
+    """Mean of (|| grad critic(x) || - 1)^2 at random points x between real and fake.
+
+    Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3, where its weight is 10.
+
+    Args:
+        critic: images -> scores, without batch norm, which would tie the pictures of a batch together (Sec. 4).
+        real: (N, C, H, W) in [-1, 1].
+        fake: (N, C, H, W) in [-1, 1].
+    """
+    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
+    between = (share * real + (1 - share) * fake.detach()).requires_grad_()
+    scores = at_least_float32(critic(between)).sum()
+    (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
+    length = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return torch.square(length - 1).mean()

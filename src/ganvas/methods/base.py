@@ -1,0 +1,83 @@
+"""What a method is: networks, and what each player minimises, in the paper's order.
+
+A method never sees an optimizer, a device, a process or a logger. Each `yield` in `training_step`
+hands one player's losses to the engine, which updates that player before the next line runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ganvas.data.batch import Batch as Batch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, for losses that depend on it."""
+
+    images_seen: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One player's losses, weighted; the engine minimises their sum over that player's parameters."""
+
+    player: str
+    losses: dict[str, Tensor]
+
+
+class Method(nn.Module, ABC):
+    """A translation method; `registry.build` makes one from its settings.
+
+    Args:
+        config: its settings, of the class `config_type`.
+        input_channels: channels of the pictures given.
+        output_channels: channels of the pictures made.
+        image_size: height and width of a training crop.
+
+    Raises:
+        ConfigError: the settings do not fit the channels or the size.
+    """
+
+    config_type: ClassVar[type[Any]]
+    """The class of its settings."""
+    players: Mapping[str, tuple[str, ...]]
+    """Player -> the attribute names of its networks. Every trainable parameter belongs to one player."""
+    generators: tuple[str, ...]
+    """Attribute names of the networks that a snapshot for inference must hold."""
+
+    @abstractmethod
+    def __init__(self, config: Any, *, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """Yield each player's losses in the paper's order."""
+
+    @abstractmethod
+    def translate(self, images: Tensor) -> Tensor:
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as the paper does at test time."""
+
+    @property
+    @abstractmethod
+    def size_multiple(self) -> int:
+        """Height and width given to `translate` must be multiples of this (1: any size)."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int | None:
+        """Pixels around an output pixel that can reach it.
+
+        None where a tile's result differs from the whole picture's: statistics of a norm, or noise drawn by place.
+        Where it is a number, a tile must start at a multiple of `size_multiple` to agree.
+        """
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """The parameters that a turn of `player` moves."""
+        return [p for name in self.players[player] for p in getattr(self, name).parameters() if p.requires_grad]

@@ -1,0 +1,132 @@
+"""Models of the reference PyTorch pix2pix and CycleGAN (`latest_net_G.pth`, `latest_net_D.pth`) as methods of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from ganvas.errors import ConfigError, RunError
+from ganvas.methods.config import Pix2PixConfig, ReceptiveField
+from ganvas.methods.pix2pix import NUM_LAYERS, Pix2Pix
+from ganvas.methods.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedMethod:
+    """A reference model as one of ours.
+
+    Attributes:
+        method: holds the weights; a discriminator that was not given is new.
+        image_size: height and width that the reference trains such a network on.
+        notes: sentences for the user on what the files could not tell.
+    """
+
+    config: Pix2PixConfig
+    method: Pix2Pix
+    input_channels: int
+    output_channels: int
+    image_size: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def import_reference(*paths: Path, dropout: float | None = None) -> ImportedMethod:
+    """Read a generator's checkpoint and, if given, its discriminator's, in any order.
+
+    Args:
+        paths: the files.
+        dropout: the rate of the generator's dropout, where its file cannot tell; unset: none. (Ours acts after the
+            paper's three layers, the innermost three; the reference's PyTorch code after those above the innermost.)
+
+    Raises:
+        RunError: a file cannot be read, or does not hold what is needed.
+    """
+    networks = {path: read_reference(path) for path in paths}
+    generators = [path for path, network in networks.items() if network.is_generator]
+    judges = [path for path, network in networks.items() if not network.is_generator]
+    if len(generators) != 1 or len(judges) > 1:
+        found = ", ".join(f"{path.name} is a {network.kind}" for path, network in networks.items()) or "nothing"
+        raise RunError(f"give one generator and at most one discriminator; given: {found}")
+    notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
+    generator = networks[generators[0]]
+    rate, note = choose_dropout(generator, asked=dropout, path=generators[0])
+    notes += note
+    if not judges:
+        notes.append("no discriminator was given: further training begins with a new one")
+        return assemble(generator, None, dropout=rate, notes=tuple(notes))
+    check_judge(generator, networks[judges[0]], path=judges[0])
+    return assemble(generator, networks[judges[0]], dropout=rate, notes=tuple(notes))
+
+
+def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Path) -> tuple[float, list[str]]:
+    """The rate to use, and what to tell the user about it."""
+    if generator.dropout is not None:
+        if asked not in (None, generator.dropout):
+            raise RunError(f"{path}: its keys say dropout {generator.dropout}, not {asked}; leave dropout unset")
+        return generator.dropout, []
+    if asked is not None:
+        return asked, []
+    return 0.0, [
+        f"{path.name}: a U-Net's file does not tell whether it was trained with dropout; taken as without, "
+        f"set dropout to {REFERENCE_DROPOUT} if it was (the reference's default for pix2pix)"
+    ]
+
+
+def assemble(
+    generator: ReferenceNetwork, judge: ReferenceNetwork | None, *, dropout: float, notes: tuple[str, ...]
+) -> ImportedMethod:
+    """The method that holds both."""
+    config = config_of(generator, judge, dropout=dropout)
+    side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
+    size, channels = (side, side), (generator.input_channels, generator.output_channels)
+    try:
+        method = Pix2Pix(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
+    except ConfigError as error:
+        raise RunError(f"the checkpoint's network is none that pix2pix can hold: {error}") from error
+    method.generator.load_state_dict(generator.weights)
+    if judge is not None:
+        method.discriminator.load_state_dict(judge.weights)
+    return ImportedMethod(
+        config=config,
+        method=method,
+        input_channels=channels[0],
+        output_channels=channels[1],
+        image_size=size,
+        notes=notes,
+    )
+
+
+def config_of(generator: ReferenceNetwork, judge: ReferenceNetwork | None, *, dropout: float) -> Pix2PixConfig:
+    """The settings that build both networks."""
+    fields = {1: 0, **NUM_LAYERS}
+    layers = NUM_LAYERS[70] if judge is None else judge.count
+    receptive_field: ReceptiveField = next(field for field in get_args(ReceptiveField) if fields[field] == layers)
+    is_unet = generator.kind == "unet"
+    try:
+        return Pix2PixConfig(
+            generator="unet" if is_unet else "resnet",
+            width=generator.width,
+            depth=generator.count if is_unet else None,
+            residual_blocks=9 if is_unet else generator.count,
+            norm=generator.norm,
+            dropout=dropout,
+            receptive_field=receptive_field,
+            discriminator_width=generator.width if judge is None else judge.width,
+        )
+    except ConfigError as error:
+        raise RunError(f"the checkpoint's network is none that pix2pix can hold: {error}") from error
+
+
+def check_judge(generator: ReferenceNetwork, judge: ReferenceNetwork, *, path: Path) -> None:
+    """Raise RunError unless one pix2pix can hold both networks."""
+    together = generator.input_channels + generator.output_channels
+    if judge.input_channels == generator.output_channels:
+        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; import the generator without it")
+    if judge.input_channels != together:
+        raise RunError(f"{path}: judges {judge.input_channels} channels, but input and output have {together}")
+    if judge.norm != generator.norm:
+        raise RunError(
+            f"{path}: its norm is {judge.norm}, the generator's {generator.norm}; import the generator alone"
+        )
+    if judge.kind == "patchgan" and judge.count not in NUM_LAYERS.values():
+        raise RunError(f"{path}: {judge.count} strided layers, more than 5; import the generator without it")

@@ -1,0 +1,20 @@
+"""Networks with plain keyword arguments: no files, no losses, no configuration objects."""
+
+from ganvas.networks.blocks import as_in_training
+from ganvas.networks.encoder_decoder import EncoderDecoder
+from ganvas.networks.generator import Generator
+from ganvas.networks.patchgan import PatchGAN, PixelGAN
+from ganvas.networks.receptive_field import receptive_field
+from ganvas.networks.resnet import ResNet
+from ganvas.networks.unet import UNet
+
+__all__ = [
+    "EncoderDecoder",
+    "Generator",
+    "PatchGAN",
+    "PixelGAN",
+    "ResNet",
+    "UNet",
+    "as_in_training",
+    "receptive_field",
+]

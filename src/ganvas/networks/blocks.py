@@ -1,0 +1,163 @@
+"""The pieces that the image-to-image networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
+
+Norm = Literal["batch", "instance", "none"]
+Upsampling = Literal["transposed", "resize"]
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """Batch norm learns a scale and an offset; instance norm has neither, as in CycleGAN's released code."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels) if norm == "instance" else nn.Identity()
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02), batch-norm scales from N(1, 0.02), biases 0 (Isola et al. 2017, Sec. 6.2)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+@contextmanager
+def as_in_training(network: nn.Module) -> Iterator[None]:
+    """Run as in training, learning nothing: Isola et al. 2017, Sec. 3.3, at test time.
+
+    Dropout draws; batch norm uses the statistics of the batch it is given and leaves its running ones alone.
+    Every module's mode is restored.
+    """
+    was_training = {module: module.training for module in network.modules()}
+    batch_norms = [module for module in was_training if isinstance(module, nn.BatchNorm2d)]
+    for norm in batch_norms:
+        norm.track_running_stats = False
+    network.train()
+    try:
+        yield
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+        for norm in batch_norms:
+            norm.track_running_stats = True
+
+
+class ConvBlock(nn.Module):
+    """Convolution, norm, activation: `Ck` and `dk` in the papers' notation."""
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        reflect: bool = False,
+        norm: Norm = "none",
+        bias: bool = True,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            input_channels,
+            output_channels,
+            kernel,
+            stride,
+            padding,
+            bias=bias,
+            padding_mode="reflect" if reflect else "zeros",
+        )
+        self.norm = make_norm(norm, output_channels)
+        self.activation = nn.Identity() if activation is None else activation
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
+        activated: Tensor = self.activation(self.norm(self.conv(features)))
+        return activated
+
+
+class EncodeBlock(nn.Module):
+    """LeakyReLU (not on the image itself), 4x4 convolution of stride 2, norm: halves height and width."""
+
+    def __init__(
+        self, input_channels: int, output_channels: int, *, norm: Norm, bias: bool, activate: bool = True
+    ) -> None:
+        super().__init__()
+        self.activation = nn.LeakyReLU(0.2) if activate else nn.Identity()
+        self.conv = nn.Conv2d(input_channels, output_channels, 4, 2, 1, bias=bias)
+        self.norm = make_norm(norm, output_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, H / 2, W / 2)."""
+        encoded: Tensor = self.norm(self.conv(self.activation(features)))
+        return encoded
+
+
+class DecodeBlock(nn.Module):
+    """ReLU, upsampling by 2, norm, dropout: doubles height and width."""
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        norm: Norm,
+        bias: bool,
+        dropout: float,
+        upsampling: Upsampling,
+    ) -> None:
+        super().__init__()
+        self.activation = nn.ReLU()
+        self.conv = upsampling_layer(input_channels, output_channels, kernel=4, bias=bias, upsampling=upsampling)
+        self.norm = make_norm(norm, output_channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
+        decoded: Tensor = self.dropout(self.norm(self.conv(self.activation(features))))
+        return decoded
+
+
+class ResizeConvolution(nn.Conv2d):
+    """Nearest-neighbour enlargement by 2, then a 3x3 convolution: no checkerboards.
+
+    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard.
+    """
+
+    def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
+        super().__init__(input_channels, output_channels, 3, 1, 1, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
+        return super().forward(nn.functional.interpolate(features, scale_factor=2.0, mode="nearest"))
+
+
+def upsampling_layer(
+    input_channels: int, output_channels: int, *, kernel: Literal[3, 4], bias: bool, upsampling: Upsampling
+) -> nn.Module:
+    """A layer that doubles height and width, transposed with the paper's kernel or by resizing."""
+    if upsampling == "resize":
+        return ResizeConvolution(input_channels, output_channels, bias=bias)
+    output_padding = 4 - kernel  # exactly twice the size, whichever the kernel
+    return nn.ConvTranspose2d(input_channels, output_channels, kernel, 2, 1, output_padding, bias=bias)
+
+
+def before_upsampling(needed: Interval, *, kernel: Literal[3, 4], upsampling: Upsampling) -> Interval:
+    """The inputs of `upsampling_layer` that the outputs `needed` depend on."""
+    if upsampling == "resize":
+        return before_nearest(before_convolution(needed, kernel=3, stride=1, padding=1), factor=2)
+    return before_transposed(needed, kernel=kernel, stride=2, padding=1)

@@ -1,0 +1,94 @@
+"""Discriminators that judge patches: PatchGAN and, at one pixel, PixelGAN."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ganvas.networks.blocks import ConvBlock, Norm, initialise
+from ganvas.networks.receptive_field import receptive_field
+
+
+class Discriminator(nn.Module):
+    """A chain of blocks from images to a map of raw scores: one score a patch, no sigmoid."""
+
+    def __init__(self, blocks: list[ConvBlock]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        initialise(self)
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(kernel, stride) of each convolution."""
+        convs = (block.conv for block in self.blocks)
+        return [(conv.kernel_size[0], conv.stride[0]) for conv in convs if isinstance(conv, nn.Conv2d)]
+
+    @property
+    def receptive_field(self) -> int:
+        """Pixels along one axis that one score sees."""
+        return receptive_field(self.layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> (N, 1, h, w), any real number, higher is more real."""
+        features = images
+        for block in self.blocks:
+            features = block(features)
+        return features
+
+
+class PatchGAN(Discriminator):
+    """`num_layers` 4x4 convolutions of stride 2, then two of stride 1 (Isola et al. 2017, Sec. 6.1.2).
+
+    1 to 5 layers see 16, 34, 70, 142 and 286 pixels; 3 is C64-C128-C256-C512, 30x30 scores on 256 pixels.
+
+    Args:
+        input_channels: of the images judged; a conditional one is given input and output concatenated.
+        width: channels of the first layer; they double each layer up to eight times as many.
+        num_layers: strided convolutions, at least 1.
+        norm: after every convolution but the first and the last.
+    """
+
+    def __init__(self, input_channels: int, *, width: int = 64, num_layers: int = 3, norm: Norm = "batch") -> None:
+        channels = [width * min(2**layer, 8) for layer in range(num_layers + 1)]
+        bias = norm != "batch"  # a batch norm has its own offset
+        blocks = [ConvBlock(input_channels, width, kernel=4, stride=2, padding=1, activation=nn.LeakyReLU(0.2))]
+        for layer in range(1, num_layers + 1):
+            block = ConvBlock(
+                channels[layer - 1],
+                channels[layer],
+                kernel=4,
+                stride=2 if layer < num_layers else 1,
+                padding=1,
+                norm=norm,
+                bias=bias,
+                activation=nn.LeakyReLU(0.2),
+            )
+            blocks.append(block)
+        blocks.append(ConvBlock(channels[-1], 1, kernel=4, padding=1))
+        super().__init__(blocks)
+        self.smallest_input = smallest_input(num_layers)
+
+
+class PixelGAN(Discriminator):
+    """1x1 convolutions C64-C128-1: each pixel judged alone (Isola et al. 2017, Sec. 6.1.2).
+
+    Args:
+        input_channels: of the images judged.
+        width: channels of the first layer.
+        norm: after the second convolution.
+    """
+
+    smallest_input = 2
+
+    def __init__(self, input_channels: int, *, width: int = 64, norm: Norm = "batch") -> None:
+        bias = norm != "batch"  # the released PyTorch code's rule, for the last layer too
+        blocks = [
+            ConvBlock(input_channels, width, kernel=1, activation=nn.LeakyReLU(0.2)),
+            ConvBlock(width, 2 * width, kernel=1, norm=norm, bias=bias, activation=nn.LeakyReLU(0.2)),
+            ConvBlock(2 * width, 1, kernel=1, bias=bias),
+        ]
+        super().__init__(blocks)
+
+
+def smallest_input(num_layers: int) -> int:
+    """Pixels a side that leave 2x2 values to the last norm and one score: s / 2**n - 2 >= 1."""
+    return 3 << num_layers

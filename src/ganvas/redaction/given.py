@@ -1,0 +1,89 @@
+"""Regions that a person gave, by picture: a file of boxes, one mask for all, or a folder of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.data.boxes import read_boxes
+from ganvas.data.pairs import some_names
+from ganvas.data.regions import boxes_on
+from ganvas.errors import ImageError, InputError
+from ganvas.image.files import list_images, read_image
+from ganvas.image.picture import Picture
+
+__all__ = ["GivenRegion", "given_region"]
+
+Mask = NDArray[np.bool_]
+GivenRegion = Callable[[Picture, str], Mask | None]
+"""A picture and its name -> (H, W) bool, or None where no person said anything about it."""
+
+
+def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> GivenRegion:
+    """The regions that a person gave.
+
+    Args:
+        names: of the pictures there are, with folders and endings.
+        boxes: see `ganvas.data.boxes.read_boxes`.
+        mask: a picture in which all that is not black is covered, for every picture; or a folder of such masks, each
+            with the name of its picture and any ending.
+
+    Raises:
+        InputError: both are given, a file cannot be read, or it names pictures that are not there.
+    """
+    if boxes is not None and mask is not None:
+        raise InputError("give boxes or a mask, not both")
+    if boxes is not None:
+        return _from_boxes(boxes, names)
+    if mask is None:
+        return lambda _picture, _name: None
+    return _from_masks(mask, names) if mask.is_dir() else _from_mask(mask)
+
+
+def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
+    table = read_boxes(path)
+    if unknown := sorted(table.keys() - names):
+        raise InputError(f"{path}: {len(unknown)} names have no picture: {some_names(unknown)}")
+
+    def find(picture: Picture, name: str) -> Mask | None:
+        if name not in table:
+            return None
+        region = np.zeros((picture.height, picture.width), dtype=bool)
+        for box in boxes_on(picture, table[name]):
+            region |= box.mask(picture.height, picture.width)
+        return region
+
+    return find
+
+
+def _from_mask(path: Path) -> GivenRegion:
+    mask = _read_mask(path)
+    return lambda picture, _name: _fitting(mask, picture, path)
+
+
+def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
+    masks = {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_images(folder, recursive=True)}
+    stems = {Path(name).with_suffix("").as_posix() for name in names}
+    if unknown := sorted(masks.keys() - stems):
+        raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
+
+    def find(picture: Picture, name: str) -> Mask | None:
+        path = masks.get(Path(name).with_suffix("").as_posix())
+        return None if path is None else _fitting(_read_mask(path), picture, path)
+
+    return find
+
+
+def _read_mask(path: Path) -> Mask:
+    return np.asarray((read_image(path).colour != 0).any(axis=2))
+
+
+def _fitting(mask: Mask, picture: Picture, path: Path) -> Mask:
+    if mask.shape != (picture.height, picture.width):
+        size = f"{mask.shape[1]} x {mask.shape[0]}"
+        problem = f"the mask {path} has {size} pixels, the upright picture {picture.width} x {picture.height}"
+        raise ImageError(picture.source, problem)
+    return mask

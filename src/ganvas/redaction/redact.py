@@ -1,0 +1,154 @@
+"""Cover one picture until it passes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ganvas.errors import ImageError
+from ganvas.image.cover import Cover, Style, cover_picture
+from ganvas.image.picture import Box, Picture
+from ganvas.redaction.judge import Judge, Scores
+
+__all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_picture"]
+
+Mask = NDArray[np.bool_]
+DEFAULT_BLOCKS = 4
+MOST_BLOCKS = 6
+"""Across the longer side of a region; more can be named by a retrained attacker (McPherson et al. 2016)."""
+WIDENING = 0.05
+"""Of the picture's longer side, times the number of the round."""
+MAX_ROUNDS = 6
+NEARLY_WHOLE = 0.9
+"""A region that covers more of the picture than this covers it all."""
+
+
+class CosmeticWarning(UserWarning):
+    """The style hides from a glance, not from someone who wants to know."""
+
+
+@dataclass(frozen=True, eq=False)
+class Redaction:
+    """A covered picture, and how it came about.
+
+    Attributes:
+        picture: as covered.
+        region: (H, W) bool.
+        style: as used; the whole picture is always covered solid.
+        score_before: None where nobody judged.
+        score_after: likewise.
+        widened: how many times the region grew after the first.
+    """
+
+    picture: Picture
+    region: Mask
+    style: Style
+    score_before: Scores | None
+    score_after: Scores | None
+    widened: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the picture is left."""
+        return bool(self.region.all())
+
+    @property
+    def boxes(self) -> list[Box]:
+        """Round each part of the region."""
+        return [Box(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(_parts(self.region)[0])]
+
+
+def redact_picture(
+    picture: Picture, *, region: Mask | None = None, judge: Judge | None = None, how: Cover | None = None
+) -> Redaction:
+    """Cover what is given and what a classifier finds, judge the result, and widen the region until it passes.
+
+    No content is refused here: covering is what this is for. After MAX_ROUNDS the whole picture is covered.
+
+    Args:
+        picture: any depth and number of channels; all of them are covered, and opacity is made full.
+        region: (H, W) bool, to cover in any case.
+        judge: what must be gone; without one only `region` is covered.
+        how: the style; solid black where not given, a mosaic of 4 blocks across the region where it names no number.
+
+    Raises:
+        ImageError: the region has another size, or the classifier failed: nothing must be released then.
+    """
+    style = _sized(how or Cover())
+    if problem := cosmetic(style):
+        warnings.warn(problem, CosmeticWarning, stacklevel=2)
+    start = np.zeros((picture.height, picture.width), dtype=bool) if region is None else region.astype(bool)
+    if start.shape != (picture.height, picture.width):
+        size = f"{start.shape[1]} x {start.shape[0]}"
+        raise ImageError(picture.source, f"a mask of {size} pixels for {picture.width} x {picture.height}")
+    if judge is None:
+        return Redaction(_covered(picture, start, style), start, style.style, None, None, 0)
+    return _until_it_passes(picture, start, judge, style)
+
+
+def cosmetic(how: Cover) -> str | None:
+    """Why a style is only cosmetic, or None for one that is fit for release."""
+    mend = f"for release use solid, or at most {MOST_BLOCKS} blocks across a region"
+    if how.style == "blur":
+        return f"cosmetic: a blur can be undone in part and is the least private style; {mend}"
+    if how.style == "mosaic" and how.block_size is not None:
+        return f"cosmetic: blocks sized by pixels may be many across a region; {mend}"
+    if how.style == "mosaic" and (how.blocks or DEFAULT_BLOCKS) > MOST_BLOCKS:
+        return f"cosmetic: what lies under {how.blocks} blocks can be recognised; {mend}"
+    return None
+
+
+def _until_it_passes(picture: Picture, region: Mask, judge: Judge, how: Cover) -> Redaction:
+    before = after = judge.scores(picture)
+    covered = picture
+    if region.any():
+        covered = _covered(picture, region, how)
+        after = judge.scores(covered)
+    widened = -1 + bool(region.any())
+    while not judge.passes(after):
+        widened += 1
+        region = _wider(region, judge.find(covered), widened)
+        if widened > MAX_ROUNDS or region.mean() > NEARLY_WHOLE:
+            region, how = np.ones_like(region), Cover(style="solid", colour=how.colour)
+            covered = _covered(picture, region, how)
+            after = judge.scores(covered)
+            break
+        covered = _covered(picture, region, how)
+        after = judge.scores(covered)
+    return Redaction(covered, region, how.style, before, after, max(widened, 0))
+
+
+def _wider(region: Mask, found: Mask, number: int) -> Mask:
+    """A first region as found; a later one grown, with what is found beside it."""
+    if not region.any():
+        return found
+    reach = max(1, round(WIDENING * number * max(region.shape)))
+    grown = ndimage.maximum_filter(region.astype(np.uint8), size=2 * reach + 1, mode="constant")
+    return (grown > 0) | found
+
+
+def _covered(picture: Picture, region: Mask, how: Cover) -> Picture:
+    """Each part of the region by itself, so that a mosaic has its few blocks across each."""
+    if how.style == "solid":
+        return cover_picture(picture, region, how) if region.any() else picture
+    covered = picture
+    labels, count = _parts(region)
+    for number in range(1, count + 1):
+        covered = cover_picture(covered, labels == number, how)
+    return covered
+
+
+def _parts(region: Mask) -> tuple[NDArray[np.integer[Any]], int]:
+    """(H, W) numbers of the connected parts, corners connecting, and how many there are."""
+    labels, count = ndimage.label(region, structure=np.ones((3, 3)))
+    return np.asarray(labels), int(count)
+
+
+def _sized(how: Cover) -> Cover:
+    bare = how.style == "mosaic" and how.blocks is None and how.block_size is None
+    return replace(how, blocks=DEFAULT_BLOCKS) if bare else how

@@ -1,0 +1,71 @@
+"""What a training run is, as one frozen value. No torch here: the command line reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ganvas.data.config import PairedData
+from ganvas.errors import ConfigError
+from ganvas.methods.config import MethodConfig, Pix2PixConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The engine's settings. Progress counts images seen, so batch size and process count never change a schedule."""
+
+    epochs: float = 200.0
+    """Passes over the training pictures."""
+    batch_size: int = 1
+    """Pictures a step, over all processes together."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """The update rule of every player."""
+    learning_rate: float = 2e-4
+    """Isola et al., Sec. 3.3."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's moments (Isola et al., Sec. 3.3)."""
+    constant_fraction: float = 1.0
+    """Share of the run at the full rate; then it falls linearly to 0. 1: constant, as in the paper; 0.5: the port."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward passes; weights stay float32."""
+    ema_half_life: float = 0.0
+    """Half-life, in images, of a moving average of the weights used for pictures; 0 is off."""
+    minutes: float | None = None
+    """Stop after so many minutes of training, if the epochs are not done before."""
+    checkpoint_every: int = 2000
+    """Images between checkpoints."""
+    checkpoint_minutes: float = 10.0
+    """A checkpoint at least this often, for slow machines."""
+    validate_every: int = 2000
+    """Images between validations, where there is a validation split."""
+    validation_pictures: int = 100
+    """Validate on at most so many pictures, evenly spread over the split."""
+    sample_every: int = 2000
+    """Images between sample grids."""
+    log_every: int = 50
+    """Images between lines of metrics.jsonl."""
+    tensorboard: bool = False
+    """Write TensorBoard events beside metrics.jsonl."""
+    seed: int = 0
+    """The one seed: weights, order, crops, noise."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+
+    def __post_init__(self) -> None:
+        intervals = ("checkpoint_every", "checkpoint_minutes", "validate_every", "sample_every", "log_every")
+        for name in ("epochs", "batch_size", "learning_rate", "validation_pictures", *intervals):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} {getattr(self, name)} must be positive")
+        if not 0 <= self.constant_fraction <= 1:
+            raise ConfigError(f"constant_fraction {self.constant_fraction} must lie in [0, 1]")
+        if self.ema_half_life < 0 or (self.minutes is not None and self.minutes <= 0):
+            raise ConfigError("ema_half_life must not be negative, minutes must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run: method, data, training."""
+
+    method: MethodConfig = field(default_factory=Pix2PixConfig)
+    data: PairedData = field(default_factory=PairedData)
+    training: TrainingConfig = field(default_factory=TrainingConfig)

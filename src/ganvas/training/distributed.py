@@ -1,0 +1,132 @@
+"""Several processes under `torchrun`: weights broadcast once, gradients averaged by hand per player.
+
+No DistributedDataParallel: one wrapper a network leaves gradients unsynchronised when a method calls anything but
+`forward`, and one round a whole method raises.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ganvas.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all that train together.
+
+    Attributes:
+        device: where this one computes.
+        rank: its number; the first, 0, writes.
+        world: how many there are.
+    """
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes."""
+        return self.rank == 0
+
+    def broadcast(self, module: nn.Module) -> None:
+        """Give every process the first one's weights and buffers."""
+        if self.world > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the processes, in one flat message."""
+        if self.world == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of `values` over the processes."""
+        if self.world > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+            values /= self.world
+        return values
+
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Each flag, true where any process says so; so that all stop at the same image."""
+        if self.world == 1:
+            return flags
+        votes = torch.tensor(flags, dtype=torch.int32)  # on the CPU, so that a GPU need not be waited for
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return tuple(bool(vote) for vote in votes.tolist())
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.agree(False)
+
+
+@contextmanager
+def join(device: str, *, batch_size: int) -> Iterator[Processes]:
+    """This process's place among those that `torchrun` started; alone without it.
+
+    Args:
+        device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: over all processes; must be shared out evenly.
+
+    Raises:
+        ConfigError: the device is not there, or the batch cannot be shared out.
+    """
+    started_here = not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if started_here:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    world, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+    try:
+        if batch_size % world:
+            raise ConfigError(f"batch_size {batch_size} cannot be shared by {world} processes; make it a multiple")
+        yield Processes(choose_device(device), rank, world)
+    finally:
+        if started_here:
+            dist.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the GPU of this process's local rank where there is one.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        else:
+            name = "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def warn_of_batch_norm(method: nn.Module, processes: Processes) -> None:
+    """Say that several processes differ from one where a network normalises over its batch."""
+    if processes.world > 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
+        warnings.warn(
+            "batch norm takes its statistics over each process's share of the batch, so several processes do not equal "
+            "one; use norm 'instance' or 'none', or a batch of one picture a process as the paper's",
+            stacklevel=3,
+        )

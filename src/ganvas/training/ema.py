@@ -1,0 +1,62 @@
+"""A moving average of the generators' weights, used wherever pictures are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ganvas.inference.record import generator_weights
+from ganvas.methods.base import Method
+
+
+class Average:
+    """An exponential moving average with a half-life in images, free of the initial weights.
+
+    After a batch of n images with N images seen in all, `average += (w - average) (1 - d(n)) / (1 - d(N))` with
+    `d(n) = 0.5 ** (n / half_life)`: the exact weighted mean of all weights so far, at any batch size; the first batch
+    sets it to the weights (the correction of Kingma & Ba 2015, Sec. 3, in images).
+
+    Args:
+        method: whose generators to average.
+        half_life: in images; 0 turns the average off.
+    """
+
+    def __init__(self, method: Method, half_life: float) -> None:
+        self.half_life = half_life
+        self._live = averaged_parameters(method) if half_life else {}
+        self.weights = {name: value.detach().clone() for name, value in self._live.items()}
+        """`<network>.<key>` -> averaged parameter; empty where the average is off."""
+
+    @torch.no_grad()
+    def update(self, *, images: int, images_seen: int) -> None:
+        """Take in the weights after a batch of `images`, with `images_seen` in all (this batch included)."""
+        if not self.half_life:
+            return
+        share = (1 - 0.5 ** (images / self.half_life)) / (1 - 0.5 ** (images_seen / self.half_life))
+        torch._foreach_lerp_(list(self.weights.values()), [value.detach() for value in self._live.values()], share)
+
+
+def averaged_parameters(method: Method) -> dict[str, Tensor]:
+    """`<network>.<key>` -> parameter, of the generators; buffers are taken as they are."""
+    networks = {name: getattr(method, name) for name in method.generators}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.named_parameters()}
+
+
+@contextmanager
+def evaluating(method: Method, average: Average) -> Iterator[Method]:
+    """The method as inference will see it: averaged weights, eval mode, no gradients. All is put back after."""
+    live = generator_weights(method)
+    kept = {name: value.detach().clone() for name, value in live.items()}
+    was_training = method.training
+    with torch.no_grad():
+        for name, value in average.weights.items():
+            live[name].copy_(value)
+        try:
+            yield method.eval()
+        finally:
+            for name, value in kept.items():
+                live[name].copy_(value)
+            method.train(was_training)

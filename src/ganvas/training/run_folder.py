@@ -1,0 +1,140 @@
+"""The run folder as the trainer sees it: one trainer at a time, the same settings on resuming, rows cut back.
+
+run.json               what the run is (inference reads it too)
+state.safetensors      the whole training state
+snapshots/             last.safetensors, best.safetensors: generators alone
+metrics.jsonl          one row a log point or validation
+samples/00002000.png   input, output and target after so many images
+refused.json           training pictures that the content gate left out
+tensorboard/           where asked for
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ganvas.data.config import PairedData
+from ganvas.errors import RunError
+from ganvas.image.atomic import write_text
+from ganvas.inference.record import RECORD_NAME, read_run_record
+from ganvas.records import from_record, to_record
+from ganvas.training.checkpoint import STATE_NAME
+from ganvas.training.config import RunConfig, TrainingConfig
+
+LOCK_NAME = "lock"
+METRICS_NAME = "metrics.jsonl"
+FREE = frozenset(
+    {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
+    | {f"training.{name}" for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device")}
+    | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
+)
+"""Settings that may change on resuming: how long, how often, where, and what mends a divergence."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")
+"""The name of a file that a killed process was writing."""
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the folder against a second trainer; the system lets go of it however this process ends.
+
+    Raises:
+        RunError: another trainer holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / LOCK_NAME).open("a+") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"{run} is being trained by another process; wait for it or choose another folder"
+            ) from error
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
+    """Whether `config` may be trained in `run`; sweeps away what a killed process left half written.
+
+    Raises:
+        RunError: it holds something and `resume` is off, or holds a run with other settings.
+    """
+    for path in [*run.glob(".*"), *(run / "snapshots").glob(".*"), *(run / "samples").glob(".*")]:
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink()
+    if not resume:
+        if there := sorted(path.name for path in run.iterdir() if path.name != LOCK_NAME):
+            shown = ", ".join(there[:5])
+            raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
+        return
+    if (run / RECORD_NAME).exists():
+        check_same(read_config(run), config, run)
+    elif (run / STATE_NAME).exists():
+        raise RunError(f"{run} has a training state but no {RECORD_NAME}; choose another folder")
+
+
+def read_config(run: Path) -> RunConfig:
+    """What the run in this folder trains, as it was started.
+
+    Raises:
+        RunError: no run, or one that was not trained here (an imported one).
+    """
+    record = read_run_record(run)
+    if record.training is None or not isinstance(record.data, PairedData):
+        raise RunError(f"{run} was not trained by ganvas, so there is nothing to resume")
+    training = from_record(TrainingConfig, record.training)
+    return RunConfig(method=record.method, data=record.data, training=training)
+
+
+def check_same(before: RunConfig, now: RunConfig, run: Path) -> None:
+    """Raise where a setting differs that makes another run.
+
+    Raises:
+        RunError: names each difference.
+    """
+    old, new = flat_settings(before), flat_settings(now)
+    changed = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
+    if changed:
+        told = "; ".join(f"{name} was {old.get(name)}, now {new.get(name)}" for name in changed)
+        raise RunError(f"{run} cannot be resumed with other settings: {told}. Keep them, or choose another folder")
+
+
+def flat_settings(config: RunConfig) -> dict[str, Any]:
+    """`<part>.<field>` -> value, of a whole run."""
+    parts = to_record(config)
+    return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
+
+
+def cut_metrics(run: Path, images_seen: int) -> None:
+    """Drop the rows after `images_seen`, and a last one that a crash left half written."""
+    path = run / METRICS_NAME
+    if path.exists():
+        kept = [
+            line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _row(line, images_seen)
+        ]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def _row(line: str, limit: int) -> bool:
+    try:
+        return int(json.loads(line)["images"]) <= limit
+    except (ValueError, KeyError, TypeError):
+        return False

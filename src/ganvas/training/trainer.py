@@ -1,0 +1,165 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ganvas.errors import RunError
+from ganvas.inference.record import RECORD_NAME, RunRecord, read_run_record, snapshot_path, write_run_record
+from ganvas.methods.base import Method, Progress
+from ganvas.methods.registry import build
+from ganvas.records import to_record
+from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
+from ganvas.training.config import RunConfig
+from ganvas.training.distributed import Processes, join, warn_of_batch_norm
+from ganvas.training.ema import Average
+from ganvas.training.interrupts import Interrupts
+from ganvas.training.meter import LossMeter
+from ganvas.training.metrics import Metrics
+from ganvas.training.pictures import Pictures, open_pictures
+from ganvas.training.report import Report
+from ganvas.training.result import TrainingResult
+from ganvas.training.run_folder import check_folder, cut_metrics, locked
+from ganvas.training.schedule import Clock, reached, step_seed
+from ganvas.training.session import Session
+from ganvas.training.turns import make_optimizers, set_rate, take_turns
+
+
+def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+    """Train a run from start to end, or go on with one.
+
+    Args:
+        config: method, data and training.
+        out: the run folder; see `ganvas.training.run_folder` for what it comes to hold.
+        resume: go on with the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise
+            that of a run never stopped.
+        quiet: show nothing.
+
+    Raises:
+        RunError: `out` holds something already, is in use, or holds a run with other settings.
+        DataError, ImageError, ConfigError: the pictures or the settings do not fit.
+        PolicyRefusal: too many training pictures were refused.
+        DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
+    """
+    settings = config.training
+    with ExitStack() as stack:
+        # What is trained, on what, from where
+        processes = stack.enter_context(join(settings.device, batch_size=settings.batch_size))
+        if processes.first:
+            stack.enter_context(locked(out))
+            check_folder(out, config, resume=resume)
+        pictures = open_pictures(config, processes, out)
+        session = open_session(config, out, processes, pictures, stack, quiet=quiet)
+        state, interrupts = session.state, stack.enter_context(Interrupts())
+        stopped, _ = session.tick(interrupted=False)
+
+        while stopped is None:
+            # One batch; its noise is seeded by the clock
+            torch.manual_seed(step_seed(settings.seed, session.images_seen, processes.rank))
+            batch = pictures.loader.batch(session.images_seen)
+
+            # Every player's turn
+            set_rate(state.optimizers, session.rate)
+            progress = Progress(session.images_seen, session.step)
+            low_precision = settings.precision == "bfloat16"
+            losses = take_turns(
+                state.method, state.optimizers, batch, progress, processes=processes, low_precision=low_precision
+            )
+
+            # The clock and the running means
+            before, session.images_seen = session.images_seen, session.images_seen + settings.batch_size
+            session.step += 1
+            state.average.update(images=settings.batch_size, images_seen=session.images_seen)
+            state.meter.add(losses)
+            stopped, late = session.tick(interrupted=interrupts.requested)
+
+            # Rows, measures, pictures; the checkpoint last, so that nothing before it is lost or done twice
+            seen, last = session.images_seen, stopped in ("done", "minutes")
+            if last or reached(settings.log_every, before, seen):
+                session.log()
+            if last or reached(settings.validate_every, before, seen):
+                session.validate()
+            if last or reached(settings.sample_every, before, seen):
+                session.sample()
+            if stopped or late or reached(settings.checkpoint_every, before, seen):
+                session.checkpoint()
+            session.show()
+        return TrainingResult(
+            run=out,
+            images_seen=session.images_seen,
+            seconds=session.clock.seconds,
+            images_per_second=session.clock.rate(session.images_seen),
+            best=session.best,
+            stopped=stopped,
+        )
+
+
+def open_session(
+    config: RunConfig, out: Path, processes: Processes, pictures: Pictures, stack: ExitStack, *, quiet: bool
+) -> Session:
+    """Build the run's state, bring it to the last checkpoint if there is one, and open what it writes to."""
+    state = build_state(config, processes, pictures)
+    pictures_seen = pictures.loader.epoch_size
+    counters, saved = Counters(pictures=pictures_seen), None
+    if (out / STATE_NAME).exists():
+        counters = load_state(out / STATE_NAME, state)
+        saved = counters.images_seen
+        if counters.pictures != pictures_seen:
+            raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
+    processes.wait()
+    if processes.first:
+        write_run_record(out, run_record(config, pictures, out))
+        cut_metrics(out, counters.images_seen)
+        if not counters.best:
+            snapshot_path(out, "best").unlink(missing_ok=True)
+    processes.broadcast(state.method)
+    board = config.training.tensorboard and processes.first
+    metrics = Metrics(out, tensorboard=board, images_seen=counters.images_seen) if processes.first else None
+    report = Report(round(config.training.epochs * pictures_seen), pictures_seen, quiet=quiet or not processes.first)
+    return Session(
+        run=out,
+        settings=config.training,
+        processes=processes,
+        pictures=pictures,
+        state=state,
+        report=stack.enter_context(report),
+        metrics=stack.enter_context(metrics) if metrics else None,
+        clock=Clock(before=counters.seconds, images_at_start=counters.images_seen),
+        images_seen=counters.images_seen,
+        step=counters.step,
+        best=dict(counters.best),
+        saved=saved,
+        saved_at=counters.seconds,
+    )
+
+
+def build_state(config: RunConfig, processes: Processes, pictures: Pictures) -> TrainingState:
+    """The untrained method on its device, its weights drawn from the seed, with optimizers and averages."""
+    torch.manual_seed(config.training.seed)
+    method: Method = build(
+        config.method,
+        input_channels=pictures.input_spec.channels,
+        output_channels=pictures.output_spec.channels,
+        image_size=config.data.crop_size,
+    )
+    method.to(processes.device).train()
+    warn_of_batch_norm(method, processes)
+    optimizers = make_optimizers(method, config.training)
+    return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
+
+
+def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
+    """What `run.json` says; the time of the first start stays."""
+    record = RunRecord(
+        method=config.method,
+        input=pictures.input_spec,
+        output=pictures.output_spec,
+        image_size=config.data.crop_size,
+        data=config.data,
+        training=to_record(config.training),
+    )
+    return replace(record, created=read_run_record(out).created) if (out / RECORD_NAME).exists() else record

@@ -1,0 +1,21 @@
+"""Where ganvas keeps what it can make or fetch again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """$GANVAS_CACHE, else the platform's folder for caches with `ganvas` in it; made if missing."""
+    if given := os.environ.get("GANVAS_CACHE"):
+        folder = Path(given)
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ganvas" / "cache"
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches" / "ganvas"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ganvas"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,65 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def shared_folder(variable: str, name: str) -> Path:
+    """A folder of material that is not part of the project; skips where it is absent, unless CI says it must be there."""
+    folder = Path(os.environ.get(variable, SHARED / name))
+    if not folder.is_dir():
+        if os.environ.get("GANVAS_REQUIRE_DATA"):
+            pytest.fail(f"{folder} is missing; set {variable}")
+        pytest.skip(f"{folder} is not here; set {variable} to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real pictures that tests may read and never copy."""
+    return shared_folder("GANVAS_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def parity() -> Path:
+    """Numbers of the reference implementation to agree with."""
+    return shared_folder("GANVAS_PARITY", "parity")
+
+
+@pytest.fixture(autouse=True)
+def few_threads() -> None:
+    """One thread a test process: the suite itself runs several."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The content gate asks a stub that passes everything, unless the test is marked `real_gate`."""
+    from ganvas import policy
+
+    if "real_gate" not in request.keywords:
+        monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.0)
+        policy.forget_scorer()
+    yield
+    policy.forget_scorer()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Seeded random numbers."""
+    return np.random.default_rng(0)

@@ -1,0 +1,49 @@
+"""Small data sets on disk, made of seeded noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def noise(height: int, width: int, channels: int = 3, *, seed: int = 0, dtype: str = "uint8") -> NDArray[np.generic]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype=dtype, endpoint=True)
+
+
+def save(path: Path, pixels: NDArray[np.generic]) -> None:
+    """PNG for 8-bit grey and RGB, TIFF for anything else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path)
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
+
+
+def folders(root: Path, count: int = 5, height: int = 12, width: int = 10, *, split: str = "train") -> Path:
+    """Two folders; b is a upside down."""
+    for index in range(count):
+        pixels = noise(height, width, seed=index)
+        save(root / split / "a" / f"p{index}.png", pixels)
+        save(root / split / "b" / f"p{index}.png", pixels[::-1])
+    return root
+
+
+def side_by_side(root: Path, count: int = 3, side: int = 8, *, split: str = "train") -> Path:
+    """Dark halves on the left, bright ones on the right."""
+    for index in range(count):
+        pixels = noise(side, 2 * side, seed=index) // 4
+        pixels[:, side:] += 128
+        save(root / split / f"p{index}.png", pixels)
+    return root
+
+
+def photographs(root: Path, count: int = 4, height: int = 20, width: int = 24, *, split: str = "train") -> Path:
+    """Single pictures."""
+    for index in range(count):
+        save(root / split / f"p{index}.png", noise(height, width, seed=index))
+    return root

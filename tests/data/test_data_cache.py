@@ -1,0 +1,286 @@
+import multiprocessing
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from data_sets import folders, noise, photographs, save, side_by_side
+from PIL import Image
+
+from ganvas import policy
+from ganvas.data import cache as cache_module
+from ganvas.data.cache import Cache, build_cache
+from ganvas.data.config import PairedData
+from ganvas.errors import DataError, PolicyRefusal
+from ganvas.image.picture import PictureSpec
+
+ALL_OF_IT: dict[str, Any] = {"resize": "none", "crop_size": (4, 4)}
+
+
+def build(config: PairedData, tmp_path: Path, split: str = "train") -> Cache:
+    return build_cache(config, split, tmp_path / "cache")
+
+
+def gate(monkeypatch: pytest.MonkeyPatch, refuse: Any) -> None:
+    """Refuse what the function says of the (H, W, 3) picture."""
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(refuse(rgb)))
+    policy.forget_scorer()
+
+
+def test_pixels_come_out_as_they_are_in_the_files(tmp_path: Path) -> None:
+    cache = build(PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT), tmp_path)
+    assert (len(cache), cache.names, cache.name(2), cache.degraded) == (5, ["p0", "p1", "p2", "p3", "p4"], "p2", False)
+    for index in range(5):
+        given, made = cache[index]
+        np.testing.assert_array_equal(given, noise(12, 10, seed=index))
+        np.testing.assert_array_equal(made, given[::-1])
+    assert cache.sizes.tolist() == [[12, 10]] * 5
+
+
+def test_the_direction_turns_the_pair(tmp_path: Path) -> None:
+    config = PairedData(folder=side_by_side(tmp_path / "set"), **ALL_OF_IT)
+    dark, bright = build(config, tmp_path)[0]
+    assert dark.max() < 64 < 128 <= bright.min()
+    given, made = build(replace(config, direction="b_to_a"), tmp_path)[0]
+    np.testing.assert_array_equal(given, bright)
+    np.testing.assert_array_equal(made, dark)
+    assert len(list((tmp_path / "cache").iterdir())) == 1  # both directions share the files
+
+
+def test_views_cannot_be_written(tmp_path: Path) -> None:
+    given, _ = build(PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT), tmp_path)[0]
+    with pytest.raises(ValueError, match="read-only"):
+        given[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "split", "size"),
+    [
+        ({"load_size": (14, 16), "crop_size": (8, 9)}, "train", (14, 16)),
+        ({"load_size": (14, 16), "crop_size": (8, 9)}, "val", (8, 9)),
+        ({"load_size": (14, 16), "crop_size": (8, 9), "evaluation_size": (10, 11)}, "val", (10, 11)),
+        ({"load_size": (10, 90), "crop_size": (8, 9), "resize": "shorter_side"}, "train", (10, 12)),
+        ({"load_size": (10, 90), "crop_size": (8, 9), "resize": "shorter_side"}, "val", (10, 12)),
+        ({"resize": "none"}, "train", (20, 24)),
+        ({"resize": "none"}, "val", (20, 24)),
+    ],
+)
+def test_pictures_are_cached_at_their_size(
+    tmp_path: Path, settings: dict[str, Any], split: str, size: tuple[int, int]
+) -> None:
+    config = PairedData(folder=photographs(tmp_path / "set", split=split), degrade="grey", **settings)
+    cache = build(config, tmp_path, split)
+    assert cache.degraded
+    assert cache[0][0].shape == (*size, 3)
+
+
+def test_resizing_is_pillows_bicubic(tmp_path: Path) -> None:
+    config = PairedData(folder=photographs(tmp_path / "set"), degrade="grey", load_size=(13, 11), crop_size=(8, 8))
+    expected = Image.fromarray(noise(20, 24, seed=1)).resize((11, 13), Image.Resampling.BICUBIC)
+    resized = build(config, tmp_path)[1][1].astype(int)
+    assert np.abs(resized - np.asarray(expected).astype(int)).max() <= 1
+
+
+def test_five_channels_of_sixteen_bits_come_back(tmp_path: Path) -> None:
+    for index in range(2):
+        save(tmp_path / f"set/train/a/p{index}.tif", noise(9, 8, 5, seed=index, dtype="uint16"))
+        save(tmp_path / f"set/train/b/p{index}.png", noise(9, 8, 1, seed=index))
+    cache = build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
+    assert cache.input_spec == PictureSpec(dtype="uint16", channels=5, value_range=(0.0, 65535.0))
+    assert cache.output_spec == PictureSpec(dtype="uint8", channels=1)
+    np.testing.assert_array_equal(cache[1][0], noise(9, 8, 5, seed=1, dtype="uint16"))
+    np.testing.assert_array_equal(cache[1][1], noise(9, 8, 1, seed=1))
+    with pytest.raises(DataError, match="one value_range"):
+        build(PairedData(folder=tmp_path / "set", value_range=(0, 65535), **ALL_OF_IT), tmp_path)
+
+
+def test_overshoot_stays_within_the_value_range(tmp_path: Path) -> None:
+    for side in ("a", "b"):
+        save(tmp_path / f"set/train/{side}/p.tif", noise(30, 30, 2, dtype="uint16") % 2 * 4095)
+    config = PairedData(folder=tmp_path / "set", value_range=(0, 4095), load_size=(47, 47), crop_size=(8, 8))
+    cache = build(config, tmp_path)
+    assert cache[0][0].max() == 4095
+    assert cache.input_spec.value_range == (0, 4095)
+    with pytest.raises(DataError, match=r"values from 0 to 4095 leave \[0, 4000\].*value_range"):
+        build(replace(config, value_range=(0, 4000)), tmp_path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 1.5, -0.1])
+def test_floats_beyond_their_range_are_told(tmp_path: Path, bad: float) -> None:
+    pixels = np.full((6, 6, 1), 0.5, np.float32)
+    np.save(tmp_path / "good.npy", pixels)
+    pixels[2, 3] = bad
+    for side in ("a", "b"):
+        (tmp_path / "set/train" / side).mkdir(parents=True)
+        np.save(tmp_path / f"set/train/{side}/p.npy", pixels)
+    with pytest.raises((DataError, PolicyRefusal), match=r"value_range|not finite|NaN"):
+        build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
+
+
+def test_grey_files_among_coloured_ones_are_repeated(tmp_path: Path) -> None:
+    photographs(tmp_path / "set")
+    save(tmp_path / "set/train/grey.png", noise(20, 24, 1))
+    save(tmp_path / "set/train/alpha.png", noise(20, 24, 4))
+    cache = build(PairedData(folder=tmp_path / "set", degrade="blur", **ALL_OF_IT), tmp_path)
+    assert cache.output_spec.channels == 3
+    grey = cache[cache.names.index("grey")][1]
+    assert grey.shape == (20, 24, 3)
+    np.testing.assert_array_equal(grey, np.repeat(noise(20, 24, 1), 3, axis=2))
+    np.testing.assert_array_equal(cache[cache.names.index("alpha")][1], noise(20, 24, 4)[:, :, :3])
+
+
+def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
+    photographs(tmp_path / "set")
+    for index in range(12):
+        save(tmp_path / f"set/train/odd{index:02}.tif", noise(20, 24, 5, dtype="uint16"))
+    photographs(tmp_path / "set", count=20)
+    with pytest.raises(DataError, match=r"uint8 with 3 channels, but 12 are not.*odd00 \(uint16, 5.* and 2 more"):
+        build(PairedData(folder=tmp_path / "set", degrade="blur", **ALL_OF_IT), tmp_path)
+
+
+def test_pairs_that_cannot_be_used_are_named_together(tmp_path: Path) -> None:
+    folders(tmp_path / "set", count=6)
+    save(tmp_path / "set/train/b/p2.png", noise(5, 5))
+    (tmp_path / "set/train/b/p4.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"2 of 6 pairs cannot be used: p2: the sides differ.*10x12 and 5x5.*p4: "):
+        build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_an_odd_width_has_no_halves(tmp_path: Path) -> None:
+    photographs(tmp_path / "set", width=25)
+    with pytest.raises(DataError, match="even width"):
+        build(PairedData(folder=tmp_path / "set", layout="side_by_side", **ALL_OF_IT), tmp_path)
+
+
+def test_a_second_call_reads_no_pixels_but_the_first_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    read: list[str] = []
+    original = cache_module.read_sides
+    monkeypatch.setattr(cache_module, "read_sides", lambda *given: read.append(given[0].name) or original(*given))
+    assert len(build(config, tmp_path)) == 5
+    assert read == ["p0"]
+
+
+def test_a_changed_file_or_setting_makes_another_cache(tmp_path: Path) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    save(tmp_path / "set/train/b/p0.png", noise(12, 10, seed=99))
+    np.testing.assert_array_equal(build(config, tmp_path)[0][1], noise(12, 10, seed=99))
+    build(replace(config, resize="stretch"), tmp_path)
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+@pytest.mark.parametrize("damage", ["index", "short", "gone"])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, damage: str) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    if damage == "index":
+        (home / "index.json").write_text("{")
+    elif damage == "short":
+        (home / "a.bin").write_bytes(b"12")
+    else:
+        (home / "b.bin").unlink()
+    np.testing.assert_array_equal(build(config, tmp_path)[4][0], noise(12, 10, seed=4))
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(config, "train", tmp_path / "cache", report=interrupt)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    config = PairedData(folder=folders(tmp_path / "set", count=3), **ALL_OF_IT)
+    build_cache(config, "train", tmp_path / "cache", report=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_refused_pairs_are_left_out_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders(tmp_path / "set", count=40, height=6, width=6)
+    config = PairedData(folder=tmp_path / "set", **ALL_OF_IT)
+    bad = noise(6, 6, seed=7)[::-1]  # the made side alone
+    gate(monkeypatch, lambda rgb: 0.9 if np.array_equal(rgb, bad) else 0.1)
+    for _ in range(2):  # made, then read again
+        cache = build(config, tmp_path)
+        assert len(cache) == 39
+        assert "p7" not in cache.names
+        assert [(refusal.name, refusal.score) for refusal in cache.refusals] == [("p7", 0.9)]
+    (home,) = (tmp_path / "cache").iterdir()
+    assert bad.tobytes() not in (home / "b.bin").read_bytes()
+
+
+def test_both_halves_of_one_file_are_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PairedData(folder=side_by_side(tmp_path / "set"), **ALL_OF_IT)
+    gate(monkeypatch, lambda rgb: rgb.min() >= 128)
+    with pytest.raises(PolicyRefusal):
+        build(config, tmp_path)
+
+
+def test_too_many_refusals_refuse_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    gate(monkeypatch, lambda rgb: 0.9)
+    with pytest.raises(PolicyRefusal, match="data set"):
+        build(config, tmp_path)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("score", [0.9, float("nan")])
+def test_a_cache_does_not_outlive_a_gate_that_is_shut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: float
+) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    gate(monkeypatch, lambda rgb: score)
+    with pytest.raises(PolicyRefusal):
+        build(config, tmp_path)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def _build_elsewhere(arguments: tuple[PairedData, Path]) -> bytes:
+    policy.load_scorer = lambda: lambda rgb: 0.0
+    cache = build_cache(arguments[0], "train", arguments[1])
+    return b"".join(cache[index][0].tobytes() for index in range(len(cache)))
+
+
+def test_processes_that_build_at_once_share_one_cache(tmp_path: Path) -> None:
+    config = PairedData(folder=folders(tmp_path / "set", count=20), **ALL_OF_IT)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.map(_build_elsewhere, [(config, tmp_path / "cache")] * 2)
+    assert first == second
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        config = PairedData(folder=folders(tmp_path / str(count), count=count, height=64, width=64), **ALL_OF_IT)
+        tracemalloc.start()
+        cache = build(config, tmp_path)
+        for index in range(count):
+            cache[index][0].sum()
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(2)
+    small, large = peak(8), peak(80)
+    assert large - small < 72 * 2 * 64 * 64 * 3 / 8
+
+
+@pytest.mark.realdata
+def test_facades_are_kept_level_for_level_at_their_own_size(real_data: Path, tmp_path: Path) -> None:
+    config = PairedData(folder=real_data / "facades", direction="b_to_a")
+    cache = build(config, tmp_path, "val")
+    label, photo = cache[0]
+    with Image.open(real_data / f"facades/val/{cache.name(0)}.jpg") as picture:
+        np.testing.assert_array_equal(np.concatenate([photo, label], axis=1), np.asarray(picture))

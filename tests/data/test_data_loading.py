@@ -1,0 +1,259 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from data_sets import folders, noise, photographs, save, side_by_side
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ganvas.data.cache import Cache, build_cache
+from ganvas.data.config import PairedData
+from ganvas.data.degrade import mosaic
+from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> PairedData:
+    """Five pairs; b is a upside down."""
+    return PairedData(folder=folders(tmp_path / "set"), resize="none", crop_size=(12, 6), jitter=0.3)
+
+
+@pytest.fixture
+def cache(data: PairedData, tmp_path: Path) -> Cache:
+    return build_cache(data, "train", tmp_path / "cache")
+
+
+def loader(cache: Cache, data: PairedData, batch_size: int = 4, seed: int = 3, **given_settings: Any) -> TrainLoader:
+    return TrainLoader(cache, data, batch_size=batch_size, seed=seed, **given_settings)
+
+
+def test_a_batch_is_float_in_range_and_of_the_crop_size(cache: Cache, data: PairedData) -> None:
+    batch = loader(cache, data).batch(0)
+    for images in (batch.a, batch.b):
+        assert images.shape == (4, 3, 12, 6)
+        assert images.dtype == torch.float32
+        assert images.abs().max() <= 1
+        assert images.is_contiguous()
+
+
+def test_both_sides_have_one_draw(cache: Cache, data: PairedData) -> None:
+    """Crops as high as the picture: b stays a upside down through crop, mirror and jitter."""
+    for seen in range(0, 40, 4):
+        batch = loader(cache, data).batch(seen)
+        assert torch.equal(batch.b, batch.a.flip(2))
+
+
+def test_the_whole_picture_comes_out_unchanged(cache: Cache, data: PairedData) -> None:
+    whole = loader(cache, replace(data, crop_size=(12, 10), mirror=False, jitter=0), batch_size=5)
+    batch = whole.batch(5)
+    for row in range(5):
+        pixels = cache[whole.cut(5 + row).index][0]
+        levels = (batch.a[row].permute(1, 2, 0).double() + 1) * 127.5
+        np.testing.assert_array_equal(levels.round().numpy(), pixels)
+
+
+def test_mirrored_pictures_are_mirrored(cache: Cache, data: PairedData) -> None:
+    data = replace(data, jitter=0)
+    plain, mirrored = loader(cache, replace(data, mirror=False)), loader(cache, data)
+    flips = 0
+    for seen in range(0, 80, 4):
+        for row, (one, other) in enumerate(zip(plain.batch(seen).a, mirrored.batch(seen).a, strict=True)):
+            flip = mirrored.cut(seen + row).mirror
+            assert torch.equal(other, one.flip(-1) if flip else one)
+            flips += flip
+    assert 25 < flips < 55
+
+
+@given(st.integers(0, 200), st.integers(1, 7), st.integers(0, 2**64 - 1))
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_batch_is_a_function_of_what_was_seen(
+    cache: Cache, data: PairedData, seen: int, batch_size: int, seed: int
+) -> None:
+    """Neither earlier batches nor the batch size leave a trace: the picture at a position is always the same."""
+    together = loader(cache, data, batch_size, seed).batch(seen)
+    for row in range(batch_size):
+        alone = loader(cache, data, 1, seed).batch(seen + row)
+        assert torch.equal(alone.a[0], together.a[row])
+        assert torch.equal(alone.b[0], together.b[row])
+
+
+def test_an_epoch_holds_each_pair_once_and_batches_reach_over_its_end(cache: Cache, data: PairedData) -> None:
+    stream = loader(cache, data)
+    assert stream.epoch_size == 5
+    for epoch in range(6):
+        assert sorted(stream.cut(5 * epoch + place).index for place in range(5)) == [0, 1, 2, 3, 4]
+    assert len(loader(cache, data, batch_size=13).batch(2).a) == 13
+
+
+def test_seeds_and_epochs_differ(cache: Cache, data: PairedData) -> None:
+    one = loader(cache, data, 5)
+    assert not torch.equal(one.batch(0).a, loader(cache, data, 5, seed=4).batch(0).a)
+    assert not torch.equal(one.batch(0).a.sum(0), one.batch(5).a.sum(0))
+
+
+def test_crops_reach_every_corner(cache: Cache, data: PairedData) -> None:
+    cuts = [loader(cache, replace(data, crop_size=(11, 7))).cut(position) for position in range(200)]
+    assert {(cut.top, cut.left) for cut in cuts} == {(top, left) for top in range(2) for left in range(4)}
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_ranks_together_are_one_process(cache: Cache, data: PairedData, world: int) -> None:
+    whole = loader(cache, data, 8).batch(24)
+    shares = [loader(cache, data, 8, rank=rank, world=world).batch(24) for rank in range(world)]
+    assert torch.equal(torch.cat([share.a for share in shares]), whole.a)
+    assert torch.equal(torch.cat([share.b for share in shares]), whole.b)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(cache: Cache, data: PairedData) -> None:
+    with pytest.raises(ConfigError, match="3 processes"):
+        loader(cache, data, 4, world=3)
+
+
+CODE = """
+import hashlib, pathlib, sys
+from ganvas import policy
+policy.load_scorer = lambda: lambda rgb: 0.0
+from ganvas.data.cache import build_cache
+from ganvas.data.config import PairedData
+from ganvas.data.loading import TrainLoader
+root = pathlib.Path(sys.argv[1])
+data = PairedData(folder=root / "set", degrade="mosaic", strength=(2, 7), resize="none", crop_size=(9, 9), jitter=0.2)
+loader = TrainLoader(build_cache(data, "train", root / "cache"), data, batch_size=3, seed=11)
+batches = [loader.batch(seen) for seen in (STEPS)]
+print(hashlib.sha256(batches[-1].a.numpy().tobytes() + batches[-1].b.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
+    """A run that is resumed at picture 42 sees what the uninterrupted one saw."""
+    photographs(tmp_path / "set")
+    through, resumed = (
+        subprocess.run(
+            [sys.executable, "-c", CODE.replace("STEPS", steps), str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for steps in ("range(0, 45, 3)", "[42]")
+    )
+    assert len(through) == 65
+    assert through == resumed
+
+
+def test_pictures_smaller_than_the_crop_are_named(tmp_path: Path) -> None:
+    photographs(tmp_path / "set")
+    save(tmp_path / "set/train/small.png", noise(20, 9))
+    data = PairedData(folder=tmp_path / "set", degrade="grey", resize="none", crop_size=(10, 10))
+    with pytest.raises(DataError, match=r"1 pictures are smaller than the crop of 10x10; make.*small \(9x20\)"):
+        loader(build_cache(data, "train", tmp_path / "cache"), data)
+
+
+def test_pictures_of_many_sizes_share_a_batch(tmp_path: Path) -> None:
+    photographs(tmp_path / "set")
+    save(tmp_path / "set/train/large.png", noise(50, 31))
+    data = PairedData(folder=tmp_path / "set", degrade="grey", resize="none", crop_size=(10, 10))
+    cache = build_cache(data, "train", tmp_path / "cache")
+    assert loader(cache, data, 5).batch(0).a.shape == (5, 3, 10, 10)
+    shapes = {name: images.shape for name, images, _ in evaluation_pairs(cache, data)}
+    assert shapes["large"] == (1, 3, 50, 31)
+
+
+@pytest.fixture
+def degrading(tmp_path: Path) -> tuple[Cache, PairedData]:
+    data = PairedData(
+        folder=photographs(tmp_path / "set"), degrade="mosaic", strength=(3, 6), resize="none", crop_size=(18, 18)
+    )
+    return build_cache(data, "train", tmp_path / "cache"), data
+
+
+def test_single_pictures_are_degraded_anew_each_epoch(degrading: tuple[Cache, PairedData]) -> None:
+    stream = loader(*degrading)
+    strengths = set()
+    for seen in range(0, 40, 4):
+        batch = stream.batch(seen)
+        for row in range(4):
+            strength = stream.cut(seen + row).strength
+            assert torch.equal(batch.a[row : row + 1], mosaic(batch.b[row : row + 1], int(strength)))
+            strengths.add(strength)
+    assert strengths == {3.0, 4.0, 5.0, 6.0}
+
+
+def test_the_direction_turns_degraded_pairs_too(degrading: tuple[Cache, PairedData]) -> None:
+    cache, data = degrading
+    forth, back = loader(cache, data).batch(0), loader(cache, replace(data, direction="b_to_a")).batch(0)
+    assert torch.equal(forth.a, back.b)
+    assert torch.equal(forth.b, back.a)
+
+
+def test_the_direction_makes_the_given_side_a(tmp_path: Path) -> None:
+    data = PairedData(folder=side_by_side(tmp_path / "set"), direction="b_to_a", resize="none", crop_size=(8, 8))
+    cache = build_cache(data, "train", tmp_path / "cache")
+    batch = loader(cache, data).batch(0)
+    assert batch.a.min() >= 0 > batch.b.max()
+    _, given_side, made = next(evaluation_pairs(cache, data))
+    assert given_side.min() >= 0 > made.max()
+
+
+def test_evaluation_never_changes(degrading: tuple[Cache, PairedData]) -> None:
+    cache, data = degrading
+    once, again = list(evaluation_pairs(cache, data)), list(evaluation_pairs(cache, data))
+    assert [name for name, _, _ in once] == ["p0", "p1", "p2", "p3"]
+    assert [name for name, _, _ in evaluation_pairs(cache, data, every=3)] == ["p0", "p3"]
+    for (_, a, b), (_, a_again, b_again) in zip(once, again, strict=True):
+        assert a.shape == (1, 3, 20, 24)
+        assert torch.equal(a, a_again)
+        assert torch.equal(b, b_again)
+        assert any(torch.equal(a, mosaic(b, block)) for block in (3, 4, 5, 6))
+
+
+def test_a_name_keeps_its_strength_when_others_go(degrading: tuple[Cache, PairedData], tmp_path: Path) -> None:
+    cache, data = degrading
+    before = {name: a for name, a, _ in evaluation_pairs(cache, data)}
+    (tmp_path / "set/train/p0.png").unlink()
+    for name, a, _ in evaluation_pairs(build_cache(data, "train", tmp_path / "cache"), data):
+        assert torch.equal(a, before[name])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_each_level_survives(tmp_path: Path, dtype: str) -> None:
+    for side in ("a", "b"):
+        save(tmp_path / f"set/train/{side}/p.tif", noise(40, 40, 5, dtype=dtype))
+    data = PairedData(folder=tmp_path / "set", resize="none", crop_size=(40, 40), mirror=False)
+    cache = build_cache(data, "train", tmp_path / "cache")
+    for images in (loader(cache, data, 1).batch(0).a, next(evaluation_pairs(cache, data))[1]):
+        assert images.shape == (1, 5, 40, 40)
+        levels = (images[0].permute(1, 2, 0).double() + 1) / 2 * np.iinfo(dtype).max
+        np.testing.assert_array_equal(levels.round().numpy(), noise(40, 40, 5, dtype=dtype))
+
+
+def test_jitter_is_brightness_then_contrast(cache: Cache, data: PairedData) -> None:
+    plain, stream = loader(cache, replace(data, jitter=0)), loader(cache, data)
+    for row, (before, after) in enumerate(zip(plain.batch(0).a, stream.batch(0).a, strict=True)):
+        cut = stream.cut(row)
+        assert 0.7 <= cut.brightness <= 1.3
+        assert 0.7 <= cut.contrast <= 1.3
+        expected = ((((before + 1) * cut.brightness) - 1) * cut.contrast).clamp(-1, 1)
+        torch.testing.assert_close(after, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_batches(cache: Cache, data: PairedData) -> None:
+    for seen in (0, 4):
+        here, there = loader(cache, data).batch(seen), loader(cache, data, device="cuda").batch(seen)
+        torch.testing.assert_close(there.a.cpu(), here.a, atol=1e-6, rtol=0)
+
+
+@pytest.mark.gpu
+def test_sixteen_bits_travel_to_a_gpu(tmp_path: Path) -> None:
+    save(tmp_path / "set/train/p.tif", noise(40, 40, 5, dtype="uint16"))
+    data = PairedData(folder=tmp_path / "set", degrade="mosaic", resize="none", crop_size=(32, 32), jitter=0.1)
+    cache = build_cache(data, "train", tmp_path / "cache")
+    here, there = loader(cache, data).batch(0), loader(cache, data, device="cuda").batch(0)
+    torch.testing.assert_close(there.a.cpu(), here.a, atol=1e-6, rtol=0)
+    torch.testing.assert_close(there.b.cpu(), here.b, atol=1e-6, rtol=0)

@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+
+import pytest
+from data_sets import folders, noise, photographs, save, side_by_side
+
+from ganvas.data.config import PairedData
+from ganvas.data.pairs import Entry, find_entries, find_layout, has_split, some_names
+from ganvas.errors import DataError
+
+
+def names(config: PairedData, split: str = "train") -> list[str]:
+    return [entry.name for entry in find_entries(config, split)]
+
+
+def test_two_folders_are_matched_by_stem(tmp_path: Path) -> None:
+    folders(tmp_path, count=2)
+    (tmp_path / "train/b/p1.png").rename(tmp_path / "train/b/p1.bmp")
+    config = PairedData(folder=tmp_path)
+    assert find_layout(config, "train") == "folders"
+    train = tmp_path / "train"
+    assert find_entries(config, "train") == [
+        Entry("p0", train / "a/p0.png", train / "b/p0.png"),
+        Entry("p1", train / "a/p1.png", train / "b/p1.bmp"),
+    ]
+
+
+def test_capital_folder_names_do(tmp_path: Path) -> None:
+    folders(tmp_path)
+    for side in ("a", "b"):
+        (tmp_path / "train" / side).rename(tmp_path / "train" / f"_{side}")
+        (tmp_path / "train" / f"_{side}").rename(tmp_path / "train" / side.upper())
+    assert len(names(PairedData(folder=tmp_path))) == 5
+
+
+def test_files_without_a_partner_are_named_ten_and_a_count(tmp_path: Path) -> None:
+    folders(tmp_path, count=14)
+    for index in range(12):
+        (tmp_path / f"train/a/p{index}.png").unlink()
+    (tmp_path / "train/b/p13.png").unlink()
+    with pytest.raises(DataError) as caught:
+        find_entries(PairedData(folder=tmp_path), "train")
+    message = str(caught.value)
+    assert "1 only in" in message
+    assert "p13" in message
+    assert "12 only in" in message
+    assert "p0, p1, p10, p11, p2, p3, p4, p5, p6, p7 and 2 more" in message
+
+
+def test_two_files_of_one_stem_are_named(tmp_path: Path) -> None:
+    folders(tmp_path, count=2)
+    save(tmp_path / "train/a/p0.tif", noise(4, 4))
+    with pytest.raises(DataError, match=r"p0\.png, p0\.tif"):
+        find_entries(PairedData(folder=tmp_path), "train")
+
+
+def test_side_by_side_shows_in_the_shape(tmp_path: Path) -> None:
+    config = PairedData(folder=side_by_side(tmp_path))
+    assert find_layout(config, "train") == "side_by_side"
+    assert find_entries(config, "train")[0] == Entry("p0", None, tmp_path / "train/p0.png")
+
+
+def test_photographs_are_not_cut_in_two_by_mistake(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="give layout side_by_side"):
+        find_layout(PairedData(folder=photographs(tmp_path)), "train")
+
+
+def test_a_degradation_makes_pairs_of_photographs(tmp_path: Path) -> None:
+    config = PairedData(folder=photographs(tmp_path), degrade="mosaic")
+    assert find_layout(config, "train") == "single"
+    assert names(config) == ["p0", "p1", "p2", "p3"]
+
+
+def test_a_missing_split_is_told_and_can_be_asked_for(tmp_path: Path) -> None:
+    config = PairedData(folder=folders(tmp_path))
+    assert has_split(config, "train")
+    assert not has_split(config, "val")
+    with pytest.raises(DataError, match="split_file"):
+        find_entries(config, "val")
+    with pytest.raises(DataError, match="check the path"):
+        find_entries(PairedData(folder=tmp_path / "nowhere"), "train")
+
+
+@pytest.mark.parametrize("layout", ["folders", "side_by_side"])
+def test_an_empty_split_is_told(tmp_path: Path, layout: str) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match=r"no pictures|folders a and b"):
+        find_entries(PairedData(folder=tmp_path, layout=layout), "train")
+
+
+def split_file(tmp_path: Path, record: object) -> PairedData:
+    photographs(tmp_path, split=".")
+    (tmp_path / "splits.json").write_text(json.dumps(record))
+    return PairedData(folder=tmp_path, degrade="grey", split_file=tmp_path / "splits.json")
+
+
+def test_a_split_file_takes_stems_and_file_names(tmp_path: Path) -> None:
+    config = split_file(tmp_path, {"train": ["p2", "p0.png", "p0"], "test": ["p3"]})
+    assert names(config) == ["p0", "p2"]
+    assert names(config, "test") == ["p3"]
+    assert not has_split(config, "val")
+    with pytest.raises(DataError, match="split val"):
+        find_entries(config, "val")
+
+
+@pytest.mark.parametrize(
+    ("record", "word"),
+    [
+        ({"train": ["p0", "gone"]}, "gone"),
+        ({"train": ["p0", "p1"], "val": ["p1.png"]}, "two splits: p1"),
+        ({"training": []}, "a split file is"),
+        ({"train": "p0"}, "a split file is"),
+        ([], "a split file is"),
+    ],
+)
+def test_a_split_file_that_does_not_fit_is_told(tmp_path: Path, record: object, word: str) -> None:
+    with pytest.raises(DataError, match=word):
+        find_entries(split_file(tmp_path, record), "train")
+
+
+def test_a_split_file_that_is_no_json_is_told(tmp_path: Path) -> None:
+    config = split_file(tmp_path, {})
+    (tmp_path / "splits.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        find_entries(config, "train")
+
+
+def test_names_are_cut_after_ten() -> None:
+    assert some_names(["a", "b"]) == "a, b"
+    assert some_names([str(number) for number in range(12)]).endswith("8, 9 and 2 more")
+
+
+@pytest.mark.realdata
+def test_facades(real_data: Path) -> None:
+    config = PairedData(folder=real_data / "facades")
+    assert [len(find_entries(config, split)) for split in ("train", "val", "test")] == [400, 100, 106]
+    assert find_layout(config, "train") == "side_by_side"

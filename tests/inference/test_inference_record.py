@@ -1,0 +1,101 @@
+"""Run records and snapshots: strict, atomic, and saying what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from inference_runs import EXACT, NOISY, tiny_method, tiny_record, write_tiny_run
+
+from ganvas.data.config import PairedData
+from ganvas.errors import RunError
+from ganvas.inference.record import (
+    find_snapshot,
+    generator_weights,
+    load_generators,
+    read_run_record,
+    read_snapshot,
+    save_snapshot,
+    snapshot_path,
+    write_run_record,
+)
+
+
+def test_record_reads_back_as_written(tmp_path: Path) -> None:
+    record = tiny_record(data=PairedData(folder=Path("pictures")), training={"epochs": 3.0, "betas": [0.5, 0.9]})
+    write_run_record(tmp_path / "run", record)
+    assert read_run_record(tmp_path / "run") == record
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 99}, "record version 99"),
+        ({"surprise": 1}, "unknown key surprise"),
+        ({"image_size": "large"}, "image_size"),
+        ({"input": {"dtype": "uint7"}}, "dtype"),
+    ],
+)
+def test_record_is_strict(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    write_run_record(tmp_path, tiny_record())
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(RunError, match=message):
+        read_run_record(tmp_path)
+
+
+def test_what_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        read_run_record(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match="not JSON"):
+        read_run_record(tmp_path)
+
+
+def test_generators_load_as_saved_and_leave_the_random_state(tmp_path: Path) -> None:
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    before = torch.random.get_rng_state()
+    loaded = load_generators(run)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not loaded.training
+    saved = generator_weights(tiny_method(tiny_record(NOISY)))
+    assert all(torch.equal(value, saved[name]) for name, value in generator_weights(loaded).items())
+
+
+def test_best_comes_before_last(tmp_path: Path) -> None:
+    run = write_tiny_run(tmp_path / "run")
+    assert find_snapshot(run).stem == "last"
+    save_snapshot(snapshot_path(run, "best"), tiny_method(tiny_record()), images_seen=7)
+    assert find_snapshot(run).stem == "best"
+    assert find_snapshot(run, "last").stem == "last"
+    assert find_snapshot(run, snapshot_path(run, "last")).stem == "last"
+    assert read_snapshot(find_snapshot(run))[1] == 7
+    with pytest.raises(RunError, match=r"no snapshot 'first'; there is best, last"):
+        find_snapshot(run, "first")  # type: ignore[arg-type]
+
+
+def test_averaged_weights_replace_the_methods_own(tmp_path: Path) -> None:
+    method = tiny_method(tiny_record())
+    averaged = {name: torch.zeros_like(value) for name, value in generator_weights(method).items()}
+    save_snapshot(tmp_path / "average.safetensors", method, images_seen=1, weights=averaged)
+    assert all((value == 0).all() for value in read_snapshot(tmp_path / "average.safetensors")[0].values())
+    with pytest.raises(RunError, match="no weight of the generators"):
+        save_snapshot(tmp_path / "x.safetensors", method, images_seen=1, weights={"nowhere": torch.zeros(1)})
+
+
+def test_damaged_or_foreign_snapshots_say_so(tmp_path: Path) -> None:
+    run = write_tiny_run(tmp_path / "run")
+    path = snapshot_path(run, "last")
+    other = tiny_record(replace(EXACT, width=5))
+    save_snapshot(path, tiny_method(other), images_seen=1)
+    with pytest.raises(RunError, match="has shape"):
+        load_generators(run)
+    save_snapshot(path, tiny_method(tiny_record(NOISY)), images_seen=1)
+    with pytest.raises(RunError, match="it is of another run"):
+        load_generators(run)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match="cannot be read as a snapshot"):
+        load_generators(run)

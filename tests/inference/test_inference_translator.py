@@ -1,0 +1,216 @@
+"""A run as an image -> image object: any kind, any size, any depth, tiles, noise, the gate."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from inference_runs import EXACT, FIVE_DEEP, FLOAT, NOISY, tiny_method, tiny_record, write_tiny_run
+from PIL import Image
+
+from ganvas import policy
+from ganvas.errors import ConfigError, ImageError, PolicyRefusal
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.inference.record import RunRecord
+from ganvas.inference.tiling import TilingWarning
+from ganvas.inference.translator import ConversionWarning, Translator
+
+
+def translator_of(record: RunRecord | None = None, **settings: int) -> Translator:
+    record = record or tiny_record()
+    return Translator(tiny_method(record), record, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 45), (1, 1), (1, 50), (5, 3), (64, 33)])
+def test_any_size_comes_out_as_it_went_in(size: tuple[int, int], rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert translator_of()(image).shape == image.shape
+
+
+def test_a_multiple_of_the_size_is_not_padded(rng: np.random.Generator) -> None:
+    record = tiny_record(input=FLOAT, output=FLOAT)
+    translator = translator_of(record)
+    image = rng.random((32, 48, 3), dtype=np.float32)
+    with torch.inference_mode():
+        plain = translator.method.translate(torch.from_numpy(image).permute(2, 0, 1)[None] * 2 - 1)
+    np.testing.assert_allclose(translator(image), (plain[0].permute(1, 2, 0).numpy() + 1) / 2, atol=1e-6)
+
+
+def test_every_kind_gives_its_own_kind(tmp_path: Path, rng: np.random.Generator) -> None:
+    translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
+    pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "picture.png"
+    write_image(path, Picture(pixels))
+    expected = translator(pixels)
+    assert expected.dtype == np.uint8
+    for given in (path, str(path), Picture(pixels)):
+        result = translator(given)
+        assert isinstance(result, Picture)
+        np.testing.assert_array_equal(result.pixels, expected)
+    pillow = translator(Image.fromarray(pixels))
+    assert isinstance(pillow, Image.Image)
+    np.testing.assert_array_equal(np.asarray(pillow), expected)
+    assert translator(path).source == path
+
+
+def test_grey_arrays_keep_two_axes(rng: np.random.Generator) -> None:
+    grey = PictureSpec(channels=1)
+    translator = translator_of(tiny_record(input=grey, output=grey))
+    assert translator(rng.integers(0, 256, (20, 30), dtype=np.uint8)).shape == (20, 30)
+    assert translator(Image.new("L", (30, 20), 90)).mode == "L"
+
+
+def test_sixteen_bits_and_five_channels_in_and_out(tmp_path: Path, rng: np.random.Generator) -> None:
+    translator = translator_of(tiny_record(input=FIVE_DEEP, output=FIVE_DEEP))
+    path = tmp_path / "deep.tif"
+    write_image(path, Picture(rng.integers(0, 65536, (21, 34, 5), dtype=np.uint16)))
+    result = translator(path)
+    assert (result.pixels.dtype, result.pixels.shape) == (np.uint16, (21, 34, 5))
+    assert np.unique(result.pixels).size > 256
+
+
+def test_value_range_is_the_models(rng: np.random.Generator) -> None:
+    twelve = PictureSpec(dtype="uint16", channels=3, value_range=(0.0, 4095.0))
+    translator = translator_of(tiny_record(input=twelve, output=twelve))
+    image = rng.integers(0, 4096, (16, 16, 3), dtype=np.uint16)
+    full = translator_of(tiny_record(input=replace(twelve, value_range=(0.0, 65535.0)), output=FLOAT))
+    scaled = full((image * (65535 / 4095)).round().astype(np.uint16))
+    np.testing.assert_allclose(translator(image) / 4095, scaled, atol=1e-3)
+    with pytest.raises(ImageError, match="trained on uint16 with values 0 to 4095; give uint16"):
+        translator(np.zeros((16, 16, 3), np.uint8))
+
+
+def test_opacity_is_carried_through(rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 256, (20, 21, 4), dtype=np.uint8)
+    translator = translator_of(tiny_record(output=PictureSpec(dtype="uint16", value_range=(0.0, 65535.0))))
+    result = translator(Picture(pixels, has_alpha=True))
+    assert result.has_alpha
+    np.testing.assert_array_equal(result.pixels[:, :, 3], pixels[:, :, 3].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(translator(pixels)[:, :, 3], pixels[:, :, 3].astype(np.uint16) * 257)
+
+
+def test_grey_is_repeated_for_an_rgb_model_and_said(rng: np.random.Generator) -> None:
+    grey = rng.integers(0, 256, (20, 20, 1), dtype=np.uint8)
+    translator = translator_of()
+    with pytest.warns(ConversionWarning, match="grey was repeated"):
+        result = translator(grey)
+    np.testing.assert_array_equal(result, translator(np.repeat(grey, 3, axis=2)))
+
+
+def test_other_depths_are_converted_full_range_and_said(rng: np.random.Generator) -> None:
+    eight = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    translator = translator_of()
+    with pytest.warns(ConversionWarning, match=r"uint16 was converted to the model's uint8"):
+        deep = translator(eight.astype(np.uint16) * 257)
+    assert np.abs(deep.astype(int) - translator(eight)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((8, 8, 5), np.uint8), "5 channels, but the model takes 3; convert it to RGB first"),
+        (np.zeros((8, 8, 3, 1), np.uint8), r"expected an array \(H, W\)"),
+        (np.full((8, 8, 3), 7.0), r"outside \[0, 1\]"),
+        (np.full((8, 8, 3), np.nan), "NaN or infinite"),
+        (np.zeros((8, 8, 3), np.int64), "int64"),
+    ],
+)
+def test_what_cannot_be_taken_names_the_mend(image: np.ndarray, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        translator_of()(image)
+
+
+def test_the_same_picture_twice_gives_the_same_output(rng: np.random.Generator) -> None:
+    image, other = rng.integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    translator = translator_of(tiny_record(NOISY))
+    first = translator(image)
+    before = torch.random.get_rng_state()
+    translator(other)
+    np.testing.assert_array_equal(translator(image), first)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not np.array_equal(translator_of(tiny_record(NOISY), seed=1)(image), first)
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+@pytest.mark.parametrize("generator", ["unet", "resnet"])
+def test_tiles_equal_the_whole_picture_where_the_reach_is_finite(
+    generator: str, upsampling: str, rng: np.random.Generator
+) -> None:
+    config = replace(EXACT, generator=generator, upsampling=upsampling, residual_blocks=1)
+    translator = translator_of(tiny_record(config, input=FLOAT, output=FLOAT))
+    image = rng.random((93, 131, 3), dtype=np.float32)
+    whole = translator(image)
+    for tile in (68, 80):
+        np.testing.assert_allclose(translator.tiled(image, tile=tile), whole, rtol=0, atol=1e-3 * whole.std())
+
+
+def test_tiles_too_small_for_the_reach_are_blended_and_said(rng: np.random.Generator) -> None:
+    translator = translator_of(tiny_record(input=FLOAT, output=FLOAT))
+    image = rng.random((70, 90, 3), dtype=np.float32)
+    context = translator.method.context
+    assert context is not None
+    with pytest.warns(TilingWarning, match=f"depends on {context} pixels around it.*would be exact"):
+        tiled = translator.tiled(image, tile=48, overlap=4)
+    assert np.abs(tiled - translator(image)).mean() < 0.01
+
+
+def test_tiles_of_a_normalised_network_are_blended_and_said(rng: np.random.Generator) -> None:
+    translator = translator_of(tiny_record(replace(EXACT, norm="instance"), input=FLOAT, output=FLOAT))
+    image = rng.random((70, 90, 3), dtype=np.float32)
+    for overlap in (None, 0, 8):
+        with pytest.warns(TilingWarning, match="depends on the whole picture"):
+            tiled = translator.tiled(image, tile=32, overlap=overlap)
+        assert tiled.shape == image.shape
+        assert 0 <= tiled.min() <= tiled.max() <= 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(translator.tiled(image, tile=96), translator(image))  # one tile
+
+
+def test_blending_leaves_no_seam() -> None:
+    from ganvas.inference.tiling import plan_tiles, run_tiles
+
+    image = np.broadcast_to(np.linspace(0, 1, 200, dtype=np.float32), (1, 160, 200))
+    plan, _ = plan_tiles(160, 200, tile=64, overlap=8, multiple=4, context=None)
+    steps = iter(np.linspace(-0.1, 0.1, len(plan.rows) * len(plan.columns)).astype(np.float32))
+    result = run_tiles(image, plan, lambda tile: tile + next(steps))
+    assert np.abs(np.diff(result[0] - image[0], axis=1)).max() < 0.2 / 8
+    np.testing.assert_allclose(run_tiles(image, plan, lambda tile: tile), image, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(2, None), (32, 16), (32, -1)])
+def test_tiles_that_make_no_sense_are_refused(tile: int, overlap: int | None) -> None:
+    with pytest.raises(ConfigError):
+        translator_of().tiled(np.zeros((64, 64, 3), np.uint8), tile=tile, overlap=overlap)
+
+
+def test_the_gate_sees_input_and_output(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    bright = np.full((20, 20, 3), 255, np.uint8)
+    translator = translator_of()
+    made = translator(bright)
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(rgb.mean() == 255))
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal, match=r"^picture: refused"):
+        translator(bright)
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(np.array_equal(rgb, made)))
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal, match=r"picture \(translated\): refused"):
+        translator(bright)
+
+
+def test_tensors_of_any_size_for_the_trainer(rng: np.random.Generator) -> None:
+    translator = translator_of(tiny_record(NOISY))
+    images = torch.from_numpy(rng.random((2, 3, 21, 30), dtype=np.float32)) * 2 - 1
+    both = translator.translate_tensor(images)
+    assert both.shape == images.shape
+    torch.testing.assert_close(both[1:], translator.translate_tensor(images[1:]))  # no batch in it
+
+
+def test_unknown_devices_are_named() -> None:
+    with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
+        Translator(tiny_method(tiny_record()), tiny_record(), device="abacus")

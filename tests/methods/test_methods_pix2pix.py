@@ -1,0 +1,131 @@
+import json
+
+import pytest
+import torch
+from contract import MethodContract
+from safetensors.torch import load_file
+
+from ganvas.errors import ConfigError
+from ganvas.methods.base import Batch, Progress
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.pix2pix import choose_depth
+from ganvas.methods.reference import import_reference
+from ganvas.methods.reference_checkpoint import read_reference
+from ganvas.methods.registry import build
+
+TINY = {"width": 4, "discriminator_width": 4}
+
+
+class TestPaper(MethodContract):
+    config = Pix2PixConfig(**TINY)
+
+
+class TestRestoring(MethodContract):
+    config = Pix2PixConfig(**TINY, norm="none", dropout=0.0, residual=True, upsampling="resize", depth=2)
+
+
+class TestChannels(MethodContract):
+    config = Pix2PixConfig(**TINY, norm="instance", objective="least_squares", receptive_field=16)
+    input_channels, output_channels, image_size = 5, 1, (32, 48)
+
+
+class TestEncoderDecoder(MethodContract):
+    config = Pix2PixConfig(**TINY, generator="encoder_decoder", objective="hinge", receptive_field=1, dropout=0.0)
+    overfit_steps = 120
+
+
+class TestResidualBlocks(MethodContract):
+    config = Pix2PixConfig(**TINY, generator="resnet", residual_blocks=1, objective="wasserstein", receptive_field=34)
+
+
+class TestL1Alone(MethodContract):
+    config = Pix2PixConfig(**TINY, norm="none", dropout=0.0, adversarial_weight=0.0)
+
+    def test_it_has_no_discriminator(self):
+        method = self.make()
+        assert not hasattr(method, "discriminator")
+        assert [turn.player for turn in method.training_step(self.batch(), Progress(0, 0))] == ["generator"]
+
+
+def test_cgan_alone_has_no_l1():
+    method = build(Pix2PixConfig(**TINY, l1_weight=0.0), input_channels=3, output_channels=3, image_size=(32, 32))
+    images = torch.rand(1, 3, 32, 32)
+    turns = {turn.player: set(turn.losses) for turn in method.training_step(Batch(images, images), Progress(0, 0))}
+    assert turns == {"discriminator": {"fake", "real"}, "generator": {"adversarial"}}
+
+
+@pytest.mark.parametrize(
+    ("image_size", "depth"),
+    [((256, 256), 8), ((256, 512), 8), ((128, 128), 7), ((64, 96), 5), ((384, 384), 7), ((1024, 1024), 8), ((8, 8), 3)],
+)
+def test_the_depth_follows_the_crop(image_size, depth):
+    assert choose_depth(None, image_size) == depth
+
+
+@pytest.mark.parametrize(
+    ("options", "image_size", "mend"),
+    [
+        ({}, (250, 256), "multiples of 32, for example 224x256"),
+        ({}, (33, 33), "multiples of 8, for example 32x32"),
+        ({"depth": 5}, (48, 64), "multiples of 32, not 48x64: for example 32x64"),
+        ({"generator": "resnet"}, (30, 32), "multiples of 4, not 30x32: for example 28x32"),
+        ({"receptive_field": 286}, (64, 64), "receptive_field 286 needs crops of at least 96"),
+    ],
+)
+def test_a_crop_that_does_not_fit_is_told_the_mend(options, image_size, mend):
+    with pytest.raises(ConfigError, match=mend):
+        build(Pix2PixConfig(**TINY, **options), input_channels=3, output_channels=3, image_size=image_size)
+
+
+def test_residual_needs_equal_channels():
+    with pytest.raises(ConfigError, match="as many channels"):
+        build(Pix2PixConfig(residual=True), input_channels=1, output_channels=3, image_size=(32, 32))
+
+
+@pytest.mark.parametrize("receptive_field", [1, 16, 34, 70, 142, 286])
+def test_the_discriminator_sees_what_was_asked(receptive_field):
+    config = Pix2PixConfig(width=1, discriminator_width=1, receptive_field=receptive_field)
+    method = build(config, input_channels=3, output_channels=2, image_size=(128, 128))
+    assert method.discriminator.receptive_field == receptive_field
+    assert method.discriminator.blocks[0].conv.in_channels == 5
+
+
+def test_a_wasserstein_critic_has_no_batch_norm():
+    config = Pix2PixConfig(**TINY, objective="wasserstein", norm="batch")
+    method = build(config, input_channels=3, output_channels=3, image_size=(32, 32))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in method.discriminator.modules())
+
+
+def test_only_known_settings_build_a_method():
+    with pytest.raises(ConfigError, match=r"no method takes int; known: .*Pix2PixConfig"):
+        build(3, input_channels=3, output_channels=3, image_size=(32, 32))
+
+
+@pytest.mark.parity
+def test_two_steps_agree_with_the_reference(parity):
+    folder, wanted = parity / "pix2pix_steps", json.loads((parity / "index.json").read_text())["pix2pix_steps"]
+    method = import_reference(folder / "before_net_G.pth", folder / "before_net_D.pth").method
+    inputs = load_file(folder / "inputs.safetensors")
+    optimizers = {p: torch.optim.Adam(method.player_parameters(p), lr=2e-4, betas=(0.5, 0.999)) for p in method.players}
+    for step, reported in enumerate(wanted["losses"]):
+        losses = {}
+        for turn in method.training_step(Batch(inputs[f"a{step}"], inputs[f"b{step}"]), Progress(step, step)):
+            optimizers[turn.player].zero_grad()
+            sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
+            optimizers[turn.player].step()
+            losses |= {name: loss.item() for name, loss in turn.losses.items()}
+        # the reference reports D's losses before it halves them
+        ours = {"G_GAN": losses["adversarial"], "G_L1": losses["l1"]}
+        ours |= {"D_real": 2 * losses["real"], "D_fake": 2 * losses["fake"]}
+        assert ours == pytest.approx(reported, rel=1e-5 if step == 0 else 1e-4)
+    for name, network in (("G", method.generator), ("D", method.discriminator)):
+        after = read_reference(folder / f"after_net_{name}.pth").weights
+        for key, value in network.state_dict().items():
+            if not is_bias_before_a_norm(network, key):
+                torch.testing.assert_close(value, after[key], atol=1e-6, rtol=0, msg=key)
+
+
+def is_bias_before_a_norm(network: torch.nn.Module, key: str) -> bool:
+    """Its gradient is rounding noise, which Adam turns into a full step."""
+    block, _, leaf = key.rpartition(".conv.")
+    return leaf == "bias" and isinstance(network.get_submodule(block).norm, torch.nn.InstanceNorm2d)

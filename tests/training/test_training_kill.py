@@ -1,0 +1,28 @@
+"""A run killed with SIGKILL at any moment, and resumed, ends to the bit as one never stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training_runs import assert_same_run, tiny_run
+
+from ganvas.training.trainer import train
+
+SCRIPT = Path(__file__).with_name("train_tiny.py")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_again_and_again(tiny_data: Path, tmp_path: Path, seed: int) -> None:
+    train(tiny_run(tiny_data, epochs=12, checkpoint_every=4), tmp_path / "whole", quiet=True)
+    command = [sys.executable, str(SCRIPT), str(tiny_data), str(tmp_path / "killed"), "kills", str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert not [path for path in (tmp_path / "killed").rglob(".*") if path.suffix == ".safetensors"]

@@ -1,0 +1,56 @@
+"""Which pairs are validated on and shown, and how they are fitted to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from training_runs import MakeConfig
+
+from ganvas.training.distributed import Processes
+from ganvas.training.pictures import fitted, open_pictures
+from ganvas.training.validation import validate
+
+ALONE = Processes(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("side", "multiple", "size"), [(286, 256, 256), (286, 4, 284), (64, 64, 64), (5, 8, 8)])
+def test_fitted_is_the_centre_or_repeats_the_edge(side: int, multiple: int, size: int) -> None:
+    ramp = torch.arange(side, dtype=torch.float32).expand(1, 1, side, side)
+    row = fitted(ramp, multiple)[0, 0, 0]
+    assert row.shape == (size,)
+    assert row[0] == max((side - size) // 2, 0)
+    assert fitted(ramp, multiple).shape == (1, 1, size, size)
+
+
+def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    pictures = open_pictures(tiny_config(), ALONE, tmp_path)
+    assert [name for name, _, _ in pictures.validation_pairs(10)] == ["0", "1", "2"]
+    assert [name for name, _, _ in pictures.validation_pairs(2)] == ["0", "2"]
+    assert [name for name, _, _ in pictures.shown_pairs(1)] == ["0"]
+
+
+class Same(torch.nn.Module):
+    """Gives back what it is given, or one picture for all."""
+
+    size_multiple = 1
+
+    def __init__(self, *, constant: bool) -> None:
+        super().__init__()
+        self.constant = constant
+
+    def translate(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(images) if self.constant else images
+
+
+def test_validation_measures_and_sees_a_collapse() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pairs = [(str(i), x, x) for i in range(5) for x in [torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1]]
+    perfect = validate(Same(constant=False), pairs)  # type: ignore[arg-type]
+    assert perfect == pytest.approx({"psnr": 100.0, "l1": 0.0, "ssim": 1.0, "spread": 1.0})
+    collapsed = validate(Same(constant=True), pairs)  # type: ignore[arg-type]
+    assert collapsed["spread"] == 0.0
+    assert collapsed["psnr"] < 20
+    assert validate(Same(constant=True), []) == {}  # type: ignore[arg-type]
+    assert "spread" not in validate(Same(constant=True), pairs[:3])  # type: ignore[arg-type]

@@ -1,0 +1,331 @@
+"""The trainer from end to end: the run folder, resuming to the bit, stopping, diverging."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of
+
+from ganvas import policy
+from ganvas.errors import ConfigError, DivergenceError, PolicyRefusal, RunError
+from ganvas.inference.record import load_generators, read_run_record
+from ganvas.training import trainer
+from ganvas.training.run_folder import locked, read_config
+from ganvas.training.trainer import train
+
+
+class PowerCutError(Exception):
+    """Stands for a crash."""
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Do something after so many steps of the next run."""
+
+    def arrange(step: int, action: Callable[[], None]) -> None:
+        steps = iter(range(1, 10_000))
+
+        def counted(*given: Any, **named: Any) -> Any:
+            losses = take_turns(*given, **named)
+            if next(steps) == step:
+                action()
+            return losses
+
+        monkeypatch.setattr(trainer, "take_turns", counted)
+
+    take_turns = trainer.take_turns
+    return arrange
+
+
+def crash() -> None:
+    raise PowerCutError
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_leaves_a_whole_run_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config, run = tiny_config(), tmp_path / "run"
+    result = train(config, run, quiet=True)
+    assert (result.images_seen, result.stopped, result.exit_code) == (42, "done", 0)
+    assert result.seconds > 0
+    assert result.images_per_second > 0
+    names = {path.name for path in run.iterdir()}
+    assert names == {"lock", "metrics.jsonl", "refused.json", "run.json", "samples", "snapshots", "state.safetensors"}
+    assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000016.png", "00000032.png", "00000042.png"]
+    assert json.loads((run / "refused.json").read_text()) == []
+    assert read_config(run) == config
+    assert read_run_record(run).image_size == (16, 16)
+    rows = rows_of(run)
+    assert [row["images"] for row in rows if row["kind"] == "validation"] == [10, 18, 28, 36, 42]
+    assert {"generator/l1", "generator/adversarial", "discriminator/real", "discriminator/fake"} <= rows[0].keys()
+    best = max((row for row in rows if row["kind"] == "validation"), key=lambda row: row["psnr"])
+    assert result.best["psnr"] == best["psnr"]
+    assert result.best["images"] == best["images"]
+    assert "42 images" in str(result)
+
+
+def test_training_learns(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    method = {"norm": "none", "dropout": 0.0, "adversarial_weight": 0.0, "width": 16}
+    config = tiny_config(
+        method=method,
+        epochs=40,
+        learning_rate=4e-3,
+        ema_half_life=0.0,
+        validate_every=999,
+        sample_every=999,
+        checkpoint_every=999,
+    )
+    train(config, tmp_path / "run", quiet=True)
+    losses = [row["generator/l1"] for row in rows_of(tmp_path / "run") if row["kind"] == "training"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_snapshots_hold_the_average_and_the_state_both(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(), tmp_path / "run", quiet=True)
+    state = tensors_of(tmp_path / "run" / "state.safetensors")
+    made = load_generators(tmp_path / "run", "last").state_dict()
+    averaged = [name for name in state if name.startswith("average/")]
+    assert averaged
+    for name in averaged:
+        key = name.removeprefix("average/")
+        assert torch.equal(made[key], state[name])
+        assert not torch.equal(made[key], state[f"method/{key}"])
+
+
+@pytest.mark.parametrize("step", [2, 4, 11, 20])
+@pytest.mark.parametrize("how", [crash, interrupt])
+def test_a_stopped_run_ends_as_one_never_stopped(
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    at_step: Callable[[int, Callable[[], None]], None],
+    step: int,
+    how: Callable[[], None],
+) -> None:
+    config = tiny_config()
+    train(config, tmp_path / "whole", quiet=True)
+    at_step(step, how)
+    if how is crash:
+        with pytest.raises(PowerCutError):
+            train(config, tmp_path / "stopped", quiet=True)
+        with (tmp_path / "stopped" / "metrics.jsonl").open("a") as metrics:
+            metrics.write('{"kind": "training", "ima')  # a torn last line
+    else:
+        result = train(config, tmp_path / "stopped", quiet=True)
+        assert (result.stopped, result.exit_code, result.images_seen) == ("interrupted", 130, 2 * step)
+        assert f"ganvas resume {tmp_path / 'stopped'}" in str(result)
+    train(config, tmp_path / "stopped", resume=True, quiet=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_interrupts_are_left_as_they_were(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_training_works_outside_the_main_thread(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=1)
+    thread = threading.Thread(target=lambda: train(config, tmp_path / "run", quiet=True))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("other", 1)):
+        train(tiny_config(epochs=2, seed=seed), tmp_path / name, quiet=True)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    assert rows_of(tmp_path / "one") != rows_of(tmp_path / "other")
+
+
+def test_how_often_things_are_written_does_not_change_the_weights(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(), tmp_path / "often", quiet=True)
+    seldom = tiny_config(checkpoint_every=1000, validate_every=1000, sample_every=1000, log_every=1000)
+    train(seldom, tmp_path / "seldom", quiet=True)
+    often, seldom_tensors = (tensors_of(tmp_path / name / "state.safetensors") for name in ("often", "seldom"))
+    assert all(torch.equal(often[name], seldom_tensors[name]) for name in often)
+
+
+def test_minutes_are_counted_over_resumptions(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    run, config = tmp_path / "run", tiny_config(epochs=10_000, minutes=0.01)
+    first = train(config, run, quiet=True)
+    assert first.stopped == "minutes"
+    assert first.seconds >= 0.6
+    again = train(config, run, resume=True, quiet=True)
+    assert (again.stopped, again.images_seen) == ("minutes", first.images_seen)
+    epochs = first.images_seen / 7 + 1
+    longer = train(tiny_config(epochs=epochs, minutes=100.0), run, resume=True, quiet=True)
+    assert longer.stopped == "done"
+    assert longer.seconds > first.seconds
+
+
+def test_a_finished_run_can_be_lengthened(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(epochs=2, constant_fraction=1.0), tmp_path / "run", quiet=True)
+    result = train(tiny_config(epochs=4, constant_fraction=1.0), tmp_path / "run", resume=True, quiet=True)
+    assert result.images_seen == 28
+    train(tiny_config(epochs=4, constant_fraction=1.0), tmp_path / "whole", quiet=True)
+    one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("run", "whole"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_resume_without_a_state_starts(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    assert train(tiny_config(epochs=1), tmp_path / "run", resume=True, quiet=True).images_seen == 8
+
+
+def test_a_folder_that_holds_something_is_not_overwritten(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match=r"already holds .*resume that run, or choose another folder"):
+        train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+
+
+def test_resuming_with_other_settings_names_them(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    changed = tiny_config(epochs=1, method={"width": 8}, batch_size=1)
+    with pytest.raises(RunError, match=r"method\.width was 4, now 8; training\.batch_size was 2, now 1"):
+        train(changed, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_resuming_on_other_pictures_is_an_error(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=1)
+    train(config, tmp_path / "run", quiet=True)
+    for side in ("a", "b"):
+        (config.data.folder / "train" / side / "0.png").unlink()
+    with pytest.raises(RunError, match="trained on 7 pictures, the data now has 6"):
+        train(config, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_one_trainer_a_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    with locked(tmp_path / "run"), pytest.raises(RunError, match="being trained by another process"):
+        train(tiny_config(), tmp_path / "run", quiet=True)
+
+
+def test_what_a_killed_process_was_writing_is_swept_away(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    left = tmp_path / "run" / ".state.0123456789abcdef.safetensors"
+    left.parent.mkdir()
+    left.touch()
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(("poison", "step"), [("loss", 12), ("weights", 12), ("weights", 13)])
+def test_divergence_stops_and_keeps_the_last_good_state(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str, step: int
+) -> None:
+    build, built = trainer.build, []
+
+    def remembering(*given: Any, **named: Any) -> Any:
+        built.append(build(*given, **named))
+        return built[-1]
+
+    def spoil() -> None:
+        with torch.no_grad():
+            next(built[-1].generator.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(trainer, "build", remembering)
+    take_turns, steps = trainer.take_turns, iter(range(1, 1000))
+
+    def poisoned(*given: Any, **named: Any) -> Any:
+        losses = take_turns(*given, **named)
+        if next(steps) == step:
+            if poison == "weights":
+                spoil()
+            else:
+                losses["generator/l1"] = losses["generator/l1"] * float("inf")
+        return losses
+
+    monkeypatch.setattr(trainer, "take_turns", poisoned)
+    what = r"method/generator\S*" if step == 13 else "generator/l1"
+    with pytest.raises(DivergenceError, match=rf"{what} .*NaN or infinite by image 2\d\. The state after 22 images is"):
+        train(tiny_config(), tmp_path / "run", quiet=True)
+    state = tensors_of(tmp_path / "run" / "state.safetensors")
+    assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
+    assert all(row["images"] <= 22 for row in rows_of(tmp_path / "run"))
+
+
+def test_without_validation_pictures_the_last_snapshot_is_all(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=2)
+    shutil.rmtree(config.data.folder / "val")
+    result = train(config, tmp_path / "run", quiet=True)
+    assert result.best == {}
+    assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["last.safetensors"]
+    assert list((tmp_path / "run" / "samples").iterdir())
+
+
+def test_bfloat16_trains_float32_weights(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(epochs=2, precision="bfloat16"), tmp_path / "run", quiet=True)
+    state = tensors_of(tmp_path / "run" / "state.safetensors")
+    assert {value.dtype for name, value in state.items() if name.startswith("average/")} == {torch.float32}
+
+
+def test_rmsprop_and_tensorboard(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    config = tiny_config(epochs=2, optimizer="rmsprop", tensorboard=True)
+    train(config, tmp_path / "run", quiet=True)
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_refused_outputs_are_drawn_grey(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = policy.admit
+
+    def refusing(picture: Any, *, name: str) -> float:
+        if name.endswith("(output)"):
+            raise PolicyRefusal(name, "for the test", 0.9)
+        return admit(picture, name=name)
+
+    monkeypatch.setattr(policy, "admit", refusing)
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    grid = np.asarray(Image.open(tmp_path / "run" / "samples" / "00000008.png"))
+    assert (grid[-16:, 20:36] == 128).all()
+    assert grid[-16:, 40:56].std() > 0
+
+
+def test_the_gate_guards_training(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal):
+        train(tiny_config(), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "snapshots").exists()
+
+
+def test_a_device_that_is_not_there(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config()
+    config = replace(config, training=replace(config.training, device="nonsense"))
+    with pytest.raises(ConfigError, match="device 'nonsense' cannot be used"):
+        train(config, tmp_path / "run", quiet=True)
+
+
+def test_progress_is_told_in_plain_lines(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from ganvas.training import report
+
+    monkeypatch.setattr(report, "PLAIN_EVERY", 0.0)
+    train(tiny_config(), tmp_path / "run")
+    told = capfd.readouterr().err
+    assert "of 42 images  epoch" in told
+    assert "images/s" in told
+    assert "left  discriminator/" in told
+    assert "validation" in told
+
+
+@pytest.fixture(autouse=True)
+def no_leftover_handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)

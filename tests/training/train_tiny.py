@@ -1,0 +1,53 @@
+"""Trains the tiny run: `python train_tiny.py DATA RUN [kills SEED]`. Run by the tests of killing and of torchrun.
+
+With `kills`, it forks children that train and kills each with SIGKILL after a random while, until one finishes; it
+prints the number of kills.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from training_runs import tiny_run
+
+from ganvas import policy
+from ganvas.training.trainer import train
+
+
+def prepare() -> None:
+    """One thread, and a gate that passes everything."""
+    torch.set_num_threads(1)
+    policy.load_scorer = lambda: lambda rgb: 0.0
+    policy.forget_scorer()
+
+
+def train_under_fire(data: Path, run: Path, seed: int) -> int:
+    """Train in children, killing each after a random while; the number of kills."""
+    chance, kills = random.Random(seed), 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            train(tiny_run(data, epochs=12, checkpoint_every=4), run, resume=True, quiet=True)
+            os._exit(0)
+        time.sleep(chance.uniform(0.02, 0.5))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            return kills
+        kills += 1
+
+
+if __name__ == "__main__":
+    prepare()
+    data, run = Path(sys.argv[1]), Path(sys.argv[2])
+    if sys.argv[3:4] == ["kills"]:
+        print(train_under_fire(data, run, int(sys.argv[4])))
+    else:
+        train(tiny_run(data, method={"norm": "none", "dropout": 0.0}), run, quiet=True)

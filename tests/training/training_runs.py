@@ -1,0 +1,65 @@
+"""Tiny runs, and what they leave, for the engine's tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from ganvas.data.config import PairedData
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.training.config import RunConfig, TrainingConfig
+
+MakeConfig = Callable[..., RunConfig]
+
+
+def tiny_run(data: Path, *, method: dict[str, Any] | None = None, **training: Any) -> RunConfig:
+    """A run that takes well under a second, with everything on that has a state: batch norm, dropout, an average."""
+    settings: dict[str, Any] = {
+        "epochs": 6, "batch_size": 2, "constant_fraction": 0.5, "ema_half_life": 8.0,
+        "checkpoint_every": 7, "validate_every": 9, "sample_every": 16, "log_every": 5, "device": "cpu",
+    }  # fmt: skip
+    networks: dict[str, Any] = {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 16}
+    return RunConfig(
+        method=Pix2PixConfig(**(networks | (method or {}))),
+        data=PairedData(folder=data, load_size=(20, 20), crop_size=(16, 16)),
+        training=TrainingConfig(**(settings | training)),
+    )
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in list(file.keys())}
+
+
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    """The rows of metrics, without wall time."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    """State, snapshots, samples and metrics are the same to the bit; only wall times differ."""
+    one, two = tensors_of(left / "state.safetensors"), tensors_of(right / "state.safetensors")
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name].numpy().tobytes() != two[name].numpy().tobytes()] == []
+    for folder in ("snapshots", "samples"):
+        names = sorted(path.name for path in (left / folder).iterdir())
+        assert names == sorted(path.name for path in (right / folder).iterdir())
+        for name in names:
+            assert _content(left / folder / name) == _content(right / folder / name), name
+    assert rows_of(left) == rows_of(right)
+
+
+def _content(path: Path) -> object:
+    """The bytes of a file; of a safetensors file (whose header has no fixed order) its bytes by name."""
+    if path.suffix != ".safetensors":
+        return path.read_bytes()
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    return metadata, {name: value.numpy().tobytes() for name, value in tensors_of(path).items()}
