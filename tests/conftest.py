@@ -14,7 +14,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared_folder(variable: str, name: str) -> Path:
-    """A folder of material that is not part of the project; skips where it is absent, unless CI says it must be there."""
+    """A folder that is not part of the project; skips where it is absent, unless CI says it must be there."""
     folder = Path(os.environ.get(variable, SHARED / name))
     if not folder.is_dir():
         if os.environ.get("GANVAS_REQUIRE_DATA"):

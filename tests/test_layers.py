@@ -10,7 +10,7 @@ import ganvas
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"errors"},
-    {"records", "image", "weights"},
+    {"records", "image", "weights", "progress"},
     {"localization"},
     {"policy"},
     {"networks", "losses", "data"},
@@ -25,7 +25,6 @@ LAYERS = [
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 MAY_MEET = {("image", "records"), ("weights", "records"), ("image", "weights")}
-# The frozen settings of a data set hold no code: the record of a run, below training, names them.
 
 
 def part_of(path: Path) -> str:

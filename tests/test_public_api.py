@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import ganvas
 
 
@@ -21,12 +23,8 @@ def test_the_names_are_frozen() -> None:
 
 
 def test_unknown_names_are_said_to_be_unknown() -> None:
-    try:
+    with pytest.raises(AttributeError, match="nothing"):
         ganvas.nothing  # noqa: B018
-    except AttributeError as error:
-        assert "nothing" in str(error)
-    else:
-        raise AssertionError
 
 
 def test_start_up_imports_no_torch() -> None:

@@ -1,16 +1,16 @@
 """What can go wrong, as a small tree. Each class carries the exit code of the command line.
 
-    GanvasError                1   anything below
-    ├── InputError             2   something the user gave and can mend (also a ValueError)
-    │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
-    │   ├── DataError          2   a data set whose layout does not fit; names the entries
-    │   ├── ConfigError        2   a setting out of range
-    │   └── RunError           2   a run folder or checkpoint that cannot be read
-    ├── PolicyRefusal          3   the content gate said no
-    ├── DivergenceError        4   a loss or weight became NaN or infinite
-    ├── PartialFailure         5   some of many files failed; the others are done
-    ├── MissingDependency      6   an optional package is not installed
-    └── WeightsError           7   pretrained weights cannot be found or do not verify
+GanvasError                1   anything below
+├── InputError             2   something the user gave and can mend (also a ValueError)
+│   ├── ImageError         2   a picture that cannot be read, written or used; names the file
+│   ├── DataError          2   a data set whose layout does not fit; names the entries
+│   ├── ConfigError        2   a setting out of range
+│   └── RunError           2   a run folder or checkpoint that cannot be read
+├── PolicyRefusal          3   the content gate said no
+├── DivergenceError        4   a loss or weight became NaN or infinite
+├── PartialFailure         5   some of many files failed; the others are done
+├── MissingDependency      6   an optional package is not installed
+└── WeightsError           7   pretrained weights cannot be found or do not verify
 """
 
 from __future__ import annotations

@@ -44,12 +44,15 @@ def pictures(draw, suffix):
     shape = (draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.sampled_from(channels)) + has_alpha)
     dtype = draw(st.sampled_from(dtypes))
     elements = st.floats(-(2**80), 2**80, width=32) if dtype == np.float32 else None
-    return Picture(draw(hnp.arrays(dtype, shape, elements=elements)), has_alpha)
+    pixels = draw(hnp.arrays(dtype, shape, elements=elements))
+    if suffix == ".webp" and has_alpha:
+        pixels[0, 0, -1] = 7  # its encoder leaves out an opacity that is full everywhere
+    return Picture(pixels, has_alpha)
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_there_and_back_changes_no_level(tmp_path, suffix, data):
     picture = data.draw(pictures(suffix))
     path = tmp_path / f"picture{suffix}"
@@ -78,6 +81,12 @@ def test_jpeg_stays_close(tmp_path, channels):
     again = read_image(tmp_path / "a.jpg").pixels
     assert again.shape == picture.pixels.shape
     assert np.abs(again.astype(int) - picture.pixels).max() <= 4
+
+
+def test_webp_keeps_no_opacity_that_is_full_everywhere(tmp_path):
+    picture = Picture(np.dstack([smooth(), np.full((24, 32), 255, np.uint8)]), has_alpha=True)
+    write_image(tmp_path / "a.webp", picture)
+    assert np.array_equal(read_image(tmp_path / "a.webp").pixels, smooth())
 
 
 def test_grey_in_webp_becomes_three_equal_channels(tmp_path):
@@ -260,6 +269,19 @@ def test_cmyk_with_a_profile_that_does_not_fit(tmp_path, profile):
     assert read_image(tmp_path / "a.jpg").pixels.max() <= 4
 
 
+def test_the_first_picture_of_a_camera_pair_is_read(tmp_path):
+    pair = [Image.fromarray(smooth()), Image.fromarray(smooth(8, 8))]
+    pair[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=pair[1:])
+    assert read_image(tmp_path / "a.jpg").pixels.shape == (24, 32, 3)
+
+
+def test_views_are_written_as_they_look(tmp_path):
+    view = np.stack([smooth(), smooth()[::-1]])[::-1, ::-1, ::2].swapaxes(1, 2)[0]
+    for suffix in LOSSLESS:
+        write_image(tmp_path / f"a{suffix}", Picture(view))
+        assert np.array_equal(read_image(tmp_path / f"a{suffix}").pixels, view)
+
+
 def test_the_content_says_the_format_not_the_name(tmp_path):
     Image.fromarray(smooth()).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.jpg")
@@ -372,7 +394,7 @@ def test_other_files_are_named(tmp_path, content):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.png: cannot be read: No such file"):
         read_image(tmp_path / "nowhere.png")
-    with pytest.raises(ImageError, match=r"cannot be read: Is a directory"):
+    with pytest.raises(ImageError, match="cannot be read"):
         read_image(tmp_path)
 
 

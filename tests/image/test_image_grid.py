@@ -22,9 +22,8 @@ def test_any_kind_of_cell():
             [Picture(np.full((3, 5, 5), 65535, np.uint16)), Picture(np.zeros((2, 2, 4), np.float32), has_alpha=True)],
         ]
     )
-    assert grid.shape == (2 * 4 + GAP, 3 * 5 + 2 * GAP, 3)
+    assert grid.shape == (4 + 3 + GAP, 5 + 4 + 2 * GAP, 3)
     assert grid.dtype == np.uint8
-    assert (grid[:4, 10 + 2 * GAP :] == 255).all()
 
 
 def test_scale_repeats_pixels(rng):
@@ -41,6 +40,13 @@ def test_captions_and_labels_take_room_and_hide_no_picture():
     assert np.array_equal(grid[-30:, -84:], plain)
     assert (grid[:-30, -84:] < 100).any()
     assert (grid[-30:, :-84] < 100).any()
+
+
+def test_captions_in_any_script_are_drawn():
+    cell = np.zeros((9, 200, 3), np.uint8)
+    accents, plain = (make_grid([[cell]], captions=[caption]) for caption in ("déjà", "deja"))
+    assert np.array_equal(accents, plain)
+    assert make_grid([[cell]], captions=["日本語"]).shape == plain.shape
 
 
 def test_an_empty_grid_is_an_error():

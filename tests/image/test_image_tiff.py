@@ -240,6 +240,17 @@ def test_a_file_cut_between_two_strips_is_refused(tmp_path, compression):
         read_image(tmp_path / "a.tif")
 
 
+def test_a_circle_of_pages_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise((9, 9)), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        first = tiff.pages.first
+    with (tmp_path / "a.tif").open("r+b") as file:
+        file.seek(first.offset + 2 + 12 * len(first.tags))
+        file.write(first.offset.to_bytes(4, "little"))
+    with pytest.raises(ImageError, match="circle"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_a_bomb_is_refused_by_its_header(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16), np.uint8), photometric="minisblack", metadata=None)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:

@@ -49,7 +49,7 @@ class TestCovering:
         assert redaction.score_before == redaction.score_after
 
     def test_what_only_the_border_shows_is_found(self, checkers: Any, scene: MakeScene) -> None:
-        corner = Box(0, 0, 11, 11)
+        corner = Box(0, 0, 16, 12)
         picture = Picture(scene(corner))
         assert checkers.evidence(picture.pixels).scores[1] < 0.2
         redaction = redact_picture(picture, judge=replace(judge_of(checkers), pass_window=0.2))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,9 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
-from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of
+from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of, tiny_run
 
 from ganvas import policy
 from ganvas.errors import ConfigError, DivergenceError, PolicyRefusal, RunError
@@ -269,6 +271,38 @@ def test_bfloat16_trains_float32_weights(tiny_config: MakeConfig, tmp_path: Path
     train(tiny_config(epochs=2, precision="bfloat16"), tmp_path / "run", quiet=True)
     state = tensors_of(tmp_path / "run" / "state.safetensors")
     assert {value.dtype for name, value in state.items() if name.startswith("average/")} == {torch.float32}
+
+
+def test_sixteen_bits_and_five_channels_go_through(tmp_path: Path, rng: np.random.Generator) -> None:
+    for split, side in [(split, side) for split in ("train", "val") for side in "ab"]:
+        (tmp_path / "data" / split / side).mkdir(parents=True)
+        for index in range(2):
+            pixels = rng.integers(0, 65536, (20, 20, 5 if side == "a" else 1), dtype=np.uint16)
+            tifffile.imwrite(tmp_path / "data" / split / side / f"{index}.tif", pixels, planarconfig="contig")
+    train(tiny_run(tmp_path / "data"), tmp_path / "run", quiet=True)
+    record = read_run_record(tmp_path / "run")
+    assert (record.input.dtype, record.input.channels) == ("uint16", 5)
+    assert (record.output.dtype, record.output.channels) == ("uint16", 1)
+    assert list((tmp_path / "run" / "samples").iterdir())
+
+
+def test_a_missing_tensorboard_says_how_to_get_it(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'ganvas\[tensorboard\]'"):
+        train(tiny_config(tensorboard=True), tmp_path / "run", quiet=True)
+
+
+def test_a_diverged_run_can_go_on_at_a_lower_rate(
+    tiny_config: MakeConfig, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None]
+) -> None:
+    at_step(12, crash)
+    with pytest.raises(PowerCutError):
+        train(tiny_config(), tmp_path / "run", quiet=True)
+    result = train(tiny_config(learning_rate=1e-5), tmp_path / "run", resume=True, quiet=True)
+    assert result.stopped == "done"
+    assert rows_of(tmp_path / "run")[-2]["learning_rate"] < 1e-5
 
 
 def test_rmsprop_and_tensorboard(tiny_config: MakeConfig, tmp_path: Path) -> None:

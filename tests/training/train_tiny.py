@@ -17,11 +17,13 @@ import torch
 from training_runs import tiny_run
 
 from ganvas import policy
+from ganvas.methods.registry import methods
 from ganvas.training.trainer import train
 
 
 def prepare() -> None:
-    """One thread, and a gate that passes everything."""
+    """One thread, a gate that passes everything, and what children would import again and again."""
+    methods()
     torch.set_num_threads(1)
     policy.load_scorer = lambda: lambda rgb: 0.0
     policy.forget_scorer()
@@ -35,7 +37,7 @@ def train_under_fire(data: Path, run: Path, seed: int) -> int:
         if child == 0:
             train(tiny_run(data, epochs=12, checkpoint_every=4), run, resume=True, quiet=True)
             os._exit(0)
-        time.sleep(chance.uniform(0.02, 0.5))
+        time.sleep(chance.uniform(0.02, 0.4 + 0.1 * kills))  # grows, so that the slowest machine comes to an end
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

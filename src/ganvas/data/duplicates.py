@@ -18,7 +18,7 @@ __all__ = ["Fingerprint", "fingerprint", "group_duplicates"]
 SIDE = 8
 BITS = 2 * SIDE * SIDE
 MAX_DISTANCE = 16
-"""Bits of 128 that may differ: see docs/experiments.md for what copies and different pictures measure."""
+"""Bits of 128 that may differ: see docs/prepare.md for what copies and different pictures measure."""
 ROWS_AT_ONCE = 128
 
 Fingerprint = NDArray[np.uint64]

@@ -13,8 +13,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from ganvas.data.cache import Cache, build_cache
@@ -28,6 +26,7 @@ from ganvas.image.ranges import from_signed, to_unit
 from ganvas.inference.record import SnapshotName, find_snapshot
 from ganvas.inference.translator import Translator
 from ganvas.policy import admit, check_share
+from ganvas.progress import telling, track
 from ganvas.weights import cache_folder
 
 MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
@@ -149,10 +148,12 @@ def evaluate_run(
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
     config = data_settings(translator, data)
     chosen = choose_split(config) if split == "auto" else split
-    cache = build_cache(config, chosen, cache_folder() / "pictures")
+    cache = _read(config, chosen, progress)
     check_channels(cache, translator)
     evaluator = _Evaluator(translator, cache, _spread(len(cache), num_shown))
-    pictures = tuple(evaluator.measure_all(_shown(evaluation_pairs(cache, config), len(cache), progress)))
+    pictures = tuple(
+        evaluator.measure_all(track(evaluation_pairs(cache, config), "evaluate", total=len(cache), shown=progress))
+    )
     refused = {refusal.name: refusal.reason for refusal in [*cache.refusals, *evaluator.refusals]}
     check_share(evaluator.refusals, len(cache))
     evaluation = Evaluation(
@@ -277,10 +278,8 @@ def _summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
     return summaries
 
 
-def _shown(
-    pairs: Iterator[tuple[str, Tensor, Tensor]], total: int, progress: bool
-) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """The pairs, under a bar that shows how many are done and the time left."""
-    columns = [TextColumn("evaluate"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left")]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress) as bar:
-        yield from bar.track(pairs, total=total)
+def _read(config: PairedData, split: Split, progress: bool) -> Cache:
+    """The pairs, decoded and past the content gate; training keeps its own in the same folder."""
+    with telling(shown=progress) as tell:
+        folder = cache_folder() / "pictures"
+        return build_cache(config, split, folder, report=lambda done, total: tell("read", done, total))

@@ -76,15 +76,21 @@ def _row(values: Sequence[str | float | int | None]) -> str:
     return first + "".join(f"<td>{escape(format_value(value))}</td>" for value in values[1:])
 
 
-def format_value(value: str | float | int | None) -> str:
-    """A number as people read it: four significant digits, a true minus sign; None as a dash."""
+def format_value(value: str | float | int | None, *, like: float | None = None) -> str:
+    """A number as people read it: about four significant digits, a true minus sign; None as a dash.
+
+    Args:
+        value: text is left as it is.
+        like: give as many digits as this number would get.
+    """
     if value is None:
         return EN_DASH
     if isinstance(value, str):
         return value
     if isinstance(value, int):
         return f"{value:,}".replace("-", MINUS)
-    digits = 2 if abs(value) >= 10 else 3 if abs(value) >= 1 else 4
+    size = abs(value if like is None else like)
+    digits = 2 if size >= 10 else 3 if size >= 1 else 4
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 

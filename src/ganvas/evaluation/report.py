@@ -131,7 +131,7 @@ def _kinds(evaluation: Evaluation) -> dict[str, dict[str, Summary]]:
 def _mean_and_deviation(summary: Summary) -> str:
     if summary.mean is None or summary.deviation is None:
         return html.EN_DASH
-    return f"{html.format_value(summary.mean)} ± {html.format_value(summary.deviation)}"
+    return f"{html.format_value(summary.mean)} ± {html.format_value(summary.deviation, like=summary.mean)}"
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:

@@ -59,7 +59,10 @@ PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
 
 @dataclass(frozen=True)
 class _Capacity:
-    """What a format can hold and give back unchanged (WebP keeps grey as three equal channels)."""
+    """What a format can hold and give back unchanged.
+
+    WebP alone bends: grey becomes three equal channels, and an opacity that is full everywhere is left out.
+    """
 
     dtypes: frozenset[str]
     channels: frozenset[int]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ def make_grid(
     row_labels: Sequence[str] | None = None,
     scale: int = 1,
 ) -> RGB:
-    """Lay pictures out in rows and columns on white.
+    """Lay pictures out in rows and columns on white, each row as high and each column as wide as its largest picture.
 
     Args:
         rows: of cells: a picture, a uint8 array (H, W), (H, W, 1) or (H, W, 3), or None for an empty place; sizes
@@ -40,24 +42,29 @@ def make_grid(
         (H, W, 3) uint8.
     """
     cells = [[None if cell is None else _as_rgb8(cell, scale) for cell in row] for row in rows]
-    shown = [cell for row in cells for cell in row if cell is not None]
-    if not shown:
+    if not any(cell is not None for row in cells for cell in row):
         raise ImageError(None, "a grid needs at least one picture")
-    num_columns = max(len(row) for row in cells)
-    height, width = max(cell.shape[0] for cell in shown), max(cell.shape[1] for cell in shown)
-    left, top = _label_width(row_labels), _line_height() + GAP if captions else 0
-    size = (left + num_columns * (width + GAP) - GAP, top + len(cells) * (height + GAP) - GAP)
-    sheet = Image.new("RGB", size, PAPER)
-    for y, row in enumerate(cells):
-        for x, cell in enumerate(row):
+    columns = list(zip_longest(*cells))
+    heights = [max((cell.shape[0] for cell in row if cell is not None), default=0) for row in cells]
+    widths = [max((cell.shape[1] for cell in column if cell is not None), default=0) for column in columns]
+    tops = _starts(heights, _line_height() + GAP if captions else 0)
+    lefts = _starts(widths, _label_width(row_labels))
+    sheet = Image.new("RGB", (lefts[-1] + widths[-1], tops[-1] + heights[-1]), PAPER)
+    for row, top in zip(cells, tops, strict=True):
+        for cell, left in zip(row, lefts, strict=False):
             if cell is not None:
-                sheet.paste(Image.fromarray(cell), (left + x * (width + GAP), top + y * (height + GAP)))
+                sheet.paste(Image.fromarray(cell), (left, top))
     pen = ImageDraw.Draw(sheet)
-    for x, caption in enumerate(captions or ()):
-        _write_in(pen, caption, left + x * (width + GAP), 0, width)
-    for y, label in enumerate(row_labels or ()):
-        _write_in(pen, label, 0, top + y * (height + GAP) + (height - _line_height()) // 2, left)
+    for caption, left, width in zip(captions or (), lefts, widths, strict=False):
+        _write_line(pen, caption, left, 0, width)
+    for label, top, height in zip(row_labels or (), tops, heights, strict=False):
+        _write_line(pen, label, 0, top + (height - _line_height()) // 2, lefts[0])
     return np.array(sheet)
+
+
+def _starts(sizes: Sequence[int], first: int) -> list[int]:
+    """Where each row or column begins."""
+    return [first + sum(sizes[:index]) + GAP * index for index in range(len(sizes))]
 
 
 def _as_rgb8(cell: Picture | Pixels, scale: int) -> RGB:
@@ -75,12 +82,20 @@ def _line_height() -> int:
 
 
 def _label_width(labels: Sequence[str] | None) -> int:
-    return max((int(_font().getlength(label)) for label in labels), default=0) + 2 * GAP if labels else 0
+    return max((int(_font().getlength(_plain(label))) for label in labels), default=0) + 2 * GAP if labels else 0
 
 
-def _write_in(pen: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) -> None:
-    """One line of text, shortened with an ellipsis to the width it has."""
-    font = _font()
-    while len(text) > 1 and font.getlength(text) > width:
-        text = text[:-2] + "…"
-    pen.text((x, y), text, fill=INK, font=font)
+def _write_line(pen: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) -> None:
+    """One line of text, shortened with dots to the width it has."""
+    font, shown = _font(), _plain(text)
+    kept = len(shown)
+    while kept > 1 and font.getlength(shown) > width:
+        kept -= 1
+        shown = _plain(text)[:kept] + "..."
+    pen.text((x, y), shown, fill=INK, font=font)
+
+
+def _plain(text: str) -> str:
+    """Text in the letters that Pillow's own font has: ASCII, accents taken off."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return "".join(letters).encode("ascii", "replace").decode()

@@ -51,6 +51,8 @@ class Picture:
         shape, dtype = self.pixels.shape, self.pixels.dtype.name
         if len(shape) != 3 or 0 in shape:
             raise ImageError(self.source, f"expected pixels (H, W, C), none of them 0, got {shape}")
+        if shape[2] == self.has_alpha:
+            raise ImageError(self.source, "opacity alone, no colour; give at least one more channel")
         if shape[2] > MAX_CHANNELS + self.has_alpha:
             raise ImageError(self.source, f"{shape[2]} channels, more than {MAX_CHANNELS}; channels come last")
         if dtype not in NATURAL_RANGE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +33,7 @@ def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     stacks) are put together.
     """
     with _open(file) as tiff:
-        pages = [page for page in tiff.pages if not page.is_reduced]
+        pages = [page for page in _walk(tiff, path) if not page.is_reduced]
         if not pages:
             raise ImageError(path, "a TIFF without a picture in it; write it again")
         _check_whole(tiff, pages, path)
@@ -75,6 +76,16 @@ def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
 def _open(file: BinaryIO) -> Any:
     """A TIFF file by itself: OME, MicroManager and NDTiff files may name others, which we never follow."""
     return tifffile.TiffFile(file, _multifile=False, is_mmstack=False, is_ndtiff=False)
+
+
+def _walk(tiff: Any, path: Path) -> Iterator[Any]:
+    """All pages, in order. A damaged file may lead back to an earlier one, and tifffile would go round for ever."""
+    seen = set()
+    for page in tiff.pages:
+        if page.offset in seen:
+            raise ImageError(path, "its list of pages goes round in a circle; write it again")
+        seen.add(page.offset)
+        yield page
 
 
 def _check_whole(tiff: Any, pages: list[Any], path: Path) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ganvas.errors import GanvasError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, read_image, write_image
@@ -23,6 +19,7 @@ from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.policy import admit
+from ganvas.progress import track
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def translate_files(
     decisive = [hash_files(find_snapshot(run, snapshot), run / RECORD_NAME), tile, overlap, suffix, seed]
     manifest = Manifest(out, hash_settings(decisive))
     report, started = TranslationReport(), time.monotonic()
-    for job in _shown(jobs, progress):
+    for job in track(jobs, "translate", total=len(jobs), shown=progress):
         _translate_listed(job, settings, manifest, report)
     report = TranslationReport(**{**vars(report), "seconds": time.monotonic() - started})
     _warn(report)
@@ -231,13 +228,6 @@ def _composite(picture: Picture, translated: Picture, mask: Path, name: str) -> 
 
 def _notes(translation: Translation) -> tuple[str, ...]:
     return translation.notes + ((translation.tiling_note,) if translation.tiling_note else ())
-
-
-def _shown(jobs: list[_Job], progress: bool) -> Iterable[_Job]:
-    """The jobs, under a bar that shows how many are done and the time left."""
-    columns = [TextColumn("translate"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left")]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress) as bar:
-        yield from bar.track(jobs)
 
 
 def _warn(report: TranslationReport) -> None:

@@ -16,16 +16,17 @@ _STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252,
 
 
 def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: float = 0.6) -> Bytes:
-    """(H, W, 3) uint8: the picture darkened to grey where it is cold, coloured where it is hot.
+    """(H, W, 3) uint8: the picture in grey where it is cold, coloured where it is hot.
 
     Args:
         rgb: (H, W, 3) uint8.
         heat: (H, W) in [0, 1].
         boxes: drawn as frames.
-        strength: share of the colour map in the mixture, in [0, 1].
+        strength: share of the colour map where it is hottest, in [0, 1].
     """
     grey = rgb.mean(axis=2, keepdims=True)
-    mixed = (1 - strength) * np.repeat(grey, 3, axis=2) + strength * colour_map(heat)
+    share = strength * np.sqrt(heat)[:, :, None]
+    mixed = (1 - share) * grey + share * colour_map(heat)
     drawn = Image.fromarray(np.rint(mixed).clip(0, 255).astype(np.uint8))
     line = max(round(min(rgb.shape[:2]) / 128), 1)
     for box in boxes:

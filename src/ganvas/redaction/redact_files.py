@@ -118,8 +118,7 @@ def _files(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, P
 def _files_of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
     if out.resolve() == source.resolve():
         raise InputError(f"{out} is the folder of the originals; give another one")
-    if out.resolve().is_relative_to(source.resolve()):
-        aside = {*aside, out.resolve()}
+    aside = {path for path in {*aside, out.resolve()} if source.resolve() in path.parents}
     inside = [path.relative_to(source) for path in sorted(source.rglob("*")) if _counts(path, source, aside)]
     if not inside:
         raise InputError(f"{source}: no files in it")

@@ -46,6 +46,11 @@ class LossMeter:
             raise DivergenceError(f"{', '.join(broken)} became NaN or infinite by image {images_seen:,}")
         return means
 
+    def share(self) -> None:
+        """Make the sums of all processes alike, their means staying as they are: any one's can then be saved."""
+        for name, total in self.totals.items():
+            self.totals[name] = self._processes.mean(total)
+
     def clear(self) -> None:
         """Begin the next row."""
         self.totals, self.counts = {}, {}

@@ -144,6 +144,7 @@ class Session:
     def checkpoint(self) -> None:
         """Save the whole state, then the generators alone."""
         self.check()
+        self.state.meter.share()
         self.saved, self.saved_at = self.images_seen, self.clock.seconds
         if not self.processes.first:
             return

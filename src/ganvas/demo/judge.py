@@ -1,0 +1,65 @@
+"""How near each rendition comes to the original, inside the covered region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from ganvas.demo.regions import BLOCK, Covered
+from ganvas.evaluation.fidelity import psnr, ssim
+from ganvas.image.cover import bicubic_resize, block_means
+from ganvas.image.files import read_image
+from ganvas.image.picture import Picture
+from ganvas.image.ranges import to_unit
+
+RENDITIONS = ("mosaic", "bicubic", "l1", "l1_gan")
+"""What is judged: the mosaic as it is, its blocks interpolated, and the two trained runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """One unseen photograph: its renditions, and rendition -> {"psnr" in dB, "ssim"} inside the region."""
+
+    covered: Covered
+    pictures: dict[str, Picture]
+    scores: dict[str, dict[str, float]]
+
+
+def judge(covered: Covered, *, restored: Mapping[str, Path]) -> Judgement:
+    """Measure every rendition against the original."""
+    pictures = {"mosaic": covered.mosaicked, "bicubic": interpolated(covered)}
+    pictures |= {name: read_image(path) for name, path in restored.items()}
+    mask = torch.from_numpy(covered.region.mask(covered.original.height, covered.original.width))[None, None]
+    target = as_tensor(covered.original)
+    scores = {
+        name: {
+            "psnr": round(psnr(as_tensor(picture), target, mask).item(), 3),
+            "ssim": round(ssim(as_tensor(picture), target, mask).item(), 4),
+        }
+        for name, picture in pictures.items()
+    }
+    return Judgement(covered, pictures, scores)
+
+
+def interpolated(covered: Covered) -> Picture:
+    """The region filled by bicubic interpolation of its own blocks' means: what needs no learning."""
+    box, pixels = covered.region, covered.mosaicked.pixels.copy()
+    inside = pixels[box.top : box.bottom, box.left : box.right]
+    inside[...] = bicubic_resize(block_means(inside, BLOCK), *inside.shape[:2])
+    return Picture(pixels)
+
+
+def as_tensor(picture: Picture) -> Tensor:
+    """(1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(to_unit(picture.pixels)).permute(2, 0, 1)[None]
+
+
+def mean_scores(judgements: Sequence[Judgement], rendition: str) -> dict[str, float]:
+    """The mean over the unseen photographs."""
+    rows = [judgement.scores[rendition] for judgement in judgements]
+    return {measure: round(fmean(row[measure] for row in rows), 4) for measure in ("psnr", "ssim")}

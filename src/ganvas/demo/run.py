@@ -1,0 +1,166 @@
+"""The demo from end to end, every step through the parts that a user would call."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ganvas.demo.judge import RENDITIONS, Judgement, judge, mean_scores
+from ganvas.demo.photographs import PHOTOGRAPHS, locate_photograph
+from ganvas.demo.regions import BLOCK, Covered, cover_photograph
+from ganvas.demo.report import DemoReport, write_report
+from ganvas.image.atomic import write_json
+from ganvas.image.files import read_image, write_image
+from ganvas.inference.folder import translate_files
+from ganvas.localization import load_classifier
+from ganvas.recipes import restore
+from ganvas.training.config import RunConfig
+from ganvas.training.result import TrainingResult
+from ganvas.training.trainer import train
+
+SHARES = {"l1": 0.5, "l1_gan": 0.5}
+"""Run -> its share of the training time: the same for both, so that they can be compared."""
+TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
+PROBE_MINUTES = 0.1
+"""Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""
+OWN = ("photographs", "covered", "masks", "overlays", "runs", "restored", "report.html", "metrics.json")
+"""What a demo writes, and replaces when it is run again; nothing else in the folder is touched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What the demo found; printed, the figures and where the report lies."""
+
+    report: Path
+    metrics: dict[str, object]
+    unseen: dict[str, dict[str, float]]
+
+    def __str__(self) -> str:
+        rows = "\n".join(
+            f"  {name:<16} {scores['psnr']:6.2f} dB   SSIM {scores['ssim']:.3f}" for name, scores in self.unseen.items()
+        )
+        return f"Inside the covered regions of photographs never trained on:\n{rows}\nReport: {self.report}"
+
+
+def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
+    """Find, mosaic, learn to restore, judge.
+
+    Args:
+        out: the folder to write; what an earlier demo left there is replaced.
+        minutes: of training, over both models.
+
+    Raises:
+        MissingDependency: the packages that carry the photographs are not installed.
+        PolicyRefusal: the content gate refused a photograph or a restored one.
+    """
+    started = time.monotonic()
+    with step(1, "unpack nine photographs"):
+        unpack(out)
+    with step(2, "find what a classifier sees, and mosaic it"):
+        covered = cover_all(out)
+    results: dict[str, TrainingResult] = {}
+    for number, (name, share) in enumerate(SHARES.items(), start=3):
+        with step(number, f"learn to restore, {TITLES[name]}"):
+            results[name] = learn(out, name, minutes=minutes * share)
+    with step(5, "restore the photographs never trained on, and judge"):
+        unseen = [one for one in covered if one.photograph.split == "unseen"]
+        for name in SHARES:
+            translate_files(
+                out / "runs" / name, out / "covered", out / "restored" / name, mask=out / "masks", progress=False
+            )
+        judgements = [judge(one, restored=restored_files(out, one)) for one in unseen]
+    metrics = as_metrics(judgements, results, seconds=time.monotonic() - started)
+    report = write_report(DemoReport(out, covered, judgements, results, metrics))
+    write_json(out / "metrics.json", metrics)
+    return DemoResult(
+        report=report, metrics=metrics, unseen={name: mean_scores(judgements, name) for name in RENDITIONS}
+    )
+
+
+@contextmanager
+def step(number: int, what: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    console, started = Console(stderr=True), time.monotonic()
+    console.print(f"[bold]{number} of 5[/bold]  {what}")
+    yield
+    console.print(f"        done in {time.monotonic() - started:.0f} s")
+
+
+def unpack(out: Path) -> None:
+    """The photographs as PNG in OUT/photographs/train and test, the layout `single` of `PairedData`."""
+    for name in OWN:
+        path = out / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    sources = [(photograph, locate_photograph(photograph)) for photograph in PHOTOGRAPHS]
+    for photograph, source in sources:
+        split = "train" if photograph.split == "train" else "test"
+        write_image(out / "photographs" / split / f"{photograph.name}.png", read_image(source))
+
+
+def cover_all(out: Path) -> list[Covered]:
+    """Each photograph's region found and mosaicked; those never trained on are written for `translate`."""
+    classifier = load_classifier("imagenet")
+    covered = [cover_photograph(photograph, out, classifier) for photograph in PHOTOGRAPHS]
+    for one in covered:
+        if one.photograph.split == "unseen":
+            write_image(out / "covered" / f"{one.photograph.name}.png", one.mosaicked)
+            write_image(out / "masks" / f"{one.photograph.name}.png", one.mask_picture)
+    return covered
+
+
+def learn(out: Path, name: str, *, minutes: float) -> TrainingResult:
+    """Train one of the two runs for about that long."""
+    config = demo_config(out / "photographs", adversarial_weight=0.0 if name == "l1" else 1.0)
+    probe = replace(config, training=replace(config.training, minutes=PROBE_MINUTES))
+    try:
+        rate = train(probe, out / "runs" / ".probe", quiet=True).images_per_second
+    finally:
+        shutil.rmtree(out / "runs" / ".probe", ignore_errors=True)
+    num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
+    epochs = rate * 60 * (minutes - PROBE_MINUTES) / num_photographs
+    # The limit in minutes holds where the machine became slower after the probe.
+    training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
+    return train(replace(config, training=training), out / "runs" / name)
+
+
+def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
+    """The recipe `restore` on crops at the photographs' own size."""
+    config = restore()
+    every = 10_000
+    return replace(
+        config,
+        method=replace(config.method, adversarial_weight=adversarial_weight, depth=3, receptive_field=34),
+        data=replace(config.data, folder=photographs, resize="none", strength=(BLOCK, BLOCK)),
+        training=replace(
+            config.training, epochs=1e6, learning_rate=1e-3 if adversarial_weight == 0 else 4e-4, constant_fraction=0.3,
+            sample_every=every, validate_every=every, checkpoint_every=every, log_every=320,
+        ),
+    )  # fmt: skip
+
+
+def restored_files(out: Path, covered: Covered) -> dict[str, Path]:
+    """Run -> the restored picture."""
+    return {name: out / "restored" / name / f"{covered.photograph.name}.png" for name in SHARES}
+
+
+def as_metrics(judgements: list[Judgement], results: dict[str, TrainingResult], *, seconds: float) -> dict[str, object]:
+    """What metrics.json holds. `restored` is L1 alone, which the demo recommends; the other is `restored_l1_gan`."""
+    keys = {"mosaic": "mosaic", "bicubic": "bicubic", "restored": "l1", "restored_l1_gan": "l1_gan"}
+    trained = sum(result.images_seen for result in results.values())
+    return {
+        "seconds": round(seconds, 1),
+        "train_images_per_second": round(trained / sum(result.seconds for result in results.values()), 1),
+        "unseen": {key: mean_scores(judgements, rendition) for key, rendition in keys.items()},
+        "recommended": "l1",
+        "runs": {
+            name: {"images": result.images_seen, "images_per_second": round(result.images_per_second, 1)}
+            for name, result in results.items()
+        },
+        "per_photograph": {judgement.covered.photograph.name: judgement.scores for judgement in judgements},
+    }

@@ -1,0 +1,55 @@
+"""A bar with the time left, for work over many files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Item = TypeVar("Item")
+Tell = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and of how many."""
+
+
+def _bar(shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown,
+    )
+
+
+def track(items: Iterable[Item], what: str, *, total: int, shown: bool = True) -> Iterator[Item]:
+    """The items, under a bar on standard error."""
+    with _bar(shown) as bar:
+        yield from bar.track(items, total=total, description=what)
+
+
+@contextmanager
+def telling(*, shown: bool = True) -> Iterator[Tell]:
+    """A function that draws a bar for each kind of work it is told of."""
+    with _bar(shown) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield tell

@@ -1,0 +1,127 @@
+"""Finding a class in pictures and files, with a classifier that looks for brightness."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ganvas.errors import ConfigError, InputError, PartialFailure
+from ganvas.image.files import read_image, write_image
+from ganvas.image.picture import Box, Picture
+from ganvas.localization import Finding, class_index, locate
+from ganvas.localization import locate_files as verb
+from ganvas.localization.head import LinearHead
+from ganvas.localization.locate_files import locate_files, overlay_names
+
+
+class Bright:
+    """Class "light" is found where the picture is bright, "dark" where it is not."""
+
+    class_names = ("dark", "light", "lighthouse")
+
+    def evidence(self, rgb):
+        height, width = rgb.shape[:2]
+        light = rgb[:, :, 0].astype(np.float32) / 255
+        head = LinearHead(np.array([[0, 1], [1, 0], [-1, -1]], np.float32), np.zeros(3, np.float32))
+        return head.evidence(np.stack([light, 1 - light]), Box(0, 0, width, height))
+
+    dense_evidence = evidence
+
+
+@pytest.fixture
+def lamp():
+    rgb = np.zeros((32, 48, 3), np.uint8)
+    rgb[8:16, 20:40] = 255
+    return rgb
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    monkeypatch.setattr(verb, "load_classifier", lambda name: Bright())
+
+
+def test_a_named_class_is_found(lamp):
+    finding = locate(lamp, Bright(), class_name="Light")
+    assert isinstance(finding, Finding)
+    assert finding.class_name == "light"
+    assert finding.boxes == (Box(20, 8, 40, 16),)
+    np.testing.assert_array_equal(finding.mask, lamp[:, :, 0] > 0)
+
+
+def test_the_likeliest_class_is_the_default(lamp):
+    assert locate(Picture(lamp), Bright()).class_name == "dark"
+    assert locate(Picture(255 - lamp), Bright()).class_name == "light"
+
+
+def test_a_class_without_evidence_has_no_region(lamp):
+    finding = locate(lamp, Bright(), class_name="lighthouse")
+    assert finding.boxes == ()
+    assert not finding.heat.any()
+
+
+def test_unknown_classes_name_near_ones():
+    with pytest.raises(ConfigError, match="did you mean 'light'"):
+        class_index(Bright(), "ligth")
+    with pytest.raises(ConfigError, match="'lighthouse'"):
+        class_index(Bright(), "HOUSE")
+    with pytest.raises(ConfigError, match="class_names"):
+        class_index(Bright(), "xyz")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])
+def test_thresholds_out_of_range(lamp, threshold):
+    with pytest.raises(ConfigError, match="threshold"):
+        locate(lamp, Bright(), threshold=threshold)
+
+
+def test_files_give_overlays_and_one_record(tmp_path, lamp, bright):
+    write_image(tmp_path / "photos" / "one.png", Picture(lamp))
+    write_image(tmp_path / "photos" / "two.tif", Picture(lamp.astype(np.uint16) * 257))
+    seen = []
+    records = locate_files(
+        [tmp_path / "photos"],
+        tmp_path / "out",
+        class_name="light",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    written = json.loads((tmp_path / "out" / "locate.json").read_text())
+    assert written["photos"] == records
+    assert [record["boxes"] for record in records] == [[[20, 8, 40, 16]]] * 2
+    assert seen == [(1, 2), (2, 2)]
+    assert read_image(tmp_path / "out" / "two.png").pixels.shape == (32, 48, 3)
+
+
+def test_bad_files_are_recorded_and_the_others_done(tmp_path, lamp, bright):
+    write_image(tmp_path / "good.png", Picture(lamp))
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    photos = [tmp_path / "bad.png", tmp_path / "missing.png", tmp_path / "good.png"]
+    with pytest.raises(PartialFailure, match="2 of 3 failed"):
+        locate_files(photos, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "locate.json").read_text())
+    assert ["error" in record for record in written["photos"]] == [True, True, False]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["good.png", "locate.json"]
+
+
+def test_photos_are_never_replaced(tmp_path, lamp, bright):
+    write_image(tmp_path / "one.png", Picture(lamp))
+    before = (tmp_path / "one.png").read_bytes()
+    with pytest.raises(InputError, match="replace the photo"):
+        locate_files([tmp_path], tmp_path)
+    assert (tmp_path / "one.png").read_bytes() == before
+
+
+def test_a_wrong_class_stops_before_any_file(tmp_path, lamp, bright):
+    write_image(tmp_path / "one.png", Picture(lamp))
+    with pytest.raises(ConfigError, match="did you mean"):
+        locate_files([tmp_path / "one.png"], tmp_path / "out", class_name="lihgt")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_photos(tmp_path):
+    with pytest.raises(InputError, match="no pictures"):
+        locate_files([tmp_path], tmp_path / "out")
+
+
+def test_overlays_of_equal_stems_get_names_of_their_own(tmp_path):
+    files = [tmp_path / "a.jpg", tmp_path / "A.png", tmp_path / "b" / "a.jpg", tmp_path / "c" / "a.jpg"]
+    assert overlay_names(files) == ["a.png", "A_png.png", "a_jpg.png", "a_jpg_1.png"]

