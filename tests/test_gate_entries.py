@@ -152,7 +152,6 @@ def test_what_is_admitted_goes_through(
     entry(pairs, run, tmp_path / "out")
 
 
-@pytest.mark.xfail(strict=True, reason="translate_tensor takes any tensor past the gate: make it private, or gate it")
 def test_every_public_method_of_a_loaded_run_is_gated() -> None:
     gated = {"tiled", "translate_picture"}
     makers = {"load"}

@@ -22,6 +22,7 @@ LAYERS = [
     {"demo"},
     {"api"},
     {"cli"},
+    {"__main__"},
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 MAY_MEET = {("image", "records"), ("weights", "records"), ("image", "weights")}

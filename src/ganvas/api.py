@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ganvas.training.config import RunConfig
     from ganvas.training.result import TrainingResult
 
+RunFolder = Annotated[Path, tyro.conf.arg(metavar="RUN")]
+Source = Annotated[Path, tyro.conf.arg(metavar="SOURCE")]
+Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
+Photos = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PHOTO...")]
+Checkpoints = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CHECKPOINT...")]
 ClassName = Annotated[str | None, tyro.conf.arg(name="class")]
 NumberRange = tuple[float, float]
 Snapshot = Literal["auto", "best", "last"]
@@ -40,7 +45,7 @@ def demo(*, out: Path = Path("demo"), minutes: float = 4.0) -> str:
 
 
 def locate(
-    photos: tuple[Path, ...],
+    photos: Photos,
     /,
     *,
     out: Path,
@@ -68,8 +73,8 @@ def locate(
 
 
 def prepare(
-    source: Path,
-    out: Path,
+    source: Source,
+    out: Out,
     /,
     *,
     degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic",
@@ -129,7 +134,7 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
     return train_run(config, out)
 
 
-def resume(run: Path, /, *, epochs: float | None = None, minutes: float | None = None) -> TrainingResult:
+def resume(run: RunFolder, /, *, epochs: float | None = None, minutes: float | None = None) -> TrainingResult:
     """Go on with a run that was stopped; it ends as if it had not been.
 
     Args:
@@ -152,9 +157,9 @@ def resume(run: Path, /, *, epochs: float | None = None, minutes: float | None =
 
 
 def translate(
-    run: Path,
-    source: Path,
-    out: Path,
+    run: RunFolder,
+    source: Source,
+    out: Out,
     /,
     *,
     mask: Path | None = None,
@@ -190,7 +195,7 @@ def translate(
 
 
 def evaluate(
-    run: Path,
+    run: RunFolder,
     /,
     *,
     data: Path | None = None,
@@ -217,8 +222,8 @@ def evaluate(
 
 
 def redact(
-    source: Path,
-    out: Path,
+    source: Source,
+    out: Out,
     /,
     *,
     classifier: str | None = None,
@@ -258,7 +263,7 @@ def redact(
     return f"{len(redacted.lines)} redacted; audit log: {redacted.log}"
 
 
-def import_reference(checkpoints: tuple[Path, ...], /, *, out: Path, dropout: float | None = None) -> str:
+def import_reference(checkpoints: Checkpoints, /, *, out: Path, dropout: float | None = None) -> str:
     """Read checkpoints of the reference PyTorch pix2pix / CycleGAN code into a run folder.
 
     Args:

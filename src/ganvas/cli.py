@@ -6,9 +6,12 @@ import difflib
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import tyro
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ganvas {importlib.import_module('ganvas').__version__}")
         return 0
     try:
-        result = _call(words[0], words[1:])
+        with _plain_warnings(words[0]):
+            result = _call(words[0], words[1:])
     except PolicyRefusal as refusal:
         print(json.dumps(refusal.as_record()))
         return refusal.exit_code
@@ -54,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if result is not None:
         print(result)
     return int(getattr(result, "exit_code", 0))
+
+
+@contextmanager
+def _plain_warnings(verb: str) -> Iterator[None]:
+    """Warnings as sentences, without the file and line that a programmer would want."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_where, **_more: print(f"ganvas {verb}: {message}", file=sys.stderr)
+        yield
 
 
 def usage() -> str:
@@ -69,7 +81,15 @@ def _call(verb: str, words: list[str]) -> Any:
     if verb == "train":
         return _train(words)
     function = getattr(importlib.import_module("ganvas.api"), VERBS[verb][0])
-    return tyro.cli(function, prog=f"ganvas {verb}", args=words)
+    return tyro.cli(_as_command(function), prog=f"ganvas {verb}", args=words)
+
+
+def _as_command(function: FunctionType) -> Callable[..., Any]:
+    """A copy without the return type, which would have to be imported to be read, and torch with it."""
+    command = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    command.__kwdefaults__, command.__doc__ = function.__kwdefaults__, function.__doc__
+    command.__annotations__ = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
+    return command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -203,14 +203,6 @@ def test_the_gate_sees_input_and_output(monkeypatch: pytest.MonkeyPatch, rng: np
         translator(bright)
 
 
-def test_tensors_of_any_size_for_the_trainer(rng: np.random.Generator) -> None:
-    translator = translator_of(tiny_record(NOISY))
-    images = torch.from_numpy(rng.random((2, 3, 21, 30), dtype=np.float32)) * 2 - 1
-    both = translator.translate_tensor(images)
-    assert both.shape == images.shape
-    torch.testing.assert_close(both[1:], translator.translate_tensor(images[1:]))  # no batch in it
-
-
 def test_unknown_devices_are_named() -> None:
     with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
         Translator(tiny_method(tiny_record()), tiny_record(), device="abacus")

@@ -32,12 +32,13 @@ def steps(processes: Processes, data: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(processes.rank)
     method = build(CONFIG, input_channels=3, output_channels=3, image_size=(16, 16)).double().train()
     processes.broadcast(method)
-    optimizers = make_optimizers(method, tiny_run(data).training)
+    settings = tiny_run(data).training
+    optimizers = make_optimizers(method, settings)
     generator = torch.Generator().manual_seed(5)
     for step in range(STEPS):
         a, b = torch.rand(2, 4, 3, 16, 16, generator=generator, dtype=torch.float64) * 2 - 1
         share = Batch(a.chunk(processes.world)[processes.rank], b.chunk(processes.world)[processes.rank])
-        take_turns(method, optimizers, share, Progress(4 * step, step), processes=processes)
+        take_turns(method, optimizers, share, Progress(4 * step, step), settings=settings, processes=processes)
     return method.state_dict()
 
 

@@ -47,10 +47,10 @@ class Same(torch.nn.Module):
 def test_validation_measures_and_sees_a_collapse() -> None:
     generator = torch.Generator().manual_seed(0)
     pairs = [(str(i), x, x) for i in range(5) for x in [torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1]]
-    perfect = validate(Same(constant=False), pairs)  # type: ignore[arg-type]
+    perfect = validate(Same(constant=False), pairs)
     assert perfect == pytest.approx({"psnr": 100.0, "l1": 0.0, "ssim": 1.0, "spread": 1.0})
-    collapsed = validate(Same(constant=True), pairs)  # type: ignore[arg-type]
+    collapsed = validate(Same(constant=True), pairs)
     assert collapsed["spread"] == 0.0
     assert collapsed["psnr"] < 20
-    assert validate(Same(constant=True), []) == {}  # type: ignore[arg-type]
-    assert "spread" not in validate(Same(constant=True), pairs[:3])  # type: ignore[arg-type]
+    assert validate(Same(constant=True), []) == {}
+    assert "spread" not in validate(Same(constant=True), pairs[:3])

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from PIL import Image
 from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of, tiny_run
 
 from ganvas import policy
-from ganvas.errors import ConfigError, DivergenceError, PolicyRefusal, RunError
+from ganvas.errors import ConfigError, DivergenceError, MissingDependency, PolicyRefusal, RunError
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
 from ganvas.inference.record import load_generators, read_run_record
 from ganvas.training import trainer
 from ganvas.training.run_folder import locked, read_config
@@ -275,10 +276,9 @@ def test_bfloat16_trains_float32_weights(tiny_config: MakeConfig, tmp_path: Path
 
 def test_sixteen_bits_and_five_channels_go_through(tmp_path: Path, rng: np.random.Generator) -> None:
     for split, side in [(split, side) for split in ("train", "val") for side in "ab"]:
-        (tmp_path / "data" / split / side).mkdir(parents=True)
         for index in range(2):
             pixels = rng.integers(0, 65536, (20, 20, 5 if side == "a" else 1), dtype=np.uint16)
-            tifffile.imwrite(tmp_path / "data" / split / side / f"{index}.tif", pixels, planarconfig="contig")
+            write_image(tmp_path / "data" / split / side / f"{index}.tif", Picture(pixels))
     train(tiny_run(tmp_path / "data"), tmp_path / "run", quiet=True)
     record = read_run_record(tmp_path / "run")
     assert (record.input.dtype, record.input.channels) == ("uint16", 5)

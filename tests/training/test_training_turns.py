@@ -61,8 +61,9 @@ def batch() -> Batch:
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_each_turn_moves_its_own_player(optimizer: str) -> None:
     method = Duel()
-    optimizers = make_optimizers(method, TrainingConfig(optimizer=optimizer))  # type: ignore[arg-type]
-    losses = take_turns(method, optimizers, batch(), Progress(6, 2), processes=ALONE)
+    settings = TrainingConfig(optimizer=optimizer)
+    optimizers = make_optimizers(method, settings)
+    losses = take_turns(method, optimizers, batch(), Progress(6, 2), settings=settings, processes=ALONE)
     moved = [
         tuple(not torch.equal(x, y) for x, y in zip(before, after, strict=True))
         for before, after in zip(method.seen, method.seen[1:], strict=False)
@@ -75,8 +76,8 @@ def test_each_turn_moves_its_own_player(optimizer: str) -> None:
 
 def test_bfloat16_is_for_the_forward_pass() -> None:
     method = Duel()
-    optimizers = make_optimizers(method, TrainingConfig())
-    take_turns(method, optimizers, batch(), Progress(0, 0), processes=ALONE, low_precision=True)
+    settings = TrainingConfig(precision="bfloat16")
+    take_turns(method, make_optimizers(method, settings), batch(), Progress(0, 0), settings=settings, processes=ALONE)
     assert method.dtypes == [torch.bfloat16] * 2
     assert {value.dtype for value in method.parameters()} == {torch.float32}
 

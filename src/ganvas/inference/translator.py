@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, picture_of, signed_input
@@ -138,18 +137,6 @@ class Translator:
         translated = picture_of(result, self.record.output, picture)
         admit(translated, name=f"{name} (translated)")
         return Translation(translated, notes, tiling_note)
-
-    def translate_tensor(self, images: Tensor) -> Tensor:
-        """The bare network on pictures of any size: no gate, for pictures that passed it already.
-
-        Args:
-            images: (N, C, H, W) in [-1, 1]; each is translated by itself.
-
-        Returns:
-            (N, C', H, W) in [-1, 1], on the CPU.
-        """
-        signed = images.detach().to("cpu", torch.float32).numpy()
-        return torch.stack([torch.from_numpy(self._run(image, None, None)[0]) for image in signed])
 
     def _of_any_kind(self, image: AnyImage, *, tile: int | None, overlap: int | None) -> Any:
         picture = as_picture(image, channels=self.record.input.channels)

@@ -30,7 +30,7 @@ class Report:
     def __init__(self, total: int, epoch_size: int, *, quiet: bool = False, console: Console | None = None) -> None:
         self._total, self._epoch_size = total, epoch_size
         self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        columns = (BarColumn(bar_width=16), TextColumn("{task.fields[told]}", markup=False))
         self._bar = Progress(*columns, console=self._console, refresh_per_second=2, transient=False)
         self._live = self._console.is_terminal and not quiet
         self._task = self._bar.add_task("training", total=total, told="")
@@ -45,17 +45,17 @@ class Report:
         """Move the bar, or print a line if the last is long ago."""
         told = (
             f"{images_seen:,} of {self._total:,} images  epoch {images_seen / self._epoch_size:.2f}  "
-            f"{rate:.3g} images/s  {duration(seconds_left)} left  {self._losses}"
+            f"{rate:.3g} images/s  {duration(seconds_left)} left"
         )
         if self._live:
-            self._bar.update(self._task, completed=images_seen, told=told)
+            self._bar.update(self._task, completed=images_seen, told=f"{told}\n{self._losses}")
         elif time.monotonic() - self._last_line > PLAIN_EVERY:
             self._last_line = time.monotonic()
-            self.say(told)
+            self.say(f"{told}  {self._losses}")
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         if self._live:

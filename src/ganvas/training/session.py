@@ -17,7 +17,7 @@ from ganvas.training.health import Health
 from ganvas.training.metrics import Metrics
 from ganvas.training.pictures import Pictures
 from ganvas.training.report import Report
-from ganvas.training.result import Stopped
+from ganvas.training.result import Stopped, TrainingResult
 from ganvas.training.samples import sample_path, write_samples
 from ganvas.training.schedule import Clock, learning_rate
 from ganvas.training.validation import validate
@@ -83,6 +83,17 @@ class Session:
         if self.settings.minutes is not None:
             left = min(left, max(60 * self.settings.minutes - self.clock.seconds, 0))
         return left
+
+    def result(self, stopped: Stopped) -> TrainingResult:
+        """How it ended."""
+        return TrainingResult(
+            run=self.run,
+            images_seen=self.images_seen,
+            seconds=self.clock.seconds,
+            images_per_second=self.clock.rate(self.images_seen),
+            best=self.best,
+            stopped=stopped,
+        )
 
     def show(self) -> None:
         """Keep the person at the terminal informed."""

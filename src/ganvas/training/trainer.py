@@ -34,7 +34,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
 
     Args:
         config: method, data and training.
-        out: the run folder; see `ganvas.training.run_folder` for what it comes to hold.
+        out: the run folder (`ganvas.training.run_folder` says what it holds).
         resume: go on with the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise
             that of a run never stopped.
         quiet: show nothing.
@@ -65,10 +65,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             # Every player's turn
             set_rate(state.optimizers, session.rate)
             progress = Progress(session.images_seen, session.step)
-            low_precision = settings.precision == "bfloat16"
-            losses = take_turns(
-                state.method, state.optimizers, batch, progress, processes=processes, low_precision=low_precision
-            )
+            losses = take_turns(state.method, state.optimizers, batch, progress, settings=settings, processes=processes)
 
             # The clock and the running means
             before, session.images_seen = session.images_seen, session.images_seen + settings.batch_size
@@ -88,14 +85,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             if stopped or late or reached(settings.checkpoint_every, before, seen):
                 session.checkpoint()
             session.show()
-        return TrainingResult(
-            run=out,
-            images_seen=session.images_seen,
-            seconds=session.clock.seconds,
-            images_per_second=session.clock.rate(session.images_seen),
-            best=session.best,
-            stopped=stopped,
-        )
+        return session.result(stopped)
 
 
 def open_session(

@@ -40,8 +40,8 @@ def take_turns(
     batch: Batch,
     progress: Progress,
     *,
+    settings: TrainingConfig,
     processes: Processes,
-    low_precision: bool = False,
 ) -> dict[str, Tensor]:
     """One training step.
 
@@ -50,8 +50,8 @@ def take_turns(
         optimizers: one a player.
         batch: this process's share.
         progress: where training stands.
+        settings: of which the precision counts here.
         processes: over which gradients are averaged.
-        low_precision: bfloat16 for the forward passes.
 
     Returns:
         `<player>/<loss>` -> detached scalar, still on the device.
@@ -59,7 +59,7 @@ def take_turns(
     losses: dict[str, Tensor] = {}
     turns = method.training_step(batch, progress)
     while True:
-        with autocast(processes.device.type, dtype=bfloat16, enabled=low_precision):
+        with autocast(processes.device.type, dtype=bfloat16, enabled=settings.precision == "bfloat16"):
             turn = next(turns, None)
         if turn is None:
             return losses

@@ -1,0 +1,92 @@
+"""The command line: flags are pinned, errors are clear, exit codes are those of `ganvas.errors`."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas import api, policy
+from ganvas.cli import VERBS, main, parse_train
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
+from ganvas.recipes import RECIPES
+
+FLAGS = Path(__file__).parent / "golden" / "flags.txt"
+
+
+def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_flags_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Change a flag on purpose only: then put the new list into tests/golden/flags.txt, and say so in the changelog."""
+    found = []
+    for words in [[verb] for verb in VERBS if verb != "train"] + [["train", "pix2pix"]]:
+        flags = sorted(set(re.findall(r"(?<![\w-])--[a-z0-9][a-z0-9-]*", help_of(words, capsys))) - {"--help"})
+        found.append(f"{' '.join(words)}: {' '.join(flags)}\n")
+    assert "".join(found) == FLAGS.read_text(encoding="utf-8")
+
+
+def test_every_verb_is_a_function_with_a_docstring() -> None:
+    for name, _ in VERBS.values():
+        assert inspect.getdoc(getattr(api, name))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_parses_and_can_be_changed(recipe: str) -> None:
+    command = parse_train(recipe, ["--data", "photos", "--out", "run", "--epochs", "3", "--l1-weight", "50"])
+    assert command.out == Path("run")
+    assert command.config.data.folder == Path("photos")
+    assert command.config.training.epochs == 3
+    assert command.config.method.l1_weight == 50
+    assert command.config.method.generator == RECIPES[recipe]().method.generator
+
+
+def test_help_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(verb in shown for verb in VERBS)
+    assert main([]) == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ganvas 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["transalte", "a", "b", "c"], "did you mean 'translate'"),
+        (["train", "facade", "--data", "x"], "there is no recipe 'facade'"),
+        (["translate", "nowhere", "a.png", "b.png"], "nowhere"),
+        (["redact", "nowhere.png", "out"], "say what to cover"),
+        (["evaluate", "nowhere"], "nowhere is not a run folder"),
+        (["resume", "nowhere"], "nowhere is not a run folder"),
+        (["import", "nowhere.pth", "--out", "run"], "nowhere.pth"),
+    ],
+)
+def test_bad_input_is_named_on_standard_error(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.out == ""
+
+
+def test_a_refusal_is_json_and_exit_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "photos" / "one.png", Picture(np.full((32, 32, 3), 7, np.uint8)))
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.95)
+    policy.forget_scorer()
+    assert main(["prepare", str(tmp_path / "photos"), str(tmp_path / "pairs")]) == 3
+    record = json.loads(capsys.readouterr().out)
+    assert record["refused"]
+    assert "one.png" in record["reason"]
+    assert not list(tmp_path.glob("pairs/**/*.png"))

@@ -1,0 +1,51 @@
+"""What README says is there, is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import ganvas
+from ganvas.cli import VERBS, parse_train
+from ganvas.recipes import RECIPES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ganvas ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_name_real_verbs_and_flags(command: str) -> None:
+    _, verb, *words = shlex.split(command)
+    assert verb in VERBS
+    pinned = (Path(__file__).parent / "golden" / "flags.txt").read_text(encoding="utf-8").splitlines()
+    flags = next(line for line in pinned if line.startswith(verb)).split()
+    assert {word for word in words if word.startswith("--")} <= set(flags)
+    if verb == "train":
+        assert words[0] in RECIPES
+        parse_train(words[0], words[1:])
+
+
+def test_the_program_uses_public_names() -> None:
+    program = README.split("```python")[1].split("```")[0]
+    compile(program, "README", "exec")
+    assert set(re.findall(r"ganvas\.(\w+)", program)) <= set(ganvas.__all__)
+
+
+def test_the_two_commands_are_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in re.findall(r"^    make (\w+)", README, flags=re.MULTILINE):
+        assert f"\n{command}:" in makefile
+
+
+def test_no_path_of_a_machine_stands_in_the_pages() -> None:
+    for page in PAGES:
+        assert not re.search(r"/(work|home|root|tmp|Users)/", page.read_text(encoding="utf-8")), page.name
