@@ -1,4 +1,4 @@
-"""Which pairs are validated on and shown, and how they are fitted to a network."""
+"""Which pairs are validated on and shown."""
 
 from __future__ import annotations
 
@@ -9,19 +9,10 @@ import torch
 from training_runs import MakeConfig
 
 from ganvas.training.distributed import Processes
-from ganvas.training.pictures import fitted, open_pictures
+from ganvas.training.pictures import open_pictures
 from ganvas.training.validation import validate
 
 ALONE = Processes(torch.device("cpu"))
-
-
-@pytest.mark.parametrize(("side", "multiple", "size"), [(286, 256, 256), (286, 4, 284), (64, 64, 64), (5, 8, 8)])
-def test_fitted_is_the_centre_or_repeats_the_edge(side: int, multiple: int, size: int) -> None:
-    ramp = torch.arange(side, dtype=torch.float32).expand(1, 1, side, side)
-    row = fitted(ramp, multiple)[0, 0, 0]
-    assert row.shape == (size,)
-    assert row[0] == max((side - size) // 2, 0)
-    assert fitted(ramp, multiple).shape == (1, 1, size, size)
 
 
 def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path) -> None:

@@ -18,14 +18,13 @@ from PIL import Image
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, picture_of, signed_input
 from ganvas.inference.device import pick_device
+from ganvas.inference.padding import pad_to_multiple
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.inference.tiling import TilingWarning, plan_tiles, run_tiles
 from ganvas.methods.base import Method
 from ganvas.policy import admit
 
 Floats = NDArray[np.float32]
-SMALLEST_SIDE = 16
-"""Pixels; smaller pictures are padded to it, for networks that mirror their borders need something to mirror."""
 
 
 class ConversionWarning(UserWarning):
@@ -150,7 +149,7 @@ class Translator:
     def _run(self, signed: Floats, tile: int | None, overlap: int | None) -> tuple[Floats, str | None]:
         """(C, H, W) in [-1, 1] -> (C', H, W) in [-1, 1]: pad, translate whole or in tiles, crop."""
         height, width = signed.shape[1:]
-        padded, top, left = pad_to_multiple(signed, self.method.size_multiple)
+        padded = pad_to_multiple(torch.from_numpy(signed), self.method.size_multiple).numpy()
         with self._seeded(signed):
             if tile is None:
                 result, note = self._network(padded), None
@@ -160,7 +159,7 @@ class Translator:
                     *padded.shape[1:], tile=tile, overlap=overlap, multiple=multiple, context=context
                 )
                 result = run_tiles(padded, plan, self._network)
-        return result[:, top : top + height, left : left + width], note
+        return result[:, :height, :width], note
 
     def _network(self, signed: Floats) -> Floats:
         """One forward pass: (C, H, W) -> (C', H, W). Batches of one: batch statistics are the picture's own."""
@@ -178,16 +177,3 @@ class Translator:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int.from_bytes(digest.digest()[:8], "big"))
             yield
-
-
-def pad_to_multiple(signed: Floats, multiple: int) -> tuple[Floats, int, int]:
-    """Mirror the borders until both sides are multiples; returns the rows added above and the columns added left."""
-    wanted = (-(-max(side, SMALLEST_SIDE) // multiple) * multiple for side in signed.shape[1:])
-    (top, bottom), (left, right) = (_halves(new - old) for new, old in zip(wanted, signed.shape[1:], strict=True))
-    if top + bottom + left + right == 0:
-        return signed, 0, 0
-    return np.pad(signed, ((0, 0), (top, bottom), (left, right)), mode="reflect"), top, left
-
-
-def _halves(total: int) -> tuple[int, int]:
-    return total // 2, total - total // 2

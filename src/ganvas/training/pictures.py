@@ -92,13 +92,3 @@ def open_pictures(config: RunConfig, processes: Processes, run: Path) -> Picture
         world=processes.world,
     )
     return Pictures(loader, training, validation, config.data, processes.device)
-
-
-def fitted(images: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) -> the centre of it, each side the largest multiple that fits; repeated edges where none fits."""
-    for dim in (2, 3):
-        size = images.shape[dim]
-        wanted = max(size // multiple, 1) * multiple
-        first = torch.arange(wanted, device=images.device) + (size - wanted) // 2
-        images = images.index_select(dim, first.clamp(0, size - 1))
-    return images

@@ -15,8 +15,9 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
+from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
-from ganvas.training.pictures import Pictures, fitted
+from ganvas.training.pictures import Pictures
 
 NUM_SHOWN = 4
 GREY = 128
@@ -33,8 +34,7 @@ def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
     rows: list[list[Picture]] = []
     refused: list[str] = []
     for name, given, target in pictures.shown_pairs(NUM_SHOWN):
-        given, target = fitted(given, method.size_multiple), fitted(target, method.size_multiple)
-        output = method.translate(given).float().clamp(-1, 1)
+        output = translate_padded(method, given).float().clamp(-1, 1)
         specs = (pictures.input_spec, pictures.output_spec, pictures.output_spec)
         tiles = [_picture(image, spec) for image, spec in zip((given, output, target), specs, strict=True)]
         labels = [f"{name} ({side})" for side in ("input", "output", "target")]

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from ganvas.evaluation.fidelity import SSIM_WINDOW, l1, psnr, ssim
 from ganvas.image.ranges import unit_from_signed
+from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
-from ganvas.training.pictures import Pair, fitted
+from ganvas.training.pictures import Pair
 
 THUMBNAIL = 8
 """Pixels a side of the coarse view in which outputs are compared with one another."""
@@ -29,8 +30,7 @@ def validate(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
     """
     rows, made, wanted = [], [], []
     for _, given, target in pairs:
-        given, target = fitted(given, method.size_multiple), fitted(target, method.size_multiple)
-        output = unit_from_signed(method.translate(given).float().clamp(-1, 1))
+        output = unit_from_signed(translate_padded(method, given).float().clamp(-1, 1))
         target = unit_from_signed(target)
         rows.append(_measures(output, target))
         made.append(functional.adaptive_avg_pool2d(output, THUMBNAIL))

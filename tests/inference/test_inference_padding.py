@@ -1,0 +1,35 @@
+"""Padding keeps the corner, mirrors the rest, and so keeps the grid of a mosaic where training had it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.inference.padding import pad_to_multiple, translate_padded
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.registry import build
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "padded"), [(286, 256, 512), (286, 4, 288), (64, 64, 64), (5, 8, 16), (1, 4, 16)]
+)
+def test_the_corner_stays_and_the_rest_is_mirrored(size: int, multiple: int, padded: int) -> None:
+    ramp = np.arange(size, dtype=np.float32)
+    row = pad_to_multiple(torch.from_numpy(ramp).expand(1, 1, size, size), multiple)
+    assert row.shape == (1, 1, padded, padded)
+    expected = np.pad(ramp, (0, padded - size), mode="reflect")
+    np.testing.assert_array_equal(row[0, 0, 0].numpy(), expected)
+    np.testing.assert_array_equal(row[0, 0, :, 0].numpy()[0], expected[0])
+
+
+def test_a_size_off_the_multiple_changes_nothing_far_from_the_border() -> None:
+    """Halving the padding between both sides once moved the network's grid against the picture's."""
+    torch.manual_seed(0)
+    config = Pix2PixConfig(width=4, depth=2, norm="none", dropout=0.0, adversarial_weight=0.0)
+    method = build(config, input_channels=1, output_channels=1, image_size=(64, 64))
+    assert method.context is not None
+    images = torch.rand(1, 1, 64, 64) * 2 - 1
+    whole, cut = translate_padded(method, images), translate_padded(method, images[..., :61, :59])
+    near = 59 - method.context - method.size_multiple
+    torch.testing.assert_close(cut[..., :near, :near], whole[..., :near, :near])
