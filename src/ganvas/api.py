@@ -267,16 +267,14 @@ def import_reference(checkpoints: Checkpoints, /, *, out: Path, dropout: float |
     """Read checkpoints of the reference PyTorch pix2pix / CycleGAN code into a run folder.
 
     Args:
-        checkpoints: a generator's file (latest_net_G.pth) and, if wanted, its discriminator's, in any order.
-        out: the run folder to make.
+        checkpoints: a generator's file (latest_net_G.pth, or CycleGAN's latest_net_G_A.pth) and, if wanted, the
+            discriminator's of a pix2pix, in any order; or one discriminator alone.
+        out: the folder to make: a run, or of a discriminator alone its weights and discriminator.json.
         dropout: of the generator, where its file cannot tell.
     """
-    from ganvas.inference.imported import write_imported
-    from ganvas.methods.reference import import_reference as read
+    from ganvas.inference.imported import import_checkpoints
 
-    imported = read(*checkpoints, dropout=dropout)
-    write_imported(imported, out)
-    return "\n".join([*imported.notes, f"{out}: ready for ganvas translate"])
+    return "\n".join(import_checkpoints(checkpoints, out, dropout=dropout))
 
 
 def load(run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0) -> Translator:

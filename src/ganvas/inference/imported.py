@@ -1,13 +1,70 @@
-"""A method that was read from other people's checkpoints, as a run folder."""
+"""Checkpoints of the reference code as folders: a generator becomes a run, a discriminator alone a folder of its own."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
+
+from safetensors.torch import save_file
 
 from ganvas.errors import RunError
+from ganvas.image.atomic import atomic_file, write_json
 from ganvas.image.picture import PictureSpec
-from ganvas.inference.record import RECORD_NAME, RunRecord, save_snapshot, snapshot_path, write_run_record
-from ganvas.methods.reference import ImportedMethod
+from ganvas.inference.record import (
+    RECORD_NAME,
+    SNAPSHOT_FORMAT,
+    RunRecord,
+    read_snapshot,
+    save_snapshot,
+    snapshot_path,
+    write_run_record,
+)
+from ganvas.methods.config import Norm
+from ganvas.methods.reference import ImportedMethod, import_reference
+from ganvas.methods.reference_checkpoint import ReferenceNetwork, describe, read_reference
+from ganvas.networks import PatchGAN, PixelGAN
+from ganvas.records import from_record, to_record
+
+DISCRIMINATOR_RECORD_NAME = "discriminator.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorRecord:
+    """What a discriminator is: enough to build it. It judges pictures in [-1, 1], so nothing is translated with it."""
+
+    network: Literal["patchgan", "pixelgan"]
+    input_channels: int
+    """Of what it judges: pix2pix's sees input and output as the channels of one picture, CycleGAN's outputs alone."""
+    width: int
+    num_layers: int
+    """Strided convolutions of a PatchGAN; 0 for a PixelGAN."""
+    norm: Norm
+    ganvas: str
+    """The version that wrote the record."""
+
+
+def import_checkpoints(paths: Sequence[Path], folder: Path, *, dropout: float | None = None) -> tuple[str, ...]:
+    """Read checkpoints of the reference into `folder`: a run, or from one discriminator alone, a discriminator.
+
+    Returns:
+        Sentences for the user.
+
+    Raises:
+        RunError: a file cannot be read, they do not belong together, or the folder holds something already.
+    """
+    if len(paths) == 1:
+        network = read_reference(paths[0])
+        if not network.is_generator:
+            write_discriminator(network, folder)
+            told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
+            return f"{paths[0].name}: {describe(network)}", told
+    imported = import_reference(*paths, dropout=dropout)
+    write_imported(imported, folder)
+    return *imported.notes, f"{folder}: ready for ganvas translate"
 
 
 def write_imported(imported: ImportedMethod, run: Path) -> None:
@@ -16,10 +73,9 @@ def write_imported(imported: ImportedMethod, run: Path) -> None:
     The record is written last: without it the folder is not a run.
 
     Raises:
-        RunError: the folder holds a run already.
+        RunError: the folder holds a run or a discriminator already.
     """
-    if (run / RECORD_NAME).exists():
-        raise RunError(f"{run} holds a run already; give another folder")
+    check_unused(run)
     save_snapshot(snapshot_path(run, "last"), imported.method, images_seen=0)
     record = RunRecord(
         method=imported.config,
@@ -28,3 +84,64 @@ def write_imported(imported: ImportedMethod, run: Path) -> None:
         image_size=imported.image_size,
     )
     write_run_record(run, record)
+
+
+def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
+    """Write a discriminator's weights and, last, the record that says what it is.
+
+    Raises:
+        RunError: the folder holds a run or a discriminator already.
+    """
+    assert network.kind in ("patchgan", "pixelgan")
+    check_unused(folder)
+    path = snapshot_path(folder, "last")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {f"discriminator.{key}": value.contiguous() for key, value in network.weights.items()}
+    with atomic_file(path) as temporary:
+        save_file(weights, temporary, metadata={"format": SNAPSHOT_FORMAT, "images_seen": "0"})
+    record = DiscriminatorRecord(
+        network=network.kind,
+        input_channels=network.input_channels,
+        width=network.width,
+        num_layers=network.count,
+        norm=network.norm,
+        ganvas=version("ganvas"),
+    )
+    write_json(folder / DISCRIMINATOR_RECORD_NAME, to_record(record))
+
+
+def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
+    """The discriminator of such a folder, in eval mode: (N, C, H, W) in [-1, 1] -> raw scores (N, 1, h, w).
+
+    Raises:
+        RunError: the folder holds none, or its record and its weights do not belong together.
+    """
+    path = Path(folder) / DISCRIMINATOR_RECORD_NAME
+    try:
+        record = from_record(DiscriminatorRecord, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as the record of an imported discriminator: {error}") from error
+    weights = read_snapshot(snapshot_path(Path(folder), "last"))[0]
+    network = ReferenceNetwork(
+        kind=record.network,
+        input_channels=record.input_channels,
+        output_channels=1,
+        width=record.width,
+        count=record.num_layers,
+        norm=record.norm,
+        dropout=0.0,
+        weights={key.removeprefix("discriminator."): value for key, value in weights.items()},
+    )
+    try:
+        discriminator = network.build()
+    except RuntimeError as error:
+        raise RunError(f"{folder}: the record and the weights do not belong together: {error}") from error
+    assert isinstance(discriminator, PatchGAN | PixelGAN)
+    return discriminator.eval()
+
+
+def check_unused(folder: Path) -> None:
+    """Raise RunError where an import would overwrite."""
+    for name in (RECORD_NAME, DISCRIMINATOR_RECORD_NAME):
+        if (folder / name).exists():
+            raise RunError(f"{folder} holds a {name} already; give another folder")

@@ -9,6 +9,7 @@ from ganvas.errors import ConfigError
 
 Norm = Literal["batch", "instance", "none"]
 Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
+Variant = Literal["paper", "pytorch"]
 ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
 
 
@@ -44,6 +45,8 @@ class Pix2PixConfig:
     """0: L1 alone, with no discriminator."""
     l1_weight: float = 100.0
     """lambda of Eq. 4; 0: cGAN alone."""
+    variant: Variant = "paper"
+    """`pytorch`: as the released PyTorch code where it leaves the paper (docs/pix2pix.md), for its checkpoints."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width, self.residual_blocks) < 1:

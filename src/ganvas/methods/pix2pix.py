@@ -10,8 +10,17 @@ from torch import Tensor
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Pix2PixConfig
-from ganvas.networks import EncoderDecoder, Generator, PatchGAN, PixelGAN, ResNet, UNet, as_in_training
+from ganvas.methods.config import Norm, Pix2PixConfig, Variant
+from ganvas.networks import (
+    PAPER_DROPOUT_LAYERS,
+    EncoderDecoder,
+    Generator,
+    PatchGAN,
+    PixelGAN,
+    ResNet,
+    UNet,
+    as_in_training,
+)
 
 NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field of a PatchGAN -> its strided convolutions."""
@@ -24,7 +33,8 @@ class Pix2Pix(Method):
     """A U-Net fools a PatchGAN that sees input and output, and stays near the target in L1.
 
     Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", arXiv:1611.07004.
-    As the paper, but for biases: none before a batch norm, as in the released PyTorch code.
+    As the paper, but for biases: none before a batch norm, as in the released PyTorch code, which `variant` follows
+    further.
     """
 
     config_type = Pix2PixConfig
@@ -61,7 +71,7 @@ class Pix2Pix(Method):
             "fake": 0.5 * fake_loss(self._judge(a, fake_b), objective),
             "real": 0.5 * real_loss(self._judge(a, real_b), objective),
         }
-        if objective == "wasserstein":
+        if objective == "wasserstein" and self.config.gradient_penalty > 0:
             penalty = gradient_penalty(lambda b: self._judge(a, b), real=real_b, fake=fake_b)
             losses["gradient_penalty"] = 0.5 * self.config.gradient_penalty * penalty
         return losses
@@ -123,17 +133,21 @@ def build_generator(
             num_blocks=config.residual_blocks,
             norm=config.norm,
             dropout=config.dropout,
+            bias=has_biases(config.variant, config.norm),
             upsampling=config.upsampling,
             residual=config.residual,
         )
+    depth = choose_depth(config.depth, image_size)
     network = UNet if config.generator == "unet" else EncoderDecoder
     return network(
         input_channels,
         output_channels,
         width=config.width,
-        depth=choose_depth(config.depth, image_size),
+        depth=depth,
         norm=config.norm,
         dropout=config.dropout,
+        dropout_layers=dropout_layers(config.variant, depth),
+        bias=has_biases(config.variant, config.norm),
         upsampling=config.upsampling,
         residual=config.residual,
     )
@@ -143,14 +157,33 @@ def build_discriminator(
     config: Pix2PixConfig, input_channels: int, *, image_size: tuple[int, int]
 ) -> PatchGAN | PixelGAN:
     """The PatchGAN or, for a receptive field of 1, the PixelGAN that `config` describes."""
-    # "No critic batch normalization": it would tie the gradients of a batch together (Gulrajani et al. 2017, Sec. 4)
-    norm = "instance" if config.objective == "wasserstein" and config.norm == "batch" else config.norm
+    norm, bias = critic_norm(config), has_biases(config.variant, config.norm)
     if config.receptive_field == 1:
-        return PixelGAN(input_channels, width=config.discriminator_width, norm=norm)
+        return PixelGAN(input_channels, width=config.discriminator_width, norm=norm, bias=bias)
     num_layers = NUM_LAYERS[config.receptive_field]
-    network = PatchGAN(input_channels, width=config.discriminator_width, num_layers=num_layers, norm=norm)
+    network = PatchGAN(input_channels, width=config.discriminator_width, num_layers=num_layers, norm=norm, bias=bias)
     check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {config.receptive_field}")
     return network
+
+
+def critic_norm(config: Pix2PixConfig) -> Norm:
+    """The discriminator's norm."""
+    if config.objective == "wasserstein" and config.norm == "batch" and config.variant == "paper":
+        return "instance"  # batch norm would tie the gradients of a batch together (Gulrajani et al. 2017, Sec. 4)
+    return config.norm
+
+
+def has_biases(variant: Variant, norm: Norm) -> bool | None:
+    """Biases of convolutions that a norm may follow; the PyTorch code has them before instance norm alone."""
+    return norm == "instance" if variant == "pytorch" else None
+
+
+def dropout_layers(variant: Variant, depth: int) -> range:
+    """Decoder layers with dropout, from the bottleneck: the paper's CD512-CD512-CD512 are the first three.
+
+    The PyTorch code has it after those that make eight times the width, but for the first: 2 to 4 of 8, 2 and 3 of 7.
+    """
+    return range(1, depth - 4) if variant == "pytorch" else PAPER_DROPOUT_LAYERS
 
 
 def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:

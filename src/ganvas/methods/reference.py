@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 from ganvas.errors import ConfigError, RunError
-from ganvas.methods.config import Pix2PixConfig, ReceptiveField
+from ganvas.methods.config import Objective, Pix2PixConfig, ReceptiveField
 from ganvas.methods.pix2pix import NUM_LAYERS, Pix2Pix
 from ganvas.methods.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
 
@@ -30,32 +30,41 @@ class ImportedMethod:
     notes: tuple[str, ...]
 
 
-def import_reference(*paths: Path, dropout: float | None = None) -> ImportedMethod:
+def import_reference(
+    *paths: Path, dropout: float | None = None, objective: Objective = "vanilla", l1_weight: float = 100.0
+) -> ImportedMethod:
     """Read a generator's checkpoint and, if given, its discriminator's, in any order.
+
+    The method is the variant "pytorch": its training steps are the reference's too.
 
     Args:
         paths: the files.
-        dropout: the rate of the generator's dropout, where its file cannot tell; unset: none. (Ours acts after the
-            paper's three layers, the innermost three; the reference's PyTorch code after those above the innermost.)
+        dropout: the rate of the generator's dropout, where its file cannot tell; unset: none.
+        objective: to train on with; no file tells it. Wasserstein has no gradient penalty, as in the reference.
+        l1_weight: to train on with; no file tells it.
 
     Raises:
         RunError: a file cannot be read, or does not hold what is needed.
     """
+    training = Pix2PixConfig(objective=objective, l1_weight=l1_weight, gradient_penalty=0.0, variant="pytorch")
     networks = {path: read_reference(path) for path in paths}
     generators = [path for path, network in networks.items() if network.is_generator]
     judges = [path for path, network in networks.items() if not network.is_generator]
     if len(generators) != 1 or len(judges) > 1:
         found = ", ".join(f"{path.name} is a {network.kind}" for path, network in networks.items()) or "nothing"
-        raise RunError(f"give one generator and at most one discriminator; given: {found}")
+        raise RunError(
+            f"give one generator and at most one discriminator, so each of CycleGAN's generators on its own, into a "
+            f"folder of its own; given: {found}"
+        )
     notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
     generator = networks[generators[0]]
     rate, note = choose_dropout(generator, asked=dropout, path=generators[0])
     notes += note
     if not judges:
         notes.append("no discriminator was given: further training begins with a new one")
-        return assemble(generator, None, dropout=rate, notes=tuple(notes))
+        return assemble(generator, None, replace(training, dropout=rate), notes=tuple(notes))
     check_judge(generator, networks[judges[0]], path=judges[0])
-    return assemble(generator, networks[judges[0]], dropout=rate, notes=tuple(notes))
+    return assemble(generator, networks[judges[0]], replace(training, dropout=rate), notes=tuple(notes))
 
 
 def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Path) -> tuple[float, list[str]]:
@@ -73,10 +82,10 @@ def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Pa
 
 
 def assemble(
-    generator: ReferenceNetwork, judge: ReferenceNetwork | None, *, dropout: float, notes: tuple[str, ...]
+    generator: ReferenceNetwork, judge: ReferenceNetwork | None, training: Pix2PixConfig, *, notes: tuple[str, ...]
 ) -> ImportedMethod:
     """The method that holds both."""
-    config = config_of(generator, judge, dropout=dropout)
+    config = config_of(generator, judge, training)
     side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
     size, channels = (side, side), (generator.input_channels, generator.output_channels)
     try:
@@ -96,20 +105,20 @@ def assemble(
     )
 
 
-def config_of(generator: ReferenceNetwork, judge: ReferenceNetwork | None, *, dropout: float) -> Pix2PixConfig:
-    """The settings that build both networks."""
+def config_of(generator: ReferenceNetwork, judge: ReferenceNetwork | None, training: Pix2PixConfig) -> Pix2PixConfig:
+    """The settings that build both networks; what no file tells is `training`'s."""
     fields = {1: 0, **NUM_LAYERS}
     layers = NUM_LAYERS[70] if judge is None else judge.count
     receptive_field: ReceptiveField = next(field for field in get_args(ReceptiveField) if fields[field] == layers)
     is_unet = generator.kind == "unet"
     try:
-        return Pix2PixConfig(
+        return replace(
+            training,
             generator="unet" if is_unet else "resnet",
             width=generator.width,
             depth=generator.count if is_unet else None,
             residual_blocks=9 if is_unet else generator.count,
             norm=generator.norm,
-            dropout=dropout,
             receptive_field=receptive_field,
             discriminator_width=generator.width if judge is None else judge.width,
         )
@@ -121,12 +130,10 @@ def check_judge(generator: ReferenceNetwork, judge: ReferenceNetwork, *, path: P
     """Raise RunError unless one pix2pix can hold both networks."""
     together = generator.input_channels + generator.output_channels
     if judge.input_channels == generator.output_channels:
-        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; import the generator without it")
+        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; import it and the generator one by one")
     if judge.input_channels != together:
         raise RunError(f"{path}: judges {judge.input_channels} channels, but input and output have {together}")
     if judge.norm != generator.norm:
-        raise RunError(
-            f"{path}: its norm is {judge.norm}, the generator's {generator.norm}; import the generator alone"
-        )
+        raise RunError(f"{path}: its norm is {judge.norm}, the generator's {generator.norm}; import them one by one")
     if judge.kind == "patchgan" and judge.count not in NUM_LAYERS.values():
-        raise RunError(f"{path}: {judge.count} strided layers, more than 5; import the generator without it")
+        raise RunError(f"{path}: {judge.count} strided layers, more than 5; import them one by one")

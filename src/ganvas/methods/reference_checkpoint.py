@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import RunError
+from ganvas.methods.pix2pix import dropout_layers, has_biases
 from ganvas.networks import PatchGAN, PixelGAN, ResNet, UNet
 from ganvas.networks.blocks import Norm
 
@@ -119,9 +120,10 @@ def identify(state: State) -> ReferenceNetwork:
 
 
 def without_prefix(state: State) -> State:
-    """Drop the `module.` of a network saved inside DataParallel."""
-    if state and all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
+    """Drop the `module.` of a network saved inside DataParallel, and the `_orig_mod.` of a compiled one."""
+    for prefix in ("_orig_mod.", "module.", "_orig_mod."):
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
     return dict(state)
 
 
@@ -216,13 +218,22 @@ def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | Pixel
     """Our network of that kind, its weights new."""
     channels = network.input_channels, network.output_channels
     width, norm, dropout = network.width, network.norm, network.dropout or 0.0
+    bias = has_biases("pytorch", norm)
     if network.kind == "unet":
-        return UNet(*channels, width=width, depth=network.count, norm=norm, dropout=dropout)
+        return UNet(
+            *channels,
+            width=width,
+            depth=network.count,
+            norm=norm,
+            dropout=dropout,
+            dropout_layers=dropout_layers("pytorch", network.count),
+            bias=bias,
+        )
     if network.kind == "resnet":
-        return ResNet(*channels, width=width, num_blocks=network.count, norm=norm, dropout=dropout)
+        return ResNet(*channels, width=width, num_blocks=network.count, norm=norm, dropout=dropout, bias=bias)
     if network.kind == "patchgan":
-        return PatchGAN(channels[0], width=width, num_layers=network.count, norm=norm)
-    return PixelGAN(channels[0], width=width, norm=norm)
+        return PatchGAN(channels[0], width=width, num_layers=network.count, norm=norm, bias=bias)
+    return PixelGAN(channels[0], width=width, norm=norm, bias=bias)
 
 
 def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) -> State:
@@ -235,17 +246,16 @@ def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) ->
         module, _, leaf = key.rpartition(".")
         theirs = f"{names[module]}.{leaf}"
         used.add(theirs)
-        weights[key] = their_weight(state, theirs, like=value, norm=network.norm)
+        weights[key] = their_weight(state, theirs, like=value)
     left = [key for key in state if key not in used and not is_old_statistic(key, state)]
     if left:
         raise RunError(f"looks like a {describe(network)}, but it also holds {', '.join(left[:3])}; {KNOWN}")
     return weights
 
 
-def their_weight(state: State, key: str, *, like: Tensor, norm: Norm) -> Tensor:
-    """One weight in our type; zeros for what the reference, or an old release of torch, does not save."""
-    leaf = key.rpartition(".")[2]
-    if key not in state and (leaf == "num_batches_tracked" or (leaf == "bias" and norm == "none")):
+def their_weight(state: State, key: str, *, like: Tensor) -> Tensor:
+    """One weight in our type; zero for the count of batches, which torch before 0.4.1 did not save."""
+    if key not in state and key.endswith(".num_batches_tracked"):
         return torch.zeros(like.shape, dtype=like.dtype)
     if key not in state:
         raise RunError(f"{key} is missing; {KNOWN}")

@@ -1,7 +1,7 @@
 """Networks with plain keyword arguments: no files, no losses, no configuration objects."""
 
 from ganvas.networks.blocks import as_in_training
-from ganvas.networks.encoder_decoder import EncoderDecoder
+from ganvas.networks.encoder_decoder import PAPER_DROPOUT_LAYERS, EncoderDecoder
 from ganvas.networks.generator import Generator
 from ganvas.networks.patchgan import PatchGAN, PixelGAN
 from ganvas.networks.receptive_field import receptive_field
@@ -9,6 +9,7 @@ from ganvas.networks.resnet import ResNet
 from ganvas.networks.unet import UNet
 
 __all__ = [
+    "PAPER_DROPOUT_LAYERS",
     "EncoderDecoder",
     "Generator",
     "PatchGAN",

@@ -21,6 +21,11 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     return nn.InstanceNorm2d(channels) if norm == "instance" else nn.Identity()
 
 
+def needs_bias(norm: Norm) -> bool:
+    """Whether a convolution before that norm has a bias: a batch norm has its own offset."""
+    return norm != "batch"
+
+
 def initialise(network: nn.Module) -> None:
     """Weights from N(0, 0.02), batch-norm scales from N(1, 0.02), biases 0 (Isola et al. 2017, Sec. 6.2)."""
     for module in network.modules():

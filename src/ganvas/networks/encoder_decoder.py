@@ -12,11 +12,12 @@ from ganvas.networks.blocks import (
     Norm,
     Upsampling,
     before_upsampling,
+    needs_bias,
 )
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution
 
-NUM_DROPOUT_BLOCKS = 3  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.1.1)
+PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.1.1)
 
 
 class EncoderDecoder(Generator):
@@ -29,7 +30,9 @@ class EncoderDecoder(Generator):
         depth: halvings; 8 takes 256 pixels to 1.
         norm: after each convolution but the first, the last and the bottleneck, which may be 1x1 and would
             normalise to 0.
-        dropout: probability, after the norm of the first three decoder layers (never of the last layer).
+        dropout: probability, after the norm of the decoder layers `dropout_layers` (never of the last layer).
+        dropout_layers: counted from the bottleneck; the first three are the paper's.
+        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
         upsampling: transposed 4x4 convolutions, or nearest-neighbour resize and a 3x3 convolution.
         residual: add the raw output to the input, instead of tanh.
     """
@@ -45,10 +48,13 @@ class EncoderDecoder(Generator):
         depth: int = 8,
         norm: Norm = "batch",
         dropout: float = 0.5,
+        dropout_layers: range = PAPER_DROPOUT_LAYERS,
+        bias: bool | None = None,
         upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
         super().__init__(norm=norm, residual=residual)
+        self.bias, self.dropout_layers = needs_bias(norm) if bias is None else bias, dropout_layers
         self.depth, self.upsampling = depth, upsampling
         self.size_multiple = 2**depth
         channels = [width * min(2**level, 8) for level in range(depth)]  # C64-C128-C256-C512-C512-...
@@ -57,11 +63,10 @@ class EncoderDecoder(Generator):
         self.initialise()
 
     def _encoder(self, input_channels: int, channels: list[int]) -> nn.ModuleList:
-        bias = self.norm != "batch"  # a batch norm has its own offset
         blocks = nn.ModuleList()
         for level, (before, after) in enumerate(zip([input_channels, *channels], channels, strict=False)):
             norm: Norm = self.norm if 0 < level < self.depth - 1 else "none"
-            blocks.append(EncodeBlock(before, after, norm=norm, bias=bias, activate=level > 0))
+            blocks.append(EncodeBlock(before, after, norm=norm, bias=self.bias, activate=level > 0))
         return blocks
 
     def _decoder(self, output_channels: int, channels: list[int], *, dropout: float) -> nn.ModuleList:
@@ -73,8 +78,8 @@ class EncoderDecoder(Generator):
                 before,
                 output_channels if last else channels[level - 1],
                 norm="none" if last else self.norm,
-                bias=last or self.norm != "batch",
-                dropout=dropout if len(blocks) < NUM_DROPOUT_BLOCKS and not last else 0.0,
+                bias=last or self.bias,
+                dropout=dropout if len(blocks) in self.dropout_layers and not last else 0.0,
                 upsampling=self.upsampling,
             )
             blocks.append(block)

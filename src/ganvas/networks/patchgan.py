@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import ConvBlock, Norm, initialise
+from ganvas.networks.blocks import ConvBlock, Norm, initialise, needs_bias
 from ganvas.networks.receptive_field import receptive_field
 
 
@@ -45,11 +45,20 @@ class PatchGAN(Discriminator):
         width: channels of the first layer; they double each layer up to eight times as many.
         num_layers: strided convolutions, at least 1.
         norm: after every convolution but the first and the last.
+        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
     """
 
-    def __init__(self, input_channels: int, *, width: int = 64, num_layers: int = 3, norm: Norm = "batch") -> None:
+    def __init__(
+        self,
+        input_channels: int,
+        *,
+        width: int = 64,
+        num_layers: int = 3,
+        norm: Norm = "batch",
+        bias: bool | None = None,
+    ) -> None:
         channels = [width * min(2**layer, 8) for layer in range(num_layers + 1)]
-        bias = norm != "batch"  # a batch norm has its own offset
+        bias = needs_bias(norm) if bias is None else bias
         blocks = [ConvBlock(input_channels, width, kernel=4, stride=2, padding=1, activation=nn.LeakyReLU(0.2))]
         for layer in range(1, num_layers + 1):
             block = ConvBlock(
@@ -75,12 +84,13 @@ class PixelGAN(Discriminator):
         input_channels: of the images judged.
         width: channels of the first layer.
         norm: after the second convolution.
+        bias: of the second convolution and, as in the released PyTorch code, of the last; unset: unless batch norm.
     """
 
     smallest_input = 2
 
-    def __init__(self, input_channels: int, *, width: int = 64, norm: Norm = "batch") -> None:
-        bias = norm != "batch"  # the released PyTorch code's rule, for the last layer too
+    def __init__(self, input_channels: int, *, width: int = 64, norm: Norm = "batch", bias: bool | None = None) -> None:
+        bias = needs_bias(norm) if bias is None else bias
         blocks = [
             ConvBlock(input_channels, width, kernel=1, activation=nn.LeakyReLU(0.2)),
             ConvBlock(width, 2 * width, kernel=1, norm=norm, bias=bias, activation=nn.LeakyReLU(0.2)),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import ConvBlock, Norm, Upsampling, before_upsampling, make_norm, upsampling_layer
+from ganvas.networks.blocks import (
+    ConvBlock,
+    Norm,
+    Upsampling,
+    before_upsampling,
+    make_norm,
+    needs_bias,
+    upsampling_layer,
+)
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution
 
@@ -55,6 +63,7 @@ class ResNet(Generator):
         num_blocks: residual blocks; the paper's 6 at 128 pixels, 9 at 256.
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
+        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
         upsampling: transposed 3x3 convolutions, or nearest-neighbour resize and a 3x3 convolution.
         residual: add the raw output to the input, instead of tanh.
     """
@@ -70,12 +79,13 @@ class ResNet(Generator):
         num_blocks: int = 9,
         norm: Norm = "instance",
         dropout: float = 0.0,
+        bias: bool | None = None,
         upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
         super().__init__(norm=norm, residual=residual)
         self.upsampling = upsampling
-        bias = norm != "batch"  # a batch norm has its own offset
+        bias = needs_bias(norm) if bias is None else bias
         self.first = ConvBlock(
             input_channels, width, kernel=7, padding=3, reflect=True, norm=norm, bias=bias, activation=nn.ReLU()
         )
