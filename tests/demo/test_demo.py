@@ -25,10 +25,10 @@ def test_the_photographs_are_in_the_packages(photograph: Photograph) -> None:
     assert locate_photograph(photograph).is_file()
 
 
-def test_a_missing_package_is_named_with_the_mend() -> None:
-    photograph = Photograph("x", "no_such_package", "x.png", "train")  # type: ignore[arg-type]
-    with pytest.raises(MissingDependency, match=r"pip install 'ganvas\[demo\]'"):
-        locate_photograph(photograph)
+def test_a_missing_package_is_named_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"scikit-learn: pip install 'ganvas\[demo\]'"):
+        locate_photograph(PHOTOGRAPHS[0])
 
 
 @pytest.mark.parametrize("box", [Box(3, 9, 30, 31), Box(0, 0, 77, 53), Box(70, 40, 77, 53)])
