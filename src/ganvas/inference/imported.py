@@ -1,4 +1,4 @@
-"""Checkpoints of the reference code as folders: a generator becomes a run, a discriminator alone a folder of its own."""
+"""Checkpoints of the reference code as folders: a generator becomes a run, one discriminator a folder of its own."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ padding of a residual block by replication (taken as reflection), and the last a
 
 from __future__ import annotations
 
-import pickle
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,9 +83,11 @@ def read_reference(path: Path) -> ReferenceNetwork:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"{path}: no such file") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can raise anything at all
         raise RunError(f"{path}: not a checkpoint that can be read safely ({type(error).__name__})") from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not (
+        isinstance(content, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+    ):
         raise RunError(f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are")
     try:
         return identify(content)
@@ -104,6 +105,9 @@ def identify(state: State) -> ReferenceNetwork:
     missing = [f"{layer.conv}.weight" for layer in layers if f"{layer.conv}.weight" not in state]
     if missing:
         raise RunError(f"looks like a {kind}, but {missing[0]} is missing; {KNOWN}")
+    flat = [layer.conv for layer in layers if state[f"{layer.conv}.weight"].ndim != 4]
+    if flat:
+        raise RunError(f"looks like a {kind}, but {flat[0]} is no convolution; {KNOWN}")
     norm = norm_of(state, layers)
     first, last = state[f"{layers[0].conv}.weight"], state[f"{layers[-1].conv}.weight"]
     draft = ReferenceNetwork(
