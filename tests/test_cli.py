@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ganvas.cli import VERBS, main, parse_train
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.recipes import RECIPES
+from ganvas.training.config import RunConfig
 
 FLAGS = Path(__file__).parent / "golden" / "flags.txt"
 
@@ -65,7 +67,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["transalte", "a", "b", "c"], "did you mean 'translate'"),
         (["train", "facade", "--data", "x"], "there is no recipe 'facade'"),
-        (["translate", "nowhere", "a.png", "b.png"], "nowhere"),
+        (["translate", "nowhere", __file__, "b.png"], "nowhere is not a run folder"),
         (["redact", "nowhere.png", "out"], "say what to cover"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["resume", "nowhere"], "nowhere is not a run folder"),
@@ -90,3 +92,50 @@ def test_a_refusal_is_json_and_exit_code_3(
     assert record["refused"]
     assert "one.png" in record["reason"]
     assert not list(tmp_path.glob("pairs/**/*.png"))
+
+
+def test_what_the_system_refuses_is_said_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "one.png", Picture(np.full((32, 32, 3), 7, np.uint8)))
+    (tmp_path / "file").touch()
+    assert main(["locate", str(tmp_path / "one.png"), "--out", str(tmp_path / "file")]) == 2
+    shown = capsys.readouterr().err
+    assert f"ganvas locate: {tmp_path / 'file'}: File exists; check the path" in shown
+
+
+def test_under_torchrun_one_process_tells_the_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(run: Path, /) -> str:
+        return f"{run} measured"
+
+    monkeypatch.setattr(api, "evaluate", measured)
+    for rank, told in (("0", "run measured\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["evaluate", "run"]) == 0
+        assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize("flag", ["--epochs", "--learning-rate", "--l1-weight"])
+def test_settings_that_are_no_number_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse_train("facades", ["--out", "run", flag, "nan"])
+    assert stop.value.code == 2
+    assert "must be a finite number" in capsys.readouterr().err
+
+
+def test_resume_takes_what_mends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[RunConfig] = []
+    monkeypatch.setattr("ganvas.training.run_folder.read_config", lambda run: RECIPES["facades"]())
+    monkeypatch.setattr("ganvas.training.trainer.train", lambda config, run, resume: asked.append(config))
+    flags = ["--learning-rate", "1e-5", "--precision", "bfloat16", "--device", "cpu", "--data", "moved"]
+    assert main(["resume", "run", *flags, "--epochs", "2"]) == 0
+    before = RECIPES["facades"]()
+    assert asked == [
+        replace(
+            before,
+            training=replace(before.training, learning_rate=1e-5, precision="bfloat16", device="cpu", epochs=2.0),
+            data=replace(before.data, folder=Path("moved")),
+        )
+    ]

@@ -11,6 +11,7 @@ ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"errors"},
     {"records", "image", "weights", "progress"},
+    {"tensor_files"},
     {"localization"},
     {"policy"},
     {"networks", "losses", "data"},

@@ -134,13 +134,27 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
     return train_run(config, out)
 
 
-def resume(run: RunFolder, /, *, epochs: float | None = None, minutes: float | None = None) -> TrainingResult:
-    """Go on with a run that was stopped; it ends as if it had not been.
+def resume(
+    run: RunFolder,
+    /,
+    *,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    learning_rate: float | None = None,
+    precision: Literal["float32", "bfloat16"] | None = None,
+    device: str | None = None,
+    data: Path | None = None,
+) -> TrainingResult:
+    """Go on with a run that was stopped; it ends as if it had not been, unless a setting is changed.
 
     Args:
         run: its folder, which says what it trains.
         epochs: train until so many, instead of as first said.
         minutes: train until so many in all, instead of as first said.
+        learning_rate: from here on; a lower one where losses became NaN.
+        precision: of the forward passes from here on.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        data: where the training data lies now, if it was moved.
     """
     from dataclasses import replace
 
@@ -148,12 +162,17 @@ def resume(run: RunFolder, /, *, epochs: float | None = None, minutes: float | N
     from ganvas.training.trainer import train as train_run
 
     config = read_config(run)
+    before = config.training
     training = replace(
-        config.training,
-        epochs=config.training.epochs if epochs is None else epochs,
-        minutes=config.training.minutes if minutes is None else minutes,
+        before,
+        epochs=before.epochs if epochs is None else epochs,
+        minutes=before.minutes if minutes is None else minutes,
+        learning_rate=before.learning_rate if learning_rate is None else learning_rate,
+        precision=precision or before.precision,
+        device=device or before.device,
     )
-    return train_run(replace(config, training=training), run, resume=True)
+    moved = config.data if data is None else replace(config.data, folder=data)
+    return train_run(replace(config, training=training, data=moved), run, resume=True)
 
 
 def translate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import tyro
 
-from ganvas.errors import ConfigError, GanvasError, PolicyRefusal
+from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.recipes import RECIPES, recipe_summary
 from ganvas.training.config import RunConfig
 
@@ -52,10 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GanvasError as error:
         print(f"ganvas {words[0]}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"ganvas {words[0]}: {_system_error(error)}", file=sys.stderr)
+        return InputError.exit_code
     except KeyboardInterrupt:
         print(f"ganvas {words[0]}: interrupted", file=sys.stderr)
         return 130
-    if result is not None:
+    if result is not None and int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process tells
         print(result)
     return int(getattr(result, "exit_code", 0))
 
@@ -66,6 +70,12 @@ def _plain_warnings(verb: str) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_where, **_more: print(f"ganvas {verb}: {message}", file=sys.stderr)
         yield
+
+
+def _system_error(error: OSError) -> str:
+    """What the system said of a file, and the mend."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; check the path, its permissions and the room on the disk"
 
 
 def usage() -> str:

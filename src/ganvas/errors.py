@@ -11,6 +11,8 @@ GanvasError                1   anything below
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
 └── WeightsError           7   pretrained weights cannot be found or do not verify
+
+A file or folder that the system does not let us read or write is an OSError, and 2 on the command line.
 """
 
 from __future__ import annotations
@@ -95,8 +97,13 @@ class PartialFailure(GanvasError):
 
     def __init__(self, failures: Mapping[str, str], total: int) -> None:
         self.failures, self.total = dict(failures), total
-        lines = "\n".join(f"  {name}: {problem}" for name, problem in self.failures.items())
+        lines = "\n".join(f"  {_named(name, problem)}" for name, problem in self.failures.items())
         super().__init__(f"{len(self.failures)} of {total} failed:\n{lines}")
+
+
+def _named(name: str, problem: str) -> str:
+    """The problem behind the name, unless it starts with the file's path."""
+    return problem if problem.partition(": ")[0].endswith(name) else f"{name}: {problem}"
 
 
 class MissingDependency(GanvasError):

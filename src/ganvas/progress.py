@@ -44,12 +44,17 @@ def track(items: Iterable[Item], what: str, *, total: int, shown: bool = True) -
 @contextmanager
 def telling(*, shown: bool = True) -> Iterator[Tell]:
     """A function that draws a bar for each kind of work it is told of."""
-    with _bar(shown) as bar:
-        tasks: dict[str, TaskID] = {}
+    bar = _bar(shown)
+    tasks: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what)
-            bar.update(tasks[what], completed=done, total=total)
+    def tell(what: str, done: int, total: int) -> None:
+        bar.start()
+        if what not in tasks:
+            tasks[what] = bar.add_task(what)
+        bar.update(tasks[what], completed=done, total=total)
 
+    try:
         yield tell
+    finally:
+        if tasks:  # a bar that showed nothing leaves no empty line
+            bar.stop()

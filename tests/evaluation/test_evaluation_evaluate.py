@@ -107,6 +107,8 @@ def test_another_folder_and_another_split(tmp_path: Path, pairs: PairedData) -> 
     run = write_run(tmp_path / "run", pairs)
     with pytest.raises(DataError, match="no test and no val"):
         evaluate(run)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        evaluate(run, data=tmp_path / "nowhere")
     evaluation = evaluate(run, data=elsewhere)
     assert (evaluation.split, evaluation.data) == ("val", "elsewhere")
     assert evaluation.report == run / "evaluation" / "val" / "report.html"

@@ -210,3 +210,11 @@ def test_a_mask_takes_depth_from_the_picture(run: Path, tmp_path: Path, rng: np.
     made = read_image(tmp_path / "made.png").pixels
     assert made.dtype == np.uint16
     np.testing.assert_array_equal(made[:, 9:], deep[:, 9:])
+
+
+def test_a_source_or_mask_that_is_not_there_is_said_at_once(run: Path, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        translate(run, tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(InputError, match=r"nowhere\.png: no such mask"):
+        translate(run, photos, tmp_path / "out", mask=tmp_path / "nowhere.png")
+    assert not (tmp_path / "out").exists()

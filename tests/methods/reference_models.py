@@ -1,98 +1,176 @@
-"""The reference's networks, written down again from the names in its files: what a checkpoint of each would hold."""
+"""Checkpoints in the names of the reference, with random weights, and what their networks compute."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor
+from torch.nn import functional
 
 
-class Model(nn.Module):
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.model = nn.Sequential(*layers)
+class Checkpoint:
+    """A state dict, and its network as a function of pictures; dropout is left out.
 
-    def forward(self, images):
-        return self.model(images)
+    Norms are "batch", "instance", "none", or "old_instance": with the statistics that torch before 0.4 saved in vain.
+    """
 
+    def __init__(self, norm: str) -> None:
+        self.norm, self.training = norm, False
+        self.state: dict[str, Tensor] = {}
+        self.compute: Callable[[Tensor], Tensor]
+        self.random = torch.Generator().manual_seed(0)
 
-class Skip(Model):
-    def forward(self, images):
-        return torch.cat([images, self.model(images)], 1)
+    def __call__(self, images: Tensor, *, training: bool = False) -> Tensor:
+        self.training = training
+        return self.compute(images)
 
+    def draw(self, *shape: int, around: float = 0.0) -> Tensor:
+        return around + 0.1 * torch.randn(shape, generator=self.random)
 
-class Net(nn.Module):
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.net = nn.Sequential(*layers)
+    def add(self, name: str, after: int, before: int, kernel: int, *, up: bool = False, bias: bool = False) -> str:
+        """A convolution, or a transposed one; it has a bias before an instance norm anyway."""
+        self.state[f"{name}.weight"] = self.draw(*((before, after) if up else (after, before)), kernel, kernel)
+        if bias or "instance" in self.norm:
+            self.state[f"{name}.bias"] = self.draw(after)
+        return name
 
-    def forward(self, images):
-        return self.net(images)
+    def add_norm(self, name: str, channels: int) -> str:
+        if self.norm == "batch":
+            self.state |= {f"{name}.weight": self.draw(channels, around=1), f"{name}.bias": self.draw(channels)}
+        if self.norm in ("batch", "old_instance"):
+            self.state[f"{name}.running_mean"] = self.draw(channels)
+            self.state[f"{name}.running_var"] = self.draw(channels, around=1.5).abs()
+            self.state[f"{name}.num_batches_tracked"] = torch.tensor(7)
+        return name
 
+    def conv(self, images: Tensor, name: str, *, stride: int = 1, padding: int = 0) -> Tensor:
+        weight, bias = self.state[f"{name}.weight"], self.state.get(f"{name}.bias")
+        return functional.conv2d(images, weight, bias, stride, padding)
 
-class Block(nn.Module):
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.conv_block = nn.Sequential(*layers)
+    def mirrored(self, images: Tensor, name: str) -> Tensor:
+        border = self.state[f"{name}.weight"].shape[-1] // 2
+        return self.conv(functional.pad(images, [border] * 4, mode="reflect"), name)
 
-    def forward(self, features):
-        return features + self.conv_block(features)
+    def up(self, images: Tensor, name: str) -> Tensor:
+        weight, bias = self.state[f"{name}.weight"], self.state.get(f"{name}.bias")
+        return functional.conv_transpose2d(images, weight, bias, 2, 1, output_padding=weight.shape[-1] % 2)
 
-
-def norm_layer(norm: str, channels: int) -> nn.Module:
-    if norm == "batch":
-        return nn.BatchNorm2d(channels)
-    return nn.InstanceNorm2d(channels, track_running_stats=norm == "old_instance") if "inst" in norm else nn.Identity()
-
-
-def unet(halvings: int, *, norm="batch", width=4, channels=(3, 3), dropout=False) -> nn.Module:
-    bias, leaky, relu = "instance" in norm, nn.LeakyReLU(0.2), nn.ReLU()
-    sizes = [width * min(2**level, 8) for level in range(halvings)]
-
-    def down(before, after):
-        return nn.Conv2d(before, after, 4, 2, 1, bias=bias)
-
-    def up(before, after, bias=bias):
-        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
-
-    before, inner = sizes[-2:]
-    nested = Skip(leaky, down(before, inner), relu, up(inner, before), norm_layer(norm, before))
-    for level in range(halvings - 2, 0, -1):
-        before, inner = sizes[level - 1], sizes[level]
-        drop = [nn.Dropout(0.5)] if dropout and level >= 4 else []
-        layers = [leaky, down(before, inner), norm_layer(norm, inner), nested, relu, up(2 * inner, before)]
-        nested = Skip(*layers, norm_layer(norm, before), *drop)
-    last = up(2 * width, channels[1], bias=True)
-    whole = Model()
-    whole.model = Model(down(channels[0], width), nested, relu, last, nn.Tanh())
-    return whole
+    def normalised(self, images: Tensor, name: str) -> Tensor:
+        if self.norm == "none":
+            return images
+        if self.norm != "batch":
+            return functional.instance_norm(images)
+        mean, variance = (self.state[f"{name}.running_{kind}"].clone() for kind in ("mean", "var"))
+        scale, offset = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
+        return functional.batch_norm(images, mean, variance, scale, offset, training=self.training)
 
 
-def resnet(blocks: int, *, norm="instance", width=4, channels=(3, 3), dropout=False) -> nn.Module:
-    bias, relu = "instance" in norm, nn.ReLU()
-    layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels[0], width, 7, bias=bias), norm_layer(norm, width), relu]
-    for size in (width, 2 * width):
-        layers += [nn.Conv2d(size, 2 * size, 3, 2, 1, bias=bias), norm_layer(norm, 2 * size), relu]
-    size = 4 * width
-    for _ in range(blocks):
-        conv = [[nn.ReflectionPad2d(1), nn.Conv2d(size, size, 3, bias=bias), norm_layer(norm, size)] for _ in range(2)]
-        layers.append(Block(*conv[0], relu, *([nn.Dropout(0.5)] if dropout else []), *conv[1]))
-    for size in (4 * width, 2 * width):
-        up = nn.ConvTranspose2d(size, size // 2, 3, 2, 1, 1, bias=bias)
-        layers += [up, norm_layer(norm, size // 2), relu]
-    return Model(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels[1], 7), nn.Tanh())
+def leaky(images: Tensor) -> Tensor:
+    return functional.leaky_relu(images, 0.2)
 
 
-def patchgan(num_layers: int, *, norm="batch", width=4, channels=6) -> nn.Module:
-    bias, leaky = "instance" in norm, nn.LeakyReLU(0.2)
-    layers, before = [nn.Conv2d(channels, width, 4, 2, 1), leaky], width
+def unet(halvings: int, *, norm: str = "batch", width: int = 4, channels: tuple[int, int] = (3, 3)) -> Checkpoint:
+    net = Checkpoint(norm)
+    sizes = [channels[0], *(width * min(2**level, 8) for level in range(halvings))]
+    nests = ["model.model" + ".1.model" * (level > 0) + ".3.model" * (level - 1) for level in range(halvings)]
+    for level, nest in enumerate(nests):
+        outermost, innermost = level == 0, level == halvings - 1
+        after, wide = sizes[level + 1], sizes[level + 1] * (1 if innermost else 2)
+        net.add(f"{nest}.{0 if outermost else 1}", after, sizes[level], 4)
+        back = f"{nest}.{3 if outermost or innermost else 5}"
+        net.add(back, channels[1] if outermost else sizes[level], wide, 4, up=True, bias=outermost)
+        if not outermost:
+            net.add_norm(f"{nest}.{4 if innermost else 6}", sizes[level])
+        if not outermost and not innermost:
+            net.add_norm(f"{nest}.2", after)
+
+    def compute(images: Tensor) -> Tensor:
+        kept = [net.conv(images, "model.model.0", stride=2, padding=1)]
+        for nest in nests[1:-1]:
+            kept.append(net.normalised(net.conv(leaky(kept[-1]), f"{nest}.1", stride=2, padding=1), f"{nest}.2"))
+        made = net.conv(leaky(kept[-1]), f"{nests[-1]}.1", stride=2, padding=1)
+        made = net.normalised(net.up(made.relu(), f"{nests[-1]}.3"), f"{nests[-1]}.4")
+        for nest in reversed(nests[1:-1]):
+            made = net.up(torch.cat([kept.pop(), made], 1).relu(), f"{nest}.5")
+            made = net.normalised(made, f"{nest}.6")
+        return net.up(torch.cat([kept.pop(), made], 1).relu(), "model.model.3").tanh()
+
+    net.compute = compute
+    return net
+
+
+def resnet(
+    blocks: int,
+    *,
+    norm: str = "instance",
+    width: int = 4,
+    channels: tuple[int, int] = (3, 3),
+    dropout: bool = False,
+) -> Checkpoint:
+    net = Checkpoint(norm)
+    inner = [(f"model.{10 + block}.conv_block", 6 if dropout else 5) for block in range(blocks)]
+    ups = [f"model.{10 + blocks}", f"model.{13 + blocks}"]
+    norms = {}
+    for name, after, before, kernel in [
+        ("model.1", width, channels[0], 7),
+        ("model.4", 2 * width, width, 3),
+        ("model.7", 4 * width, 2 * width, 3),
+        *((f"{block}.{index}", 4 * width, 4 * width, 3) for block, second in inner for index in (1, second)),
+        (ups[0], 2 * width, 4 * width, 3),
+        (ups[1], width, 2 * width, 3),
+    ]:
+        net.add(name, after, before, kernel, up=name in ups)
+        stem, _, index = name.rpartition(".")
+        norms[name] = net.add_norm(f"{stem}.{int(index) + 1}", after)
+    last = net.add(f"model.{17 + blocks}", channels[1], width, 7, bias=True)
+
+    def compute(images: Tensor) -> Tensor:
+        made = net.normalised(net.mirrored(images, "model.1"), norms["model.1"]).relu()
+        for name in ("model.4", "model.7"):
+            made = net.normalised(net.conv(made, name, stride=2, padding=1), norms[name]).relu()
+        for block, second in inner:
+            first, second_name = f"{block}.1", f"{block}.{second}"
+            more = net.normalised(net.mirrored(made, first), norms[first]).relu()
+            made = made + net.normalised(net.mirrored(more, second_name), norms[second_name])
+        for name in ups:
+            made = net.normalised(net.up(made, name), norms[name]).relu()
+        return net.mirrored(made, last).tanh()
+
+    net.compute = compute
+    return net
+
+
+def patchgan(num_layers: int, *, norm: str = "batch", width: int = 4, channels: int = 6) -> Checkpoint:
+    net = Checkpoint(norm)
+    sizes = [width * min(2**layer, 8) for layer in range(num_layers + 1)]
+    net.add("model.0", width, channels, 4, bias=True)
     for layer in range(1, num_layers + 1):
-        after = width * min(2**layer, 8)
-        conv = nn.Conv2d(before, after, 4, 2 if layer < num_layers else 1, 1, bias=bias)
-        layers, before = [*layers, conv, norm_layer(norm, after), leaky], after
-    return Model(*layers, nn.Conv2d(before, 1, 4, 1, 1))
+        net.add(f"model.{3 * layer - 1}", sizes[layer], sizes[layer - 1], 4)
+        net.add_norm(f"model.{3 * layer}", sizes[layer])
+    last = net.add(f"model.{3 * num_layers + 2}", 1, sizes[-1], 4, bias=True)
+
+    def compute(images: Tensor) -> Tensor:
+        made = leaky(net.conv(images, "model.0", stride=2, padding=1))
+        for layer in range(1, num_layers + 1):
+            made = net.conv(made, f"model.{3 * layer - 1}", stride=2 if layer < num_layers else 1, padding=1)
+            made = leaky(net.normalised(made, f"model.{3 * layer}"))
+        return net.conv(made, last, padding=1)
+
+    net.compute = compute
+    return net
 
 
-def pixelgan(*, norm="batch", width=4, channels=6) -> nn.Module:
-    bias, leaky = "instance" in norm, nn.LeakyReLU(0.2)
-    middle = [nn.Conv2d(width, 2 * width, 1, bias=bias), norm_layer(norm, 2 * width), leaky]
-    return Net(nn.Conv2d(channels, width, 1), leaky, *middle, nn.Conv2d(2 * width, 1, 1, bias=bias))
+def pixelgan(*, norm: str = "batch", width: int = 4, channels: int = 6) -> Checkpoint:
+    net = Checkpoint(norm)
+    net.add("net.0", width, channels, 1, bias=True)
+    net.add("net.2", 2 * width, width, 1)
+    net.add_norm("net.3", 2 * width)
+    net.add("net.5", 1, 2 * width, 1)
+
+    def compute(images: Tensor) -> Tensor:
+        made = net.conv(leaky(net.conv(images, "net.0")), "net.2")
+        return net.conv(leaky(net.normalised(made, "net.3")), "net.5")
+
+    net.compute = compute
+    return net

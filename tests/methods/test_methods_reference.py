@@ -1,19 +1,24 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import reference_models as reference
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from ganvas import api
 from ganvas.errors import RunError
+from ganvas.inference.imported import load_discriminator
+from ganvas.methods.base import Batch, Progress
 from ganvas.methods.reference import import_reference
 from ganvas.methods.reference_checkpoint import identify, read_reference
 
 # model, size, kind, count, norm, dropout told by the keys
 CASES = {
     "unet_256": (lambda: reference.unet(8), 256, "unet", 8, "batch", None),
-    "unet_128_dropout": (lambda: reference.unet(7, dropout=True), 128, "unet", 7, "batch", None),
+    "unet_128_five_channels": (lambda: reference.unet(7, channels=(5, 1)), 128, "unet", 7, "batch", None),
     "unet_32": (lambda: reference.unet(5, norm="instance"), 32, "unet", 5, "instance", None),
     "unet_no_norm": (lambda: reference.unet(5, norm="none"), 64, "unet", 5, "none", None),
     "unet_grey": (lambda: reference.unet(5, channels=(1, 2), width=6), 32, "unet", 5, "batch", None),
@@ -34,39 +39,19 @@ CASES = {
 }
 
 
-def trained(make) -> nn.Module:
-    """A network with running statistics and scales that are not the initial ones."""
-    torch.manual_seed(0)
-    network = make()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, 0, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.normal_(module.weight, 1, 0.1)
-            nn.init.normal_(module.bias, 0, 0.1)
-        if isinstance(module, nn.InstanceNorm2d):
-            module.track_running_stats = False  # as torch before 0.4: saved, never used
-    return network
-
-
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
 def test_every_network_is_recognised_and_agrees(name, prefix):
     make, size, kind, count, norm, dropout = CASES[name]
-    theirs = trained(make)
-    network = identify({prefix + key: value for key, value in theirs.state_dict().items()})
+    theirs = make()
+    network = identify({prefix + key: value for key, value in theirs.state.items()})
     assert (network.kind, network.count, network.norm, network.dropout) == (kind, count, norm, dropout)
-    ours = network.build()
+    ours = replace(network, dropout=0.0).build()
     images = torch.rand(2, network.input_channels, size, size) * 2 - 1
-    for module in theirs.modules():
-        if isinstance(module, nn.InstanceNorm2d):
-            module.running_mean = module.running_var = None
     with torch.no_grad():
-        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), atol=1e-5, rtol=0)
-        for module in [*ours.modules(), *theirs.modules()]:
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-        torch.testing.assert_close(ours.train()(images), theirs.train()(images), atol=1e-5, rtol=0)
+        for training in (False, True):
+            made = ours.train(training)(images)
+            torch.testing.assert_close(made, theirs(images, training=training), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parity
@@ -100,12 +85,12 @@ def saved(tmp_path, **networks):
     paths = []
     for name, network in networks.items():
         paths.append(tmp_path / f"latest_net_{name}.pth")
-        torch.save(network.state_dict(), paths[-1])
+        torch.save(network.state, paths[-1])
     return paths
 
 
 def test_generator_and_discriminator_become_a_method(tmp_path):
-    theirs = trained(lambda: reference.unet(7, channels=(1, 3)))
+    theirs = reference.unet(7, channels=(1, 3))
     paths = saved(tmp_path, D=reference.patchgan(2, channels=4, width=3), G=theirs)
     imported = import_reference(*paths, dropout=0.25)
     config = imported.config
@@ -113,9 +98,9 @@ def test_generator_and_discriminator_become_a_method(tmp_path):
     assert (config.receptive_field, config.discriminator_width, config.dropout) == (34, 3, 0.25)
     assert (imported.input_channels, imported.output_channels, imported.image_size) == (1, 3, (128, 128))
     images = torch.rand(1, 1, 128, 128)
-    torch.testing.assert_close(imported.method.generator.eval()(images), theirs.eval()(images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(imported.method.generator.eval()(images), theirs(images), atol=1e-5, rtol=0)
     statistics = imported.method.generator.encode_blocks[1].norm.running_mean
-    assert torch.equal(statistics, theirs.model.model[1].model[2].running_mean)
+    assert torch.equal(statistics, theirs.state["model.model.1.model.2.running_mean"])
 
 
 def test_what_the_file_cannot_tell_is_said(tmp_path):
@@ -131,11 +116,71 @@ def test_a_residual_generators_dropout_is_told_by_its_keys(tmp_path):
         import_reference(*paths, dropout=0.1)
 
 
+def test_the_variant_trains_what_the_file_holds_and_no_more(tmp_path):
+    imported = import_reference(*saved(tmp_path, G=reference.unet(5, norm="none"), D=reference.pixelgan(norm="none")))
+    assert imported.config.variant == "pytorch"
+    biases = [name for name, _ in imported.method.named_parameters() if name.endswith("bias")]
+    assert biases == ["generator.decode_blocks.4.conv.bias", "discriminator.blocks.0.conv.bias"]
+
+
+def test_a_wasserstein_critic_keeps_its_batch_norm_and_has_no_penalty(tmp_path):
+    paths = saved(tmp_path, G=reference.unet(5), D=reference.patchgan(1))
+    method = import_reference(*paths, objective="wasserstein", l1_weight=10.0).method
+    assert isinstance(method.discriminator.blocks[1].norm, nn.BatchNorm2d)
+    images = torch.rand(2, 3, 32, 32)
+    turn = next(method.training_step(Batch(images, images), Progress(0, 0)))
+    assert set(turn.losses) == {"fake", "real"}
+    assert method.discriminator.blocks[1].norm.num_batches_tracked == 7 + 2
+
+
+@pytest.mark.parametrize(("halvings", "dropped"), [(8, [1, 2, 3]), (7, [1, 2]), (5, [])])
+def test_a_u_nets_dropout_lies_where_the_reference_has_it(tmp_path, halvings, dropped):
+    generator = import_reference(*saved(tmp_path, G=reference.unet(halvings)), dropout=0.5).method.generator
+    assert [level for level, block in enumerate(generator.decode_blocks) if block.dropout.p] == dropped
+
+
+@pytest.mark.parametrize("make", [lambda: reference.patchgan(6, width=1, channels=4), reference.pixelgan])
+def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
+    theirs, folder = make(), tmp_path / "judge"
+    (path,) = saved(tmp_path, D=theirs)
+    assert "a discriminator alone" in api.import_reference((path,), out=folder)
+    judge = load_discriminator(folder)
+    images = torch.rand(1, theirs.state[next(iter(theirs.state))].shape[1], 256, 256)
+    with torch.no_grad():
+        torch.testing.assert_close(judge(images), theirs(images), atol=1e-5, rtol=0)
+    with pytest.raises(RunError, match=r"holds a discriminator\.json already"):
+        api.import_reference((path,), out=folder)
+    with pytest.raises(RunError, match="not a run folder"):
+        api.load(folder)
+
+
+def test_a_discriminators_folder_must_agree_with_itself(tmp_path):
+    api.import_reference(tuple(saved(tmp_path, D=reference.pixelgan())), out=tmp_path / "judge")
+    record = tmp_path / "judge" / "discriminator.json"
+    record.write_text(record.read_text().replace('"width": 4', '"width": 5'))
+    with pytest.raises(RunError, match="do not belong together"):
+        load_discriminator(tmp_path / "judge")
+    record.unlink()
+    with pytest.raises(RunError, match="cannot be read as the record"):
+        load_discriminator(tmp_path / "judge")
+
+
+@pytest.mark.parity
+def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
+    for path in sorted(parity.rglob("*.pth")):
+        folder = tmp_path / path.parent.name / path.stem
+        api.import_reference((path,), out=folder)
+        if read_reference(path).is_generator:
+            assert api.load(folder, device="cpu")(np.zeros((64, 48, 3), np.uint8)).shape == (64, 48, 3)
+        else:
+            assert load_discriminator(folder)
+
+
 @pytest.mark.parametrize(
     ("networks", "complaint"),
     [
         ({"D": reference.patchgan(3)}, "one generator .* given: latest_net_D.pth is a patchgan"),
-        ({"G": reference.unet(5), "H": reference.unet(5)}, "one generator"),
+        ({"G_A": reference.resnet(6), "G_B": reference.resnet(6)}, "each of CycleGAN's generators on its own"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=3)}, "as CycleGAN's does"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=5)}, "judges 5 channels, .* have 6"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, norm="instance")}, "its norm is instance"),
@@ -147,6 +192,18 @@ def test_files_that_do_not_make_a_pair(tmp_path, networks, complaint):
         import_reference(*saved(tmp_path, **networks))
 
 
+def test_damaged_files_are_refused(tmp_path):
+    (path,) = saved(tmp_path, D=reference.pixelgan())
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(50):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), 20):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged[: random.integers(len(whole) // 2, len(whole))])
+        with pytest.raises(RunError):
+            read_reference(path)
+
+
 def without(state, key):
     return {name: value for name, value in state.items() if name != key}
 
@@ -156,13 +213,14 @@ def without(state, key):
     [
         ({}, "no network known here"),
         ({"features.0.weight": torch.zeros(3)}, "features.0.weight.* no network known here"),
-        (without(reference.unet(5).state_dict(), "model.model.3.bias"), "model.model.3.bias is missing"),
-        (without(reference.resnet(6).state_dict(), "model.4.weight"), "looks like a resnet, but model.4.weight"),
-        (without(reference.patchgan(3).state_dict(), "model.5.weight"), "looks like a patchgan, but model.5.weight"),
-        (reference.patchgan(3).state_dict() | {"model.3.gain": torch.zeros(1)}, "also holds model.3.gain"),
-        (reference.unet(5).state_dict() | {"model.model.0.bias": torch.zeros(4)}, "also holds model.model.0.bias"),
-        (reference.pixelgan().state_dict() | {"net.5.weight": torch.zeros(1, 3, 1, 1)}, "net.5.weight has shape"),
-        (reference.patchgan(3).state_dict() | {"model.2.weight_orig": torch.zeros(1)}, "spectral"),
+        (without(reference.unet(5).state, "model.model.3.bias"), "model.model.3.bias is missing"),
+        (without(reference.resnet(6).state, "model.4.weight"), "looks like a resnet, but model.4.weight"),
+        (without(reference.patchgan(3).state, "model.5.weight"), "looks like a patchgan, but model.5.weight"),
+        (reference.patchgan(3).state | {"model.3.gain": torch.zeros(1)}, "also holds model.3.gain"),
+        (reference.unet(5).state | {"model.model.0.bias": torch.zeros(4)}, "also holds model.model.0.bias"),
+        (reference.pixelgan().state | {"net.5.weight": torch.zeros(1, 3, 1, 1)}, "net.5.weight has shape"),
+        (reference.patchgan(3).state | {"model.2.weight_orig": torch.zeros(1)}, "spectral"),
+        (reference.patchgan(3).state | {"model.0.weight": torch.zeros(4)}, "model.0 is no convolution"),
         ({"model.10.conv_block.0.weight": torch.zeros(4, 4, 3, 3)}, "zero padding"),
         ({"model.13.conv_block.1.weight": torch.zeros(4, 4, 3, 3)}, "another number of halvings"),
     ],
@@ -184,6 +242,9 @@ def test_files_that_cannot_be_read(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "other.pth")
     with pytest.raises(RunError, match="not a plain state dict"):
         read_reference(tmp_path / "other.pth")
+    torch.save({0: torch.zeros(1)}, tmp_path / "numbered.pth")
+    with pytest.raises(RunError, match="not a plain state dict"):
+        read_reference(tmp_path / "numbered.pth")
     torch.save(nn.Conv2d(1, 1, 1), tmp_path / "module.pth")
     with pytest.raises(RunError, match="read safely"):
         read_reference(tmp_path / "module.pth")

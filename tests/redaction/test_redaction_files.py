@@ -228,6 +228,16 @@ class TestBoxes:
             redact_files(tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[[0, 0, 9, 9], box]))
         assert not (tmp_path / "out" / "x.png").exists()
 
+    def test_boxes_of_a_whole_set_do_for_one_of_its_pictures(self, photos: Path, tmp_path: Path) -> None:
+        one, other = sorted(path.name for path in photos.iterdir() if path.is_file())[:2]
+        boxes = tmp_path / "boxes.json"
+        boxes.write_text(json.dumps({one: [[0, 0, 9, 9]], other: []}))
+        redact_files(photos / one, tmp_path / "out", boxes=boxes)
+        assert (tmp_path / "out" / one).is_file()
+        boxes.write_text(json.dumps({other: []}))
+        with pytest.raises(InputError, match="1 of its names have no picture"):
+            redact_files(photos / one, tmp_path / "out2", boxes=boxes)
+
     def test_a_name_that_is_no_picture_stops_the_run(self, photos: Path, tmp_path: Path) -> None:
         boxes = boxes_file(tmp_path, ptach_png=[[0, 0, 9, 9]])
         with pytest.raises(InputError, match=r"ptach\.png"):

@@ -88,9 +88,11 @@ def test_batch_norm_over_several_processes_is_warned_of() -> None:
     batch_norm = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
     device = torch.device("cpu")
     with pytest.warns(UserWarning, match="batch norm takes its statistics over each process's share"):
-        warn_of_batch_norm(batch_norm, Processes(device, 0, 2))
-    warn_of_batch_norm(batch_norm, Processes(device, 0, 1))
-    warn_of_batch_norm(torch.nn.InstanceNorm2d(2), Processes(device, 0, 2))
+        warn_of_batch_norm(batch_norm, Processes(device, 0, 2), batch_size=4)
+    warn_of_batch_norm(batch_norm, Processes(device, 1, 2), batch_size=4)
+    warn_of_batch_norm(batch_norm, Processes(device, 0, 2), batch_size=2)
+    warn_of_batch_norm(batch_norm, Processes(device, 0, 1), batch_size=4)
+    warn_of_batch_norm(torch.nn.InstanceNorm2d(2), Processes(device, 0, 2), batch_size=4)
 
 
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

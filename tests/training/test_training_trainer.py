@@ -363,3 +363,25 @@ def no_leftover_handlers() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def test_a_start_that_failed_leaves_the_folder_free(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=1)
+    with pytest.raises(ConfigError):
+        train(replace(config, method=replace(config.method, depth=9)), tmp_path / "run", quiet=True)
+    assert train(config, tmp_path / "run", quiet=True).stopped == "done"
+
+
+def test_less_than_a_picture_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"epochs 0.001 of \d+ pictures is not one picture; give at least"):
+        train(tiny_config(epochs=0.001), tmp_path / "run", quiet=True)
+
+
+def test_a_batch_may_be_larger_than_the_run(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=1, batch_size=64, constant_fraction=1.0)
+    assert train(config, tmp_path / "run", quiet=True).images_seen == 64
+
+
+def test_a_run_whose_time_is_over_says_how_to_give_it_more(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    result = train(tiny_config(epochs=500, minutes=0.002), tmp_path / "a run", quiet=True)
+    assert str(result).endswith(f"Go on with: ganvas resume '{tmp_path / 'a run'}' --minutes M, so many in all")

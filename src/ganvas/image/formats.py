@@ -106,8 +106,9 @@ def format_of_file(start: bytes, path: Path) -> Format:
     for signature, found in _SIGNATURES:
         if start.startswith(signature):
             return found
-    what = "an empty file" if not start else "not a PNG, JPEG, WebP, TIFF, BMP or .npy picture"
-    raise ImageError(path, f"{what}; convert it to one of these, or leave it out")
+    if not start:
+        raise ImageError(path, "an empty file; copy it again, or leave it out")
+    raise ImageError(path, "not a PNG, JPEG, WebP, TIFF, BMP or .npy picture; convert it to one, or leave it out")
 
 
 def check_size(path: Path, *, height: int, width: int, bytes_per_pixel: int, max_pixels: int) -> None:

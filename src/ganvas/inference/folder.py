@@ -109,6 +109,8 @@ def translate_files(
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
     _check_tile(translator, tile, overlap)
+    if mask is not None and not mask.exists():
+        raise InputError(f"{mask}: no such mask or folder of masks; check the name")
     settings = _Settings(translator, _label(run, translator, mask), tile, overlap, mask)
     if source.is_file() and jobs[0].target == out:
         return _translate_one(jobs[0], settings)
@@ -131,6 +133,8 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     """
     if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder; check the name")
     if source.is_dir():
         if out.resolve() == source.resolve() or (recursive and out.resolve().is_relative_to(source.resolve())):
             raise InputError(f"{out} lies in the pictures' own folder; choose another, so that none is overwritten")

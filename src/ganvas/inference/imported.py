@@ -9,10 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import save_file
-
 from ganvas.errors import RunError
-from ganvas.image.atomic import atomic_file, write_json
+from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import (
     RECORD_NAME,
@@ -28,6 +26,7 @@ from ganvas.methods.reference import ImportedMethod, import_reference
 from ganvas.methods.reference_checkpoint import ReferenceNetwork, describe, read_reference
 from ganvas.networks import PatchGAN, PixelGAN
 from ganvas.records import from_record, to_record
+from ganvas.tensor_files import save_tensors
 
 DISCRIMINATOR_RECORD_NAME = "discriminator.json"
 
@@ -94,11 +93,8 @@ def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
     """
     assert network.kind in ("patchgan", "pixelgan")
     check_unused(folder)
-    path = snapshot_path(folder, "last")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {f"discriminator.{key}": value.contiguous() for key, value in network.weights.items()}
-    with atomic_file(path) as temporary:
-        save_file(weights, temporary, metadata={"format": SNAPSHOT_FORMAT, "images_seen": "0"})
+    weights = {f"discriminator.{key}": value for key, value in network.weights.items()}
+    save_tensors(snapshot_path(folder, "last"), weights, {"format": SNAPSHOT_FORMAT, "images_seen": "0"})
     record = DiscriminatorRecord(
         network=network.kind,
         input_channels=network.input_channels,

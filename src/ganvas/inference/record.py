@@ -15,16 +15,16 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ganvas.data.config import PairedData
 from ganvas.errors import RunError
-from ganvas.image.atomic import atomic_file, write_json
+from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
 from ganvas.methods.config import MethodConfig
 from ganvas.records import from_record, to_record
+from ganvas.tensor_files import save_tensors
 
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"
@@ -121,10 +121,7 @@ def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapp
     if unknown := sorted(set(weights or {}) - set(tensors)):
         raise RunError(f"{path.name}: {unknown[0]} is no weight of the generators")
     tensors |= weights or {}
-    stored = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        save_file(stored, temporary, metadata={"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})
+    save_tensors(path, tensors, {"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})
 
 
 def generator_weights(method: Method) -> dict[str, Tensor]:

@@ -18,14 +18,21 @@ from ganvas.losses.precision import at_least_float32
 
 Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
 
+
+def _cross_entropy(scores: Tensor, *, real: bool) -> Tensor:
+    """-log sigmoid(score), or of 1 - sigmoid(score), already averaged, for gradients equal to the released code's."""
+    wanted = torch.ones_like(scores) if real else torch.zeros_like(scores)
+    return nn.functional.binary_cross_entropy_with_logits(scores, wanted)
+
+
 _REAL: dict[Objective, Callable[[Tensor], Tensor]] = {
-    "vanilla": lambda scores: nn.functional.softplus(-scores),  # -log sigmoid(score)
+    "vanilla": lambda scores: _cross_entropy(scores, real=True),
     "least_squares": lambda scores: (scores - 1) ** 2,
     "hinge": lambda scores: torch.relu(1 - scores),
     "wasserstein": lambda scores: -scores,
 }
 _FAKE: dict[Objective, Callable[[Tensor], Tensor]] = {
-    "vanilla": nn.functional.softplus,  # -log(1 - sigmoid(score))
+    "vanilla": lambda scores: _cross_entropy(scores, real=False),
     "least_squares": lambda scores: scores**2,
     "hinge": lambda scores: torch.relu(1 + scores),
     "wasserstein": lambda scores: scores,

@@ -45,8 +45,8 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
 
 def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
     table = read_boxes(path)
-    if unknown := sorted(table.keys() - names):
-        raise InputError(f"{path}: {len(unknown)} names have no picture: {some_names(unknown)}")
+    if (unknown := sorted(table.keys() - names)) and not _is_one_of_many(names, table.keys()):
+        raise InputError(f"{path}: {len(unknown)} of its names have no picture: {some_names(unknown)}")
 
     def find(picture: Picture, name: str) -> Mask | None:
         if name not in table:
@@ -59,6 +59,11 @@ def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
     return find
 
 
+def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
+    """Whether a single picture is covered out of a set that a file speaks of."""
+    return len(names) == 1 and names <= spoken_of
+
+
 def _from_mask(path: Path) -> GivenRegion:
     mask = _read_mask(path)
     return lambda picture, _name: _fitting(mask, picture, path)
@@ -67,7 +72,7 @@ def _from_mask(path: Path) -> GivenRegion:
 def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
     masks = {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_images(folder, recursive=True)}
     stems = {Path(name).with_suffix("").as_posix() for name in names}
-    if unknown := sorted(masks.keys() - stems):
+    if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
         raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
 
     def find(picture: Picture, name: str) -> Mask | None:

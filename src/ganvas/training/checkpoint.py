@@ -13,13 +13,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ganvas.errors import DivergenceError, RunError
-from ganvas.image.atomic import atomic_file
 from ganvas.methods.base import Method
 from ganvas.records import from_record, to_record
+from ganvas.tensor_files import save_tensors
 from ganvas.training.ema import Average
 from ganvas.training.meter import LossMeter
 from ganvas.training.turns import Optimizers
@@ -77,10 +76,7 @@ class TrainingState:
 
 def save_state(path: Path, state: TrainingState, counters: Counters) -> None:
     """Write the state atomically: after a crash there is the old file or the new one."""
-    stored = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.tensors().items()}
-    metadata = {"format": STATE_FORMAT, "counters": json.dumps(to_record(counters))}
-    with atomic_file(path) as temporary:
-        save_file(stored, temporary, metadata=metadata)
+    save_tensors(path, state.tensors(), {"format": STATE_FORMAT, "counters": json.dumps(to_record(counters))})
 
 
 def load_state(path: Path, state: TrainingState) -> Counters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,3 +70,10 @@ class RunConfig:
     method: MethodConfig = field(default_factory=Pix2PixConfig)
     data: PairedData = field(default_factory=PairedData)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        for part in (self.method, self.data, self.training):
+            for name, value in vars(part).items():
+                numbers = value if isinstance(value, tuple) else (value,)
+                if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+                    raise ConfigError(f"{name} {value} must be a finite number")

@@ -122,9 +122,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def warn_of_batch_norm(method: nn.Module, processes: Processes) -> None:
-    """Say that several processes differ from one where a network normalises over its batch."""
-    if processes.world > 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
+def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int) -> None:
+    """Say, once, that several processes differ from one where a network normalises over its batch.
+
+    One picture a process is the paper's own setting, and needs no warning.
+    """
+    several = 1 < processes.world < batch_size and processes.first
+    if several and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
         warnings.warn(
             "batch norm takes its statistics over each process's share of the batch, so several processes do not equal "
             "one; use norm 'instance' or 'none', or a batch of one picture a process as the paper's",

@@ -18,6 +18,7 @@ from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
+from ganvas.training.run_folder import REFUSED_NAME
 from ganvas.weights import cache_folder
 
 Pair = tuple[str, Tensor, Tensor]
@@ -80,7 +81,7 @@ def open_pictures(config: RunConfig, processes: Processes, run: Path) -> Picture
     validation = build_cache(config.data, "val", folder) if has_split(config.data, "val") else None
     if processes.first:
         refusals = [*training.refusals, *(validation.refusals if validation else ())]
-        write_json(run / "refused.json", [refusal.as_record() for refusal in refusals])
+        write_json(run / REFUSED_NAME, [refusal.as_record() for refusal in refusals])
         processes.wait()
     loader = TrainLoader(
         training,

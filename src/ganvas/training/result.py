@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from ganvas.training.schedule import duration
@@ -39,4 +40,5 @@ class TrainingResult:
         text = f"{self.run}: {ends[self.stopped]} after {self.images_seen:,} images, {duration(self.seconds)}"
         if self.best:
             text += f"; best validation {self.best['psnr']:.2f} dB after {self.best['images']:,.0f} images"
-        return text if self.stopped == "done" else f"{text}. Go on with: ganvas resume {self.run}"
+        more = {"done": "", "minutes": " --minutes M, so many in all", "interrupted": ""}[self.stopped]
+        return text if self.stopped == "done" else f"{text}. Go on with: ganvas resume {quote(str(self.run))}{more}"

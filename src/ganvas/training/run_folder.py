@@ -30,6 +30,7 @@ from ganvas.training.config import RunConfig, TrainingConfig
 
 LOCK_NAME = "lock"
 METRICS_NAME = "metrics.jsonl"
+REFUSED_NAME = "refused.json"
 FREE = frozenset(
     {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
     | {f"training.{name}" for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device")}
@@ -81,7 +82,8 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
         if TEMPORARY.fullmatch(path.name):
             path.unlink()
     if not resume:
-        if there := sorted(path.name for path in run.iterdir() if path.name != LOCK_NAME):
+        failed_start = {LOCK_NAME, REFUSED_NAME}  # all that a start leaves whose settings did not fit
+        if there := sorted(path.name for path in run.iterdir() if path.name not in failed_start):
             shown = ", ".join(there[:5])
             raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
         return

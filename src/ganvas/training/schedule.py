@@ -8,13 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ganvas.errors import ConfigError
+
 
 def learning_rate(images_seen: int, *, total: int, full: float, constant_fraction: float) -> float:
     """`full` for the first `constant_fraction` of `total` images, then falling linearly to 0 at `total`."""
     constant = constant_fraction * total
-    if images_seen <= constant:
+    if images_seen <= constant or constant_fraction == 1:  # a last batch may reach beyond the total
         return full
     return full * max(total - images_seen, 0) / (total - constant)
+
+
+def num_images(epochs: float, epoch_size: int) -> int:
+    """Images of a whole run.
+
+    Raises:
+        ConfigError: so small a part of an epoch that there is none.
+    """
+    if total := round(epochs * epoch_size):
+        return total
+    least = f"give at least {1 / epoch_size:.2g}"
+    raise ConfigError(f"epochs {epochs} of {epoch_size} pictures is not one picture; {least}")
 
 
 def reached(every: int, before: int, after: int) -> bool:

@@ -23,8 +23,8 @@ from ganvas.training.schedule import Clock, learning_rate
 from ganvas.training.validation import validate
 
 MEND = (
-    "Lower learning_rate (a third is a good try), use precision float32 if it was bfloat16, and look for broken "
-    "pictures in the data; then resume, or start anew in another folder"
+    "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "
+    "float32 if it was bfloat16, and look for broken pictures in the data; or start anew in another folder"
 )
 
 
@@ -33,6 +33,7 @@ class Session:
     """One start of a run, on one process.
 
     Attributes:
+        total: images of the whole run.
         images_seen, step: the run's clock.
         best: the best validation so far.
         saved: images seen at the last checkpoint; None before the first.
@@ -48,17 +49,13 @@ class Session:
     report: Report
     metrics: Metrics | None
     clock: Clock
+    total: int
     images_seen: int
     step: int
     best: dict[str, float]
     saved: int | None
     saved_at: float
     health: Health = field(default_factory=Health)
-
-    @property
-    def total(self) -> int:
-        """Images of the whole run."""
-        return round(self.settings.epochs * self.pictures.loader.epoch_size)
 
     @property
     def rate(self) -> float:

@@ -24,7 +24,7 @@ from ganvas.training.pictures import Pictures, open_pictures
 from ganvas.training.report import Report
 from ganvas.training.result import TrainingResult
 from ganvas.training.run_folder import check_folder, cut_metrics, locked
-from ganvas.training.schedule import Clock, reached, step_seed
+from ganvas.training.schedule import Clock, num_images, reached, step_seed
 from ganvas.training.session import Session
 from ganvas.training.turns import make_optimizers, set_rate, take_turns
 
@@ -92,8 +92,9 @@ def open_session(
     config: RunConfig, out: Path, processes: Processes, pictures: Pictures, stack: ExitStack, *, quiet: bool
 ) -> Session:
     """Build the run's state, bring it to the last checkpoint if there is one, and open what it writes to."""
-    state = build_state(config, processes, pictures)
     pictures_seen = pictures.loader.epoch_size
+    total = num_images(config.training.epochs, pictures_seen)
+    state = build_state(config, processes, pictures)
     counters, saved = Counters(pictures=pictures_seen), None
     if (out / STATE_NAME).exists():
         counters = load_state(out / STATE_NAME, state)
@@ -109,10 +110,11 @@ def open_session(
     processes.broadcast(state.method)
     board = config.training.tensorboard and processes.first
     metrics = Metrics(out, tensorboard=board, images_seen=counters.images_seen) if processes.first else None
-    report = Report(round(config.training.epochs * pictures_seen), pictures_seen, quiet=quiet or not processes.first)
+    report = Report(total, pictures_seen, quiet=quiet or not processes.first)
     return Session(
         run=out,
         settings=config.training,
+        total=total,
         processes=processes,
         pictures=pictures,
         state=state,
@@ -137,7 +139,7 @@ def build_state(config: RunConfig, processes: Processes, pictures: Pictures) -> 
         image_size=config.data.crop_size,
     )
     method.to(processes.device).train()
-    warn_of_batch_norm(method, processes)
+    warn_of_batch_norm(method, processes, batch_size=config.training.batch_size)
     optimizers = make_optimizers(method, config.training)
     return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
 
