@@ -28,6 +28,14 @@ def test_a_terminal_sees_a_bar() -> None:
     assert "[a line] of its own" in text
 
 
+def test_a_narrow_terminal_sees_every_loss() -> None:
+    file = io.StringIO()
+    with Report(100, 50, console=Console(file=file, force_terminal=True, width=60)) as told:
+        told.losses({f"player/loss_{index}": 1.25 for index in range(6)})
+        told.show(75, rate=3.5, seconds_left=90.0)
+    assert all(f"player/loss_{index} 1.25" in file.getvalue() for index in range(6))
+
+
 def test_a_log_file_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(terminal=False) == "[a line] of its own\n"
     monkeypatch.setattr(report, "PLAIN_EVERY", -1.0)

@@ -99,8 +99,12 @@ def _split_folder(config: PairedData, split: Split) -> Path:
     folder = config.folder if config.split_file is not None else config.folder / split
     if folder.is_dir():
         return folder
-    mend = f"make it, or give a split_file with {{'{split}': [names]}}" if config.folder.is_dir() else "check the path"
-    raise DataError(f"{folder} is not a folder; {mend}")
+    if not config.folder.is_dir():
+        raise DataError(f"{folder} is not a folder; check the path")
+    raise DataError(
+        f"{folder} is not a folder; put the pictures there, let `ganvas prepare` make such folders, or give a "
+        f'split_file, JSON {{"{split}": [names]}}'
+    )
 
 
 def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:

@@ -148,8 +148,6 @@ def evaluate_run(
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
     config = data_settings(translator, data)
     chosen = choose_split(config) if split == "auto" else split
-    folder = out or run / "evaluation" / chosen
-    folder.mkdir(parents=True, exist_ok=True)  # before the work, so that a place one cannot write to is said at once
     cache = _read(config, chosen, progress)
     check_channels(cache, translator)
     evaluator = _Evaluator(translator, cache, _spread(len(cache), num_shown))
@@ -167,7 +165,7 @@ def evaluate_run(
         refused=refused,
         seconds=time.monotonic() - started,
     )
-    return write_reports(evaluation, run, folder, evaluator.shown)
+    return write_reports(evaluation, run, out or run / "evaluation" / chosen, evaluator.shown)
 
 
 def data_settings(translator: Translator, folder: Path | None) -> PairedData:

@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from ganvas.training.schedule import duration
 
@@ -30,7 +31,8 @@ class Report:
     def __init__(self, total: int, epoch_size: int, *, quiet: bool = False, console: Console | None = None) -> None:
         self._total, self._epoch_size = total, epoch_size
         self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False)
-        columns = (BarColumn(bar_width=16), TextColumn("{task.fields[told]}", markup=False))
+        # a column of its own wraps what a narrow terminal cannot show; the default one cuts it off
+        columns = (BarColumn(bar_width=16), TextColumn("{task.fields[told]}", markup=False, table_column=Column()))
         self._bar = Progress(*columns, console=self._console, refresh_per_second=2, transient=False)
         self._live = self._console.is_terminal and not quiet
         self._task = self._bar.add_task("training", total=total, told="")
