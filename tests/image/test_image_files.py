@@ -520,3 +520,10 @@ def test_real_photographs_keep_their_levels(tmp_path, real_data):
         expected = np.array(Image.open(copy))
         write_image(tmp_path / "again.png", read_image(copy))
         assert np.array_equal(read_image(tmp_path / "again.png").pixels, expected)
+
+
+def test_names_may_be_text(tmp_path: Path) -> None:
+    write_image(f"{tmp_path}/one.png", Picture(np.full((2, 3, 1), 9, np.uint8)))
+    assert read_image(f"{tmp_path}/one.png").pixels.shape == (2, 3, 1)
+    assert list_images(str(tmp_path)) == [tmp_path / "one.png"]
+    assert read_label(f"{tmp_path}/one.png") is None

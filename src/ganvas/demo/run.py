@@ -130,12 +130,15 @@ def learn(out: Path, name: str, *, minutes: float) -> TrainingResult:
 
 
 def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
-    """The recipe `restore` on crops at the photographs' own size."""
-    config = restore()
-    every = 10_000
+    """The recipe `restore` on crops at the photographs' own size.
+
+    Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
+    """
+    config, every = restore(), 10_000
+    method = replace(config.method, depth=3, upsampling="resize", receptive_field=34)
     return replace(
         config,
-        method=replace(config.method, adversarial_weight=adversarial_weight, depth=3, receptive_field=34),
+        method=replace(method, adversarial_weight=adversarial_weight),
         data=replace(config.data, folder=photographs, resize="none", strength=(BLOCK, BLOCK)),
         training=replace(
             config.training, epochs=1e6, learning_rate=1e-3 if adversarial_weight == 0 else 4e-4, constant_fraction=0.3,

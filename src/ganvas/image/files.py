@@ -20,7 +20,7 @@ from ganvas.image.picture import Picture
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "encode_image", "list_images", "read_image", "read_label", "write_image"]
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read one picture, upright, as uint8, uint16 or float32 (H, W, C).
 
     Palettes become RGB or RGBA, CMYK becomes RGB, 1 to 7 bits become 8, 9 to 16 bits keep their levels.
@@ -32,6 +32,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     Raises:
         ImageError: not there, cut short, of another format, too large, or of several frames or pages.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             return decode(file, path, max_pixels=max_pixels)
@@ -41,7 +42,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         raise _unreadable(path, error) from error
 
 
-def write_image(path: Path, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
+def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
     """Write one picture atomically, in the format of the name's ending, with no metadata but the label.
 
     Args:
@@ -52,6 +53,7 @@ def write_image(path: Path, picture: Picture, *, synthetic: SyntheticLabel | Non
     Raises:
         ImageError: the format cannot hold it, or the file cannot be written.
     """
+    path = Path(path)
     target = require_fit(picture, path)
     data = encode(picture, target, path, synthetic)
     needs_sidecar = target in ("bmp", "npy")
@@ -75,12 +77,13 @@ def encode_image(picture: Picture, suffix: str, *, synthetic: SyntheticLabel | N
     return encode(picture, require_fit(picture, path), path, synthetic)
 
 
-def read_label(path: Path) -> str | None:
+def read_label(path: Path | str) -> str | None:
     """The IPTC digital source type that a picture says it has (a URI), or None.
 
     Raises:
         ImageError: the file cannot be read.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             packet = read_xmp(file, path)
@@ -91,12 +94,13 @@ def read_label(path: Path) -> str | None:
     return source_type_in_xmp(packet) if packet else source_type_in_sidecar(path)
 
 
-def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
     """The pictures of a folder by their endings, in plain order of their names; hidden files and folders are skipped.
 
     Raises:
         ImageError: there is no such folder.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(folder, "no such folder; check the name")
     found = folder.rglob("*") if recursive else folder.iterdir()

@@ -140,7 +140,9 @@ class DecodeBlock(nn.Module):
 class ResizeConvolution(nn.Conv2d):
     """Nearest-neighbour enlargement by 2, then a 3x3 convolution: no checkerboards.
 
-    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard.
+    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Both together
+    are one transposed 4x4 convolution whose kernel is the 3x3 one spread by a 2x2 box, and are computed so: the
+    enlarged features are never made, which is several times as fast.
     """
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -148,7 +150,11 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
-        return super().forward(nn.functional.interpolate(features, scale_factor=2.0, mode="nearest"))
+        turned = self.weight.flip(2, 3).transpose(0, 1)
+        shifts = ((0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0))
+        kernel = sum(nn.functional.pad(turned, shift) for shift in shifts)
+        assert isinstance(kernel, Tensor)
+        return nn.functional.conv_transpose2d(features, kernel, self.bias, stride=2, padding=1)
 
 
 def upsampling_layer(

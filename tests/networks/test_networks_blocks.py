@@ -1,0 +1,17 @@
+"""The pieces that the networks share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganvas.networks.blocks import ResizeConvolution
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_resize_convolution_is_nearest_then_3x3(bias: bool) -> None:
+    layer = ResizeConvolution(5, 4, bias=bias).double()
+    features = torch.randn(2, 5, 6, 7, dtype=torch.float64)
+    enlarged = torch.nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
+    expected = torch.nn.functional.conv2d(enlarged, layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(features), expected, rtol=1e-12, atol=1e-12)
