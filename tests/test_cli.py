@@ -1,6 +1,7 @@
 """The command line: flags are pinned, errors are clear, exit codes are those of `ganvas.errors`."""
 
 import inspect
+import io
 import json
 import re
 from dataclasses import replace
@@ -139,3 +140,12 @@ def test_resume_takes_what_mends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
             data=replace(before.data, folder=Path("moved")),
         )
     ]
+
+
+def test_names_that_the_terminal_cannot_show_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("ganvas.cli._call", lambda verb, words: "blüte.png: zebra 0.9")
+    assert main(["locate", "blüte.png"]) == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue().splitlines() == [rb"bl\xfcte.png: zebra 0.9"]  # type: ignore[attr-defined]

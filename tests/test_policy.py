@@ -333,3 +333,11 @@ class TestRealModel:
         monkeypatch.setattr(open_nsfw, "SHA256", "0" * 64)
         with pytest.raises(PolicyRefusal, match="has SHA-256"):
             admit(picture(), name="a")
+
+
+def test_an_empty_xdg_folder_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GANVAS_CACHE")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "ganvas"

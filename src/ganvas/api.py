@@ -263,7 +263,7 @@ def redact(
         classifier: nsfw, imagenet or the path of an .onnx file: finds regions and judges the result.
         class_name: what to cover; nsfw needs none.
         boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
-        mask: a mask for all, or a folder of masks by stem; what is white is covered.
+        mask: a mask for all, or a folder of masks by stem; all that is not black is covered.
         style: solid hides; mosaic and blur are cosmetic (docs/redaction.md).
         blocks: of a mosaic, across the region's longer side.
         block_size: of a mosaic, in pixels, instead of blocks.

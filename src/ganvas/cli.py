@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import json
 import os
 import sys
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ganvas {words[0]}: interrupted", file=sys.stderr)
         return 130
     if result is not None and int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process tells
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold letters that the terminal has not
+            sys.stdout.reconfigure(errors="backslashreplace")
         print(result)
     return int(getattr(result, "exit_code", 0))
 

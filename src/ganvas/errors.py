@@ -101,6 +101,15 @@ class PartialFailure(GanvasError):
         super().__init__(f"{len(self.failures)} of {total} failed:\n{lines}")
 
 
+FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
+"""What one of many files may raise without stopping the others; the last two are how memory runs out."""
+
+
+def problem_of(error: BaseException) -> str:
+    """What an error says, or its name where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 def _named(name: str, problem: str) -> str:
     """The problem behind the name, unless it starts with the file's path."""
     return problem if problem.partition(": ")[0].endswith(name) else f"{name}: {problem}"

@@ -16,6 +16,6 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         folder = Path.home() / "Library" / "Caches" / "ganvas"
     else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ganvas"
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganvas"  # set but empty is unset
     folder.mkdir(parents=True, exist_ok=True)
     return folder

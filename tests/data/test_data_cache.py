@@ -284,3 +284,12 @@ def test_facades_are_kept_level_for_level_at_their_own_size(real_data: Path, tmp
     label, photo = cache[0]
     with Image.open(real_data / f"facades/val/{cache.name(0)}.jpg") as picture:
         np.testing.assert_array_equal(np.concatenate([photo, label], axis=1), np.asarray(picture))
+
+
+def test_another_look_of_the_gate_makes_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PairedData(folder=photographs(tmp_path / "set"), degrade="grey", **ALL_OF_IT)
+    build(config, tmp_path)
+    before = set(tmp_path.rglob("index.json"))
+    monkeypatch.setattr(policy, "VIEWS_VERSION", policy.VIEWS_VERSION + 1)
+    build(config, tmp_path)
+    assert len(set(tmp_path.rglob("index.json")) - before) == 1

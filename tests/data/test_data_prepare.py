@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganvas import policy
@@ -22,7 +24,7 @@ from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.splits import share_out
 from ganvas.errors import ConfigError, DataError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.cover import bicubic_resize, mosaic
-from ganvas.image.files import read_image, write_image
+from ganvas.image.files import PassedOverWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence
 
@@ -463,11 +465,45 @@ class TestMistakes:
             {"where": "boxes"},
             {"boxes": Path("b.json")},
             {"least_score": 1.5},
+            {"strength": (4.2, 4.8)},
+            {"class_name": "zebra"},
         ],
     )
     def test_settings_out_of_range(self, settings: dict[str, object]) -> None:
         with pytest.raises(ConfigError):
             PrepareConfig(**settings)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("error", [RuntimeError("can't allocate memory"), MemoryError()])
+    def test_too_little_memory_for_one_picture_stops_no_other(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        whole = prepare.degrade_each
+
+        def choosy(name: Any, images: torch.Tensor, strengths: list[float]) -> torch.Tensor:
+            if images.shape[-1] == 8:
+                raise error
+            return whole(name, images, strengths)
+
+        monkeypatch.setattr(prepare, "degrade_each", choosy)
+        write_image(photos / "narrow.png", Picture(scene(99, width=8)))
+        with pytest.raises(PartialFailure, match=r"1 of 21 failed:\n  narrow\.png: .*emory"):
+            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        assert len(manifest(tmp_path / "out")["pairs"]) == 20
+
+    def test_a_file_exchanged_after_the_gates_look_makes_no_pair(self, photos: Path, tmp_path: Path) -> None:
+        def exchange(what: str, done: int, total: int) -> None:
+            if (what, done) == ("looking at pictures", total):
+                write_image(photos / "07.png", Picture(scene(99)))
+
+        with pytest.raises(PartialFailure, match=r"1 of 20 failed:\n.*07\.png: changed while"):
+            prepare_pairs(photos, tmp_path / "out", PrepareConfig(), progress=exchange)
+        assert not [name for name in content(tmp_path / "out") if "07" in name]
+
+    def test_what_is_no_picture_is_told(self, photos: Path, tmp_path: Path) -> None:
+        (photos / "deep").mkdir()
+        (photos / "deep" / "film.gif").write_bytes(b"GIF89a")
+        with pytest.warns(PassedOverWarning, match=r"deep/film\.gif"):
+            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
 
     def test_the_module_shows_only_its_verb(self) -> None:
         assert prepare.__all__ == ["Prepared", "prepare_pairs"]

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import ganvas
+from ganvas.demo import learn as learning
 from ganvas.demo.judge import interpolated, judge
+from ganvas.demo.learn import demo_config, learn, quickest
 from ganvas.demo.photographs import PHOTOGRAPHS, Photograph, locate_photograph
 from ganvas.demo.regions import BLOCK, Covered, on_grid
-from ganvas.demo.run import demo_config, run_demo
-from ganvas.errors import MissingDependency
+from ganvas.demo.run import run_demo, unpack
+from ganvas.errors import ConfigError, InputError, MissingDependency
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding
+from ganvas.training.result import TrainingResult
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda one: one.name)
@@ -70,6 +74,57 @@ def test_both_runs_differ_in_the_adversarial_term_and_rate_alone(tmp_path: Path)
     alone, both = (demo_config(tmp_path, adversarial_weight=weight) for weight in (0.0, 1.0))
     assert alone.data == both.data
     assert (alone.method.adversarial_weight, both.method.adversarial_weight) == (0.0, 1.0)
+
+
+def test_what_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    photograph = tmp_path / "photographs" / "mine.png"
+    photograph.parent.mkdir()
+    photograph.write_text("mine")
+    with pytest.raises(InputError, match=r"holds photographs, which no demo made; choose another folder"):
+        unpack(tmp_path)
+    assert photograph.read_text() == "mine"
+
+
+def test_an_earlier_demo_is_replaced_beside_runs_of_ones_own(tmp_path: Path) -> None:
+    unpack(tmp_path)
+    for folder in ("runs/mine", "runs/l1", "restored"):
+        (tmp_path / folder).mkdir(parents=True)
+    unpack(tmp_path)
+    assert (tmp_path / "runs" / "mine").is_dir()
+    assert not (tmp_path / "runs" / "l1").exists()
+    assert not (tmp_path / "restored").exists()
+
+
+def test_without_the_packages_an_earlier_demo_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpack(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency):
+        unpack(tmp_path)
+    assert (tmp_path / "photographs").is_dir()
+
+
+def test_no_time_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="minutes 0 must be positive"):
+        run_demo(tmp_path, minutes=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_of_the_training_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="interrupted")
+    monkeypatch.setattr(learning, "train", lambda *_, **__: ended)
+    with pytest.raises(KeyboardInterrupt):
+        learn(demo_config(tmp_path, adversarial_weight=0.0), tmp_path / "run", minutes=1.0, probe=tmp_path / "probe")
+
+
+def test_the_quicker_number_of_threads_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads on a machine with one core to spare were 10 times slower than one."""
+    config = demo_config(tmp_path, adversarial_weight=0.0)
+    torch.set_num_threads(2)
+    monkeypatch.setattr(learning, "trial", lambda *_: {1: 230.0, 2: 22.0}[torch.get_num_threads()])
+    assert quickest(config, tmp_path) == (1, 230.0)
+    monkeypatch.setattr(learning, "trial", lambda *_: {1: 350.0, 2: 640.0}[torch.get_num_threads()])
+    assert quickest(config, tmp_path) == (2, 640.0)
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.slow

@@ -131,3 +131,9 @@ def test_long_series_are_thinned_but_spikes_stay() -> None:
     assert kept[0] == points[0]
     assert kept[-1] == points[-1]
     assert kept == sorted(kept)
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+@pytest.mark.parametrize("difference", [1e-16, 2.5e-16, 1e-12, 1e-9, 3e-9, 1e-7])
+def test_values_almost_equal_can_be_drawn(log_y: bool, difference: float) -> None:
+    assert "<path" in line_chart({"l1": [(0, 1.0), (1, 1.0 + difference)]}, "images", "loss", log_y)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_a_torn_last_line_spoils_no_other(tmp_path):
     log.write_text('{"whole": 1}\n{"torn')
     append_line(log, '{"whole": 2}')
     assert log.read_text().splitlines() == ['{"whole": 1}', '{"torn', '{"whole": 2}']
+
+
+def test_names_that_are_no_utf8_come_back_from_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "record.json", {"file": name})
+    append_line(tmp_path / "log", json.dumps({"file": name}, ensure_ascii=False))
+    for path in (tmp_path / "record.json", tmp_path / "log"):
+        assert json.loads(path.read_text(encoding="utf-8")) == {"file": name}

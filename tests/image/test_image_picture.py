@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganvas.errors import ImageError
+from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box, Picture, PictureSpec
 
 
@@ -47,3 +47,15 @@ def test_boxes():
     assert np.argwhere(Box(-3, 2, 1, 4).mask(6, 4)).tolist() == [[2, 0], [3, 0]]
     with pytest.raises(ImageError, match="left < right"):
         Box(3, 0, 3, 1)
+
+
+@pytest.mark.parametrize(("dtype", "high"), [("uint8", 255.0), ("uint16", 65535.0), ("float32", 1.0)])
+def test_the_value_range_follows_the_type(dtype, high):
+    assert PictureSpec(dtype=dtype).value_range == (0.0, high)
+    assert PictureSpec(dtype=dtype) == PictureSpec(dtype=dtype, value_range=(0, high))
+
+
+@pytest.mark.parametrize("value_range", [(5.0, 5.0), (1.0, 0.0), (0.0, float("nan"))])
+def test_value_ranges_out_of_order(value_range):
+    with pytest.raises(ConfigError, match="in order"):
+        PictureSpec(value_range=value_range)

@@ -12,7 +12,7 @@ from inference_runs import FIVE_DEEP, tiny_method, tiny_record, write_tiny_run
 
 from ganvas import policy
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, PolicyRefusal
-from ganvas.image.files import read_image, read_label, write_image
+from ganvas.image.files import PassedOverWarning, read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.record import save_snapshot, snapshot_path
@@ -218,3 +218,38 @@ def test_a_source_or_mask_that_is_not_there_is_said_at_once(run: Path, photos: P
     with pytest.raises(InputError, match=r"nowhere\.png: no such mask"):
         translate(run, photos, tmp_path / "out", mask=tmp_path / "nowhere.png")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried ..."), MemoryError()])
+def test_too_little_memory_is_told_with_the_mend(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Translator, "_network", fails)
+    with pytest.raises(ImageError, match=r"one\.png: 30 x 24 pixels need more memory than cpu has free; .*--tile"):
+        translate(run, photos / "one.png", tmp_path / "one.png")
+    with pytest.raises(PartialFailure, match="6 of 6 failed") as caught:
+        translate(run, photos, tmp_path / "out")
+    assert "--tile" in caught.value.failures["one.png"]
+
+
+def test_other_errors_of_a_network_are_not_called_memory(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("an illegal memory access")
+
+    monkeypatch.setattr(Translator, "_network", fails)
+    with pytest.raises(RuntimeError, match="illegal"):
+        translate(run, photos / "one.png", tmp_path / "one.png")
+
+
+def test_what_is_no_picture_is_told_in_one_line(run: Path, photos: Path, tmp_path: Path) -> None:
+    for name in ("film.gif", "notes.txt", ".hidden.txt"):
+        (photos / name).write_bytes(b"GIF89a")
+    with pytest.warns(PassedOverWarning, match=r"passed over .*: film\.gif, notes\.txt$") as told:
+        report = translate(run, photos, tmp_path / "out")
+    assert len(told) == 1
+    assert len(report.written) == 6

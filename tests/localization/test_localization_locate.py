@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ganvas.errors import ConfigError, InputError, PartialFailure
-from ganvas.image.files import read_image, write_image
+from ganvas.image.files import PassedOverWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding, class_index, locate
 from ganvas.localization import locate_files as verb
@@ -125,3 +125,22 @@ def test_no_photos(tmp_path):
 def test_overlays_of_equal_stems_get_names_of_their_own(tmp_path):
     files = [tmp_path / "a.jpg", tmp_path / "A.png", tmp_path / "b" / "a.jpg", tmp_path / "c" / "a.jpg"]
     assert overlay_names(files) == ["a.png", "A_png.png", "a_jpg.png", "a_jpg_1.png"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't allocate memory"), MemoryError()])
+def test_too_little_memory_for_a_photo_is_recorded(tmp_path, lamp, bright, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(verb, "locate", fails)
+    write_image(tmp_path / "one.png", Picture(lamp))
+    with pytest.raises(PartialFailure, match="emory"):
+        locate_files([tmp_path / "one.png"], tmp_path / "out")
+    assert (tmp_path / "out" / "locate.json").is_file()
+
+
+def test_what_is_no_picture_in_a_folder_is_told(tmp_path, lamp, bright):
+    write_image(tmp_path / "photos" / "one.png", Picture(lamp))
+    (tmp_path / "photos" / "film.gif").write_bytes(b"GIF89a")
+    with pytest.warns(PassedOverWarning, match=r"film\.gif"):
+        locate_files([tmp_path / "photos"], tmp_path / "out")

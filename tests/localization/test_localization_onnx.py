@@ -195,3 +195,17 @@ def test_a_wrong_sidecar_is_refused(tmp_path, rng, text):
 def test_unknown_classifiers_are_refused():
     with pytest.raises(ConfigError, match="nsfw, imagenet"):
         load_classifier("resnet")
+
+
+def test_a_graph_of_one_size_says_so(tmp_path, rng, photo):
+    path = build(tmp_path / "fixed.onnx", rng, ending="gemm")
+    model = onnx.load(str(path))
+    model.graph.node[0].output[0] = "free"
+    shape = numpy_helper.from_array(np.array([1, CHANNELS, 4, 4], np.int64), "shape")
+    model.graph.initializer.append(shape)
+    model.graph.node.insert(1, helper.make_node("Reshape", ["free", "shape"], ["map"]))
+    onnx.save(model, str(path))
+    classifier = OnnxClassifier(path, preprocessing=SMALL)
+    classifier.evidence(photo)
+    with pytest.raises(ConfigError, match=r"cannot be run on \d+ x \d+ pixels"):
+        classifier.dense_evidence(photo)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -350,6 +352,29 @@ class TestFailingClosed:
         with pytest.raises(PartialFailure, match="could not be judged"):
             redact_files(photos, tmp_path / "out", classifier="checkers")
         assert not (tmp_path / "out" / "plain.png").exists()
+
+    @pytest.mark.parametrize("error", [RuntimeError("can't allocate memory"), MemoryError()])
+    def test_too_little_memory_for_one_picture_stops_no_other(
+        self, photos: Path, tmp_path: Path, use_checkers: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        whole = module.redact_picture
+
+        def choosy(picture: Picture, **settings: Any) -> Any:
+            if picture.source == photos / "plain.png":
+                raise error
+            return whole(picture, **settings)
+
+        monkeypatch.setattr(module, "redact_picture", choosy)
+        with pytest.raises(PartialFailure, match=r"1 of \d+ failed:\n  plain.png: .*emory"):
+            redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert (tmp_path / "out" / "patch.png").exists()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only there may a name hold any bytes")
+    def test_a_name_that_is_no_utf8_is_logged(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        name = os.fsdecode(b"caf\xe9.png")
+        (photos / "patch.png").rename(photos / name)
+        redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert name in {line["file"] for line in lines(tmp_path / "out")}
 
     def test_an_older_result_is_spoken_of(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
         redact_files(photos, tmp_path / "out", classifier="checkers")

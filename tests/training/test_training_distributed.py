@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,24 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="device 'cuda' cannot be used"):
             choose_device("cuda")
+
+
+def test_cuda_is_the_gpu_of_the_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "99")
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
+        choose_device("cuda")
+
+
+def test_the_others_wait_as_long_as_a_large_data_set_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, timedelta] = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "is_initialized", lambda: bool(asked))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **settings: asked.update(settings))
+    monkeypatch.setattr(dist, "destroy_process_group", asked.clear)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    with join("cpu", batch_size=2):
+        assert asked["timeout"] >= timedelta(days=1)
 
 
 def test_a_single_process_needs_no_group(tiny_config: MakeConfig) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from training_runs import MakeConfig
 
+from ganvas.data.cache import Cache
 from ganvas.training.distributed import Processes
 from ganvas.training.pictures import open_pictures
 from ganvas.training.validation import validate
@@ -20,6 +21,17 @@ def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path
     assert [name for name, _, _ in pictures.validation_pairs(10)] == ["0", "1", "2"]
     assert [name for name, _, _ in pictures.validation_pairs(2)] == ["0", "2"]
     assert [name for name, _, _ in pictures.shown_pairs(1)] == ["0"]
+
+
+def test_what_is_not_shown_is_not_read(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = open_pictures(tiny_config(), ALONE, tmp_path)
+    read: list[int] = []
+    get = Cache.__getitem__
+    monkeypatch.setattr(Cache, "__getitem__", lambda cache, index: read.append(index) or get(cache, index))
+    assert len(list(pictures.validation_pairs(2))) == 2
+    assert read == [0, 2]
 
 
 class Same(torch.nn.Module):
@@ -45,3 +57,10 @@ def test_validation_measures_and_sees_a_collapse() -> None:
     assert collapsed["psnr"] < 20
     assert validate(Same(constant=True), []) == {}
     assert "spread" not in validate(Same(constant=True), pairs[:3])
+
+
+def test_a_picture_too_small_for_ssim_counts_in_the_rest() -> None:
+    large, small = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 8, 16)
+    for pairs in ([large, small], [small, large]):
+        measures = validate(Same(constant=False), [("", x, x) for x in pairs])
+        assert measures == pytest.approx({"psnr": 100.0, "l1": 0.0, "ssim": 1.0})

@@ -28,6 +28,13 @@ def test_a_terminal_sees_a_bar() -> None:
     assert "[a line] of its own" in text
 
 
+def test_a_fast_rate_is_written_out() -> None:
+    file = io.StringIO()
+    with Report(10_000, 50, console=Console(file=file, force_terminal=True, width=80)) as told:
+        told.show(75, rate=1234.5, seconds_left=90.0)
+    assert "  1,234 images/s" in file.getvalue()
+
+
 def test_a_narrow_terminal_sees_every_loss() -> None:
     file = io.StringIO()
     with Report(100, 50, console=Console(file=file, force_terminal=True, width=60)) as told:

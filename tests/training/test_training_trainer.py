@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ from ganvas.errors import ConfigError, DivergenceError, MissingDependency, Polic
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.record import load_generators, read_run_record
-from ganvas.training import trainer
+from ganvas.training import session, trainer
+from ganvas.training.distributed import Processes
 from ganvas.training.run_folder import locked, read_config
 from ganvas.training.trainer import train
 
@@ -134,6 +136,38 @@ def test_a_stopped_run_ends_as_one_never_stopped(
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
+def test_a_crash_between_any_two_files_is_mended_by_resuming(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the state already says that all is done."""
+    writers = {name: getattr(session, name) for name in ("save_state", "save_snapshot")}
+
+    def patch(count: float) -> list[str]:
+        made: list[str] = []
+        for name, write in writers.items():
+
+            def writing(*given: Any, write: Any = write, name: str = name, **named: Any) -> None:
+                write(*given, **named)
+                made.append(name)
+                if len(made) == count:
+                    raise PowerCutError
+
+            monkeypatch.setattr(session, name, writing)
+        return made
+
+    made = patch(math.inf)
+    train(tiny_config(epochs=2), tmp_path / "whole", quiet=True)
+    total = len(made)
+    assert total >= 4
+    for count in range(total - 2, total + 1):
+        patch(count)
+        with pytest.raises(PowerCutError):
+            train(tiny_config(epochs=2), tmp_path / str(count), quiet=True)
+        patch(math.inf)
+        train(tiny_config(epochs=2), tmp_path / str(count), resume=True, quiet=True)
+        assert_same_run(tmp_path / "whole", tmp_path / str(count))
+
+
 def test_interrupts_are_left_as_they_were(tiny_config: MakeConfig, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
@@ -209,6 +243,14 @@ def test_resuming_on_other_pictures_is_an_error(tiny_config: MakeConfig, tmp_pat
         (config.data.folder / "train" / side / "0.png").unlink()
     with pytest.raises(RunError, match="trained on 7 pictures, the data now has 6"):
         train(config, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_process_that_does_not_see_the_state_stops(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "agree", lambda processes, *flags: (True,) * len(flags))
+    with pytest.raises(RunError, match=r"process 0 does not see .*; all must share the run folder"):
+        train(tiny_config(), tmp_path / "run", quiet=True)
 
 
 def test_one_trainer_a_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
@@ -310,6 +352,13 @@ def test_rmsprop_and_tensorboard(tiny_config: MakeConfig, tmp_path: Path) -> Non
     config = tiny_config(epochs=2, optimizer="rmsprop", tensorboard=True)
     train(config, tmp_path / "run", quiet=True)
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_every_optimizer_trains_on_a_gpu(tiny_config: MakeConfig, tmp_path: Path, optimizer: str) -> None:
+    config = tiny_config(epochs=2, optimizer=optimizer, device="cuda")
+    assert train(config, tmp_path / "run", quiet=True).stopped == "done"
 
 
 def test_refused_outputs_are_drawn_grey(

@@ -133,7 +133,8 @@ def _key(config: PairedData, split: Split, layout: Layout, entries: Sequence[Ent
     size = config.load_size if split == "train" else evaluation_size(config)
     settings = [FORMAT, layout, config.resize, None if config.resize == "none" else size, config.value_range]
     files = [[entry.name, _fingerprint(entry.a), _fingerprint(entry.b)] for entry in entries]
-    return hashlib.sha256(json.dumps([settings, policy.THRESHOLD, files]).encode()).hexdigest()[:32]
+    gate = [policy.THRESHOLD, policy.VIEWS_VERSION]
+    return hashlib.sha256(json.dumps([settings, gate, files]).encode()).hexdigest()[:32]
 
 
 def _fingerprint(path: Path | None) -> list[str | int] | None:

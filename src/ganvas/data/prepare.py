@@ -26,9 +26,9 @@ from ganvas.data.pairs import Split, some_names
 from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.regions import RegionFinder, region_finder
 from ganvas.data.splits import share_out
-from ganvas.errors import DataError, GanvasError, PartialFailure, PolicyRefusal
+from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.image.atomic import write_json
-from ganvas.image.files import list_images, read_image
+from ganvas.image.files import list_images, read_image, tell_passed_over
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
 from ganvas.records import to_record
@@ -101,6 +101,8 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
     files = _named_files(source, out)
     find = region_finder(config, set(files))
     folder = PairFolder.open(out, _settings(config))
+    if not out.resolve().is_relative_to(source.resolve()):  # else its own records would be told
+        tell_passed_over(source, recursive=True)
     seen = _look(files, tell)
     pairs, left_out = _write_pairs(folder, seen, find, config, tell)
     folder.remove_all_but(pairs)
@@ -151,8 +153,8 @@ def _look(files: dict[str, Path], tell: Progress) -> _Seen:
             seen.sources.append(_look_at(file, path))
         except PolicyRefusal as refusal:
             seen.refused.append(refusal)
-        except (GanvasError, OSError, ValueError) as error:
-            seen.failures[file] = str(error)
+        except FILE_ERRORS as error:
+            seen.failures[file] = problem_of(error)
         tell("looking at pictures", done, len(files))
     policy.check_share(seen.refused, len(seen.sources) + len(seen.refused))
     if not seen.sources:
@@ -165,7 +167,7 @@ def _look_at(file: str, path: Path) -> _Source:
     return _Source(
         name=_pair_name(file),
         path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=_sha256(path),
         score=policy.admit(picture, name=file),
         fingerprint=fingerprint(picture),
         file=file,
@@ -184,8 +186,8 @@ def _write_pairs(
                 pairs.append(pair)
             else:
                 left_out.append(item.file)
-        except (GanvasError, OSError, ValueError) as error:
-            seen.failures[item.file] = str(error)
+        except FILE_ERRORS as error:
+            seen.failures[item.file] = problem_of(error)
         tell("writing pairs", done, len(seen.sources))
     return pairs, left_out
 
@@ -203,8 +205,14 @@ def _splits(sources: list[_Source], config: PrepareConfig) -> list[Split]:
 def _write_pair(
     folder: PairFolder, item: _Source, split: Split, find: RegionFinder, config: PrepareConfig
 ) -> Record | None:
-    """Write both halves; the pair's entry, or None where there is nothing to degrade."""
+    """Write both halves; the pair's entry, or None where there is nothing to degrade.
+
+    Raises:
+        ImageError: the file is no longer the one that the gate admitted, or cannot be read or written.
+    """
     picture = read_image(item.path)
+    if _sha256(item.path) != item.sha256:
+        raise ImageError(item.path, "changed while pairs were made; give the command again")
     boxes = find(picture, item.file)
     if not boxes:
         return None
@@ -267,8 +275,12 @@ def _settings(config: PrepareConfig) -> Record:
     """The configuration as a record, with the content of the boxes file."""
     record: Record = to_record(config)
     if config.boxes is not None:
-        record["boxes_sha256"] = hashlib.sha256(config.boxes.read_bytes()).hexdigest()
+        record["boxes_sha256"] = _sha256(config.boxes)
     return record
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Record]) -> Record:

@@ -39,11 +39,15 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if not 0 < self.strength[0] <= self.strength[1]:
             raise ConfigError(f"strength {self.strength} must be positive and in order")
+        if self.degrade in ("mosaic", "downscale") and not all(float(end).is_integer() for end in self.strength):
+            raise ConfigError(f"strength {self.strength}: {self.degrade} needs whole pixels")
         if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
             raise ConfigError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on"
             )
         if (self.where == "boxes") != (self.boxes is not None):
             raise ConfigError("where 'boxes' and a boxes file belong together: give --where boxes --boxes FILE")
+        if self.class_name is not None and self.where != "classifier":
+            raise ConfigError(f"class {self.class_name!r} needs a classifier to look for it: give --where classifier")
         if not 0 <= self.least_score <= 1:
             raise ConfigError(f"least_score {self.least_score} must lie in [0, 1]")

@@ -6,31 +6,32 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ganvas.demo.judge import RENDITIONS, Judgement, judge, mean_scores
+from ganvas.demo.learn import demo_config, learn
 from ganvas.demo.photographs import PHOTOGRAPHS, locate_photograph
-from ganvas.demo.regions import BLOCK, Covered, cover_photograph
+from ganvas.demo.regions import Covered, cover_photograph
 from ganvas.demo.report import DemoReport, write_report
-from ganvas.image.atomic import write_json
+from ganvas.errors import ConfigError, InputError
+from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier
-from ganvas.recipes import restore
-from ganvas.training.config import RunConfig
 from ganvas.training.result import TrainingResult
-from ganvas.training.trainer import train
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
 """Run -> its share of the training time: the same for both, so that they can be compared."""
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
-PROBE_MINUTES = 0.1
-"""Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""
-OWN = ("photographs", "covered", "masks", "overlays", "runs", "restored", "report.html", "metrics.json")
+PROBE = "runs/.probe"
+RUNS = tuple(f"runs/{name}" for name in SHARES)
+OWN = ("photographs", "covered", "masks", "overlays", *RUNS, PROBE, "restored", "report.html", "metrics.json")
 """What a demo writes, and replaces when it is run again; nothing else in the folder is touched."""
+MARK = ".ganvas-demo"
+"""Lies in the folder of a demo: without it, things of those names are somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,14 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
         minutes: of training, over both models.
 
     Raises:
+        ConfigError: no time to train.
+        InputError: the folder holds things of the same names that no demo made.
         MissingDependency: the packages that carry the photographs are not installed.
         PolicyRefusal: the content gate refused a photograph or a restored one.
+        KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
     """
+    if not minutes > 0:
+        raise ConfigError(f"minutes {minutes} must be positive")
     started = time.monotonic()
     with step(1, "unpack nine photographs"):
         unpack(out)
@@ -67,7 +73,8 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
     results: dict[str, TrainingResult] = {}
     for number, (name, share) in enumerate(SHARES.items(), start=3):
         with step(number, f"learn to restore, {TITLES[name]}"):
-            results[name] = learn(out, name, minutes=minutes * share)
+            config = demo_config(out / "photographs", adversarial_weight=0.0 if name == "l1" else 1.0)
+            results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
     with step(5, "restore the photographs never trained on, and judge"):
         unseen = [one for one in covered if one.photograph.split == "unseen"]
         for name in SHARES:
@@ -94,13 +101,25 @@ def step(number: int, what: str) -> Iterator[None]:
 
 def unpack(out: Path) -> None:
     """The photographs as PNG in OUT/photographs/train and test, the layout `single` of `PairedData`."""
-    for name in OWN:
-        path = out / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     sources = [(photograph, locate_photograph(photograph)) for photograph in PHOTOGRAPHS]
+    clear(out)
     for photograph, source in sources:
         split = "train" if photograph.split == "train" else "test"
         write_image(out / "photographs" / split / f"{photograph.name}.png", read_image(source))
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier demo wrote.
+
+    Raises:
+        InputError: no demo wrote it.
+    """
+    there = [name for name in OWN if (out / name).exists()]
+    if there and not (out / MARK).exists():
+        raise InputError(f"{out} holds {', '.join(there)}, which no demo made; choose another folder with --out")
+    write_text(out / MARK, "The next demo written here replaces what this one made.\n")
+    for path in (out / name for name in there):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def cover_all(out: Path) -> list[Covered]:
@@ -112,39 +131,6 @@ def cover_all(out: Path) -> list[Covered]:
             write_image(out / "covered" / f"{one.photograph.name}.png", one.mosaicked)
             write_image(out / "masks" / f"{one.photograph.name}.png", one.mask_picture)
     return covered
-
-
-def learn(out: Path, name: str, *, minutes: float) -> TrainingResult:
-    """Train one of the two runs for about that long."""
-    config = demo_config(out / "photographs", adversarial_weight=0.0 if name == "l1" else 1.0)
-    probe = replace(config, training=replace(config.training, minutes=PROBE_MINUTES))
-    try:
-        rate = train(probe, out / "runs" / ".probe", quiet=True).images_per_second
-    finally:
-        shutil.rmtree(out / "runs" / ".probe", ignore_errors=True)
-    num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
-    epochs = rate * 60 * (minutes - PROBE_MINUTES) / num_photographs
-    # The limit in minutes holds where the machine became slower after the probe.
-    training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
-    return train(replace(config, training=training), out / "runs" / name)
-
-
-def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
-    """The recipe `restore` on crops at the photographs' own size.
-
-    Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
-    """
-    config, every = restore(), 10_000
-    method = replace(config.method, depth=3, upsampling="resize", receptive_field=34)
-    return replace(
-        config,
-        method=replace(method, adversarial_weight=adversarial_weight),
-        data=replace(config.data, folder=photographs, resize="none", strength=(BLOCK, BLOCK)),
-        training=replace(
-            config.training, epochs=1e6, learning_rate=1e-3 if adversarial_weight == 0 else 4e-4, constant_fraction=0.3,
-            sample_every=every, validate_every=every, checkpoint_every=every, log_every=320,
-        ),
-    )  # fmt: skip
 
 
 def restored_files(out: Path, covered: Covered) -> dict[str, Path]:

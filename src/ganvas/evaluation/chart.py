@@ -85,7 +85,7 @@ def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
 def linear_axis(values: Sequence[float], *, tight: bool = False) -> Axis:
     """An axis over the values with about five round ticks; `tight` ends at the values, else at ticks."""
     low, high = min(values), max(values)
-    if low == high:
+    if math.isclose(low, high):
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
     step = nice_step((high - low) / 5)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -98,7 +98,7 @@ def linear_axis(values: Sequence[float], *, tight: bool = False) -> Axis:
 def log_axis(values: Sequence[float]) -> Axis:
     """An axis over positive values, ticks at 1, 2 and 5 times the powers of ten, or at the powers alone."""
     low, high = min(values), max(values)
-    if low == high:
+    if math.isclose(low, high, rel_tol=1e-6):  # ends nearer than ticks may be off would meet
         low, high = low / 2, high * 2
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if high / low < 1000 else (1,)

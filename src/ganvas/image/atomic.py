@@ -41,7 +41,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file atomically, line ends as given."""
-    write_bytes(path, text.encode())
+    write_bytes(path, _encoded(text))
 
 
 def write_json(path: Path, record: object) -> None:
@@ -57,9 +57,14 @@ def append_line(path: Path, line: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as log:
         start = b"" if _ends_with_newline(path) else b"\n"
-        log.write(start + line.encode() + b"\n")
+        log.write(start + _encoded(line) + b"\n")
         log.flush()
         os.fsync(log.fileno())
+
+
+def _encoded(text: str) -> bytes:
+    r"""UTF-8; a byte of a file's name that is none becomes \udcXX, which in JSON is that name again."""
+    return text.encode(errors="backslashreplace")
 
 
 def _ends_with_newline(path: Path) -> bool:

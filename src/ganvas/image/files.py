@@ -7,6 +7,7 @@ JPEG is the one format whose levels change when written (quality 95, colour at f
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from ganvas.errors import ImageError
@@ -17,7 +18,21 @@ from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
 from ganvas.image.picture import Picture
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "encode_image", "list_images", "read_image", "read_label", "write_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "PassedOverWarning",
+    "encode_image",
+    "list_images",
+    "read_image",
+    "read_label",
+    "tell_passed_over",
+    "write_image",
+]
+
+
+class PassedOverWarning(UserWarning):
+    """A folder holds files that are no pictures by their endings."""
 
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -103,13 +118,33 @@ def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(folder, "no such folder; check the name")
+    return [path for path in _visible_files(folder, recursive=recursive) if _is_image(path)]
+
+
+def tell_passed_over(folder: Path, *, recursive: bool = False) -> None:
+    """One PassedOverWarning for all visible files of a folder that `list_images` leaves out, such as GIFs."""
+    others = [path for path in _visible_files(folder, recursive=recursive) if not _is_image(path)]
+    if others:
+        first = ", ".join(path.relative_to(folder).as_posix() for path in others[:5])
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        warnings.warn(
+            f"{folder}: passed over what has no ending of a picture that ganvas reads: {first}{more}",
+            PassedOverWarning,
+            stacklevel=3,
+        )
+
+
+def _visible_files(folder: Path, *, recursive: bool) -> list[Path]:
     found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found if _is_visible_image(path, folder))
+    return sorted(path for path in found if not _is_hidden(path, folder) and path.is_file())
 
 
-def _is_visible_image(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import ImageError
+from ganvas.errors import ConfigError, ImageError
 
 Pixels = NDArray[Any]
 DType = Literal["uint8", "uint16", "float32"]
@@ -29,8 +29,14 @@ class PictureSpec:
     """The type of one sample."""
     channels: int = 3
     """Number of channels, 1 to 32, opacity not counted."""
-    value_range: tuple[float, float] = (0.0, 255.0)
-    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16."""
+    value_range: tuple[float, float] = (0.0, 0.0)
+    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
+
+    def __post_init__(self) -> None:
+        if self.value_range == (0.0, 0.0):
+            object.__setattr__(self, "value_range", NATURAL_RANGE[self.dtype])
+        if not self.value_range[0] < self.value_range[1]:
+            raise ConfigError(f"value_range {self.value_range} must be in order")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +87,7 @@ class Picture:
     @property
     def spec(self) -> PictureSpec:
         """The kind of numbers, with the natural range of their type."""
-        dtype = cast("DType", self.pixels.dtype.name)
-        return PictureSpec(dtype=dtype, channels=self.colour.shape[2], value_range=NATURAL_RANGE[dtype])
+        return PictureSpec(dtype=cast("DType", self.pixels.dtype.name), channels=self.colour.shape[2])
 
     def as_rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""

@@ -94,7 +94,7 @@ def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
     """Another sample type, full range to full range."""
     if pixels.dtype.name == dtype:
         return pixels
-    return from_unit(to_unit(pixels), PictureSpec(dtype=dtype, value_range=NATURAL_RANGE[dtype]))
+    return from_unit(to_unit(pixels), PictureSpec(dtype=dtype))
 
 
 def _channel_problem(found: int, needed: int) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from ganvas.errors import GanvasError, InputError, PartialFailure, PolicyRefusal
-from ganvas.image.files import IMAGE_SUFFIXES, list_images, read_image, write_image
+from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, PolicyRefusal, problem_of
+from ganvas.image.files import IMAGE_SUFFIXES, list_images, read_image, tell_passed_over, write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.compositing import composite, find_mask, read_mask
@@ -114,6 +114,8 @@ def translate_files(
     settings = _Settings(translator, _label(run, translator, mask), tile, overlap, mask)
     if source.is_file() and jobs[0].target == out:
         return _translate_one(jobs[0], settings)
+    if source.is_dir():
+        tell_passed_over(source, recursive=recursive)
     decisive = [hash_files(find_snapshot(run, snapshot), run / RECORD_NAME), tile, overlap, suffix, seed]
     manifest = Manifest(out, hash_settings(decisive))
     report, started = TranslationReport(), time.monotonic()
@@ -202,8 +204,8 @@ def _translate_listed(job: _Job, settings: _Settings, manifest: Manifest, report
     except PolicyRefusal as refusal:
         report.refused[job.name] = refusal
         problem = str(refusal)
-    except (GanvasError, OSError, RuntimeError, MemoryError) as error:
-        report.failures[job.name] = problem = str(error) or type(error).__name__
+    except FILE_ERRORS as error:
+        report.failures[job.name] = problem = problem_of(error)
     manifest.add(
         ManifestRow(
             name=job.name, input=content, settings=manifest.settings, output=output, problem=problem, notes=notes

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas.errors import ImageError
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, picture_of, signed_input
 from ganvas.inference.device import pick_device
@@ -25,6 +26,8 @@ from ganvas.methods.base import Method
 from ganvas.policy import admit
 
 Floats = NDArray[np.float32]
+OUT_OF_MEMORY = ("out of memory", "allocate memory")
+"""In the messages of CUDA and MPS, and of a CPU, for which torch has no class of its own."""
 
 
 class ConversionWarning(UserWarning):
@@ -96,7 +99,7 @@ class Translator:
             The same kind of thing (a Picture for a file), in the model's output type, of the same height and width.
 
         Raises:
-            ImageError: it cannot be read, or has channels or samples that the model cannot take.
+            ImageError: it cannot be read, has channels or samples that the model cannot take, or needs too much memory.
             PolicyRefusal: the gate refused the picture or its translation.
         """
         return self._of_any_kind(image, tile=None, overlap=None)
@@ -126,13 +129,14 @@ class Translator:
         """One picture, through the gate on both sides; notes instead of warnings.
 
         Raises:
-            ImageError: the model cannot take it.
+            ImageError: the model cannot take it, or the memory does not suffice.
             PolicyRefusal: the gate refused it or its translation.
         """
         name = name or str(picture.source or "picture")
         signed, notes = signed_input(picture, self.record.input)
         admit(picture, name=name)
-        result, tiling_note = self._run(signed, tile, overlap)
+        with _enough_memory(picture, self.device):
+            result, tiling_note = self._run(signed, tile, overlap)
         translated = picture_of(result, self.record.output, picture)
         admit(translated, name=f"{name} (translated)")
         return Translation(translated, notes, tiling_note)
@@ -177,3 +181,15 @@ class Translator:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int.from_bytes(digest.digest()[:8], "big"))
             yield
+
+
+@contextmanager
+def _enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
+    """Where the memory runs out, the error says what helps."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        needed = f"{picture.width} x {picture.height} pixels need more memory than {device} has free"
+        raise ImageError(picture.source, f"{needed}; translate it in (smaller) tiles, such as --tile 512") from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ganvas.errors import GanvasError, InputError, PartialFailure
+from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.atomic import write_json
-from ganvas.image.files import list_images, read_image, write_image
+from ganvas.image.files import list_images, read_image, tell_passed_over, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.load import load_classifier
@@ -51,6 +51,8 @@ def locate_files(
     loaded = load_classifier(classifier)
     if class_name is not None:
         class_index(loaded, class_name)
+    for folder in (photo for photo in photos if photo.is_dir()):
+        tell_passed_over(folder)
     out.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, object]] = []
     for file, name in zip(files, names, strict=True):
@@ -92,6 +94,6 @@ def _locate_file(
         picture = read_image(file)
         finding = locate(picture, classifier, class_name=class_name, threshold=threshold)
         write_image(target, Picture(overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes)))
-    except (GanvasError, OSError) as problem:
-        return {"photo": str(file), "error": str(problem)}
+    except FILE_ERRORS as problem:
+        return {"photo": str(file), "error": problem_of(problem)}
     return {"photo": str(file), "overlay": target.name, **finding.as_record()}

@@ -41,8 +41,16 @@ class FeatureGraph:
         self._session = make_session(cut_at(model, self.ending.features))
 
     def features(self, images: Floats) -> Floats:
-        """(N, C, h, w). images: (N, H, W, 3), normalised."""
-        maps: Floats = self._session.run(None, {self._input: self._arrange(images)})[0]
+        """(N, C, h, w). images: (N, H, W, 3), normalised.
+
+        Raises:
+            ConfigError: the graph cannot be run on pictures of that size.
+        """
+        try:
+            maps: Floats = self._session.run(None, {self._input: self._arrange(images)})[0]
+        except Exception as error:  # its own classes have no other base
+            height, width = images.shape[1:3]
+            raise ConfigError(f"the ONNX graph cannot be run on {width} x {height} pixels: {error}") from error
         return np.moveaxis(maps, -1, 1) if self.ending.channels_last else maps
 
     def probe(self, model: Any, size: int) -> float:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ganvas.errors import GanvasError, InputError, PartialFailure
+from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.atomic import append_line
 from ganvas.image.cover import Cover
 from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
@@ -143,9 +143,9 @@ def _redact_file(name: str, path: Path, target: Path | None, job: _Job) -> dict[
         line["sha256_in"] = hashlib.sha256(path.read_bytes()).hexdigest()
         redaction = _redact(name, path, job)
         write_image(target, redaction.picture)
-    except (GanvasError, OSError, ValueError) as error:
+    except FILE_ERRORS as error:
         stale = f"; an older {target} is still there" if target is not None and target.exists() else ""
-        return {**line, "failed": f"{error}{stale}"}
+        return {**line, "failed": f"{problem_of(error)}{stale}"}
     return {**line, "sha256_out": hashlib.sha256(target.read_bytes()).hexdigest(), **_record(redaction, job)}
 
 

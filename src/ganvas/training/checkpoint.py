@@ -68,7 +68,8 @@ class TrainingState:
             DivergenceError: names the first such tensor.
         """
         floats = {name: value for name, value in self.tensors().items() if value.is_floating_point()}
-        fine = torch.stack([torch.isfinite(value).all() for value in floats.values()])
+        device = next(self.method.parameters()).device  # some optimizers count their steps on the CPU
+        fine = torch.stack([torch.isfinite(value).all().to(device) for value in floats.values()])
         if not fine.all():
             name = list(floats)[int(fine.logical_not().nonzero()[0])]
             raise DivergenceError(f"{name} became NaN or infinite by image {images_seen:,}")

@@ -59,6 +59,8 @@ class TrainingConfig:
                 raise ConfigError(f"{name} {getattr(self, name)} must be positive")
         if not 0 <= self.constant_fraction <= 1:
             raise ConfigError(f"constant_fraction {self.constant_fraction} must lie in [0, 1]")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas {self.betas} must lie in [0, 1)")
         if self.ema_half_life < 0 or (self.minutes is not None and self.minutes <= 0):
             raise ConfigError("ema_half_life must not be negative, minutes must be positive")
 

@@ -11,12 +11,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
+
+PATIENCE = timedelta(days=7)
+"""How long the others wait while the first decodes and judges a large data set; torch's own limit is half an hour.
+
+A process that fails still ends all: `torchrun` sees to it.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def join(device: str, *, batch_size: int) -> Iterator[Processes]:
     """
     started_here = not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if started_here:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     world, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     try:
         if batch_size % world:
@@ -102,16 +109,15 @@ def join(device: str, *, batch_size: int) -> Iterator[Processes]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the GPU of this process's local rank where there is one.
+    """The device of that name; `cuda`, and `auto` where there is a GPU, is the one of this process's local rank.
 
     Raises:
         ConfigError: no such device.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        else:
-            name = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

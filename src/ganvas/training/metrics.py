@@ -58,4 +58,4 @@ def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependency("tensorboard", "tensorboard", "training with tensorboard on") from error
-    return SummaryWriter(str(folder), purge_step=images_seen or None)
+    return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides what lies at that step too

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -64,7 +63,7 @@ class Pictures:
 
     def _spread(self, cache: Cache, limit: int) -> Iterator[Pair]:
         every = -(-len(cache) // limit)
-        return islice(evaluation_pairs(cache, self.config, device=self.device), 0, None, every)
+        return evaluation_pairs(cache, self.config, device=self.device, every=every)
 
 
 def open_pictures(config: RunConfig, processes: Processes, run: Path) -> Pictures:

@@ -45,9 +45,10 @@ class Report:
 
     def show(self, images_seen: int, *, rate: float, seconds_left: float) -> None:
         """Move the bar, or print a line if the last is long ago."""
+        pace = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         told = (
             f"{images_seen:,} of {self._total:,} images  epoch {images_seen / self._epoch_size:.2f}  "
-            f"{rate:.3g} images/s  {duration(seconds_left)} left"
+            f"{pace} images/s  {duration(seconds_left)} left"
         )
         if self._live:
             self._bar.update(self._task, completed=images_seen, told=f"{told}\n{self._losses}")

@@ -150,7 +150,7 @@ class Session:
         self._warn([f"A sample tile is drawn grey: {sentence}" for sentence in refused])
 
     def checkpoint(self) -> None:
-        """Save the whole state, then the generators alone."""
+        """Save the generators alone, then the whole state: killed in between, a resumption makes both again."""
         self.check()
         self.state.meter.share()
         self.saved, self.saved_at = self.images_seen, self.clock.seconds
@@ -165,8 +165,8 @@ class Session:
                 best=self.best,
                 loss_counts=self.state.meter.counts,
             )
-            save_state(self.run / STATE_NAME, self.state, counters)
             self._snapshot("last")
+            save_state(self.run / STATE_NAME, self.state, counters)
 
     def _snapshot(self, name: str) -> None:
         path, weights = snapshot_path(self.run, name), self.state.average.weights

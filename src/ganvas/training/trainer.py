@@ -96,12 +96,14 @@ def open_session(
     total = num_images(config.training.epochs, pictures_seen)
     state = build_state(config, processes, pictures)
     counters, saved = Counters(pictures=pictures_seen), None
-    if (out / STATE_NAME).exists():
+    there = (out / STATE_NAME).exists()
+    if processes.agree(there) != (there,):
+        raise RunError(f"process {processes.rank} does not see {out / STATE_NAME}; all must share the run folder")
+    if there:
         counters = load_state(out / STATE_NAME, state)
         saved = counters.images_seen
         if counters.pictures != pictures_seen:
             raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
-    processes.wait()
     if processes.first:
         write_run_record(out, run_record(config, pictures, out))
         cut_metrics(out, counters.images_seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -37,7 +38,8 @@ def validate(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
         wanted.append(functional.adaptive_avg_pool2d(target, THUMBNAIL))
     if not rows:
         return {}
-    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    names = dict.fromkeys(name for row in rows for name in row)
+    means = {name: fmean(row[name] for row in rows if name in row) for name in names}
     if len(rows) >= ENOUGH:
         means["spread"] = _spread(torch.cat(made)) / max(_spread(torch.cat(wanted)), 1e-6)
     return means

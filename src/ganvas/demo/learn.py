@@ -1,0 +1,91 @@
+"""Train the demo's two models in the time that there is, on the machine as it is."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ganvas.demo.photographs import PHOTOGRAPHS
+from ganvas.demo.regions import BLOCK
+from ganvas.recipes import restore
+from ganvas.training.config import RunConfig
+from ganvas.training.result import TrainingResult
+from ganvas.training.trainer import train
+
+PROBE_MINUTES = 0.05
+"""Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""
+
+
+def learn(config: RunConfig, run: Path, *, minutes: float, probe: Path) -> TrainingResult:
+    """Train a run for about that long.
+
+    Args:
+        config: of the run, but for its length.
+        run: the run folder to make.
+        minutes: of training, the probes included.
+        probe: a folder for trials, removed again.
+    """
+    threads, rate = quickest(config, probe)
+    num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
+    epochs = rate * 60 * (minutes - 2 * PROBE_MINUTES) / num_photographs
+    # The limit in minutes holds where the machine became slower after the probe.
+    training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return go_through(train(replace(config, training=training), run))
+    finally:
+        torch.set_num_threads(before)
+
+
+def quickest(config: RunConfig, probe: Path) -> tuple[int, float]:
+    """How many threads train fastest, all or one, and how many images a second that is.
+
+    Threads wait for each other: where another program holds a core, two can be ten times slower than one.
+    """
+    before = torch.get_num_threads()
+    rates = {}
+    try:
+        for threads in sorted({1, before}):
+            torch.set_num_threads(threads)
+            rates[threads] = trial(config, probe)
+    finally:
+        torch.set_num_threads(before)
+    return max(rates.items(), key=lambda item: item[1])
+
+
+def trial(config: RunConfig, folder: Path) -> float:
+    """Images a second in a few seconds of training."""
+    short = replace(config, training=replace(config.training, minutes=PROBE_MINUTES))
+    try:
+        return go_through(train(short, folder, quiet=True)).images_per_second
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def go_through(result: TrainingResult) -> TrainingResult:
+    """The result, unless the training was interrupted: that ends the demo too."""
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return result
+
+
+def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
+    """The recipe `restore` on crops at the photographs' own size.
+
+    Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
+    """
+    config, every = restore(), 10_000
+    method = replace(config.method, depth=3, upsampling="resize", receptive_field=34)
+    return replace(
+        config,
+        method=replace(method, adversarial_weight=adversarial_weight),
+        data=replace(config.data, folder=photographs, resize="none", strength=(BLOCK, BLOCK)),
+        training=replace(
+            config.training, epochs=1e6, learning_rate=1e-3 if adversarial_weight == 0 else 4e-4, constant_fraction=0.3,
+            sample_every=every, validate_every=every, checkpoint_every=every, log_every=320,
+        ),
+    )  # fmt: skip
