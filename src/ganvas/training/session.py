@@ -76,7 +76,7 @@ class Session:
     def seconds_left(self) -> float:
         """Until the epochs or the minutes are over."""
         rate = self.clock.rate(self.images_seen)
-        left = (self.total - self.images_seen) / rate if rate else float("inf")
+        left = max(self.total - self.images_seen, 0) / rate if rate else float("inf")
         if self.settings.minutes is not None:
             left = min(left, max(60 * self.settings.minutes - self.clock.seconds, 0))
         return left
