@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +24,9 @@ from ganvas.inference.record import (
     snapshot_path,
     write_run_record,
 )
+from ganvas.methods import registry
+from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.pix2pix import Pix2Pix
 
 
 def test_record_reads_back_as_written(tmp_path: Path) -> None:
@@ -99,3 +104,38 @@ def test_damaged_or_foreign_snapshots_say_so(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match="cannot be read as a snapshot"):
         load_generators(run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElsewhereConfig(Pix2PixConfig):
+    """Settings of a method that another package brings."""
+
+    strength: float = 1.0
+
+
+class Elsewhere(Pix2Pix):
+    """Such a method."""
+
+    config_type = ElsewhereConfig
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if an entry point of the group `ganvas.methods` named it."""
+    registry.methods.cache_clear()
+    entry = SimpleNamespace(load=lambda: Elsewhere)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    yield
+    registry.methods.cache_clear()
+
+
+def test_a_method_of_another_package_reads_back(tmp_path: Path, installed: None) -> None:
+    record = replace(tiny_record(EXACT), method=ElsewhereConfig(width=4, strength=2.0))
+    write_run_record(tmp_path, record)
+    assert read_run_record(tmp_path) == record
+
+
+def test_a_method_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    write_run_record(tmp_path, replace(tiny_record(EXACT), method=ElsewhereConfig(width=4)))
+    with pytest.raises(RunError, match="no installed method has settings ElsewhereConfig; known: Pix2PixConfig"):
+        read_run_record(tmp_path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,6 @@ from ganvas.errors import RunError
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
-from ganvas.methods.config import MethodConfig
 from ganvas.records import from_record, to_record
 from ganvas.tensor_files import save_tensors
 
@@ -40,8 +39,8 @@ def _now() -> str:
 class RunRecord:
     """What a run is: enough to build its networks and to feed them pictures."""
 
-    method: MethodConfig
-    """The method's settings; the class name in the record tells which method."""
+    method: Any
+    """The method's settings: of one of `ganvas.methods.registry.methods()`, told by the class name in the record."""
     input: PictureSpec
     """The kind of numbers that go in."""
     output: PictureSpec
@@ -83,9 +82,20 @@ def read_run_record(run: Path) -> RunRecord:
     if found != RECORD_VERSION:
         raise RunError(f"{path} has record version {found}; this ganvas reads {RECORD_VERSION}")
     try:
-        return from_record(RunRecord, content)
+        record = from_record(RunRecord, content)
+        return replace(record, method=_read_method(record.method))
     except RunError as error:
         raise RunError(f"{path}: {error}") from error
+
+
+def _read_method(record: object) -> object:
+    """The settings of a built-in method, or of one that another package brings."""
+    from ganvas.methods.registry import methods
+
+    name = record.get("kind") if isinstance(record, dict) else None
+    if name not in methods():
+        raise RunError(f"method: no installed method has settings {name}; known: {', '.join(sorted(methods()))}")
+    return from_record(methods()[name].config_type, record)
 
 
 def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
