@@ -142,7 +142,7 @@ class ResizeConvolution(nn.Conv2d):
 
     Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Both together
     are one transposed 4x4 convolution whose kernel is the 3x3 one spread by a 2x2 box, and are computed so: the
-    enlarged features are never made, which is several times as fast.
+    enlarged features are never made (3.7 times as fast on two cores, benchmarks/resize_convolution.py).
     """
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
