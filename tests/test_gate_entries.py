@@ -132,6 +132,26 @@ def test_a_refusing_gate_stops_it_and_no_picture_is_written(
     assert left <= {"lock", "translate.jsonl"}, left  # which holds the refusals
 
 
+def test_a_refusing_gate_stops_the_demo_before_it_writes_or_removes(tmp_path: Path, refusing: None) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "report.html").write_text("an earlier one")
+    with pytest.raises(PolicyRefusal):
+        ganvas.demo(out=tmp_path / "demo")
+    assert [path.name for path in (tmp_path / "demo").rglob("*")] == ["report.html"]
+
+
+def test_a_gate_that_shuts_stops_a_resumed_run(
+    pairs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do_train(pairs, run, tmp_path / "out")
+    pictures = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal):
+        ganvas.resume(tmp_path / "out", epochs=2)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")} == pictures
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__.removeprefix("do_"))
 def test_without_a_model_it_stops_too(
     entry: Callable[[Path, Path, Path], None], pairs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ LAYERS = [
     {"evaluation", "redaction"},
     {"training"},
     {"recipes"},
-    {"demo"},
+    {"demonstration"},
     {"api"},
     {"cli"},
     {"__main__"},

@@ -1,5 +1,6 @@
 """The public names, and that importing them is cheap."""
 
+import pkgutil
 import subprocess
 import sys
 
@@ -30,3 +31,9 @@ def test_unknown_names_are_said_to_be_unknown() -> None:
 def test_start_up_imports_no_torch() -> None:
     code = "import sys, ganvas, ganvas.cli; ganvas.TrainingConfig; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_public_name_is_also_a_module() -> None:
+    """Importing `ganvas.x` puts the module in the place of the function `ganvas.x`."""
+    modules = {module.name for module in pkgutil.iter_modules(ganvas.__path__)}
+    assert not modules & set(ganvas.__all__)

@@ -39,7 +39,7 @@ def demo(*, out: Path = Path("demo"), minutes: float = 4.0) -> str:
         out: the folder to write; an earlier demo in it is replaced.
         minutes: of training, over both models.
     """
-    from ganvas.demo.run import run_demo
+    from ganvas.demonstration.run import run_demo
 
     return str(run_demo(out, minutes=minutes))
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import ganvas
-from ganvas.demo import learn as learning
-from ganvas.demo.judge import interpolated, judge
-from ganvas.demo.learn import demo_config, learn, quickest
-from ganvas.demo.photographs import PHOTOGRAPHS, Photograph, locate_photograph
-from ganvas.demo.regions import BLOCK, Covered, on_grid
-from ganvas.demo.run import run_demo, unpack
+from ganvas.demonstration import learn as learning
+from ganvas.demonstration.judge import interpolated, judge
+from ganvas.demonstration.learn import demo_config, learn, quickest
+from ganvas.demonstration.photographs import PHOTOGRAPHS, Photograph, locate_photograph
+from ganvas.demonstration.regions import BLOCK, Covered, on_grid
+from ganvas.demonstration.run import run_demo, unpack
 from ganvas.errors import ConfigError, InputError, MissingDependency
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import read_label

@@ -34,7 +34,7 @@ def test_train_and_translate(tmp_path: Path, rng: np.random.Generator) -> None:
 
 
 def test_class_activation_map(tmp_path: Path) -> None:
-    photo = pytest.importorskip("ganvas.demo.photographs")
+    photo = pytest.importorskip("ganvas.demonstration.photographs")
     cat = next(one for one in photo.PHOTOGRAPHS if one.name == "cat")
     name = load_example("class_activation_map").main(photo.locate_photograph(cat), tmp_path / "heat.png")
     assert "cat" in name

@@ -10,7 +10,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from ganvas.demo.regions import BLOCK, Covered
+from ganvas.demonstration.regions import BLOCK, Covered
 from ganvas.evaluation.fidelity import psnr, ssim
 from ganvas.image.cover import bicubic_resize, block_means
 from ganvas.image.files import read_image

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ganvas.demo.photographs import PHOTOGRAPHS
-from ganvas.demo.regions import BLOCK
+from ganvas.demonstration.photographs import PHOTOGRAPHS
+from ganvas.demonstration.regions import BLOCK
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.result import TrainingResult

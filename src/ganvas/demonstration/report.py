@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.demo.judge import RENDITIONS, Judgement, mean_scores
-from ganvas.demo.regions import BLOCK, Covered
+from ganvas.demonstration.judge import RENDITIONS, Judgement, mean_scores
+from ganvas.demonstration.regions import BLOCK, Covered
 from ganvas.evaluation.chart import line_chart
 from ganvas.evaluation.html import Image, figures, note, page, paragraph, picture_grid, table
 from ganvas.evaluation.report import curves

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ganvas.demo.judge import RENDITIONS, Judgement, judge, mean_scores
-from ganvas.demo.learn import demo_config, learn
-from ganvas.demo.photographs import PHOTOGRAPHS, locate_photograph
-from ganvas.demo.regions import Covered, cover_photograph
-from ganvas.demo.report import DemoReport, write_report
+from ganvas import policy
+from ganvas.demonstration.judge import RENDITIONS, Judgement, judge, mean_scores
+from ganvas.demonstration.learn import demo_config, learn
+from ganvas.demonstration.photographs import PHOTOGRAPHS, locate_photograph
+from ganvas.demonstration.regions import Covered, cover_photograph
+from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.errors import ConfigError, InputError
 from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import read_image, write_image
@@ -100,12 +101,18 @@ def step(number: int, what: str) -> Iterator[None]:
 
 
 def unpack(out: Path) -> None:
-    """The photographs as PNG in OUT/photographs/train and test, the layout `single` of `PairedData`."""
-    sources = [(photograph, locate_photograph(photograph)) for photograph in PHOTOGRAPHS]
+    """The photographs as PNG in OUT/photographs/train and test, the layout `single` of `PairedData`.
+
+    Raises:
+        PolicyRefusal: the gate refused one; nothing was written or removed.
+    """
+    pictures = [(photograph, read_image(locate_photograph(photograph))) for photograph in PHOTOGRAPHS]
+    for photograph, picture in pictures:
+        policy.admit(picture, name=photograph.name)
     clear(out)
-    for photograph, source in sources:
+    for photograph, picture in pictures:
         split = "train" if photograph.split == "train" else "test"
-        write_image(out / "photographs" / split / f"{photograph.name}.png", read_image(source))
+        write_image(out / "photographs" / split / f"{photograph.name}.png", picture)
 
 
 def clear(out: Path) -> None:
