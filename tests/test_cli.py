@@ -14,6 +14,7 @@ from ganvas import api, policy
 from ganvas.cli import VERBS, main, parse_train
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from ganvas.methods.config import CycleGANConfig
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
 
@@ -30,7 +31,7 @@ def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_flags_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
     """Change a flag on purpose only: then put the new list into tests/golden/flags.txt, and say so in the changelog."""
     found = []
-    for words in [[verb] for verb in VERBS if verb != "train"] + [["train", "pix2pix"]]:
+    for words in [[verb] for verb in VERBS if verb != "train"] + [["train", "pix2pix"], ["train", "cyclegan"]]:
         flags = sorted(set(re.findall(r"(?<![\w-])--[a-z0-9][a-z0-9-]*", help_of(words, capsys))) - {"--help"})
         found.append(f"{' '.join(words)}: {' '.join(flags)}\n")
     assert "".join(found) == FLAGS.read_text(encoding="utf-8")
@@ -43,12 +44,58 @@ def test_every_verb_is_a_function_with_a_docstring() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_parses_and_can_be_changed(recipe: str) -> None:
-    command = parse_train(recipe, ["--data", "photos", "--out", "run", "--epochs", "3", "--l1-weight", "50"])
+    weight = "cycle_weight" if isinstance(RECIPES[recipe]().method, CycleGANConfig) else "l1_weight"
+    flag = f"--{weight.replace('_', '-')}"
+    command = parse_train(recipe, ["--data", "photos", "--out", "run", "--epochs", "3", flag, "50"])
     assert command.out == Path("run")
     assert command.config.data.folder == Path("photos")
     assert command.config.training.epochs == 3
-    assert command.config.method.l1_weight == 50
+    assert getattr(command.config.method, weight) == 50
     assert command.config.method.generator == RECIPES[recipe]().method.generator
+    assert type(command.config.data) is type(RECIPES[recipe]().data)
+
+
+def test_a_recipe_has_the_flags_of_its_own_types(capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, sides = help_of(["train", "pix2pix"], capsys), help_of(["train", "cyclegan"], capsys)
+    for flag, of_pairs in (
+        ("--l1-weight", True),
+        ("--layout", True),
+        ("--cycle-weight", False),
+        ("--pool-size", False),
+    ):
+        assert (flag in pairs) == of_pairs
+        assert (flag in sides) != of_pairs
+
+
+def test_a_cyclegan_from_pictures_to_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trained on two folders, gone on with, and measured on pairs, which it never saw."""
+    for name in ("trainA", "trainB", "pairs/test/a", "pairs/test/b"):
+        for index in range(3):
+            pixels = np.random.default_rng(index).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+            write_image(
+                tmp_path / name / f"{index}.png", Picture(255 - pixels if name.lower().endswith("b") else pixels)
+            )
+    tiny = "--load-size 16 16 --crop-size 16 16 --width 4 --discriminator-width 4 --receptive-field 16 --device cpu"
+    run, words = str(tmp_path / "run"), [*tiny.split(), "--residual-blocks", "1", "--epochs", "1"]
+    assert main(["train", "cyclegan", "--data", str(tmp_path), "--out", run, *words]) == 0
+    assert main(["resume", run, "--epochs", "2"]) == 0
+    assert "done after 6 images" in capsys.readouterr().out
+    assert main(["evaluate", run]) == 2
+    assert "learnt from unpaired pictures" in capsys.readouterr().err
+    for direction in ("a_to_b", "b_to_a"):
+        out = tmp_path / direction
+        words = ["--data", str(tmp_path / "pairs"), "--device", "cpu", "--out", str(out), "--direction", direction]
+        assert main(["evaluate", run, *words]) == 0
+        assert "PSNR" in capsys.readouterr().out
+    there, back = ((tmp_path / name / "evaluation.json").read_text() for name in ("a_to_b", "b_to_a"))
+    assert there != back
+
+
+def test_pix2pix_on_unpaired_folders_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("trainA", "trainB"):
+        write_image(tmp_path / name / "1.png", Picture(np.zeros((16, 16, 3), np.uint8)))
+    assert main(["train", "pix2pix", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    assert "trainA and trainB, unpaired" in capsys.readouterr().err
 
 
 def test_help_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:

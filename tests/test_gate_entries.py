@@ -33,11 +33,15 @@ EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
     "import": "reads weights, no pictures",
+    "density": "numbers and points drawn from formulas; no picture is read, and its charts show nobody",
     "load": "reads weights; what it returns is gated at each call",
     "read_image": "reads a file into memory",
     "write_image": "writes what the caller already has",
 }
-NO_ENTRY = {"GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig", "__version__"}
+NO_ENTRY = {
+    "CycleGANConfig", "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig",
+    "UnpairedData", "__version__",
+}  # fmt: skip
 """Types and texts."""
 METHOD = Pix2PixConfig(width=4, depth=2, dropout=0.0, discriminator_width=4, receptive_field=16)
 

@@ -10,6 +10,7 @@ import ganvas
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"errors"},
+    {"engines"},
     {"records", "image", "weights", "progress"},
     {"tensor_files"},
     {"localization"},
@@ -18,7 +19,7 @@ LAYERS = [
     {"methods"},
     {"inference"},
     {"evaluation", "redaction"},
-    {"training"},
+    {"training", "points"},
     {"recipes"},
     {"demonstration"},
     {"api"},
@@ -26,7 +27,7 @@ LAYERS = [
     {"__main__"},
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
-MAY_MEET = {("image", "records"), ("weights", "records"), ("image", "weights")}
+MAY_MEET = {("weights", "progress"), ("image", "records"), ("weights", "records"), ("image", "weights")}
 
 
 def part_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import inspect
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ganvas import policy
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture
 from ganvas.localization import open_nsfw
-from ganvas.policy import LARGEST_REFUSED_SHARE, THRESHOLD, admit, admit_all, views
+from ganvas.policy import LARGEST_REFUSED_SHARE, THRESHOLD, admit, admit_all, admit_many, views
 from ganvas.weights import cache_folder
 
 UseScorer = Callable[[Callable[[np.ndarray], float]], None]
@@ -104,7 +105,7 @@ class TestRules:
         with pytest.raises(PolicyRefusal):
             admit(picture(), name="a")
 
-    @pytest.mark.parametrize("function", [admit, admit_all])
+    @pytest.mark.parametrize("function", [admit, admit_all, admit_many])
     def test_no_argument_moves_it(self, function: Callable[..., object]) -> None:
         assert set(inspect.signature(function).parameters) <= {"picture", "pictures", "name"}
 
@@ -272,6 +273,83 @@ class TestCache:
         assert (cache_folder() / "scores.sqlite").exists()
         assert admit(picture(), name="a") == 0.1
         assert counting.calls == 2
+
+
+class TestMany:
+    def test_each_has_its_own_outcome(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        bad = Picture(np.full((4, 5, 3), np.nan, np.float32))
+        items = [("a", picture(7)), ("b", picture(250)), ("c", bad), ("d", picture(8))]
+        outcomes = admit_many(items)
+        assert [outcomes[0], outcomes[3]] == [7 / 255, 8 / 255]
+        for (name, given), outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, PolicyRefusal):
+                with pytest.raises(PolicyRefusal) as alone:
+                    admit(given, name=name)
+                assert outcome.as_record() == alone.value.as_record()
+        assert isinstance(outcomes[2], PolicyRefusal)
+        assert isinstance(outcomes[2].__cause__, ValueError)
+        assert admit_many([]) == []
+
+    @pytest.mark.parametrize("answer", [RuntimeError("odd"), float("nan"), 0.9, -1.0, None])
+    def test_one_that_fails_refuses_itself_alone(self, use_scorer: UseScorer, answer: object) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            if rgb.max() == 9:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer  # type: ignore[return-value]
+            return 0.1
+
+        use_scorer(scorer)
+        outcomes = admit_many([("a", picture(1)), ("b", picture(9)), ("c", picture(2))])
+        assert [outcomes[0], outcomes[2]] == [0.1, 0.1]
+        assert isinstance(outcomes[1], PolicyRefusal)
+
+    def test_without_a_model_all_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> policy.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(policy, "load_scorer", missing)
+        policy.forget_scorer()
+        with policy.loading_scorer():
+            pass
+        outcomes = admit_many([("a", picture(1)), ("b", picture(2))])
+        assert [isinstance(outcome, PolicyRefusal) and "gone" in str(outcome) for outcome in outcomes] == [True, True]
+
+    def test_the_cache_is_opened_and_written_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened, connect = [], sqlite3.connect
+        monkeypatch.setattr(policy.sqlite3, "connect", lambda *a, **n: opened.append(a) or connect(*a, **n))
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        assert admit_many([(str(value), picture(value)) for value in (1, 2, 3, 2)]) == [0.25] * 4
+        assert (len(opened), counting.calls) == (1, 3)
+        assert admit_many([(str(value), picture(value)) for value in (3, 4)]) == [0.25] * 2
+        assert (len(opened), counting.calls) == (2, 4)
+
+    def test_an_interruption_keeps_what_was_scored(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.25)
+
+        def score(rgb: np.ndarray) -> float:
+            if rgb.max() == 9:
+                raise KeyboardInterrupt
+            return counting.score(rgb)
+
+        use_scorer(policy._RecordedScorer(score, "weights"))
+        with pytest.raises(KeyboardInterrupt):
+            admit_many([("a", picture(1)), ("b", picture(9))])
+        assert admit_many([("a", picture(1))]) == [0.25]
+        assert counting.calls == 1
+
+    def test_threads_may_ask_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loaded, counting = [], Counting(0.25)
+        monkeypatch.setattr(policy, "load_scorer", lambda: loaded.append(1) or counting.recorded())
+        policy.forget_scorer()
+        items = [[(f"{one} {two}", picture(10 * one + two)) for two in range(5)] for one in range(8)]
+        with policy.loading_scorer(), ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(admit_many, items)) == [[0.25] * 5] * 8
+        assert len(loaded) == 1
+        assert admit(picture(0), name="again") == 0.25
+        assert counting.calls >= 40  # a writer that finds the file locked for long goes on without it
 
 
 class TestDataSet:

@@ -17,9 +17,9 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 def test_the_names_are_frozen() -> None:
     assert ganvas.__all__ == [
-        "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig", "__version__",
-        "demo", "evaluate", "import_reference", "load", "locate", "prepare", "read_image", "redact", "resume",
-        "train", "translate", "write_image",
+        "CycleGANConfig", "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig",
+        "UnpairedData", "__version__", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare",
+        "read_image", "redact", "resume", "train", "translate", "write_image",
     ]  # fmt: skip
 
 
@@ -37,3 +37,32 @@ def test_no_public_name_is_also_a_module() -> None:
     """Importing `ganvas.x` puts the module in the place of the function `ganvas.x`."""
     modules = {module.name for module in pkgutil.iter_modules(ganvas.__path__)}
     assert not modules & set(ganvas.__all__)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["translate", "--help"], ["train", "pix2pix", "--help"]])
+def test_asking_for_help_loads_nothing_slow(words: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from ganvas.cli import main\n"
+        "try:\n"
+        f"    main({words!r})\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "slow = {'torch', 'numpy', 'onnx', 'onnxruntime', 'scipy', 'PIL', 'tifffile', 'imagecodecs', 'safetensors'}\n"
+        "sys.stderr.write(', '.join(sorted(slow & set(sys.modules))))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
+
+
+def test_translating_loads_nothing_that_it_does_not_use() -> None:
+    """scipy and the decoders of rarer formats cost half a second of start-up; onnx is for localisation alone."""
+    code = (
+        "import sys, ganvas.inference.folder, ganvas.localization.open_nsfw\n"
+        "ganvas.localization.open_nsfw.NSFWScorer()\n"
+        "slow = {'onnx', 'scipy', 'tifffile', 'imagecodecs', 'torch._dynamo', 'torch._inductor'}\n"
+        "sys.stderr.write(', '.join(sorted(slow & set(sys.modules))))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganvas.api import (
         demo,
+        density,
         evaluate,
         import_reference,
         load,
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
         train,
         translate,
     )
-    from ganvas.data.config import PairedData
+    from ganvas.data.config import PairedData, UnpairedData
     from ganvas.errors import GanvasError
     from ganvas.image.files import read_image, write_image
     from ganvas.image.picture import Picture
-    from ganvas.methods.config import Pix2PixConfig
+    from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
     from ganvas.training.config import RunConfig, TrainingConfig
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "demo": "ganvas.api",
+    "density": "ganvas.api",
     "evaluate": "ganvas.api",
     "import_reference": "ganvas.api",
     "load": "ganvas.api",
@@ -47,24 +49,29 @@ _HOMES = {
     "train": "ganvas.api",
     "translate": "ganvas.api",
     "PairedData": "ganvas.data.config",
+    "UnpairedData": "ganvas.data.config",
     "GanvasError": "ganvas.errors",
     "read_image": "ganvas.image.files",
     "write_image": "ganvas.image.files",
     "Picture": "ganvas.image.picture",
+    "CycleGANConfig": "ganvas.methods.config",
     "Pix2PixConfig": "ganvas.methods.config",
     "RunConfig": "ganvas.training.config",
     "TrainingConfig": "ganvas.training.config",
 }
 
 __all__ = [
+    "CycleGANConfig",
     "GanvasError",
     "PairedData",
     "Picture",
     "Pix2PixConfig",
     "RunConfig",
     "TrainingConfig",
+    "UnpairedData",
     "__version__",
     "demo",
+    "density",
     "evaluate",
     "import_reference",
     "load",

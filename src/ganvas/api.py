@@ -6,17 +6,22 @@ Modules that need torch are imported when a verb is called, so that asking for h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from ganvas.engines import Engine
+from ganvas.methods.config import Direction, Precision
 from ganvas.progress import telling
 
 if TYPE_CHECKING:
     from ganvas.evaluation.evaluate import Evaluation
     from ganvas.inference.folder import TranslationReport
     from ganvas.inference.translator import Translator
+    from ganvas.points.study import Study
+    from ganvas.redaction.redact_files import Redacted
     from ganvas.training.config import RunConfig
     from ganvas.training.result import TrainingResult
 
@@ -26,7 +31,6 @@ Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
 Photos = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PHOTO...")]
 Checkpoints = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CHECKPOINT...")]
 ClassName = Annotated[str | None, tyro.conf.arg(name="class")]
-NumberRange = tuple[float, float]
 Snapshot = Literal["auto", "best", "last"]
 
 
@@ -78,7 +82,7 @@ def prepare(
     /,
     *,
     degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic",
-    strength: NumberRange = (8.0, 8.0),
+    strength: tuple[float, float] = (8.0, 8.0),
     where: Literal["everywhere", "classifier", "boxes"] = "everywhere",
     boxes: Path | None = None,
     classifier: str = "imagenet",
@@ -141,7 +145,7 @@ def resume(
     epochs: float | None = None,
     minutes: float | None = None,
     learning_rate: float | None = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
+    precision: Precision | None = None,
     device: str | None = None,
     data: Path | None = None,
 ) -> TrainingResult:
@@ -156,8 +160,6 @@ def resume(
         device: auto, cpu, cuda, cuda:1 or mps.
         data: where the training data lies now, if it was moved.
     """
-    from dataclasses import replace
-
     from ganvas.training.run_folder import read_config
     from ganvas.training.trainer import train as train_run
 
@@ -189,6 +191,10 @@ def translate(
     snapshot: Snapshot = "auto",
     device: str = "auto",
     seed: int = 0,
+    precision: Precision = "float32",
+    direction: Direction = "a_to_b",
+    engine: Engine = "local",
+    workers: int | None = None,
 ) -> TranslationReport:
     """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labelled.
 
@@ -204,13 +210,20 @@ def translate(
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
+        precision: of the network; bfloat16 is quicker and differs by about a grey level.
+        direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
+        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; unset: one a core, or one a GPU.
     """
-    from ganvas.inference.folder import translate_files
+    from ganvas.policy import loading_scorer
 
-    return translate_files(
-        run, source, out, mask=mask, tile=tile, overlap=overlap, suffix=suffix, recursive=recursive,
-        snapshot=snapshot, device=device, seed=seed,
-    )  # fmt: skip
+    with loading_scorer():  # while torch is imported and the run is loaded
+        from ganvas.inference.folder import translate_files
+
+        return translate_files(
+            run, source, out, mask=mask, tile=tile, overlap=overlap, suffix=suffix, recursive=recursive, seed=seed,
+            snapshot=snapshot, device=device, precision=precision, direction=direction, engine=engine, workers=workers,
+        )  # fmt: skip
 
 
 def evaluate(
@@ -223,6 +236,7 @@ def evaluate(
     snapshot: Snapshot = "auto",
     device: str = "auto",
     seed: int = 0,
+    direction: Direction = "a_to_b",
 ) -> Evaluation:
     """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report.
 
@@ -234,10 +248,13 @@ def evaluate(
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
+        direction: b_to_a for the way back, of methods that learn both.
     """
     from ganvas.evaluation.evaluate import evaluate_run
 
-    return evaluate_run(run, data=data, split=split, out=out, snapshot=snapshot, device=device, seed=seed)
+    return evaluate_run(
+        run, data=data, split=split, out=out, snapshot=snapshot, device=device, seed=seed, direction=direction
+    )
 
 
 def redact(
@@ -254,7 +271,9 @@ def redact(
     block_size: int | None = None,
     sigma: float | None = None,
     pass_score: float | None = None,
-) -> str:
+    engine: Engine = "local",
+    workers: int | None = None,
+) -> Redacted:
     """Cover regions of pictures, look again, and widen until nothing shows; an audit line a picture.
 
     Args:
@@ -269,25 +288,26 @@ def redact(
         block_size: of a mosaic, in pixels, instead of blocks.
         sigma: of a blur, in pixels.
         pass_score: the largest score that counts as gone; unset: 0.2.
+        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; unset: one a core.
     """
     from ganvas.image.cover import Cover
     from ganvas.redaction.redact_files import redact_files
 
     how = Cover(style=style, blocks=blocks, block_size=block_size, sigma=sigma)
     with telling() as tell:
-        redacted = redact_files(
+        return redact_files(
             source, out, classifier=classifier, class_name=class_name, boxes=boxes, mask=mask, how=how,
-            pass_score=pass_score, progress=tell,
+            pass_score=pass_score, engine=engine, workers=workers, progress=tell,
         )  # fmt: skip
-    return f"{len(redacted.lines)} redacted; audit log: {redacted.log}"
 
 
 def import_reference(checkpoints: Checkpoints, /, *, out: Path, dropout: float | None = None) -> str:
     """Read checkpoints of the reference PyTorch pix2pix / CycleGAN code into a run folder.
 
     Args:
-        checkpoints: a generator's file (latest_net_G.pth, or CycleGAN's latest_net_G_A.pth) and, if wanted, the
-            discriminator's of a pix2pix, in any order; or one discriminator alone.
+        checkpoints: in any order, a pix2pix's latest_net_G.pth and, if wanted, D; or a CycleGAN's latest_net_G_A.pth
+            and G_B and, if wanted, D_A and D_B; or one generator or one discriminator alone.
         out: the folder to make: a run, or of a discriminator alone its weights and discriminator.json.
         dropout: of the generator, where its file cannot tell.
     """
@@ -296,15 +316,35 @@ def import_reference(checkpoints: Checkpoints, /, *, out: Path, dropout: float |
     return "\n".join(import_checkpoints(checkpoints, out, dropout=dropout))
 
 
-def load(run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0) -> Translator:
-    """A trained run as a callable from picture to picture.
+def density(
+    question: Annotated[Literal["sample", "likelihood", "gan", "collapse", "dual"], tyro.conf.arg(metavar="QUESTION")],
+    /,
+    *,
+    out: Path,
+    seed: int = 0,
+    steps: int | None = None,
+) -> Study:
+    """The ideas behind the methods on numbers and points, where every answer is known: a picture and figures.
+
+    Needs the extra `figures` (matplotlib). docs/density.md tells what each question shows.
 
     Args:
-        run: the run folder.
-        snapshot: the best by validation, the last, the best where there is one, or a snapshot file.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        seed: of the method's noise, if it has any.
+        question: sample, likelihood, gan, collapse or dual.
+        out: the folder to write.
+        seed: of everything drawn.
+        steps: of training; unset: as many as the question needs.
     """
+    from ganvas.points.study import study
+
+    with telling() as tell:
+        return study(question, out, seed=seed, steps=steps, tell=tell)
+
+
+def load(
+    run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0,
+    precision: Precision = "float32", direction: Direction = "a_to_b",
+) -> Translator:  # fmt: skip
+    """A trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
     from ganvas.inference.translator import Translator
 
-    return Translator.load(run, snapshot=snapshot, device=device, seed=seed)
+    return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)

@@ -32,6 +32,7 @@ VERBS = {
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
     "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
+    "density": ("density", "the ideas on points, where every answer is known"),
 }
 """Verb -> (function of `api`, one line of help)."""
 

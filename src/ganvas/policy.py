@@ -15,18 +15,30 @@ import contextlib
 import functools
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
+from ganvas.image.samples import all_finite, percentiles, strips
 from ganvas.weights import cache_folder
 
-__all__ = ["LARGEST_REFUSED_SHARE", "THRESHOLD", "admit", "admit_all", "check_share", "forget_scorer", "load_scorer"]
+__all__ = [
+    "LARGEST_REFUSED_SHARE",
+    "THRESHOLD",
+    "admit",
+    "admit_all",
+    "admit_many",
+    "check_share",
+    "forget_scorer",
+    "load_scorer",
+    "loading_scorer",
+]
 
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
@@ -61,19 +73,43 @@ def load_scorer() -> Scorer:
     Raises:
         WeightsError: the model cannot be found or is not the published one.
     """
-    from ganvas.localization.open_nsfw import SHA256, OpenNSFW
+    from ganvas.localization.open_nsfw import SHA256, NSFWScorer
 
-    return _RecordedScorer(OpenNSFW().score, SHA256)
+    return _RecordedScorer(NSFWScorer(), SHA256)
+
+
+_LOADING = threading.Lock()
 
 
 @functools.cache
-def _scorer() -> Scorer:
+def _loaded_scorer() -> Scorer:
     return load_scorer()
+
+
+def _scorer() -> Scorer:
+    with _LOADING:  # pictures may be judged in several threads
+        return _loaded_scorer()
 
 
 def forget_scorer() -> None:
     """The next picture loads the scorer anew."""
-    _scorer.cache_clear()
+    _loaded_scorer.cache_clear()
+
+
+@contextlib.contextmanager
+def loading_scorer() -> Iterator[None]:
+    """Load the scorer in a thread, beside what the block does; one that cannot be loaded refuses once it is asked."""
+
+    def load() -> None:
+        with contextlib.suppress(Exception):
+            _scorer()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def admit(picture: Picture, *, name: str) -> float:
@@ -89,8 +125,33 @@ def admit(picture: Picture, *, name: str) -> float:
     Raises:
         PolicyRefusal: the score is above THRESHOLD, or no trustworthy score could be had.
     """
+    (outcome,) = admit_many([(name, picture)])
+    if isinstance(outcome, PolicyRefusal):
+        raise outcome
+    return outcome
+
+
+def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRefusal]:
+    """`admit` for several pictures: of each its score, or its refusal. One picture's refusal is no other's.
+
+    The cache of scores is opened once for all of them. May be called from several threads.
+
+    Args:
+        pictures: (name, picture).
+    """
+    outcomes: list[float | PolicyRefusal] = []
+    with _KeptScores() as kept:
+        for name, picture in pictures:
+            try:
+                outcomes.append(_admitted(picture, name, kept))
+            except PolicyRefusal as refusal:
+                outcomes.append(refusal)
+    return outcomes
+
+
+def _admitted(picture: Picture, name: str, kept: _KeptScores) -> float:
     try:
-        score = _score(picture)
+        score = _score(picture, kept)
     except Exception as error:
         raise PolicyRefusal(name, f"the content gate could not judge it ({type(error).__name__}: {error})") from error
     if not 0.0 <= score <= 1.0:  # also NaN
@@ -153,29 +214,30 @@ def _require_scorer(name: str) -> None:
         raise PolicyRefusal(name, f"the content gate has no model ({type(error).__name__}: {error})") from error
 
 
-def _score(picture: Picture) -> float:
+def _score(picture: Picture, kept: _KeptScores) -> float:
     scorer = _scorer()
     if not isinstance(scorer, _RecordedScorer):
         return _largest(scorer, picture)
     key = f"{scorer.fingerprint} {VIEWS_VERSION} {content_hash(picture)}"
-    if (known := _recall(key)) is not None:
+    if (known := kept.recall(key)) is not None:
         return known
     score = _largest(scorer, picture)
     if 0.0 <= score <= 1.0:
-        _remember(key, score)
+        kept.remember(key, score)
     return score
 
 
 def _largest(scorer: Scorer, picture: Picture) -> float:
-    scores = [float(scorer(view)) for view in views(picture)]
+    scores = [float(score) for score in map(scorer, views(picture))]  # map lets go of a view before the next is made
     return float(np.max(scores))  # unlike max(), keeps NaN
 
 
 def content_hash(picture: Picture) -> str:
     """SHA-256 over shape, sample type and the pixels without opacity."""
-    colour = np.ascontiguousarray(picture.colour)
+    colour = picture.colour
     digest = hashlib.sha256(f"{colour.shape} {colour.dtype.str}".encode())
-    digest.update(colour.data)
+    for rows in strips(colour):
+        digest.update(np.ascontiguousarray(colour[rows]).data)
     return digest.hexdigest()
 
 
@@ -188,7 +250,7 @@ def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
     Raises:
         ValueError: a sample is not finite.
     """
-    if picture.pixels.dtype.kind == "f" and not np.isfinite(picture.colour).all():
+    if not all_finite(picture.colour):
         raise ValueError("it holds samples that are NaN or infinite")
     for group in _groups(picture.colour):
         yield Picture(group).as_rgb8()
@@ -203,16 +265,70 @@ def _groups(colour: Pixels) -> list[Pixels]:
 
 
 def _stretched(group: Pixels) -> NDArray[np.uint8]:
-    values = group.astype(np.float64)
-    low, high = np.percentile(values, (0.5, 99.5))  # a few hot pixels do not count
-    unit = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
-    return np.broadcast_to(np.rint(255 * unit).astype(np.uint8), (*group.shape[:2], 3)).copy()
+    low, high = percentiles(group, (0.5, 99.5))  # a few hot pixels do not count
+    span = max(high - low, float(np.finfo(np.float32).tiny))
+    screen = np.empty((*group.shape[:2], 3), np.uint8)
+    for rows in strips(group):
+        unit = (group[rows].astype(np.float64) - low) / span
+        screen[rows] = np.rint(255 * np.clip(unit, 0, 1))
+    return screen
 
 
-# The cache of scores: one SQLite file that may vanish, rot or be read-only; then a picture is scored again.
+class _KeptScores:
+    """The cache of scores for some pictures: one SQLite file that may vanish, rot or be read-only.
+
+    Then a picture is scored again. New scores are written together, at the end of the block.
+    """
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._new: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        with self._discarding():
+            self._connection = _open_cache()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        rows = [(key, score, _proof(key, score)) for key, score in self._new.items()]
+        with self._discarding():
+            if rows and (connection := self._connection):
+                with connection:
+                    connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+        self._close()
+
+    def recall(self, key: str) -> float | None:
+        """The score kept under that key, or None for none or none that can be trusted."""
+        if key in self._new:
+            return self._new[key]
+        row = None
+        with self._discarding():
+            if self._connection:
+                row = self._connection.execute("SELECT score, proof FROM scores WHERE key = ?", (key,)).fetchone()
+        return row[0] if row and isinstance(row[0], float) and row[1] == _proof(key, row[0]) else None
+
+    def remember(self, key: str, score: float) -> None:
+        """Keep a score from the end of the block on."""
+        self._new[key] = score
+
+    @contextlib.contextmanager
+    def _discarding(self) -> Iterator[None]:
+        """Where the file fails, go on without; remove what is no database, leave what is locked or read-only."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self._close()
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+                with contextlib.suppress(OSError):
+                    (cache_folder() / "scores.sqlite").unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
 
 
-def _open_cache() -> contextlib.closing[sqlite3.Connection]:
+def _open_cache() -> sqlite3.Connection:
     connection = sqlite3.connect(cache_folder() / "scores.sqlite", timeout=5)
     try:
         connection.execute("PRAGMA synchronous = OFF")
@@ -220,35 +336,9 @@ def _open_cache() -> contextlib.closing[sqlite3.Connection]:
     except BaseException:
         connection.close()
         raise
-    return contextlib.closing(connection)
+    return connection
 
 
 def _proof(key: str, score: float) -> str:
     """A row that rotted on disk does not carry it."""
     return hashlib.sha256(f"{key} {score!r}".encode()).hexdigest()
-
-
-def _recall(key: str) -> float | None:
-    """The score kept under that key, or None for none or none that can be trusted."""
-    try:
-        with _open_cache() as connection:
-            row = connection.execute("SELECT score, proof FROM scores WHERE key = ?", (key,)).fetchone()
-    except (sqlite3.Error, OSError) as error:
-        _discard_cache(error)
-        return None
-    return row[0] if row and isinstance(row[0], float) and row[1] == _proof(key, row[0]) else None
-
-
-def _remember(key: str, score: float) -> None:
-    try:
-        with _open_cache() as connection, connection:
-            connection.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", (key, score, _proof(key, score)))
-    except (sqlite3.Error, OSError) as error:
-        _discard_cache(error)
-
-
-def _discard_cache(error: Exception) -> None:
-    """Remove a file that is no database any more; leave one that is only locked or read-only."""
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        with contextlib.suppress(OSError):
-            (cache_folder() / "scores.sqlite").unlink(missing_ok=True)

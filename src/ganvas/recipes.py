@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ganvas.data.config import PairedData
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.data.config import PairedData, UnpairedData
+from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 
 
@@ -23,6 +23,21 @@ def facades() -> RunConfig:
 def facades_port() -> RunConfig:
     """Facades as the PyTorch port trains them: the rate falls linearly over the second half."""
     return replace(facades(), training=TrainingConfig(constant_fraction=0.5))
+
+
+def cyclegan() -> RunConfig:
+    """Two folders that need not correspond, with the paper's settings (Zhu et al., Sec. 4 and 7.1-7.2)."""
+    return RunConfig(method=CycleGANConfig(), data=UnpairedData(), training=TrainingConfig(constant_fraction=0.5))
+
+
+def horse2zebra() -> RunConfig:
+    """Horse -> zebra and back, as the paper: no identity loss, batch 1, 200 epochs, the rate falling from the 101st."""
+    return cyclegan()
+
+
+def horse2zebra_port() -> RunConfig:
+    """Horse -> zebra and back as the PyTorch port trains it: with an identity loss of half the cycle's weight."""
+    return replace(cyclegan(), method=CycleGANConfig(identity_weight=0.5))
 
 
 def restore() -> RunConfig:
@@ -48,6 +63,9 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "facades": facades,
     "facades_port": facades_port,
     "restore": restore,
+    "cyclegan": cyclegan,
+    "horse2zebra": horse2zebra,
+    "horse2zebra_port": horse2zebra_port,
 }
 """Name -> recipe, as the command line offers them."""
 

@@ -47,3 +47,11 @@ def photographs(root: Path, count: int = 4, height: int = 20, width: int = 24, *
     for index in range(count):
         save(root / split / f"p{index}.png", noise(height, width, seed=index))
     return root
+
+
+def unpaired(root: Path, counts: tuple[int, int] = (3, 5), side: int = 12, *, split: str = "train") -> Path:
+    """trainA dark, trainB bright, as many as `counts` says."""
+    for letter, count, floor in (("A", counts[0], 0), ("B", counts[1], 128)):
+        for index in range(count):
+            save(root / f"{split}{letter}" / f"{index}.png", noise(side, side, seed=index + floor) // 4 + floor)
+    return root

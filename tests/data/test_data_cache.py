@@ -1,4 +1,6 @@
 import multiprocessing
+import threading
+import time
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,9 @@ from ganvas import policy
 from ganvas.data import cache as cache_module
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
+from ganvas.data.pairs import Entry, Layout
 from ganvas.errors import DataError, PolicyRefusal
-from ganvas.image.picture import PictureSpec
+from ganvas.image.picture import Picture, PictureSpec
 
 ALL_OF_IT: dict[str, Any] = {"resize": "none", "crop_size": (4, 4)}
 
@@ -217,7 +220,8 @@ def test_refused_pairs_are_left_out_and_listed(tmp_path: Path, monkeypatch: pyte
         assert "p7" not in cache.names
         assert [(refusal.name, refusal.score) for refusal in cache.refusals] == [("p7", 0.9)]
     (home,) = (tmp_path / "cache").iterdir()
-    assert bad.tobytes() not in (home / "b.bin").read_bytes()
+    planes = [picture.transpose(2, 0, 1).tobytes() for picture in (bad, noise(6, 6, seed=8)[::-1])]
+    assert [plane in (home / "b.bin").read_bytes() for plane in planes] == [False, True]
 
 
 def test_both_halves_of_one_file_are_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +249,32 @@ def test_a_cache_does_not_outlive_a_gate_that_is_shut(
     with pytest.raises(PolicyRefusal):
         build(config, tmp_path)
     assert not any((tmp_path / "cache").iterdir())
+
+
+def test_pictures_are_decoded_on_all_cores_and_written_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is slow, and few wait for it."""
+    config = PairedData(folder=folders(tmp_path / "set", count=30), **ALL_OF_IT)
+    read, threads = cache_module.read_sides, set[int]()
+    begun: list[str] = []
+
+    def slow_at_first(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
+        begun.append(entry.name)
+        threads.add(threading.get_ident())
+        time.sleep(0.3 if entry.name == "p1" else 0.01)
+        return read(entry, layout)
+
+    monkeypatch.setattr(cache_module, "read_sides", slow_at_first)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    most_ahead: list[int] = []
+    build_cache(config, "train", tmp_path / "cache", report=lambda done, total: most_ahead.append(len(begun) - done))
+    cache = build(config, tmp_path)
+    assert cache.names == sorted(cache.names)
+    for index, name in enumerate(cache.names):
+        np.testing.assert_array_equal(cache[index][0], noise(12, 10, seed=int(name[1:])))
+    assert len(threads - {threading.get_ident()}) == 3
+    assert max(most_ahead) <= 7
 
 
 def _build_elsewhere(arguments: tuple[PairedData, Path]) -> bytes:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ganvas.data.config import PairedData
+from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
 
 
@@ -26,6 +26,21 @@ from ganvas.errors import ConfigError
 def test_settings_out_of_range_name_themselves(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         PairedData(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"crop_size": (0, 4)}, "positive"),
+        ({"crop_size": (300, 256)}, "load_size larger"),
+        ({"resize": "shorter_side", "load_size": (200, 300), "crop_size": (256, 128)}, "shorter side"),
+        ({"evaluation_size": (0, 1)}, "evaluation_size"),
+        ({"value_range": (1.0, 1.0)}, "value_range"),
+    ],
+)
+def test_unpaired_settings_too(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        UnpairedData(**settings)
 
 
 def test_small_pictures_may_keep_their_size_whatever_load_size_says() -> None:

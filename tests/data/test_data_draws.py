@@ -58,3 +58,9 @@ def test_a_fresh_process_draws_the_same() -> None:
     code = "from ganvas.data.draws import *; print(uniforms(5, Purpose.CROP, 9, 2).tolist(), seed_of_name('é'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert out == f"{uniforms(5, Purpose.CROP, 9, 2).tolist()} {seed_of_name('é')}"
+
+
+def test_the_orders_of_different_purposes_differ() -> None:
+    orders = [permutation(0, 0, 50, purpose).tolist() for purpose in (Purpose.ORDER, Purpose.ORDER_A, Purpose.ORDER_B)]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert orders[0] == permutation(0, 0, 50).tolist()

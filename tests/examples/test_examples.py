@@ -41,6 +41,18 @@ def test_class_activation_map(tmp_path: Path) -> None:
     assert ganvas.read_image(tmp_path / "heat.png").pixels.shape == (300, 451, 3)
 
 
+def test_inverse_cdf(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted, found = load_example("inverse_cdf").main()
+    np.testing.assert_allclose(found, wanted, atol=0.03)
+    assert len(capsys.readouterr().out.splitlines()) == 12
+
+
+def test_gan_on_a_ring(capsys: pytest.CaptureFixture[str]) -> None:
+    found = load_example("gan_on_a_ring").main(steps=8)
+    assert found.modes == 8
+    assert capsys.readouterr().out.count("of 8 modes") == 4
+
+
 def test_every_example_is_run_here() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from ganvas import policy
 from ganvas.errors import ConfigError, ImageError, PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
+from ganvas.inference.folder import translate_files
 from ganvas.inference.record import RunRecord
-from ganvas.inference.tiling import TilingWarning
+from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles
 from ganvas.inference.translator import ConversionWarning, Translator
+from ganvas.methods.config import CycleGANConfig
 
 
 def translator_of(record: RunRecord | None = None, **settings: int) -> Translator:
@@ -172,15 +175,42 @@ def test_tiles_of_a_normalised_network_are_blended_and_said(rng: np.random.Gener
         np.testing.assert_array_equal(translator.tiled(image, tile=96), translator(image))  # one tile
 
 
-def test_blending_leaves_no_seam() -> None:
-    from ganvas.inference.tiling import plan_tiles, run_tiles
+def tiled(image: np.ndarray, plan: TilePlan, translate: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`run_tiles` from an array to an array; every place is written once."""
+    result = np.full_like(image, np.nan)
 
+    def make(row: Span, column: Span) -> np.ndarray:
+        return translate(image[:, row.start : row.stop, column.start : column.stop])
+
+    def write(top: int, left: int, part: np.ndarray) -> None:
+        place = result[:, top : top + part.shape[1], left : left + part.shape[2]]
+        assert np.isnan(place).all()
+        place[:] = part
+
+    run_tiles(plan, make, write)
+    return result
+
+
+def test_blending_leaves_no_seam() -> None:
     image = np.broadcast_to(np.linspace(0, 1, 200, dtype=np.float32), (1, 160, 200))
     plan, _ = plan_tiles(160, 200, tile=64, overlap=8, multiple=4, context=None)
     steps = iter(np.linspace(-0.1, 0.1, len(plan.rows) * len(plan.columns)).astype(np.float32))
-    result = run_tiles(image, plan, lambda tile: tile + next(steps))
+    result = tiled(image, plan, lambda tile: tile + next(steps))
     assert np.abs(np.diff(result[0] - image[0], axis=1)).max() < 0.2 / 8
-    np.testing.assert_allclose(run_tiles(image, plan, lambda tile: tile), image, atol=1e-6)
+    np.testing.assert_allclose(tiled(image, plan, lambda tile: tile), image, atol=1e-6)
+
+
+@pytest.mark.parametrize("context", [None, 3])
+def test_any_plan_puts_a_picture_together_again(context: int | None, rng: np.random.Generator) -> None:
+    for _ in range(100):
+        multiple = int(rng.choice([1, 2, 4]))
+        height, width = (int(size) * multiple for size in rng.integers(1, 50, 2))
+        tile = int(rng.integers(2 * multiple, 64))
+        overlap = rng.choice([None, 0, int(rng.integers(0, max(1, tile // multiple * multiple // 2)))])
+        image = rng.random((2, height, width), dtype=np.float32)
+        plan, note = plan_tiles(height, width, tile=tile, overlap=overlap, multiple=multiple, context=context)
+        result = tiled(image, plan, lambda tile: tile)
+        np.testing.assert_allclose(result, image, rtol=0, atol=1e-6 if note else 0)
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(2, None), (32, 16), (32, -1)])
@@ -206,3 +236,48 @@ def test_the_gate_sees_input_and_output(monkeypatch: pytest.MonkeyPatch, rng: np
 def test_unknown_devices_are_named() -> None:
     with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
         Translator(tiny_method(tiny_record()), tiny_record(), device="abacus")
+
+
+BOTH = CycleGANConfig(width=4, residual_blocks=1, discriminator_width=4, receptive_field=16)
+
+
+def test_the_way_back_swaps_what_goes_in_and_comes_out(tmp_path: Path, rng: np.random.Generator) -> None:
+    record = tiny_record(BOTH, input=PictureSpec(), output=PictureSpec(dtype="uint16", channels=1))
+    there, back = (Translator(tiny_method(record), record, direction=way) for way in ("a_to_b", "b_to_a"))
+    colour = rng.integers(0, 256, (20, 21, 3), dtype=np.uint8)
+    grey = there(colour)
+    assert (grey.dtype, grey.shape) == (np.uint16, (20, 21, 1))
+    again = back(grey)
+    assert (again.dtype, again.shape) == (np.uint8, (20, 21, 3))
+    assert back.record.input == record.output
+    with pytest.raises(ImageError, match="3 channels, but the model takes 1"):
+        back(colour)
+
+
+def test_a_direction_that_a_method_lacks_is_refused(tmp_path: Path) -> None:
+    run = write_tiny_run(tmp_path / "run")
+    with pytest.raises(ConfigError, match="a_to_b"):
+        Translator.load(run, device="cpu", direction="b_to_a")
+    image = np.zeros((8, 8, 3), np.uint8)
+    write_image(tmp_path / "one.png", Picture(image))
+    with pytest.raises(ConfigError, match="a_to_b"):
+        translate_files(run, tmp_path / "one.png", tmp_path / "out", direction="b_to_a")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bfloat16_is_near_float32_and_repeats(tmp_path: Path, rng: np.random.Generator) -> None:
+    run = write_tiny_run(tmp_path / "run", replace(NOISY, width=16))
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    full, half = (Translator.load(run, device="cpu", precision=name) for name in ("float32", "bfloat16"))
+    made = half(image)
+    np.testing.assert_array_equal(half(image), made)
+    assert 0 < np.abs(made.astype(int) - full(image)).mean() < 4  # weights four times as large as trained ones start
+
+
+def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: np.random.Generator) -> None:
+    translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
+    image = rng.integers(0, 256, (150, 170, 4), dtype=np.uint8)
+    difference = translator.tiled(image, tile=68).astype(int) - translator(image)
+    assert np.abs(difference).max() <= 1  # a value half-way between two levels
+    assert (difference != 0).mean() < 1e-3
+    np.testing.assert_array_equal(translator.tiled(image, tile=68)[:, :, 3], image[:, :, 3])

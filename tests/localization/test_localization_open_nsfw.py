@@ -1,5 +1,6 @@
 """Open NSFW from the installed package: the score of record, and the identity on the real graph."""
 
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from ganvas.errors import ImageError, WeightsError
 from ganvas.image.picture import Box
 from ganvas.localization import log_odds, margin_map, packaged
 from ganvas.localization.onnx_classifier import make_session, read_model
-from ganvas.localization.open_nsfw import OpenNSFW, record_extent, weights_file
+from ganvas.localization.open_nsfw import NSFWScorer, OpenNSFW, record_extent, weights_file
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -58,6 +59,14 @@ def test_the_score_is_the_graphs_own_on_yahoos_input(network, whole_graph, photo
     for rgb in photos:
         scores, _ = whole_graph(yahoo(rgb))
         assert network.score(rgb) == pytest.approx(float(scores[0, 1]), abs=1e-6)
+
+
+def test_the_scorer_alone_gives_the_score_of_record(network, photos):
+    scorer = NSFWScorer()
+    for rgb in photos:
+        assert scorer(rgb) == pytest.approx(network.score(rgb), abs=1e-6)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(scorer, photos)) == [scorer(rgb) for rgb in photos]
 
 
 def test_the_package_agrees_but_for_where_it_crops(network, photos):
@@ -133,5 +142,6 @@ def test_other_bytes_are_refused(monkeypatch, tmp_path):
     with pytest.raises(WeightsError, match="is missing"):
         OpenNSFW()
     (tmp_path / "open-nsfw.onnx").write_bytes(b"other")
-    with pytest.raises(WeightsError, match="SHA-256"):
-        OpenNSFW()
+    for loads in (OpenNSFW, NSFWScorer):
+        with pytest.raises(WeightsError, match="SHA-256"):
+            loads()

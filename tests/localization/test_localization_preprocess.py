@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from ganvas.errors import ImageError
 from ganvas.image.picture import Box
+from ganvas.localization import preprocess
 from ganvas.localization.preprocess import (
     LONGEST_SIDE,
     Preprocessing,
@@ -73,3 +75,17 @@ def test_resize_of_a_part_sees_only_the_part():
 def test_other_pixels_are_refused_with_the_mend(wrong):
     with pytest.raises(ImageError, match="as_rgb8"):
         require_rgb(wrong)
+
+
+@pytest.mark.parametrize("bicubic", [False, True])
+@pytest.mark.parametrize("shape", [(60, 41), (7, 90), (1, 1), (33, 32)])
+@pytest.mark.parametrize("part", [None, Box(3, 2, 20, 7), Box(0, 0, 1, 1)])
+def test_resizing_by_channels_is_pillows_to_the_bit(monkeypatch, rng, bicubic, shape, part):
+    monkeypatch.setattr(preprocess, "LARGE", 0)
+    rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    part = part and part.clip(*shape)
+    box = part and (part.left, part.top, part.right, part.bottom)
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    for height, width in ((16, 24), shape, (200, 50)):
+        expected = Image.fromarray(rgb).resize((width, height), how, box=box)
+        np.testing.assert_array_equal(resize(rgb, height, width, part=part, bicubic=bicubic), np.asarray(expected))

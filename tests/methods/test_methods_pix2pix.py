@@ -6,9 +6,9 @@ from contract import MethodContract
 from safetensors.torch import load_file
 
 from ganvas.errors import ConfigError
+from ganvas.methods.architectures import choose_depth
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import Pix2PixConfig
-from ganvas.methods.pix2pix import choose_depth
 from ganvas.methods.reference import import_reference
 from ganvas.methods.reference_checkpoint import read_reference
 from ganvas.methods.registry import build

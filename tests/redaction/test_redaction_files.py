@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import struct
 import sys
 from collections.abc import Callable
@@ -413,8 +414,9 @@ class TestLog:
         assert by_file["plain.png"]["region"] == {"boxes": [], "share": 0.0, "whole": False}
 
     def test_a_later_run_appends(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
-        for _ in range(2):
-            redact_files(photos, tmp_path / "out", classifier="checkers")
+        for score in (0.2, 0.3):
+            redacted = redact_files(photos, tmp_path / "out", classifier="checkers", pass_score=score)
+            assert (len(redacted.lines), redacted.skipped) == (3, 0)
         assert len(lines(tmp_path / "out")) == 6
 
     def test_cosmetic_is_said_once_and_written_down(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
@@ -436,6 +438,83 @@ class TestLog:
         assert told == [("redacting", number, 3) for number in (1, 2, 3)]
 
 
+class TestGoingOn:
+    """What is done is left alone only when nothing about it has changed."""
+
+    @pytest.fixture
+    def again(self, photos: Path, tmp_path: Path, use_checkers: Any) -> Callable[..., list[str]]:
+        """Redacts, and tells which pictures were not left alone."""
+
+        def redact(**settings: Any) -> list[str]:
+            done = redact_files(photos, tmp_path / "out", classifier="checkers", **settings)
+            assert done.redacted + done.skipped == 3
+            assert ("were there already" in str(done)) == (done.skipped > 0)
+            return sorted(line["file"] for line in done.lines)
+
+        assert len(redact()) == 3
+        assert redact() == []
+        return redact
+
+    def test_what_is_missing_or_changed_is_done_again(
+        self, again: Callable[..., list[str]], photos: Path, tmp_path: Path, scene: MakeScene
+    ) -> None:
+        write_image(photos / "patch.png", Picture(scene(MIDDLE, MIDDLE)[::-1].copy()))
+        (tmp_path / "out" / "plain.png").unlink()
+        assert again() == ["patch.png", "plain.png"]
+        shutil.copy(photos / "deeper" / "camera.jpg", tmp_path / "out" / "deeper" / "camera.jpg")
+        assert again() == ["deeper/camera.jpg"]
+        assert again() == []
+
+    def test_other_settings_are_another_redaction(
+        self, again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert len(again(pass_score=0.1)) == 3
+        assert again(pass_score=0.1) == []
+        assert len(again(how=Cover(colour=(1.0,)))) == 3
+        monkeypatch.setattr(module, "version", lambda name: "99")
+        assert len(again(how=Cover(colour=(1.0,)))) == 3
+
+    def test_a_region_given_anew_is_covered(self, again: Callable[..., list[str]], tmp_path: Path) -> None:
+        boxes = boxes_file(tmp_path, patch_png=[[0, 0, 9, 9]], plain_png=[])
+        assert again(boxes=boxes) == ["patch.png", "plain.png"]
+        boxes_file(tmp_path, patch_png=[[0, 0, 9, 9]], plain_png=[[0, 0, 5, 5]])
+        assert again(boxes=boxes) == ["plain.png"]
+        for level in (0, 255, 255):
+            write_image(tmp_path / "masks" / "patch.png", Picture(np.full((96, 128, 1), level, np.uint8)))
+            done = again(mask=tmp_path / "masks")
+        assert done == []
+        write_image(tmp_path / "mask.png", Picture(np.zeros((96, 128, 1), np.uint8)))
+        assert len(again(mask=tmp_path / "mask.png")) == 3
+        assert again(mask=tmp_path / "mask.png") == []
+
+    def test_an_onnx_file_that_was_exchanged_is_another_classifier(
+        self, photos: Path, tmp_path: Path, use_checkers: Any
+    ) -> None:
+        for content, new in ((b"one", 3), (b"two", 3), (b"two", 0)):
+            (tmp_path / "x.onnx").write_bytes(content)
+            done = redact_files(photos, tmp_path / "out", classifier=str(tmp_path / "x.onnx"))
+            assert done.redacted == new
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda text: text[:-20],
+            lambda text: text.replace("sha256_out", "sha256_at"),
+            lambda text: text + '{"file": "plain.png", "failed": "since then"}\n',
+            lambda text: text.replace('"settings": "', '"settings": 0, "x": "'),
+        ],
+        ids=["cut off", "no hash", "failed later", "no settings"],
+    )
+    def test_a_line_that_proves_nothing_counts_for_nothing(
+        self, again: Callable[..., list[str]], tmp_path: Path, spoil: Callable[[str], str]
+    ) -> None:
+        log = tmp_path / "out" / "redaction.jsonl"
+        kept, last = log.read_text().splitlines(keepends=True)[:-1], log.read_text().splitlines(keepends=True)[-1]
+        assert "plain.png" in last
+        log.write_text("".join(kept) + "7\n" + spoil(last))
+        assert again() == ["plain.png"]
+
+
 class TestPlaces:
     def test_nothing_to_cover_by(self, photos: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="say what to cover"):
@@ -453,8 +532,9 @@ class TestPlaces:
             redact_files(photos / "patch.png", photos / "patch.png", classifier="checkers")
 
     def test_out_inside_source_is_not_redacted_again(self, photos: Path, use_checkers: Any) -> None:
-        for _ in range(2):
-            assert len(redact_files(photos, photos / "released", classifier="checkers").lines) == 3
+        for again in (0, 3):
+            redacted = redact_files(photos, photos / "released", classifier="checkers")
+            assert (redacted.redacted, redacted.skipped) == (3 - again, again)
 
     def test_out_round_source(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
         redact_files(photos / "deeper", photos, classifier="checkers")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from training_runs import MakeConfig, tiny_run
 
@@ -15,13 +16,29 @@ def tiny_data(tmp_path: Path, rng: np.random.Generator) -> Path:
     """Seven training and three validation pairs of 20 x 20 pixels: b is a with the colours turned round."""
     for split, count in (("train", 7), ("val", 3)):
         for index in range(count):
-            coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-            picture = np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
+            picture = tiny_picture(rng)
             for side, pixels in (("a", picture), ("b", 255 - picture)):
                 folder = tmp_path / "data" / split / side
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def tiny_sides(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Unpaired: five dark and seven bright training pictures of 20 x 20 pixels, four and five to validate on."""
+    for name, count, floor in (("trainA", 5, 0), ("trainB", 7, 128), ("valA", 4, 0), ("valB", 5, 128)):
+        folder = tmp_path / "sides" / name
+        folder.mkdir(parents=True)
+        for index in range(count):
+            Image.fromarray(tiny_picture(rng) // 2 + floor).save(folder / f"{index}.png")
+    return tmp_path / "sides"
+
+
+def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Soft spots."""
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ganvas.errors import ConfigError
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
+from ganvas.training import distributed
 from ganvas.training.distributed import Processes, choose_device, join, warn_of_batch_norm
 from ganvas.training.trainer import train
 from ganvas.training.turns import make_optimizers, take_turns
@@ -27,13 +28,13 @@ CONFIG = Pix2PixConfig(width=4, depth=2, discriminator_width=4, receptive_field=
 STEPS = 4
 
 
-def steps(processes: Processes, data: Path) -> dict[str, torch.Tensor]:
+def steps(processes: Processes, data: Path, accumulate: int) -> dict[str, torch.Tensor]:
     """A few steps of pix2pix in float64 on this process's share; every process starts from weights of its own."""
     torch.set_num_threads(1)
     torch.manual_seed(processes.rank)
     method = build(CONFIG, input_channels=3, output_channels=3, image_size=(16, 16)).double().train()
     processes.broadcast(method)
-    settings = tiny_run(data).training
+    settings = tiny_run(data, batch_size=4, accumulate=accumulate).training
     optimizers = make_optimizers(method, settings)
     generator = torch.Generator().manual_seed(5)
     for step in range(STEPS):
@@ -43,18 +44,20 @@ def steps(processes: Processes, data: Path) -> dict[str, torch.Tensor]:
     return method.state_dict()
 
 
-def run_steps(rank: int, folder: Path) -> None:
+def run_steps(rank: int, folder: Path, accumulate: int) -> None:
+    distributed.LARGE = 100  # so that some gradients are sent alone and some together
     dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
-    with join("cpu", batch_size=4) as processes:
+    with join("cpu", batch_size=4, accumulate=accumulate) as processes:
         assert processes.agree(rank == 1, False) == (True, False)
-        torch.save(steps(processes, folder), folder / f"{rank}.pt")
+        torch.save(steps(processes, folder, accumulate), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.distributed
-def test_two_processes_step_as_one_in_float64(tmp_path: Path) -> None:
-    mp.spawn(run_steps, (tmp_path,), nprocs=2)
-    alone = steps(Processes(torch.device("cpu")), tmp_path)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_step_as_one_in_float64(tmp_path: Path, accumulate: int) -> None:
+    mp.spawn(run_steps, (tmp_path, accumulate), nprocs=2)
+    alone = steps(Processes(torch.device("cpu")), tmp_path, accumulate=1)
     shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     for name, value in alone.items():
         assert torch.equal(shares[0][name], shares[1][name])
@@ -82,6 +85,11 @@ def test_a_batch_must_be_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     with pytest.raises(ConfigError, match="batch_size 3 cannot be shared by 2 processes"), join("cpu", batch_size=3):
+        pass
+    with (
+        pytest.raises(ConfigError, match="batch_size 6 cannot be shared by 2 processes in 2 parts each"),
+        join("cpu", batch_size=6, accumulate=2),
+    ):
         pass
 
 

@@ -1,5 +1,7 @@
 """Trains the tiny run: `python train_tiny.py DATA RUN [kills SEED]`. Run by the tests of killing and of torchrun.
 
+Of pairs a pix2pix, of unpaired pictures a CycleGAN.
+
 With `kills`, it forks children that train and kills each with SIGKILL after a random while, until one finishes; it
 prints the number of kills.
 """
@@ -14,11 +16,21 @@ import time
 from pathlib import Path
 
 import torch
-from training_runs import tiny_run
+from training_runs import MakeConfig, tiny_cyclegan, tiny_run
 
 from ganvas import policy
 from ganvas.methods.registry import methods
 from ganvas.training.trainer import train
+
+ALONE = {"norm": "none", "dropout": 0.0}
+"""No picture's result depends on the others of its batch..."""
+NO_POOL = {"pool_size": 0}
+"""... nor on those before, of which every process would keep its own."""
+
+
+def make(data: Path) -> MakeConfig:
+    """The run that fits the data."""
+    return tiny_cyclegan if (data / "trainA").is_dir() else tiny_run
 
 
 def prepare() -> None:
@@ -35,7 +47,7 @@ def train_under_fire(data: Path, run: Path, seed: int) -> int:
     while True:
         child = os.fork()
         if child == 0:
-            train(tiny_run(data, epochs=12, checkpoint_every=4), run, resume=True, quiet=True)
+            train(make(data)(data, epochs=12, checkpoint_every=4), run, resume=True, quiet=True)
             os._exit(0)
         time.sleep(chance.uniform(0.02, 0.4 + 0.1 * kills))  # grows, so that the slowest machine comes to an end
         os.kill(child, signal.SIGKILL)
@@ -52,4 +64,5 @@ if __name__ == "__main__":
     if sys.argv[3:4] == ["kills"]:
         print(train_under_fire(data, run, int(sys.argv[4])))
     else:
-        train(tiny_run(data, method={"norm": "none", "dropout": 0.0}), run, quiet=True)
+        run_of = make(data)
+        train(run_of(data, method=ALONE | (NO_POOL if run_of is tiny_cyclegan else {})), run, quiet=True)

@@ -10,24 +10,38 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from ganvas.data.config import PairedData
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.data.config import PairedData, UnpairedData
+from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 
 MakeConfig = Callable[..., RunConfig]
 
 
+SETTINGS: dict[str, Any] = {
+    "epochs": 6, "batch_size": 2, "constant_fraction": 0.5, "ema_half_life": 8.0,
+    "checkpoint_every": 7, "validate_every": 9, "sample_every": 16, "log_every": 5, "device": "cpu",
+}  # fmt: skip
+
+
 def tiny_run(data: Path, *, method: dict[str, Any] | None = None, **training: Any) -> RunConfig:
     """A run that takes well under a second, with everything on that has a state: batch norm, dropout, an average."""
-    settings: dict[str, Any] = {
-        "epochs": 6, "batch_size": 2, "constant_fraction": 0.5, "ema_half_life": 8.0,
-        "checkpoint_every": 7, "validate_every": 9, "sample_every": 16, "log_every": 5, "device": "cpu",
-    }  # fmt: skip
     networks: dict[str, Any] = {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 16}
     return RunConfig(
         method=Pix2PixConfig(**(networks | (method or {}))),
         data=PairedData(folder=data, load_size=(20, 20), crop_size=(16, 16)),
-        training=TrainingConfig(**(settings | training)),
+        training=TrainingConfig(**(SETTINGS | training)),
+    )
+
+
+def tiny_cyclegan(data: Path, *, method: dict[str, Any] | None = None, **training: Any) -> RunConfig:
+    """The like on unpaired pictures, with a pool of past fakes that fills up on the way."""
+    networks: dict[str, Any] = {
+        "width": 4, "residual_blocks": 1, "discriminator_width": 4, "receptive_field": 16, "pool_size": 5,
+    }  # fmt: skip
+    return RunConfig(
+        method=CycleGANConfig(**(networks | (method or {}))),
+        data=UnpairedData(folder=data, load_size=(20, 20), crop_size=(16, 16)),
+        training=TrainingConfig(**(SETTINGS | training)),
     )
 
 

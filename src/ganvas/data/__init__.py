@@ -1,4 +1,4 @@
-"""Pairs of pictures: found, decoded once into a memory map, cropped and degraded on the device.
+"""Pictures, paired or not: found, decoded once into a memory map, cropped and degraded for training.
 
-Import from the submodules: config, pairs, cache, loading, degrade, prepare.
+Import from the submodules: config, pairs, unpaired, cache, loading, unpaired_loading, prefetch, degrade, prepare.
 """

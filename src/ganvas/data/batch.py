@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "Loader"]
 
 
 @dataclass(frozen=True)
@@ -15,3 +17,22 @@ class Batch:
 
     a: Tensor
     b: Tensor
+
+
+class Loader(Protocol):
+    """Batches as a pure function of how many pictures were seen."""
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures a step, over all processes together."""
+
+    @property
+    def epoch_size(self) -> int:
+        """Pictures in an epoch."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are wanted."""
+
+    def batch(self, images_seen: int) -> Batch:
+        """This process's share of the batch that follows after `images_seen` pictures."""

@@ -1,7 +1,7 @@
 """Pictures decoded once, at the size they are trained at, into files that every process maps into its memory.
 
-    FOLDER/<key>/index.json   names, shapes, sample types, refusals
-    FOLDER/<key>/a.bin b.bin  all pictures of one side, (H, W, C) one after the other, no header
+    FOLDER/<key>/index.json   of each side the names, shapes and sample type; refusals
+    FOLDER/<key>/a.bin b.bin  all pictures of one side, (C, H, W) one after the other, no header
 
 The key is a hash of everything that decides the content, so a changed file or setting makes another cache. A cache
 appears by the renaming of a finished folder: it is there wholly or not at all. Deleting one is always safe.
@@ -14,58 +14,32 @@ import json
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from ganvas import policy
-from ganvas.data.config import PairedData
-from ganvas.data.decode import at_cache_size, evaluation_size, read_sides
-from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout, some_names
-from ganvas.errors import DataError, ImageError, PolicyRefusal
-from ganvas.image.atomic import write_json
-from ganvas.image.picture import NATURAL_RANGE, PictureSpec, Pixels
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.decode import at_cache_size, evaluation_size, read_opaque, read_sides
+from ganvas.data.draft import FORMAT, INDEX_NAME, Draft, Report, Source, admitted
+from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
+from ganvas.data.side import Side
+from ganvas.data.unpaired import find_sides
+from ganvas.errors import PolicyRefusal
+from ganvas.image.picture import Pixels
 
-__all__ = ["Cache", "build_cache"]
+__all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
 
-FORMAT = 1
-"""Raised when the content of a cache folder changes its meaning."""
-Report = Callable[[int, int], None]
-"""Called with (pictures done, pictures in all)."""
-
-
-class _Side:
-    """All pictures of one side, behind one memory map."""
-
-    def __init__(self, path: Path, record: dict[str, Any]) -> None:
-        self.shapes: NDArray[np.int64] = np.array(record["shapes"], dtype=np.int64).reshape(-1, 3)
-        self.channels = int(self.shapes[:, 2].max())
-        lengths = self.shapes.prod(axis=1)
-        self._ends = np.cumsum(lengths)
-        self._starts = self._ends - lengths
-        self.dtype = record["dtype"]
-        self._flat: Pixels = np.asarray(np.memmap(path, dtype=self.dtype, mode="r", shape=(int(self._ends[-1]),)))
-
-    def __getitem__(self, index: int) -> Pixels:
-        """(H, W, C), a read-only view; grey among coloured ones repeated."""
-        height, width, channels = self.shapes[index]
-        pixels = self._flat[self._starts[index] : self._ends[index]].reshape(height, width, channels)
-        return pixels if channels == self.channels else np.broadcast_to(pixels, (height, width, self.channels))
-
-    def spec(self, config: PairedData) -> PictureSpec:
-        value_range = config.value_range or NATURAL_RANGE[self.dtype]
-        return PictureSpec(dtype=self.dtype, channels=self.channels, value_range=value_range)
+Opened = TypeVar("Opened", "Cache", "UnpairedCache")
 
 
 class Cache:
     """The pairs of one split, turned so that the given side comes first. Holds no pictures in memory itself.
 
     Attributes:
+        given, made: the sides, picture by picture.
         names: of the pairs, in order.
         refusals: the pairs that the content gate kept out.
         degraded: the pairs are single pictures: both sides show the same, and the loader degrades the given one
@@ -76,26 +50,41 @@ class Cache:
     """
 
     def __init__(self, folder: Path, config: PairedData) -> None:
-        record = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.names: list[str] = record["names"]
-        self.refusals = [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
-        sides = [_Side(folder / f"{name}.bin", side) for name, side in record["sides"].items()]
+        sides, self.refusals = _read_index(folder, config)
         self.degraded = len(sides) == 1
         first, last = sides[0], sides[-1]
-        self._given, self._made = (last, first) if config.direction == "b_to_a" else (first, last)
-        self.input_spec, self.output_spec = self._given.spec(config), self._made.spec(config)
-        self.sizes = self._given.shapes[:, :2]
+        self.given, self.made = (last, first) if config.direction == "b_to_a" else (first, last)
+        self.input_spec, self.output_spec = self.given.spec, self.made.spec
+        self.names, self.sizes = self.given.names, self.given.sizes
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Pixels, Pixels]:
         """The given and the made side, (H, W, C) each, as read-only views of the file."""
-        return self._given[index], self._made[index]
+        return self.given[index].transpose(1, 2, 0), self.made[index].transpose(1, 2, 0)
 
     def name(self, index: int) -> str:
         """The stem that a pair was found by."""
         return self.names[index]
+
+
+class UnpairedCache:
+    """The two sides of one split, which may differ in number. Holds no pictures in memory itself.
+
+    Attributes:
+        a, b: the sides, picture by picture.
+        refusals: the pictures of either side that the content gate kept out.
+    """
+
+    def __init__(self, folder: Path, config: UnpairedData) -> None:
+        (self.a, self.b), self.refusals = _read_index(folder, config)
+
+
+def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:
+    record = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    sides = [Side(folder / f"{name}.bin", side, config.value_range) for name, side in record["sides"].items()]
+    return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
 
 
 def build_cache(config: PairedData, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
@@ -114,156 +103,102 @@ def build_cache(config: PairedData, split: Split, folder: Path, *, report: Repor
         DataError: pairs cannot be found, read or used together; it names them.
         PolicyRefusal: too many are refused.
     """
-    layout, entries = find_layout(config, split), find_entries(config, split)
-    home = folder / _key(config, split, layout, entries)
-    if (cache := _open(home, config)) is not None and _is_admitted(cache, entries, layout):
-        return cache
+    layout = find_layout(config, split)
+    sides = ("b",) if layout == "single" else ("a", "b")
+    sources = [_of_entry(entry, layout, sides) for entry in find_entries(config, split)]
+    return _build(_Plan(config, split, layout, sides, sources), lambda home: Cache(home, config), folder, report)
+
+
+def build_unpaired_cache(
+    config: UnpairedData, split: Split, folder: Path, *, report: Report | None = None
+) -> UnpairedCache:
+    """As `build_cache`, of two sides that need not correspond; refusals count over both together.
+
+    Raises:
+        DataError: pictures cannot be found, read or used together; it names them.
+        PolicyRefusal: too many are refused.
+    """
+    found = find_sides(config, split)
+    sources = [_of_file(path, side) for side, paths in found.items() for path in paths]
+    plan = _Plan(config, split, "unpaired", tuple(found), sources)
+    return _build(plan, lambda home: UnpairedCache(home, config), folder, report)
+
+
+def _of_entry(entry: Entry, layout: Layout, sides: tuple[str, ...]) -> Source:
+    files = (entry.b,) if entry.a is None else (entry.a, entry.b)
+    return Source(entry.name, entry.name, sides, files, partial(read_sides, entry, layout))
+
+
+def _of_file(path: Path, side: str) -> Source:
+    return Source(f"{path.parent.name}/{path.name}", path.name, (side,), (path,), lambda: (read_opaque(path),))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that decides the content of a cache."""
+
+    config: DataConfig
+    split: Split
+    layout: str
+    sides: tuple[str, ...]
+    sources: list[Source]
+
+    @property
+    def key(self) -> str:
+        """The name of the cache's folder."""
+        config = self.config
+        size = config.load_size if self.split == "train" else evaluation_size(config)
+        settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
+        real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
+        files = [[source.name, *(_fingerprint(file, real) for file in source.files)] for source in self.sources]
+        gate = [policy.THRESHOLD, policy.VIEWS_VERSION]
+        return hashlib.sha256(json.dumps([settings, gate, files]).encode()).hexdigest()[:32]
+
+    def write(self, folder: Path, report: Report | None) -> None:
+        """Write the cache's files."""
+        fit = partial(at_cache_size, config=self.config, split=self.split)
+        draft = Draft(folder, self.sides, fit=fit, what="pictures" if self.layout == "unpaired" else "pairs")
+        draft.write(self.sources, report, one_range=self.config.value_range is not None)
+
+
+def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
+    """Where a file lies, its size and its time."""
+    folder, name = os.path.split(file)
+    status = file.stat()
+    return [real(folder), name, status.st_size, status.st_mtime_ns]
+
+
+def _build(plan: _Plan, open_cache: Callable[[Path], Opened], folder: Path, report: Report | None) -> Opened:
+    home = folder / plan.key
+    if (there := _opened(open_cache, home)) is not None and _is_admitted(there, plan.sources):
+        return there
     shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
     try:
-        _write(_Draft(temporary, layout, config, split), entries, report)
+        plan.write(temporary, report)
         _publish(temporary, home)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Cache(home, config)
+    return open_cache(home)
 
 
-def _key(config: PairedData, split: Split, layout: Layout, entries: Sequence[Entry]) -> str:
-    size = config.load_size if split == "train" else evaluation_size(config)
-    settings = [FORMAT, layout, config.resize, None if config.resize == "none" else size, config.value_range]
-    files = [[entry.name, _fingerprint(entry.a), _fingerprint(entry.b)] for entry in entries]
-    gate = [policy.THRESHOLD, policy.VIEWS_VERSION]
-    return hashlib.sha256(json.dumps([settings, gate, files]).encode()).hexdigest()[:32]
-
-
-def _fingerprint(path: Path | None) -> list[str | int] | None:
-    if path is None:
-        return None
-    status = path.stat()
-    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
-
-
-def _open(home: Path, config: PairedData) -> Cache | None:
+def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
     """The cache at that place, or None where there is none or it is damaged."""
     try:
-        return Cache(home, config)
+        return open_cache(home)
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
 
-def _is_admitted(cache: Cache, entries: Sequence[Entry], layout: Layout) -> bool:
-    """Whether the gate, as it is now, admits the first pair: a cache must not outlive a gate that is shut."""
-    first = next(entry for entry in entries if entry.name == cache.names[0])
+def _is_admitted(there: Cache | UnpairedCache, sources: Sequence[Source]) -> bool:
+    """Whether the gate, as it is now, admits the first picture: a cache must not outlive a gate that is shut."""
+    refused = {refusal.name for refusal in there.refusals}
     try:
-        _admit(first, layout)
+        admitted(next(source for source in sources if source.label not in refused))
     except PolicyRefusal:
         return False
     return True
-
-
-def _admit(entry: Entry, layout: Layout) -> tuple[Pixels, ...]:
-    """The sides of a pair, each of which the gate has admitted."""
-    sides = read_sides(entry, layout)
-    for side in sides:
-        policy.admit(side, name=entry.name)
-    return tuple(side.pixels for side in sides)
-
-
-@dataclass
-class _Draft:
-    """A cache folder in the making.
-
-    Attributes:
-        kinds: for each side, the (sample type, channels) of each pair.
-        shapes: for each side, the (H, W, C) of each pair.
-        problems: name -> why a pair cannot be used.
-    """
-
-    folder: Path
-    layout: Layout
-    config: PairedData
-    split: Split
-    names: list[str] = field(default_factory=list)
-    dtypes: list[list[str]] = field(default_factory=lambda: [[], []])
-    shapes: list[list[tuple[int, ...]]] = field(default_factory=lambda: [[], []])
-    refusals: list[PolicyRefusal] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def side_names(self) -> tuple[str, ...]:
-        return ("b",) if self.layout == "single" else ("a", "b")
-
-    def add(self, entry: Entry, files: Sequence[BinaryIO]) -> None:
-        """Read one pair, ask the gate, and append it."""
-        try:
-            sides = [at_cache_size(side, self.config, self.split) for side in _admit(entry, self.layout)]
-        except PolicyRefusal as refusal:
-            self.refusals.append(refusal)
-            return
-        except (ImageError, DataError) as error:
-            self.problems[entry.name] = str(error)
-            return
-        self.names.append(entry.name)
-        for side, pixels in enumerate(sides):
-            files[side].write(np.ascontiguousarray(pixels).data)
-            self.dtypes[side].append(pixels.dtype.name)
-            self.shapes[side].append(pixels.shape)
-
-    def as_record(self) -> dict[str, object]:
-        """What index.json holds."""
-        sides = {
-            name: {"dtype": self.dtypes[side][0], "shapes": self.shapes[side]}
-            for side, name in enumerate(self.side_names)
-        }
-        refusals = [refusal.as_record() for refusal in self.refusals]
-        return {"format": FORMAT, "names": self.names, "sides": sides, "refusals": refusals}
-
-
-def _write(draft: _Draft, entries: Sequence[Entry], report: Report | None) -> None:
-    files = [(draft.folder / f"{name}.bin").open("wb") for name in draft.side_names]
-    try:
-        for done, entry in enumerate(entries, start=1):
-            draft.add(entry, files)
-            policy.check_share(draft.refusals, len(entries))
-            if report is not None:
-                report(done, len(entries))
-        for file in files:
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        for file in files:
-            file.close()
-    _check(draft, len(entries))
-    write_json(draft.folder / "index.json", draft.as_record())
-
-
-def _check(draft: _Draft, total: int) -> None:
-    """Refuse pairs that cannot be used, or not together with the others."""
-    if draft.problems:
-        listed = some_names([f"{name}: {problem}" for name, problem in draft.problems.items()])
-        raise DataError(f"{len(draft.problems)} of {total} pairs cannot be used: {listed}")
-    for side, side_name in enumerate(draft.side_names):
-        _check_alike(draft.names, draft.dtypes[side], [shape[2] for shape in draft.shapes[side]], side_name)
-    if draft.config.value_range is not None and len({*draft.dtypes[0][:1], *draft.dtypes[1][:1]}) > 1:
-        raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
-
-
-def _check_alike(names: Sequence[str], dtypes: Sequence[str], channels: Sequence[int], side: str) -> None:
-    """All of one side must have one type and number of channels; grey counts as RGB where the most are RGB."""
-    kinds = list(zip(dtypes, channels, strict=True))
-    usual = Counter(kinds).most_common(1)[0][0]
-    if usual[1] in (1, 3) and (usual[0], 3) in kinds:
-        usual = (usual[0], 3)
-    fitting = {usual, (usual[0], 1)} if usual[1] == 3 else {usual}
-    odd = [
-        f"{name} ({dtype}, {count} channels)"
-        for name, dtype, count in zip(names, dtypes, channels, strict=True)
-        if (dtype, count) not in fitting
-    ]
-    if odd:
-        known = f"{usual[0]} with {usual[1]} channels"
-        raise DataError(f"side {side}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
 
 
 def _publish(temporary: Path, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where pairs come from and how they are cut, as one frozen value. No torch here: the command line reads it."""
+"""Where pictures come from and how they are cut, as one frozen value. No torch here: the command line reads it."""
 
 from __future__ import annotations
 
@@ -47,20 +47,11 @@ class PairedData:
     """JSON {"train": [names], "val": [...], "test": [...]} for a folder without split folders."""
 
     def __post_init__(self) -> None:
-        if min(self.crop_size) < 1 or min(self.load_size) < 1:
-            raise ConfigError(f"load_size {self.load_size} and crop_size {self.crop_size} must be positive")
-        if self.resize == "stretch" and any(c > l for c, l in zip(self.crop_size, self.load_size, strict=True)):
-            raise ConfigError(f"crop_size {self.crop_size} exceeds load_size {self.load_size}; make load_size larger")
-        if self.resize == "shorter_side" and max(self.crop_size) > min(self.load_size):
-            raise ConfigError(f"crop_size {self.crop_size} exceeds the shorter side {min(self.load_size)}")
+        _check_sizes(self)
         if not 0 <= self.jitter < 1:
             raise ConfigError(f"jitter {self.jitter} must lie in [0, 1)")
         if not 0 < self.strength[0] <= self.strength[1]:
             raise ConfigError(f"strength {self.strength} must be positive and in order")
-        if self.evaluation_size is not None and min(self.evaluation_size) < 1:
-            raise ConfigError(f"evaluation_size {self.evaluation_size} must be positive")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ConfigError(f"value_range {self.value_range} must be in order")
         if self.degrade in ("mosaic", "downscale") and not all(float(end).is_integer() for end in self.strength):
             raise ConfigError(f"strength {self.strength}: {self.degrade} needs whole pixels")
         if self.layout in ("folders", "side_by_side") and self.degrade != "none":
@@ -69,3 +60,45 @@ class PairedData:
             raise ConfigError(
                 "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpairedData:
+    """Two folders of pictures that need not correspond."""
+
+    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
+    """A folder with trainA and trainB, or train/a and train/b; val and test alike: see docs/data.md."""
+    resize: Literal["stretch", "shorter_side", "none"] = "stretch"
+    """How a picture comes to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
+    load_size: tuple[int, int] = (286, 286)
+    """Height and width in the cache (the released code's 286)."""
+    crop_size: tuple[int, int] = (256, 256)
+    """Height and width of a training crop."""
+    evaluation_size: tuple[int, int] | None = None
+    """Takes the place of load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, else
+    load_size. Set it where crops are small parts of a picture."""
+    mirror: bool = True
+    """Mirror half of the crops, each side on its own."""
+    value_range: tuple[float, float] | None = None
+    """Values that become -1 and 1; unset: the natural range of the file's type."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self)
+
+
+DataConfig = PairedData | UnpairedData
+"""Where a run's pictures come from."""
+
+
+def _check_sizes(data: DataConfig) -> None:
+    """Sizes and value range fit each other."""
+    if min(data.crop_size) < 1 or min(data.load_size) < 1:
+        raise ConfigError(f"load_size {data.load_size} and crop_size {data.crop_size} must be positive")
+    if data.resize == "stretch" and any(c > l for c, l in zip(data.crop_size, data.load_size, strict=True)):
+        raise ConfigError(f"crop_size {data.crop_size} exceeds load_size {data.load_size}; make load_size larger")
+    if data.resize == "shorter_side" and max(data.crop_size) > min(data.load_size):
+        raise ConfigError(f"crop_size {data.crop_size} exceeds the shorter side {min(data.load_size)}")
+    if data.evaluation_size is not None and min(data.evaluation_size) < 1:
+        raise ConfigError(f"evaluation_size {data.evaluation_size} must be positive")
+    if data.value_range is not None and not data.value_range[0] < data.value_range[1]:
+        raise ConfigError(f"value_range {data.value_range} must be in order")

@@ -1,19 +1,20 @@
-"""One pair of files -> its sides as pictures, and those at the size of the cache."""
+"""Files -> the sides that they hold as pictures, and those at the size of the cache."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from ganvas.data.config import PairedData
+from ganvas.data.config import DataConfig
 from ganvas.data.pairs import Entry, Layout, Split
 from ganvas.errors import DataError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["at_cache_size", "read_sides"]
+__all__ = ["at_cache_size", "evaluation_size", "read_opaque", "read_sides"]
 
 
 def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
@@ -23,19 +24,25 @@ def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
         ImageError: a file cannot be read.
         DataError: the sides differ in size, or a side-by-side picture has an odd width.
     """
-    b = _opaque(read_image(entry.b))
+    b = read_opaque(entry.b)
     if layout == "single":
         return (b,)
     if layout == "side_by_side":
         return _halves(b)
     assert entry.a is not None, entry
-    a = _opaque(read_image(entry.a))
+    a = read_opaque(entry.a)
     if (a.height, a.width) != (b.height, b.width):
         raise DataError(f"the sides differ in size, {a.width}x{a.height} and {b.width}x{b.height}; make them alike")
     return a, b
 
 
-def _opaque(picture: Picture) -> Picture:
+def read_opaque(path: Path) -> Picture:
+    """One picture without opacity.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    picture = read_image(path)
     return replace(picture, pixels=picture.colour, has_alpha=False)
 
 
@@ -47,7 +54,7 @@ def _halves(picture: Picture) -> tuple[Picture, Picture]:
     return replace(picture, pixels=left), replace(picture, pixels=right)
 
 
-def at_cache_size(pixels: Pixels, config: PairedData, split: Split) -> Pixels:
+def at_cache_size(pixels: Pixels, config: DataConfig, split: Split) -> Pixels:
     """(H, W, C) at the size of the cache for that split: antialiased bicubic, type kept, no value beyond the range.
 
     Raises:
@@ -61,7 +68,7 @@ def at_cache_size(pixels: Pixels, config: PairedData, split: Split) -> Pixels:
     return resized if config.value_range is None and pixels.dtype != np.float32 else np.clip(resized, low, high)
 
 
-def cached_size(height: int, width: int, config: PairedData, split: Split) -> tuple[int, int]:
+def cached_size(height: int, width: int, config: DataConfig, split: Split) -> tuple[int, int]:
     """Height and width in the cache of a picture of that size."""
     load_height, load_width = evaluation_size(config) if split != "train" else config.load_size
     match config.resize:
@@ -73,14 +80,14 @@ def cached_size(height: int, width: int, config: PairedData, split: Split) -> tu
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def evaluation_size(config: PairedData) -> tuple[int, int]:
-    """Height and width of validation and test pictures, as PairedData says."""
+def evaluation_size(config: DataConfig) -> tuple[int, int]:
+    """Height and width of validation and test pictures, as its `evaluation_size` says."""
     if config.evaluation_size is not None:
         return config.evaluation_size
     return config.crop_size if config.resize == "stretch" else config.load_size
 
 
-def _checked_range(pixels: Pixels, config: PairedData) -> tuple[float, float]:
+def _checked_range(pixels: Pixels, config: DataConfig) -> tuple[float, float]:
     """The range that the values keep to: value_range, or [0, 1] for floats, or the whole type."""
     if config.value_range is None and pixels.dtype != np.float32:
         return 0, float(np.iinfo(pixels.dtype).max)

@@ -22,6 +22,10 @@ class Purpose(IntEnum):
     ORDER = 0
     CROP = 1
     EVALUATION = 2
+    ORDER_A = 3
+    ORDER_B = 4
+    CROP_A = 5
+    CROP_B = 6
 
 
 def _raw(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.uint64]:
@@ -36,9 +40,9 @@ def uniforms(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.
 
 
 @lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+def permutation(seed: int, epoch: int, count: int, purpose: Purpose = Purpose.ORDER) -> NDArray[np.int64]:
     """(count,) read-only: the order of one epoch."""
-    order = np.argsort(_raw(seed, Purpose.ORDER, epoch, count), kind="stable").astype(np.int64)
+    order = np.argsort(_raw(seed, purpose, epoch, count), kind="stable").astype(np.int64)
     order.flags.writeable = False
     return order
 

@@ -13,7 +13,7 @@ from ganvas.data.config import PairedData
 from ganvas.errors import DataError
 from ganvas.image.files import list_images, read_image
 
-__all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "some_names"]
+__all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "pictures_in", "some_names"]
 
 Split = Literal["train", "val", "test"]
 Layout = Literal["folders", "side_by_side", "single"]
@@ -69,7 +69,7 @@ def find_layout(config: PairedData, split: Split) -> Layout:
 
 def _require_square_halves(folder: Path) -> None:
     """Ordinary photographs must not be cut in two by mistake."""
-    first = read_image(_images(folder)[0])
+    first = read_image(pictures_in(folder)[0])
     if first.width != 2 * first.height:
         raise DataError(
             f"{folder}: no layout shows: it has no folders a and b, and {first.source} is not twice as wide as high; "
@@ -101,6 +101,11 @@ def _split_folder(config: PairedData, split: Split) -> Path:
         return folder
     if not config.folder.is_dir():
         raise DataError(f"{folder} is not a folder; check the path")
+    if (config.folder / f"{split}A").is_dir():
+        raise DataError(
+            f"{config.folder} has {split}A and {split}B, unpaired pictures: train the recipe cyclegan on them, or put "
+            f"pairs of one stem and size into {split}/a and {split}/b"
+        )
     raise DataError(
         f"{folder} is not a folder; put the pictures there, let `ganvas prepare` make such folders, or give a "
         f'split_file, JSON {{"{split}": [names]}}'
@@ -113,18 +118,23 @@ def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
     return found[0] if found else None
 
 
-def _images(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name.
+
+    Raises:
+        DataError: there are none.
+    """
     if paths := list_images(folder):
         return paths
     raise DataError(f"{folder}: no pictures in it")
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    paths = _images(folder)
-    counts = Counter(path.stem for path in paths)
-    if twice := [path.name for path in paths if counts[path.stem] > 1]:
+    stems = {path: path.stem for path in pictures_in(folder)}
+    counts = Counter(stems.values())
+    if twice := [path.name for path, stem in stems.items() if counts[stem] > 1]:
         raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
-    return {path.stem: path for path in paths}
+    return {stem: path for path, stem in stems.items()}
 
 
 def _match(folder: Path) -> list[Entry]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from ganvas.data.config import PairedData
 from ganvas.demonstration.photographs import PHOTOGRAPHS
 from ganvas.demonstration.regions import BLOCK
+from ganvas.methods.config import Pix2PixConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.result import TrainingResult
@@ -79,6 +81,8 @@ def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
     Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
     """
     config, every = restore(), 10_000
+    assert isinstance(config.method, Pix2PixConfig), config
+    assert isinstance(config.data, PairedData), config
     method = replace(config.method, depth=3, upsampling="resize", receptive_field=34)
     return replace(
         config,

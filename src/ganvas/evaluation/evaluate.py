@@ -25,6 +25,7 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, to_unit
 from ganvas.inference.record import SnapshotName, find_snapshot
 from ganvas.inference.translator import Translator
+from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.policy import admit, check_share
 from ganvas.progress import telling, track
 from ganvas.weights import cache_folder
@@ -118,6 +119,7 @@ def evaluate_run(
     snapshot: SnapshotName | Path = "auto",
     device: str = "auto",
     seed: int = 0,
+    direction: Direction = "a_to_b",
     num_shown: int = 24,
     progress: bool = True,
 ) -> Evaluation:
@@ -134,6 +136,7 @@ def evaluate_run(
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
+        direction: b_to_a: what is made of the targets, against the inputs; of methods that learn both ways.
         num_shown: pictures in the HTML report, evenly spread over the split.
         progress: show a bar with the time left.
 
@@ -141,11 +144,12 @@ def evaluate_run(
         DataError: there is no such split, or its pictures do not fit the run.
         PolicyRefusal: more than 5 % of the pictures are refused.
         RunError: the run cannot be read.
+        ConfigError: the run's method does not translate in that direction.
     """
     from ganvas.evaluation.report import write_reports
 
     started = time.monotonic()
-    translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
+    translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed, direction=direction)
     config = data_settings(translator, data)
     chosen = choose_split(config) if split == "auto" else split
     cache = _read(config, chosen, progress)
@@ -169,18 +173,37 @@ def evaluate_run(
 
 
 def data_settings(translator: Translator, folder: Path | None) -> PairedData:
-    """The run's data settings, pointed at another folder where one is given.
+    """The run's data settings, pointed at another folder where one is given, turned as the translator is.
 
     Raises:
-        InputError: the run has none and no folder is given.
+        InputError: the run has no pairs of its own and no folder is given.
     """
+    config = _own_settings(translator, folder)
+    back = translator.direction == "b_to_a"
+    return replace(config, direction=OPPOSITE[config.direction]) if back else config
+
+
+def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
     own = translator.record.data
+    if isinstance(own, PairedData):
+        return own if folder is None else replace(own, folder=folder, split_file=None)
+    if folder is None:
+        why = "does not know its data (it was imported)" if own is None else "learnt from unpaired pictures"
+        raise InputError(
+            f"this run {why}, and without targets there is no PSNR and no SSIM; give --data DIR with pairs. What needs "
+            "no pairs, such as comparing distributions, is not for this verb"
+        )
     if own is None:
-        if folder is None:
-            raise InputError("this run does not know its data (it was imported); give --data DIR")
         size = translator.record.image_size
         return PairedData(folder=folder, load_size=size, crop_size=size)
-    return own if folder is None else replace(own, folder=folder, split_file=None)
+    return PairedData(
+        folder=folder,
+        resize=own.resize,
+        load_size=own.load_size,
+        crop_size=own.crop_size,
+        evaluation_size=own.evaluation_size,
+        value_range=own.value_range,
+    )
 
 
 def choose_split(config: PairedData) -> Split:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import NATURAL_RANGE, Box, Picture, Pixels
@@ -115,6 +114,8 @@ def mosaic(pixels: Pixels, block_size: int) -> Pixels:
 
 def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
     """(H, W, C): Gaussian blur, sigma in pixels, edges continued, rounded to the picture's type."""
+    from scipy import ndimage  # slow to import, and only a blur needs it
+
     blurred = np.empty(pixels.shape, np.float32)
     ndimage.gaussian_filter(
         pixels.astype(np.float32), sigma, output=blurred, mode="nearest", truncate=KERNEL_REACH, axes=(0, 1)

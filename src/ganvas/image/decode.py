@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,9 +14,9 @@ from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, upright
 from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_file
 from ganvas.image.picture import Picture, Pixels
-from ganvas.image.tiff import read_tiff, tiff_xmp
+from ganvas.image.samples import strips
 
-__all__ = ["decode", "read_xmp"]
+__all__ = ["decode", "read_xmp", "stored_size"]
 
 START = 32
 """Bytes that tell the format and, in a PNG file, the bit depth."""
@@ -29,6 +28,8 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     """The picture in an open file; `path` is for messages and for mapping .npy files."""
     start, kind = _identify(file, path)
     if kind == "tiff":
+        from ganvas.image.tiff import read_tiff  # slow to import
+
         return read_tiff(file, path, max_pixels=max_pixels)
     if kind == "npy":
         return _read_npy(path, max_pixels)
@@ -42,12 +43,30 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     return Picture(upright(pixels, _orientation(image)), has_alpha, path)
 
 
+def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
+    """Height and width of the picture in an open file, without decoding it."""
+    _, kind = _identify(file, path)
+    if kind == "tiff":
+        from ganvas.image.tiff import tiff_size  # slow to import
+
+        return tiff_size(file)
+    if kind == "npy":
+        height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+        return int(height), int(width)
+    image = PILLOW_OPENERS[kind](file)
+    return image.height, image.width
+
+
 def read_xmp(file: BinaryIO, path: Path) -> bytes | None:
     """The XMP packet of an open picture file, without decoding the picture."""
     _, kind = _identify(file, path)
     if kind == "npy":
         return None
-    packet = tiff_xmp(file) if kind == "tiff" else PILLOW_OPENERS[kind](file).info.get("xmp")
+    if kind == "tiff":
+        from ganvas.image.tiff import tiff_xmp  # slow to import
+
+        return tiff_xmp(file)
+    packet = PILLOW_OPENERS[kind](file).info.get("xmp")
     return packet if isinstance(packet, bytes) else None
 
 
@@ -66,11 +85,22 @@ def _read_plain(image: ImageFile) -> tuple[Pixels, bool]:
     has_alpha = image.has_transparency_data
     mode += "A" if has_alpha else ""
     plain: Image.Image = image if mode == image.mode else image.convert(mode)
-    return _with_channel_axis(np.array(plain)), has_alpha
+    return _pixels(plain), has_alpha
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """(H, W, C) uint8, copied strip by strip: Pillow's own way makes three copies more."""
+    pixels = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for rows in strips(pixels):
+        part = image.crop((0, rows.start, image.width, rows.stop))
+        pixels[rows] = _with_channel_axis(np.asarray(part))
+    return pixels
 
 
 def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
     """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colours of 16 bits to 8."""
+    import imagecodecs  # slow to import
+
     file.seek(0)
     pixels = _with_channel_axis(imagecodecs.png_decode(file.read()))
     return pixels, pixels.shape[2] in (2, 4)

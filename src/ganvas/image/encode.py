@@ -5,7 +5,6 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -14,7 +13,6 @@ from ganvas.image.formats import Format
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.png import insert_text
-from ganvas.image.tiff import encode_tiff
 
 __all__ = ["encode"]
 
@@ -34,6 +32,8 @@ def encode(picture: Picture, target: Format, path: Path, label: SyntheticLabel |
     pixels = np.ascontiguousarray(picture.pixels)
     match target:
         case "tiff":
+            from ganvas.image.tiff import encode_tiff  # slow to import
+
             return encode_tiff(picture, xmp=label.as_xmp() if label else None)
         case "npy":
             return _encode_npy(pixels)
@@ -52,6 +52,8 @@ def _encode_npy(pixels: Pixels) -> bytes:
 
 def _encode_png(pixels: Pixels) -> bytes:
     if pixels.dtype == np.uint16:
+        import imagecodecs  # slow to import
+
         return bytes(imagecodecs.png_encode(pixels, level=PNG_LEVEL))
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", compress_level=PNG_LEVEL)

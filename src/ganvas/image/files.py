@@ -7,12 +7,13 @@ JPEG is the one format whose levels change when written (quality 95, colour at f
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 from ganvas.errors import ImageError
 from ganvas.image.atomic import write_bytes, write_json
-from ganvas.image.decode import decode, read_xmp
+from ganvas.image.decode import decode, read_xmp, stored_size
 from ganvas.image.encode import encode
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
@@ -26,6 +27,7 @@ __all__ = [
     "list_images",
     "read_image",
     "read_label",
+    "read_size",
     "tell_passed_over",
     "write_image",
 ]
@@ -54,6 +56,22 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
     except ImageError:
         raise
     except Exception as error:  # decoders meet hostile bytes and raise whatever they stumble over
+        raise _unreadable(path, error) from error
+
+
+def read_size(path: Path | str) -> tuple[int, int]:
+    """Height and width as a file's header tells them, before any turning upright; nothing is decoded.
+
+    Raises:
+        ImageError: the header cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return stored_size(file, path)
+    except ImageError:
+        raise
+    except Exception as error:
         raise _unreadable(path, error) from error
 
 
@@ -135,8 +153,11 @@ def tell_passed_over(folder: Path, *, recursive: bool = False) -> None:
 
 
 def _visible_files(folder: Path, *, recursive: bool) -> list[Path]:
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found if not _is_hidden(path, folder) and path.is_file())
+    if recursive:
+        return sorted(path for path in folder.rglob("*") if not _is_hidden(path, folder) and path.is_file())
+    with os.scandir(folder) as entries:  # several times as fast as asking of each path, which counts from 100,000 on
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    return [folder / name for name in names]
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

@@ -92,12 +92,15 @@ class Picture:
     def as_rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""
         from ganvas.image.ranges import from_unit, to_unit
+        from ganvas.image.samples import strips
 
-        colour = self.colour
-        three = colour[:, :, :3] if colour.shape[2] >= 3 else np.repeat(colour[:, :, :1], 3, axis=2)
+        three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
         if three.dtype == np.uint8:
-            return np.ascontiguousarray(three)
-        return from_unit(to_unit(three), PictureSpec())
+            return np.ascontiguousarray(np.broadcast_to(three, (*three.shape[:2], 3)))
+        screen = np.empty((*three.shape[:2], 3), np.uint8)
+        for rows in strips(three):
+            screen[rows] = from_unit(to_unit(three[rows]), PictureSpec())
+        return screen
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "from_signed",
     "from_unit",
+    "make_signed",
     "round_to_dtype",
     "signed_from_unit",
     "signed_from_value",
@@ -77,6 +78,15 @@ def signed_from_value(values: FloatArray, value_range: tuple[float, float]) -> F
     """Floats in a value range to [-1, 1]; array or tensor."""
     low, high = value_range
     return (values - low) * (2 / (high - low)) - 1
+
+
+def make_signed(values: FloatArray, value_range: tuple[float, float]) -> None:
+    """`signed_from_value` in place, to the bit: floats in a value range become [-1, 1]."""
+    low, high = value_range
+    if low:
+        values -= low
+    values *= 2 / (high - low)
+    values -= 1
 
 
 def value_from_signed(values: FloatArray, value_range: tuple[float, float]) -> FloatArray:

@@ -19,7 +19,7 @@ from ganvas.image.formats import check_size
 from ganvas.image.picture import MAX_CHANNELS, Picture, Pixels
 from ganvas.image.ranges import round_to_dtype
 
-__all__ = ["encode_tiff", "read_tiff", "tiff_xmp"]
+__all__ = ["encode_tiff", "read_tiff", "tiff_size", "tiff_xmp"]
 
 XMP_TAG, ORIENTATION_TAG, PROFILE_TAG = 700, 274, 34675
 BYTE = 1
@@ -47,6 +47,12 @@ def tiff_xmp(file: BinaryIO) -> bytes | None:
     with _open(file) as tiff:
         value = tiff.pages.first.tags.valueof(XMP_TAG)
         return bytes(value) if value is not None else None
+
+
+def tiff_size(file: BinaryIO) -> tuple[int, int]:
+    """Height and width of the first page."""
+    with _open(file) as tiff:
+        return int(tiff.pages.first.imagelength), int(tiff.pages.first.imagewidth)
 
 
 def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:

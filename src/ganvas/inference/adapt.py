@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from ganvas.errors import ImageError
 from ganvas.image.files import read_image
 from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, from_unit, signed_from_unit, to_signed, to_unit
+from ganvas.image.samples import all_finite, strips
 
+Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | Image.Image | NDArray[Any]
 GREY_REPEATED = "grey was repeated to RGB, which is what the model takes"
 PIL_MODES = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB", "PA": "RGBA", "La": "LA"}
@@ -38,7 +41,7 @@ def as_picture(image: AnyImage, *, channels: int) -> Picture:
     if image.ndim not in (2, 3):
         raise ImageError(None, f"expected an array (H, W) or (H, W, C), got {image.shape}")
     pixels = image[:, :, None] if image.ndim == 2 else image
-    pixels = pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
+    pixels = pixels.astype(np.float32, copy=False) if pixels.dtype.kind == "f" else pixels
     return Picture(pixels, has_alpha=pixels.shape[2] in (2, 4) and pixels.shape[2] == channels + 1)
 
 
@@ -51,43 +54,70 @@ def as_kind_of(image: AnyImage, result: Picture) -> Any:
     return result
 
 
-def signed_input(picture: Picture, spec: PictureSpec) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """What a model of that input sees, and notes on what had to be changed.
-
-    Returns:
-        (C, H, W) in [-1, 1], and one sentence for each conversion.
+def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
+    """Notes on what has to be changed for a model of that input, one sentence for each conversion.
 
     Raises:
         ImageError: channels or samples that the model cannot take; names the mend.
     """
-    colour, notes = picture.colour, []
-    if colour.shape[2] == 1 and spec.channels == 3:
-        colour, notes = np.repeat(colour, 3, axis=2), [GREY_REPEATED]
-    if colour.shape[2] != spec.channels:
-        raise ImageError(picture.source, _channel_problem(colour.shape[2], spec.channels))
-    if colour.dtype.kind == "f" and not np.isfinite(colour).all():
+    notes = []
+    channels, found = picture.spec.channels, picture.pixels.dtype.name
+    if channels == 1 and spec.channels == 3:
+        channels, notes = 3, [GREY_REPEATED]
+    if channels != spec.channels:
+        raise ImageError(picture.source, _channel_problem(channels, spec.channels))
+    if not all_finite(picture.colour):
         raise ImageError(picture.source, "some samples are NaN or infinite; replace them first")
-    if colour.dtype.name == spec.dtype:
-        signed = to_signed(colour, spec)
-    else:
+    if found != spec.dtype:
         _check_convertible(picture, spec)
-        signed = signed_from_unit(to_unit(colour))
-        notes.append(f"{colour.dtype.name} was converted to the model's {spec.dtype}, full range to full range")
-    return np.ascontiguousarray(signed.transpose(2, 0, 1)), tuple(notes)
+        notes.append(f"{found} was converted to the model's {spec.dtype}, full range to full range")
+    return tuple(notes)
 
 
-def picture_of(signed: NDArray[np.float32], spec: PictureSpec, like: Picture) -> Picture:
-    """A model's output as a picture that carries the opacity and the origin of the one it was made from.
+def signed_part(picture: Picture, spec: PictureSpec, rows: Indices, columns: Indices) -> NDArray[np.float32]:
+    """What a model of that input sees of some rows and columns of a picture that `check_input` has passed.
+
+    Returns:
+        (C, h, w) in [-1, 1].
+    """
+    signed = _to_signed(picture.colour[rows][:, columns], spec)
+    return np.repeat(signed, spec.channels, axis=0) if len(signed) != spec.channels else signed
+
+
+def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
+    """64 bits of SHA-256 over `start` and all that the model sees, (C, H, W) in [-1, 1]."""
+    colour, channels = picture.colour, spec.channels
+    digest = hashlib.sha256(f"{start} {(channels, picture.height, picture.width)}".encode())
+    for channel in range(channels):
+        plane = colour[:, :, min(channel, colour.shape[2] - 1), None]  # grey is repeated
+        for rows in strips(plane):
+            digest.update(_to_signed(plane[rows], spec).data)
+    return int.from_bytes(digest.digest()[:8], "big")
+
+
+def blank_result(picture: Picture, spec: PictureSpec) -> Picture:
+    """Room for a model's output, with the opacity and the origin of the picture that goes in."""
+    pixels = np.empty((picture.height, picture.width, spec.channels + picture.has_alpha), spec.dtype)
+    if picture.alpha is not None:
+        for rows in strips(picture.alpha):
+            pixels[rows, :, spec.channels :] = convert_samples(picture.alpha[rows], spec.dtype)
+    return Picture(pixels, has_alpha=picture.has_alpha, source=picture.source)
+
+
+def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: NDArray[np.float32]) -> None:
+    """Put a part of a model's output where it belongs; what reaches beyond the picture was padding.
 
     Args:
-        signed: (C, H, W) in [-1, 1].
+        result: as `blank_result` made it.
         spec: the model's output.
-        like: the picture that went in, of the same size.
+        top: where the part begins.
+        left: likewise.
+        signed: (C, h, w) in [-1, 1].
     """
-    pixels = from_signed(signed.transpose(1, 2, 0), spec)
-    if like.alpha is not None:
-        pixels = np.concatenate([pixels, convert_samples(like.alpha, spec.dtype)], axis=2)
-    return Picture(np.ascontiguousarray(pixels), has_alpha=like.has_alpha, source=like.source)
+    colour = result.colour[top : top + signed.shape[1], left : left + signed.shape[2]]
+    inside = signed.transpose(1, 2, 0)[: colour.shape[0], : colour.shape[1]]
+    for rows in strips(inside) if inside.size else ():
+        colour[rows] = from_signed(inside[rows], spec)
 
 
 def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
@@ -95,6 +125,13 @@ def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
     if pixels.dtype.name == dtype:
         return pixels
     return from_unit(to_unit(pixels), PictureSpec(dtype=dtype))
+
+
+def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:
+    """(H, W, C) samples -> (C, H, W) in [-1, 1]."""
+    same = pixels.dtype.name == spec.dtype
+    signed = to_signed(pixels, spec) if same else signed_from_unit(to_unit(pixels))
+    return np.ascontiguousarray(signed.transpose(2, 0, 1))
 
 
 def _channel_problem(found: int, needed: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from ganvas.errors import ConfigError
@@ -24,3 +27,27 @@ def pick_device(name: str = "auto") -> torch.device:
             f"device '{name}' cannot be used here ({first}); give auto, cpu, cuda, cuda:1 or mps"
         ) from error
     return device
+
+
+def cores_beside() -> int:
+    """Threads for reading, judging and writing pictures: half of the cores that torch may use, at least one."""
+    return max(1, torch.get_num_threads() // 2)
+
+
+def cores_for_networks() -> int:
+    """Threads that a translator's network computes with: the other half.
+
+    The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
+    """
+    return max(1, torch.get_num_threads() - cores_beside())
+
+
+@contextmanager
+def computing_with(threads: int) -> Iterator[None]:
+    """Torch computes with so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,69 +2,68 @@
 
 from __future__ import annotations
 
+import platform
 import time
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, PolicyRefusal, problem_of
-from ganvas.image.files import IMAGE_SUFFIXES, list_images, read_image, tell_passed_over, write_image
+from ganvas.engines import Engine, check_workers
+from ganvas.errors import InputError, PartialFailure, PolicyRefusal
+from ganvas.image.files import IMAGE_SUFFIXES, list_images, tell_passed_over
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
-from ganvas.inference.compositing import composite, find_mask, read_mask
-from ganvas.inference.manifest import Manifest, ManifestRow, hash_files, hash_settings
+from ganvas.inference.jobs import Job, Settings, TranslationReport, translate_alone
+from ganvas.inference.manifest import Manifest, hash_files, hash_settings
+from ganvas.inference.pipeline import translate_all
 from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
-from ganvas.policy import admit
-from ganvas.progress import track
+from ganvas.methods.config import Direction, Precision
+
+__all__ = ["TranslationReport", "translate_files"]
 
 
 @dataclass(frozen=True)
-class TranslationReport:
-    """What became of many pictures.
+class _Plan:
+    """What was asked for; can be sent to another process."""
 
-    Attributes:
-        written: files written now.
-        skipped: files that an earlier call with the same run, settings and pictures had written.
-        refused: name -> refusal; nothing was written for these.
-        failures: name -> what went wrong; nothing was written for these.
-        notes: sentence -> number of pictures it is true of.
-        seconds: in all.
-    """
-
-    written: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-    refused: dict[str, PolicyRefusal] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    notes: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        earlier = f", {len(self.skipped)} were there already" if self.skipped else ""
-        return f"{len(self.written)} written{earlier}, in {self.seconds:.1f} s"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One picture to translate."""
-
-    source: Path
-    target: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """Everything but the picture that decides the result."""
-
-    translator: Translator
-    label: SyntheticLabel
+    run: Path
+    mask: Path | None
     tile: int | None
     overlap: int | None
-    masks: Path | None
+    suffix: str | None
+    snapshot: SnapshotName | Path
+    device: str
+    seed: int
+    precision: Precision
+    direction: Direction
+
+    def load(self) -> Settings:
+        """Load the run; raise what would else fail for every picture."""
+        translator = Translator.load(
+            self.run,
+            snapshot=self.snapshot,
+            device=self.device,
+            seed=self.seed,
+            precision=self.precision,
+            direction=self.direction,
+        )
+        _check_tile(translator, self.tile, self.overlap)
+        if self.mask is not None and not self.mask.exists():
+            raise InputError(f"{self.mask}: no such mask or folder of masks; check the name")
+        label = _label(self.run, translator, self.mask)
+        return Settings(translator, label, self.tile, self.overlap, self.mask)
+
+    def identity(self) -> str:
+        """SHA-256 of all that decides a result, but the picture and its mask."""
+        files = hash_files(find_snapshot(self.run, self.snapshot), self.run / RECORD_NAME)
+        how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
+        return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
 
 
 def translate_files(
@@ -80,6 +79,10 @@ def translate_files(
     snapshot: SnapshotName | Path = "auto",
     device: str = "auto",
     seed: int = 0,
+    precision: Precision = "float32",
+    direction: Direction = "a_to_b",
+    engine: Engine = "local",
+    workers: int | None = None,
     progress: bool = True,
 ) -> TranslationReport:
     """Translate a picture or a folder, and label what is written as synthetic.
@@ -99,35 +102,54 @@ def translate_files(
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
+        precision: of the convolutions; bfloat16 is quicker and differs by about a grey level (docs/translate.md).
+        direction: b_to_a for the way back, of methods that learn both.
+        engine: local, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; None for one a core, or one a GPU.
         progress: show a bar with the time left.
 
     Raises:
         PolicyRefusal: pictures were refused and nothing else went wrong; the others are written.
         PartialFailure: pictures failed; the others are written. It lists refused pictures too.
         InputError: the run, the source or a setting cannot be used; for one picture, that picture.
+        MissingDependency: Ray is asked for and not installed.
     """
+    check_workers(engine, workers)
+    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, precision, direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
-    translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed)
-    _check_tile(translator, tile, overlap)
-    if mask is not None and not mask.exists():
-        raise InputError(f"{mask}: no such mask or folder of masks; check the name")
-    settings = _Settings(translator, _label(run, translator, mask), tile, overlap, mask)
     if source.is_file() and jobs[0].target == out:
-        return _translate_one(jobs[0], settings)
-    if source.is_dir():
-        tell_passed_over(source, recursive=recursive)
-    decisive = [hash_files(find_snapshot(run, snapshot), run / RECORD_NAME), tile, overlap, suffix, seed]
-    manifest = Manifest(out, hash_settings(decisive))
-    report, started = TranslationReport(), time.monotonic()
-    for job in track(jobs, "translate", total=len(jobs), shown=progress):
-        _translate_listed(job, settings, manifest, report)
-    report = TranslationReport(**{**vars(report), "seconds": time.monotonic() - started})
-    _warn(report)
-    _raise_problems(report, len(jobs), alone=source.is_file())
-    return report
+        return _translate_one(jobs[0], plan.load())
+    settings, identity = _load_and_identify(plan)
+    manifest, report, started = Manifest(out, identity), TranslationReport(), time.monotonic()
+    if engine == "ray":
+        _translate_on_ray(jobs, manifest, report, plan=plan, workers=workers, progress=progress)
+    else:
+        translate_all(jobs, manifest, report, settings=settings, progress=progress)
+    return _checked(replace(report, seconds=time.monotonic() - started), len(jobs), alone=source.is_file())
 
 
-def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> list[_Job]:
+def _load_and_identify(plan: _Plan) -> tuple[Settings, str]:
+    with ThreadPoolExecutor(1) as beside:
+        identity = beside.submit(plan.identity)
+        return plan.load(), identity.result()
+
+
+def _translate_on_ray(
+    jobs: Sequence[Job],
+    manifest: Manifest,
+    report: TranslationReport,
+    *,
+    plan: _Plan,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    from ganvas.inference.ray_folder import translate_on_ray
+
+    start = partial(_start, plan, manifest.settings)
+    translate_on_ray(jobs, manifest, report, start=start, workers=workers, device=plan.device, progress=progress)
+
+
+def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> list[Job]:
     """The pictures, and where each goes.
 
     Raises:
@@ -141,6 +163,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         if out.resolve() == source.resolve() or (recursive and out.resolve().is_relative_to(source.resolve())):
             raise InputError(f"{out} lies in the pictures' own folder; choose another, so that none is overwritten")
         paths, root = list_images(source, recursive=recursive), source
+        tell_passed_over(source, recursive=recursive)
     else:
         paths, root = [source], source.parent
     if not paths:
@@ -149,7 +172,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     names = [path.relative_to(root) for path in paths]
     targets = [out if is_file else out / (name.with_suffix(suffix) if suffix else name) for name in names]
     _check_targets(paths, targets)
-    return [_Job(path, target, name.as_posix()) for path, target, name in zip(paths, targets, names, strict=True)]
+    return [Job(path, target, name.as_posix()) for path, target, name in zip(paths, targets, names, strict=True)]
 
 
 def _check_targets(paths: list[Path], targets: list[Path]) -> None:
@@ -177,59 +200,21 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     )
 
 
-def _translate_one(job: _Job, settings: _Settings) -> TranslationReport:
+def _translate_one(job: Job, settings: Settings) -> TranslationReport:
     """One picture to one file, with no manifest."""
     started = time.monotonic()
-    translation = _translate(job, settings)
+    translation = translate_alone(job, settings)
     report = TranslationReport([job.target], notes=Counter(_notes(translation)), seconds=time.monotonic() - started)
     _warn(report)
     return report
 
 
-def _translate_listed(job: _Job, settings: _Settings, manifest: Manifest, report: TranslationReport) -> None:
-    """One picture of many: whatever happens goes to the manifest and the report."""
-    content, notes = "", tuple[str, ...]()
-    output: str | None = None
-    problem: str | None = None
-    try:
-        masks = [] if settings.masks is None else [find_mask(settings.masks, job.source)]
-        content = hash_files(job.source, *masks)
-        if manifest.is_done(job.name, content, job.target):
-            report.skipped.append(job.target)
-            return
-        notes = _notes(_translate(job, settings))
-        report.written.append(job.target)
-        report.notes.update(notes)
-        output = hash_files(job.target)
-    except PolicyRefusal as refusal:
-        report.refused[job.name] = refusal
-        problem = str(refusal)
-    except FILE_ERRORS as error:
-        report.failures[job.name] = problem = problem_of(error)
-    manifest.add(
-        ManifestRow(
-            name=job.name, input=content, settings=manifest.settings, output=output, problem=problem, notes=notes
-        )
-    )
-
-
-def _translate(job: _Job, settings: _Settings) -> Translation:
-    """Read, translate, composite, write: the file appears only when all went well."""
-    picture = read_image(job.source)
-    translation = settings.translator.translate_picture(
-        picture, name=job.name, tile=settings.tile, overlap=settings.overlap
-    )
-    result = translation.picture
-    if settings.masks is not None:
-        result = _composite(picture, result, find_mask(settings.masks, job.source), job.name)
-    write_image(job.target, result, synthetic=settings.label)
-    return translation
-
-
-def _composite(picture: Picture, translated: Picture, mask: Path, name: str) -> Picture:
-    result = composite(picture, translated, read_mask(mask, picture))
-    admit(result, name=f"{name} (translated)")
-    return result
+def _start(plan: _Plan, identity: str) -> Callable[[Sequence[Job], Manifest, TranslationReport], None]:
+    """In another process: load the run, which must be the one that `identity` names."""
+    alone = replace(plan, device=plan.device.partition(":")[0])  # it sees one GPU
+    if alone.identity() != identity:
+        raise InputError(f"{plan.run} is another run on {platform.node()}; put it where all machines share it")
+    return partial(translate_all, settings=alone.load(), progress=False)
 
 
 def _notes(translation: Translation) -> tuple[str, ...]:
@@ -239,10 +224,12 @@ def _notes(translation: Translation) -> tuple[str, ...]:
 def _warn(report: TranslationReport) -> None:
     """Say once, for all pictures, what a person should know."""
     for note, count in report.notes.items():
-        warnings.warn(f"{note} ({count} picture{'s' * (count > 1)})", ConversionWarning, stacklevel=3)
+        warnings.warn(f"{note} ({count} picture{'s' * (count > 1)})", ConversionWarning, stacklevel=4)
 
 
-def _raise_problems(report: TranslationReport, total: int, *, alone: bool) -> None:
+def _checked(report: TranslationReport, total: int, *, alone: bool) -> TranslationReport:
+    """The report, where all went well; else the error that tells what did not."""
+    _warn(report)
     refused = report.refused
     if report.failures:
         if alone:
@@ -254,3 +241,4 @@ def _raise_problems(report: TranslationReport, total: int, *, alone: bool) -> No
         scores = [refusal.score for refusal in refused.values() if refusal.score is not None]
         reason = "; ".join(str(refusal) for refusal in refused.values())
         raise PolicyRefusal(f"{len(refused)} of {total} pictures", reason, max(scores, default=None))
+    return report

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference code as folders: a generator becomes a run, one discriminator a folder of its own."""
+"""Checkpoints of the reference code as folders: generators become a run, one discriminator a folder of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ganvas.inference.record import (
 from ganvas.methods.config import Norm
 from ganvas.methods.reference import ImportedMethod, import_reference
 from ganvas.methods.reference_checkpoint import ReferenceNetwork, describe, read_reference
+from ganvas.methods.reference_cyclegan import import_cyclegan
 from ganvas.networks import PatchGAN, PixelGAN
 from ganvas.records import from_record, to_record
 from ganvas.tensor_files import save_tensors
@@ -61,7 +62,8 @@ def import_checkpoints(paths: Sequence[Path], folder: Path, *, dropout: float | 
             write_discriminator(network, folder)
             told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
             return f"{paths[0].name}: {describe(network)}", told
-    imported = import_reference(*paths, dropout=dropout)
+    several = sum(read_reference(path).is_generator for path in paths) > 1
+    imported = (import_cyclegan if several else import_reference)(*paths, dropout=dropout)
     write_imported(imported, folder)
     return *imported.notes, f"{folder}: ready for ganvas translate"
 

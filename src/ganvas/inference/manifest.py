@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,32 +51,61 @@ class ManifestRow:
 
 
 class Manifest:
-    """The manifest of an output folder; a line that a crash left unfinished is passed over."""
+    """The manifest of an output folder; a line that a crash left unfinished is passed over.
+
+    It holds 64 bytes and the name of each picture that is done, not the lines.
+    """
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.path, self.settings = folder / MANIFEST_NAME, settings
-        self._done = dict(self._finished())
+        self._done = dict(_finished(self.path, settings))
+
+    def proof(self, name: str) -> str | None:
+        """SHA-256 of the picture and of its result, one after the other, as last written; None where there is none."""
+        return proof.hex() if (proof := self._done.get(name)) else None
 
     def is_done(self, name: str, content: str, written: Path) -> bool:
         """Whether `written` is the result of that very picture with these very settings, unchanged since."""
-        output = self._done.get((name, content))
-        return output is not None and written.is_file() and hash_files(written) == output
+        proof = self.proof(name) or ""
+        return proof.startswith(content) and written.is_file() and proof == content + hash_files(written)
 
-    def add(self, row: ManifestRow) -> None:
-        """Append a row and put it on the disk."""
-        append_line(self.path, json.dumps(to_record(row)))
-
-    def _finished(self) -> list[tuple[tuple[str, str], str]]:
-        if not self.path.is_file():
-            return []
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        rows = [row for line in lines if (row := _parse(line)) and row.get("settings") == self.settings]
-        return [((row["name"], row["input"]), row["output"]) for row in rows if row.get("output")]
+    def add(self, *rows: ManifestRow) -> None:
+        """Append rows and put them on the disk together."""
+        append_line(self.path, "\n".join(json.dumps(to_record(row)) for row in rows))
 
 
-def _parse(line: str) -> dict[str, str] | None:
+class BlockManifest(Manifest):
+    """What a process that is given some of the pictures keeps in memory, for the one that writes the manifest.
+
+    Args:
+        settings: see `ManifestRow`.
+        proofs: name -> what `Manifest.proof` said.
+    """
+
+    def __init__(self, settings: str, proofs: Mapping[str, str | None]) -> None:
+        self.settings, self.rows = settings, dict[str, ManifestRow]()
+        self._done = {name: bytes.fromhex(proof) for name, proof in proofs.items() if proof}
+
+    def add(self, *rows: ManifestRow) -> None:
+        """Keep rows."""
+        self.rows.update({row.name: row for row in rows})
+
+
+def _finished(path: Path, settings: str) -> Iterator[tuple[str, bytes]]:
+    """Name -> proof of each picture that was written with these settings."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            row = _parse(line)
+            if row and row["settings"] == settings and row["output"]:
+                with contextlib.suppress(ValueError):  # no hash
+                    yield row["name"], bytes.fromhex(row["input"] + row["output"])
+
+
+def _parse(line: bytes) -> dict[str, str] | None:
     try:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and {"name", "input", "output"} <= row.keys() else None
+    return row if isinstance(row, dict) and {"name", "input", "output", "settings"} <= row.keys() else None

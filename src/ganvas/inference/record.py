@@ -6,7 +6,7 @@ A run describes itself: nobody retypes network options to use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from ganvas.data.config import PairedData
+from ganvas.data.config import DataConfig
 from ganvas.errors import RunError
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
@@ -28,6 +29,16 @@ from ganvas.tensor_files import save_tensors
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
+DRAWS = {
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+}
+"""What layers draw their first weights with."""
 SnapshotName = Literal["auto", "best", "last"]
 
 
@@ -47,7 +58,7 @@ class RunRecord:
     """The kind of numbers that come out."""
     image_size: tuple[int, int]
     """(height, width) of a training crop; the networks' depth may follow from it."""
-    data: PairedData | None = None
+    data: DataConfig | None = None
     """The training data, for evaluation on its own splits."""
     training: dict[str, Any] | None = None
     """The engine's settings, for the reader; inference does not use them."""
@@ -158,9 +169,9 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
 
 
 def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
-    """The run's method on the CPU in eval mode, its generators loaded; the other networks are untrained.
+    """The run's method on the CPU in eval mode, its generators loaded; the other networks' weights mean nothing.
 
-    The global random numbers are left as they were.
+    No first weights are drawn, which would take longer than loading, so random numbers are left as they were.
 
     Raises:
         RunError: no record or no snapshot, or the two do not belong together.
@@ -168,7 +179,7 @@ def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method
     from ganvas.methods.registry import build
 
     record, path = read_run_record(run), find_snapshot(run, snapshot)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _Undrawn():
         method = build(
             record.method,
             input_channels=record.input.channels,
@@ -179,8 +190,19 @@ def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method
     return method.eval()
 
 
+class _Undrawn(TorchFunctionMode):
+    """Tensors that would be filled with random numbers keep whatever they hold."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in the place of each of torch's functions; the first argument is the tensor to fill."""
+        named = kwargs or {}
+        return (*args, *named.values())[0] if func.__name__ in DRAWS else func(*args, **named)
+
+
 def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path) -> None:
-    """Copy the named weights into the generators.
+    """Give the generators the named weights, which stay where they are in memory.
 
     Raises:
         RunError: a weight is missing, unknown, or of another shape; names the first.
@@ -189,9 +211,12 @@ def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path)
     if odd := sorted(set(targets) ^ set(weights)):
         where = "missing from" if odd[0] in targets else "unknown in"
         raise RunError(f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such); it is of another run")
-    with torch.no_grad():
-        for name, target in targets.items():
-            if target.shape != weights[name].shape:
-                shapes = f"{tuple(weights[name].shape)}, the run needs {tuple(target.shape)}"
-                raise RunError(f"{source}: weight {name} has shape {shapes}")
-            target.copy_(weights[name])
+    for name, target in targets.items():
+        if target.shape != weights[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, the run needs {tuple(target.shape)}"
+            raise RunError(f"{source}: weight {name} has shape {shapes}")
+    for name in method.generators:
+        own = {
+            key: weights[f"{name}.{key}"].to(value.dtype) for key, value in getattr(method, name).state_dict().items()
+        }
+        getattr(method, name).load_state_dict(own, assign=True)

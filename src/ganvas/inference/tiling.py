@@ -7,9 +7,9 @@ statistics from the whole picture) or the tile is too small, neighbours overlap 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from ganvas.errors import ConfigError
 
 Floats = NDArray[np.float32]
+Make = Callable[["Span", "Span"], Floats]
+"""The network's (C', h, w) for the rows and columns of a tile."""
+Write = Callable[[int, int, Floats], None]
+"""Takes (top, left, part): a finished part (C', h, w) of the result. Parts abut and never overlap."""
 
 
 class TilingWarning(UserWarning):
@@ -36,6 +40,11 @@ class Span:
     stop: int
     keep_start: int
     keep_stop: int
+
+    @property
+    def kept(self) -> slice:
+        """The part of the network's result that is used."""
+        return slice(self.keep_start - self.start, self.keep_stop - self.start)
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ def plan_tiles(
     if overlap is not None and not 0 <= 2 * overlap < size:
         raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({size})")
     if height <= size and width <= size:
-        return TilePlan((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0), None
+        return whole(height, width), None
     margin = _round_up(context if overlap is None else overlap, multiple) if context is not None else 0
     if context is not None and margin >= context and 2 * margin < size:
         plans = [exact_tiles(length, size, margin) for length in (height, width)]
@@ -82,6 +91,11 @@ def plan_tiles(
     blended = size // 8 if overlap is None else overlap
     plans = [blended_tiles(length, size, blended, multiple) for length in (height, width)]
     return TilePlan(plans[0], plans[1], 2 * blended), _reason(context, multiple)
+
+
+def whole(height: int, width: int) -> TilePlan:
+    """One tile."""
+    return TilePlan((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0)
 
 
 def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
@@ -101,29 +115,64 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
     return tuple(Span(start, start + tile, start, start + tile) for start in starts)
 
 
-def run_tiles(image: Floats, plan: TilePlan, translate: Callable[[Floats], Floats]) -> Floats:
-    """(C, H, W) -> (C', H, W), tile by tile; needs little more memory than the picture and one tile."""
-    height, width = image.shape[1:]
-    total: Floats | None = None
-    weights = np.zeros((height, width), dtype=np.float32)
-    for row, column in product(plan.rows, plan.columns):
-        result = translate(np.ascontiguousarray(image[:, row.start : row.stop, column.start : column.stop]))
-        result = result[:, row.keep_start - row.start :, column.keep_start - column.start :]
-        result = result[:, : row.keep_stop - row.keep_start, : column.keep_stop - column.keep_start]
-        weight = np.outer(_fade(row, height, plan.fade), _fade(column, width, plan.fade))
-        if total is None:
-            total = np.zeros((result.shape[0], height, width), dtype=np.float32)
-        place = slice(row.keep_start, row.keep_stop), slice(column.keep_start, column.keep_stop)
-        total[:, *place] += result * weight
-        weights[place] += weight
-    assert total is not None
-    assert weights.min() > 0
-    total /= weights
-    return total
+def run_tiles(plan: TilePlan, make: Make, write: Write) -> None:
+    """Make tile after tile and write what is finished.
+
+    Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture below a row of tiles,
+    and one as high as a tile to the right of each.
+    """
+    width = plan.columns[-1].keep_stop
+    above: Floats | None = None
+    for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
+        below: Floats | None = None
+        left: Floats | None = None
+        for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
+            part = _weighted(make(row, column)[:, row.kept, column.kept], row_weights, column_weights)
+            part, left = _settle(part, left, next_left - column.keep_start, axis=2)
+            place = slice(column.keep_start, next_left)
+            before = None if above is None else above[:, :, place]
+            part, shared = _settle(part, before, next_top - row.keep_start, axis=1)
+            write(row.keep_start, column.keep_start, part)
+            if shared is not None:
+                below = np.empty((*shared.shape[:2], width), np.float32) if below is None else below
+                below[:, :, place] = shared
+        above = below
+
+
+def _with_next(spans: Sequence[Span], fade: int) -> Iterator[tuple[Span, Floats, int]]:
+    """Each span, its weights, and where the part that the next one shares begins."""
+    for span, weights, following in zip_longest(spans, _weights(spans, fade), spans[1:]):
+        yield span, weights, span.keep_stop if following is None else following.keep_start
+
+
+def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
+    """The part as it is where it shares nothing."""
+    part = part if (columns == 1).all() else part * columns
+    return part if (rows == 1).all() else part * rows[:, None]
+
+
+def _settle(part: Floats, shared: Floats | None, finished: int, *, axis: int) -> tuple[Floats, Floats | None]:
+    """Add what the neighbour before shares; split into what is `finished` and what the next one shares, if anything."""
+    part = np.moveaxis(part, axis, 2)
+    if shared is not None:
+        before = np.moveaxis(shared, axis, 2)
+        part[:, :, : before.shape[2]] += before  # weighted, so the array is our own
+    done, rest = np.moveaxis(part[:, :, :finished], 2, axis), part[:, :, finished:]
+    return done, np.moveaxis(rest, 2, axis).copy() if rest.size else None
+
+
+def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:
+    """Of each span along one axis: falling to 0 over `fade` pixels where a neighbour follows; together 1 everywhere."""
+    length = spans[-1].keep_stop
+    weights = [_fade(span, length, fade) for span in spans]
+    total = np.zeros(length, np.float32)
+    for span, own in zip(spans, weights, strict=True):
+        total[span.keep_start : span.keep_stop] += own
+    assert total.min() > 0
+    return [own / total[span.keep_start : span.keep_stop] for span, own in zip(spans, weights, strict=True)]
 
 
 def _fade(span: Span, length: int, fade: int) -> Floats:
-    """Weights along one axis of a tile: 1, falling to 0 over `fade` pixels where a neighbour follows."""
     size = span.keep_stop - span.keep_start
     weights = np.ones(size, dtype=np.float32)
     if fade:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,12 +16,24 @@ from PIL import Image
 
 from ganvas.errors import ImageError
 from ganvas.image.picture import Picture
-from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, picture_of, signed_input
-from ganvas.inference.device import pick_device
-from ganvas.inference.padding import pad_to_multiple
+from ganvas.inference.adapt import (
+    AnyImage,
+    Indices,
+    as_kind_of,
+    as_picture,
+    blank_result,
+    check_input,
+    signed_digest,
+    signed_part,
+    write_part,
+)
+from ganvas.inference.device import computing_with, cores_for_networks, pick_device
+from ganvas.inference.packing import make_ready
+from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
-from ganvas.inference.tiling import TilingWarning, plan_tiles, run_tiles
+from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
 from ganvas.methods.base import Method
+from ganvas.methods.config import Direction, Precision
 from ganvas.policy import admit
 
 Floats = NDArray[np.float32]
@@ -52,22 +63,46 @@ class Translator:
     """A trained run as an image -> image object: `Translator.load(run)(image)`.
 
     Any size goes in and the same size comes out; every picture passes the content gate on its way in and out; the
-    same picture gives the same output each time, for the method's noise is seeded by the picture's content.
+    same picture gives the same output each time, alone or among others, for the method's noise is seeded by the
+    picture's content.
 
     Args:
         method: with its generators loaded.
         record: what goes in and comes out.
         device: where to compute; the method is moved there.
         seed: of the method's noise, if it has any.
+        direction: from b to a, what the record calls output goes in and input comes out.
+
+    Raises:
+        ConfigError: the method does not translate in that direction.
     """
 
-    def __init__(self, method: Method, record: RunRecord, *, device: str | torch.device = "cpu", seed: int = 0) -> None:
+    def __init__(
+        self,
+        method: Method,
+        record: RunRecord,
+        *,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        direction: Direction = "a_to_b",
+    ) -> None:
+        method.check_direction(direction)
+        if direction == "b_to_a":
+            record = replace(record, input=record.output, output=record.input)
         self.device = pick_device(str(device))
-        self.method, self.record, self.seed = method.to(self.device), record, seed
+        self.method, self.record, self.seed, self.direction = method.to(self.device), record, seed, direction
+        self._threads = cores_for_networks()
 
     @classmethod
     def load(
-        cls, run: Path | str, *, snapshot: SnapshotName | Path = "auto", device: str = "auto", seed: int = 0
+        cls,
+        run: Path | str,
+        *,
+        snapshot: SnapshotName | Path = "auto",
+        device: str = "auto",
+        seed: int = 0,
+        precision: Precision = "float32",
+        direction: Direction = "a_to_b",
     ) -> Translator:
         """Load a run folder.
 
@@ -76,12 +111,18 @@ class Translator:
             snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
             device: auto, cpu, cuda, cuda:1 or mps.
             seed: of the method's noise, if it has any.
+            precision: of the convolutions; bfloat16 is quicker and differs by about a grey level (docs/translate.md).
+            direction: b_to_a for the way back, of methods that learn both.
 
         Raises:
             RunError: the folder cannot be read as a run.
+            ConfigError: the run's method does not translate in that direction.
         """
         run = Path(run)
-        return cls(load_generators(run, snapshot), read_run_record(run), device=device, seed=seed)
+        method, record = load_generators(run, snapshot), read_run_record(run)
+        translator = cls(method, record, device=device, seed=seed, direction=direction)
+        make_ready(method, precision=precision)
+        return translator
 
     @overload
     def __call__(self, image: Picture | Path | str) -> Picture: ...
@@ -133,11 +174,9 @@ class Translator:
             PolicyRefusal: the gate refused it or its translation.
         """
         name = name or str(picture.source or "picture")
-        signed, notes = signed_input(picture, self.record.input)
+        notes = check_input(picture, self.record.input)
         admit(picture, name=name)
-        with _enough_memory(picture, self.device):
-            result, tiling_note = self._run(signed, tile, overlap)
-        translated = picture_of(result, self.record.output, picture)
+        translated, tiling_note = translate_admitted(self, picture, tile=tile, overlap=overlap)
         admit(translated, name=f"{name} (translated)")
         return Translation(translated, notes, tiling_note)
 
@@ -150,37 +189,59 @@ class Translator:
             warnings.warn(translation.tiling_note, TilingWarning, stacklevel=3)
         return as_kind_of(image, translation.picture)
 
-    def _run(self, signed: Floats, tile: int | None, overlap: int | None) -> tuple[Floats, str | None]:
-        """(C, H, W) in [-1, 1] -> (C', H, W) in [-1, 1]: pad, translate whole or in tiles, crop."""
-        height, width = signed.shape[1:]
-        padded = pad_to_multiple(torch.from_numpy(signed), self.method.size_multiple).numpy()
-        with self._seeded(signed):
-            if tile is None:
-                result, note = self._network(padded), None
-            else:
-                multiple, context = self.method.size_multiple, self.method.context
-                plan, note = plan_tiles(
-                    *padded.shape[1:], tile=tile, overlap=overlap, multiple=multiple, context=context
-                )
-                result = run_tiles(padded, plan, self._network)
-        return result[:, :height, :width], note
+    def _plan(self, rows: int, columns: int, tile: int | None, overlap: int | None) -> tuple[TilePlan, str | None]:
+        if tile is None:
+            return whole(rows, columns), None
+        multiple, context = self.method.size_multiple, self.method.context
+        return plan_tiles(rows, columns, tile=tile, overlap=overlap, multiple=multiple, context=context)
 
     def _network(self, signed: Floats) -> Floats:
         """One forward pass: (C, H, W) -> (C', H, W). Batches of one: batch statistics are the picture's own."""
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_with(self._threads):
             images = torch.from_numpy(signed)[None].to(self.device)
-            result: Floats = self.method.translate(images)[0].float().cpu().numpy()
+            result: Floats = self.method.translate(images, direction=self.direction)[0].float().cpu().numpy()
         return result
 
     @contextmanager
-    def _seeded(self, signed: Floats) -> Iterator[None]:
+    def _seeded(self, picture: Picture) -> Iterator[None]:
         """The method's noise follows from the seed and the picture's content; the global random state is put back."""
-        digest = hashlib.sha256(f"{self.seed} {signed.shape}".encode())
-        digest.update(np.ascontiguousarray(signed).data)
+        seed = signed_digest(picture, self.record.input, str(self.seed))
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(int.from_bytes(digest.digest()[:8], "big"))
+            torch.manual_seed(seed)
             yield
+
+
+def translate_admitted(
+    translator: Translator, picture: Picture, *, tile: int | None = None, overlap: int | None = None
+) -> tuple[Picture, str | None]:
+    """The network alone. The caller has let the picture through `check_input` and the gate, and gates the result.
+
+    Returns:
+        The translation, and a note where tiles are not exact.
+
+    Raises:
+        ImageError: the memory does not suffice.
+    """
+    multiple = translator.method.size_multiple
+    plan, note = translator._plan(
+        padded_size(picture.height, multiple), padded_size(picture.width, multiple), tile, overlap
+    )
+    given, made = translator.record.input, translator.record.output
+    with _enough_memory(picture, translator.device), translator._seeded(picture):
+        result = blank_result(picture, made)
+
+        def make(row: Span, column: Span) -> Floats:
+            places = _places(picture.height, row), _places(picture.width, column)
+            return translator._network(signed_part(picture, given, *places))
+
+        run_tiles(plan, make, lambda top, left, part: write_part(result, made, top, left, part))
+    return result, note
+
+
+def _places(size: int, span: Span) -> Indices:
+    """Where a tile's rows or columns lie in a picture of that size; beyond it, mirrored."""
+    return slice(span.start, span.stop) if span.stop <= size else mirrored(size, span.start, span.stop)
 
 
 @contextmanager

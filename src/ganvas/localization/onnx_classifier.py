@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from ganvas.errors import ConfigError, WeightsError
 from ganvas.localization.evidence import Evidence, Floats
 from ganvas.localization.head import softmax
 from ganvas.localization.onnx_graph import Ending, channels_first, cut_at, find_ending, graph_input
+from ganvas.localization.onnx_session import make_session
 from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb
 
 PROBE_TOLERANCE = 1e-3
@@ -128,11 +128,3 @@ def read_model(path: Path) -> Any:
         return onnx.load(str(path))
     except Exception as problem:
         raise WeightsError(f"{path} cannot be read as ONNX: {problem}") from problem
-
-
-def make_session(graph: bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU whose waiting threads sleep, so that several sessions and torch share the cores."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from ganvas.image.picture import Box
 from ganvas.localization.evidence import Evidence, Floats
-from ganvas.localization.onnx_classifier import FeatureGraph, read_model
+from ganvas.localization.onnx_session import make_session
 from ganvas.localization.packaged import packaged_file
 from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb, resize
 
@@ -21,6 +22,7 @@ RESIZED, CROP = 256, 224
 OFFSET = (RESIZED - CROP) // 2
 JPEG_QUALITY = 75
 BATCH = 16
+RECORD_PREPROCESSING = Preprocessing(mean=(123, 117, 104), deviation=(1, 1, 1), blue_first=True)
 
 
 class OpenNSFW:
@@ -40,11 +42,11 @@ class OpenNSFW:
     class_names = ("sfw", "nsfw")
 
     def __init__(self, path: Path | None = None, *, dense_size: int = 384) -> None:
+        from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # imports onnx, which scores need not
+
         self._graph = FeatureGraph(read_model(path or weights_file()))
         self._head = self._graph.ending.head
-        self._preprocessing = Preprocessing(
-            dense_size=dense_size, mean=(123, 117, 104), deviation=(1, 1, 1), blue_first=True
-        )
+        self._preprocessing = replace(RECORD_PREPROCESSING, dense_size=dense_size)
 
     def score(self, rgb: Bytes) -> float:
         """The probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
@@ -54,13 +56,13 @@ class OpenNSFW:
         """(N,) probabilities of "nsfw", in [0, 1]. pictures: N of (H, W, 3) uint8, of any sizes."""
         scores = np.empty(len(pictures), np.float32)
         for start in range(0, len(pictures), BATCH):
-            images = np.stack([self._record_input(rgb) for rgb in pictures[start : start + BATCH]])
+            images = np.stack([record_input(rgb) for rgb in pictures[start : start + BATCH]])
             scores[start : start + BATCH] = self._head.scores(self._graph.features(images))[:, 1]
         return scores
 
     def evidence(self, rgb: Bytes) -> Evidence:
         """The look of record, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
-        features = self._graph.features(self._record_input(rgb)[None])[0]
+        features = self._graph.features(record_input(rgb)[None])[0]
         return self._head.evidence(features, record_extent(*rgb.shape[:2]))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
@@ -69,11 +71,31 @@ class OpenNSFW:
         image, extent = self._preprocessing.whole(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
 
-    def _record_input(self, rgb: Bytes) -> Floats:
-        """(224, 224, 3), BGR minus the mean."""
-        require_rgb(rgb)
-        seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
-        return self._preprocessing.normalise(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
+
+class NSFWScorer:
+    """The score of record alone, by the published graph as it is: quicker to load than the classifier.
+
+    A call takes one core and may be made from several threads at once.
+
+    Raises:
+        WeightsError: the package is not installed or holds other weights.
+    """
+
+    def __init__(self) -> None:
+        self._session = make_session(weights_file(), threads=1)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, rgb: Bytes) -> float:
+        """The probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
+        scores = self._session.run(None, {self._input: record_input(rgb)[None]})[0]
+        return float(scores[0, 1])
+
+
+def record_input(rgb: Bytes) -> Floats:
+    """What the look of record sees: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
+    require_rgb(rgb)
+    seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
+    return RECORD_PREPROCESSING.normalise(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
 
 
 def weights_file() -> Path:

@@ -16,6 +16,8 @@ from ganvas.localization.evidence import Floats
 Bytes = NDArray[np.uint8]
 STRIDE = 32
 LONGEST_SIDE = 1024
+LARGE = 2**21
+"""Pixels; a larger picture is resized channel by channel, for Pillow copies what it resizes, four bytes a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,4 +81,7 @@ def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicu
     """(height, width, 3) uint8, antialiased, of the whole picture or the `part` inside it. rgb: (H, W, 3)."""
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     box = None if part is None else (part.left, part.top, part.right, part.bottom)
-    return np.asarray(Image.fromarray(rgb).resize((width, height), how, box=box))
+    if rgb.shape[0] * rgb.shape[1] <= LARGE:
+        return np.asarray(Image.fromarray(rgb).resize((width, height), how, box=box))
+    planes = (Image.fromarray(np.ascontiguousarray(rgb[:, :, channel])) for channel in range(3))
+    return np.stack([np.asarray(plane.resize((width, height), how, box=box)) for plane in planes], axis=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ganvas.image.picture import Box
 from ganvas.localization.evidence import Floats
@@ -31,6 +30,8 @@ def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: 
         threshold: share of the maximum, in [0, 1).
         largest_only: the paper's one box.
     """
+    from scipy import ndimage  # slow to import, and looking without boxes needs none of it
+
     labels, count = ndimage.label(mask_from_map(heat, threshold=threshold))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-areas, kind="stable")[: 1 if largest_only else count]

@@ -1,4 +1,4 @@
 """One file is one paper. `METHODS` lists the modules here; others come by the entry point `ganvas.methods`."""
 
-METHODS = ("pix2pix",)
+METHODS = ("pix2pix", "cyclegan")
 """Modules of this package, each with its method under the name `METHOD`."""

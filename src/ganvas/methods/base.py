@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ganvas.data.batch import Batch as Batch
+from ganvas.errors import ConfigError
+from ganvas.methods.config import Direction
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Method(nn.Module, ABC):
 
     config_type: ClassVar[type[Any]]
     """The class of its settings."""
+    directions: ClassVar[tuple[Direction, ...]] = ("a_to_b",)
+    """The ways that it learns to translate."""
+    paired: ClassVar[bool] = True
+    """Whether a batch's b[i] must belong to its a[i]."""
+    capturable: ClassVar[bool] = False
+    """Whether every step is alike: progress and counts in Python change nothing, and no line waits for the device."""
     players: Mapping[str, tuple[str, ...]]
     """Player -> the attribute names of its networks. Every trainable parameter belongs to one player."""
     generators: tuple[str, ...]
@@ -61,8 +69,14 @@ class Method(nn.Module, ABC):
         """Yield each player's losses in the paper's order."""
 
     @abstractmethod
-    def translate(self, images: Tensor) -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as the paper does at test time."""
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as the paper does at test time.
+
+        From b to a, the output's channels go in and the input's come out.
+
+        Raises:
+            ConfigError: a direction that is not among `directions`.
+        """
 
     @property
     @abstractmethod
@@ -81,3 +95,11 @@ class Method(nn.Module, ABC):
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The parameters that a turn of `player` moves."""
         return [p for name in self.players[player] for p in getattr(self, name).parameters() if p.requires_grad]
+
+    def check_direction(self, direction: Direction) -> None:
+        """Raise ConfigError unless the method translates that way."""
+        if direction not in self.directions:
+            raise ConfigError(
+                f"{type(self).__name__} learns {' and '.join(self.directions)} only: leave direction {direction} out, "
+                "or train another run on the pictures turned round"
+            )

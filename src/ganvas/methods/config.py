@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
 
@@ -11,12 +11,18 @@ Norm = Literal["batch", "instance", "none"]
 Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
 Variant = Literal["paper", "pytorch"]
 ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
+Direction = Literal["a_to_b", "b_to_a"]
+Precision = Literal["float32", "bfloat16"]
+"""Which way a method translates: from domain a, which is given, to domain b, or back."""
+OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pix2PixConfig:
     """Image-to-image translation with conditional GANs. Isola et al. 2017, arXiv:1611.07004."""
 
+    paired: ClassVar[bool] = True
+    """Learns from pairs alone."""
     generator: Literal["unet", "encoder_decoder", "resnet"] = "unet"
     """Sec. 3.2.1; `encoder_decoder` is the same without skips; `resnet` is CycleGAN's."""
     width: int = 64
@@ -61,5 +67,57 @@ class Pix2PixConfig:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")
 
 
-MethodConfig = Pix2PixConfig
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig:
+    """Unpaired translation held together by cycle consistency. Zhu et al. 2017, arXiv:1703.10593."""
+
+    paired: ClassVar[bool] = False
+    """Learns from two sides that need not correspond; pairs will do."""
+    generator: Literal["resnet", "unet"] = "resnet"
+    """`resnet`: Sec. 7.2; `unet` is pix2pix's."""
+    width: int = 64
+    """Channels of each generator's first layer."""
+    residual_blocks: int | None = None
+    """Of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
+    depth: int | None = None
+    """Halvings of `unet`; unset: as often as the crop divides by 2, at most 8."""
+    norm: Norm = "instance"
+    """Of all four networks; instance is the paper's."""
+    dropout: float = 0.0
+    """Within residual blocks, or a U-Net's decoder, at test too; the paper has none."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    receptive_field: ReceptiveField = 70
+    """Pixels that one judgement of a PatchGAN sees."""
+    discriminator_width: int = 64
+    """Channels of each discriminator's first layer."""
+    objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
+    """The adversarial loss; least squares is the paper's (Sec. 4)."""
+    cycle_weight: float = 10.0
+    """lambda of Eq. 3; 0: GAN alone."""
+    identity_weight: float = 0.0
+    """Times `cycle_weight`. 0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
+    pool_size: int = 50
+    """Past fakes that a discriminator is shown half of the time (Sec. 4); 0: the newest alone."""
+    order: Literal["generators_first", "discriminators_first"] = "generators_first"
+    """Who moves first in a step; the released PyTorch code moves both generators, then both discriminators."""
+    variant: Variant = "paper"
+    """`pytorch`: as the released PyTorch code where it leaves the paper (docs/cyclegan.md), for its checkpoints."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.discriminator_width) < 1 or (
+            self.residual_blocks is not None and self.residual_blocks < 1
+        ):
+            raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
+        if min(self.cycle_weight, self.identity_weight, self.pool_size) < 0:
+            raise ConfigError("cycle_weight, identity_weight and pool_size must not be negative")
+        if self.identity_weight > 0 and self.cycle_weight == 0:
+            raise ConfigError("identity_weight counts in units of cycle_weight, which is 0: set both, or neither")
+        if self.depth is not None and not 1 <= self.depth <= 10:
+            raise ConfigError(f"depth {self.depth} must lie in 1..10")
+
+
+MethodConfig = Pix2PixConfig | CycleGANConfig
 """The union of all methods' settings."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from ganvas.errors import ConfigError, RunError
-from ganvas.methods.config import Objective, Pix2PixConfig, ReceptiveField
-from ganvas.methods.pix2pix import NUM_LAYERS, Pix2Pix
+from ganvas.methods.architectures import NUM_LAYERS
+from ganvas.methods.base import Method
+from ganvas.methods.config import CycleGANConfig, Objective, Pix2PixConfig, ReceptiveField
+from ganvas.methods.pix2pix import Pix2Pix
 from ganvas.methods.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
 
 
@@ -22,8 +24,8 @@ class ImportedMethod:
         notes: sentences for the user on what the files could not tell.
     """
 
-    config: Pix2PixConfig
-    method: Pix2Pix
+    config: Pix2PixConfig | CycleGANConfig
+    method: Method
     input_channels: int
     output_channels: int
     image_size: tuple[int, int]
@@ -53,8 +55,8 @@ def import_reference(
     if len(generators) != 1 or len(judges) > 1:
         found = ", ".join(f"{path.name} is a {network.kind}" for path, network in networks.items()) or "nothing"
         raise RunError(
-            f"give one generator and at most one discriminator, so each of CycleGAN's generators on its own, into a "
-            f"folder of its own; given: {found}"
+            "give one generator and at most one discriminator, or the generators, and if wanted the discriminators, of "
+            f"a CycleGAN; given: {found}"
         )
     notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
     generator = networks[generators[0]]
@@ -86,8 +88,7 @@ def assemble(
 ) -> ImportedMethod:
     """The method that holds both."""
     config = config_of(generator, judge, training)
-    side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
-    size, channels = (side, side), (generator.input_channels, generator.output_channels)
+    size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
     try:
         method = Pix2Pix(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
     except ConfigError as error:
@@ -107,9 +108,6 @@ def assemble(
 
 def config_of(generator: ReferenceNetwork, judge: ReferenceNetwork | None, training: Pix2PixConfig) -> Pix2PixConfig:
     """The settings that build both networks; what no file tells is `training`'s."""
-    fields = {1: 0, **NUM_LAYERS}
-    layers = NUM_LAYERS[70] if judge is None else judge.count
-    receptive_field: ReceptiveField = next(field for field in get_args(ReceptiveField) if fields[field] == layers)
     is_unet = generator.kind == "unet"
     try:
         return replace(
@@ -119,7 +117,7 @@ def config_of(generator: ReferenceNetwork, judge: ReferenceNetwork | None, train
             depth=generator.count if is_unet else None,
             residual_blocks=9 if is_unet else generator.count,
             norm=generator.norm,
-            receptive_field=receptive_field,
+            receptive_field=receptive_field_of(judge),
             discriminator_width=generator.width if judge is None else judge.width,
         )
     except ConfigError as error:
@@ -130,10 +128,30 @@ def check_judge(generator: ReferenceNetwork, judge: ReferenceNetwork, *, path: P
     """Raise RunError unless one pix2pix can hold both networks."""
     together = generator.input_channels + generator.output_channels
     if judge.input_channels == generator.output_channels:
-        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; import it and the generator one by one")
+        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; give all four files of one, or one alone")
     if judge.input_channels != together:
         raise RunError(f"{path}: judges {judge.input_channels} channels, but input and output have {together}")
     if judge.norm != generator.norm:
         raise RunError(f"{path}: its norm is {judge.norm}, the generator's {generator.norm}; import them one by one")
+    check_layers(judge, path=path)
+
+
+def check_layers(judge: ReferenceNetwork, *, path: Path) -> None:
+    """Raise RunError unless a method can have such a discriminator."""
     if judge.kind == "patchgan" and judge.count not in NUM_LAYERS.values():
         raise RunError(f"{path}: {judge.count} strided layers, more than 5; import them one by one")
+
+
+def receptive_field_of(judge: ReferenceNetwork | None) -> ReceptiveField:
+    """What makes such a discriminator; without one, the reference's default."""
+    if judge is None:
+        return 70
+    fields = {1: 0, **NUM_LAYERS}
+    field: ReceptiveField = next(field for field in get_args(ReceptiveField) if fields[field] == judge.count)
+    return field
+
+
+def image_size_of(generator: ReferenceNetwork) -> tuple[int, int]:
+    """Height and width that the reference trains such a generator on."""
+    side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
+    return side, side

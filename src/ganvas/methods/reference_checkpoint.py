@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import RunError
-from ganvas.methods.pix2pix import dropout_layers, has_biases
+from ganvas.methods.architectures import dropout_layers, has_biases
 from ganvas.networks import PatchGAN, PixelGAN, ResNet, UNet
 from ganvas.networks.blocks import Norm
 

@@ -33,8 +33,17 @@ def build(config: object, *, input_channels: int, output_channels: int, image_si
     Raises:
         ConfigError: no method has such settings, or they do not fit the channels or the size.
     """
+    method = method_type(config)
+    return method(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+
+
+def method_type(config: object) -> type[Method]:
+    """The method that `config` describes.
+
+    Raises:
+        ConfigError: no method has such settings.
+    """
     name = type(config).__name__
     if name not in methods():
         raise ConfigError(f"no method takes {name}; known: {', '.join(sorted(methods()))}")
-    method = methods()[name]
-    return method(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+    return methods()[name]

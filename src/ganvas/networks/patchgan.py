@@ -59,7 +59,9 @@ class PatchGAN(Discriminator):
     ) -> None:
         channels = [width * min(2**layer, 8) for layer in range(num_layers + 1)]
         bias = needs_bias(norm) if bias is None else bias
-        blocks = [ConvBlock(input_channels, width, kernel=4, stride=2, padding=1, activation=nn.LeakyReLU(0.2))]
+        blocks = [
+            ConvBlock(input_channels, width, kernel=4, stride=2, padding=1, activation=nn.LeakyReLU(0.2, inplace=True))
+        ]
         for layer in range(1, num_layers + 1):
             block = ConvBlock(
                 channels[layer - 1],
@@ -69,7 +71,7 @@ class PatchGAN(Discriminator):
                 padding=1,
                 norm=norm,
                 bias=bias,
-                activation=nn.LeakyReLU(0.2),
+                activation=nn.LeakyReLU(0.2, inplace=True),
             )
             blocks.append(block)
         blocks.append(ConvBlock(channels[-1], 1, kernel=4, padding=1))
@@ -92,8 +94,8 @@ class PixelGAN(Discriminator):
     def __init__(self, input_channels: int, *, width: int = 64, norm: Norm = "batch", bias: bool | None = None) -> None:
         bias = needs_bias(norm) if bias is None else bias
         blocks = [
-            ConvBlock(input_channels, width, kernel=1, activation=nn.LeakyReLU(0.2)),
-            ConvBlock(width, 2 * width, kernel=1, norm=norm, bias=bias, activation=nn.LeakyReLU(0.2)),
+            ConvBlock(input_channels, width, kernel=1, activation=nn.LeakyReLU(0.2, inplace=True)),
+            ConvBlock(width, 2 * width, kernel=1, norm=norm, bias=bias, activation=nn.LeakyReLU(0.2, inplace=True)),
             ConvBlock(2 * width, 1, kernel=1, bias=bias),
         ]
         super().__init__(blocks)

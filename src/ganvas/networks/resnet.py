@@ -25,7 +25,14 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, *, norm: Norm, bias: bool, dropout: float) -> None:
         super().__init__()
         self.first = ConvBlock(
-            channels, channels, kernel=3, padding=1, reflect=True, norm=norm, bias=bias, activation=nn.ReLU()
+            channels,
+            channels,
+            kernel=3,
+            padding=1,
+            reflect=True,
+            norm=norm,
+            bias=bias,
+            activation=nn.ReLU(inplace=True),
         )
         self.dropout = nn.Dropout(dropout)
         self.second = ConvBlock(channels, channels, kernel=3, padding=1, reflect=True, norm=norm, bias=bias)
@@ -45,7 +52,7 @@ class UpsampleBlock(nn.Module):
         super().__init__()
         self.conv = upsampling_layer(input_channels, output_channels, kernel=3, bias=bias, upsampling=upsampling)
         self.norm = make_norm(norm, output_channels)
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
@@ -87,10 +94,26 @@ class ResNet(Generator):
         self.upsampling = upsampling
         bias = needs_bias(norm) if bias is None else bias
         self.first = ConvBlock(
-            input_channels, width, kernel=7, padding=3, reflect=True, norm=norm, bias=bias, activation=nn.ReLU()
+            input_channels,
+            width,
+            kernel=7,
+            padding=3,
+            reflect=True,
+            norm=norm,
+            bias=bias,
+            activation=nn.ReLU(inplace=True),
         )
         self.encode_blocks = nn.ModuleList(
-            ConvBlock(channels, 2 * channels, kernel=3, stride=2, padding=1, norm=norm, bias=bias, activation=nn.ReLU())
+            ConvBlock(
+                channels,
+                2 * channels,
+                kernel=3,
+                stride=2,
+                padding=1,
+                norm=norm,
+                bias=bias,
+                activation=nn.ReLU(inplace=True),
+            )
             for channels in (width, 2 * width)
         )
         self.residual_blocks = nn.ModuleList(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -23,5 +24,21 @@ class UNet(EncoderDecoder):
             skips.append(features)
         features = self.decode_blocks[0](skips.pop())
         for decode in self.decode_blocks[1:]:
-            features = decode(torch.cat([skips.pop(), features], dim=1))
+            features = decode(beside(skips.pop(), features))
         return self.finish(images, features)
+
+
+def beside(skip: Tensor, features: Tensor) -> Tensor:
+    """Both as the channels of one tensor, in the skip's order of memory.
+
+    Where that is channels-last, each gets back a dense gradient: a slice of the joint one would make the backward pass
+    of a norm several times as long.
+    """
+    if skip.is_contiguous():
+        return torch.cat([skip, features], dim=1)
+    features = features.contiguous(memory_format=torch.channels_last)
+    for part in (skip, features):
+        if part.requires_grad and not torch.compiler.is_compiling():
+            register: Callable[[Callable[[Tensor], Tensor]], object] = part.register_hook
+            register(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return torch.cat([skip, features], dim=1)

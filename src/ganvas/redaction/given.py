@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,24 @@ from ganvas.data.regions import boxes_on
 from ganvas.errors import ImageError, InputError
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
+from ganvas.inference.manifest import hash_files
 
 __all__ = ["GivenRegion", "given_region"]
 
 Mask = NDArray[np.bool_]
-GivenRegion = Callable[[Picture, str], Mask | None]
-"""A picture and its name -> (H, W) bool, or None where no person said anything about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenRegion:
+    """What a person said about pictures.
+
+    Attributes:
+        find: a picture and its name -> (H, W) bool, or None where no person said anything about it.
+        identity: a picture's name -> what changes when the person says something else about it.
+    """
+
+    find: Callable[[Picture, str], Mask | None]
+    identity: Callable[[str], str]
 
 
 def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> GivenRegion:
@@ -39,7 +52,7 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
     if boxes is not None:
         return _from_boxes(boxes, names)
     if mask is None:
-        return lambda _picture, _name: None
+        return GivenRegion(find=lambda _picture, _name: None, identity=lambda _name: "")
     return _from_masks(mask, names) if mask.is_dir() else _from_mask(mask)
 
 
@@ -56,7 +69,7 @@ def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
             region |= box.mask(picture.height, picture.width)
         return region
 
-    return find
+    return GivenRegion(find=find, identity=lambda name: str(table[name]) if name in table else "")
 
 
 def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
@@ -65,8 +78,8 @@ def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
 
 
 def _from_mask(path: Path) -> GivenRegion:
-    mask = _read_mask(path)
-    return lambda picture, _name: _fitting(mask, picture, path)
+    mask, content = _read_mask(path), hash_files(path)
+    return GivenRegion(find=lambda picture, _name: _fitting(mask, picture, path), identity=lambda _name: content)
 
 
 def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
@@ -75,11 +88,18 @@ def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
     if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
         raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
 
+    def of(name: str) -> Path | None:
+        return masks.get(Path(name).with_suffix("").as_posix())
+
     def find(picture: Picture, name: str) -> Mask | None:
-        path = masks.get(Path(name).with_suffix("").as_posix())
+        path = of(name)
         return None if path is None else _fitting(_read_mask(path), picture, path)
 
-    return find
+    def identity(name: str) -> str:
+        path = of(name)
+        return "" if path is None else hash_files(path)
+
+    return GivenRegion(find=find, identity=identity)
 
 
 def _read_mask(path: Path) -> Mask:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ganvas.engines import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
-from ganvas.image.atomic import append_line
 from ganvas.image.cover import Cover
 from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
+from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.localization import load_classifier
+from ganvas.redaction.audit import AuditLog
 from ganvas.redaction.given import GivenRegion, given_region
 from ganvas.redaction.judge import Judge
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
+from ganvas.redaction.sources import find_sources
 
-__all__ = ["LOG", "Redacted", "redact_files"]
+__all__ = ["Redacted", "redact_files"]
 
-LOG = "redaction.jsonl"
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and of how many."""
 
@@ -32,22 +36,68 @@ class Redacted:
     """What a redaction left.
 
     Attributes:
-        log: the audit log, a JSON line a picture; later runs append to it.
-        lines: those of this run.
+        audit: the audit log; later runs append to it.
+        redacted: how many pictures were redacted now.
+        skipped: how many an earlier run with the same settings, picture and result had redacted.
     """
 
-    log: Path
-    lines: list[dict[str, Any]]
+    audit: AuditLog
+    redacted: int
+    skipped: int
+
+    @property
+    def log(self) -> Path:
+        """The file of the audit log, a JSON line a picture."""
+        return self.audit.path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Those of this run, read from the log."""
+        return list(self.audit.added())
+
+    def __str__(self) -> str:
+        earlier = f", {self.skipped} were there already" if self.skipped else ""
+        return f"{self.redacted} redacted{earlier}; audit log: {self.log}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What is the same for every picture of a run."""
+class _Settings:
+    """What is the same for every picture of a run; can be sent to another process."""
 
-    judge: Judge | None
     classifier: str | None
+    class_name: str | None
+    pass_score: float | None
     region: GivenRegion
     how: Cover
+
+    def judge(self) -> Judge | None:
+        """Loads the classifier."""
+        if self.classifier is None:
+            return None
+        return Judge.of(load_classifier(self.classifier), self.class_name, pass_score=self.pass_score)
+
+    def identity(self) -> str:
+        """SHA-256 of all that decides a result, but the picture and its region."""
+        beside = [] if self.classifier is None else [Path(self.classifier), Path(self.classifier).with_suffix(".json")]
+        weights = hash_files(*(path for path in beside if path.is_file()))
+        return hash_settings([version("ganvas"), self.classifier, weights, self.class_name, self.pass_score, self.how])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Redactor:
+    """Jobs -> lines of the log; writes the pictures."""
+
+    settings: _Settings
+    judge: Judge | None
+    identity: str
+
+    @classmethod
+    def start(cls, settings: _Settings) -> _Redactor:
+        """One that has loaded the classifier."""
+        return cls(settings=settings, judge=settings.judge(), identity=settings.identity())
+
+    def __call__(self, jobs: Sequence[Record]) -> Iterator[Record]:
+        return (_redact_file(job, self) for job in jobs)
 
 
 def redact_files(
@@ -60,12 +110,15 @@ def redact_files(
     mask: Path | None = None,
     how: Cover | None = None,
     pass_score: float | None = None,
+    engine: Engine = "local",
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Redacted:
     """Cover each picture and write it with the same name: pixels only, no metadata, thumbnail or trailing bytes.
 
     Boxes and masks are in pixels of the upright picture. Every file of a folder must come out covered or be named as
-    failed, also one that is no picture. A failed file is never written.
+    failed, also one that is no picture. A failed file is never written. A picture is left alone when the audit log has
+    it with these very settings, and neither it nor its result has changed since.
 
     Args:
         source: a picture, or a folder; folders in it are included, hidden files are not.
@@ -76,100 +129,137 @@ def redact_files(
         mask: a mask for all, or a folder of masks.
         how: the style; solid black where not given.
         pass_score: largest score that counts as gone; 0.2 where not given.
+        engine: local, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; None for one a core.
         progress: told of each file.
 
     Raises:
         InputError: settings that do not fit; nothing is written.
         WeightsError: the classifier's weights are missing; nothing is written.
+        MissingDependency: Ray is asked for and not installed.
         PartialFailure: some files failed; the others are written.
     """
     if classifier is None and boxes is None and mask is None:
         raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
-    files = _files(source, out, {path.resolve() for path in (boxes, mask) if path is not None})
-    judge = classifier and Judge.of(load_classifier(classifier), class_name, pass_score=pass_score)
+    check_workers(engine, workers)
+    files = find_sources(source, out, {path.resolve() for path in (boxes, mask) if path is not None})
     region = given_region({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
-    job = _Job(judge=judge or None, classifier=classifier, region=region, how=how or Cover())
-    if problem := cosmetic(job.how):
+    settings = _Settings(
+        classifier=classifier, class_name=class_name, pass_score=pass_score, region=region, how=how or Cover()
+    )
+    redactor = _Redactor.start(settings)
+    if problem := cosmetic(settings.how):
         warnings.warn(problem, CosmeticWarning, stacklevel=2)
-    log = (out if source.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES else out.parent) / LOG
-    lines = []
-    for done, (name, (path, target)) in enumerate(files.items(), start=1):
-        lines.append(_redact_file(name, path, target, job))
-        append_line(log, json.dumps(lines[-1], ensure_ascii=False))
-        if progress:
-            progress("redacting", done, len(files))
-    if failures := {line["file"]: line["failed"] for line in lines if "failed" in line}:
-        raise PartialFailure(failures, len(files))
-    return Redacted(log=log, lines=lines)
+    audit = AuditLog(out if source.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES else out.parent)
+    jobs = [_job(name, path, target, audit) for name, (path, target) in files.items()]
+    work = Work(start=partial(_Redactor.start, settings), lost=_lost, workers=workers)
+    with closing(spread(jobs, work) if engine == "ray" else _one_by_one(jobs, redactor)) as blocks:
+        outcome = _record_all(blocks, audit, len(jobs), progress)
+    if outcome.failures:
+        raise PartialFailure(outcome.failures, len(jobs))
+    return Redacted(audit=audit, redacted=outcome.redacted, skipped=outcome.skipped)
 
 
-def _files(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
-    """Name -> (file, where its result goes, None for no picture), of all that a person would think is redacted."""
-    if source.is_dir():
-        return _files_of_folder(source, out, aside)
-    target = out if out.suffix.lower() in IMAGE_SUFFIXES else out / source.name
-    if target.resolve() == source.resolve():
-        raise InputError(f"{target} is the original; give another name")
-    if not source.is_file():
-        raise InputError(f"{source}: no such file or folder")
-    return {source.name: (source, _target(source, target))}
+@dataclass
+class _Outcome:
+    """What has become of the files so far."""
+
+    redacted: int = 0
+    skipped: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def count(self, row: Record) -> None:
+        self.skipped += "skipped" in row
+        self.redacted += "sha256_out" in row
+        if "failed" in row:
+            self.failures[row["file"]] = row["failed"]
 
 
-def _files_of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
-    if out.resolve() == source.resolve():
-        raise InputError(f"{out} is the folder of the originals; give another one")
-    aside = {path for path in {*aside, out.resolve()} if source.resolve() in path.parents}
-    inside = [path.relative_to(source) for path in sorted(source.rglob("*")) if _counts(path, source, aside)]
-    if not inside:
-        raise InputError(f"{source}: no files in it")
-    return {path.as_posix(): (source / path, _target(path, out / path)) for path in inside}
+Blocks = Generator[list[tuple[int, Record]]]
 
 
-def _counts(path: Path, folder: Path, aside: set[Path]) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and not any(path.resolve().is_relative_to(other) for other in aside)
+def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
+    for number, job in enumerate(jobs):
+        yield [(number, row) for row in redactor([job])]
 
 
-def _target(path: Path, target: Path) -> Path | None:
-    return target if path.suffix.lower() in IMAGE_SUFFIXES else None
+def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress | None) -> _Outcome:
+    """Log all rows as they come; what they amount to."""
+    outcome, done = _Outcome(), 0
+    for block in blocks:
+        rows = [row for _, row in block]
+        if new := [row for row in rows if "skipped" not in row]:
+            audit.add(new)
+        for row in rows:
+            outcome.count(row)
+            done += 1
+            if progress:
+                progress("redacting", done, total)
+    return outcome
 
 
-def _redact_file(name: str, path: Path, target: Path | None, job: _Job) -> dict[str, Any]:
-    """Redact one file; its line for the log, with "failed" where it could not be."""
-    line: dict[str, Any] = {"file": name, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+def _job(name: str, path: Path, target: Path | None, audit: AuditLog) -> Record:
+    return {"name": name, "source": str(path), "target": target and str(target), "proof": audit.proof(name)}
+
+
+def _line(name: str) -> Record:
+    return {"file": name, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _lost(job: Record, reason: str) -> Record:
+    """The line of a file that ends its worker; a result of it may have been written, but none is vouched for."""
+    return {**_line(job["name"]), "failed": reason + _stale(job["target"])}
+
+
+def _stale(target: Path | str | None) -> str:
+    return f"; an older {target} is still there" if target is not None and Path(target).exists() else ""
+
+
+def _redact_file(job: Record, redactor: _Redactor) -> Record:
+    """Redact one file; its line for the log, with "failed" where it could not be, "skipped" where it is done."""
+    name, path, target = job["name"], Path(job["source"]), job["target"] and Path(job["target"])
+    line = _line(name)
     try:
         if target is None:
             raise InputError("not a picture that can be redacted; leave it out, or save it as PNG, JPEG, WebP or TIFF")
-        line["sha256_in"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        redaction = _redact(name, path, job)
+        line["sha256_in"] = _hash(path)
+        line["settings"] = hash_settings([redactor.identity, redactor.settings.region.identity(name)])
+        if job["proof"] == [line["settings"], line["sha256_in"], target.is_file() and _hash(target)]:
+            return {"file": name, "skipped": True}
+        redaction = _redact(name, path, redactor)
         write_image(target, redaction.picture)
+        line["sha256_out"] = _hash(target)
     except FILE_ERRORS as error:
-        stale = f"; an older {target} is still there" if target is not None and target.exists() else ""
-        return {**line, "failed": f"{problem_of(error)}{stale}"}
-    return {**line, "sha256_out": hashlib.sha256(target.read_bytes()).hexdigest(), **_record(redaction, job)}
+        return {**line, "failed": f"{problem_of(error)}{_stale(target)}"}
+    return {**line, **_record(redaction, redactor)}
 
 
-def _redact(name: str, path: Path, job: _Job) -> Redaction:
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
     picture = read_image(path)
-    region = job.region(picture, name)
-    if region is None and job.judge is None:
+    region = redactor.settings.region.find(picture, name)
+    if region is None and redactor.judge is None:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CosmeticWarning)  # said once for all pictures
-        return redact_picture(picture, region=region, judge=job.judge, how=job.how)
+        return redact_picture(picture, region=region, judge=redactor.judge, how=redactor.settings.how)
 
 
-def _record(redaction: Redaction, job: _Job) -> dict[str, Any]:
+def _record(redaction: Redaction, redactor: _Redactor) -> dict[str, Any]:
     """What the log says about a covered picture."""
     boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
     before, after = redaction.score_before, redaction.score_after
     return {
         "region": {"boxes": boxes, "share": round(float(redaction.region.mean()), 6), "whole": redaction.whole},
         "style": redaction.style,
-        "cosmetic": redaction.style != "solid" and cosmetic(job.how) is not None,
+        "cosmetic": redaction.style != "solid" and cosmetic(redactor.settings.how) is not None,
         "widened": redaction.widened,
-        "classifier": job.classifier,
-        "class": job.judge.class_name if job.judge else None,
+        "classifier": redactor.settings.classifier,
+        "class": redactor.judge.class_name if redactor.judge else None,
         "score_before": before.as_record() if before else None,
         "score_after": after.as_record() if after else None,
     }

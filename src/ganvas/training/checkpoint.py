@@ -67,10 +67,10 @@ class TrainingState:
         Raises:
             DivergenceError: names the first such tensor.
         """
-        floats = {name: value for name, value in self.tensors().items() if value.is_floating_point()}
+        floats = {name: value for name, value in self.tensors().items() if value.is_floating_point() and value.numel()}
         device = next(self.method.parameters()).device  # some optimizers count their steps on the CPU
-        fine = torch.stack([torch.isfinite(value).all().to(device) for value in floats.values()])
-        if not fine.all():
+        largest = torch.stack([norm.to(device) for norm in torch._foreach_norm(list(floats.values()), torch.inf)])
+        if not (fine := torch.isfinite(largest)).all():
             name = list(floats)[int(fine.logical_not().nonzero()[0])]
             raise DivergenceError(f"{name} became NaN or infinite by image {images_seen:,}")
 
@@ -100,7 +100,7 @@ def load_state(path: Path, state: TrainingState) -> Counters:
     except RuntimeError as error:
         raise RunError(f"{path} holds other networks than the run's: {error}") from error
     for player, optimizer in state.optimizers.items():
-        _load_optimizer(optimizer, _under(f"optimizer/{player}", tensors))
+        load_optimizer(optimizer, _under(f"optimizer/{player}", tensors))
     _load_average(state.average, _under("average", tensors), path)
     device = next(state.method.parameters()).device
     state.meter.totals = {name: value.to(device) for name, value in _under("losses", tensors).items()}
@@ -114,12 +114,15 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Moments by parameter index; the settings stay the run's own."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Moments by parameter index, in the parameter's order of memory; the settings stay the run's own."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, key = name.split("/")
-        entries.setdefault(int(index), {})[key] = value
+        like = parameters[int(index)]
+        same = value.shape == like.shape
+        entries.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value).detach() if same else value
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganvas.data.config import PairedData
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.errors import ConfigError
 from ganvas.methods.config import MethodConfig, Pix2PixConfig
 
@@ -47,6 +47,12 @@ class TrainingConfig:
     """Images between lines of metrics.jsonl."""
     tensorboard: bool = False
     """Write TensorBoard events beside metrics.jsonl."""
+    accumulate: int = 1
+    """Parts in which a batch goes through, one after another: less memory, the same gradient (docs/training.md)."""
+    compile: bool = False
+    """Compile the networks at the start: docs/training.md says when that pays."""
+    capture: bool = False
+    """On a CUDA GPU, record the whole step once and replay it: for small batches, which wait for launches."""
     seed: int = 0
     """The one seed: weights, order, crops, noise."""
     device: str = "auto"
@@ -57,6 +63,10 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "learning_rate", "validation_pictures", *intervals):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} {getattr(self, name)} must be positive")
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ConfigError(f"accumulate {self.accumulate} must be a divisor of batch_size {self.batch_size}")
+        if self.capture and self.accumulate > 1:
+            raise ConfigError("capture and accumulate exclude each other: one is for small batches, one for large")
         if not 0 <= self.constant_fraction <= 1:
             raise ConfigError(f"constant_fraction {self.constant_fraction} must lie in [0, 1]")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -70,7 +80,7 @@ class RunConfig:
     """A whole run: method, data, training."""
 
     method: MethodConfig = field(default_factory=Pix2PixConfig)
-    data: PairedData = field(default_factory=PairedData)
+    data: DataConfig = field(default_factory=PairedData)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -79,3 +89,6 @@ class RunConfig:
                 numbers = value if isinstance(value, tuple) else (value,)
                 if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                     raise ConfigError(f"{name} {value} must be a finite number")
+        if isinstance(self.data, UnpairedData) and getattr(self.method, "paired", True):
+            name = type(self.method).__name__.removesuffix("Config")
+            raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")

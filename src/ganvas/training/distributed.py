@@ -1,4 +1,4 @@
-"""Several processes under `torchrun`: weights broadcast once, gradients averaged by hand per player.
+"""Several processes under `torchrun`: weights broadcast once, gradients summed by hand per player.
 
 No DistributedDataParallel: one wrapper a network leaves gradients unsynchronised when a method calls anything but
 `forward`, and one round a whole method raises.
@@ -24,6 +24,8 @@ PATIENCE = timedelta(days=7)
 
 A process that fails still ends all: `torchrun` sees to it.
 """
+LARGE = 2**18
+"""Numbers in a gradient from which it is sent from where it lies: copying it would take longer than another message."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,22 @@ class Processes:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, src=0)
 
-    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes, in one flat message."""
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its sum over the processes: large ones where they lie, the others in one message."""
         if self.world == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        flat /= self.world
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        large = [gradient for gradient in gradients if gradient.numel() >= LARGE and gradient.is_contiguous()]
+        small = [gradient for gradient in gradients if gradient.numel() < LARGE or not gradient.is_contiguous()]
+        flat = [torch.cat([gradient.flatten() for gradient in small])] if small else []
+        pending = [dist.all_reduce(message, async_op=True) for message in [*large, *flat]]
+        for work in pending:
+            work.wait()
+        for message in flat:
+            parts = torch.split(message, [gradient.numel() for gradient in small])
+            torch._foreach_copy_(
+                small, [part.view(gradient.shape) for gradient, part in zip(small, parts, strict=True)]
+            )
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of `values` over the processes."""
@@ -85,12 +92,13 @@ class Processes:
 
 
 @contextmanager
-def join(device: str, *, batch_size: int) -> Iterator[Processes]:
+def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Processes]:
     """This process's place among those that `torchrun` started; alone without it.
 
     Args:
         device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: over all processes; must be shared out evenly.
+        accumulate: parts of each process's share.
 
     Raises:
         ConfigError: the device is not there, or the batch cannot be shared out.
@@ -100,8 +108,9 @@ def join(device: str, *, batch_size: int) -> Iterator[Processes]:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     world, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     try:
-        if batch_size % world:
-            raise ConfigError(f"batch_size {batch_size} cannot be shared by {world} processes; make it a multiple")
+        if batch_size % (world * accumulate):
+            parts = f"{world} processes" + (f" in {accumulate} parts each" if accumulate > 1 else "")
+            raise ConfigError(f"batch_size {batch_size} cannot be shared by {parts}; make it a multiple")
         yield Processes(choose_device(device), rank, world)
     finally:
         if started_here:
@@ -128,15 +137,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int) -> None:
-    """Say, once, that several processes differ from one where a network normalises over its batch.
+def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int, accumulate: int = 1) -> None:
+    """Say, once, that several processes or parts differ from one where a network normalises over its batch.
 
-    One picture a process is the paper's own setting, and needs no warning.
+    One picture at a time is the paper's own setting, and needs no warning.
     """
-    several = 1 < processes.world < batch_size and processes.first
+    several = 1 < processes.world * accumulate < batch_size and processes.first
     if several and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
+        share = "each process's share of the batch" if accumulate == 1 else "each part of the batch"
         warnings.warn(
-            "batch norm takes its statistics over each process's share of the batch, so several processes do not equal "
-            "one; use norm 'instance' or 'none', or a batch of one picture a process as the paper's",
+            f"batch norm takes its statistics over {share}, so several {'processes' if accumulate == 1 else 'parts'} "
+            "do not equal one; use norm 'instance' or 'none', or a batch of one picture a process and part as the "
+            "paper's",
             stacklevel=3,
         )

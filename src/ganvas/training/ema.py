@@ -26,9 +26,10 @@ class Average:
 
     def __init__(self, method: Method, half_life: float) -> None:
         self.half_life = half_life
-        self._live = averaged_parameters(method) if half_life else {}
-        self.weights = {name: value.detach().clone() for name, value in self._live.items()}
+        live = averaged_parameters(method) if half_life else {}
+        self.weights = {name: value.detach().clone() for name, value in live.items()}
         """`<network>.<key>` -> averaged parameter; empty where the average is off."""
+        self._averaged, self._live = list(self.weights.values()), [value.detach() for value in live.values()]
 
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
@@ -36,7 +37,7 @@ class Average:
         if not self.half_life:
             return
         share = (1 - 0.5 ** (images / self.half_life)) / (1 - 0.5 ** (images_seen / self.half_life))
-        torch._foreach_lerp_(list(self.weights.values()), [value.detach() for value in self._live.values()], share)
+        torch._foreach_lerp_(self._averaged, self._live, share)
 
 
 def averaged_parameters(method: Method) -> dict[str, Tensor]:

@@ -37,7 +37,8 @@ class Health:
                     f"won/{player}",
                     f"The {player} has been telling real from made pictures almost without error (loss {loss:.3f}, "
                     f"{PATIENCE} rows), so the generator learns little from it. If the samples stop improving: a "
-                    "weaker discriminator (discriminator_width, receptive_field), more data, or more weight on L1.",
+                    "weaker discriminator (discriminator_width, receptive_field), more data, or more weight on L1 or "
+                    "the cycle.",
                 )
         return warnings
 
@@ -49,7 +50,8 @@ class Health:
         return self._once(
             "collapse",
             "The outputs look almost alike whatever the input is (collapse). If that stays: "
-            "look at the samples, lower learning_rate, give L1 more weight, and check that the pairs belong together.",
+            "look at the samples, lower learning_rate, give L1 or the cycle more weight, and check that the pairs, if "
+            "there are pairs, belong together.",
         )
 
     def _once(self, key: str, text: str) -> list[str]:

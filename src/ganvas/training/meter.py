@@ -26,11 +26,12 @@ class LossMeter:
         self.counts: dict[str, int] = {}
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Take in one step's losses."""
-        for name, loss in losses.items():
-            value = loss.float()
-            self.totals[name] = self.totals[name] + value if name in self.totals else value
-            self.counts[name] = self.counts.get(name, 0) + 1
+        """Take in one step's losses; they are copied, so the next step may write over them."""
+        known = [name for name in losses if name in self.totals]
+        if known:
+            torch._foreach_add_([self.totals[name] for name in known], [losses[name].float() for name in known])
+        self.totals |= {name: loss.float().clone() for name, loss in losses.items() if name not in known}
+        self.counts |= {name: self.counts.get(name, 0) + 1 for name in losses}
 
     def read(self, images_seen: int) -> dict[str, float]:
         """The means since the last `clear`, over all processes. Waits for the device.

@@ -1,20 +1,26 @@
-"""The pictures of a run: a loader for training, and whole pairs to validate on and to show."""
+"""The pictures of a run: a loader for training, and whole pictures to validate on and to show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganvas.data.cache import Cache, build_cache
-from ganvas.data.config import PairedData
+from ganvas.data.batch import Loader
+from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
+from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.loading import TrainLoader, evaluation_pairs
-from ganvas.data.pairs import has_split
+from ganvas.data.pairs import Split, has_split
+from ganvas.data.side import Side
+from ganvas.data.unpaired import has_sides
+from ganvas.data.unpaired_loading import UnpairedLoader, evaluation_pictures
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
+from ganvas.progress import Tell, telling
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.run_folder import REFUSED_NAME
@@ -22,11 +28,13 @@ from ganvas.weights import cache_folder
 
 Pair = tuple[str, Tensor, Tensor]
 """Name, given and made side, (1, C, H, W) in [-1, 1]."""
+Named = tuple[str, Tensor]
+"""Name and picture, (1, C, H, W) in [-1, 1]."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What a run reads.
+class PairedPictures:
+    """What a run on pairs reads.
 
     Attributes:
         loader: batches for training.
@@ -36,7 +44,7 @@ class Pictures:
         device: where pairs are wanted.
     """
 
-    loader: TrainLoader
+    loader: Loader
     training: Cache
     validation: Cache | None
     config: PairedData
@@ -66,29 +74,112 @@ class Pictures:
         return evaluation_pairs(cache, self.config, device=self.device, every=every)
 
 
-def open_pictures(config: RunConfig, processes: Processes, run: Path) -> Pictures:
+@dataclass(frozen=True)
+class UnpairedPictures:
+    """What a run on two sides that need not correspond reads.
+
+    Attributes:
+        loader: batches for training.
+        training: the training split.
+        validation: the validation split, or None where there is none.
+        device: where pictures are wanted.
+    """
+
+    loader: Loader
+    training: UnpairedCache
+    validation: UnpairedCache | None
+    device: torch.device
+
+    @property
+    def input_spec(self) -> PictureSpec:
+        """The numbers of side a."""
+        return self.training.a.spec
+
+    @property
+    def output_spec(self) -> PictureSpec:
+        """The numbers of side b."""
+        return self.training.b.spec
+
+    def validation_sides(self, limit: int) -> tuple[Iterator[Named], Iterator[Named]] | None:
+        """At most `limit` pictures of each side, evenly spread over the validation split; None where there is none."""
+        return None if self.validation is None else self._sides(self.validation, limit)
+
+    def shown_sides(self, limit: int) -> tuple[Iterator[Named], Iterator[Named]]:
+        """The same few each time, of the validation split where there is one, else of the training split."""
+        return self._sides(self.validation if self.validation is not None else self.training, limit)
+
+    def _sides(self, cache: UnpairedCache, limit: int) -> tuple[Iterator[Named], Iterator[Named]]:
+        return self._spread(cache.a, limit), self._spread(cache.b, limit)
+
+    def _spread(self, side: Side, limit: int) -> Iterator[Named]:
+        return evaluation_pictures(side, device=self.device, every=-(-len(side) // limit))
+
+
+Pictures = PairedPictures | UnpairedPictures
+
+
+def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: bool = True) -> Pictures:
     """Decode what is not decoded yet (the first process; the others wait), and list the refusals in `run`.
 
+    Args:
+        config: whose data.
+        processes: that share the pictures.
+        run: the run folder.
+        quiet: show no bar while pictures are decoded.
+
     Raises:
-        DataError, ImageError: pairs that cannot be found, read or used together.
+        DataError, ImageError: pictures that cannot be found, read or used together.
         PolicyRefusal: too many training pictures are refused.
     """
     if not processes.first:
         processes.wait()
-    folder = cache_folder() / "pictures"
-    training = build_cache(config.data, "train", folder)
-    validation = build_cache(config.data, "val", folder) if has_split(config.data, "val") else None
+    with telling(shown=processes.first and not quiet) as tell:
+        data = config.data
+        pictures: Pictures
+        if isinstance(data, PairedData):
+            pictures = _open_paired(data, config, processes, tell)
+        else:
+            pictures = _open_unpaired(data, config, processes, tell)
     if processes.first:
-        refusals = [*training.refusals, *(validation.refusals if validation else ())]
+        refusals = [*pictures.training.refusals, *(pictures.validation.refusals if pictures.validation else ())]
         write_json(run / REFUSED_NAME, [refusal.as_record() for refusal in refusals])
         processes.wait()
+    return pictures
+
+
+def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell: Tell) -> PairedPictures:
+    def cache(split: Split) -> Cache:
+        return build_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
+
+    training, validation = cache("train"), cache("val") if has_split(data, "val") else None
     loader = TrainLoader(
         training,
-        config.data,
+        data,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
         device=processes.device,
         rank=processes.rank,
         world=processes.world,
     )
-    return Pictures(loader, training, validation, config.data, processes.device)
+    return PairedPictures(loader, training, validation, data, processes.device)
+
+
+def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, tell: Tell) -> UnpairedPictures:
+    def cache(split: Split) -> UnpairedCache:
+        return build_unpaired_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
+
+    training, validation = cache("train"), cache("val") if has_sides(data, "val") else None
+    loader = UnpairedLoader(
+        training,
+        data,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+        device=processes.device,
+        rank=processes.rank,
+        world=processes.world,
+    )
+    return UnpairedPictures(loader, training, validation, processes.device)
+
+
+def _folder() -> Path:
+    return cache_folder() / "pictures"

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganvas.data.config import PairedData
 from ganvas.errors import RunError
 from ganvas.image.atomic import write_text
 from ganvas.inference.record import RECORD_NAME, read_run_record
@@ -35,8 +34,9 @@ FREE = frozenset(
     {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
     | {f"training.{name}" for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device")}
     | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
+    | {"training.accumulate", "training.compile", "training.capture"}
 )
-"""Settings that may change on resuming: how long, how often, where, and what mends a divergence."""
+"""Settings that may change on resuming: how long, how often, where, how fast, and what mends a divergence."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")
 """The name of a file that a killed process was writing."""
 
@@ -100,7 +100,7 @@ def read_config(run: Path) -> RunConfig:
         RunError: no run, or one that was not trained here (an imported one).
     """
     record = read_run_record(run)
-    if record.training is None or not isinstance(record.data, PairedData):
+    if record.training is None or record.data is None:
         raise RunError(f"{run} was not trained by ganvas, so there is nothing to resume")
     training = from_record(TrainingConfig, record.training)
     return RunConfig(method=record.method, data=record.data, training=training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,33 +19,76 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
 from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
-from ganvas.training.pictures import Pictures
+from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.training.pictures import Named, PairedPictures, Pictures
 
 NUM_SHOWN = 4
+PAIRED = ("input", "output", "target")
+UNPAIRED = ("input", "output", "back")
 GREY = 128
 
 
 def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
-    """Draw input, output and target of a few pairs into one picture.
+    """Draw a few pictures and what becomes of them into one picture.
 
+    Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back.
     Every tile passes the content gate; a refused one is drawn grey.
 
     Returns:
         One sentence for each refused tile.
     """
-    rows: list[list[Picture]] = []
+    rows = list(_rows(method, pictures))
+    paired = isinstance(pictures, PairedPictures)
+    captions = PAIRED if paired else UNPAIRED
     refused: list[str] = []
-    for name, given, target in pictures.shown_pairs(NUM_SHOWN):
-        output = translate_padded(method, given).float().clamp(-1, 1)
-        specs = (pictures.input_spec, pictures.output_spec, pictures.output_spec)
-        tiles = [_picture(image, spec) for image, spec in zip((given, output, target), specs, strict=True)]
-        labels = [f"{name} ({side})" for side in ("input", "output", "target")]
-        rows.append([_admitted(tile, label, refused) for tile, label in zip(tiles, labels, strict=True)])
-    grid = make_grid(rows, captions=("input", "output", "target"))
-    note = "The middle column was made by a model."
+    cells = [
+        [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, captions, strict=False)]
+        for row in rows
+    ]
+    grid = make_grid(cells, captions=captions, row_labels=None if paired else [row.label for row in rows])
+    note = "The middle column was made by a model." if paired else "All columns but the first were made by a model."
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
     write_image(path, Picture(grid), synthetic=label)
     return refused
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Tiles beside each other: of one pair, or of one picture of side a or b."""
+
+    name: str
+    label: str
+    tiles: list[Picture]
+
+
+def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
+    given, made = pictures.input_spec, pictures.output_spec
+    if isinstance(pictures, PairedPictures):
+        for name, image, target in pictures.shown_pairs(NUM_SHOWN):
+            output = _translated(method, image, "a_to_b")
+            yield _Row(name, "", [_picture(image, given), _picture(output, made), _picture(target, made)])
+        return
+    a, b = pictures.shown_sides(NUM_SHOWN // 2)
+    yield from _side_rows(method, a, "a_to_b", given, made)
+    yield from _side_rows(method, b, "b_to_a", made, given)
+
+
+def _side_rows(
+    method: Method, pictures: Iterator[Named], direction: Direction, own: PictureSpec, other: PictureSpec
+) -> Iterator[_Row]:
+    """Real, translated, and back again, as far as the method goes."""
+    if direction not in method.directions:
+        return
+    for name, image in pictures:
+        output = _translated(method, image, direction)
+        tiles = [_picture(image, own), _picture(output, other)]
+        if OPPOSITE[direction] in method.directions:
+            tiles.append(_picture(_translated(method, output, OPPOSITE[direction]), own))
+        yield _Row(name, direction.replace("_", " "), tiles)
+
+
+def _translated(method: Method, image: Tensor, direction: Direction) -> Tensor:
+    return translate_padded(method, image, direction=direction).float().clamp(-1, 1)
 
 
 def _picture(image: Tensor, spec: PictureSpec) -> Picture:

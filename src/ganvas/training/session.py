@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import torch
 
 from ganvas.errors import DivergenceError
 from ganvas.inference.record import save_snapshot, snapshot_path
+from ganvas.methods.base import Method
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, save_state
+from ganvas.training.compilation import uncompiled
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import evaluating
@@ -127,15 +131,15 @@ class Session:
         self.check()
         if self.metrics is None:
             return
-        with self.clock.pause(), evaluating(self.state.method, self.state.average) as method:
+        with self._evaluating() as method:
             torch.manual_seed(self.settings.seed)  # the same noise each time
-            measures = validate(method, self.pictures.validation_pairs(self.settings.validation_pictures))
+            measures = validate(method, self.pictures, self.settings.validation_pictures)
         if not measures:
             return
         self.metrics.write("validation", self.images_seen, measures, seconds=self.clock.seconds)
         self.report.say(f"{self.images_seen:,} images: validation {_told(measures)}")
         self._warn(self.health.validation(measures))
-        if measures["psnr"] > self.best.get("psnr", float("-inf")):
+        if measures.get("psnr", float("-inf")) > self.best.get("psnr", float("-inf")):  # pairs alone have a best
             self.best = {"images": float(self.images_seen), **measures}
             self._snapshot("best")
 
@@ -144,7 +148,7 @@ class Session:
         self.check()
         if not self.processes.first:
             return
-        with self.clock.pause(), evaluating(self.state.method, self.state.average) as method:
+        with self._evaluating() as method:
             torch.manual_seed(self.settings.seed)
             refused = write_samples(sample_path(self.run, self.images_seen), method, self.pictures)
         self._warn([f"A sample tile is drawn grey: {sentence}" for sentence in refused])
@@ -168,6 +172,13 @@ class Session:
             self._snapshot("last")
             save_state(self.run / STATE_NAME, self.state, counters)
 
+    @contextmanager
+    def _evaluating(self) -> Iterator[Method]:
+        """The method as inference will see it and as it is written; training makes a pause."""
+        averaged = evaluating(self.state.method, self.state.average)
+        with self.clock.pause(), uncompiled(self.settings.compile), averaged as method:
+            yield method
+
     def _snapshot(self, name: str) -> None:
         path, weights = snapshot_path(self.run, name), self.state.average.weights
         save_snapshot(path, self.state.method, images_seen=self.images_seen, weights=weights)
@@ -179,4 +190,5 @@ class Session:
 
 def _told(measures: dict[str, float]) -> str:
     units = {"psnr": "{:.2f} dB PSNR", "ssim": "{:.4f} SSIM", "l1": "{:.4f} L1"}
+    units |= {f"cycle_{side}_psnr": f"{side} there and back {{:.2f}} dB PSNR" for side in "ab"}
     return ", ".join(text.format(measures[name]) for name, text in units.items() if name in measures)

@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from ganvas.data.prefetch import Prefetched
 from ganvas.errors import RunError
 from ganvas.inference.record import RECORD_NAME, RunRecord, read_run_record, snapshot_path, write_run_record
-from ganvas.methods.base import Method, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Method, Progress
+from ganvas.methods.registry import build, method_type
 from ganvas.records import to_record
+from ganvas.training.allocator import memory_kept
+from ganvas.training.capture import CapturedStep, Step, check_capture
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes, join, warn_of_batch_norm
@@ -21,6 +25,7 @@ from ganvas.training.interrupts import Interrupts
 from ganvas.training.meter import LossMeter
 from ganvas.training.metrics import Metrics
 from ganvas.training.pictures import Pictures, open_pictures
+from ganvas.training.placement import place, tuned
 from ganvas.training.report import Report
 from ganvas.training.result import TrainingResult
 from ganvas.training.run_folder import check_folder, cut_metrics, locked
@@ -48,24 +53,28 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
     settings = config.training
     with ExitStack() as stack:
         # What is trained, on what, from where
-        processes = stack.enter_context(join(settings.device, batch_size=settings.batch_size))
+        shared = {"batch_size": settings.batch_size, "accumulate": settings.accumulate}
+        processes = stack.enter_context(join(settings.device, **shared))
+        if settings.capture:
+            check_capture(method_type(config.method), processes)
         if processes.first:
             stack.enter_context(locked(out))
             check_folder(out, config, resume=resume)
-        pictures = open_pictures(config, processes, out)
+        pictures = open_pictures(config, processes, out, quiet=quiet)
         session = open_session(config, out, processes, pictures, stack, quiet=quiet)
         state, interrupts = session.state, stack.enter_context(Interrupts())
+        take_step = open_step(state, config, processes, stack)
+        batches = stack.enter_context(Prefetched(pictures.loader, enabled=processes.device.type == "cuda"))
         stopped, _ = session.tick(interrupted=False)
 
         while stopped is None:
             # One batch; its noise is seeded by the clock
             torch.manual_seed(step_seed(settings.seed, session.images_seen, processes.rank))
-            batch = pictures.loader.batch(session.images_seen)
+            batch = batches.batch(session.images_seen)
 
             # Every player's turn
             set_rate(state.optimizers, session.rate)
-            progress = Progress(session.images_seen, session.step)
-            losses = take_turns(state.method, state.optimizers, batch, progress, settings=settings, processes=processes)
+            losses = take_step(batch, Progress(session.images_seen, session.step))
 
             # The clock and the running means
             before, session.images_seen = session.images_seen, session.images_seen + settings.batch_size
@@ -140,10 +149,25 @@ def build_state(config: RunConfig, processes: Processes, pictures: Pictures) -> 
         output_channels=pictures.output_spec.channels,
         image_size=config.data.crop_size,
     )
-    method.to(processes.device).train()
-    warn_of_batch_norm(method, processes, batch_size=config.training.batch_size)
+    place(method, processes.device, config.training)
+    parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+    warn_of_batch_norm(method, processes, **parts)
     optimizers = make_optimizers(method, config.training)
     return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
+
+
+def open_step(state: TrainingState, config: RunConfig, processes: Processes, stack: ExitStack) -> Step:
+    """The training step, recorded where asked, on a machine tuned for it until the stack is left."""
+    stack.enter_context(tuned(processes.device))
+    stack.enter_context(memory_kept())
+
+    def step(batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        method, optimizers, settings = state.method, state.optimizers, config.training
+        return take_turns(method, optimizers, batch, progress, settings=settings, processes=processes)
+
+    if not config.training.capture:
+        return step
+    return CapturedStep(step, state.tensors, clear=state.method.zero_grad)
 
 
 def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, autocast, bfloat16, nn, optim, stack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, autocast, bfloat16, nn, optim
 from torch.autograd import backward
 
-from ganvas.methods.base import Batch, Method, Progress
+from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
+from ganvas.training.placement import laid_out
+from ganvas.training.recomputation import recomputing
 
 Optimizers = dict[str, optim.Optimizer]
 
@@ -22,16 +28,22 @@ def make_optimizers(method: Method, settings: TrainingConfig) -> Optimizers:
 
 
 def _optimizer(parameters: list[nn.Parameter], settings: TrainingConfig) -> optim.Optimizer:
+    rate: float | Tensor = settings.learning_rate
+    if settings.capture:  # a recorded step reads the rate from memory
+        rate = torch.tensor(rate, device=parameters[0].device)
     if settings.optimizer == "adam":
-        return optim.Adam(parameters, lr=settings.learning_rate, betas=settings.betas, fused=True)
-    return optim.RMSprop(parameters, lr=settings.learning_rate)
+        return optim.Adam(parameters, lr=rate, betas=settings.betas, fused=True, capturable=settings.capture)
+    return optim.RMSprop(parameters, lr=rate, capturable=settings.capture)
 
 
 def set_rate(optimizers: Optimizers, rate: float) -> None:
     """Give every player this learning rate."""
     for optimizer in optimizers.values():
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
 def take_turns(
@@ -45,27 +57,75 @@ def take_turns(
 ) -> dict[str, Tensor]:
     """One training step.
 
+    With `accumulate` the batch goes through in parts: each turn's gradient is summed over the parts before its one
+    update, so that it is the gradient of the mean over the whole batch.
+
     Args:
         method: whose step it is.
         optimizers: one a player.
         batch: this process's share.
         progress: where training stands.
-        settings: of which the precision counts here.
+        settings: of which precision, layout and parts count here.
         processes: over which gradients are averaged.
 
     Returns:
-        `<player>/<loss>` -> detached scalar, still on the device.
+        `<player>/<loss>` -> detached scalar, the mean over the parts, still on the device.
     """
     losses: dict[str, Tensor] = {}
-    turns = method.training_step(batch, progress)
+    parts = split(laid_out(batch, settings), settings.accumulate)
+    steps = [method.training_step(part, progress) for part in parts]
+    share = 1 / (len(parts) * processes.world)
     while True:
-        with autocast(processes.device.type, dtype=bfloat16, enabled=settings.precision == "bfloat16"):
-            turn = next(turns, None)
-        if turn is None:
+        player, turn_losses = _gradients(method, optimizers, steps, share, settings=settings, processes=processes)
+        if player is None:
             return losses
-        optimizer, parameters = optimizers[turn.player], method.player_parameters(turn.player)
-        optimizer.zero_grad()
-        backward(stack(list(turn.losses.values())).sum(), inputs=parameters)
-        processes.average_gradients(parameters)
-        optimizer.step()
-        losses |= {f"{turn.player}/{name}": loss.detach() for name, loss in turn.losses.items()}
+        processes.sum_gradients(trained_by(optimizers[player]))
+        optimizers[player].step()
+        losses |= turn_losses
+
+
+def _gradients(
+    method: Method,
+    optimizers: Optimizers,
+    steps: Sequence[Iterator[Turn]],
+    share: float,
+    *,
+    settings: TrainingConfig,
+    processes: Processes,
+) -> tuple[str | None, dict[str, Tensor]]:
+    """Every part's next turn: its gradients summed, `share` of each; the player, None after the last, and its losses.
+
+    One part's graph is let go before the next is made. Where the generators do not move in this turn theirs must live
+    longer, so they are made again when they move; the first part, of which no turn is known yet, always.
+    """
+    player, losses, kept_longer = None, dict[str, Tensor](), True
+    for step in steps:
+        with ExitStack() as forward:
+            forward.enter_context(autocast(processes.device.type, bfloat16, settings.precision == "bfloat16"))
+            if len(steps) > 1 and kept_longer:
+                forward.enter_context(recomputing([getattr(method, name) for name in method.generators]))
+            turn = next(step, None)
+        if turn is None:
+            continue
+        if player is None:
+            player = turn.player
+            optimizers[player].zero_grad()
+            kept_longer = not set(method.generators) & set(method.players[player])
+        assert turn.player == player, "all parts of a batch take the same turns"
+        roots = list(turn.losses.values())
+        backward(roots, [torch.full_like(root, share) for root in roots], inputs=trained_by(optimizers[player]))
+        for name, loss in turn.losses.items():
+            told, part = f"{player}/{name}", loss.detach() / len(steps) if len(steps) > 1 else loss.detach()
+            losses[told] = losses[told] + part if told in losses else part
+    return player, losses
+
+
+def trained_by(optimizer: optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters that it moves now."""
+    return [value for group in optimizer.param_groups for value in group["params"] if value.requires_grad]
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """Equal parts, in order."""
+    assert len(batch.a) % parts == 0, "the configuration and `join` see to it"
+    return [Batch(a, b) for a, b in zip(batch.a.chunk(parts), batch.b.chunk(parts), strict=True)]

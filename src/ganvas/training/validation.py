@@ -1,8 +1,14 @@
-"""How near the pictures of the validation split come, and whether the method still looks at its input."""
+"""How near the pictures of the validation split come, and whether the method still looks at its input.
+
+Pairs have a target. Unpaired pictures have none, so there is no measure of how good a translation is; what can be
+measured is how much of a picture comes back when it is translated there and back. A method can score well on that with
+translations that look nothing like the other side, so it never chooses a snapshot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 import torch
@@ -13,15 +19,28 @@ from ganvas.evaluation.fidelity import SSIM_WINDOW, l1, psnr, ssim
 from ganvas.image.ranges import unit_from_signed
 from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
-from ganvas.training.pictures import Pair
+from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.training.pictures import Named, Pair, PairedPictures, Pictures
 
 THUMBNAIL = 8
 """Pixels a side of the coarse view in which outputs are compared with one another."""
 ENOUGH = 4
-"""Pairs."""
+"""Pictures."""
 
 
-def validate(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
+def validate(method: Method, pictures: Pictures, limit: int) -> dict[str, float]:
+    """Measures on at most `limit` pictures of the validation split; empty where there is none.
+
+    Returns:
+        of pairs: what `measure_pairs` says; else what `measure_sides` says.
+    """
+    if isinstance(pictures, PairedPictures):
+        return measure_pairs(method, pictures.validation_pairs(limit))
+    sides = pictures.validation_sides(limit)
+    return {} if sides is None else measure_sides(method, *sides)
+
+
+def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
     """Means over the pairs, in evaluation mode, each picture alone.
 
     Returns:
@@ -34,15 +53,48 @@ def validate(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
         output = unit_from_signed(translate_padded(method, given).float().clamp(-1, 1))
         target = unit_from_signed(target)
         rows.append(_measures(output, target))
-        made.append(functional.adaptive_avg_pool2d(output, THUMBNAIL))
-        wanted.append(functional.adaptive_avg_pool2d(target, THUMBNAIL))
-    if not rows:
-        return {}
-    names = dict.fromkeys(name for row in rows for name in row)
-    means = {name: fmean(row[name] for row in rows if name in row) for name in names}
-    if len(rows) >= ENOUGH:
-        means["spread"] = _spread(torch.cat(made)) / max(_spread(torch.cat(wanted)), 1e-6)
-    return means
+        made.append(_thumbnail(output))
+        wanted.append(_thumbnail(target))
+    return _means(rows) | _spread(made, wanted)
+
+
+def measure_sides(method: Method, a: Iterable[Named], b: Iterable[Named]) -> dict[str, float]:
+    """Means over pictures without targets, in evaluation mode, each picture alone.
+
+    Returns:
+        cycle_a_psnr (dB), cycle_a_ssim and cycle_a_l1 (of unit range): pictures of side a, there and back, against
+        themselves; cycle_b_... alike; left out for a method that does not go back. And spread: how much the outputs
+        differ from one another, as a share of how much the pictures of their side do, in the direction where they
+        do least.
+    """
+    there, back = _look(method, a, "a_to_b"), _look(method, b, "b_to_a")
+    means = _named("cycle_a", _means(there.returned)) | _named("cycle_b", _means(back.returned))
+    spreads = [*_spread(there.made, back.real).values(), *_spread(back.made, there.real).values()]
+    return means | ({"spread": min(spreads)} if spreads else {})
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What was seen of one side: thumbnails of its pictures, and of those made of them; how well they came back."""
+
+    real: list[Tensor]
+    made: list[Tensor]
+    returned: list[dict[str, float]]
+
+
+def _look(method: Method, pictures: Iterable[Named], direction: Direction) -> _Looks:
+    looks = _Looks([], [], [])
+    for _, picture in pictures:
+        real = unit_from_signed(picture)
+        looks.real.append(_thumbnail(real))
+        if direction not in method.directions:
+            continue
+        output = translate_padded(method, picture, direction=direction).float().clamp(-1, 1)
+        looks.made.append(_thumbnail(unit_from_signed(output)))
+        if OPPOSITE[direction] in method.directions:
+            again = translate_padded(method, output, direction=OPPOSITE[direction]).float().clamp(-1, 1)
+            looks.returned.append(_measures(unit_from_signed(again), real))
+    return looks
 
 
 def _measures(output: Tensor, target: Tensor) -> dict[str, float]:
@@ -53,6 +105,27 @@ def _measures(output: Tensor, target: Tensor) -> dict[str, float]:
     return found
 
 
-def _spread(thumbnails: Tensor) -> float:
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of each measure over the pictures that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: fmean(row[name] for row in rows if name in row) for name in names}
+
+
+def _named(prefix: str, measures: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in measures.items()}
+
+
+def _thumbnail(images: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(images, THUMBNAIL)
+
+
+def _spread(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
+    """How much thumbnails differ from one another, as a share of how much the wanted ones do; of enough of both."""
+    if min(len(made), len(wanted)) < ENOUGH:
+        return {}
+    return {"spread": _deviation(torch.cat([*made])) / max(_deviation(torch.cat([*wanted])), 1e-6)}
+
+
+def _deviation(thumbnails: Tensor) -> float:
     """Root mean square distance from the mean picture."""
     return (thumbnails - thumbnails.mean(dim=0)).square().mean().sqrt().item()

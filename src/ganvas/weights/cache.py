@@ -1,10 +1,12 @@
-"""Where ganvas keeps what it can make or fetch again."""
+"""The folder for what can be made or fetched again."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+
+__all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:

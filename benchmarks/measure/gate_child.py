@@ -1,0 +1,37 @@
+"""The content gate alone in a process: every picture is read and scored, then asked for once more."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from ganvas.image.files import list_images, read_image
+from ganvas.policy import admit, load_scorer
+from measure.child import given_words
+
+
+def main() -> None:
+    """Seconds for loading the scorer, for reading, for scoring, and for asking again."""
+    given = given_words()
+    torch.set_num_threads(given["threads"])
+    start = time.perf_counter()
+    load_scorer()
+    loaded = time.perf_counter()
+    paths = [path for folder in given["folders"] for path in list_images(Path(folder), recursive=True)]
+    pictures = [(path.name, read_image(path)) for path in paths]
+    read = time.perf_counter()
+    for name, picture in pictures:
+        admit(picture, name=name)
+    scored = time.perf_counter()
+    for name, picture in pictures:
+        admit(picture, name=name)
+    known = time.perf_counter()
+    seconds = {"load": loaded - start, "read": read - loaded, "score": scored - read, "known": known - scored}
+    print(json.dumps({"pictures": len(pictures), **seconds}))
+
+
+if __name__ == "__main__":
+    main()

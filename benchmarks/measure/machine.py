@@ -1,0 +1,124 @@
+"""The machine: which one, its measured matrix-multiply peak, and the memory that a process took."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from measure.timing import timer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+SIZES = {"cpu": ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 512, 512)),
+         "cuda": ((4096, 4096, 4096), (8192, 8192, 8192), (16384, 4096, 4096))}  # fmt: skip
+"""(m, k, n) of the products of which the fastest is the peak: (m, k) times (k, n). Small ones fit the caches."""
+STATUS = Path("/proc/self/status")
+
+
+def device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def finish() -> None:
+    """Wait until the GPU has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def describe() -> dict[str, Any]:
+    """Where and with what figures were made."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    return {
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def matmul_peak(precision: str, *, seconds: float = 0.5) -> float:
+    """Operations a second of the fastest matrix product; `seconds` for each size and each library.
+
+    On a CPU two libraries are asked: torch.mm may use one that does not use the whole width of this processor's
+    registers, while convolutions use oneDNN. On a GPU float32 may use TF32 here, as its convolutions do by default.
+    """
+    where, before = device(), torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        products = [made for size in SIZES[where.type] for made in _products(size, DTYPES[precision], where)]
+        return max(operations / _fastest(work, seconds) for operations, work in products)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _products(
+    size: tuple[int, int, int], dtype: torch.dtype, where: torch.device
+) -> list[tuple[int, Callable[[], object]]]:
+    """Operations of a product, and the product, by each library."""
+    m, k, n = size
+    a, b = torch.randn(m, k, device=where).to(dtype), torch.randn(k, n, device=where).to(dtype)
+    out = torch.empty(m, n, device=where, dtype=dtype)
+    made: list[tuple[int, Callable[[], object]]] = [(2 * m * k * n, lambda: torch.mm(a, b, out=out))]
+    has_onednn: Callable[[], bool] = torch.backends.mkldnn.is_available
+    if where.type == "cpu" and has_onednn():
+        rows, columns = a.to_mkldnn(), b.T.contiguous().to_mkldnn()
+        made.append((2 * m * k * n, torch.inference_mode()(lambda: functional.linear(rows, columns))))
+    return made
+
+
+def _fastest(work: Callable[[], object], seconds: float) -> float:
+    """Seconds of the fastest call."""
+    timed, fastest, begun = timer(work, finish), float("inf"), time.perf_counter()
+    timed(1)
+    while time.perf_counter() - begun < seconds:
+        fastest = min(fastest, timed(1))
+    return fastest
+
+
+def peak_bytes_of(work: Callable[[], object]) -> int:
+    """The most memory held during `work` above what was held before: the GPU's where there is one, else the process's.
+
+    Raises:
+        RuntimeError: this system does not tell the peak of a stretch of time.
+    """
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        finish()
+        return torch.cuda.max_memory_allocated() - before
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # what is free already must not serve the work unseen
+    before = resident_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark starts anew
+    work()
+    return resident_bytes("VmHWM") - before
+
+
+def resident_bytes(field: str) -> int:
+    """Of this process: VmRSS now, VmHWM at most so far, RssAnon without mapped files."""
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError(f"{STATUS} does not tell {field}")

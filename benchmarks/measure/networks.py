@@ -1,0 +1,118 @@
+"""Part `network`: generators alone, on pictures that lie on the device: no files, no gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganvas.inference.packing import make_ready
+from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
+from ganvas.methods.registry import build
+from measure.machine import DTYPES, device, matmul_peak
+from measure.operations import share_of_peak
+from measure.options import Options
+from measure.reference import Reference
+from measure.table import Row, Table
+from measure.timing import Timing, Work, in_turn, ratio
+from measure.workers import Team, team
+
+NOTE = (
+    "Forward passes in evaluation mode on 256x256, ours made ready as the translator does. Each variant lives in a "
+    "process of its own; rounds go through them in turn. Memory: the peak of that process over the first two passes, "
+    "above what it held before the network was made."
+)
+REFERENCE, PLAIN = "reference float32", "plain"
+"""`plain`: our network as it is trained, of which the operations are counted."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A generator as both sides call it."""
+
+    method: MethodConfig
+    reference_name: str
+    norm: str
+    batch: int
+
+
+UNET, RESNET = Pix2PixConfig(dropout=0.0), CycleGANConfig()
+NETWORKS = {
+    "U-Net 256, batch 1": Network(UNET, "unet_256", "batch", 1),
+    "U-Net 256, batch 8": Network(UNET, "unet_256", "batch", 8),
+    "ResNet 9 blocks, batch 1": Network(RESNET, "resnet_9blocks", "instance", 1),
+    "ResNet 9 blocks, batch 32": Network(RESNET, "resnet_9blocks", "instance", 32),
+}
+
+
+def measure_networks(options: Options) -> list[Table]:
+    """A row for each variant of each network; the largest batch only on a GPU."""
+    peaks = {precision: matmul_peak(precision) for precision in DTYPES}
+    table = Table("Networks alone", notes=[NOTE])
+    for name, network in NETWORKS.items():
+        if network.batch > 8 and device().type != "cuda":
+            continue
+        try:
+            table.rows += _rows(name, options, peaks, table)
+        except (RuntimeError, ValueError, LookupError, OSError) as error:
+            table.fail(name, error)
+    return [table]
+
+
+def prepare(given: dict[str, Any]) -> Callable[[], Work]:
+    """Import all that is needed; what comes back makes the network, and then the pass."""
+    network, variant = NETWORKS[given["work"]], given["variant"]
+    images = torch.rand(network.batch, 3, 256, 256, device=device()) * 2 - 1
+    reference = Reference(**given["reference"]) if given["reference"] else None
+    if reference:
+        reference.prepare()
+
+    def make() -> Work:
+        generator = _theirs(network, reference) if reference and variant == REFERENCE else _ours(network, variant)
+        generator.to(device()).eval()
+        return torch.inference_mode()(lambda: generator(images))
+
+    return make
+
+
+def _theirs(network: Network, reference: Reference) -> nn.Module:
+    generator: nn.Module = reference.generator(network.reference_name, norm=network.norm)
+    return generator
+
+
+def _ours(network: Network, variant: str) -> nn.Module:
+    method = build(network.method, input_channels=3, output_channels=3, image_size=(256, 256)).to(device())
+    if variant != PLAIN:
+        make_ready(method, precision="bfloat16" if "bfloat16" in variant else "float32")
+    generator: nn.Module = getattr(method, method.generators[0])
+    return generator
+
+
+def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) -> list[Row]:
+    names = [*([REFERENCE] if options.reference else []), *(f"ganvas {precision}" for precision in DTYPES)]
+    given = {name: options.for_worker("networks", work=work, variant=name) for name in [*names, PLAIN]}
+    with team(work, given, table) as made:
+        timers = {name: made.workers[name].seconds for name in names if name in made.workers}
+        timings = in_turn(timers, rounds=options.of(9, 5), budget=options.of(40, 15), least_seconds=0.5)
+        operations = made.count(PLAIN)
+        return [_row(work, name, timings, made, operations, peaks) for name in timings]
+
+
+def _row(
+    work: str, name: str, timings: dict[str, Timing], made: Team, operations: float, peaks: dict[str, float]
+) -> Row:
+    timing, batch = timings[name], NETWORKS[work].batch
+    precision = "bfloat16" if "bfloat16" in name else "float32"
+    return {
+        "network": work,
+        "variant": name,
+        "images/s": batch / timing.median,
+        "slowest-fastest": f"{batch / max(timing.seconds):.3g}-{batch / min(timing.seconds):.3g}",
+        "x reference": ratio(timings[REFERENCE], timing) if REFERENCE in timings else None,
+        "peak MB": made.peaks[name] / 1e6,
+        "GFLOP an image": operations / batch / 1e9,
+        "% of peak": share_of_peak(operations, timing.median, peaks[precision]),
+    }

@@ -1,0 +1,127 @@
+"""Part `data`: pairs a second, from files to batches in [-1, 1], as each side's training makes them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ganvas.data.cache import build_cache
+from ganvas.data.config import PairedData
+from ganvas.data.loading import TrainLoader
+from measure.machine import device, finish
+from measure.options import Options
+from measure.table import Row, Table
+from measure.timing import Timing, in_turn, ratio, timer
+
+NOTES = (
+    "Resized to 286, cropped to 256, mirrored; an epoch at a time, in turn. Ours: from the cache, which is built once "
+    "for all runs on the same pictures. The reference: its data set behind its DataLoader with {workers} workers, "
+    "whose start at each epoch is included, as in its training.",
+    "`seconds`: with the content gate and no score known. The cache pays from the epoch after which this and our "
+    "epochs have taken less time than the reference's epochs, loading alone, at batch 1.",
+)
+
+
+def measure_pipeline(options: Options) -> list[Table]:
+    """Rates for both kinds of file and two batch sizes, and what the cache costs first."""
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
+    rates, costs = Table("Data pipeline"), Table("Building the cache")
+    rates.notes.append(NOTES[0].format(workers=workers))
+    costs.notes.append(NOTES[1])
+    for name, folder in sources(options).items():
+        try:
+            cost, made = _build(folder, options.pictures.work / "pictures")
+            costs.rows.append({"files": name, **cost})
+            for batch in (1, 8):
+                made_rows = _rates(folder, batch, workers, options)
+                rates.rows += [{"files": name, "batch": batch, **row} for row in made_rows]
+                if batch == 1 and options.reference:
+                    costs.rows[-1] = {**costs.rows[-1], "pays after epochs": pays_after(made, made_rows, cost)}
+        except (RuntimeError, ValueError, OSError) as error:
+            rates.fail(name, error)
+    return [rates, costs]
+
+
+def sources(options: Options) -> dict[str, Path]:
+    """What is read."""
+    large = options.of(96, 32)
+    return {
+        f"512x256 ({options.pictures.origin})": options.pictures.facades(),
+        f"JPEG of 2048x1024, {large} pairs": options.pictures.large_facades(large),
+    }
+
+
+def pays_after(pairs: int, rows: list[Row], cost: Row) -> float:
+    """Epochs after which building the cache has paid for itself: at batch 1, ours first among the rows."""
+    ours, theirs = (float(row["pairs/s"] or 0) for row in rows)
+    return float(cost["seconds"] or 0) / (pairs / theirs - pairs / ours)
+
+
+def config_of(folder: Path) -> PairedData:
+    """Facades as both sides train them."""
+    return PairedData(folder=folder, layout="side_by_side", direction="b_to_a")
+
+
+def _build(folder: Path, home: Path) -> tuple[Row, int]:
+    """Seconds to build the cache, with no score known and with all known, and the number of pairs."""
+    seconds = []
+    for _ in range(2):
+        shutil.rmtree(home, ignore_errors=True)
+        start = time.perf_counter()
+        cache = build_cache(config_of(folder), "train", home)
+        seconds.append(time.perf_counter() - start)
+    size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+    row: Row = {"pairs": len(cache), "seconds": seconds[0], "scores known": seconds[1], "MB on disk": size / 1e6}
+    return row, len(cache)
+
+
+def _rates(folder: Path, batch: int, workers: int, options: Options) -> list[Row]:
+    epochs = {"ganvas": _our_epoch(folder, batch, options.pictures.work / "pictures")}
+    if options.reference:
+        epochs["reference"] = _reference_epoch(folder, batch, workers, options)
+    pairs = len(build_cache(config_of(folder), "train", options.pictures.work / "pictures"))
+    timers = {name: timer(epoch, finish) for name, epoch in epochs.items()}
+    timings = in_turn(timers, rounds=options.of(5, 3), budget=options.of(60, 20), least_seconds=0.5)
+    return [_row(name, pairs, timings) for name in epochs]
+
+
+def _row(name: str, pairs: int, timings: dict[str, Timing]) -> Row:
+    timing = timings[name]
+    return {
+        "variant": name,
+        "pairs/s": pairs / timing.median,
+        "slowest-fastest": f"{pairs / max(timing.seconds):,.0f}-{pairs / min(timing.seconds):,.0f}",
+        "x reference": ratio(timings["reference"], timing) if "reference" in timings else None,
+    }
+
+
+def _our_epoch(folder: Path, batch: int, home: Path) -> Callable[[], object]:
+    config = config_of(folder)
+    loader = TrainLoader(build_cache(config, "train", home), config, batch_size=batch, seed=0, device=device())
+    seen = 0
+
+    def epoch() -> None:
+        nonlocal seen
+        for _ in range(loader.epoch_size // batch):
+            loader.batch(seen)
+            seen += batch
+
+    return epoch
+
+
+def _reference_epoch(folder: Path, batch: int, workers: int, options: Options) -> Callable[[], object]:
+    assert options.reference is not None
+    work = options.pictures.work
+    words = ["--dataroot", folder, "--checkpoints_dir", work, "--name", "data", "--model", "pix2pix"]
+    numbers = ["--batch_size", batch, "--num_threads", workers, "--direction", "BtoA"]
+    chosen = options.reference.options([*map(str, [*words, *numbers])], training=True, device=device())
+    loader = options.reference.loader(chosen)
+
+    def epoch() -> None:
+        for pair in loader:
+            pair["A"].to(device()), pair["B"].to(device())
+
+    return epoch

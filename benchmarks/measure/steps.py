@@ -1,0 +1,59 @@
+"""Part `step`: training steps, ours and the reference's, in turn."""
+
+from __future__ import annotations
+
+from measure.machine import DTYPES, device, matmul_peak
+from measure.operations import share_of_peak
+from measure.options import Options
+from measure.table import Row, Table
+from measure.timing import Timing, in_turn, ratio
+from measure.training import REFERENCE, TRAININGS
+from measure.workers import Team, team
+
+NOTE = (
+    "A step is all between two batches: forward, backward and update of every player, on pictures that lie on the "
+    "device. Each variant lives in a process of its own; rounds go through them in turn; the ratio is the median over "
+    "rounds. Memory: the peak of that process over the first two steps, above what it held before the networks were "
+    "made. The share is of the measured peak of matrix products of the same type: {}."
+)
+
+
+def measure_steps(options: Options) -> list[Table]:
+    """A row for each variant of each training."""
+    peaks = {precision: matmul_peak(precision) for precision in DTYPES}
+    told = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())
+    table = Table("Training step", notes=[NOTE.format(told)])
+    for work in TRAININGS:
+        try:
+            table.rows += _rows(work, options, peaks, table)
+        except (RuntimeError, ValueError, LookupError, OSError) as error:
+            table.fail(work, error)
+    return [table]
+
+
+def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) -> list[Row]:
+    names = TRAININGS[work].variants(beside_reference=options.reference is not None)
+    given = {name: options.for_worker("training", work=work, variant=name) for name in names}
+    rounds = options.of(11 if work == "pix2pix 256, batch 1" else 5, 3)
+    least = 0.5 if device().type == "cuda" else 0.0
+    with team(work, given, table) as made:
+        timers = {name: worker.seconds for name, worker in made.workers.items()}
+        timings = in_turn(timers, rounds=rounds, budget=options.of(180, 30), least_seconds=least)
+        return [_row(work, name, timings, made, peaks) for name in timings]
+
+
+def _row(work: str, name: str, timings: dict[str, Timing], made: Team, peaks: dict[str, float]) -> Row:
+    timing, batch, operations = timings[name], TRAININGS[work].batch, made.count(name)
+    precision = "bfloat16" if "bfloat16" in name else "float32"
+    return {
+        "work": work,
+        "variant": name,
+        "images/s": batch / timing.median,
+        "s a step": timing.median,
+        "fastest-slowest": timing.spread,
+        "x reference": ratio(timings[REFERENCE], timing) if REFERENCE in timings else None,
+        "peak MB": made.peaks[name] / 1e6,
+        "GFLOP a step": operations / 1e9,
+        "% of peak": share_of_peak(operations, timing.median, peaks[precision]),
+        "rounds": len(timing.seconds),
+    }

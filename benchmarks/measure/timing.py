@@ -1,0 +1,75 @@
+"""Variants of one piece of work, timed in turn: what else the machine does falls on all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+Work = Callable[[], object]
+Timer = Callable[[int], float]
+"""From a number of calls, which it makes, to seconds a call."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One variant's seconds a call, round by round."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds a call in the middle round."""
+        return median(self.seconds)
+
+    @property
+    def spread(self) -> str:
+        """The fastest and the slowest round, in seconds."""
+        return f"{min(self.seconds):.3g}-{max(self.seconds):.3g}"
+
+
+def ratio(slow: Timing, fast: Timing) -> float:
+    """How many times as fast `fast` is: the median of the rounds' own ratios, so that a busy round cancels out."""
+    return median(s / f for s, f in zip(slow.seconds, fast.seconds, strict=True))
+
+
+def timer(work: Work, finish: Work = lambda: None) -> Timer:
+    """Times the work in this process; `finish` waits until a device has done what it was given."""
+
+    def timed(calls: int) -> float:
+        finish()
+        start = time.perf_counter()
+        for _ in range(calls):
+            work()
+        finish()
+        return (time.perf_counter() - start) / calls
+
+    return timed
+
+
+def in_turn(
+    variants: Mapping[str, Timer], *, rounds: int, budget: float = float("inf"), least_seconds: float = 0.0
+) -> dict[str, Timing]:
+    """Time the variants A, B, C, A, B, C ...
+
+    Args:
+        variants: name -> how it is timed.
+        rounds: at most so many.
+        budget: seconds after which no further round starts; two rounds are always made.
+        least_seconds: a round calls quick work often enough to last so long; an untimed round finds out how often.
+    """
+    begun = time.perf_counter()
+    calls = {name: num_calls(timed(1), least_seconds) if least_seconds else 1 for name, timed in variants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for done in range(rounds):
+        if done >= 2 and time.perf_counter() - begun > budget:
+            break
+        for name, timed in variants.items():
+            seconds[name].append(timed(calls[name]))
+    return {name: Timing(tuple(values)) for name, values in seconds.items()}
+
+
+def num_calls(seconds: float, least_seconds: float) -> int:
+    """Calls of that length that fill `least_seconds`; at least one."""
+    return max(1, round(least_seconds / max(seconds, 1e-9)))

@@ -1,0 +1,125 @@
+"""One training step of each side, as its own training makes it, on pictures that lie on the device already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganvas.data.batch import Batch
+from ganvas.data.config import PairedData, UnpairedData
+from ganvas.image.picture import PictureSpec
+from ganvas.methods.base import Progress
+from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
+from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.distributed import Processes
+from ganvas.training.schedule import step_seed
+from ganvas.training.trainer import build_state, open_step
+from ganvas.training.turns import set_rate
+from measure.machine import device
+from measure.pictures import Pictures
+from measure.reference import Reference
+from measure.timing import Work
+
+Pair = tuple[Tensor, Tensor]
+REFERENCE = "reference float32"
+OURS: dict[str, dict[str, Any]] = {
+    "ganvas float32": {"precision": "float32"},
+    "ganvas bfloat16": {"precision": "bfloat16"},
+    "ganvas float32, captured": {"precision": "float32", "capture": True},
+    "ganvas bfloat16, captured": {"precision": "bfloat16", "capture": True},
+    "ganvas bfloat16, compiled": {"precision": "bfloat16", "compile": True},
+}
+"""Variant -> settings of the training."""
+PLAIN, MIXED = ("ganvas float32", "ganvas bfloat16"), ("ganvas bfloat16", "ganvas bfloat16, captured")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained.
+
+    Attributes:
+        method: ours.
+        words: the reference's options for the same.
+        batch: pictures a step.
+        on_gpu: variants of ours that a GPU goes through: as many as its memory holds side by side.
+        on_cpu: and a CPU, whose launches cost nothing to save.
+    """
+
+    method: MethodConfig
+    words: tuple[str, ...]
+    batch: int
+    on_gpu: tuple[str, ...] = tuple(OURS)
+    on_cpu: tuple[str, ...] = PLAIN
+
+    def variants(self, *, beside_reference: bool) -> list[str]:
+        """Who trains on this machine; none where it is too much for it."""
+        ours = self.on_gpu if device().type == "cuda" else self.on_cpu
+        return [REFERENCE, *ours] if beside_reference and ours else list(ours)
+
+
+PIX2PIX = Pix2PixConfig()
+CYCLEGAN = CycleGANConfig(identity_weight=0.5)
+"""The reference's default, so that both sides do the same."""
+TRAININGS = {
+    "pix2pix 256, batch 1": Training(PIX2PIX, ("--model", "pix2pix"), 1),
+    "pix2pix 256, batch 8": Training(PIX2PIX, ("--model", "pix2pix"), 8),
+    "CycleGAN 256, batch 1": Training(CYCLEGAN, ("--model", "cycle_gan"), 1),
+    "CycleGAN 256, batch 8": Training(CYCLEGAN, ("--model", "cycle_gan"), 8, on_gpu=MIXED, on_cpu=()),
+}
+
+
+def prepare(given: dict[str, Any]) -> Callable[[], Work]:
+    """Import and read all that is needed; what comes back makes the networks, and then the step."""
+    reference = Reference(**given["reference"]) if given["reference"] else None
+    folder, training = Path(given["folder"]), TRAININGS[given["work"]]
+    pair = Pictures(Path(given["data"]) if given["data"] else None, folder).batch(training.batch)
+    where = device()
+    placed = pair[0].to(where), pair[1].to(where)
+    if given["variant"] != REFERENCE:
+        return lambda: our_step(training, OURS[given["variant"]], placed)
+    assert reference is not None
+    reference.prepare()
+    return lambda: reference_step(training, placed, reference, folder)
+
+
+def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
+    """As the training loop makes it, from the batch on; the machine stays tuned for it until the process ends."""
+    data = PairedData() if isinstance(training.method, Pix2PixConfig) else UnpairedData()
+    chosen = replace(TrainingConfig(batch_size=training.batch), **settings)
+    config = RunConfig(method=training.method, data=data, training=chosen)
+    processes, spec = Processes(device()), PictureSpec(channels=3)
+    pictures: Any = SimpleNamespace(input_spec=spec, output_spec=spec)
+    state, batch, seen = build_state(config, processes, pictures), Batch(*pair), 0
+    take_step = open_step(state, config, processes, ExitStack())
+
+    def step() -> None:
+        nonlocal seen
+        torch.manual_seed(step_seed(0, seen, 0))
+        set_rate(state.optimizers, chosen.learning_rate)
+        losses = take_step(batch, Progress(seen, seen // training.batch))
+        seen += training.batch
+        state.average.update(images=training.batch, images_seen=seen)
+        state.meter.add(losses)
+
+    return step
+
+
+def reference_step(training: Training, pair: Pair, reference: Reference, folder: Path) -> Work:
+    """As its training loop makes it."""
+    common = ("--dataroot", folder, "--checkpoints_dir", folder, "--name", "step", "--batch_size", training.batch)
+    options = reference.options([*map(str, common), *training.words], training=True, device=device())
+    model = reference.model(options)
+    given = {"A": pair[0], "B": pair[1], "A_paths": "", "B_paths": ""}
+
+    def step() -> None:
+        model.set_input(given)
+        model.optimize_parameters()
+
+    return step

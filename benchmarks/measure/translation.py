@@ -1,0 +1,157 @@
+"""Part `translate`: a folder through a U-Net 256, each time as a whole process: start, files, content gate and all."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from measure.child import run, run_json, seconds_of
+from measure.machine import DTYPES
+from measure.options import Options
+from measure.pictures import opened
+from measure.table import Row, Table
+from measure.timing import Timing, in_turn, ratio, timer
+
+GANVAS = (sys.executable, "-m", "ganvas")
+REFERENCE = "reference test.py"
+NOTES = (
+    "{pictures} pictures of 256x256 ({origin}) as PNG, U-Net 256 with the reference's weights on both sides, no "
+    "dropout, batch statistics, one picture at a time. Whole processes in turn. The reference writes each input beside "
+    "its output, and a page, and asks no gate. `scores known`: every picture and translation was scored before.",
+    "The gate alone: {scores} scores take {score:.1f} s one after the other, {known:.2f} s when known; its model loads "
+    "in {load:.2f} s.",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What each variant translates, and where to.
+
+    Attributes:
+        run: ours.
+        checkpoints: the reference's, with the same weights.
+    """
+
+    source: Path
+    run: Path
+    checkpoints: Path
+    out: Path
+    options: Options
+
+    def ours(self, precision: str, *, known: bool) -> Callable[[], object]:
+        """`ganvas translate`; the cache of scores starts empty unless `known`: then the last run has filled it."""
+        out, cache = self.out / f"ganvas-{precision}", self.out / f"cache-{precision}"
+        words = [*GANVAS, "translate", str(self.run), str(self.source), str(out)]
+        if precision != "float32":
+            words += ["--precision", precision]
+
+        def translate() -> None:
+            shutil.rmtree(out, ignore_errors=True)
+            if not known:
+                shutil.rmtree(cache, ignore_errors=True)
+            seconds_of(words, environment={"GANVAS_CACHE": str(cache)})
+
+        return translate
+
+    def theirs(self) -> Callable[[], object]:
+        """The reference's test script."""
+        reference, out = self.options.reference, self.out / "reference"
+        assert reference is not None
+        words = [sys.executable, "-m", "measure.reference_script", reference.checkout, reference.packages]
+        words += [str(reference.schemas), "test.py", "--model", "test", "--netG", "unet_256", "--norm", "batch"]
+        words += ["--no_dropout", "--dataroot", str(self.source), "--checkpoints_dir", str(self.checkpoints)]
+        words += ["--name", "unet", "--results_dir", str(out), "--num_test", "100000"]
+
+        def test() -> None:
+            shutil.rmtree(out, ignore_errors=True)
+            run(words)
+
+        return test
+
+
+def measure_translation(options: Options) -> list[Table]:
+    """A row for each variant, and what the gate costs."""
+    pictures = options.of(200, 40)
+    job = _prepare(options, pictures)
+    table = Table("Translating a folder")
+    variants = _variants(job)
+    timers = {name: timer(work) for name, work in variants.items()}
+    timings = in_turn(timers, rounds=options.of(3, 2), budget=options.of(540, 90))
+    table.rows = [_row(name, timings, pictures) for name in variants]
+    made = job.out / "ganvas-float32"
+    folders = [str(job.source), str(made)]
+    environment = {"GANVAS_CACHE": str(options.pictures.work / "gate")}
+    gate = run_json("gate_child", {"folders": folders, "threads": torch.get_num_threads()}, environment=environment)
+    table.notes.append(NOTES[0].format(pictures=pictures, origin=options.pictures.origin))
+    table.notes.append(NOTES[1].format(scores=gate["pictures"], **gate))
+    if options.reference:
+        table.notes.append(_agreement(job))
+    return [table]
+
+
+def _variants(job: Job) -> dict[str, Callable[[], object]]:
+    variants = {REFERENCE: job.theirs()} if job.options.reference else {}
+    for precision in DTYPES:
+        variants[f"ganvas {precision}"] = job.ours(precision, known=False)
+        variants[f"ganvas {precision}, scores known"] = job.ours(precision, known=True)
+    return variants
+
+
+def _row(name: str, timings: dict[str, Timing], pictures: int) -> Row:
+    timing = timings[name]
+    return {
+        "variant": name,
+        "seconds": timing.median,
+        "fastest-slowest": timing.spread,
+        "pictures/s": pictures / timing.median,
+        "x reference": ratio(timings[REFERENCE], timing) if REFERENCE in timings else None,
+    }
+
+
+def _prepare(options: Options, pictures: int) -> Job:
+    """Pictures, the reference's checkpoint, and a run imported from it; without a reference, ours in its form."""
+    work = options.pictures.work
+    checkpoint = work / "checkpoints" / "unet" / "latest_net_G.pth"
+    checkpoint.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    if options.reference:
+        torch.save(options.reference.generator("unet_256", norm="batch").state_dict(), checkpoint)
+        run([*GANVAS, "import", checkpoint, "--out", work / "run"])
+    else:
+        _untrained_run(work / "run")
+    return Job(options.pictures.halves(pictures), work / "run", work / "checkpoints", work / "out", options)
+
+
+def _untrained_run(folder: Path) -> None:
+    from ganvas.image.picture import PictureSpec
+    from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
+    from ganvas.methods.config import Pix2PixConfig
+    from ganvas.methods.registry import build
+
+    config, size, spec = Pix2PixConfig(dropout=0.0), (256, 256), PictureSpec(channels=3)
+    method = build(config, input_channels=3, output_channels=3, image_size=size)
+    save_snapshot(snapshot_path(folder, "last"), method, images_seen=0)
+    write_run_record(folder, RunRecord(method=config, input=spec, output=spec, image_size=size))
+
+
+def _agreement(job: Job) -> str:
+    """How far apart the two sides' pictures are, so that it is known that both did the same work."""
+    theirs = {path.name.removesuffix("_fake.png"): path for path in job.out.rglob("reference/**/*_fake.png")}
+    told = []
+    for folder in sorted(job.out.glob("ganvas-*")):
+        gaps = [_gap(path, theirs[path.stem]) for path in sorted(folder.glob("*.png"))]
+        told.append(f"{folder.name.removeprefix('ganvas-')} {np.mean(gaps):.2f} ({len(gaps)} pictures)")
+    return (
+        f"Mean difference from the reference's pictures in grey levels of 255, which it rounds down: {', '.join(told)}."
+    )
+
+
+def _gap(one: Path, other: Path) -> float:
+    a, b = (np.asarray(opened(path), dtype=np.int16) for path in (one, other))
+    return float(np.abs(a - b).mean())

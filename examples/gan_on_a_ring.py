@@ -1,0 +1,31 @@
+"""A GAN on eight Gaussians round a circle, and how many of them it reaches as it learns.
+
+python examples/gan_on_a_ring.py
+"""
+
+import numpy as np
+import torch
+
+from ganvas.data.density import ring
+from ganvas.evaluation.collapse import Coverage, measure_coverage
+from ganvas.points.adversarial import GAN
+from ganvas.points.game import normal_noise, play, points_of
+
+
+def main(*, steps: int = 4000) -> Coverage:
+    """Train, print a line four times on the way, and return the last measurement."""
+    torch.manual_seed(0)
+    target = ring()
+    game = GAN(normal_noise(2), points_of(target, np.random.default_rng(0)))
+    for step, losses in enumerate(play(game, game.optimizers(), steps=steps), start=1):
+        if step % (steps // 4) == 0:
+            found = measure_coverage(game.sample(2500).numpy(), target.means, deviation=target.deviation)
+            print(
+                f"step {step}: {found.covered} of {found.modes} modes, "
+                f"{found.high_quality:.0%} within 3 deviations, D {float(losses['discriminator']):.3f}"
+            )
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""A cache folder in the making: pictures decoded and judged on all cores, written in order."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+
+from ganvas import policy
+from ganvas.data.pairs import some_names
+from ganvas.errors import DataError, ImageError, PolicyRefusal
+from ganvas.image.atomic import write_json
+from ganvas.image.picture import Picture, Pixels
+
+__all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "admitted"]
+
+FORMAT = 2
+"""Raised when the content of a cache folder changes its meaning."""
+INDEX_NAME = "index.json"
+Report = Callable[[int, int], None]
+"""Called with (pictures done, pictures in all)."""
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that become one picture in each of some sides, all of them or none.
+
+    Attributes:
+        label: what messages and refusals call it.
+        name: what the sides call it.
+        sides: which ones.
+        files: where it is read from.
+        read: gives one picture a side.
+    """
+
+    label: str
+    name: str
+    sides: tuple[str, ...]
+    files: tuple[Path, ...]
+    read: Callable[[], Sequence[Picture]]
+
+
+def admitted(source: Source) -> list[Pixels]:
+    """(H, W, C) of each side, once the content gate has let all of them through.
+
+    Raises:
+        PolicyRefusal: it has not.
+        ImageError, DataError: a file cannot be read or used.
+    """
+    pictures = source.read()
+    for outcome in policy.admit_many([(source.label, picture) for picture in pictures]):
+        if isinstance(outcome, PolicyRefusal):
+            raise outcome
+    return [picture.pixels for picture in pictures]
+
+
+@dataclass
+class _SideDraft:
+    """One side's file and what the index will say of it. Shapes are (C, H, W)."""
+
+    file: BinaryIO
+    names: list[str] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    dtypes: list[str] = field(default_factory=list)
+
+    def append(self, name: str, planes: Pixels) -> None:
+        self.file.write(planes.data)
+        self.names.append(name)
+        self.shapes.append(planes.shape)
+        self.dtypes.append(planes.dtype.name)
+
+    def close(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+
+
+class Draft:
+    """Writes the files of a cache.
+
+    Args:
+        folder: where to.
+        sides: their names.
+        fit: brings (H, W, C) to the size of the cache.
+        what: what a source is, in the plural: pairs, pictures.
+    """
+
+    def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
+        self._folder, self._fit, self._what = folder, fit, what
+        self._sides = {side: _SideDraft((folder / f"{side}.bin").open("wb")) for side in sides}
+        self._refusals: list[PolicyRefusal] = []
+        self._problems: dict[str, str] = {}
+
+    def write(self, sources: Sequence[Source], report: Report | None, *, one_range: bool) -> None:
+        """Decode, judge, size and write all sources, in their order.
+
+        Args:
+            sources: what to write.
+            report: is told the progress.
+            one_range: a value range is given, so all sides must have one sample type.
+
+        Raises:
+            DataError: some cannot be used, or not together; it names them.
+            PolicyRefusal: too many are refused.
+        """
+        try:
+            for done, (source, planes) in enumerate(_in_order(self._planes, sources), start=1):
+                self._take(source, planes)
+                policy.check_share(self._refusals, len(sources))
+                if report is not None:
+                    report(done, len(sources))
+        finally:
+            for side in self._sides.values():
+                side.close()
+        self._check(len(sources), one_range=one_range)
+        write_json(self._folder / INDEX_NAME, self._record())
+
+    def _planes(self, source: Source) -> list[Pixels]:
+        """(C, H, W) of each side, at the size of the cache."""
+        return [np.ascontiguousarray(self._fit(pixels).transpose(2, 0, 1)) for pixels in admitted(source)]
+
+    def _take(self, source: Source, planes: Future[list[Pixels]]) -> None:
+        try:
+            for side, own in zip(source.sides, planes.result(), strict=True):
+                self._sides[side].append(source.name, own)
+        except PolicyRefusal as refusal:
+            self._refusals.append(refusal)
+        except (ImageError, DataError) as error:
+            self._problems[source.label] = str(error)
+
+    def _record(self) -> dict[str, Any]:
+        sides = {
+            name: {"dtype": side.dtypes[0], "names": side.names, "shapes": side.shapes}
+            for name, side in self._sides.items()
+        }
+        return {"format": FORMAT, "sides": sides, "refusals": [refusal.as_record() for refusal in self._refusals]}
+
+    def _check(self, total: int, *, one_range: bool) -> None:
+        """Refuse pictures that cannot be used, or not together with the others."""
+        if self._problems:
+            listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
+            raise DataError(f"{len(self._problems)} of {total} {self._what} cannot be used: {listed}")
+        for name, side in self._sides.items():
+            if not side.names:
+                raise DataError(f"side {name}: the content gate left no picture; remove what {name} must not hold")
+            _check_alike(side, name)
+        if one_range and len({side.dtypes[0] for side in self._sides.values()}) > 1:
+            raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
+
+
+def _check_alike(side: _SideDraft, name: str) -> None:
+    """All of one side must have one type and number of channels; grey counts as RGB where the most are RGB."""
+    kinds = [(dtype, shape[0]) for dtype, shape in zip(side.dtypes, side.shapes, strict=True)]
+    usual = Counter(kinds).most_common(1)[0][0]
+    if usual[1] in (1, 3) and (usual[0], 3) in kinds:
+        usual = (usual[0], 3)
+    fitting = {usual, (usual[0], 1)} if usual[1] == 3 else {usual}
+    odd = [
+        f"{own} ({dtype}, {count} channels)"
+        for own, (dtype, count) in zip(side.names, kinds, strict=True)
+        if (dtype, count) not in fitting
+    ]
+    if odd:
+        known = f"{usual[0]} with {usual[1]} channels"
+        raise DataError(f"side {name}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
+
+
+def _in_order(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[tuple[Item, Future[Made]]]:
+    """Each item and what is made of it, in order, made on all cores; only a few are ahead of the one that is taken."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[Item, Future[Made]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(make, item)))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for _, future in waiting:
+                future.cancel()

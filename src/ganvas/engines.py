@@ -1,0 +1,183 @@
+"""Many files spread over the workers of a Ray cluster: whatever dies, each job ends in one row.
+
+The driver hands out blocks of jobs and alone writes manifests; workers read and write the files themselves, on a file
+system that all machines share. Ray is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import secrets
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ganvas.errors import ConfigError, GanvasError, MissingDependency
+
+__all__ = ["Engine", "Record", "Work", "check_workers", "spread"]
+
+Engine = Literal["local", "ray"]
+"""This process, or the workers of a Ray cluster."""
+Record = dict[str, Any]
+"""Ready for JSON."""
+Worker = Callable[[Sequence[Record]], Iterable[Record]]
+"""Jobs -> a row for each, in order."""
+BLOCK = 32
+"""Jobs that a worker is given at once: what is done again when it dies."""
+RETRIES = 2
+"""Of a block whose worker died, and then of each of its jobs alone."""
+STARTS = 3
+"""Workers that may die one after the other before one has loaded what it needs."""
+STORE = 256 * 2**20
+"""Bytes of shared memory for the jobs and rows of a cluster on this machine; pictures never pass through it."""
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""For a cluster on this machine. The first is how Ray is told, on any system, to listen on 127.0.0.1 alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done to each of many jobs.
+
+    Attributes:
+        start: called once in each worker, to load what it needs.
+        lost: the row of a job whose worker died whenever it was tried, and why.
+        workers: how many; None for one a core of the cluster, or one a GPU.
+        on_gpu: each worker holds a GPU; None for wherever the cluster has any.
+    """
+
+    start: Callable[[], Worker]
+    lost: Callable[[Record, str], Record]
+    workers: int | None = None
+    on_gpu: bool | None = False
+
+
+def check_workers(engine: Engine, workers: int | None) -> None:
+    """Raise ConfigError where a number of workers means nothing."""
+    if workers is not None and (engine == "local" or workers < 1):
+        raise ConfigError(f"workers {workers}: give 1 or more, and --engine ray")
+
+
+def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Record]]]:
+    """(Number of the job, its row), block by block as they are done; close it to let go of the cluster.
+
+    The cluster is the one that the program has joined, else that of RAY_ADDRESS, else one made for this call on this
+    machine. A block whose worker died is done again, in the end job by job, so that only a job that kills is lost.
+
+    Raises:
+        MissingDependency: Ray is not installed.
+        GanvasError: the cluster cannot be joined, or a worker met an error that is no picture's.
+    """
+    left = dict(enumerate(jobs))
+    with _joined(work.workers) as ray:
+        there = ray.cluster_resources()
+        work = replace(work, on_gpu="GPU" in there if work.on_gpu is None else work.on_gpu)
+        workers = work.workers or max(1, int(there.get("GPU" if work.on_gpu else "CPU", 1)))
+        for size in (max(1, min(BLOCK, len(jobs) // (4 * workers))), 1):
+            for rows in _pass(ray, left, work, size=size, workers=min(workers, len(left))) if left else ():
+                for number, _ in rows:
+                    del left[number]
+                yield rows
+    if left:
+        reason = f"its worker died each of the {RETRIES + 1} times it was tried alone; it may need more memory"
+        yield [(number, work.lost(job, reason)) for number, job in left.items()]
+
+
+class _Actor:
+    """A worker inside Ray; its blocks are JSON."""
+
+    def __init__(self, start: Callable[[], Worker], folder: str) -> None:
+        self._worker: Worker | None = None
+        self._problem = ""
+        with self._noting_problems():
+            os.chdir(folder)  # paths may be relative
+            self._worker = start()
+
+    def __call__(self, block: dict[str, str]) -> dict[str, str]:
+        numbers, jobs = json.loads(block["jobs"])
+        rows: list[tuple[int, Record]] = []
+        with self._noting_problems():
+            rows = list(zip(numbers, self._worker(jobs), strict=True)) if self._worker else []
+        return {"rows": json.dumps(rows), "problem": self._problem}
+
+    @contextmanager
+    def _noting_problems(self) -> Iterator[None]:
+        """Errors go to the driver as text, for it to stop; an error raised here would be a block that is missing."""
+        try:
+            yield
+        except Exception as error:
+            logging.getLogger(__name__).exception("a worker failed")
+            known = isinstance(error, (GanvasError, OSError))
+            self._problem = f"{platform.node()}: {error}" if known else traceback.format_exc()
+
+
+def _pass(ray: Any, left: dict[int, Record], work: Work, *, size: int, workers: int) -> Iterator[list[Any]]:
+    """The rows of each block that comes back; what is missing then was lost with its worker."""
+    data = ray.data.from_items(list(_blocks(left, size)), override_num_blocks=-(-len(left) // size))
+    data.context.max_errored_blocks = -1
+    data.context.max_consecutive_actor_init_deaths = STARTS
+    data.context.enable_progress_bars = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray 2.60: max_restarts and max_task_retries go in 2.64
+        data = data.map(
+            _Actor,
+            fn_constructor_args=(work.start, str(Path.cwd())),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=1 if work.on_gpu else None,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+        )
+    for block in data.iter_rows():
+        if block["problem"]:
+            raise GanvasError(
+                f"a worker failed, and not by a picture; all machines must see the same files and run "
+                f"the same ganvas: {block['problem']}"
+            )
+        yield json.loads(block["rows"])
+
+
+def _blocks(jobs: dict[int, Record], size: int) -> Iterator[dict[str, str]]:
+    numbers = list(jobs)
+    for start in range(0, len(numbers), size):
+        part = numbers[start : start + size]
+        yield {"jobs": json.dumps([part, [jobs[number] for number in part]])}
+
+
+@contextmanager
+def _joined(workers: int | None) -> Iterator[Any]:
+    """Ray, joined to a cluster; left again where it was joined here."""
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    alone = address == "local"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if alone and "ray" not in sys.modules:  # which reads them when it is imported
+        for name, value in {**LOCAL, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
+            os.environ.setdefault(name, value)
+    ray = _import_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    settings = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": STORE} if alone else {}
+    try:
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
+        yield ray
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise GanvasError(f"Ray: {error}") from error
+    finally:
+        ray.shutdown()
+
+
+def _import_ray() -> Any:
+    try:
+        import ray.data
+    except ImportError as error:
+        raise MissingDependency("Ray Data", "ray", "--engine ray") from error
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    return ray

@@ -1,0 +1,234 @@
+"""How far two sets of pictures lie apart, by the features of a classifier: Frechet and kernel distance.
+
+Nothing here is called FID or KID unless the features are those of the Inception network that these names belong to.
+All sums are in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import InputError
+
+__all__ = [
+    "Distance",
+    "FeatureSpace",
+    "FeatureStatistics",
+    "Moments",
+    "frechet_distance",
+    "kernel_distance",
+    "squared_discrepancy",
+]
+
+Matrix = NDArray[np.float64]
+SUBSET_SIZE, NUM_SUBSETS = 1000, 100
+"""Of the kernel distance, as in Binkowski et al. 2018, Sec. 4."""
+BLOCK = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpace:
+    """What features are, so that a distance between them can say what it is of."""
+
+    name: str
+    """Network, layer and pooling."""
+    dimension: int
+    protocol: str
+    """How a picture is brought to the network's input."""
+    is_inception_fid: bool = False
+    """Whether they are the verified weights that FID and KID are defined by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """A distance between two sets of pictures, and between what."""
+
+    measure: str
+    """`FID` and `KID` for Inception features only; else `Frechet distance`, `kernel distance`."""
+    value: float
+    deviation: float | None
+    """Of the kernel distance over its subsets."""
+    features: FeatureSpace
+    counts: tuple[int, int]
+    """Pictures in either set."""
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "measure": self.measure,
+            "value": self.value,
+            "deviation": self.deviation,
+            "features": self.features.name,
+            "protocol": self.features.protocol,
+            "counts": list(self.counts),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureStatistics:
+    """What the Frechet distance needs of a set of pictures."""
+
+    features: FeatureSpace
+    count: int
+    mean: Matrix
+    """(D,)."""
+    covariance: Matrix
+    """(D, D), divided by count - 1."""
+
+
+class Moments:
+    """Mean and covariance of any number of feature vectors, in the memory of one covariance matrix.
+
+    Batches are merged by Chan, Golub & LeVeque 1979: exact to rounding, whatever their sizes and however far from 0.
+
+    Args:
+        features: what the vectors are.
+    """
+
+    def __init__(self, features: FeatureSpace) -> None:
+        self.features, self.count = features, 0
+        self._mean = np.zeros(features.dimension)
+        self._scatter = np.zeros((features.dimension, features.dimension))
+
+    def add(self, vectors: NDArray[np.floating[Any]]) -> None:
+        """Take more vectors, (N, D).
+
+        Raises:
+            InputError: another dimension, or a value is not finite.
+        """
+        batch = _checked(vectors, self.features.dimension)
+        if len(batch) == 0:
+            return
+        total = self.count + len(batch)
+        mean = batch.mean(axis=0)
+        step, centred = mean - self._mean, batch - mean
+        self._scatter += centred.T @ centred + np.outer(step, step) * (self.count * len(batch) / total)
+        self._mean = self._mean + step * (len(batch) / total)
+        self.count = total
+
+    def statistics(self) -> FeatureStatistics:
+        """Of all vectors so far.
+
+        Raises:
+            InputError: fewer than two.
+        """
+        if self.count < 2:
+            raise InputError(f"a covariance needs two pictures or more, there are {self.count}")
+        covariance = self._scatter / (self.count - 1)
+        return FeatureStatistics(
+            features=self.features, count=self.count, mean=self._mean.copy(), covariance=covariance
+        )
+
+
+def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> Distance:
+    """Squared Frechet distance of two Gaussians (Heusel et al. 2017, arXiv:1706.08500, Eq. 6).
+
+    The trace of the square root of C1 C2 is the sum of the singular values of R1' R2, where C = R R': no root of a
+    matrix that is not symmetric, no complex numbers, and exact for covariances without full rank.
+
+    Raises:
+        InputError: the statistics are of different features.
+    """
+    _require_alike(first.features, second.features)
+    step = first.mean - second.mean
+    traces = np.trace(first.covariance) + np.trace(second.covariance)
+    roots = np.linalg.svd(_root(first.covariance).T @ _root(second.covariance), compute_uv=False).sum()
+    return Distance(
+        measure="FID" if first.features.is_inception_fid else "Frechet distance",
+        value=max(float(step @ step + traces - 2 * roots), 0.0),
+        deviation=None,
+        features=first.features,
+        counts=(first.count, second.count),
+    )
+
+
+def kernel_distance(
+    first: NDArray[np.floating[Any]],
+    second: NDArray[np.floating[Any]],
+    features: FeatureSpace,
+    *,
+    subset_size: int = SUBSET_SIZE,
+    num_subsets: int = NUM_SUBSETS,
+    seed: int = 0,
+) -> Distance:
+    """Squared maximum mean discrepancy, unbiased, by the mean over random subsets (Binkowski et al. 2018, 1801.01401).
+
+    Being unbiased it may be a little under 0. Sets smaller than `subset_size` bring the subsets down to their size.
+
+    Args:
+        first: (N, D).
+        second: (M, D).
+        features: what the vectors are.
+        subset_size: drawn without replacement from either set.
+        num_subsets: how often.
+        seed: of the drawing.
+
+    Raises:
+        InputError: another dimension, fewer than two vectors, or a value is not finite.
+    """
+    x, y = _checked(first, features.dimension), _checked(second, features.dimension)
+    size = min(subset_size, len(x), len(y))
+    generator = np.random.default_rng(seed)
+    values = [
+        squared_discrepancy(_drawn(x, size, generator), _drawn(y, size, generator)) for _ in range(max(num_subsets, 1))
+    ]
+    return Distance(
+        measure="KID" if features.is_inception_fid else "kernel distance",
+        value=float(np.mean(values)),
+        deviation=float(np.std(values)),
+        features=features,
+        counts=(len(x), len(y)),
+    )
+
+
+def squared_discrepancy(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> float:
+    """Unbiased estimate of MMD^2 under the kernel (x . y / D + 1)^3. x: (N, D); y: (M, D).
+
+    Raises:
+        InputError: fewer than two vectors in either.
+    """
+    n, m = len(x), len(y)
+    if n < 2 or m < 2:
+        raise InputError(f"the kernel distance needs two pictures or more in either set, there are {n} and {m}")
+    within = _kernel_sum(x, x, diagonal=False) / (n * (n - 1)) + _kernel_sum(y, y, diagonal=False) / (m * (m - 1))
+    return within - 2 * _kernel_sum(x, y, diagonal=True) / (n * m)
+
+
+def _kernel_sum(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, diagonal: bool) -> float:
+    """The kernel summed over all pairs, in blocks of rows; without the diagonal, x and y are the same."""
+    total = 0.0
+    for start in range(0, len(x), BLOCK):
+        kernel = (x[start : start + BLOCK].astype(np.float64) @ y.astype(np.float64).T / x.shape[1] + 1) ** 3
+        total += float(kernel.sum())
+        if not diagonal:
+            total -= float(np.trace(kernel, offset=start))
+    return total
+
+
+def _drawn(vectors: Matrix, size: int, generator: np.random.Generator) -> Matrix:
+    return vectors[generator.choice(len(vectors), size, replace=False)]
+
+
+def _root(covariance: Matrix) -> Matrix:
+    """R (D, rank) with R R' = covariance; what rounding alone explains is left out."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
+    root: Matrix = vectors[:, kept] * np.sqrt(values[kept])
+    return root
+
+
+def _checked(vectors: NDArray[np.floating[Any]], dimension: int) -> Matrix:
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise InputError(f"expected features (N, {dimension}), got {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise InputError("some features are NaN or infinite; look at the pictures they are of")
+    return vectors.astype(np.float64, copy=False)
+
+
+def _require_alike(first: FeatureSpace, second: FeatureSpace) -> None:
+    if first != second:
+        raise InputError(f"features of different kinds cannot be compared: {first.name}; {second.name}")

@@ -1,0 +1,88 @@
+"""What is asked of a folder's pictures, and what became of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ganvas.errors import PolicyRefusal
+from ganvas.image.files import read_image, write_image
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture
+from ganvas.inference.compositing import composite, find_mask, read_mask
+from ganvas.inference.translator import Translation, Translator
+from ganvas.policy import admit
+
+
+@dataclass(frozen=True)
+class TranslationReport:
+    """What became of many pictures.
+
+    Attributes:
+        written: files written now.
+        skipped: files that an earlier call with the same run, settings and pictures had written.
+        refused: name -> refusal; nothing was written for these.
+        failures: name -> what went wrong; nothing was written for these.
+        notes: sentence -> number of pictures it is true of.
+        seconds: in all.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    refused: dict[str, PolicyRefusal] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        earlier = f", {len(self.skipped)} were there already" if self.skipped else ""
+        return f"{len(self.written)} written{earlier}, in {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to translate."""
+
+    source: Path
+    target: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything but the picture that decides the result."""
+
+    translator: Translator
+    label: SyntheticLabel
+    tile: int | None
+    overlap: int | None
+    masks: Path | None
+
+
+def translate_alone(job: Job, settings: Settings) -> Translation:
+    """Read, translate, composite, write: the file appears only when all went well.
+
+    Raises:
+        GanvasError: see `Translator.translate_picture` and `write_result`.
+    """
+    picture = read_image(job.source)
+    translation = settings.translator.translate_picture(
+        picture, name=job.name, tile=settings.tile, overlap=settings.overlap
+    )
+    write_result(job, settings, given=picture, made=translation.picture)
+    return translation
+
+
+def write_result(job: Job, settings: Settings, *, given: Picture, made: Picture) -> None:
+    """Write an admitted translation; where there are masks, what of it they mark, in the picture given.
+
+    Raises:
+        ImageError: there is no fitting mask, or the format cannot hold the result.
+        PolicyRefusal: the gate refused what the two make together.
+    """
+    if settings.masks is not None:
+        mask = read_mask(find_mask(settings.masks, job.source), given)
+        made = composite(given, made, mask)
+        admit(made, name=f"{job.name} (translated)")
+    write_image(job.target, made, synthetic=settings.label)

@@ -1,0 +1,227 @@
+"""Many pictures: threads read, judge, write and hash them while the network translates others.
+
+The network sees one picture at a time, in order. Results, order of the manifest, errors and refusals are those of one
+picture after the other. Few pictures are held at once, fewer the larger they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
+from ganvas.image.files import read_image, read_size
+from ganvas.image.picture import Picture
+from ganvas.inference.adapt import check_input
+from ganvas.inference.compositing import find_mask
+from ganvas.inference.device import cores_beside
+from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
+from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
+from ganvas.inference.translator import translate_admitted
+from ganvas.policy import admit_many
+from ganvas.progress import track
+
+__all__ = ["translate_all"]
+
+Result = TypeVar("Result")
+GROUP = 4
+"""Pictures that are read, judged and written by one thread: the cache of scores is opened once for them."""
+GROUP_PIXELS = 2**21
+"""Larger groups are parted."""
+PIXELS_AHEAD = 2**25
+"""That are read before their turn, and that wait to be written; a picture larger than that waits alone."""
+
+
+@dataclass
+class _Item:
+    """One picture on its way.
+
+    Attributes:
+        job: where from and where to.
+        content: SHA-256 of the file, and of its mask where there is one.
+        is_done: an earlier call wrote it.
+        given: the picture, from reading to writing.
+        made: its translation, until it is written.
+        notes: what a person should know about the result.
+        output: SHA-256 of the written file.
+        error: why nothing was written.
+    """
+
+    job: Job
+    content: str = ""
+    is_done: bool = False
+    given: Picture | None = None
+    made: Picture | None = None
+    notes: tuple[str, ...] = ()
+    output: str | None = None
+    error: Exception | None = None
+
+    @contextmanager
+    def failing_alone(self) -> Iterator[None]:
+        """What a picture may raise ends the picture, not the others."""
+        try:
+            yield
+        except FILE_ERRORS as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing will be written."""
+        self.error, self.given, self.made, self.notes = error, None, None, ()
+
+
+def translate_all(
+    jobs: Sequence[Job], manifest: Manifest, report: TranslationReport, *, settings: Settings, progress: bool
+) -> None:
+    """Translate pictures; whatever happens goes to the manifest and the report."""
+    with closing(_Line(settings, manifest).run(jobs)) as items:
+        for item in track(items, "translate", total=len(jobs), shown=progress):
+            _tell(item, report)
+
+
+def _tell(item: _Item, report: TranslationReport) -> None:
+    if item.is_done:
+        report.skipped.append(item.job.target)
+    elif isinstance(item.error, PolicyRefusal):
+        report.refused[item.job.name] = item.error
+    elif item.error is not None:
+        report.failures[item.job.name] = problem_of(item.error)
+    else:
+        report.written.append(item.job.target)
+        report.notes.update(item.notes)
+
+
+class _Line:
+    """Reading, translating and writing, side by side."""
+
+    def __init__(self, settings: Settings, manifest: Manifest) -> None:
+        self._settings, self._manifest = settings, manifest
+        self._threads = cores_beside()
+
+    def run(self, jobs: Sequence[Job]) -> Generator[_Item]:
+        """Each picture, in order, once it is in the manifest."""
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ganvas")
+        writing = _Waiting[list[_Item]](self._threads)
+        try:
+            for items in self._read_ahead(pool, jobs):
+                pixels = 0
+                for item in items:
+                    self._translate(item)
+                    pixels += item.made.height * item.made.width if item.made else 0
+                for done in writing.put(pool.submit(self._write, items), pixels):
+                    yield from self._noted(done)
+            for done in writing.rest():
+                yield from self._noted(done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read_ahead(self, pool: ThreadPoolExecutor, jobs: Sequence[Job]) -> Iterator[list[_Item]]:
+        reading = _Waiting[list[_Item]](self._threads + 1)
+        for group, pixels in _groups(jobs):
+            yield from reading.put(pool.submit(self._read, group), pixels)
+        yield from reading.rest()
+
+    def _read(self, jobs: Sequence[Job]) -> list[_Item]:
+        """Hash, read and judge those that no earlier call wrote."""
+        items = [_Item(job) for job in jobs]
+        for item in items:
+            with item.failing_alone():
+                self._open(item)
+        given = [(item, item.given) for item in items if item.given]
+        outcomes = admit_many([(item.job.name, picture) for item, picture in given])
+        for (item, _), outcome in zip(given, outcomes, strict=True):
+            if isinstance(outcome, PolicyRefusal):
+                item.fail(outcome)
+        return items
+
+    def _open(self, item: _Item) -> None:
+        job, masks = item.job, self._settings.masks
+        item.content = hash_files(job.source, *([] if masks is None else [find_mask(masks, job.source)]))
+        item.is_done = self._manifest.is_done(job.name, item.content, job.target)
+        if not item.is_done:
+            picture = read_image(job.source)
+            item.notes = check_input(picture, self._settings.translator.record.input)
+            item.given = picture
+
+    def _translate(self, item: _Item) -> None:
+        settings = self._settings
+        if item.given:
+            with item.failing_alone():
+                item.made, note = translate_admitted(
+                    settings.translator, item.given, tile=settings.tile, overlap=settings.overlap
+                )
+                item.notes += (note,) if note else ()
+
+    def _write(self, items: list[_Item]) -> list[_Item]:
+        """Judge, write and hash the translations."""
+        made = [(item, item.made) for item in items if item.made]
+        outcomes = admit_many([(f"{item.job.name} (translated)", picture) for item, picture in made])
+        for (item, picture), outcome in zip(made, outcomes, strict=True):
+            if isinstance(outcome, PolicyRefusal):
+                item.fail(outcome)
+            elif item.given:
+                with item.failing_alone():
+                    write_result(item.job, self._settings, given=item.given, made=picture)
+                    item.output = hash_files(item.job.target)
+            item.given = item.made = None
+        return items
+
+    def _noted(self, items: list[_Item]) -> list[_Item]:
+        """The pictures, once their rows are in the manifest."""
+        if rows := [self._row(item) for item in items if not item.is_done]:
+            self._manifest.add(*rows)
+        return items
+
+    def _row(self, item: _Item) -> ManifestRow:
+        return ManifestRow(
+            name=item.job.name,
+            input=item.content,
+            settings=self._manifest.settings,
+            output=item.output,
+            problem=None if item.error is None else problem_of(item.error),
+            notes=item.notes,
+        )
+
+
+class _Waiting(Generic[Result]):
+    """Work under way, in order, and no more of it than fits."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._under_way = most, deque[tuple[Future[Result], int]]()
+
+    def put(self, future: Future[Result], pixels: int) -> Iterator[Result]:
+        """Add work on so many pixels; gives the results that must be taken first."""
+        self._under_way.append((future, pixels))
+        while len(self._under_way) > self._most or (
+            len(self._under_way) > 1 and sum(size for _, size in self._under_way) > PIXELS_AHEAD
+        ):
+            yield self._under_way.popleft()[0].result()
+
+    def rest(self) -> Iterator[Result]:
+        """The remaining results."""
+        while self._under_way:
+            yield self._under_way.popleft()[0].result()
+
+
+def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
+    """Neighbouring pictures, and how many pixels they have by their headers."""
+    group, pixels = list[Job](), 0
+    for job in jobs:
+        size = _num_pixels(job)
+        if group and (len(group) == GROUP or pixels + size > GROUP_PIXELS):
+            yield group, pixels
+            group, pixels = [], 0
+        group, pixels = [*group, job], pixels + size
+    if group:
+        yield group, pixels
+
+
+def _num_pixels(job: Job) -> int:
+    """0 where the file cannot be read, which is told later."""
+    with suppress(ImageError):
+        height, width = read_size(job.source)
+        return height * width
+    return 0

@@ -1,0 +1,142 @@
+"""The networks that the image-to-image methods share, as their settings describe them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import ConfigError
+from ganvas.methods.config import CycleGANConfig, Norm, Pix2PixConfig, Variant
+from ganvas.networks import (
+    PAPER_DROPOUT_LAYERS,
+    EncoderDecoder,
+    Generator,
+    PatchGAN,
+    PixelGAN,
+    ResNet,
+    UNet,
+    as_in_training,
+)
+
+NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+"""Receptive field of a PatchGAN -> its strided convolutions."""
+MAX_DEPTH = 8
+MAX_BOTTLENECK = 7
+"""Pixels: above this on the smaller side, a U-Net whose depth was not asked for would be too shallow."""
+
+
+def make_generator(
+    config: Pix2PixConfig | CycleGANConfig,
+    input_channels: int,
+    output_channels: int,
+    *,
+    image_size: tuple[int, int],
+    residual_blocks: int,
+    residual: bool = False,
+) -> Generator:
+    """The generator that `config` describes, for crops of `image_size`."""
+    bias = has_biases(config.variant, config.norm)
+    if config.generator == "resnet":
+        check_crop(image_size, multiple=ResNet.size_multiple, smallest=2 * ResNet.size_multiple, network="the ResNet")
+        return ResNet(
+            input_channels,
+            output_channels,
+            width=config.width,
+            num_blocks=residual_blocks,
+            norm=config.norm,
+            dropout=config.dropout,
+            bias=bias,
+            upsampling=config.upsampling,
+            residual=residual,
+        )
+    depth = choose_depth(config.depth, image_size)
+    network = UNet if config.generator == "unet" else EncoderDecoder
+    return network(
+        input_channels,
+        output_channels,
+        width=config.width,
+        depth=depth,
+        norm=config.norm,
+        dropout=config.dropout,
+        dropout_layers=dropout_layers(config.variant, depth),
+        bias=bias,
+        upsampling=config.upsampling,
+        residual=residual,
+    )
+
+
+def make_discriminator(
+    config: Pix2PixConfig | CycleGANConfig, input_channels: int, *, norm: Norm, image_size: tuple[int, int]
+) -> PatchGAN | PixelGAN:
+    """The PatchGAN or, for a receptive field of 1, the PixelGAN that `config` describes."""
+    bias = has_biases(config.variant, config.norm)
+    if config.receptive_field == 1:
+        return PixelGAN(input_channels, width=config.discriminator_width, norm=norm, bias=bias)
+    num_layers = NUM_LAYERS[config.receptive_field]
+    network = PatchGAN(input_channels, width=config.discriminator_width, num_layers=num_layers, norm=norm, bias=bias)
+    check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {config.receptive_field}")
+    return network
+
+
+def translate(generator: Generator, images: Tensor) -> Tensor:
+    """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: Isola et al. 2017, Sec. 3.3.
+
+    Dropout draws, from torch's global generator, and batch norm uses "the statistics of the test batch": one picture
+    at a time, so that no picture depends on its neighbours.
+
+    Raises:
+        ImageError: height or width is no multiple of `size_multiple`.
+    """
+    generator.check_size(images)
+    alone = generator.norm == "batch"
+    with as_in_training(generator):
+        made = [generator(part) for part in torch.split(images, 1 if alone else len(images))]
+    return torch.cat(made).clamp(-1, 1)
+
+
+def has_biases(variant: Variant, norm: Norm) -> bool | None:
+    """Biases of convolutions that a norm may follow; the PyTorch code has them before instance norm alone."""
+    return norm == "instance" if variant == "pytorch" else None
+
+
+def dropout_layers(variant: Variant, depth: int) -> range:
+    """Decoder layers with dropout, from the bottleneck: the paper's CD512-CD512-CD512 are the first three.
+
+    The PyTorch code has it after those that make eight times the width, but for the first: 2 to 4 of 8, 2 and 3 of 7.
+    """
+    return range(1, depth - 4) if variant == "pytorch" else PAPER_DROPOUT_LAYERS
+
+
+def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:
+    """Halvings for crops of `image_size`: as asked, or as many as both sides allow, at most 8."""
+    if depth is not None:
+        check_crop(image_size, multiple=2**depth, network=f"depth {depth}")
+        return depth
+    height, width = image_size
+    chosen = max(d for d in range(MAX_DEPTH + 1) if height % 2**d == 0 and width % 2**d == 0)
+    smaller = min(image_size)
+    if chosen == 0 or (chosen < MAX_DEPTH and smaller > MAX_BOTTLENECK * 2**chosen):
+        wanted = 2 ** min(MAX_DEPTH, (smaller // (MAX_BOTTLENECK + 1)).bit_length() or 1)
+        raise ConfigError(
+            f"a crop of {height}x{width} can be halved only {chosen} times, too few for a U-Net: "
+            f"make both sides multiples of {wanted}, for example {nearest(image_size, wanted)}, or set depth"
+        )
+    return chosen
+
+
+def check_crop(image_size: tuple[int, int], *, multiple: int = 1, smallest: int = 1, network: str) -> None:
+    """Raise ConfigError unless both sides are multiples of `multiple` and at least `smallest`."""
+    height, width = image_size
+    if min(image_size) < smallest:
+        raise ConfigError(f"{network} needs crops of at least {smallest} pixels a side, not {height}x{width}")
+    if height % multiple or width % multiple:
+        raise ConfigError(
+            f"{network} needs crops that are multiples of {multiple}, not {height}x{width}: "
+            f"for example {nearest(image_size, multiple)}"
+        )
+
+
+def nearest(image_size: tuple[int, int], multiple: int) -> str:
+    """The nearest smaller size (at least one multiple) of which both sides are multiples."""
+    height, width = (max(side // multiple, 1) * multiple for side in image_size)
+    return f"{height}x{width}"

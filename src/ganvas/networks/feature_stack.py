@@ -1,0 +1,113 @@
+"""The convolutions of an ImageNet classifier, seen at named places: the eyes of perceptual measures and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.errors import ConfigError, InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of R, G, B in [0, 1], as torchvision's classifiers were trained."""
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A convolution and its ReLU, `conv<name>` and `relu<name>`; pooling may come before."""
+
+    name: str
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+    pool: int = 0
+    """Side of the maximum pooling before it, stride 2; 0 is none."""
+
+
+class FeatureStack(nn.Module):
+    """Convolutions up to the last place asked for; frozen, in eval mode.
+
+    Args:
+        layers: of the whole network, first to last.
+        taps: places, `conv<name>` before and `relu<name>` after the activation.
+
+    Raises:
+        ConfigError: the network has no such place.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, layers: Sequence[Layer], taps: Sequence[str]) -> None:
+        super().__init__()
+        places = [f"{kind}{layer.name}" for layer in layers for kind in ("conv", "relu")]
+        if not taps or (unknown := set(taps) - set(places)):
+            raise ConfigError(f"no place {', '.join(sorted(unknown)) if taps else ''}: there are {', '.join(places)}")
+        self.taps = tuple(taps)
+        depth = 1 + max(places.index(tap) // 2 for tap in taps)
+        self.layers = tuple(layers[:depth])
+        self.convolutions = nn.ModuleList(_convolutions(self.layers))
+        self.minimum_side = _minimum_side(self.layers)
+        """Smallest height and width, in pixels, of which something is left at the last place."""
+        mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+        self.register_buffer("mean", (2 * mean - 1).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", (2 * deviation).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(requires_grad=False).eval()
+
+    def load_convolutions(self, convolutions: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Take weights (out, in, height, width) and biases (out,), first to last; those beyond the last place are left.
+
+        Raises:
+            ConfigError: they are another network's.
+        """
+        own = [(layer.weight, layer.bias) for layer in self.convolutions if isinstance(layer, nn.Conv2d)]
+        given = [pair[0].shape for pair in convolutions]
+        if len(given) < len(own) or any(ours[0].shape != theirs for ours, theirs in zip(own, given, strict=False)):
+            raise ConfigError(
+                f"these convolutions are not of {type(self).__name__}: {[tuple(shape) for shape in given]}"
+            )
+        for (weight, bias), (new_weight, new_bias) in zip(own, convolutions, strict=False):
+            assert bias is not None
+            weight.copy_(new_weight)
+            bias.copy_(new_bias)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, h, w) at each tap, in the order of `taps`. images: (N, 3, H, W) in [-1, 1].
+
+        Raises:
+            InputError: not three channels, or a side under `minimum_side`.
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.minimum_side:
+            least = self.minimum_side
+            raise InputError(f"expected (N, 3, H, W) with sides of {least} or more, got {tuple(images.shape)}")
+        seen: dict[str, Tensor] = {}
+        features = (images - self.mean) / self.deviation
+        for layer, convolution in zip(self.layers, self.convolutions, strict=True):
+            if layer.pool:
+                features = functional.max_pool2d(features, layer.pool, 2)
+            seen[f"conv{layer.name}"] = features = convolution(features)
+            seen[f"relu{layer.name}"] = features = functional.relu(features)
+            seen = {place: value for place, value in seen.items() if place in self.taps}
+        return tuple(seen[tap] for tap in self.taps)
+
+
+def _convolutions(layers: Sequence[Layer]) -> list[nn.Conv2d]:
+    inputs = (3, *(layer.channels for layer in layers))
+    return [
+        nn.Conv2d(before, layer.channels, layer.kernel, layer.stride, layer.padding)
+        for before, layer in zip(inputs, layers, strict=False)
+    ]
+
+
+def _minimum_side(layers: Sequence[Layer]) -> int:
+    side = 1
+    for layer in reversed(layers):
+        side = max((side - 1) * layer.stride + layer.kernel - 2 * layer.padding, 1)
+        if layer.pool:
+            side = (side - 1) * 2 + layer.pool
+    return side

@@ -1,0 +1,9 @@
+"""Where ganvas keeps what it can make or fetch again, and pretrained weights by record.
+
+Records are in `known`; `find` finds, fetches and verifies a file; `tensors` reads it. Importing this package is cheap:
+neither torch nor numpy is loaded.
+"""
+
+from ganvas.weights.cache import cache_folder
+
+__all__ = ["cache_folder"]

@@ -1,0 +1,201 @@
+"""A file from the network: resumed where it was cut, verified, wholly there or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from io import FileIO
+from pathlib import Path
+from urllib.error import HTTPError
+
+from filelock import FileLock
+
+from ganvas.errors import WeightsError
+from ganvas.progress import Tell, telling
+from ganvas.weights.digest import sha256_of
+from ganvas.weights.http import open_rest, starts_at, version_mark
+
+__all__ = ["Download", "download"]
+
+FAILURES = 3
+"""Failures in a row, without a byte between them, after which a download is given up."""
+PAUSE = 1.0
+"""Seconds before the second try; twice as long before each further one."""
+CHUNK = 1 << 20
+ROOM_MEND = "free some, or name another folder for the cache in GANVAS_CACHE"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PASSING = (408, 416, 425, 429)
+"""HTTP answers from 400 to 499 that another try may better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """What to fetch, and what it must be."""
+
+    address: str
+    """http or https; a proxy is taken from the environment."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """64 hexadecimal digits."""
+
+
+def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
+    """Fetch a file, unless it is there already.
+
+    What a cut connection leaves lies hidden beside the target, and this call or a later one resumes it. A file that
+    does not verify is removed. Of several processes one fetches and the others wait for it.
+
+    Args:
+        wanted: the file.
+        target: where to, in a folder that is there.
+        progress: draw a bar.
+
+    Raises:
+        WeightsError: no connection, no room, or other bytes than expected.
+    """
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        if target.is_file():
+            return
+        part = _Part(target)
+        _require_room(target.parent, wanted.size - part.size)
+        with telling(shown=progress) as tell:
+            _fetch_verified(wanted, part, tell)
+        part.become(target)
+
+
+class _Part:
+    """The bytes of a file that are there, and the server's mark of the version that they belong to."""
+
+    def __init__(self, target: Path) -> None:
+        self.name = target.name
+        self.path = target.with_name(f".{target.name}.part")
+        self._mark = target.with_name(f".{target.name}.version")
+
+    @property
+    def mark(self) -> str:
+        """Empty where the server gave none; then nothing can be resumed."""
+        return self._mark.read_text(encoding="utf-8") if self._mark.is_file() else ""
+
+    @property
+    def size(self) -> int:
+        """How many bytes can be resumed from."""
+        return self.path.stat().st_size if self.mark and self.path.is_file() else 0
+
+    def restart(self, mark: str) -> None:
+        """Forget the bytes: those of another version follow."""
+        self.path.unlink(missing_ok=True)
+        self._mark.write_text(mark, encoding="utf-8")
+
+    def remove(self) -> None:
+        """Leave nothing."""
+        self.path.unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)
+
+    def become(self, target: Path) -> None:
+        """Take the target's place, all at once."""
+        self.path.replace(target)
+        self._mark.unlink(missing_ok=True)
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise WeightsError(f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB are needed; {ROOM_MEND}")
+
+
+def _fetch_verified(wanted: Download, part: _Part, tell: Tell) -> None:
+    was_resumed = part.size > 0
+    _fetch(wanted, part, tell)
+    found = sha256_of(part.path)
+    if found != wanted.sha256 and was_resumed:  # what was there before may be of another file
+        part.remove()
+        _fetch(wanted, part, tell)
+        found = sha256_of(part.path)
+    if found != wanted.sha256:
+        part.remove()
+        raise WeightsError(
+            f"{wanted.address} gave a file with SHA-256 {found}, expected {wanted.sha256}; it is removed"
+        )
+
+
+def _fetch(wanted: Download, part: _Part, tell: Tell) -> None:
+    """Try again while something comes, and `FAILURES` times in a row where nothing does."""
+    failures = 0
+    while True:
+        before = part.size
+        try:
+            _fetch_rest(wanted, part, tell)
+            return
+        except (OSError, HTTPException) as problem:
+            reason = problem
+        _require_passing(wanted, part, reason)
+        failures = 1 if part.size > before else failures + 1
+        if failures == FAILURES:
+            raise WeightsError(f"{wanted.address} cannot be fetched: {reason}") from reason
+        time.sleep(PAUSE * 2 ** (failures - 1))
+
+
+def _require_passing(wanted: Download, part: _Part, reason: Exception) -> None:
+    if not isinstance(reason, HTTPError):
+        return
+    reason.close()
+    if reason.code == 416:  # what is there goes beyond the server's file
+        part.remove()
+    elif reason.code < 500 and reason.code not in PASSING:
+        raise WeightsError(f"{wanted.address} answers {reason.code} {reason.reason}") from reason
+
+
+def _fetch_rest(wanted: Download, part: _Part, tell: Tell) -> None:
+    """One connection.
+
+    Raises:
+        OSError, http.client.HTTPException: it did not come to its end.
+        WeightsError: no room, or more bytes than there should be.
+    """
+    if 0 < part.size == wanted.size:
+        return
+    with open_rest(wanted.address, start=part.size, mark=part.mark) as response:
+        first = starts_at(response)
+        if first not in (0, part.size):
+            part.remove()
+            raise ConnectionError(f"the server went on at byte {first}")
+        if first == 0:
+            part.restart(version_mark(response.headers))
+        done = _copy(response, part, tell, wanted.size)
+    if done < wanted.size:
+        raise ConnectionError(f"the connection ended after {done} of {wanted.size} bytes")
+
+
+def _copy(response: HTTPResponse, part: _Part, tell: Tell, size: int) -> int:
+    """Append what comes; the bytes then there."""
+    try:
+        with FileIO(part.path, "a") as file:
+            done = file.tell()
+            while chunk := response.read(CHUNK):
+                done += _write(file, chunk)
+                tell(f"{part.name} (kB)", done // 1000, size // 1000)
+                if done > size:
+                    raise WeightsError(f"the server gives more than the {size} bytes of {part.name}")
+            os.fsync(file.fileno())
+    except WeightsError:
+        part.remove()
+        raise
+    return done
+
+
+def _write(file: FileIO, chunk: bytes) -> int:
+    """The number of bytes, all of them written."""
+    rest = memoryview(chunk)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as problem:
+        if problem.errno in NO_ROOM:
+            raise WeightsError(f"{file.name}: {problem.strerror}; {ROOM_MEND}") from problem
+        raise
+    return len(chunk)

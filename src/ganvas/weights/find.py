@@ -1,0 +1,215 @@
+"""One resolver for pretrained weights: every file it returns has the bytes of its record."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copyfileobj
+
+from filelock import FileLock
+
+from ganvas.errors import WeightsError
+from ganvas.weights.cache import cache_folder
+from ganvas.weights.digest import sha256_of
+from ganvas.weights.download import Download, download
+from ganvas.weights.record import Archive, Weights, WeightsFile
+
+__all__ = ["Found", "find_weights", "packaged_file"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A verified file of weights, and where it was."""
+
+    path: Path
+    weights: Weights
+    file: WeightsFile
+    where: str
+
+    def as_record(self) -> dict[str, str]:
+        """What a report says of the weights it used; no path."""
+        file = self.file
+        return {"weights": self.weights.name, "file": file.name, "sha256": file.sha256, "licence": file.licence}
+
+
+def find_weights(
+    weights: Weights, *, path: Path | None = None, may_download: bool = True, progress: bool = True
+) -> Found:
+    """The first of: `path`, `$GANVAS_WEIGHTS`, an installed package, the cache, a download.
+
+    Each is a folder in which the files of the record have the names of the record, alone or inside their archive;
+    `path` may also be the file or the archive itself, under any name. What is taken out of an archive or downloaded
+    lies in the cache afterwards. The smallest download is tried first.
+
+    Args:
+        weights: which, of `ganvas.weights.known`.
+        path: a file or folder to take them from, and from nowhere else.
+        may_download: off, or with `GANVAS_OFFLINE` set, nothing is fetched.
+        progress: draw a bar while downloading.
+
+    Raises:
+        WeightsError: they are nowhere, or a file has other bytes than its record; the message says how to mend it.
+    """
+    if path is not None:
+        return _at_path(weights, path)
+    if found := _on_this_machine(weights):
+        return found
+    if may_download and not os.environ.get("GANVAS_OFFLINE"):
+        return _downloaded(weights, progress=progress)
+    raise WeightsError(_ways(weights, "downloads are switched off"))
+
+
+def packaged_file(file: WeightsFile) -> Path | None:
+    """The file inside its installed package, verified, without importing the package; None where it is not installed.
+
+    Raises:
+        WeightsError: the package is there, but the file is missing or has other bytes.
+    """
+    package = file.package
+    spec = find_spec(package.module) if package else None
+    if package is None or spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / package.path
+    mend = f"install it again: {package.install}"
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing; {mend}")
+    _require_bytes(path, file, mend)
+    return path
+
+
+def weights_folder() -> Path:
+    """Where downloaded weights lie; made if missing."""
+    folder = cache_folder() / "weights"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _at_path(weights: Weights, path: Path) -> Found:
+    if path.is_dir():
+        if found := _in_folder(weights, path, "the folder given"):
+            return found
+        raise WeightsError(f"{path}: none of {', '.join(_names(weights))} lies in this folder")
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; it should hold {weights.title}")
+    digest = sha256_of(path)
+    for file in weights.files:
+        if digest == file.sha256:
+            return Found(path=path, weights=weights, file=file, where="the path given")
+        if file.archive and digest == file.archive.sha256:
+            return _extracted(weights, file, path, "the path given")
+    known = "; ".join(f"{file.sha256} ({file.name})" for file in weights.files)
+    raise WeightsError(f"{path}: not {weights.title}: its SHA-256 is {digest}, known are {known}")
+
+
+def _on_this_machine(weights: Weights) -> Found | None:
+    if given := os.environ.get("GANVAS_WEIGHTS"):
+        if not Path(given).is_dir():
+            raise WeightsError(f"GANVAS_WEIGHTS names {given}, which is no folder; name one that is, or unset it")
+        if found := _in_folder(weights, Path(given), "GANVAS_WEIGHTS"):
+            return found
+    for file in weights.files:
+        if path := packaged_file(file):
+            where = f"the package {file.package.module}" if file.package else ""
+            return Found(path=path, weights=weights, file=file, where=where)
+    return _in_folder(weights, weights_folder(), "the cache")
+
+
+def _in_folder(weights: Weights, folder: Path, where: str) -> Found | None:
+    for file in weights.files:
+        if (path := folder / file.name).is_file():
+            _require_bytes(path, file, "remove it, or put the right one there")
+            return Found(path=path, weights=weights, file=file, where=where)
+    for file in weights.files:
+        if file.archive and (path := folder / file.archive.name).is_file():
+            return _extracted(weights, file, path, where)
+    return None
+
+
+def _require_bytes(path: Path, expected: WeightsFile | Archive, mend: str) -> None:
+    size = path.stat().st_size
+    if size != expected.size:
+        raise WeightsError(f"{path} has {size} bytes, expected {expected.size}; {mend}")
+    if (found := sha256_of(path)) != expected.sha256:
+        raise WeightsError(f"{path} has SHA-256 {found}, expected {expected.sha256}; {mend}")
+
+
+def _extracted(weights: Weights, file: WeightsFile, archive_path: Path, where: str) -> Found:
+    """The file, taken out of its verified archive into the cache, where it stays."""
+    archive = file.archive
+    assert archive is not None
+    target = weights_folder() / file.name
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        if not target.is_file():
+            _require_bytes(archive_path, archive, "remove it, or put the right one there")
+            _extract(archive_path, archive.member, target)
+        _require_bytes(target, file, f"remove it, and it is taken out of {archive.name} again")
+    return Found(path=target, weights=weights, file=file, where=f"{where}, in {archive.name}")
+
+
+def _extract(archive_path: Path, member: str, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.extracting")
+    try:
+        with tarfile.open(archive_path, "r:gz") as archive, temporary.open("wb") as output:
+            content = archive.extractfile(member)
+            assert content is not None, "the archive is verified, so its member is a file"
+            copyfileobj(content, output)
+        temporary.replace(target)
+    except OSError as problem:
+        raise WeightsError(f"{target} cannot be written: {problem}; free some space, or set GANVAS_CACHE") from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _downloaded(weights: Weights, *, progress: bool) -> Found:
+    problems = []
+    for file in sorted(weights.files, key=lambda file: file.fetched_bytes):
+        try:
+            if found := _fetched(weights, file, progress=progress):
+                return found
+        except WeightsError as problem:
+            problems.append(str(problem))
+    raise WeightsError(_ways(weights, "; ".join(problems) or "it is only in its package"))
+
+
+def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | None:
+    where = "a download"
+    if file.archive:
+        archive, target = file.archive, weights_folder() / file.archive.name
+        wanted = Download(address=archive.address, size=archive.size, sha256=archive.sha256)
+        download(wanted, target, progress=progress)
+        return _extracted(weights, file, target, where)
+    if file.address is None:
+        return None
+    target = weights_folder() / file.name
+    download(Download(address=file.address, size=file.size, sha256=file.sha256), target, progress=progress)
+    return Found(path=target, weights=weights, file=file, where=where)
+
+
+def _ways(weights: Weights, problem: str) -> str:
+    """What is wrong, and the four ways to mend it."""
+    names = " or ".join(_names(weights))
+    folder = os.environ.get("GANVAS_WEIGHTS") or "which is not set"
+    installs = [file.package.install for file in weights.files if file.package]
+    origins = [f"{file.origin} ({file.fetched_bytes / 1e6:.2f} MB)" for file in weights.files if file.origin]
+    return "\n".join(
+        (
+            f"{weights.title}: not on this machine, and not downloaded: {problem}. Any of these mends it:",
+            f"  1. give the path of {names}",
+            f"  2. put it into the folder $GANVAS_WEIGHTS ({folder})",
+            f"  3. {' or '.join(installs) or 'no package is known that carries it'}",
+            f"  4. let it be downloaded, or download it on another machine and put it into {weights_folder()}: "
+            + (" or ".join(origins) or "nobody offers it alone"),
+        )
+    )
+
+
+def _names(weights: Weights) -> Iterator[str]:
+    """Of the files, and of the archives they may lie in."""
+    for file in weights.files:
+        yield file.name
+        if file.archive:
+            yield file.archive.name

@@ -1,0 +1,124 @@
+"""Networks made ready: the same results as the plain network's, whatever the number of threads."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ganvas.inference.packing import Packed, PictureNorm, PlainDropout, can_pack, lower, pack
+from ganvas.networks import EncoderDecoder, Generator, ResNet, UNet, as_in_training
+
+GENERATORS = {
+    "unet": UNet(3, 3, width=8, depth=4),
+    "unet without dropout": UNet(3, 2, width=8, depth=4, norm="instance", dropout=0.0, upsampling="resize"),
+    "encoder-decoder": EncoderDecoder(3, 3, width=8, depth=3, norm="none", dropout=0.0),
+    "resnet": ResNet(3, 3, width=8, num_blocks=2),
+    "resnet with batch norm": ResNet(3, 3, width=8, num_blocks=1, norm="batch", dropout=0.5, upsampling="resize"),
+    "residual": UNet(3, 3, width=8, depth=2, norm="none", dropout=0.0, residual=True, upsampling="resize"),
+}
+
+
+@pytest.fixture(params=GENERATORS)
+def plain(request: pytest.FixtureRequest) -> Generator:
+    """Large weights, so that outputs differ visibly from place to place."""
+    network = copy.deepcopy(GENERATORS[request.param]).eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter)).mul_(2)
+    return network
+
+
+@pytest.fixture(autouse=True)
+def needs_onednn() -> None:
+    if not can_pack(nn.Conv2d(1, 1, 1)):
+        pytest.skip("this torch has no oneDNN here")
+
+
+def run(network: nn.Module, size: tuple[int, int] = (32, 48), *, threads: int = 1) -> torch.Tensor:
+    """What the network makes of noise, its own noise seeded."""
+    images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    torch.set_num_threads(threads)
+    with torch.random.fork_rng(), torch.inference_mode(), as_in_training(network):
+        torch.manual_seed(2)
+        return network(images)
+
+
+def packed(network: Generator) -> Generator:
+    made = copy.deepcopy(network)
+    pack(made)
+    return made
+
+
+def test_a_packed_network_makes_the_same(plain: Generator) -> None:
+    network = packed(plain)
+    for size in ((32, 48), (64, 32), (32, 48)):  # the weights were laid out for the first of them
+        torch.testing.assert_close(run(network, size), run(plain, size), rtol=0, atol=2e-5)
+
+
+def test_the_last_layer_of_bfloat16_makes_float32_near_the_plain_network(plain: Generator) -> None:
+    network = copy.deepcopy(plain)
+    lower(network)
+    if not can_pack(network):
+        pytest.skip("this processor has no bfloat16 for oneDNN")
+    pack(network)
+    made, expected = run(network), run(plain)
+    assert made.dtype == torch.float32
+    assert (made - expected).abs().mean() < 0.05 * expected.std()
+
+
+def test_lowered_weights_need_no_packing(plain: Generator) -> None:
+    network = copy.deepcopy(plain)
+    lower(network)
+    assert {layer.weight.dtype for layer in network.modules() if isinstance(layer, nn.Conv2d)} <= {torch.bfloat16}
+    made = run(network)
+    assert made.dtype == torch.float32
+    assert made.isfinite().all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(6), nn.InstanceNorm2d(6), nn.InstanceNorm2d(6, affine=True)])
+def test_the_norm_of_one_picture(layer: nn.BatchNorm2d | nn.InstanceNorm2d, training: bool) -> None:
+    layer = copy.deepcopy(layer).train(training)
+    with torch.no_grad():
+        for values in (*layer.parameters(), *(buffer for buffer in layer.buffers() if buffer.dtype.is_floating_point)):
+            values.uniform_(0.5, 2)
+    features = torch.randn(1, 6, 13, 17) * 3 + 5
+    norm = PictureNorm(layer).train(training)
+    expected = layer(features)
+    for given in (features, features.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(norm(given), expected, rtol=0, atol=1e-5)
+    assert norm(features.bfloat16()).dtype == torch.bfloat16
+
+
+def test_norms_do_not_depend_on_neighbours_or_threads() -> None:
+    norm = PictureNorm(nn.BatchNorm2d(24)).train()
+    features = torch.randn(3, 24, 60, 50).contiguous(memory_format=torch.channels_last)
+    together = norm(features)
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        assert torch.equal(norm(features), together)
+        assert torch.equal(torch.cat([norm(one) for one in features.split(1)]), together)
+
+
+def test_dropout_draws_what_torch_draws() -> None:
+    features = torch.randn(2, 5, 7, 9)
+    for given in (features, features.contiguous(memory_format=torch.channels_last)):
+        torch.manual_seed(3)
+        expected = nn.Dropout(0.3)(features)
+        torch.manual_seed(3)
+        assert torch.equal(PlainDropout(0.3)(given), expected)
+    assert PlainDropout(0.3).eval()(features) is features
+
+
+def test_layers_of_unknown_kinds_stay() -> None:
+    class Own(nn.Conv2d):
+        pass
+
+    network = nn.Sequential(Own(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), nn.Conv2d(3, 3, 1))
+    kinds = [Own, nn.Conv2d, Packed]
+    pack(network)
+    assert [type(layer) for layer in network] == kinds

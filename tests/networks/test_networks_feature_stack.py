@@ -1,0 +1,84 @@
+"""AlexNet and VGG as stacks of named places."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganvas.errors import ConfigError, InputError
+from ganvas.networks.alexnet import AlexNet
+from ganvas.networks.vgg import VGG, VGG16_ACTIVATIONS
+
+
+def plain(stack, pools):
+    """The same network as a chain of torch's own layers, pooling before the convolutions `pools`."""
+    layers = []
+    for index, convolution in enumerate(stack.convolutions):
+        layers += [nn.MaxPool2d(*pools[index])] if index in pools else []
+        layers += [convolution, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    ("stack", "pools"),
+    [
+        (AlexNet(), {1: (3, 2), 2: (3, 2)}),
+        (VGG(depth=16), dict.fromkeys((2, 4, 7, 10), (2, 2))),
+        (VGG(depth=19, taps=("relu5_4",)), dict.fromkeys((2, 4, 8, 12), (2, 2))),
+    ],
+    ids=["alexnet", "vgg16", "vgg19"],
+)
+def test_the_last_place_is_the_end_of_the_plain_chain(stack, pools):
+    images = torch.rand(2, 3, 49, 37, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normalised = ((images + 1) / 2 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    torch.testing.assert_close(stack(images)[-1], plain(stack, pools)(normalised))
+
+
+@pytest.mark.parametrize(("depth", "count"), [(16, 13), (19, 16)])
+def test_vgg_has_as_many_convolutions_as_its_name_says(depth, count):
+    stack = VGG(depth=depth, taps=("relu5_3",) if depth == 16 else ("relu5_4",))
+    assert len(stack.convolutions) == count == depth - 3
+    assert [layer.name for layer in stack.layers if layer.pool] == ["2_1", "3_1", "4_1", "5_1"]
+
+
+def test_places_come_in_the_order_asked_for_and_what_is_beyond_is_not_built():
+    stack = VGG(depth=19, taps=("relu2_2", "conv1_1", "conv2_2"))
+    assert len(stack.convolutions) == 4
+    after, first, before = stack(torch.rand(1, 3, 20, 16))
+    assert (first.shape, before.shape) == ((1, 64, 20, 16), (1, 128, 10, 8))
+    torch.testing.assert_close(after, before.relu())
+    assert (before < 0).any()
+
+
+def test_the_smallest_picture_leaves_one_pixel():
+    for stack, side in ((AlexNet(), 31), (VGG(depth=16, taps=("relu5_3",)), 16), (VGG(taps=("relu2_2",)), 2)):
+        assert stack.minimum_side == side
+        assert stack(torch.zeros(1, 3, side, side))[-1].shape[2:] == (1, 1)
+        with pytest.raises(InputError, match=f"sides of {side}"):
+            stack(torch.zeros(1, 3, side - 1, side))
+
+
+def test_gradients_reach_the_pictures_and_not_the_weights():
+    stack = AlexNet(taps=("relu2",))
+    images = torch.zeros(1, 3, 40, 40, requires_grad=True)
+    stack(images)[0].sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in stack.parameters())
+    assert not stack.training
+
+
+def test_an_unknown_place_and_other_weights_are_refused():
+    for taps in ((), ("relu6",), ("relu1", "pool5")):
+        with pytest.raises(ConfigError, match="conv1, relu1"):
+            AlexNet(taps=taps)
+    convolutions = [(layer.weight + 1, layer.bias) for layer in AlexNet().convolutions]
+    stack = AlexNet(taps=("relu2",))
+    stack.load_convolutions(convolutions)
+    torch.testing.assert_close(stack.convolutions[1].weight, convolutions[1][0])
+    for wrong in (convolutions[:1], convolutions[1:]):
+        with pytest.raises(ConfigError, match="not of AlexNet"):
+            stack.load_convolutions(wrong)
+    with pytest.raises(InputError, match="expected"):
+        stack(torch.zeros(1, 1, 64, 64))
+    assert len(VGG16_ACTIVATIONS) == 5

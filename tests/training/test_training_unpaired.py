@@ -1,0 +1,149 @@
+"""A run on two sides that need not correspond: trained, sampled, validated, stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, tiny_run
+
+from ganvas import policy
+from ganvas.errors import ConfigError
+from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.image.files import read_image
+from ganvas.inference.record import find_snapshot, read_run_record
+from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.records import from_record, to_record
+from ganvas.training import samples
+from ganvas.training.config import RunConfig
+from ganvas.training.distributed import Processes
+from ganvas.training.pictures import open_pictures
+from ganvas.training.run_folder import read_config
+from ganvas.training.trainer import train
+
+SCRIPT = Path(__file__).with_name("train_tiny.py")
+
+
+def test_a_whole_run(tiny_sides: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = train(tiny_cyclegan(tiny_sides), run, quiet=True)
+    assert result.images_seen == 42
+    assert result.best == {}
+    assert "best" not in str(result)
+    assert [path.name for path in (run / "snapshots").iterdir()] == ["last.safetensors"]
+    assert find_snapshot(run).stem == "last"
+    validations = [row for row in rows_of(run) if row["kind"] == "validation"]
+    assert {"cycle_a_psnr", "cycle_b_l1", "spread"} <= validations[0].keys()
+    assert not {"psnr", "ssim", "l1"} & validations[0].keys()
+    assert not [name for name in tensors_of(find_snapshot(run)) if "replay" in name or "judge" in name]
+
+
+def test_the_record_is_read_back(tiny_sides: Path, tmp_path: Path) -> None:
+    config = tiny_cyclegan(tiny_sides, epochs=0.5)
+    train(config, tmp_path / "run", quiet=True)
+    assert read_run_record(tmp_path / "run").data == config.data
+    assert read_config(tmp_path / "run") == config
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["method"]["kind"], record["data"]["kind"]) == ("CycleGANConfig", "UnpairedData")
+
+
+def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides: Path, tmp_path: Path) -> None:
+    """The pool of five past fakes is full by then."""
+    whole = tiny_cyclegan(tiny_sides, constant_fraction=1.0)
+    train(whole, tmp_path / "whole", quiet=True)
+    half = replace(whole, training=replace(whole.training, epochs=3, sample_every=1000, validate_every=1000))
+    train(half, tmp_path / "run", quiet=True)
+    for name in ("samples", "snapshots"):  # what the early end added
+        for path in (tmp_path / "run" / name).iterdir():
+            path.unlink()
+    train(whole, tmp_path / "run", resume=True, quiet=True)
+    one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("whole", "run"))
+    assert one.keys() == two.keys()
+    assert [name for name in one if not name.startswith("losses") and not torch.equal(one[name], two[name])] == []
+    assert any("replay_a" in name for name in one)
+
+
+def test_a_seeded_run_repeats(tiny_sides: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        train(tiny_cyclegan(tiny_sides, epochs=3), tmp_path / name, quiet=True)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_the_grid_shows_each_side_translated_and_back(
+    tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(samples.policy, "admit", lambda tile, *, name: seen.append(name) or 0.0)
+    train(tiny_cyclegan(tiny_sides, epochs=1, sample_every=1000), tmp_path / "run", quiet=True)
+    tiles = [f"{name} ({side})" for name in ("0.png", "2.png") for side in ("input", "output", "back")]
+    tiles += [f"{name} ({side})" for name in ("0.png", "3.png") for side in ("input", "output", "back")]
+    assert seen[-12:] == tiles
+    (grid,) = (tmp_path / "run" / "samples").iterdir()
+    picture = read_image(grid)
+    assert picture.height >= 4 * 16
+    assert picture.width >= 3 * 16
+
+
+def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_cyclegan(tiny_sides, epochs=1)
+    pictures = open_pictures(config, Processes(torch.device("cpu")), tmp_path)
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 if rgb.min() >= 127 else 0.0)
+    policy.forget_scorer()
+
+    class Same(torch.nn.Module):
+        size_multiple, directions = 1, ("a_to_b", "b_to_a")
+
+        def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
+            return images
+
+    refused = samples.write_samples(tmp_path / "grid.png", Same(), pictures)
+    assert len(refused) == 6  # both bright pictures, given, made and made back
+    grey = np.all(read_image(tmp_path / "grid.png").pixels == samples.GREY, axis=2)
+    assert grey.sum() >= 6 * 16 * 16
+
+
+def test_cyclegan_learns_from_pairs_too(tiny_data: Path, tmp_path: Path) -> None:
+    config = replace(tiny_cyclegan(tiny_data), data=tiny_run(tiny_data).data)
+    result = train(config, tmp_path / "run", quiet=True)
+    assert result.best["psnr"] > 0
+    assert find_snapshot(tmp_path / "run").stem == "best"
+    there, back = (
+        evaluate_run(tmp_path / "run", split="val", out=tmp_path / way, direction=way, device="cpu", progress=False)
+        for way in ("a_to_b", "b_to_a")
+    )
+    assert there.output["psnr"].mean != back.output["psnr"].mean
+    assert there.baseline["psnr"].mean == pytest.approx(back.baseline["psnr"].mean)
+
+
+def test_a_method_of_pairs_refuses_unpaired_data(tiny_sides: Path) -> None:
+    with pytest.raises(ConfigError, match="Pix2Pix learns from pairs: give PairedData, or another method"):
+        RunConfig(method=Pix2PixConfig(), data=tiny_cyclegan(tiny_sides).data)
+
+
+def test_both_kinds_of_data_are_read_strictly(tiny_data: Path, tiny_sides: Path) -> None:
+    for config in (tiny_run(tiny_data), tiny_cyclegan(tiny_sides)):
+        assert from_record(RunConfig, to_record(config)) == config
+    assert to_record(RunConfig())["data"]["kind"] == "PairedData"
+    assert not hasattr(from_record(CycleGANConfig, {}), "kind")
+
+
+@pytest.mark.distributed
+def test_torchrun_trains_as_one_process(tiny_sides: Path, tmp_path: Path) -> None:
+    """Without a pool, of which every process has its own."""
+    method = {"norm": "none", "dropout": 0.0, "pool_size": 0}
+    train(tiny_cyclegan(tiny_sides, method=method), tmp_path / "one", quiet=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(SCRIPT), str(tiny_sides), str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-5)
