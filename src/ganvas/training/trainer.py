@@ -51,10 +51,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
     settings = config.training
-    with ExitStack() as stack:
-        # What is trained, on what, from where
-        shared = {"batch_size": settings.batch_size, "accumulate": settings.accumulate}
-        processes = stack.enter_context(join(settings.device, **shared))
+    with ExitStack() as stack:  # what is trained, on what, from where
+        parts = {"batch_size": settings.batch_size, "accumulate": settings.accumulate}
+        processes = stack.enter_context(join(settings.device, **parts))
         if settings.capture:
             check_capture(method_type(config.method), processes)
         if processes.first:
@@ -77,8 +76,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             losses = take_step(batch, Progress(session.images_seen, session.step))
 
             # The clock and the running means
-            before, session.images_seen = session.images_seen, session.images_seen + settings.batch_size
-            session.step += 1
+            before = session.images_seen
+            session.images_seen, session.step = before + settings.batch_size, session.step + 1
             state.average.update(images=settings.batch_size, images_seen=session.images_seen)
             state.meter.add(losses)
             stopped, late = session.tick(interrupted=interrupts.requested)
