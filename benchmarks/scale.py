@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py ../shared/data/horse2zebra/testB --pictures 64 --workers 2 --out scale.json
 
-Every process computes with one thread, so a rate is that of a core. Needs ganvas[ray]; about 6 minutes on two cores.
+Networks run with one thread; a core-second is a second of processor time over all threads of the process, so that other
+work on the machine counts little. Needs ganvas[ray]; about 6 minutes on two cores.
 Not measured: a network, shared storage, failing machines, GPUs. docs/scale.md says what is assumed instead.
 """
 
@@ -133,23 +134,25 @@ def measure_work(name: str, work: Callable[..., Any], folder: Path, given: argpa
     seconds["ray_again"] = timed(partial(work, out=folder / name / "ray"), engine="ray", workers=given.workers)
     written = [path for path in (folder / name / "ray").iterdir() if path.name != log]
     assert_same_bytes(folder / name / "local", written)
-    inner = steady(folder / name / "local" / log, work, folder / name / "warm")
+    inner = core_seconds(folder / name / "local" / log, work, folder / name / "warm")
     together = given.pictures / (seconds["ray"] - seconds["ray_again"])
     return {
         "work": name, "seconds_local": round(seconds["local"], 2), "seconds_ray": round(seconds["ray"], 2),
         "seconds_ray_all_done": round(seconds["ray_again"], 2),
-        "core_seconds_a_picture": round(inner, 4), "pictures_a_second_a_core": round(1 / inner, 2),
-        "pictures_a_second_of_all_workers": round(together, 2),
+        "core_seconds_a_picture": round(inner, 4), "pictures_a_core_second": round(1 / inner, 2),
+        "pictures_a_second_of_workers": round(together, 2),
         "efficiency_of_workers": round(together * inner / min(given.workers, os.cpu_count() or 1), 2),
         "bytes_out": round(statistics.mean(path.stat().st_size for path in written)),
         "bytes_a_row": round((folder / name / "ray" / log).stat().st_size / given.pictures),
     }  # fmt: skip
 
 
-def steady(log: Path, work: Callable[..., Any], out: Path) -> float:
-    """Seconds a picture in this process, with everything imported; the loading of weights is in it."""
+def core_seconds(log: Path, work: Callable[..., Any], out: Path) -> float:
+    """Of a picture in this process, with everything imported; the loading of weights is in it."""
     shutil.rmtree(os.environ["GANVAS_CACHE"], ignore_errors=True)
-    return timed(partial(work, out=out)) / sum(1 for _ in log.open())
+    start = time.process_time()
+    work(out=out)
+    return (time.process_time() - start) / sum(1 for _ in log.open())
 
 
 def timed(work: Callable[..., Any], **settings: Any) -> float:
@@ -249,7 +252,7 @@ def resident() -> int:
 
 
 def estimate(row: Record, bytes_in: float) -> Record:
-    """What 100 million such pictures take on such cores, each as fast as measured."""
+    """What 100 million such pictures take on such cores, were they busy with nothing else."""
     core_seconds = MANY * row["core_seconds_a_picture"]
     return {
         "work": row["work"],

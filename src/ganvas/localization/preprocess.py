@@ -83,5 +83,8 @@ def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicu
     box = None if part is None else (part.left, part.top, part.right, part.bottom)
     if rgb.shape[0] * rgb.shape[1] <= LARGE:
         return np.asarray(Image.fromarray(rgb).resize((width, height), how, box=box))
-    planes = (Image.fromarray(np.ascontiguousarray(rgb[:, :, channel])) for channel in range(3))
-    return np.stack([np.asarray(plane.resize((width, height), how, box=box)) for plane in planes], axis=2)
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(rgb[:, :, channel])).resize((width, height), how, box=box))
+        for channel in range(3)
+    ]
+    return np.stack(planes, axis=2)
