@@ -12,18 +12,26 @@ import pytest
 import torch
 from torch import nn
 
+from ganvas.errors import ConfigError
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build
 from ganvas.networks import as_in_training
 
 
-def play(method: Method, batch: Batch, *, steps: int = 1, rate: float = 2e-4) -> list[dict[str, float]]:
+def play(
+    method: Method,
+    batch: Batch | list[Batch],
+    *,
+    steps: int = 1,
+    rate: float = 2e-4,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> list[dict[str, float]]:
     """Train as the engine does, without its services; each step's losses as "player/loss"."""
-    optimizers = {player: torch.optim.Adam(method.player_parameters(player), lr=rate) for player in method.players}
+    optimizers = {p: torch.optim.Adam(method.player_parameters(p), lr=rate, betas=betas) for p in method.players}
     trace = []
-    for step in range(steps):
+    for step, given in enumerate(batch if isinstance(batch, list) else [batch] * steps):
         losses = {}
-        for turn in method.training_step(batch, Progress(step * len(batch.a), step)):
+        for turn in method.training_step(given, Progress(step * len(given.a), step)):
             optimizers[turn.player].zero_grad()
             sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
             optimizers[turn.player].step()
@@ -58,6 +66,11 @@ class MethodContract:
         small = torch.rand(count, max(self.input_channels, self.output_channels), 4, 4, generator=random) * 2 - 1
         pictures = nn.functional.interpolate(small, self.image_size, mode="bilinear")
         return Batch(pictures[:, : self.input_channels], 0.8 * pictures[:, : self.output_channels] - 0.2)
+
+    def channels(self, direction: str) -> tuple[int, int]:
+        """(given, made) of a direction."""
+        given = (self.input_channels, self.output_channels)
+        return given if direction == "a_to_b" else given[::-1]
 
     def test_it_says_what_it_holds(self):
         method = self.make()
@@ -110,13 +123,22 @@ class MethodContract:
         assert traces[0] == traces[1]
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
-    def test_odd_sizes_work_once_padded(self):
+    def test_odd_sizes_work_once_padded_in_every_direction(self):
         method = self.make().eval()
         height, width = (37 + -37 % method.size_multiple, 51 + -51 % method.size_multiple)
-        with torch.no_grad():
-            made = method.translate(torch.rand(1, self.input_channels, height, width) * 2 - 1)
-        assert made.shape == (1, self.output_channels, height, width)
-        assert made.abs().max() <= 1
+        for direction in method.directions:
+            given, wanted = self.channels(direction)
+            with torch.no_grad():
+                made = method.translate(torch.rand(1, given, height, width) * 2 - 1, direction=direction)
+            assert made.shape == (1, wanted, height, width)
+            assert made.abs().max() <= 1
+
+    def test_a_direction_that_it_never_learned_is_refused(self):
+        method = self.make()
+        assert method.directions[0] == "a_to_b"
+        if "b_to_a" not in method.directions:
+            with pytest.raises(ConfigError, match="a_to_b only"):
+                method.translate(self.batch().a, direction="b_to_a")
 
     def test_translation_repeats_with_the_seed_and_changes_nothing(self):
         method = self.make().eval()
@@ -140,16 +162,20 @@ class MethodContract:
             together, alone = method.translate(images), method.translate(images[:1])
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
 
+    def distance(self, method: Method, batch: Batch) -> float:
+        """How far it is from knowing the batch by heart: the pair, or without pairs each picture turned back."""
+        with torch.no_grad(), as_in_training(method):
+            if method.paired:
+                return (method.translate(batch.a) - batch.b).abs().mean().item()
+            back_a = method.translate(method.translate(batch.a), direction="b_to_a")
+            back_b = method.translate(method.translate(batch.b, direction="b_to_a"))
+            return ((back_a - batch.a).abs().mean() + (back_b - batch.b).abs().mean()).item()
+
     def test_one_batch_is_overfitted(self):
         method, batch = self.make(), self.batch(1)
-
-        def distance() -> float:
-            with torch.no_grad(), as_in_training(method):
-                return (method.translate(batch.a) - batch.b).abs().mean().item()
-
-        before = distance()
+        before = self.distance(method, batch)
         play(method, batch, steps=self.overfit_steps, rate=2e-3)
-        assert distance() < 0.6 * before
+        assert self.distance(method, batch) < 0.6 * before
 
     def test_context_is_truthful(self):
         method = self.make().eval()

@@ -180,7 +180,7 @@ def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
     ("networks", "complaint"),
     [
         ({"D": reference.patchgan(3)}, "one generator .* given: latest_net_D.pth is a patchgan"),
-        ({"G_A": reference.resnet(6), "G_B": reference.resnet(6)}, "each of CycleGAN's generators on its own"),
+        ({"G_A": reference.resnet(6), "G_B": reference.resnet(6)}, "or the generators.* of a CycleGAN; given"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=3)}, "as CycleGAN's does"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=5)}, "judges 5 channels, .* have 6"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, norm="instance")}, "its norm is instance"),
