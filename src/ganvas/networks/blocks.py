@@ -14,6 +14,7 @@ from ganvas.networks.convolutions import (
     HalvingConvolution,
     ReflectConvolution,
     ResizeConvolution,
+    ScoreConvolution,
 )
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
 
@@ -36,6 +37,8 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
+        if len(features) == 1:
+            return nn.functional.batch_norm(features, None, None, training=True)
         if features.is_contiguous() or not features.is_contiguous(memory_format=torch.channels_last):
             return super().forward(features)
         return torch.cat([nn.functional.batch_norm(one, None, None, training=True) for one in torch.split(features, 1)])
@@ -97,7 +100,7 @@ class ConvBlock(nn.Module):
         activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        convolution = ReflectConvolution if reflect else nn.Conv2d
+        convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else nn.Conv2d
         self.conv = convolution(input_channels, output_channels, kernel, stride, padding, bias=bias)
         self.norm = make_norm(norm, output_channels)
         self.activation = nn.Identity() if activation is None else activation

@@ -1,0 +1,78 @@
+"""Faster forms of convolutions compute what torch's do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.networks.blocks import InstanceNorm
+from ganvas.networks.convolutions import (
+    DoublingConvolution,
+    HalvingConvolution,
+    ReflectConvolution,
+    ScoreConvolution,
+    convolve_to_few,
+)
+
+
+def with_gradients(layer: nn.Module, features: Tensor) -> list[Tensor]:
+    """What it makes, and the gradients of its square by the features and the weights."""
+    features = features.clone().requires_grad_()
+    made = layer(features)
+    return [made.detach(), *torch.autograd.grad(made.square().sum(), [features, *layer.parameters()])]
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("channels", "kernel"), [(3, 7), (1, 4), (2, 1)])
+def test_few_channels_are_torchs(channels: int, kernel: int, order: torch.memory_format) -> None:
+    features = torch.randn(2, 5, 11, 13, dtype=torch.float64).contiguous(memory_format=order)
+    weight, bias = torch.randn(channels, 5, kernel, kernel, dtype=torch.float64), torch.randn(channels).double()
+    for given in (bias, None):
+        torch.testing.assert_close(
+            convolve_to_few(features, weight, given), functional.conv2d(features, weight, given), rtol=1e-12, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_reflected_border_is_torchs(stride: int) -> None:
+    ours = ReflectConvolution(4, 3, 7, stride, 3).double()
+    theirs = nn.Conv2d(4, 3, 7, stride, 3, padding_mode="reflect").double()
+    theirs.load_state_dict(ours.state_dict())
+    features = torch.randn(2, 4, 12, 9, dtype=torch.float64)
+    torch.testing.assert_close(with_gradients(ours, features), with_gradients(theirs, features))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_scores_are_torchs(stride: int) -> None:
+    ours, theirs = ScoreConvolution(6, 1, 4, stride, 1).double(), nn.Conv2d(6, 1, 4, stride, 1).double()
+    theirs.load_state_dict(ours.state_dict())
+    features = torch.randn(2, 6, 9, 8, dtype=torch.float64)
+    torch.testing.assert_close(with_gradients(ours, features), with_gradients(theirs, features))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(HalvingConvolution, nn.Conv2d), (DoublingConvolution, nn.ConvTranspose2d)]
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_matrix_products_in_bfloat16_are_torchs(ours: type[nn.Module], theirs: type[nn.Module], bias: bool) -> None:
+    layer, wanted = ours(8, 4, bias=bias), theirs(8, 4, 4, 2, 1, bias=bias)
+    wanted.load_state_dict(layer.state_dict())
+    features = torch.randn(2, 8, 4, 6)
+    made, exact = layer.bfloat16()(features.bfloat16()), wanted(features)
+    torch.testing.assert_close(made.float(), exact, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_is_torchs_and_keeps_the_order_of_memory(count: int, order: torch.memory_format) -> None:
+    features = torch.randn(count, 4, 6, 5, dtype=torch.float64).contiguous(memory_format=order)
+    made = InstanceNorm(4)(features)
+    torch.testing.assert_close(made, functional.instance_norm(features))
+    assert made.is_contiguous(memory_format=order)
+
+
+def test_instance_norm_of_one_pixel_is_refused_as_torch_does() -> None:
+    with pytest.raises(ValueError, match="more than 1"):
+        InstanceNorm(4).train()(torch.randn(1, 4, 1, 1))
