@@ -12,10 +12,13 @@ from measure.workers import Team, team
 
 NOTE = (
     "A step is all between two batches: forward, backward and update of every player, on pictures that lie on the "
-    "device. Each variant lives in a process of its own; rounds go through them in turn; the ratio is the median over "
+    "device. Each variant lives in a process of its own; three steps are not timed, then rounds go through them in turn; the ratio is the median over "
     "rounds. Memory: the peak of that process over the first two steps, above what it held before the networks were "
     "made. The share is of the measured peak of matrix products of the same type: {}."
 )
+
+WARM_UP = 3
+"""After the two whose memory is measured: a process has found all its memory after some four steps."""
 
 
 def measure_steps(options: Options) -> list[Table]:
@@ -38,7 +41,7 @@ def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) ->
     least = 0.5 if device().type == "cuda" else 0.0
     with team(work, given, table) as made:
         timers = {name: worker.seconds for name, worker in made.workers.items()}
-        timings = in_turn(timers, rounds=rounds, budget=options.of(180, 30), least_seconds=least)
+        timings = in_turn(timers, rounds=rounds, budget=options.of(180, 30), least_seconds=least, warm_up=WARM_UP)
         return [_row(work, name, timings, made, peaks) for name in timings]
 
 

@@ -49,7 +49,12 @@ def timer(work: Work, finish: Work = lambda: None) -> Timer:
 
 
 def in_turn(
-    variants: Mapping[str, Timer], *, rounds: int, budget: float = float("inf"), least_seconds: float = 0.0
+    variants: Mapping[str, Timer],
+    *,
+    rounds: int,
+    budget: float = float("inf"),
+    least_seconds: float = 0.0,
+    warm_up: int = 0,
 ) -> dict[str, Timing]:
     """Time the variants A, B, C, A, B, C ...
 
@@ -58,7 +63,10 @@ def in_turn(
         rounds: at most so many.
         budget: seconds after which no further round starts; two rounds are always made.
         least_seconds: a round calls quick work often enough to last so long; an untimed round finds out how often.
+        warm_up: calls of each before the first round, untimed: until it holds its memory.
     """
+    for timed in variants.values() if warm_up else ():
+        timed(warm_up)
     begun = time.perf_counter()
     calls = {name: num_calls(timed(1), least_seconds) if least_seconds else 1 for name, timed in variants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in variants}

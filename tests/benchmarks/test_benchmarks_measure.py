@@ -62,6 +62,15 @@ def test_two_rounds_are_made_even_beyond_the_budget() -> None:
     assert called == [1, 1]
 
 
+def test_the_warm_up_is_called_and_not_counted() -> None:
+    called: list[int] = []
+    timings = module("measure.timing").in_turn(
+        {"a": lambda calls: called.append(calls) or 1.0 / calls}, rounds=2, warm_up=4
+    )
+    assert called == [4, 1, 1]
+    assert timings["a"].seconds == (1.0, 1.0)
+
+
 @pytest.mark.parametrize(("seconds", "least", "calls"), [(0.1, 0.5, 5), (2.0, 0.5, 1), (0.0, 0.5, 500_000_000)])
 def test_quick_work_is_called_more_often(seconds: float, least: float, calls: int) -> None:
     assert module("measure.timing").num_calls(seconds, least) == calls
