@@ -12,9 +12,9 @@ from measure.workers import Team, team
 
 NOTE = (
     "A step is all between two batches: forward, backward and update of every player, on pictures that lie on the "
-    "device. Each variant lives in a process of its own; three steps are not timed, then rounds go through them in turn; the ratio is the median over "
-    "rounds. Memory: the peak of that process over the first two steps, above what it held before the networks were "
-    "made. The share is of the measured peak of matrix products of the same type: {}."
+    "device. Each variant lives in a process of its own; three steps are not timed, then rounds go through them in "
+    "turn; the ratio is the median over rounds. Memory: the peak of that process over the first two steps, above what "
+    "it held before the networks were made. The share is of the measured peak of matrix products of the same type: {}."
 )
 
 WARM_UP = 3

@@ -27,6 +27,8 @@ from measure.pictures import Pictures
 from measure.reference import Reference
 from measure.timing import Work
 
+UNTIL_THE_END = ExitStack()
+"""Never closed: what a step has set for its process holds as long as the process."""
 Pair = tuple[Tensor, Tensor]
 REFERENCE = "reference float32"
 OURS: dict[str, dict[str, Any]] = {
@@ -97,7 +99,7 @@ def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
     processes, spec = Processes(device()), PictureSpec(channels=3)
     pictures: Any = SimpleNamespace(input_spec=spec, output_spec=spec)
     state, batch, seen = build_state(config, processes, pictures), Batch(*pair), 0
-    take_step = open_step(state, config, processes, ExitStack())
+    take_step = open_step(state, config, processes, UNTIL_THE_END)
 
     def step() -> None:
         nonlocal seen

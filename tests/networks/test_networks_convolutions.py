@@ -14,6 +14,7 @@ from ganvas.networks.convolutions import (
     ReflectConvolution,
     ScoreConvolution,
     convolve_to_few,
+    reflect,
 )
 
 
@@ -42,6 +43,22 @@ def test_a_reflected_border_is_torchs(stride: int) -> None:
     theirs.load_state_dict(ours.state_dict())
     features = torch.randn(2, 4, 12, 9, dtype=torch.float64)
     torch.testing.assert_close(with_gradients(ours, features), with_gradients(theirs, features))
+
+
+@pytest.mark.parametrize("border", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_mirrored_borders_gradient_is_torchs(border: int, order: torch.memory_format) -> None:
+    features = torch.randn(2, 3, 7, 4, dtype=torch.float64).contiguous(memory_format=order).requires_grad_()
+    padded, wanted = reflect(features, border), functional.pad(features, [border] * 4, mode="reflect")
+    assert torch.equal(padded, wanted)
+    gradient = torch.randn_like(padded)
+    theirs = torch.autograd.grad(wanted, features, gradient)
+    torch.testing.assert_close(torch.autograd.grad(padded, features, gradient), theirs)
+
+
+def test_a_mirrored_border_as_wide_as_the_picture_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="Padding size"):
+        reflect(torch.zeros(1, 1, 3, 8), 3)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

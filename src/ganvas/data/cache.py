@@ -14,16 +14,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ganvas import policy
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import at_cache_size, evaluation_size, read_opaque, read_sides
-from ganvas.data.draft import FORMAT, INDEX_NAME, Draft, Report, Source, admitted
+from ganvas.data.draft import FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
 from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
 from ganvas.data.side import Side
 from ganvas.data.unpaired import find_sides
@@ -105,7 +105,7 @@ def build_cache(config: PairedData, split: Split, folder: Path, *, report: Repor
     """
     layout = find_layout(config, split)
     sides = ("b",) if layout == "single" else ("a", "b")
-    sources = [_of_entry(entry, layout, sides) for entry in find_entries(config, split)]
+    sources = Sources(find_entries(config, split), partial(_of_entry, layout=layout, sides=sides))
     return _build(_Plan(config, split, layout, sides, sources), lambda home: Cache(home, config), folder, report)
 
 
@@ -119,12 +119,13 @@ def build_unpaired_cache(
         PolicyRefusal: too many are refused.
     """
     found = find_sides(config, split)
-    sources = [_of_file(path, side) for side, paths in found.items() for path in paths]
+    files = [(path, side) for side, paths in found.items() for path in paths]
+    sources = Sources(files, lambda file: _of_file(*file))
     plan = _Plan(config, split, "unpaired", tuple(found), sources)
     return _build(plan, lambda home: UnpairedCache(home, config), folder, report)
 
 
-def _of_entry(entry: Entry, layout: Layout, sides: tuple[str, ...]) -> Source:
+def _of_entry(entry: Entry, *, layout: Layout, sides: tuple[str, ...]) -> Source:
     files = (entry.b,) if entry.a is None else (entry.a, entry.b)
     return Source(entry.name, entry.name, sides, files, partial(read_sides, entry, layout))
 
@@ -141,7 +142,7 @@ class _Plan:
     split: Split
     layout: str
     sides: tuple[str, ...]
-    sources: list[Source]
+    sources: Sources[Any]
 
     @property
     def key(self) -> str:
@@ -150,9 +151,10 @@ class _Plan:
         size = config.load_size if self.split == "train" else evaluation_size(config)
         settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
         real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
-        files = [[source.name, *(_fingerprint(file, real) for file in source.files)] for source in self.sources]
-        gate = [policy.THRESHOLD, policy.VIEWS_VERSION]
-        return hashlib.sha256(json.dumps([settings, gate, files]).encode()).hexdigest()[:32]
+        digest = hashlib.sha256(json.dumps([settings, policy.THRESHOLD, policy.VIEWS_VERSION]).encode())
+        for source in self.sources:
+            digest.update(json.dumps([source.name, *(_fingerprint(file, real) for file in source.files)]).encode())
+        return digest.hexdigest()[:32]
 
     def write(self, folder: Path, report: Report | None) -> None:
         """Write the cache's files."""
@@ -191,7 +193,7 @@ def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
         return None
 
 
-def _is_admitted(there: Cache | UnpairedCache, sources: Sequence[Source]) -> bool:
+def _is_admitted(there: Cache | UnpairedCache, sources: Sources[Any]) -> bool:
     """Whether the gate, as it is now, admits the first picture: a cache must not outlive a gate that is shut."""
     refused = {refusal.name for refusal in there.refusals}
     try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "admitted"]
+__all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
 
 FORMAT = 2
 """Raised when the content of a cache folder changes its meaning."""
@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """Files that become one picture in each of some sides, all of them or none.
 
@@ -46,6 +46,24 @@ class Source:
     sides: tuple[str, ...]
     files: tuple[Path, ...]
     read: Callable[[], Sequence[Picture]]
+
+
+class Sources(Generic[Item]):
+    """Sources that are made when they are asked for: 100,000 of them take no memory.
+
+    Args:
+        items: what each is made from.
+        make: how.
+    """
+
+    def __init__(self, items: Sequence[Item], make: Callable[[Item], Source]) -> None:
+        self._items, self._make = items, make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Source]:
+        return map(self._make, self._items)
 
 
 def admitted(source: Source) -> list[Pixels]:
@@ -99,7 +117,7 @@ class Draft:
         self._refusals: list[PolicyRefusal] = []
         self._problems: dict[str, str] = {}
 
-    def write(self, sources: Sequence[Source], report: Report | None, *, one_range: bool) -> None:
+    def write(self, sources: Sources[Any], report: Report | None, *, one_range: bool) -> None:
         """Decode, judge, size and write all sources, in their order.
 
         Args:
@@ -173,7 +191,7 @@ def _check_alike(side: _SideDraft, name: str) -> None:
         raise DataError(f"side {name}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
 
 
-def _in_order(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[tuple[Item, Future[Made]]]:
+def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Made]]]:
     """Each item and what is made of it, in order, made on all cores; only a few are ahead of the one that is taken."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:

@@ -19,7 +19,7 @@ Split = Literal["train", "val", "test"]
 Layout = Literal["folders", "side_by_side", "single"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One pair, as files.
 
