@@ -11,6 +11,7 @@ from pathlib import Path
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import TrainLoader
+from ganvas.training.allocator import memory_kept
 from measure.machine import device, finish
 from measure.options import Options
 from measure.table import Row, Table
@@ -105,9 +106,10 @@ def _our_epoch(folder: Path, batch: int, home: Path) -> Callable[[], object]:
 
     def epoch() -> None:
         nonlocal seen
-        for _ in range(loader.epoch_size // batch):
-            loader.batch(seen)
-            seen += batch
+        with memory_kept():  # as in training
+            for _ in range(loader.epoch_size // batch):
+                loader.batch(seen)
+                seen += batch
 
     return epoch
 
