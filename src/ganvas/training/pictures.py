@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -152,15 +153,7 @@ def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell
         return build_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
     training, validation = cache("train"), cache("val") if has_split(data, "val") else None
-    loader = TrainLoader(
-        training,
-        data,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-        device=processes.device,
-        rank=processes.rank,
-        world=processes.world,
-    )
+    loader = TrainLoader(training, data, **_sharing(config, processes))
     return PairedPictures(loader, training, validation, data, processes.device)
 
 
@@ -169,16 +162,19 @@ def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, 
         return build_unpaired_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
     training, validation = cache("train"), cache("val") if has_sides(data, "val") else None
-    loader = UnpairedLoader(
-        training,
-        data,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-        device=processes.device,
-        rank=processes.rank,
-        world=processes.world,
-    )
+    loader = UnpairedLoader(training, data, **_sharing(config, processes))
     return UnpairedPictures(loader, training, validation, processes.device)
+
+
+def _sharing(config: RunConfig, processes: Processes) -> dict[str, Any]:
+    """What every loader is told of its batches and of this process's share."""
+    return {
+        "batch_size": config.training.batch_size,
+        "seed": config.training.seed,
+        "device": processes.device,
+        "rank": processes.rank,
+        "world": processes.world,
+    }
 
 
 def _folder() -> Path:
