@@ -10,7 +10,7 @@ import tyro
 
 from ganvas.errors import ConfigError
 
-DegradationName = Literal["none", "mosaic", "downscale", "blur", "grey", "edges"]
+DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class PairedData:
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     """Which side is given and which is made. Loaders turn the pair, so that a batch's `a` is always the given side."""
     degrade: DegradationName = "none"
-    """For `single`: what makes the input from the picture, drawn anew each epoch."""
+    """For `single`: what makes the input from the picture, drawn anew each epoch; `identity`: the picture itself, for
+    methods that reconstruct, as a VAE does."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
@@ -58,7 +59,8 @@ class PairedData:
             raise ConfigError(f"layout {self.layout} has its pairs already; --degrade needs layout single")
         if self.layout == "single" and self.degrade == "none":
             raise ConfigError(
-                "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges"
+                "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges, "
+                "or identity for a method that reconstructs"
             )
 
 

@@ -126,12 +126,12 @@ def degrade_each(name: DegradationName, images: Tensor, strengths: Sequence[floa
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: which degradation; `none` returns the images.
+        name: which degradation; `none` and `identity` return the images.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
     """
     match name:
-        case "none":
+        case "none" | "identity":
             return images
         case "grey":
             return grey(images)

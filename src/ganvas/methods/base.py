@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganvas.data.batch import Batch as Batch
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Direction
+from ganvas.methods.config import Direction, Domain
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Method(nn.Module, ABC):
     """The ways that it learns to translate."""
     paired: ClassVar[bool] = True
     """Whether a batch's b[i] must belong to its a[i]."""
+    samples: ClassVar[tuple[Domain, ...]] = ()
+    """The domains that `sample` draws pictures of; none where the method only translates."""
     capturable: ClassVar[bool] = False
     """Whether every step is alike: progress and counts in Python change nothing, and no line waits for the device."""
     players: Mapping[str, tuple[str, ...]]
@@ -77,6 +79,13 @@ class Method(nn.Module, ABC):
         Raises:
             ConfigError: a direction that is not among `directions`.
         """
+
+    def sample(self, count: int) -> tuple[Tensor, ...]:
+        """`count` pictures of each domain of `samples`, from torch's global generator: (count, C, H, W) in [-1, 1].
+
+        Pictures at the same place of two domains correspond. H and W are those of a training crop.
+        """
+        raise ConfigError(f"{type(self).__name__} translates pictures and draws none from noise: use translate")
 
     @property
     @abstractmethod

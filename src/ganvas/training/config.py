@@ -25,6 +25,8 @@ class TrainingConfig:
     """Isola et al., Sec. 3.3."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's moments (Isola et al., Sec. 3.3)."""
+    weight_decay: float = 0.0
+    """Pull of the weights towards 0, added to their gradient; DiscoGAN and CoGAN have one."""
     constant_fraction: float = 1.0
     """Share of the run at the full rate; then it falls linearly to 0. 1: constant, as in the paper; 0.5: the port."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -71,6 +73,8 @@ class TrainingConfig:
             raise ConfigError(f"constant_fraction {self.constant_fraction} must lie in [0, 1]")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas {self.betas} must lie in [0, 1)")
+        if self.weight_decay < 0:
+            raise ConfigError(f"weight_decay {self.weight_decay} must not be negative")
         if self.ema_half_life < 0 or (self.minutes is not None and self.minutes <= 0):
             raise ConfigError("ema_half_life must not be negative, minutes must be positive")
 

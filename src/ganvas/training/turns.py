@@ -31,9 +31,10 @@ def _optimizer(parameters: list[nn.Parameter], settings: TrainingConfig) -> opti
     rate: float | Tensor = settings.learning_rate
     if settings.capture:  # a recorded step reads the rate from memory
         rate = torch.tensor(rate, device=parameters[0].device)
+    decay, capture = settings.weight_decay, settings.capture
     if settings.optimizer == "adam":
-        return optim.Adam(parameters, lr=rate, betas=settings.betas, fused=True, capturable=settings.capture)
-    return optim.RMSprop(parameters, lr=rate, capturable=settings.capture)
+        return optim.Adam(parameters, lr=rate, betas=settings.betas, weight_decay=decay, fused=True, capturable=capture)
+    return optim.RMSprop(parameters, lr=rate, weight_decay=decay, capturable=capture)
 
 
 def set_rate(optimizers: Optimizers, rate: float) -> None:

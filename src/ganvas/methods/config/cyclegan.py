@@ -1,0 +1,61 @@
+"""The settings of CycleGAN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ganvas.errors import ConfigError
+from ganvas.methods.config.words import Norm, ReceptiveField, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig:
+    """Unpaired translation held together by cycle consistency. Zhu et al. 2017, arXiv:1703.10593."""
+
+    paired: ClassVar[bool] = False
+    """Learns from two sides that need not correspond; pairs will do."""
+    generator: Literal["resnet", "unet"] = "resnet"
+    """`resnet`: Sec. 7.2; `unet` is pix2pix's."""
+    width: int = 64
+    """Channels of each generator's first layer."""
+    residual_blocks: int | None = None
+    """Of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
+    depth: int | None = None
+    """Halvings of `unet`; unset: as often as the crop divides by 2, at most 8."""
+    norm: Norm = "instance"
+    """Of all four networks; instance is the paper's."""
+    dropout: float = 0.0
+    """Within residual blocks, or a U-Net's decoder, at test too; the paper has none."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    receptive_field: ReceptiveField = 70
+    """Pixels that one judgement of a PatchGAN sees."""
+    discriminator_width: int = 64
+    """Channels of each discriminator's first layer."""
+    objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
+    """The adversarial loss; least squares is the paper's (Sec. 4)."""
+    cycle_weight: float = 10.0
+    """lambda of Eq. 3; 0: GAN alone."""
+    identity_weight: float = 0.0
+    """Times `cycle_weight`. 0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
+    pool_size: int = 50
+    """Past fakes that a discriminator is shown half of the time (Sec. 4); 0: the newest alone."""
+    order: Literal["generators_first", "discriminators_first"] = "generators_first"
+    """Who moves first in a step; the released PyTorch code moves both generators, then both discriminators."""
+    variant: Variant = "paper"
+    """`pytorch`: as the released PyTorch code where it leaves the paper (docs/cyclegan.md), for its checkpoints."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.discriminator_width) < 1 or (
+            self.residual_blocks is not None and self.residual_blocks < 1
+        ):
+            raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
+        if min(self.cycle_weight, self.identity_weight, self.pool_size) < 0:
+            raise ConfigError("cycle_weight, identity_weight and pool_size must not be negative")
+        if self.identity_weight > 0 and self.cycle_weight == 0:
+            raise ConfigError("identity_weight counts in units of cycle_weight, which is 0: set both, or neither")
+        if self.depth is not None and not 1 <= self.depth <= 10:
+            raise ConfigError(f"depth {self.depth} must lie in 1..10")
