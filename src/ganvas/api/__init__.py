@@ -1,0 +1,24 @@
+"""The verbs of ganvas: what the command line calls, and what a program calls.
+
+A signature here is a command: positional-only arguments are its words, keyword arguments its flags.
+Modules that need torch are imported when a verb is called, so that asking for help is quick.
+"""
+
+from ganvas.api.pictures import locate, prepare, redact
+from ganvas.api.runs import evaluate, load, translate
+from ganvas.api.studies import demo, density
+from ganvas.api.training import import_reference, resume, train
+
+__all__ = [
+    "demo",
+    "density",
+    "evaluate",
+    "import_reference",
+    "load",
+    "locate",
+    "prepare",
+    "redact",
+    "resume",
+    "train",
+    "translate",
+]

@@ -1,0 +1,133 @@
+"""Verbs on photographs: find, make pairs of them, cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas.api.words import ClassName, Out, Photos, Source
+from ganvas.engines import Engine
+from ganvas.progress import telling
+
+if TYPE_CHECKING:
+    from ganvas.redaction.redact_files import Redacted
+
+
+def locate(
+    photos: Photos,
+    /,
+    *,
+    out: Path,
+    classifier: str = "imagenet",
+    class_name: ClassName = None,
+    threshold: float = 0.2,
+) -> str:
+    """Find what a classifier reacted to in photographs: heat maps over them, and boxes as JSON.
+
+    Args:
+        photos: pictures, or folders of them.
+        out: the folder to write.
+        classifier: nsfw, imagenet or the path of an .onnx file.
+        class_name: one of its classes; unset: the most likely one of each photograph.
+        threshold: share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2).
+    """
+    from ganvas.localization.locate_files import locate_files
+
+    with telling() as tell:
+        records = locate_files(
+            photos, out, classifier=classifier, class_name=class_name, threshold=threshold,
+            progress=lambda done, total: tell("locate", done, total),
+        )  # fmt: skip
+    return "\n".join(f"{record['photo']}: {record['class']} {record['score']:.3f}" for record in records)
+
+
+def prepare(
+    source: Source,
+    out: Out,
+    /,
+    *,
+    degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic",
+    strength: tuple[float, float] = (8.0, 8.0),
+    where: Literal["everywhere", "classifier", "boxes"] = "everywhere",
+    boxes: Path | None = None,
+    classifier: str = "imagenet",
+    class_name: ClassName = None,
+    least_score: float = 0.2,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    seed: int = 0,
+) -> str:
+    """Make training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
+
+    Near-duplicates never straddle two splits. Stopped, the same command goes on.
+
+    Args:
+        source: a folder of pictures, folders in it included.
+        out: the folder to write.
+        degrade: what makes the input from the picture.
+        strength: smallest and largest block side or scale in pixels, or blur sigma.
+        where: the whole picture, what a classifier looks at, or the boxes of a file.
+        boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
+        classifier: nsfw, imagenet or the path of an .onnx file.
+        class_name: whose region; unset: the most likely class of each picture.
+        least_score: for a named class, the smallest probability that counts as seen.
+        val_fraction: share of the pictures to choose snapshots by.
+        test_fraction: share of the pictures that training never sees.
+        seed: of the splits and the strengths.
+    """
+    from ganvas.data.prepare import prepare_pairs
+    from ganvas.data.prepare_config import PrepareConfig
+
+    config = PrepareConfig(
+        degrade=degrade, strength=strength, where=where, boxes=boxes, classifier=classifier, class_name=class_name,
+        least_score=least_score, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed,
+    )  # fmt: skip
+    with telling() as tell:
+        prepared = prepare_pairs(source, out, config, progress=tell)
+    counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
+    return f"{prepared.manifest}: {counts}; {len(prepared.refused)} refused, {len(prepared.left_out)} left out"
+
+
+def redact(
+    source: Source,
+    out: Out,
+    /,
+    *,
+    classifier: str | None = None,
+    class_name: ClassName = None,
+    boxes: Path | None = None,
+    mask: Path | None = None,
+    style: Literal["solid", "mosaic", "blur"] = "solid",
+    blocks: int | None = None,
+    block_size: int | None = None,
+    sigma: float | None = None,
+    pass_score: float | None = None,
+    engine: Engine = "local",
+    workers: int | None = None,
+) -> Redacted:
+    """Cover regions of pictures, look again, and widen until nothing shows; an audit line a picture.
+
+    Args:
+        source: a picture, or a folder, folders in it included.
+        out: a folder; for one picture also the file to write.
+        classifier: nsfw, imagenet or the path of an .onnx file: finds regions and judges the result.
+        class_name: what to cover; nsfw needs none.
+        boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
+        mask: a mask for all, or a folder of masks by stem; all that is not black is covered.
+        style: solid hides; mosaic and blur are cosmetic (docs/redaction.md).
+        blocks: of a mosaic, across the region's longer side.
+        block_size: of a mosaic, in pixels, instead of blocks.
+        sigma: of a blur, in pixels.
+        pass_score: the largest score that counts as gone; unset: 0.2.
+        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; unset: one a core.
+    """
+    from ganvas.image.cover import Cover
+    from ganvas.redaction.redact_files import redact_files
+
+    how = Cover(style=style, blocks=blocks, block_size=block_size, sigma=sigma)
+    with telling() as tell:
+        return redact_files(
+            source, out, classifier=classifier, class_name=class_name, boxes=boxes, mask=mask, how=how,
+            pass_score=pass_score, engine=engine, workers=workers, progress=tell,
+        )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Verbs that use runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas.api.words import Out, RunFolder, Snapshot, Source
+from ganvas.engines import Engine
+from ganvas.methods.config import Direction, Precision
+
+if TYPE_CHECKING:
+    from ganvas.evaluation.evaluate import Evaluation
+    from ganvas.inference.folder import TranslationReport
+    from ganvas.inference.translator import Translator
+
+
+def translate(
+    run: RunFolder,
+    source: Source,
+    out: Out,
+    /,
+    *,
+    mask: Path | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    suffix: str | None = None,
+    recursive: bool = False,
+    snapshot: Snapshot = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    precision: Precision = "float32",
+    direction: Direction = "a_to_b",
+    engine: Engine = "local",
+    workers: int | None = None,
+) -> TranslationReport:
+    """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labelled.
+
+    Args:
+        run: the run folder.
+        source: a picture or a folder.
+        out: a folder; for one picture also the file to write.
+        mask: a picture, or a folder with one of each stem: only what is white in it is replaced.
+        tile: largest side that the network is given at once; unset: whole pictures.
+        overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
+        suffix: write this format, such as .tif, instead of each picture's own.
+        recursive: folders below the source too.
+        snapshot: the best by validation, the last, or the best where there is one.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        seed: of the method's noise, if it has any.
+        precision: of the network; bfloat16 is quicker and differs by about a grey level.
+        direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
+        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        workers: of ray; unset: one a core, or one a GPU.
+    """
+    from ganvas.policy import loading_scorer
+
+    with loading_scorer():  # while torch is imported and the run is loaded
+        from ganvas.inference.folder import translate_files
+
+        return translate_files(
+            run, source, out, mask=mask, tile=tile, overlap=overlap, suffix=suffix, recursive=recursive, seed=seed,
+            snapshot=snapshot, device=device, precision=precision, direction=direction, engine=engine, workers=workers,
+        )  # fmt: skip
+
+
+def evaluate(
+    run: RunFolder,
+    /,
+    *,
+    data: Path | None = None,
+    split: Literal["auto", "train", "val", "test"] = "auto",
+    out: Path | None = None,
+    snapshot: Snapshot = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    direction: Direction = "a_to_b",
+) -> Evaluation:
+    """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report.
+
+    Args:
+        run: the run folder.
+        data: a folder of pairs laid out like the training data; unset: the training data's own.
+        split: auto is test where there is one, else val.
+        out: where to write; unset: evaluation/SPLIT in the run folder.
+        snapshot: the best by validation, the last, or the best where there is one.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        seed: of the method's noise, if it has any.
+        direction: b_to_a for the way back, of methods that learn both.
+    """
+    from ganvas.evaluation.evaluate import evaluate_run
+
+    return evaluate_run(
+        run, data=data, split=split, out=out, snapshot=snapshot, device=device, seed=seed, direction=direction
+    )
+
+
+def load(
+    run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0,
+    precision: Precision = "float32", direction: Direction = "a_to_b",
+) -> Translator:  # fmt: skip
+    """A trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
+    from ganvas.inference.translator import Translator
+
+    return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)

@@ -1,0 +1,51 @@
+"""Verbs that show what the rest rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from ganvas.progress import telling
+
+if TYPE_CHECKING:
+    from ganvas.points.study import Study
+
+
+def demo(*, out: Path = Path("demo"), minutes: float = 4.0) -> str:
+    """The main job on photographs inside two packages: find, mosaic, learn to restore, judge.
+
+    Needs the extra `demo` (scikit-image and scikit-learn, for their photographs). Writes report.html and metrics.json.
+
+    Args:
+        out: the folder to write; an earlier demo in it is replaced.
+        minutes: of training, over both models.
+    """
+    from ganvas.demonstration.run import run_demo
+
+    return str(run_demo(out, minutes=minutes))
+
+
+def density(
+    question: Annotated[Literal["sample", "likelihood", "gan", "collapse", "dual"], tyro.conf.arg(metavar="QUESTION")],
+    /,
+    *,
+    out: Path,
+    seed: int = 0,
+    steps: int | None = None,
+) -> Study:
+    """The ideas behind the methods on numbers and points, where every answer is known: a picture and figures.
+
+    Needs the extra `figures` (matplotlib). docs/density.md tells what each question shows.
+
+    Args:
+        question: sample, likelihood, gan, collapse or dual.
+        out: the folder to write.
+        seed: of everything drawn.
+        steps: of training; unset: as many as the question needs.
+    """
+    from ganvas.points.study import study
+
+    with telling() as tell:
+        return study(question, out, seed=seed, steps=steps, tell=tell)
