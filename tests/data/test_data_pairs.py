@@ -19,7 +19,7 @@ def test_two_folders_are_matched_by_stem(tmp_path: Path) -> None:
     config = PairedData(folder=tmp_path)
     assert find_layout(config, "train") == "folders"
     train = tmp_path / "train"
-    assert find_entries(config, "train") == [
+    assert list(find_entries(config, "train")) == [
         Entry("p0", train / "a/p0.png", train / "b/p0.png"),
         Entry("p1", train / "a/p1.png", train / "b/p1.bmp"),
     ]

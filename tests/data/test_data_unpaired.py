@@ -45,10 +45,7 @@ def test_layouts(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         save(tmp_path / name / "1.png", noise(4, 4))
     found = find_sides(UnpairedData(folder=tmp_path), "train")
-    assert {side: [path.parent for path in paths] for side, paths in found.items()} == {
-        "a": [tmp_path / names[0]],
-        "b": [tmp_path / names[1]],
-    }
+    assert found == {"a": (tmp_path / names[0], ["1.png"]), "b": (tmp_path / names[1], ["1.png"])}
     assert has_sides(UnpairedData(folder=tmp_path), "train")
     assert not has_sides(UnpairedData(folder=tmp_path), "val")
 

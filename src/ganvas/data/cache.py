@@ -1,7 +1,8 @@
 """Pictures decoded once, at the size they are trained at, into files that every process maps into its memory.
 
-    FOLDER/<key>/index.json   of each side the names, shapes and sample type; refusals
-    FOLDER/<key>/a.bin b.bin  all pictures of one side, (C, H, W) one after the other, no header
+    FOLDER/<key>/index.json          of each side the names and the sample type; refusals
+    FOLDER/<key>/a.bin b.bin         all pictures of one side, (C, H, W) one after the other, no header
+    FOLDER/<key>/a.shapes b.shapes   their (C, H, W), three 32-bit numbers each
 
 The key is a hash of everything that decides the content, so a changed file or setting makes another cache. A cache
 appears by the renaming of a finished folder: it is there wholly or not at all. Deleting one is always safe.
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ganvas import policy
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
@@ -83,7 +84,12 @@ class UnpairedCache:
 
 def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:
     record = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-    sides = [Side(folder / f"{name}.bin", side, config.value_range) for name, side in record["sides"].items()]
+    recorded = record["sides"]
+    names: dict[str, list[str]] = {side: kept["names"] for side, kept in recorded.items() if "names" in kept}
+    sides = [
+        Side(folder, side, names=names[kept.get("names_of", side)], dtype=kept["dtype"], value_range=config.value_range)
+        for side, kept in recorded.items()
+    ]
     return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
 
 
@@ -105,7 +111,7 @@ def build_cache(config: PairedData, split: Split, folder: Path, *, report: Repor
     """
     layout = find_layout(config, split)
     sides = ("b",) if layout == "single" else ("a", "b")
-    sources = Sources(find_entries(config, split), partial(_of_entry, layout=layout, sides=sides))
+    sources = Sources((find_entries(config, split), partial(_of_entry, layout=layout, sides=sides)))
     return _build(_Plan(config, split, layout, sides, sources), lambda home: Cache(home, config), folder, report)
 
 
@@ -119,8 +125,7 @@ def build_unpaired_cache(
         PolicyRefusal: too many are refused.
     """
     found = find_sides(config, split)
-    files = [(path, side) for side, paths in found.items() for path in paths]
-    sources = Sources(files, lambda file: _of_file(*file))
+    sources = Sources(*((names, partial(_of_file, folder, side)) for side, (folder, names) in found.items()))
     plan = _Plan(config, split, "unpaired", tuple(found), sources)
     return _build(plan, lambda home: UnpairedCache(home, config), folder, report)
 
@@ -130,8 +135,9 @@ def _of_entry(entry: Entry, *, layout: Layout, sides: tuple[str, ...]) -> Source
     return Source(entry.name, entry.name, sides, files, partial(read_sides, entry, layout))
 
 
-def _of_file(path: Path, side: str) -> Source:
-    return Source(f"{path.parent.name}/{path.name}", path.name, (side,), (path,), lambda: (read_opaque(path),))
+def _of_file(folder: Path, side: str, name: str) -> Source:
+    path = folder / name
+    return Source(f"{folder.name}/{name}", name, (side,), (path,), lambda: (read_opaque(path),))
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class _Plan:
     split: Split
     layout: str
     sides: tuple[str, ...]
-    sources: Sources[Any]
+    sources: Sources
 
     @property
     def key(self) -> str:
@@ -193,7 +199,7 @@ def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
         return None
 
 
-def _is_admitted(there: Cache | UnpairedCache, sources: Sources[Any]) -> bool:
+def _is_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
     """Whether the gate, as it is now, admits the first picture: a cache must not outlive a gate that is shut."""
     refused = {refusal.name for refusal in there.refusals}
     try:

@@ -7,24 +7,28 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from ganvas import policy
 from ganvas.data.pairs import some_names
+from ganvas.data.side import SHAPE_TYPE
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import Picture, Pixels
 
 __all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the content of a cache folder changes its meaning."""
 INDEX_NAME = "index.json"
 Report = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
+Kind = tuple[str, int]
+"""Type of the samples, number of channels."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -48,22 +52,21 @@ class Source:
     read: Callable[[], Sequence[Picture]]
 
 
-class Sources(Generic[Item]):
+class Sources:
     """Sources that are made when they are asked for: 100,000 of them take no memory.
 
     Args:
-        items: what each is made from.
-        make: how.
+        parts: what each is made from, and how; part after part.
     """
 
-    def __init__(self, items: Sequence[Item], make: Callable[[Item], Source]) -> None:
-        self._items, self._make = items, make
+    def __init__(self, *parts: tuple[Sequence[Any], Callable[[Any], Source]]) -> None:
+        self._parts = parts
 
     def __len__(self) -> int:
-        return len(self._items)
+        return sum(len(items) for items, _ in self._parts)
 
     def __iter__(self) -> Iterator[Source]:
-        return map(self._make, self._items)
+        return (make(item) for items, make in self._parts for item in items)
 
 
 def admitted(source: Source) -> list[Pixels]:
@@ -80,25 +83,32 @@ def admitted(source: Source) -> list[Pixels]:
     return [picture.pixels for picture in pictures]
 
 
+@cache
+def _kind(dtype: str, channels: int) -> Kind:
+    """One and the same object each time."""
+    return dtype, channels
+
+
 @dataclass
 class _SideDraft:
-    """One side's file and what the index will say of it. Shapes are (C, H, W)."""
+    """One side's files and what the index will say of it. Shapes are (C, H, W)."""
 
     file: BinaryIO
+    shapes: BinaryIO
     names: list[str] = field(default_factory=list)
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-    dtypes: list[str] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
 
     def append(self, name: str, planes: Pixels) -> None:
         self.file.write(planes.data)
+        self.shapes.write(np.array(planes.shape, dtype=SHAPE_TYPE).tobytes())
         self.names.append(name)
-        self.shapes.append(planes.shape)
-        self.dtypes.append(planes.dtype.name)
+        self.kinds.append(_kind(planes.dtype.name, len(planes)))
 
     def close(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
+        for file in (self.file, self.shapes):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
 
 
 class Draft:
@@ -113,11 +123,14 @@ class Draft:
 
     def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
         self._folder, self._fit, self._what = folder, fit, what
-        self._sides = {side: _SideDraft((folder / f"{side}.bin").open("wb")) for side in sides}
+        self._sides = {
+            side: _SideDraft((folder / f"{side}.bin").open("wb"), (folder / f"{side}.shapes").open("wb"))
+            for side in sides
+        }
         self._refusals: list[PolicyRefusal] = []
         self._problems: dict[str, str] = {}
 
-    def write(self, sources: Sources[Any], report: Report | None, *, one_range: bool) -> None:
+    def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
         """Decode, judge, size and write all sources, in their order.
 
         Args:
@@ -155,10 +168,10 @@ class Draft:
             self._problems[source.label] = str(error)
 
     def _record(self) -> dict[str, Any]:
-        sides = {
-            name: {"dtype": side.dtypes[0], "names": side.names, "shapes": side.shapes}
-            for name, side in self._sides.items()
-        }
+        sides: dict[str, dict[str, Any]] = {}
+        for name, side in self._sides.items():
+            alike = next((other for other in sides if self._sides[other].names == side.names), None)
+            sides[name] = {"dtype": side.kinds[0][0]} | ({"names_of": alike} if alike else {"names": side.names})
         return {"format": FORMAT, "sides": sides, "refusals": [refusal.as_record() for refusal in self._refusals]}
 
     def _check(self, total: int, *, one_range: bool) -> None:
@@ -170,20 +183,19 @@ class Draft:
             if not side.names:
                 raise DataError(f"side {name}: the content gate left no picture; remove what {name} must not hold")
             _check_alike(side, name)
-        if one_range and len({side.dtypes[0] for side in self._sides.values()}) > 1:
+        if one_range and len({side.kinds[0][0] for side in self._sides.values()}) > 1:
             raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
 
 
 def _check_alike(side: _SideDraft, name: str) -> None:
     """All of one side must have one type and number of channels; grey counts as RGB where the most are RGB."""
-    kinds = [(dtype, shape[0]) for dtype, shape in zip(side.dtypes, side.shapes, strict=True)]
-    usual = Counter(kinds).most_common(1)[0][0]
-    if usual[1] in (1, 3) and (usual[0], 3) in kinds:
+    usual = Counter(side.kinds).most_common(1)[0][0]
+    if usual[1] in (1, 3) and (usual[0], 3) in side.kinds:
         usual = (usual[0], 3)
     fitting = {usual, (usual[0], 1)} if usual[1] == 3 else {usual}
     odd = [
         f"{own} ({dtype}, {count} channels)"
-        for own, (dtype, count) in zip(side.names, kinds, strict=True)
+        for own, (dtype, count) in zip(side.names, side.kinds, strict=True)
         if (dtype, count) not in fitting
     ]
     if odd:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from pathlib import Path, PurePath
+from typing import Literal, get_args, overload
 
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError
-from ganvas.image.files import list_images, read_image
+from ganvas.image.files import image_names, read_image
 
 __all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "pictures_in", "some_names"]
 
@@ -32,6 +31,34 @@ class Entry:
     name: str
     a: Path | None
     b: Path
+
+
+class Entries(Sequence[Entry]):
+    """Pairs in the order of their names, made when they are asked for: of each only its files' names take memory.
+
+    Args:
+        folder_a: where the first sides lie; None where the files at `folder_b` hold both.
+        files_a: their names, one a pair; empty without `folder_a`.
+        folder_b: where the second sides lie.
+        files_b: their names, in the order of their stems.
+    """
+
+    def __init__(self, folder_a: Path | None, files_a: list[str], folder_b: Path, files_b: list[str]) -> None:
+        self._folder_a, self._files_a = folder_a, files_a
+        self._folder_b, self._files_b = folder_b, files_b
+
+    def __len__(self) -> int:
+        return len(self._files_b)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Entries: ...
+    def __getitem__(self, index: int | slice) -> Entry | Entries:
+        if isinstance(index, slice):
+            return Entries(self._folder_a, self._files_a[index], self._folder_b, self._files_b[index])
+        a, b = self._folder_a and self._folder_a / self._files_a[index], self._folder_b / self._files_b[index]
+        return Entry(b.stem, a, b)
 
 
 def some_names(names: Sequence[str], limit: int = 10) -> str:
@@ -69,7 +96,7 @@ def find_layout(config: PairedData, split: Split) -> Layout:
 
 def _require_square_halves(folder: Path) -> None:
     """Ordinary photographs must not be cut in two by mistake."""
-    first = read_image(pictures_in(folder)[0])
+    first = read_image(folder / pictures_in(folder)[0])
     if first.width != 2 * first.height:
         raise DataError(
             f"{folder}: no layout shows: it has no folders a and b, and {first.source} is not twice as wide as high; "
@@ -77,22 +104,20 @@ def _require_square_halves(folder: Path) -> None:
         )
 
 
-def find_entries(config: PairedData, split: Split) -> list[Entry]:
+def find_entries(config: PairedData, split: Split) -> Sequence[Entry]:
     """The pairs of one split, sorted by name.
 
     Raises:
         DataError: there is no such split, it is empty, or files have no partner or no name of their own; it names them.
     """
     folder = _split_folder(config, split)
-    if find_layout(config, split) == "folders":
-        entries = _match(folder)
-    else:
-        entries = [Entry(name, None, path) for name, path in _by_stem(folder).items()]
+    folders = find_layout(config, split) == "folders"
+    entries: Sequence[Entry] = _match(folder) if folders else Entries(None, [], folder, _by_stem(folder))
     if config.split_file is not None:
         entries = _listed_in_split(entries, config.split_file, split)
     if not entries:
         raise DataError(f"{folder}: no pictures for the split {split}")
-    return sorted(entries, key=lambda entry: entry.name)
+    return entries
 
 
 def _split_folder(config: PairedData, split: Split) -> Path:
@@ -118,38 +143,51 @@ def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
     return found[0] if found else None
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder, by name.
+def pictures_in(folder: Path) -> list[str]:
+    """The names of the picture files of a folder, in order.
 
     Raises:
         DataError: there are none.
     """
-    if paths := list_images(folder):
-        return paths
+    if names := image_names(folder):
+        return names
     raise DataError(f"{folder}: no pictures in it")
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    stems = {path: path.stem for path in pictures_in(folder)}
-    counts = Counter(stems.values())
-    if twice := [path.name for path, stem in stems.items() if counts[stem] > 1]:
+def _by_stem(folder: Path) -> list[str]:
+    """The names of the picture files, in the order of their stems, each of which comes once."""
+    names = pictures_in(folder)
+    names.sort(key=_stem)
+    if twice := [name for name, other in zip(names, _neighbours(names), strict=True) if _stem(name) in other]:
         raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
-    return {stem: path for path, stem in stems.items()}
+    return names
 
 
-def _match(folder: Path) -> list[Entry]:
+def _neighbours(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The stems before and after each name."""
+    for index in range(len(names)):
+        before = _stem(names[index - 1]) if index else ""
+        yield before, _stem(names[index + 1]) if index + 1 < len(names) else ""
+
+
+def _stem(name: str) -> str:
+    return PurePath(name).stem
+
+
+def _match(folder: Path) -> Entries:
     folders = _side(folder, "a"), _side(folder, "b")
     if folders[0] is None or folders[1] is None:
         raise DataError(f"{folder}: layout 'folders' needs the folders a and b in it")
     a, b = _by_stem(folders[0]), _by_stem(folders[1])
-    unmatched = [
-        f"{len(alone)} only in {where}: {some_names(alone)}"
-        for where, alone in ((folders[0], sorted(a.keys() - b.keys())), (folders[1], sorted(b.keys() - a.keys())))
-        if alone
-    ]
-    if unmatched:
+    if len(a) != len(b) or any(_stem(one) != _stem(other) for one, other in zip(a, b, strict=True)):
+        stems_a, stems_b = set(map(_stem, a)), set(map(_stem, b))
+        unmatched = [
+            f"{len(alone)} only in {where}: {some_names(alone)}"
+            for where, alone in ((folders[0], sorted(stems_a - stems_b)), (folders[1], sorted(stems_b - stems_a)))
+            if alone
+        ]
         raise DataError(f"{folder}: files of a pair must share their stem; " + "; ".join(unmatched))
-    return [Entry(name, a[name], b[name]) for name in a]
+    return Entries(folders[0], a, folders[1], b)
 
 
 def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -> list[Entry]:
@@ -162,7 +200,7 @@ def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -
     others = {known[name].name for other in splits if other != split for name in splits[other] if name in known}
     if twice := sorted(chosen.keys() & others):
         raise DataError(f"{split_file}: {len(twice)} pictures stand in two splits: {some_names(twice)}")
-    return list(chosen.values())
+    return sorted(chosen.values(), key=lambda entry: entry.name)
 
 
 def _read_split_file(path: Path) -> dict[Split, list[str]]:

@@ -7,22 +7,25 @@ becomes what networks take in one pass.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ganvas.image.picture import NATURAL_RANGE, PictureSpec, Pixels
+from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
 
-__all__ = ["Side"]
+__all__ = ["SHAPE_TYPE", "Side"]
+
+SHAPE_TYPE = "<i4"
+"""Of the numbers in a file of shapes."""
 
 
 class Side:
     """The pictures of one side, by index.
 
     Args:
-        path: the file of planes.
-        record: `names`, `dtype` and `shapes`, as index.json holds them.
+        folder: of the cache.
+        side: whose files they are.
+        names: of the pictures, in order.
+        dtype: of the samples.
         value_range: the values that become -1 and 1; None: the natural range of the type.
 
     Attributes:
@@ -31,13 +34,15 @@ class Side:
         spec: the numbers of every picture.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], value_range: tuple[float, float] | None) -> None:
-        self.names: list[str] = record["names"]
-        shapes: NDArray[np.int64] = np.array(record["shapes"], dtype=np.int64).reshape(len(self.names), 3)
+    def __init__(
+        self, folder: Path, side: str, *, names: list[str], dtype: DType, value_range: tuple[float, float] | None
+    ) -> None:
+        self.names = names
+        shapes = np.fromfile(folder / f"{side}.shapes", dtype=SHAPE_TYPE).reshape(len(names), 3)
         self._channels, self.sizes = shapes[:, 0], shapes[:, 1:]
-        self._ends = np.cumsum(shapes.prod(axis=1))
-        dtype = record["dtype"]
-        self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(int(self._ends[-1]),)))
+        self._ends = np.cumsum(shapes.prod(axis=1, dtype=np.int64))
+        path, samples = folder / f"{side}.bin", int(self._ends[-1])
+        self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(samples,)))
         value_range = value_range or NATURAL_RANGE[dtype]
         self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()), value_range=value_range)
 

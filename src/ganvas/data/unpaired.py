@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ganvas.data.config import UnpairedData
 from ganvas.data.pairs import Split, pictures_in
@@ -14,15 +14,16 @@ __all__ = ["find_sides", "has_sides"]
 SideName = Literal["a", "b"]
 
 
-def find_sides(config: UnpairedData, split: Split) -> dict[SideName, list[Path]]:
-    """The pictures of each side of a split, sorted by name; the sides may differ in number.
+def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
+    """The folder of each side of a split and the names of its pictures, in order; the sides may differ in number.
 
     Raises:
         DataError: a side of the split is not there or is empty.
     """
     if not config.folder.is_dir():
         raise DataError(f"{config.folder} is not a folder; check the path")
-    return {"a": pictures_in(_side_folder(config, split, "a")), "b": pictures_in(_side_folder(config, split, "b"))}
+    folders: dict[SideName, Path] = {side: _side_folder(config, split, side) for side in get_args(SideName)}
+    return {side: (folder, pictures_in(folder)) for side, folder in folders.items()}
 
 
 def has_sides(config: UnpairedData, split: Split) -> bool:

@@ -86,7 +86,7 @@ class Method(nn.Module, ABC):
         Pictures at the same place of two domains correspond. H and W are those of a training crop.
         """
         raise ConfigError(
-            f"{type(self).__name__} translates pictures and draws none from noise, so not {count} of them: use translate"
+            f"{type(self).__name__} translates pictures and draws none from noise, so no {count} of them: use translate"
         )
 
     @property
