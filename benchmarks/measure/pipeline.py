@@ -85,7 +85,8 @@ def _rates(folder: Path, batch: int, workers: int, options: Options) -> list[Row
         epochs["reference"] = _reference_epoch(folder, batch, workers, options)
     pairs = len(build_cache(config_of(folder), "train", options.pictures.work / "pictures"))
     timers = {name: timer(epoch, finish) for name, epoch in epochs.items()}
-    timings = in_turn(timers, rounds=options.of(5, 3), budget=options.of(60, 20), least_seconds=0.5)
+    with memory_kept():  # as in training; the reference's workers are processes of their own
+        timings = in_turn(timers, rounds=options.of(5, 3), budget=options.of(60, 20), least_seconds=0.5)
     return [_row(name, pairs, timings) for name in epochs]
 
 
@@ -106,10 +107,9 @@ def _our_epoch(folder: Path, batch: int, home: Path) -> Callable[[], object]:
 
     def epoch() -> None:
         nonlocal seen
-        with memory_kept():  # as in training
-            for _ in range(loader.epoch_size // batch):
-                loader.batch(seen)
-                seen += batch
+        for _ in range(loader.epoch_size // batch):
+            loader.batch(seen)
+            seen += batch
 
     return epoch
 

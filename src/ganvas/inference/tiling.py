@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,25 +118,31 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
 def run_tiles(plan: TilePlan, make: Make, write: Write) -> None:
     """Make tile after tile and write what is finished.
 
-    Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture below a row of tiles,
-    and one as high as a tile to the right of each.
+    Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture, which passes from one
+    row of tiles to the next, and one as high as a tile to the right of each.
     """
-    width = plan.columns[-1].keep_stop
-    above: Floats | None = None
+    width, deepest = plan.columns[-1].keep_stop, max(_shared(plan.rows))
+    strip: Floats | None = None
+    shared_above = 0
     for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
-        below: Floats | None = None
         left: Floats | None = None
         for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
             part = _weighted(make(row, column)[:, row.kept, column.kept], row_weights, column_weights)
-            part, left = _settle(part, left, next_left - column.keep_start, axis=2)
+            part, right = _settle(part, left, next_left - column.keep_start, axis=2)
+            left = None if right is None else right.copy()
             place = slice(column.keep_start, next_left)
-            before = None if above is None else above[:, :, place]
-            part, shared = _settle(part, before, next_top - row.keep_start, axis=1)
+            above = None if strip is None or not shared_above else strip[:, :shared_above, place]
+            part, below = _settle(part, above, next_top - row.keep_start, axis=1)
             write(row.keep_start, column.keep_start, part)
-            if shared is not None:
-                below = np.empty((*shared.shape[:2], width), np.float32) if below is None else below
-                below[:, :, place] = shared
-        above = below
+            if below is not None:
+                strip = np.empty((len(below), deepest, width), np.float32) if strip is None else strip
+                strip[:, : below.shape[1], place] = below
+        shared_above = row.keep_stop - next_top
+
+
+def _shared(spans: Sequence[Span]) -> list[int]:
+    """Pixels that each span shares with the next; the last shares none."""
+    return [one.keep_stop - other.keep_start for one, other in pairwise(spans)] + [0]
 
 
 def _with_next(spans: Sequence[Span], fade: int) -> Iterator[tuple[Span, Floats, int]]:
@@ -158,7 +164,7 @@ def _settle(part: Floats, shared: Floats | None, finished: int, *, axis: int) ->
         before = np.moveaxis(shared, axis, 2)
         part[:, :, : before.shape[2]] += before  # weighted, so the array is our own
     done, rest = np.moveaxis(part[:, :, :finished], 2, axis), part[:, :, finished:]
-    return done, np.moveaxis(rest, 2, axis).copy() if rest.size else None
+    return done, np.moveaxis(rest, 2, axis) if rest.size else None
 
 
 def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:
