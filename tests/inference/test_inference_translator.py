@@ -187,7 +187,7 @@ def tiled(image: np.ndarray, plan: TilePlan, translate: Callable[[np.ndarray], n
         assert np.isnan(place).all()
         place[:] = part
 
-    run_tiles(plan, make, write)
+    run_tiles(plan, make, write, channels=len(image))
     return result
 
 

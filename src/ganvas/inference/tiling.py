@@ -115,29 +115,36 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
     return tuple(Span(start, start + tile, start, start + tile) for start in starts)
 
 
-def run_tiles(plan: TilePlan, make: Make, write: Write) -> None:
+def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int) -> None:
     """Make tile after tile and write what is finished.
 
     Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture, which passes from one
-    row of tiles to the next, and one as high as a tile to the right of each.
+    row of tiles to the next, and a seam as high as a tile, to its right. Both are there before the first tile: between
+    two tiles' features a lasting array would keep the memory around it from being used again.
+
+    Args:
+        plan: which tiles.
+        make: the network.
+        write: takes what is finished.
+        channels: that the network makes.
     """
-    width, deepest = plan.columns[-1].keep_stop, max(_shared(plan.rows))
-    strip: Floats | None = None
-    shared_above = 0
+    strip = np.empty((channels, max(_shared(plan.rows)), plan.columns[-1].keep_stop), np.float32)
+    seam = np.empty(
+        (channels, max(span.keep_stop - span.keep_start for span in plan.rows), max(_shared(plan.columns))), np.float32
+    )
+    above = 0
     for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
-        left: Floats | None = None
+        before, rows = 0, row.keep_stop - row.keep_start
         for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
             part = _weighted(make(row, column)[:, row.kept, column.kept], row_weights, column_weights)
-            part, right = _settle(part, left, next_left - column.keep_start, axis=2)
-            left = None if right is None else right.copy()
+            part, right = _settle(part, seam[:, :rows, :before], next_left - column.keep_start, axis=2)
+            before = column.keep_stop - next_left
+            seam[:, :rows, :before] = right
             place = slice(column.keep_start, next_left)
-            above = None if strip is None or not shared_above else strip[:, :shared_above, place]
-            part, below = _settle(part, above, next_top - row.keep_start, axis=1)
+            part, below = _settle(part, strip[:, :above, place], next_top - row.keep_start, axis=1)
             write(row.keep_start, column.keep_start, part)
-            if below is not None:
-                strip = np.empty((len(below), deepest, width), np.float32) if strip is None else strip
-                strip[:, : below.shape[1], place] = below
-        shared_above = row.keep_stop - next_top
+            strip[:, : row.keep_stop - next_top, place] = below
+        above = row.keep_stop - next_top
 
 
 def _shared(spans: Sequence[Span]) -> list[int]:
@@ -157,14 +164,12 @@ def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
     return part if (rows == 1).all() else part * rows[:, None]
 
 
-def _settle(part: Floats, shared: Floats | None, finished: int, *, axis: int) -> tuple[Floats, Floats | None]:
-    """Add what the neighbour before shares; split into what is `finished` and what the next one shares, if anything."""
-    part = np.moveaxis(part, axis, 2)
-    if shared is not None:
-        before = np.moveaxis(shared, axis, 2)
-        part[:, :, : before.shape[2]] += before  # weighted, so the array is our own
-    done, rest = np.moveaxis(part[:, :, :finished], 2, axis), part[:, :, finished:]
-    return done, np.moveaxis(rest, 2, axis) if rest.size else None
+def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[Floats, Floats]:
+    """Add what the neighbour before shares, in place; split into what is `finished` and what the next one shares."""
+    part, before = np.moveaxis(part, axis, 2), np.moveaxis(shared, axis, 2)
+    if before.size:  # then the part was weighted, so the array is our own
+        part[:, :, : before.shape[2]] += before
+    return np.moveaxis(part[:, :, :finished], 2, axis), np.moveaxis(part[:, :, finished:], 2, axis)
 
 
 def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -235,7 +236,7 @@ def translate_admitted(
             places = _places(picture.height, row), _places(picture.width, column)
             return translator._network(signed_part(picture, given, *places))
 
-        run_tiles(plan, make, lambda top, left, part: write_part(result, made, top, left, part))
+        run_tiles(plan, make, partial(write_part, result, made), channels=made.channels)
     return result, note
 
 
