@@ -12,6 +12,7 @@ import torch
 import ganvas
 from ganvas import policy
 from ganvas.cli import VERBS
+from ganvas.comparison.measures import Instruments
 from ganvas.data.config import PairedData
 from ganvas.data.prepare import prepare_pairs
 from ganvas.data.prepare_config import PrepareConfig
@@ -22,13 +23,15 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
 from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
+from ganvas.inference.sampling import sample_files
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods.config import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build
+from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.trainer import train
 
-GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate"}
+GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark"}
 EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
@@ -39,11 +42,14 @@ EXEMPT = {
     "write_image": "writes what the caller already has",
 }
 NO_ENTRY = {
-    "CycleGANConfig", "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig",
-    "UnpairedData", "__version__",
+    "CUTConfig", "CoGANConfig", "CycleGANConfig", "DiscoGANConfig", "DomainGANConfig", "DualGANConfig",
+    "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "SRGANConfig", "SRResNetConfig",
+    "TrainingConfig", "UNITConfig",
+    "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__",
 }  # fmt: skip
 """Types and texts."""
 METHOD = Pix2PixConfig(width=4, depth=2, dropout=0.0, discriminator_width=4, receptive_field=16)
+DRAWS = VAEConfig(width=2, latent_size=4)
 
 
 @pytest.fixture
@@ -99,8 +105,30 @@ def do_call_tiled(pairs: Path, run: Path, out: Path) -> None:
     Translator.load(run, device="cpu").tiled(np.zeros((16, 16, 3), np.uint8), tile=16)
 
 
+def do_sample(pairs: Path, run: Path, out: Path) -> None:
+    record = RunRecord(method=DRAWS, input=PictureSpec(), output=PictureSpec(), image_size=(16, 16))
+    write_run_record(pairs / "drawing", record)
+    with torch.random.fork_rng():
+        method = build(DRAWS, input_channels=3, output_channels=3, image_size=(16, 16))
+    save_snapshot(snapshot_path(pairs / "drawing", "last"), method.eval(), images_seen=1)
+    sample_files(pairs / "drawing", out, count=3, progress=False)
+
+
 def do_evaluate(pairs: Path, run: Path, out: Path) -> None:
     evaluate_run(run, data=pairs, out=out)
+
+
+def do_compare(pairs: Path, run: Path, out: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:  # distances are not what is asked here, and cost seconds
+        patch.setattr("ganvas.comparison.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
+        patch.setitem(RECIPES, "pix2pix", lambda: RunConfig(method=METHOD))
+        ganvas.compare(data=pairs, methods=("pix2pix",), out=out, epochs=1, crop_size=(16, 16), device="cpu")
+
+
+def do_benchmark(pairs: Path, run: Path, out: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    write_image(pairs / "sets" / "large" / "0.png", Picture(image))
+    ganvas.benchmark("sr", (), data=pairs / "sets", out=out)
 
 
 ENTRIES: list[Callable[[Path, Path, Path], None]] = [
@@ -111,6 +139,9 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_call,
     do_call_tiled,
     do_evaluate,
+    do_compare,
+    do_sample,
+    do_benchmark,
 ]
 
 

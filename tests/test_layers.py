@@ -21,7 +21,7 @@ LAYERS = [
     {"evaluation", "redaction"},
     {"training", "points"},
     {"recipes"},
-    {"demonstration"},
+    {"demonstration", "comparison"},
     {"api"},
     {"cli"},
     {"__main__"},

@@ -17,9 +17,11 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 def test_the_names_are_frozen() -> None:
     assert ganvas.__all__ == [
-        "CycleGANConfig", "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "TrainingConfig",
-        "UnpairedData", "__version__", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare",
-        "read_image", "redact", "resume", "train", "translate", "write_image",
+        "CUTConfig", "CoGANConfig", "CycleGANConfig", "DiscoGANConfig", "DomainGANConfig", "DualGANConfig",
+        "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "SRGANConfig", "SRResNetConfig",
+        "TrainingConfig", "UNITConfig", "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__", "benchmark",
+        "compare", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare", "read_image",
+        "redact", "resume", "train", "translate", "write_image",
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,24 @@ def peak_bytes_of(work: Callable[[], object]) -> int:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark starts anew
     work()
     return resident_bytes("VmHWM") - before
+
+
+def most_of(field: str, work: Callable[[], object], *, every: float = 0.005) -> int:
+    """The most that `resident_bytes(field)` told while `work` ran, for fields of which the system keeps no peak."""
+    most, over = [resident_bytes(field)], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every):
+            most[0] = max(most[0], resident_bytes(field))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        over.set()
+        watcher.join()
+    return most[0]
 
 
 def resident_bytes(field: str) -> int:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganvas.api import (
+        benchmark,
+        compare,
         demo,
         density,
         evaluate,
@@ -31,12 +33,27 @@ if TYPE_CHECKING:
     from ganvas.errors import GanvasError
     from ganvas.image.files import read_image, write_image
     from ganvas.image.picture import Picture
-    from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+    from ganvas.methods.config import (
+        CoGANConfig,
+        CUTConfig,
+        CycleGANConfig,
+        DiscoGANConfig,
+        DomainGANConfig,
+        DualGANConfig,
+        Pix2PixConfig,
+        SRGANConfig,
+        SRResNetConfig,
+        UNITConfig,
+        VAEConfig,
+        VAEGANConfig,
+    )
     from ganvas.training.config import RunConfig, TrainingConfig
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "benchmark": "ganvas.api",
+    "compare": "ganvas.api",
     "demo": "ganvas.api",
     "density": "ganvas.api",
     "evaluate": "ganvas.api",
@@ -54,22 +71,44 @@ _HOMES = {
     "read_image": "ganvas.image.files",
     "write_image": "ganvas.image.files",
     "Picture": "ganvas.image.picture",
+    "CUTConfig": "ganvas.methods.config",
+    "CoGANConfig": "ganvas.methods.config",
+    "UNITConfig": "ganvas.methods.config",
     "CycleGANConfig": "ganvas.methods.config",
+    "SRGANConfig": "ganvas.methods.config",
+    "SRResNetConfig": "ganvas.methods.config",
+    "DiscoGANConfig": "ganvas.methods.config",
+    "DualGANConfig": "ganvas.methods.config",
     "Pix2PixConfig": "ganvas.methods.config",
+    "VAEConfig": "ganvas.methods.config",
+    "VAEGANConfig": "ganvas.methods.config",
+    "DomainGANConfig": "ganvas.methods.config",
     "RunConfig": "ganvas.training.config",
     "TrainingConfig": "ganvas.training.config",
 }
 
 __all__ = [
+    "CUTConfig",
+    "CoGANConfig",
     "CycleGANConfig",
+    "DiscoGANConfig",
+    "DomainGANConfig",
+    "DualGANConfig",
     "GanvasError",
     "PairedData",
     "Picture",
     "Pix2PixConfig",
     "RunConfig",
+    "SRGANConfig",
+    "SRResNetConfig",
     "TrainingConfig",
+    "UNITConfig",
     "UnpairedData",
+    "VAEConfig",
+    "VAEGANConfig",
     "__version__",
+    "benchmark",
+    "compare",
     "demo",
     "density",
     "evaluate",

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.methods.config import (
+    CoGANConfig,
+    CUTConfig,
+    CycleGANConfig,
+    DiscoGANConfig,
+    DomainGANConfig,
+    DualGANConfig,
+    Pix2PixConfig,
+    SRGANConfig,
+    SRResNetConfig,
+    UNITConfig,
+    VAEConfig,
+    VAEGANConfig,
+)
 from ganvas.training.config import RunConfig, TrainingConfig
 
 
@@ -58,14 +71,189 @@ def restore() -> RunConfig:
     )
 
 
+def cut() -> RunConfig:
+    """Two folders that need not correspond, a to b alone, as CUT: 400 epochs, both weights 1 (Park et al. 2020)."""
+    return RunConfig(
+        method=CUTConfig(), data=UnpairedData(), training=TrainingConfig(epochs=400, constant_fraction=0.5)
+    )
+
+
+def cut_port() -> RunConfig:
+    """CUT as the released code trains it: the mean of the contrasts of a and of b, in the place of their sum."""
+    return replace(cut(), method=CUTConfig(contrast_weight=0.5, identity_weight=0.5))
+
+
+def fastcut() -> RunConfig:
+    """CUT without the identity term, at ten times the contrast, mirrored half of the time: 200 epochs, fewer passes."""
+    return RunConfig(
+        method=CUTConfig(contrast_weight=10.0, identity_weight=0.0, flip_equivariance=True),
+        data=UnpairedData(),
+        training=TrainingConfig(constant_fraction=0.75),
+    )
+
+
+def vae() -> RunConfig:
+    """Pictures that are their own target, through a small random code and back (Kingma and Welling 2014).
+
+    Pictures, networks and training settings are those of Larsen et al. 2016, who train a VAE beside their VAE/GAN.
+    """
+    return RunConfig(
+        method=VAEConfig(),
+        data=PairedData(layout="single", degrade="identity", load_size=(72, 72), crop_size=(64, 64)),
+        training=TrainingConfig(batch_size=64, optimizer="rmsprop", learning_rate=3e-4),
+    )
+
+
+def vae_gan() -> RunConfig:
+    """A VAE that compares pictures as a discriminator sees them, with the paper's settings (Larsen et al. 2016)."""
+    return replace(vae(), method=VAEGANConfig())
+
+
+def domain_gan() -> RunConfig:
+    """Two folders drawn by one GAN from the same noise, then an encoder back to it (Dong et al. 2017).
+
+    A batch holds 64 pictures, half of each side, as in the released code.
+    """
+    return RunConfig(
+        method=DomainGANConfig(),
+        data=UnpairedData(load_size=(72, 72), crop_size=(64, 64)),
+        training=TrainingConfig(batch_size=32),
+    )
+
+
+def discogan() -> RunConfig:
+    """Two folders of small pictures that need not correspond, with DiscoGAN's settings (Kim et al. 2017)."""
+    return RunConfig(
+        method=DiscoGANConfig(),
+        data=UnpairedData(load_size=(64, 64), crop_size=(64, 64), mirror=False),
+        training=TrainingConfig(epochs=5000, batch_size=64, weight_decay=1e-5),
+    )
+
+
+def discogan_port() -> RunConfig:
+    """DiscoGAN as the released code trains it: discriminators in each third step, generators in the others."""
+    return replace(discogan(), method=DiscoGANConfig(discriminator_interval=3))
+
+
+def dualgan() -> RunConfig:
+    """Two folders that need not correspond, with DualGAN's settings: clipped critics and dropout (Yi et al. 2017)."""
+    return RunConfig(
+        method=DualGANConfig(),
+        data=UnpairedData(),
+        training=TrainingConfig(optimizer="rmsprop", learning_rate=5e-5),
+    )
+
+
+def dualgan_port() -> RunConfig:
+    """DualGAN as the released code trains it: a gradient penalty, global critics that move once, no dropout."""
+    method = DualGANConfig(dropout=0.0, critic="global", critic_steps=1, clip=0.0, gradient_penalty=10.0)
+    return replace(dualgan(), method=method, data=UnpairedData(load_size=(256, 256)))
+
+
+def cogan() -> RunConfig:
+    """Pairs of small pictures from one noise, of two folders that need not correspond (Liu and Tuzel 2016).
+
+    A translation is a search, so few pictures validate.
+    """
+    return RunConfig(
+        method=CoGANConfig(),
+        data=UnpairedData(load_size=(32, 32), crop_size=(32, 32), mirror=False),
+        training=TrainingConfig(batch_size=128, weight_decay=5e-4, validation_pictures=4),
+    )
+
+
+def cogan_port() -> RunConfig:
+    """CoGAN as the released PyTorch code trains it: normal noise, batches of 64."""
+    config = cogan()
+    return replace(config, method=CoGANConfig(noise="normal"), training=replace(config.training, batch_size=64))
+
+
+def unit() -> RunConfig:
+    """Two folders that need not correspond, through one latent space, with UNIT's settings (Liu et al. 2017)."""
+    return RunConfig(method=UNITConfig(), data=UnpairedData(), training=TrainingConfig(learning_rate=1e-4))
+
+
+def unit_port() -> RunConfig:
+    """UNIT as the released code trains it: no layer shared, gentler weights, least squares at three scales."""
+    method = UNITConfig(
+        shared_blocks=0,
+        judged="translations",
+        objective="least_squares",
+        discriminator_scales=3,
+        adversarial_weight=1.0,
+        kl_weight=0.01,
+        reconstruction_weight=10.0,
+        cycle_weight=10.0,
+    )
+    return replace(unit(), method=method)
+
+
+def srresnet() -> RunConfig:
+    """Photographs enlarged 4 times, as near to the truth as squared error can tell (Ledig et al., Sec. 3.2).
+
+    The paper's million steps are 45.7 passes over its 350,000 pictures: of fewer pictures give more epochs, or minutes.
+    """
+    return RunConfig(
+        method=SRResNetConfig(),
+        data=PairedData(layout="single", degrade="reduce", strength=(4.0, 4.0), resize="none", crop_size=(96, 96)),
+        training=TrainingConfig(batch_size=16, learning_rate=1e-4, betas=(0.9, 0.999), epochs=45.7),
+    )
+
+
+def srgan() -> RunConfig:
+    """Enlarged 4 times and made plausible, from a trained SRResNet: --start-from RUN (Ledig et al., Sec. 3.2).
+
+    200,000 steps, the second half at a tenth of the rate. --content vgg16-5,3 where VGG19's weights are not at hand.
+    """
+    training = replace(srresnet().training, epochs=9.14, constant_fraction=0.5, decay="tenth")
+    return replace(srresnet(), method=SRGANConfig(), training=training)
+
+
+def srresnet_modern() -> RunConfig:
+    """SRResNet without batch norm, beside bicubic interpolation, in L1 and with averaged weights: learns faster."""
+    config = srresnet()
+    return replace(
+        config,
+        method=SRResNetConfig(norm="none", residual=True, residual_scale=0.2, loss="l1"),
+        training=replace(config.training, learning_rate=4e-4, constant_fraction=0.5, ema_half_life=10_000),
+    )
+
+
+def srgan_modern() -> RunConfig:
+    """From `srresnet_modern`: a relativistic critic with spectral norm, features before their ReLU, a little L1."""
+    method = SRGANConfig(
+        norm="none", residual=True, residual_scale=0.2, loss="l1", pre_activation=True, pixel_weight=0.01,
+        objective="relativistic", discriminator_norm="none", spectral=True,
+    )  # fmt: skip
+    return replace(srgan(), method=method, training=replace(srgan().training, ema_half_life=10_000))
+
+
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "pix2pix": pix2pix,
     "facades": facades,
     "facades_port": facades_port,
     "restore": restore,
+    "vae": vae,
+    "vae_gan": vae_gan,
+    "domain_gan": domain_gan,
     "cyclegan": cyclegan,
     "horse2zebra": horse2zebra,
     "horse2zebra_port": horse2zebra_port,
+    "cut": cut,
+    "cut_port": cut_port,
+    "fastcut": fastcut,
+    "discogan": discogan,
+    "discogan_port": discogan_port,
+    "dualgan": dualgan,
+    "dualgan_port": dualgan_port,
+    "cogan": cogan,
+    "cogan_port": cogan_port,
+    "unit": unit,
+    "unit_port": unit_port,
+    "srresnet": srresnet,
+    "srgan": srgan,
+    "srresnet_modern": srresnet_modern,
+    "srgan_modern": srgan_modern,
 }
 """Name -> recipe, as the command line offers them."""
 

@@ -122,3 +122,16 @@ def test_layers_of_unknown_kinds_stay() -> None:
     kinds = [Own, nn.Conv2d, Packed]
     pack(network)
     assert [type(layer) for layer in network] == kinds
+
+
+def test_a_norm_that_is_packed_at_test_keeps_its_running_statistics() -> None:
+    """Methods that translate in evaluation mode, such as VAE, would else see other statistics than they learnt."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 3, 3)).eval()
+    for statistics in (network[1].running_mean, network[1].running_var):
+        nn.init.uniform_(statistics, 0.5, 2.0)
+    images = torch.rand(1, 3, 9, 9)
+    with torch.inference_mode():
+        wanted = network(images)
+        pack(network)
+        assert not any(module.training for module in network.modules())
+        torch.testing.assert_close(network(images), wanted)

@@ -63,6 +63,8 @@ def random_batch(count=1, size=32):
     [
         ({}, {"adversarial_a", "adversarial_b", "cycle_a", "cycle_b"}),
         ({"cycle_weight": 0.0}, {"adversarial_a", "adversarial_b"}),
+        ({"cycle": "forward"}, {"adversarial_a", "adversarial_b", "cycle_a"}),
+        ({"cycle": "backward"}, {"adversarial_a", "adversarial_b", "cycle_b"}),
         (
             {"identity_weight": 0.5},
             {"adversarial_a", "adversarial_b", "cycle_a", "cycle_b", "identity_a", "identity_b"},

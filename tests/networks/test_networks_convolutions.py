@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from ganvas.networks.blocks import InstanceNorm
 from ganvas.networks.convolutions import (
+    BilinearConvolution,
+    Blur,
     DoublingConvolution,
     HalvingConvolution,
     ReflectConvolution,
@@ -93,3 +95,21 @@ def test_instance_norm_is_torchs_and_keeps_the_order_of_memory(count: int, order
 def test_instance_norm_of_one_pixel_is_refused_as_torch_does() -> None:
     with pytest.raises(ValueError, match="more than 1"):
         InstanceNorm(4).train()(torch.randn(1, 4, 1, 1))
+
+
+def test_a_blur_is_zhangs_filter_on_every_second_pixel():
+    images = torch.randn(2, 3, 7, 10)
+    row = torch.tensor([1.0, 2.0, 1.0])
+    kernel = (torch.outer(row, row) / 16).expand(3, 1, 3, 3)
+    padded = functional.pad(images, [1] * 4, mode="reflect")
+    torch.testing.assert_close(Blur()(images), functional.conv2d(padded, kernel, groups=3)[..., ::2, ::2])
+
+
+def test_a_bilinear_convolution_enlarges_by_zhangs_filter():
+    """The kernel [1, 3, 3, 1] / 4 in both axes, transposed, on repeated borders."""
+    layer, images = BilinearConvolution(3, 2, bias=True), torch.randn(2, 3, 5, 4)
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+    kernel = torch.outer(row, row).expand(3, 1, 4, 4)
+    padded = functional.pad(images, [1] * 4, mode="replicate")
+    larger = functional.conv_transpose2d(padded, kernel, stride=2, padding=3, groups=3)
+    torch.testing.assert_close(layer(images), functional.conv2d(larger, layer.weight, layer.bias, padding=1))

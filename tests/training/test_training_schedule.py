@@ -46,3 +46,10 @@ def test_the_rate_leaves_pauses_out() -> None:
 )
 def test_durations_as_a_person_says_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_tenth_of_the_rate_after_the_constant_part() -> None:
+    rates = [
+        learning_rate(seen, total=10, full=1.0, constant_fraction=0.5, decay="tenth") for seen in (0, 5, 6, 10, 11)
+    ]
+    assert rates == [1.0, 1.0, 0.1, 0.1, 0.1]

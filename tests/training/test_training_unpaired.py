@@ -98,7 +98,7 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
     policy.forget_scorer()
 
     class Same(torch.nn.Module):
-        size_multiple, directions = 1, ("a_to_b", "b_to_a")
+        size_multiple, directions, samples, scale = 1, ("a_to_b", "b_to_a"), (), 1
 
         def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
             return images

@@ -4,12 +4,16 @@ A signature here is a command: positional-only arguments are its words, keyword 
 Modules that need torch are imported when a verb is called, so that asking for help is quick.
 """
 
+from ganvas.api.benchmarks import benchmark
+from ganvas.api.comparing import compare
 from ganvas.api.pictures import locate, prepare, redact
 from ganvas.api.runs import evaluate, load, translate
 from ganvas.api.studies import demo, density
 from ganvas.api.training import import_reference, resume, train
 
 __all__ = [
+    "benchmark",
+    "compare",
     "demo",
     "density",
     "evaluate",

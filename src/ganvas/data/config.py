@@ -10,7 +10,10 @@ import tyro
 
 from ganvas.errors import ConfigError
 
-DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges"]
+DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "wear"]
+
+REDUCING = ("reduce", "wear")
+"""Degradations whose result is smaller than the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,8 @@ class PairedData:
     """Which side is given and which is made. Loaders turn the pair, so that a batch's `a` is always the given side."""
     degrade: DegradationName = "none"
     """For `single`: what makes the input from the picture, drawn anew each epoch; `identity`: the picture itself, for
-    methods that reconstruct, as a VAE does."""
+    methods that reconstruct, as a VAE does. For super-resolution `reduce`, smaller by `strength` and left so, or
+    `wear`, which also blurs, adds noise and compresses, in an order drawn for each picture."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
@@ -40,6 +44,9 @@ class PairedData:
     the paper tests (286 and crop 256, then 256), else load_size. Set it where crops are small parts of a picture."""
     mirror: bool = True
     """Mirror half of the crops, both halves alike."""
+    aligned: bool = True
+    """A batch holds pairs. Off: each side comes in an order and with crops of its own, as if nothing corresponded:
+    for methods that need no pairs, beside others that do, measured on the same targets (docs/compare.md)."""
     jitter: float = 0.0
     """Largest relative change of brightness and contrast, one draw for both halves; 0 is none."""
     value_range: tuple[float, float] | None = None
@@ -53,15 +60,27 @@ class PairedData:
             raise ConfigError(f"jitter {self.jitter} must lie in [0, 1)")
         if not 0 < self.strength[0] <= self.strength[1]:
             raise ConfigError(f"strength {self.strength} must be positive and in order")
-        if self.degrade in ("mosaic", "downscale") and not all(float(end).is_integer() for end in self.strength):
+        if self.degrade in REDUCING:
+            _check_reduction(self)
+        whole = all(float(end).is_integer() for end in self.strength)
+        if self.degrade in ("mosaic", "downscale", *REDUCING) and not whole:
             raise ConfigError(f"strength {self.strength}: {self.degrade} needs whole pixels")
         if self.layout in ("folders", "side_by_side") and self.degrade != "none":
             raise ConfigError(f"layout {self.layout} has its pairs already; --degrade needs layout single")
+        if not self.aligned and (self.layout == "single" or self.degrade != "none" or self.jitter > 0):
+            raise ConfigError(
+                "aligned off needs pairs in files and no jitter: let `ganvas prepare` make the pairs first"
+            )
         if self.layout == "single" and self.degrade == "none":
             raise ConfigError(
                 "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges, "
                 "or identity for a method that reconstructs"
             )
+
+    @property
+    def scale(self) -> int:
+        """Pixels of the picture made for one of the picture given, along each side."""
+        return int(self.strength[0]) if self.degrade in REDUCING else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +109,17 @@ class UnpairedData:
 
 DataConfig = PairedData | UnpairedData
 """Where a run's pictures come from."""
+
+
+def _check_reduction(data: PairedData) -> None:
+    """One factor, which divides the crop, from the larger picture to the smaller."""
+    scale = data.strength[0]
+    if data.strength[1] != scale or scale < 2:
+        raise ConfigError(f"strength {data.strength}: {data.degrade} takes one factor of 2 or more, such as 4 4")
+    if any(side % scale for side in data.crop_size):
+        raise ConfigError(f"crop_size {data.crop_size} must be a multiple of the factor {scale:g} of {data.degrade}")
+    if data.direction == "b_to_a":
+        raise ConfigError(f"{data.degrade} makes the input smaller than the picture: leave the direction a_to_b")
 
 
 def _check_sizes(data: DataConfig) -> None:

@@ -1,7 +1,7 @@
 """What is taken from a picture so that a network may learn to give it back.
 
-Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape and range. Grids are anchored
-at the top left corner. The result for one picture does not depend on the others of the batch.
+Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape (but for `reduce`) and range.
+Grids are anchored at the top left corner. The result for one picture does not depend on the others of the batch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.config import DegradationName
+from ganvas.data.config import REDUCING, DegradationName
+from ganvas.data.wear import wear
 from ganvas.errors import ConfigError
 
-__all__ = ["blur", "degrade", "degrade_each", "downscale", "edges", "grey", "mosaic", "strength_at"]
+__all__ = ["blur", "degrade", "degrade_each", "downscale", "edges", "grey", "mosaic", "reduce", "strength_at"]
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Rec. ITU-R BT.601, as JPEG and Pillow weigh red, green and blue."""
@@ -38,6 +39,13 @@ def downscale(images: Tensor, factor: int) -> Tensor:
     height, width = images.shape[-2:]
     small = _bicubic(images, -(-height // factor), -(-width // factor)).clamp(-1, 1)
     return _bicubic(small, height, width).clamp(-1, 1)
+
+
+def reduce(images: Tensor, factor: int) -> Tensor:
+    """Smaller by `factor` and left so; (N, C, H, W) -> (N, C, H / factor, W / factor). H, W: multiples of `factor`."""
+    height, width = images.shape[-2:]
+    assert height % factor == width % factor == 0, "loaders cut pictures to multiples"
+    return _bicubic(images, height // factor, width // factor).clamp(-1, 1)
 
 
 def _bicubic(images: Tensor, height: int, width: int) -> Tensor:
@@ -96,7 +104,7 @@ def strength_at(name: DegradationName, strength_range: tuple[float, float], unif
         ConfigError: no whole number lies in the range.
     """
     low, high = strength_range
-    if name not in ("mosaic", "downscale"):
+    if name not in ("mosaic", "downscale", *REDUCING):
         return low + uniform * (high - low)
     first, last = math.ceil(low), math.floor(high)
     if last < first:
@@ -122,13 +130,16 @@ def degrade(
     return degrade_each(name, images, [strength_at(name, strength_range, uniform) for uniform in drawn])
 
 
-def degrade_each(name: DegradationName, images: Tensor, strengths: Sequence[float]) -> Tensor:
+def degrade_each(
+    name: DegradationName, images: Tensor, strengths: Sequence[float], chances: Sequence[float] = ()
+) -> Tensor:
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: which degradation; `none` and `identity` return the images.
+        name: which degradation; `none` and `identity` return the images; `reduce` and `wear` smaller ones.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
+        chances: N numbers in [0, 1) that all else follows from, where anything is left to chance: `wear`.
     """
     match name:
         case "none" | "identity":
@@ -137,6 +148,11 @@ def degrade_each(name: DegradationName, images: Tensor, strengths: Sequence[floa
             return grey(images)
         case "edges":
             return edges(images)
+        case "reduce":
+            return reduce(images, int(strengths[0]))
+        case "wear":
+            worn = [wear(image, int(strengths[0]), chance) for image, chance in zip(images, chances, strict=True)]
+            return torch.stack(worn)
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     for strength in np.unique(np.asarray(strengths)).tolist():
         chosen = [index for index, own in enumerate(strengths) if own == strength]

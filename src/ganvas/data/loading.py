@@ -28,12 +28,14 @@ class Cut(Crop):
         index: which pair of the cache.
         brightness, contrast: factors about black and about mid-grey.
         strength: of the degradation.
+        chance: in [0, 1), what else a degradation leaves to chance follows from it.
     """
 
     index: int
     brightness: float
     contrast: float
     strength: float
+    chance: float
 
 
 class TrainLoader:
@@ -83,7 +85,7 @@ class TrainLoader:
         cuts = [self.cut(position) for position in self._share.positions(images_seen)]
         made = self._crops(self._cache.made, cuts)
         if self._cache.degraded:
-            return _degraded(made, [cut.strength for cut in cuts], self._config)
+            return _degraded(made, [cut.strength for cut in cuts], [cut.chance for cut in cuts], self._config)
         return Batch(self._crops(self._cache.given, cuts), made)
 
     def cut(self, position: int) -> Cut:
@@ -100,6 +102,7 @@ class TrainLoader:
             brightness=1 + self._config.jitter * (2 * drawn[3] - 1),
             contrast=1 + self._config.jitter * (2 * drawn[4] - 1),
             strength=strength_at(self._config.degrade, self._config.strength, drawn[5]),
+            chance=drawn[5],
         )
 
     def _crops(self, side: Side, cuts: Sequence[Cut]) -> Tensor:
@@ -116,9 +119,9 @@ def _jittered(images: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return (((images + 1) * brightness - 1) * contrast).clamp(-1, 1)
 
 
-def _degraded(images: Tensor, strengths: Sequence[float], config: PairedData) -> Batch:
+def _degraded(images: Tensor, strengths: Sequence[float], chances: Sequence[float], config: PairedData) -> Batch:
     """Pairs made of single pictures, turned as the direction says."""
-    poorer = degrade_each(config.degrade, images, strengths)
+    poorer = degrade_each(config.degrade, images, strengths, chances)
     return Batch(images, poorer) if config.direction == "b_to_a" else Batch(poorer, images)
 
 
@@ -136,5 +139,7 @@ def evaluation_pairs(
             yield name, signed_picture(cache.given[index], cache.input_spec, device), images
             continue
         uniform = uniforms(seed_of_name(name), Purpose.EVALUATION, 0, 1).item()
-        pair = _degraded(images, [strength_at(config.degrade, config.strength, uniform)], config)
+        height, width = (side // config.scale * config.scale for side in images.shape[-2:])
+        strength = strength_at(config.degrade, config.strength, uniform)
+        pair = _degraded(images[..., :height, :width], [strength], [uniform], config)
         yield name, pair.a, pair.b

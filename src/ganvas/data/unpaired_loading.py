@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ganvas.data.batch import Batch
-from ganvas.data.cache import UnpairedCache
-from ganvas.data.config import UnpairedData
+from ganvas.data.config import DataConfig
 from ganvas.data.crops import Crop, require_crops, signed_crops, signed_picture
 from ganvas.data.draws import Purpose, permutation, uniforms
 from ganvas.data.share import Share
 from ganvas.data.side import Side
 
-__all__ = ["UnpairedCut", "UnpairedLoader", "evaluation_pictures"]
+__all__ = ["Sides", "UnpairedCut", "UnpairedLoader", "evaluation_pictures"]
+
+
+class Sides(Protocol):
+    """Two sides: an `UnpairedCache`, or those of pairs that are shown apart."""
+
+    @property
+    def a(self) -> Side:
+        """What is translated."""
+        ...
+
+    @property
+    def b(self) -> Side:
+        """What it shall look like."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,8 @@ class UnpairedLoader:
 
     def __init__(
         self,
-        cache: UnpairedCache,
-        config: UnpairedData,
+        sides: Sides,
+        config: DataConfig,
         *,
         batch_size: int,
         seed: int,
@@ -52,7 +66,7 @@ class UnpairedLoader:
         """Make a loader.
 
         Args:
-            cache: of the split to train on.
+            sides: of the split to train on.
             config: crop size and mirror.
             batch_size: pictures of each side a step, over all processes together.
             seed: of orders and crops.
@@ -64,13 +78,13 @@ class UnpairedLoader:
             DataError: pictures are smaller than the crop.
             ConfigError: the batch cannot be shared evenly.
         """
-        for side in (cache.a, cache.b):
+        for side in (sides.a, sides.b):
             require_crops(side, config.crop_size)
         self._config, self._seed = config, seed
-        self._a = _Stream(cache.a, Purpose.ORDER_A, Purpose.CROP_A)
-        self._b = _Stream(cache.b, Purpose.ORDER_B, Purpose.CROP_B)
+        self._a = _Stream(sides.a, Purpose.ORDER_A, Purpose.CROP_A)
+        self._b = _Stream(sides.b, Purpose.ORDER_B, Purpose.CROP_B)
         self.batch_size, self.device = batch_size, torch.device(device)
-        self.epoch_size = max(len(cache.a), len(cache.b))
+        self.epoch_size = max(len(sides.a), len(sides.b))
         self._share = Share(batch_size, rank=rank, world=world)
 
     def batch(self, images_seen: int) -> Batch:

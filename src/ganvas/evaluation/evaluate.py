@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
@@ -45,7 +46,8 @@ class PictureScores:
     Attributes:
         name: of the pair.
         output: the run's output against the target.
-        baseline: the input as it is against the target; None where the two have different channels.
+        baseline: the input as it is against the target, a smaller one enlarged by bicubic interpolation; None where
+            the two have different channels.
         why_missing: measure -> why it is None.
     """
 
@@ -274,7 +276,8 @@ class _Evaluator:
     def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
         truth = _unit(target, self._target)
         output, missing = measure(_unit(made, self._translator.record.output), truth)
-        baseline = measure(_unit(given, self._input), truth)[0] if given.spec.channels == target.spec.channels else None
+        same = given.spec.channels == target.spec.channels
+        baseline = measure(enlarged(_unit(given, self._input), truth.shape[-2:]), truth)[0] if same else None
         return PictureScores(name, output, baseline, missing)
 
 
@@ -286,6 +289,13 @@ def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
 def _unit(picture: Picture, spec: PictureSpec) -> Tensor:
     """(1, C, H, W) in [0, 1]."""
     return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+
+
+def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) in [0, 1] at another size by bicubic interpolation, a = -0.5; as it is where the size is its own."""
+    if images.shape[-2:] == torch.Size(size):
+        return images
+    return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def _spread(total: int, wanted: int) -> frozenset[int]:

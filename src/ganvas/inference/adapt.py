@@ -95,12 +95,14 @@ def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
     return int.from_bytes(digest.digest()[:8], "big")
 
 
-def blank_result(picture: Picture, spec: PictureSpec) -> Picture:
-    """Room for a model's output, with the opacity and the origin of the picture that goes in."""
-    pixels = np.empty((picture.height, picture.width, spec.channels + picture.has_alpha), spec.dtype)
+def blank_result(picture: Picture, spec: PictureSpec, *, scale: int = 1) -> Picture:
+    """Room for a model's output, `scale` times as large, with the opacity and the origin of the picture given."""
+    height, width = scale * picture.height, scale * picture.width
+    pixels = np.empty((height, width, spec.channels + picture.has_alpha), spec.dtype)
     if picture.alpha is not None:
+        opacity = pixels.reshape(picture.height, scale, picture.width, scale, -1)[..., spec.channels :]
         for rows in strips(picture.alpha):
-            pixels[rows, :, spec.channels :] = convert_samples(picture.alpha[rows], spec.dtype)
+            opacity[rows] = convert_samples(picture.alpha[rows], spec.dtype)[:, None, :, None]
     return Picture(pixels, has_alpha=picture.has_alpha, source=picture.source)
 
 

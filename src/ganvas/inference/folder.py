@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganvas.engines import Engine, check_workers
-from ganvas.errors import InputError, PartialFailure, PolicyRefusal
+from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, tell_passed_over
 from ganvas.image.label import SyntheticLabel
-from ganvas.inference.jobs import Job, Settings, TranslationReport, translate_alone
+from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
 from ganvas.inference.manifest import Manifest, hash_files, hash_settings
 from ganvas.inference.pipeline import translate_all
 from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
@@ -56,6 +56,8 @@ class _Plan:
         _check_tile(translator, self.tile, self.overlap)
         if self.mask is not None and not self.mask.exists():
             raise InputError(f"{self.mask}: no such mask or folder of masks; check the name")
+        if self.mask is not None and translator.method.scale > 1:
+            raise ConfigError(f"{self.run} enlarges pictures, so no part of one can be replaced: leave --mask out")
         label = _label(self.run, translator, self.mask)
         return Settings(translator, label, self.tile, self.overlap, self.mask)
 
@@ -235,10 +237,6 @@ def _checked(report: TranslationReport, total: int, *, alone: bool) -> Translati
         if alone:
             raise InputError(*report.failures.values())
         raise PartialFailure({**report.failures, **{name: str(refusal) for name, refusal in refused.items()}}, total)
-    if len(refused) == 1:
-        raise next(iter(refused.values()))
     if refused:
-        scores = [refusal.score for refusal in refused.values() if refusal.score is not None]
-        reason = "; ".join(str(refusal) for refusal in refused.values())
-        raise PolicyRefusal(f"{len(refused)} of {total} pictures", reason, max(scores, default=None))
+        raise as_one([*refused.values()], total)
     return report

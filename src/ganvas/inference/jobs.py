@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,15 @@ class TranslationReport:
     def __str__(self) -> str:
         earlier = f", {len(self.skipped)} were there already" if self.skipped else ""
         return f"{len(self.written)} written{earlier}, in {self.seconds:.1f} s"
+
+
+def as_one(refusals: Sequence[PolicyRefusal], total: int) -> PolicyRefusal:
+    """What to raise for the refusals among `total` pictures: the one, or one that lists all."""
+    if len(refusals) == 1:
+        return refusals[0]
+    scores = [refusal.score for refusal in refusals if refusal.score is not None]
+    reason = "; ".join(str(refusal) for refusal in refusals)
+    return PolicyRefusal(f"{len(refusals)} of {total} pictures", reason, max(scores, default=None))
 
 
 @dataclass(frozen=True)

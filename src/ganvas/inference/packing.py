@@ -47,7 +47,7 @@ def make_ready(method: Method, *, precision: Precision) -> None:
         network = getattr(method, name)
         if precision == "bfloat16":
             lower(network)
-        if can_pack(network):
+        if can_pack(network) and not method.translates_by_search:  # what is packed has no gradient
             pack(network)
 
 
@@ -79,7 +79,7 @@ def pack(network: nn.Module) -> None:
     last = network.last_layer if isinstance(network, Generator) else None
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
-            setattr(parent, name, _packed(layer, is_last=layer is last))
+            setattr(parent, name, _packed(layer, is_last=layer is last).train(layer.training))
 
 
 def _packed(layer: nn.Module, *, is_last: bool) -> nn.Module:

@@ -40,6 +40,6 @@ def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
 
 
 def translate_padded(method: Method, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-    """(N, C, H, W) in [-1, 1] of any size -> (N, C', H, W) in [-1, 1]: pad, translate, crop."""
-    height, width = images.shape[-2:]
+    """(N, C, H, W) in [-1, 1] of any size -> (N, C', scale H, scale W) in [-1, 1]: pad, translate, crop."""
+    height, width = (method.scale * side for side in images.shape[-2:])
     return method.translate(pad_to_multiple(images, method.size_multiple), direction=direction)[..., :height, :width]

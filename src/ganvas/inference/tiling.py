@@ -41,6 +41,10 @@ class Span:
     keep_start: int
     keep_stop: int
 
+    def enlarged(self, scale: int) -> Span:
+        """In pixels of a result `scale` times as large."""
+        return Span(scale * self.start, scale * self.stop, scale * self.keep_start, scale * self.keep_stop)
+
     @property
     def kept(self) -> slice:
         """The part of the network's result that is used."""
@@ -59,6 +63,11 @@ class TilePlan:
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
     fade: int
+
+    def enlarged(self, scale: int) -> TilePlan:
+        """The same tiles in pixels of a result `scale` times as large."""
+        rows, columns = (tuple(span.enlarged(scale) for span in spans) for spans in (self.rows, self.columns))
+        return TilePlan(rows, columns, scale * self.fade)
 
 
 def plan_tiles(

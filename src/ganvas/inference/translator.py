@@ -224,25 +224,26 @@ def translate_admitted(
     Raises:
         ImageError: the memory does not suffice.
     """
-    multiple = translator.method.size_multiple
+    multiple, scale = translator.method.size_multiple, translator.method.scale
     plan, note = translator._plan(
         padded_size(picture.height, multiple), padded_size(picture.width, multiple), tile, overlap
     )
     given, made = translator.record.input, translator.record.output
     with _enough_memory(picture, translator.device), translator._seeded(picture):
-        result = blank_result(picture, made)
+        result = blank_result(picture, made, scale=scale)
 
         def make(row: Span, column: Span) -> Floats:
-            places = _places(picture.height, row), _places(picture.width, column)
+            places = _places(picture.height, row, scale), _places(picture.width, column, scale)
             return translator._network(signed_part(picture, given, *places))
 
-        run_tiles(plan, make, partial(write_part, result, made), channels=made.channels)
+        run_tiles(plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels)
     return result, note
 
 
-def _places(size: int, span: Span) -> Indices:
-    """Where a tile's rows or columns lie in a picture of that size; beyond it, mirrored."""
-    return slice(span.start, span.stop) if span.stop <= size else mirrored(size, span.start, span.stop)
+def _places(size: int, span: Span, scale: int) -> Indices:
+    """Where the rows or columns of a tile of the result lie in a picture of that size; beyond it, mirrored."""
+    start, stop = span.start // scale, span.stop // scale
+    return slice(start, stop) if stop <= size else mirrored(size, start, stop)
 
 
 @contextmanager

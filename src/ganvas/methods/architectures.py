@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import CycleGANConfig, Norm, Pix2PixConfig, Variant
+from ganvas.methods.config import CycleGANConfig, Norm, Pix2PixConfig, ReceptiveField, Variant
 from ganvas.networks import (
     PAPER_DROPOUT_LAYERS,
     EncoderDecoder,
@@ -69,12 +69,32 @@ def make_discriminator(
     config: Pix2PixConfig | CycleGANConfig, input_channels: int, *, norm: Norm, image_size: tuple[int, int]
 ) -> PatchGAN | PixelGAN:
     """The PatchGAN or, for a receptive field of 1, the PixelGAN that `config` describes."""
-    bias = has_biases(config.variant, config.norm)
-    if config.receptive_field == 1:
-        return PixelGAN(input_channels, width=config.discriminator_width, norm=norm, bias=bias)
-    num_layers = NUM_LAYERS[config.receptive_field]
-    network = PatchGAN(input_channels, width=config.discriminator_width, num_layers=num_layers, norm=norm, bias=bias)
-    check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {config.receptive_field}")
+    return patch_discriminator(
+        input_channels,
+        receptive_field=config.receptive_field,
+        width=config.discriminator_width,
+        norm=norm,
+        bias=has_biases(config.variant, config.norm),
+        image_size=image_size,
+    )
+
+
+def patch_discriminator(
+    input_channels: int,
+    *,
+    receptive_field: ReceptiveField,
+    width: int,
+    norm: Norm,
+    image_size: tuple[int, int],
+    bias: bool | None = None,
+    antialias: bool = False,
+) -> PatchGAN | PixelGAN:
+    """A PatchGAN or, for a receptive field of 1, a PixelGAN, for crops of `image_size`."""
+    if receptive_field == 1:
+        return PixelGAN(input_channels, width=width, norm=norm, bias=bias)
+    num_layers = NUM_LAYERS[receptive_field]
+    network = PatchGAN(input_channels, width=width, num_layers=num_layers, norm=norm, bias=bias, antialias=antialias)
+    check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {receptive_field}")
     return network
 
 

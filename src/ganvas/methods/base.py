@@ -55,6 +55,8 @@ class Method(nn.Module, ABC):
     """Whether a batch's b[i] must belong to its a[i]."""
     samples: ClassVar[tuple[Domain, ...]] = ()
     """The domains that `sample` draws pictures of; none where the method only translates."""
+    translates_by_search: ClassVar[bool] = False
+    """Whether `translate` takes gradients through its networks, whose layers must then stay as torch knows them."""
     capturable: ClassVar[bool] = False
     """Whether every step is alike: progress and counts in Python change nothing, and no line waits for the device."""
     players: Mapping[str, tuple[str, ...]]
@@ -72,7 +74,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as the paper does at test time.
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1], as the paper does at test time.
 
         From b to a, the output's channels go in and the input's come out.
 
@@ -102,6 +104,11 @@ class Method(nn.Module, ABC):
         None where a tile's result differs from the whole picture's: statistics of a norm, or noise drawn by place.
         Where it is a number, a tile must start at a multiple of `size_multiple` to agree.
         """
+
+    @property
+    def scale(self) -> int:
+        """Pixels that `translate` makes for one pixel given, along each side; more than 1 is super-resolution."""
+        return 1
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The parameters that a turn of `player` moves."""

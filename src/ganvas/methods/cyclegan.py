@@ -14,6 +14,8 @@ from ganvas.methods.config import CycleGANConfig, Direction
 from ganvas.methods.replay import Replay
 
 Losses = dict[str, Tensor]
+CYCLES = {"both": ("a", "b"), "forward": ("a",), "backward": ("b",)}
+"""Setting -> the domains whose pictures must come back."""
 
 
 class CycleGAN(Method):
@@ -65,7 +67,7 @@ class CycleGAN(Method):
     def _there_and_back(self, forth: nn.Module, back: nn.Module, real: Tensor, *, domain: str) -> tuple[Tensor, Losses]:
         """The fake, and lambda times Eq. 2: turned back, it is the real picture again."""
         fake, weight = forth(real), self.config.cycle_weight
-        if weight == 0:
+        if weight == 0 or domain not in CYCLES[self.config.cycle]:
             return fake, {}
         return fake, {f"cycle_{domain}": weight * l1_loss(back(fake), real)}
 

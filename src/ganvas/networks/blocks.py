@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.networks.convolutions import (
+    BilinearConvolution,
+    Blur,
     DoublingConvolution,
     HalvingConvolution,
     ReflectConvolution,
@@ -19,7 +21,7 @@ from ganvas.networks.convolutions import (
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
 
 Norm = Literal["batch", "instance", "none"]
-Upsampling = Literal["transposed", "resize"]
+Upsampling = Literal["transposed", "resize", "bilinear"]
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -84,7 +86,10 @@ def as_in_training(network: nn.Module) -> Iterator[None]:
 
 
 class ConvBlock(nn.Module):
-    """Convolution, norm, activation: `Ck` and `dk` in the papers' notation."""
+    """Convolution, norm, activation: `Ck` and `dk` in the papers' notation.
+
+    With `antialias` a stride of 2 is a stride of 1 and a blur that keeps every second pixel, after the activation.
+    """
 
     def __init__(
         self,
@@ -98,16 +103,24 @@ class ConvBlock(nn.Module):
         norm: Norm = "none",
         bias: bool = True,
         activation: nn.Module | None = None,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
+        blurred = antialias and stride == 2
+        stride = 1 if blurred else stride
         convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else nn.Conv2d
         self.conv = convolution(input_channels, output_channels, kernel, stride, padding, bias=bias)
         self.norm = make_norm(norm, output_channels)
         self.activation = nn.Identity() if activation is None else activation
+        self.blur = Blur() if blurred else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
-        activated: Tensor = self.activation(self.norm(self.conv(features)))
+        return self.after_convolution(self.conv(features))
+
+    def after_convolution(self, features: Tensor) -> Tensor:
+        """What the convolution made, through the rest of the block."""
+        activated: Tensor = self.blur(self.activation(self.norm(features)))
         return activated
 
 
@@ -157,6 +170,8 @@ def upsampling_layer(
     input_channels: int, output_channels: int, *, kernel: Literal[3, 4], bias: bool, upsampling: Upsampling
 ) -> nn.Module:
     """A layer that doubles height and width, transposed with the paper's kernel or by resizing."""
+    if upsampling == "bilinear":
+        return BilinearConvolution(input_channels, output_channels, bias=bias)
     if upsampling == "resize":
         return ResizeConvolution(input_channels, output_channels, bias=bias)
     if kernel == 4:
@@ -166,6 +181,10 @@ def upsampling_layer(
 
 def before_upsampling(needed: Interval, *, kernel: Literal[3, 4], upsampling: Upsampling) -> Interval:
     """The inputs of `upsampling_layer` that the outputs `needed` depend on."""
+    if upsampling == "bilinear":
+        return before_transposed(
+            before_convolution(needed, kernel=3, stride=1, padding=1), kernel=4, stride=2, padding=1
+        )
     if upsampling == "resize":
         return before_nearest(before_convolution(needed, kernel=3, stride=1, padding=1), factor=2)
     return before_transposed(needed, kernel=kernel, stride=2, padding=1)

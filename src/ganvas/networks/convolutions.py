@@ -94,6 +94,37 @@ def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     return made if bias is None else made + bias.view(-1, 1, 1)
 
 
+class Blur(nn.Module):
+    """The filter [1, 2, 1] in both axes on mirrored borders, then every second pixel: less aliasing than a stride.
+
+    Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", arXiv:1904.11486.
+    """
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", torch.outer(row, row).view(1, 1, 3, 3), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, (H + 1) // 2, (W + 1) // 2)."""
+        channels = features.shape[1]
+        kernel = self.kernel.to(features.dtype).expand(channels, 1, 3, 3)
+        return functional.conv2d(reflect(features, 1), kernel, stride=2, groups=channels)
+
+
+class BilinearConvolution(nn.Conv2d):
+    """Bilinear enlargement by 2, the filter [1, 3, 3, 1] of Zhang 2019, then a 3x3 convolution."""
+
+    def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
+        super().__init__(input_channels, output_channels, 3, 1, 1, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
+        return super().forward(functional.interpolate(features, scale_factor=2, mode="bilinear"))
+
+
 class HalvingConvolution(nn.Conv2d):
     """A 4x4 convolution of stride 2 and padding 1.
 

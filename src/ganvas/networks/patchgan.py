@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganvas.networks.blocks import ConvBlock, Norm, initialise, needs_bias
+from ganvas.networks.convolutions import Blur
 from ganvas.networks.receptive_field import receptive_field
 
 
@@ -18,9 +19,14 @@ class Discriminator(nn.Module):
 
     @property
     def layers(self) -> list[tuple[int, int]]:
-        """(kernel, stride) of each convolution."""
-        convs = (block.conv for block in self.blocks)
-        return [(conv.kernel_size[0], conv.stride[0]) for conv in convs if isinstance(conv, nn.Conv2d)]
+        """(kernel, stride) of each convolution and blur."""
+        layers = []
+        for block in self.blocks:
+            assert isinstance(block, ConvBlock)
+            assert isinstance(block.conv, nn.Conv2d)
+            layers.append((block.conv.kernel_size[0], block.conv.stride[0]))
+            layers += [(3, 2)] if isinstance(block.blur, Blur) else []
+        return layers
 
     @property
     def receptive_field(self) -> int:
@@ -46,6 +52,7 @@ class PatchGAN(Discriminator):
         num_layers: strided convolutions, at least 1.
         norm: after every convolution but the first and the last.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
     """
 
     def __init__(
@@ -56,11 +63,20 @@ class PatchGAN(Discriminator):
         num_layers: int = 3,
         norm: Norm = "batch",
         bias: bool | None = None,
+        antialias: bool = False,
     ) -> None:
         channels = [width * min(2**layer, 8) for layer in range(num_layers + 1)]
         bias = needs_bias(norm) if bias is None else bias
         blocks = [
-            ConvBlock(input_channels, width, kernel=4, stride=2, padding=1, activation=nn.LeakyReLU(0.2, inplace=True))
+            ConvBlock(
+                input_channels,
+                width,
+                kernel=4,
+                stride=2,
+                padding=1,
+                activation=nn.LeakyReLU(0.2, inplace=True),
+                antialias=antialias,
+            )
         ]
         for layer in range(1, num_layers + 1):
             block = ConvBlock(
@@ -72,6 +88,7 @@ class PatchGAN(Discriminator):
                 norm=norm,
                 bias=bias,
                 activation=nn.LeakyReLU(0.2, inplace=True),
+                antialias=antialias,
             )
             blocks.append(block)
         blocks.append(ConvBlock(channels[-1], 1, kernel=4, padding=1))

@@ -71,11 +71,12 @@ class ResNet(Generator):
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
-        upsampling: transposed 3x3 convolutions, or nearest-neighbour resize and a 3x3 convolution.
+        upsampling: transposed 3x3 convolutions, or a nearest-neighbour or bilinear resize and a 3x3 convolution.
+        antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
         residual: add the raw output to the input, instead of tanh.
     """
 
-    size_multiple = 2**NUM_HALVINGS
+    size_multiple: int = 2**NUM_HALVINGS
 
     def __init__(
         self,
@@ -88,10 +89,11 @@ class ResNet(Generator):
         dropout: float = 0.0,
         bias: bool | None = None,
         upsampling: Upsampling = "transposed",
+        antialias: bool = False,
         residual: bool = False,
     ) -> None:
         super().__init__(norm=norm, residual=residual)
-        self.upsampling = upsampling
+        self.upsampling, self.antialias = upsampling, antialias
         bias = needs_bias(norm) if bias is None else bias
         self.first = ConvBlock(
             input_channels,
@@ -113,6 +115,7 @@ class ResNet(Generator):
                 norm=norm,
                 bias=bias,
                 activation=nn.ReLU(inplace=True),
+                antialias=antialias,
             )
             for channels in (width, 2 * width)
         )
@@ -140,6 +143,8 @@ class ResNet(Generator):
             needed = before_convolution(needed, kernel=3, stride=1, padding=1)
         for _ in self.encode_blocks:
             needed = before_convolution(needed, kernel=3, stride=2, padding=1)
+            if self.antialias:  # that was the blur
+                needed = before_convolution(needed, kernel=3, stride=1, padding=1)
         return before_convolution(needed, kernel=7, stride=1, padding=3)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.errors import ConfigError
 from ganvas.methods.config import MethodConfig, Pix2PixConfig
+
+Decay = Literal["linear", "tenth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,9 @@ class TrainingConfig:
     weight_decay: float = 0.0
     """Pull of the weights towards 0, added to their gradient; DiscoGAN and CoGAN have one."""
     constant_fraction: float = 1.0
-    """Share of the run at the full rate; then it falls linearly to 0. 1: constant, as in the paper; 0.5: the port."""
+    """Share of the run at the full rate; then `decay`. 1: constant, as in pix2pix's paper; 0.5: the port."""
+    decay: Decay = "linear"
+    """What the rate does after `constant_fraction`: fall linearly to 0, or go on at a tenth (SRGAN)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward passes; weights stay float32."""
     ema_half_life: float = 0.0
@@ -55,6 +60,8 @@ class TrainingConfig:
     """Compile the networks at the start: docs/training.md says when that pays."""
     capture: bool = False
     """On a CUDA GPU, record the whole step once and replay it: for small batches, which wait for launches."""
+    start_from: Path | None = None
+    """A run of the same generators, whose weights are the first ones: SRGAN's SRResNet, or a run to train further."""
     seed: int = 0
     """The one seed: weights, order, crops, noise."""
     device: str = "auto"
@@ -93,6 +100,13 @@ class RunConfig:
                 numbers = value if isinstance(value, tuple) else (value,)
                 if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                     raise ConfigError(f"{name} {value} must be a finite number")
-        if isinstance(self.data, UnpairedData) and getattr(self.method, "paired", True):
+        own, wanted = getattr(self.method, "scale", 1), getattr(self.data, "scale", 1)
+        if own != wanted:
+            raise ConfigError(
+                f"the method makes pictures {own} times as large as they come, the data asks for {wanted}: give "
+                f"--scale {wanted}, or --layout single --degrade reduce --strength {own} {own}"
+            )
+        apart = isinstance(self.data, UnpairedData) or not self.data.aligned
+        if apart and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
             raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")

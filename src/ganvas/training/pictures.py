@@ -153,8 +153,20 @@ def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell
         return build_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
     training, validation = cache("train"), cache("val") if has_split(data, "val") else None
-    loader = TrainLoader(training, data, **_sharing(config, processes))
+    loader: Loader
+    if data.aligned:
+        loader = TrainLoader(training, data, **_sharing(config, processes))
+    else:
+        loader = UnpairedLoader(_Apart(training.given, training.made), data, **_sharing(config, processes))
     return PairedPictures(loader, training, validation, data, processes.device)
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """The sides of pairs, for a method that is not told which belong together."""
+
+    a: Side
+    b: Side
 
 
 def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, tell: Tell) -> UnpairedPictures:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional
 
 from ganvas import policy
 from ganvas.errors import PolicyRefusal
@@ -19,10 +20,12 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
 from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
-from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.training.pictures import Named, PairedPictures, Pictures
 
 NUM_SHOWN = 4
+DRAWN_ROWS = 2
+"""Of each side that a method draws."""
 PAIRED = ("input", "output", "target")
 UNPAIRED = ("input", "output", "back")
 GREY = 128
@@ -31,22 +34,26 @@ GREY = 128
 def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
     """Draw a few pictures and what becomes of them into one picture.
 
-    Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back.
+    Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back. Below, of
+    methods that draw, pictures from noise; of two sides those one above the other belong together.
     Every tile passes the content gate; a refused one is drawn grey.
 
     Returns:
         One sentence for each refused tile.
     """
-    rows = list(_rows(method, pictures))
+    rows, draws = list(_rows(method, pictures)), bool(method.samples)
+    rows += _drawn_rows(method, pictures)
     paired = isinstance(pictures, PairedPictures)
     captions = PAIRED if paired else UNPAIRED
     refused: list[str] = []
     cells = [
-        [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, captions, strict=False)]
+        [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, row.sides, strict=False)]
         for row in rows
     ]
-    grid = make_grid(cells, captions=captions, row_labels=None if paired else [row.label for row in rows])
+    labels = None if paired and not draws else [row.label for row in rows]
+    grid = make_grid(cells, captions=captions, row_labels=labels)
     note = "The middle column was made by a model." if paired else "All columns but the first were made by a model."
+    note += " So were the rows drawn." if draws else ""
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
     write_image(path, Picture(grid), synthetic=label)
     return refused
@@ -54,11 +61,12 @@ def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
 
 @dataclass(frozen=True)
 class _Row:
-    """Tiles beside each other: of one pair, or of one picture of side a or b."""
+    """Tiles beside each other: of one pair, of one picture of side a or b, or drawn."""
 
     name: str
     label: str
     tiles: list[Picture]
+    sides: Sequence[str]
 
 
 def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
@@ -66,7 +74,8 @@ def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
     if isinstance(pictures, PairedPictures):
         for name, image, target in pictures.shown_pairs(NUM_SHOWN):
             output = _translated(method, image, "a_to_b")
-            yield _Row(name, "", [_picture(image, given), _picture(output, made), _picture(target, made)])
+            shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
+            yield _Row(name, "", [_picture(shown, given), _picture(output, made), _picture(target, made)], PAIRED)
         return
     a, b = pictures.shown_sides(NUM_SHOWN // 2)
     yield from _side_rows(method, a, "a_to_b", given, made)
@@ -84,7 +93,20 @@ def _side_rows(
         tiles = [_picture(image, own), _picture(output, other)]
         if OPPOSITE[direction] in method.directions:
             tiles.append(_picture(_translated(method, output, OPPOSITE[direction]), own))
-        yield _Row(name, direction.replace("_", " "), tiles)
+        yield _Row(name, direction.replace("_", " "), tiles, UNPAIRED)
+
+
+def _drawn_rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
+    """Pictures from noise, as many as the rows above have columns."""
+    if not method.samples:
+        return
+    specs: dict[Domain, PictureSpec] = {"a": pictures.input_spec, "b": pictures.output_spec}
+    drawn = method.sample(DRAWN_ROWS * len(UNPAIRED))
+    for row in range(DRAWN_ROWS):
+        places = range(row * len(UNPAIRED), (row + 1) * len(UNPAIRED))
+        for side, images in zip(method.samples, drawn, strict=True):
+            tiles = [_picture(images[place, None].float().clamp(-1, 1), specs[side]) for place in places]
+            yield _Row(f"drawn {side}", f"drawn {side}", tiles, [str(place + 1) for place in places])
 
 
 def _translated(method: Method, image: Tensor, direction: Direction) -> Tensor:

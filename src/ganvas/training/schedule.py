@@ -9,13 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ganvas.errors import ConfigError
+from ganvas.training.config import Decay
 
 
-def learning_rate(images_seen: int, *, total: int, full: float, constant_fraction: float) -> float:
-    """`full` for the first `constant_fraction` of `total` images, then falling linearly to 0 at `total`."""
+def learning_rate(
+    images_seen: int, *, total: int, full: float, constant_fraction: float, decay: Decay = "linear"
+) -> float:
+    """`full` for the first `constant_fraction` of `total` images, then falling linearly to 0 at `total`, or a tenth."""
     constant = constant_fraction * total
     if images_seen <= constant or constant_fraction == 1:  # a last batch may reach beyond the total
         return full
+    if decay == "tenth":
+        return full / 10
     return full * max(total - images_seen, 0) / (total - constant)
 
 

@@ -64,8 +64,9 @@ class Session:
     @property
     def rate(self) -> float:
         """The learning rate now."""
-        full, constant = self.settings.learning_rate, self.settings.constant_fraction
-        return learning_rate(self.images_seen, total=self.total, full=full, constant_fraction=constant)
+        settings = self.settings
+        full, constant, decay = settings.learning_rate, settings.constant_fraction, settings.decay
+        return learning_rate(self.images_seen, total=self.total, full=full, constant_fraction=constant, decay=decay)
 
     def tick(self, *, interrupted: bool) -> tuple[Stopped | None, bool]:
         """Why to stop now, if at all, and whether a checkpoint is due by time. All processes agree."""

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from ganvas.data.prefetch import Prefetched
 from ganvas.errors import RunError
-from ganvas.inference.record import RECORD_NAME, RunRecord, read_run_record, snapshot_path, write_run_record
+from ganvas.inference.record import (
+    RECORD_NAME,
+    RunRecord,
+    find_snapshot,
+    load_weights,
+    read_run_record,
+    read_snapshot,
+    snapshot_path,
+    write_run_record,
+)
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build, method_type
 from ganvas.records import to_record
@@ -102,9 +111,9 @@ def open_session(
     """Build the run's state, bring it to the last checkpoint if there is one, and open what it writes to."""
     pictures_seen = pictures.loader.epoch_size
     total = num_images(config.training.epochs, pictures_seen)
-    state = build_state(config, processes, pictures)
-    counters, saved = Counters(pictures=pictures_seen), None
     there = (out / STATE_NAME).exists()
+    state = build_state(config, processes, pictures, fresh=not there)
+    counters, saved = Counters(pictures=pictures_seen), None
     if processes.agree(there) != (there,):
         raise RunError(f"process {processes.rank} does not see {out / STATE_NAME}; all must share the run folder")
     if there:
@@ -139,8 +148,18 @@ def open_session(
     )
 
 
-def build_state(config: RunConfig, processes: Processes, pictures: Pictures) -> TrainingState:
-    """The untrained method on its device, its weights drawn from the seed, with optimizers and averages."""
+def build_state(config: RunConfig, processes: Processes, pictures: Pictures, *, fresh: bool = True) -> TrainingState:
+    """The untrained method on its device, its weights drawn from the seed, with optimizers and averages.
+
+    Args:
+        config: the run's.
+        processes: that train together.
+        pictures: to learn from.
+        fresh: take the first weights of `start_from`, if it is given; of no use before a checkpoint is loaded.
+
+    Raises:
+        RunError: `start_from` is no run, or of other generators.
+    """
     torch.manual_seed(config.training.seed)
     method: Method = build(
         config.method,
@@ -148,6 +167,9 @@ def build_state(config: RunConfig, processes: Processes, pictures: Pictures) -> 
         output_channels=pictures.output_spec.channels,
         image_size=config.data.crop_size,
     )
+    if config.training.start_from is not None and fresh:
+        snapshot = find_snapshot(config.training.start_from)
+        load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
     place(method, processes.device, config.training)
     parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
     warn_of_batch_norm(method, processes, **parts)

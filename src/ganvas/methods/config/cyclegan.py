@@ -37,6 +37,8 @@ class CycleGANConfig:
     """The adversarial loss; least squares is the paper's (Sec. 4)."""
     cycle_weight: float = 10.0
     """lambda of Eq. 3; 0: GAN alone."""
+    cycle: Literal["both", "forward", "backward"] = "both"
+    """Which half of Eq. 2 counts: `forward` a -> b -> a alone, `backward` b -> a -> b alone (Sec. 5.1.4)."""
     identity_weight: float = 0.0
     """Times `cycle_weight`. 0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
     pool_size: int = 50

@@ -1,0 +1,242 @@
+"""A classifier that learns from the labels of one domain while a method couples it to the other, which has none.
+
+Each method trains as it does without labels, by its own training step. The classifier is one layer on the last hidden
+layer of its discriminators, which both domains share, and moves with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.methods.base import Batch, Progress, Turn
+from ganvas.methods.cogan import CoGAN
+from ganvas.methods.config import CoGANConfig, UNITConfig
+from ganvas.methods.unit import UNIT
+from measure.digits import SIZE, Digits
+
+NUM_CLASSES = 10
+AT_ONCE = 1000
+"""Pictures that are classified at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Of one method's training.
+
+    Attributes:
+        width: of its generators.
+        discriminator_width: of its discriminators.
+        steps: of training.
+        batch: pictures of each domain in a step.
+        rate: of Adam, with betas .5 and .999.
+        decay: of the weights.
+        class_weight: of the classifier's cross-entropy.
+        match_weight: of the distance between both domains' features of corresponding pictures.
+    """
+
+    width: int
+    discriminator_width: int
+    steps: int
+    batch: int
+    rate: float
+    decay: float
+    class_weight: float
+    match_weight: float
+
+
+SETTINGS = {
+    "source": Settings(
+        width=0,
+        discriminator_width=20,
+        steps=1500,
+        batch=64,
+        rate=2e-4,
+        decay=5e-4,
+        class_weight=1.0,
+        match_weight=0.0,
+    ),
+    "cogan": Settings(
+        width=128,
+        discriminator_width=20,
+        steps=2500,
+        batch=64,
+        rate=2e-4,
+        decay=5e-4,
+        class_weight=10.0,
+        match_weight=0.01,
+    ),
+    "unit": Settings(
+        width=8,
+        discriminator_width=16,
+        steps=2000,
+        batch=32,
+        rate=2e-4,
+        decay=0.0,
+        class_weight=10.0,
+        match_weight=1.0,
+    ),
+}
+"""Found on seed 100 of MNIST to USPS, which is none of those reported (docs/experiments.md)."""
+
+
+class Adapter(nn.Module):
+    """A method and a classifier on its discriminators. The source is its domain a, the target b."""
+
+    discriminators: str
+    """The player that the classifier belongs to."""
+
+    def __init__(self, method: CoGAN | UNIT, settings: Settings) -> None:
+        super().__init__()
+        self.method, self.settings = method, settings
+        (self.discriminators,) = (player for player, names in method.players.items() if "discriminator" in names)
+        self.head = nn.Linear(self._features(torch.zeros(1, 1, SIZE, SIZE), "a").shape[1], NUM_CLASSES)
+        self.made: list[Any] = []
+        for name in method.generators:
+            getattr(method, name).register_forward_hook(lambda _network, _given, made: self.made.append(made))
+
+    def classify(self, images: Tensor, domain: str) -> Tensor:
+        """(N, 1, 28, 28) in [-1, 1] -> logits (N, 10)."""
+        logits: Tensor = self.head(self._features(images, domain))
+        return logits
+
+    def training_step(self, batch: Batch, labels: Tensor, progress: Progress) -> Iterator[Turn]:
+        """The method's own turns; that of the discriminators bears the classifier's losses too.
+
+        Args:
+            batch: a from the source, b from the target.
+            labels: of a.
+            progress: where training stands.
+        """
+        self.made.clear()
+        for turn in self.method.training_step(batch, progress):
+            if turn.player == self.discriminators:
+                turn = Turn(turn.player, turn.losses | self._with_labels(batch, labels))
+            yield turn
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """As the method's, with the classifier's among the discriminators'."""
+        own = [*self.head.parameters()] if player == self.discriminators else []
+        return self.method.player_parameters(player) + own
+
+    def corresponding(self) -> tuple[Tensor, Tensor]:
+        """Pictures of a and b that show the same, of what the method has made in this step."""
+        raise NotImplementedError
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Between features of corresponding pictures, (N, F) each."""
+        raise NotImplementedError
+
+    def _features(self, images: Tensor, domain: str) -> Tensor:
+        features: Tensor = self.method.discriminator.features(images, domain)
+        return features
+
+    def _with_labels(self, batch: Batch, labels: Tensor) -> dict[str, Tensor]:
+        wrong = functional.cross_entropy(self.classify(batch.a, "a"), labels)
+        losses = {"class": self.settings.class_weight * wrong}
+        if self.settings.match_weight > 0:
+            a, b = self.corresponding()
+            apart = self.distance(self._features(a.detach(), "a"), self._features(b.detach(), "b"))
+            losses["match"] = self.settings.match_weight * apart
+        return losses
+
+
+class CoGANAdapter(Adapter):
+    """Liu and Tuzel 2016, Sec. 5. The features of a pair are pulled together by the square, as the released code."""
+
+    def corresponding(self) -> tuple[Tensor, Tensor]:
+        """The pairs that were drawn."""
+        ((a, b),) = self.made
+        return a, b
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Sum of squares, on average over the pictures."""
+        return (a - b).square().sum(dim=1).mean()
+
+
+class UNITAdapter(Adapter):
+    """Liu et al. 2017, Sec. 4: discriminators that share their later layers, features of pairs close in L1."""
+
+    def corresponding(self) -> tuple[Tensor, Tensor]:
+        """Reconstructions and translations of the same codes: first the source's, then the target's."""
+        _, _, (own_a, of_b, *_), (own_b, of_a, *_) = (made.chunk(2) for made in self.made)
+        return torch.cat([own_a, of_b]), torch.cat([of_a, own_b])
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Mean absolute difference."""
+        return (a - b).abs().mean()
+
+
+class SourceOnly(CoGANAdapter):
+    """The classifier of CoGAN without CoGAN: it sees the source alone, and takes the target for it."""
+
+    def training_step(self, batch: Batch, labels: Tensor, progress: Progress) -> Iterator[Turn]:
+        """One turn."""
+        del progress
+        yield Turn(self.discriminators, {"class": functional.cross_entropy(self.classify(batch.a, "a"), labels)})
+
+    def classify(self, images: Tensor, domain: str) -> Tensor:
+        """(N, 1, 28, 28) in [-1, 1] -> logits (N, 10), of either domain through the source's first layer."""
+        del domain
+        return super().classify(images, "a")
+
+
+def make_adapter(name: str, settings: Settings) -> Adapter:
+    """The untrained adapter, its weights drawn from torch's global generator."""
+    words: dict[str, Any] = {"input_channels": 1, "output_channels": 1, "image_size": (SIZE, SIZE)}
+    wide = settings.discriminator_width
+    if name == "unit":
+        config = UNITConfig(
+            width=settings.width,
+            residual_blocks=2,
+            discriminator_width=wide,
+            discriminator_shared_layers=3,
+            judged="translations",
+        )
+        return UNITAdapter(UNIT(config, **words), settings)
+    cogan = CoGAN(CoGANConfig(width=max(settings.width, 1), discriminator_width=wide), **words)
+    return CoGANAdapter(cogan, settings) if name == "cogan" else SourceOnly(cogan, settings)
+
+
+def scaled(settings: Settings, *, width: int | None, steps: int | None) -> Settings:
+    """With another width or number of steps, where one is given; a source-only classifier has no width."""
+    if steps is not None:
+        settings = replace(settings, steps=steps)
+    return replace(settings, width=width) if width is not None and settings.width else settings
+
+
+def train(adapter: Adapter, source: Digits, target: Tensor) -> Iterator[int]:
+    """Train on labelled source digits and on target pictures (N, 1, 28, 28) in [-1, 1]; yields the steps done so far.
+
+    Batches are drawn from torch's global generator.
+    """
+    settings = adapter.settings
+    optimizers = {
+        player: torch.optim.Adam(
+            parameters, lr=settings.rate, betas=(0.5, 0.999), weight_decay=settings.decay, fused=True
+        )
+        for player in adapter.method.players
+        if (parameters := adapter.player_parameters(player))
+    }
+    for step in range(settings.steps):
+        seen = source.at(torch.randint(len(source), (settings.batch,)))
+        batch = Batch(seen.images, target[torch.randint(len(target), (settings.batch,))])
+        for turn in adapter.training_step(batch, seen.labels, Progress(step * settings.batch, step)):
+            optimizers[turn.player].zero_grad()
+            total = torch.stack(list(turn.losses.values())).sum()
+            total.backward(inputs=adapter.player_parameters(turn.player))
+            optimizers[turn.player].step()
+        yield step + 1
+
+
+@torch.no_grad()
+def accuracy(adapter: Adapter, digits: Digits, domain: str) -> float:
+    """Share of the digits that it classifies rightly."""
+    parts = zip(digits.images.split(AT_ONCE), digits.labels.split(AT_ONCE), strict=True)
+    right = sum(int((adapter.classify(images, domain).argmax(1) == labels).sum()) for images, labels in parts)
+    return right / len(digits)

@@ -1,0 +1,37 @@
+"""Verbs that measure runs as the papers do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from ganvas.evaluation.super_resolution import SuperResolutionTable
+
+Runs = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
+
+
+def benchmark(
+    task: Annotated[Literal["sr"], tyro.conf.arg(metavar="TASK")],
+    runs: Runs,
+    /,
+    *,
+    data: Path,
+    out: Path,
+    device: str = "auto",
+) -> SuperResolutionTable:
+    """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
+
+    Args:
+        task: sr, super-resolution: PSNR and SSIM on Y and LPIPS, of each picture and in the mean (docs/srgan.md).
+        runs: run folders; none for the rows of nearest neighbour and bicubic interpolation alone.
+        data: a folder with a folder of high-resolution pictures for each set, such as Set5, Set14 and BSD100.
+        out: the folder to write.
+        device: auto, cpu, cuda, cuda:1 or mps.
+    """
+    from ganvas.evaluation.super_resolution import benchmark_super_resolution
+
+    assert task == "sr", task
+    return benchmark_super_resolution(runs, data, out, device=device)

@@ -1,0 +1,1 @@
+"""Several methods under the same budget on the same data, measured alike. Import from the submodules."""

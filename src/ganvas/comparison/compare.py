@@ -1,0 +1,86 @@
+"""Train several methods under the same budget on the same data, and write one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
+from ganvas.comparison.pictures import TestPictures, open_test_pictures
+from ganvas.comparison.plan import Terms, plan_data, plan_runs
+from ganvas.comparison.report import write_reports
+from ganvas.comparison.result import Compared, Comparison, count_parameters
+from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, problem_of
+from ganvas.inference.device import pick_device
+from ganvas.training.config import RunConfig
+from ganvas.training.trainer import train
+
+
+def compare(
+    recipes: Sequence[str], terms: Terms, out: Path, *, pictures: int = 200, progress: bool = True
+) -> Comparison:
+    """Train each recipe under the same terms in OUT/runs/RECIPE, measure all on the same pictures, and write one page.
+
+    Writes `report.html`, `comparison.json` and `grid.png`, anew after each method. A method that fails is listed and
+    the others go on. Stopped, the same call goes on; with more minutes or epochs, every run goes on for longer.
+
+    Args:
+        recipes: names of `ganvas.recipes`.
+        terms: what all are given alike.
+        out: the folder to write.
+        pictures: measure on at most so many of each side of the test split, evenly spread.
+        progress: say what is being done.
+
+    Raises:
+        ConfigError: no such recipe, or one that needs pairs where there are none.
+        DataError, ImageError: the pictures cannot be found or used.
+        PolicyRefusal: too many of them are refused.
+        PartialFailure: every method failed.
+        KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
+    """
+    if pictures < 2:
+        raise ConfigError(f"pictures {pictures} must be 2 or more, or nothing can be said of their distribution")
+    runs, data = plan_runs(recipes, terms), plan_data(terms)
+    test = open_test_pictures(data, limit=pictures)
+    instruments = load_instruments(test)
+    references = {
+        "input as it is": input_as_it_is(test, instruments),
+        "training pictures": another_draw(data, test, instruments),
+    }
+    device = _in_words(terms.device)
+    comparison = Comparison(out=out, terms=terms, test=test, references=references, asked=len(runs), device=device)
+    for number, (name, config) in enumerate(runs.items(), start=1):
+        if progress:
+            Console(stderr=True).print(f"[bold]{number} of {len(runs)}[/bold]  {name}", highlight=False)
+        try:
+            comparison.methods[name] = _train_and_measure(
+                config, out / "runs" / name, test, instruments, quiet=not progress
+            )
+        except FILE_ERRORS as error:
+            comparison.failures[name] = problem_of(error)
+            continue
+        write_reports(comparison)
+    if not comparison.methods:
+        raise PartialFailure(comparison.failures, len(runs))
+    write_reports(comparison)  # a last method that failed is listed too
+    return comparison
+
+
+def _train_and_measure(
+    config: RunConfig, run: Path, test: TestPictures, instruments: Instruments, *, quiet: bool
+) -> Compared:
+    trained = train(config, run, resume=True, quiet=quiet)
+    if trained.stopped == "interrupted":
+        raise KeyboardInterrupt
+    measured = measure_run(run, test, instruments, device=config.training.device)
+    return Compared(config=config, trained=trained, parameters=count_parameters(run), measured=measured)
+
+
+def _in_words(device: str) -> str:
+    """The device that is meant, and on a CPU its threads."""
+    chosen = pick_device(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)} of the CPU" if chosen.type == "cpu" else str(chosen)

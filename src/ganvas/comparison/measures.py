@@ -1,0 +1,247 @@
+"""What a trained run makes of the pictures that all are measured on, and how good that is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median, pstdev
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganvas.comparison.pictures import SIDES, Rgb, TestPictures, training_pictures
+from ganvas.data.config import DataConfig
+from ganvas.errors import InputError, PolicyRefusal, WeightsError
+from ganvas.evaluation.distribution import (
+    SUBSET_SIZE,
+    Distance,
+    FeatureStatistics,
+    Moments,
+    frechet_distance,
+    kernel_distance,
+)
+from ganvas.evaluation.evaluate import Summary, measure
+from ganvas.evaluation.features import FeatureExtractor, efficientnet_features, inception_features
+from ganvas.evaluation.fidelity import psnr
+from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import to_unit
+from ganvas.inference.translator import Translator, translate_admitted
+from ganvas.methods.config import OPPOSITE, Direction, Domain
+from ganvas.policy import admit, check_share
+
+LARGEST_PSNR = 100.0
+"""dB, for what comes back to the last grey level."""
+Vectors = NDArray[np.float32]
+"""(N, D)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What one network saw in a set of two pictures or more.
+
+    Attributes:
+        extractor: the network.
+        vectors: (N, D).
+        statistics: of the vectors.
+    """
+
+    extractor: FeatureExtractor
+    vectors: Vectors
+    statistics: FeatureStatistics
+
+    @classmethod
+    def of(cls, extractor: FeatureExtractor, pictures: Sequence[Rgb]) -> Features:
+        """Look at the pictures."""
+        vectors, moments = extractor.vectors(pictures), Moments(extractor.space)
+        moments.add(vectors)
+        return cls(extractor, vectors, moments.statistics())
+
+    def distances(self, made: Sequence[Rgb]) -> list[Distance]:
+        """Frechet and kernel distance from here to the pictures made.
+
+        The kernel distance's deviation over halves of the pictures is about its standard error (delete-half jackknife).
+        """
+        other = Features.of(self.extractor, made)
+        half = max(min(len(made), len(self.vectors)) // 2, 2)
+        space, size = self.extractor.space, min(half, SUBSET_SIZE)
+        kernel = kernel_distance(other.vectors, self.vectors, space, subset_size=size)
+        return [frechet_distance(other.statistics, self.statistics), kernel]
+
+
+@dataclass(frozen=True, eq=False)
+class Instruments:
+    """The networks that look at pictures, and what they saw in the real ones.
+
+    Attributes:
+        real: side -> what each network saw in its real pictures; none of a side with fewer than two.
+        lpips: None where its weights are not on this machine.
+    """
+
+    real: dict[Domain, list[Features]]
+    lpips: LPIPS | None
+
+    def distances(self, made: Sequence[Rgb], side: Domain) -> list[Distance]:
+        """To the real pictures of a side, by each kind of features; none of fewer than two pictures."""
+        return [one for features in self.real[side] for one in features.distances(made)] if len(made) >= 2 else []
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A side translated.
+
+    Attributes:
+        made: name -> picture, of those that the gate let through.
+        refused: names of the others.
+        seconds: of the network a picture, the median.
+    """
+
+    made: dict[str, Picture]
+    refused: list[str]
+    seconds: float
+
+    def rgb(self) -> list[Rgb]:
+        """All pictures, for a classifier."""
+        return [picture.as_rgb8() for picture in self.made.values()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How good a run is.
+
+    Attributes:
+        translated: direction -> what was made; the run's directions alone.
+        fidelity: measure -> outputs against their targets; empty without pairs.
+        returned: direction -> PSNR in dB of pictures there and back against themselves; methods of both ways alone.
+        distances: direction -> from what was made to the real pictures of that side.
+    """
+
+    translated: dict[Direction, Translated]
+    fidelity: dict[str, Summary] = field(default_factory=dict)
+    returned: dict[Direction, Summary] = field(default_factory=dict)
+    distances: dict[Direction, list[Distance]] = field(default_factory=dict)
+
+
+def load_instruments(test: TestPictures) -> Instruments:
+    """Whatever is on this machine; nothing is downloaded.
+
+    Raises:
+        WeightsError: the features that ganvas brings along are missing.
+    """
+    extractors = [efficientnet_features()]
+    with suppress(WeightsError):  # without a user's own weights nothing is called FID
+        extractors.append(inception_features(may_download=False))
+    lpips = None
+    with suppress(WeightsError):
+        lpips = load_lpips(may_download=False)
+    sides: tuple[Domain, ...] = ("a", "b")
+    several = {side: extractors if len(test.sides[side]) >= 2 else [] for side in sides}
+    real = {side: [Features.of(extractor, test.rgb(side)) for extractor in several[side]] for side in sides}
+    return Instruments(real, lpips)
+
+
+def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, device: str = "auto") -> Measured:
+    """Translate both sides as far as the run can, and measure what came out. The last snapshot counts for every method.
+
+    Raises:
+        RunError: the run cannot be read.
+        PolicyRefusal: the gate refuses more than 5 % of what it makes.
+    """
+    directions = Translator.load(run, snapshot="last", device=device).method.directions
+    translators = {way: Translator.load(run, snapshot="last", device=device, direction=way) for way in directions}
+    translated = {way: translate_all(translator, test.sides[SIDES[way][0]]) for way, translator in translators.items()}
+    return Measured(
+        translated=translated,
+        fidelity=_fidelity(translated["a_to_b"], test, instruments.lpips) if test.paired else {},
+        returned={
+            way: _returned(translators[OPPOSITE[way]], one, test, SIDES[way][0])
+            for way, one in translated.items()
+            if OPPOSITE[way] in translators
+        },
+        distances={way: instruments.distances(one.rgb(), SIDES[way][1]) for way, one in translated.items()},
+    )
+
+
+def translate_all(translator: Translator, pictures: Mapping[str, Picture]) -> Translated:
+    """Translate pictures that passed the gate, each alone, and gate what comes out.
+
+    Raises:
+        PolicyRefusal: more than 5 % of it is refused.
+    """
+    made, refusals, seconds = dict[str, Picture](), list[PolicyRefusal](), list[float]()
+    for name, picture in pictures.items():
+        started = time.perf_counter()
+        result, _ = translate_admitted(translator, picture)
+        seconds.append(time.perf_counter() - started)
+        try:
+            admit(result, name=f"{name} (translated)")
+            made[name] = result
+        except PolicyRefusal as refusal:
+            refusals.append(refusal)
+    check_share(refusals, len(pictures))
+    refused = [name for name in pictures if name not in made]
+    return Translated(made, refused, median(seconds[1:] or seconds))  # the first warms up
+
+
+def input_as_it_is(test: TestPictures, instruments: Instruments) -> Measured:
+    """The same measures of doing nothing."""
+    nothing = Translated(test.sides["a"], [], 0.0)
+    alike = test.specs["a"] == test.specs["b"]
+    return Measured(
+        translated={},
+        fidelity=_fidelity(nothing, test, instruments.lpips) if test.paired and alike else {},
+        distances={way: instruments.distances(test.rgb(given), wanted) for way, (given, wanted) in SIDES.items()},
+    )
+
+
+def another_draw(data: DataConfig, test: TestPictures, instruments: Instruments) -> Measured:
+    """The distances of as many real pictures, of those trained on: how near a perfect translation would come."""
+    counts = {way: len(test.sides[given]) for way, (given, _) in SIDES.items()}
+    drawn = {way: training_pictures(data, wanted, limit=counts[way]) for way, (_, wanted) in SIDES.items()}
+    distances = {way: instruments.distances(drawn[way], wanted) for way, (_, wanted) in SIDES.items()}
+    return Measured(translated={}, distances=distances)
+
+
+def summarise(values: Sequence[float | None]) -> Summary:
+    """Mean and deviation of the values that there are."""
+    there = [value for value in values if value is not None]
+    return Summary(fmean(there), pstdev(there), len(there)) if there else Summary(None, None, 0)
+
+
+def as_unit(picture: Picture, spec: PictureSpec) -> Tensor:
+    """(1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+
+
+def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -> dict[str, Summary]:
+    """Each measure of the outputs against their targets."""
+    spec, rows = test.specs["b"], []
+    for name, made in translated.made.items():
+        pair = as_unit(made, spec), as_unit(test.sides["b"][name], spec)
+        rows.append(measure(*pair)[0] | {"lpips": _lpips(lpips, *pair)})
+    return {name: summarise([row[name] for row in rows]) for name in rows[0]} if rows else {}
+
+
+@torch.inference_mode()
+def _lpips(lpips: LPIPS | None, made: Tensor, target: Tensor) -> float | None:
+    if lpips is None:
+        return None
+    try:
+        return float(lpips(2 * made - 1, 2 * target - 1).item())
+    except InputError:  # not three channels, or too small
+        return None
+
+
+def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:
+    """PSNR of pictures there and back, rounded to their file's type on the way. The way back is never shown."""
+    spec, values = test.specs[side], []
+    for name, made in translated.made.items():
+        again, _ = translate_admitted(back, made)
+        value = psnr(as_unit(again, spec), as_unit(test.sides[side][name], spec)).item()
+        values.append(min(value, LARGEST_PSNR))
+    return summarise(values)

@@ -1,0 +1,125 @@
+"""The pictures that every method of a comparison is measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.data.cache import build_cache, build_unpaired_cache
+from ganvas.data.config import DataConfig, PairedData
+from ganvas.data.decode import evaluation_size
+from ganvas.data.pairs import Split, has_split
+from ganvas.data.side import Side
+from ganvas.data.unpaired import has_sides
+from ganvas.errors import DataError, PolicyRefusal
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.methods.config import Direction, Domain
+from ganvas.policy import admit_many, check_share
+from ganvas.weights import cache_folder
+
+Rgb = NDArray[np.uint8]
+"""(H, W, 3)."""
+Sides = dict[Domain, dict[str, Picture]]
+"""Side -> name -> picture."""
+Specs = dict[Domain, PictureSpec]
+"""Side -> what its numbers mean."""
+SIDES: dict[Direction, tuple[Domain, Domain]] = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
+"""Direction -> the side translated, and the one that it becomes."""
+
+
+@dataclass(frozen=True)
+class TestPictures:
+    """Both sides of the split that is measured, evenly thinned, past the content gate.
+
+    Attributes:
+        split: test, or val where there is no test.
+        sides: name -> picture of each side; of pairs, the same names on both.
+        specs: what the numbers of each side mean.
+        paired: whether side b holds the targets of side a.
+        refused: names of the pictures that the gate kept out.
+    """
+
+    __test__ = False  # no test, though named like one
+
+    split: Split
+    sides: Sides
+    specs: Specs
+    paired: bool
+    refused: list[str] = field(default_factory=list)
+
+    def rgb(self, side: Domain) -> list[Rgb]:
+        """All pictures of a side, for a classifier."""
+        return [picture.as_rgb8() for picture in self.sides[side].values()]
+
+
+def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
+    """At most `limit` pictures of each side, at the size that the data settings give.
+
+    Raises:
+        DataError: there is no test and no val split, or its pictures cannot be used.
+        PolicyRefusal: too many are refused.
+    """
+    split = choose_split(data)
+    sides, specs = _read(data, split, limit)
+    paired, total = isinstance(data, PairedData), sum(map(len, sides.values()))
+    refused = {side: _refusals(pictures) for side, pictures in sides.items()}
+    check_share([refusal for refusals in refused.values() for refusal in refusals], total)
+    for side, refusals in refused.items():
+        for other in sides if paired else (side,):
+            for refusal in refusals:
+                sides[other].pop(refusal.name, None)
+    names = [refusal.name for refusals in refused.values() for refusal in refusals]
+    return TestPictures(split, sides, specs, paired, names)
+
+
+def choose_split(data: DataConfig) -> Split:
+    """Test where there is one, else val.
+
+    Raises:
+        DataError: there is neither.
+    """
+    splits: tuple[Split, ...] = ("test", "val")
+    for split in splits:
+        if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
+            return split
+    raise DataError(
+        f"{data.folder} has no test and no val split: put pictures that training never sees into "
+        "testA and testB, or into test"
+    )
+
+
+def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
+    """Real pictures of a side that are not measured, at the same size: how near another draw of them comes."""
+    size = evaluation_size(data)
+    alike = replace(data, load_size=size, crop_size=size) if data.resize == "stretch" else data
+    return [picture.as_rgb8() for picture in _read(alike, "train", limit)[0][side].values()]
+
+
+def _read(data: DataConfig, split: Split, limit: int) -> tuple[Sides, Specs]:
+    folder = cache_folder() / "pictures"
+    if isinstance(data, PairedData):
+        pairs = build_cache(data, split, folder)
+        a, b = pairs.given, pairs.made
+    else:
+        cache = build_unpaired_cache(data, split, folder)
+        a, b = cache.a, cache.b
+    return {"a": _thinned(a, limit), "b": _thinned(b, limit)}, {"a": a.spec, "b": b.spec}
+
+
+def _thinned(side: Side, limit: int) -> dict[str, Picture]:
+    return {
+        side.names[index]: Picture(np.ascontiguousarray(side[index].transpose(1, 2, 0)))
+        for index in evenly(len(side), limit)
+    }
+
+
+def evenly(total: int, wanted: int) -> list[int]:
+    """At most `wanted` of `total` places, evenly spread, both ends among them."""
+    count = min(total, wanted)
+    return [round(index * (total - 1) / max(count - 1, 1)) for index in range(count)]
+
+
+def _refusals(pictures: dict[str, Picture]) -> list[PolicyRefusal]:
+    return [outcome for outcome in admit_many(list(pictures.items())) if isinstance(outcome, PolicyRefusal)]

@@ -1,0 +1,126 @@
+"""What each method of a comparison trains, on what, for how long. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.pairs import find_entries
+from ganvas.errors import ConfigError, DataError
+from ganvas.methods.config import Direction, Precision
+from ganvas.recipes import RECIPES
+from ganvas.training.config import RunConfig, TrainingConfig
+
+LOADED, CROPPED = 286, 256
+"""Both papers load pictures at the one size and crop the other (Isola et al. 2017, Sec. 6.2)."""
+WIDTHS = ("width", "discriminator_width")
+"""Settings of methods that say how wide their networks are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What every method of a comparison is given alike; the rest is its recipe's."""
+
+    data: Path
+    """A folder of pairs, or of two sides that need not correspond (docs/data.md)."""
+    minutes: float | None = None
+    """Of training, for each."""
+    epochs: float | None = None
+    """Passes over the training pictures; unset: the recipe's, which the minutes may cut short."""
+    crop_size: tuple[int, int] = (128, 128)
+    """Height and width of a training crop, and of the pictures measured."""
+    load_size: tuple[int, int] | None = None
+    """Height and width in the cache; unset: 286/256 of the crop's."""
+    direction: Direction = "a_to_b"
+    """Of pairs: which side is given and which is made."""
+    width: int | None = None
+    """Channels of the first layers, of the methods that have such a setting."""
+    batch_size: int | None = None
+    """Unset: each recipe's."""
+    precision: Precision | None = None
+    """Unset: each recipe's."""
+    seed: int = 0
+    """Of every run."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.epochs is None:
+            raise ConfigError("a comparison needs a budget: give minutes, epochs, or both (what is over first counts)")
+
+    @property
+    def cached_size(self) -> tuple[int, int]:
+        """`load_size`, or as much larger than a crop as in the papers."""
+        height, width = self.crop_size
+        return self.load_size or (round(height * LOADED / CROPPED), round(width * LOADED / CROPPED))
+
+
+def plan_data(terms: Terms) -> DataConfig:
+    """The data as they are measured: pairs where the folder holds pairs, else two sides.
+
+    Raises:
+        ConfigError: two sides that need not correspond cannot be turned round.
+    """
+    if why_unpaired(terms.data) is None:
+        return PairedData(
+            folder=terms.data, direction=terms.direction, load_size=terms.cached_size, crop_size=terms.crop_size
+        )
+    if terms.direction == "b_to_a":
+        raise ConfigError(f"{terms.data} holds no pairs, so there is no direction: let its folders change their names")
+    return UnpairedData(folder=terms.data, load_size=terms.cached_size, crop_size=terms.crop_size)
+
+
+def why_unpaired(folder: Path) -> str | None:
+    """None where the training pictures are pairs; else what is missing for that."""
+    try:
+        find_entries(PairedData(folder=folder), "train")
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def plan_runs(recipes: Sequence[str], terms: Terms) -> dict[str, RunConfig]:
+    """Recipe -> run, in the order given; all that can be known to be wrong before training is said here.
+
+    Raises:
+        ConfigError: no recipe of that name, one twice, none at all, or one that needs pairs where there are none.
+    """
+    if unknown := [name for name in recipes if name not in RECIPES]:
+        raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(RECIPES)}")
+    if not recipes or len(set(recipes)) < len(recipes):
+        raise ConfigError(f"give one or more methods, each once; recipes: {', '.join(RECIPES)}")
+    data = plan_data(terms)
+    return {name: _plan_run(name, data, terms) for name in recipes}
+
+
+def _plan_run(recipe: str, data: DataConfig, terms: Terms) -> RunConfig:
+    config = RECIPES[recipe]()
+    needs_pairs = getattr(config.method, "paired", True)
+    if isinstance(data, PairedData):
+        data = replace(data, aligned=needs_pairs)
+    elif needs_pairs:
+        raise ConfigError(f"{recipe} learns from pairs, and there are none: {why_unpaired(terms.data)}")
+    return RunConfig(
+        method=with_width(config.method, terms.width), data=data, training=_training(config.training, terms)
+    )
+
+
+def with_width(method: Any, width: int | None) -> Any:
+    """The method's settings with that many channels, where it has settings for them."""
+    names = [field.name for field in fields(method) if field.name in WIDTHS]
+    return method if width is None else replace(method, **dict.fromkeys(names, width))
+
+
+def _training(recipe: TrainingConfig, terms: Terms) -> TrainingConfig:
+    return replace(
+        recipe,
+        epochs=terms.epochs or recipe.epochs,
+        minutes=terms.minutes,
+        batch_size=terms.batch_size or recipe.batch_size,
+        precision=terms.precision or recipe.precision,
+        seed=terms.seed,
+        device=terms.device,
+    )

@@ -1,0 +1,234 @@
+"""The table of super-resolution: sets of pictures reduced, enlarged by each run, and compared as the papers do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.data.degrade import reduce
+from ganvas.errors import ConfigError, DataError, InputError, PartialFailure, PolicyRefusal, WeightsError
+from ganvas.evaluation.luma import BORDER, luma_psnr, luma_ssim
+from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.image.atomic import write_json
+from ganvas.image.files import list_images, read_image
+from ganvas.image.picture import Picture
+from ganvas.image.ranges import to_unit
+from ganvas.inference.translator import Translator
+from ganvas.policy import admit, check_share
+from ganvas.progress import track
+
+__all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
+
+Enlarge = Callable[[Picture], Tensor]
+"""A low-resolution picture -> (1, 3 or 1, H, W) in [0, 1], in whole grey levels."""
+PROTOCOL = (
+    "High resolution cut to multiples of the scale, reduced by antialiased bicubic interpolation (a = -0.5) to 8 bits; "
+    f"PSNR and SSIM on Y, {BORDER} pixels of border cut; LPIPS on RGB, whole."
+)
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture enlarged in one way."""
+
+    set: str
+    picture: str
+    way: str
+    psnr: float
+    ssim: float
+    lpips: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SuperResolutionTable:
+    """All pictures, all ways.
+
+    Attributes:
+        scale: of the enlargement.
+        scores: one for each picture and way.
+        lpips: which network, or why it could not be asked.
+        failures: set/picture -> what went wrong.
+    """
+
+    scale: int
+    scores: tuple[Score, ...]
+    lpips: str
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """That of a partial failure where pictures failed."""
+        return PartialFailure.exit_code if self.failures else 0
+
+    def mean(self, name: str, way: str, measure: str) -> float | None:
+        """Over the pictures of a set, or None where the measure was not taken."""
+        values = [getattr(score, measure) for score in self.scores if (score.set, score.way) == (name, way)]
+        return fmean(values) if values and None not in values else None
+
+    def as_markdown(self) -> str:
+        """A table of means: a row a way, three columns a set."""
+        names = dict.fromkeys(score.set for score in self.scores)
+        ways = dict.fromkeys(score.way for score in self.scores)
+        head = [f"{name} {title}" for name in names for title in TITLES.values()]
+        lines = [f"| x{self.scale} | {' | '.join(head)} | s a picture |", "|---" * (len(head) + 2) + "|"]
+        for way in ways:
+            cells = [_cell(self.mean(name, way, measure), measure) for name in names for measure in TITLES]
+            seconds = fmean(score.seconds for score in self.scores if score.way == way)
+            lines.append(f"| {way} | {' | '.join(cells)} | {seconds:.3g} |")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        failed = "".join(f"\n{name}: {why}" for name, why in self.failures.items())
+        return f"{self.as_markdown()}\n\n{PROTOCOL} {self.lpips}.{failed}"
+
+
+def benchmark_super_resolution(
+    runs: Sequence[Path], data: Path, out: Path, *, device: str = "auto", progress: bool = True
+) -> SuperResolutionTable:
+    """Enlarge every picture of every set by nearest neighbour, bicubic interpolation and each run.
+
+    Writes `sr.json` (every picture) and `sr.md` (means) into `out`.
+
+    Args:
+        runs: run folders of one scale; their names are the rows.
+        data: a folder with a folder of high-resolution pictures for each set.
+        out: the folder to write.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        progress: show a bar with the time left.
+
+    Raises:
+        ConfigError: the runs have different scales, or one name, or enlarge nothing.
+        DataError: there is no set.
+        RunError: a run cannot be read.
+        PolicyRefusal: more than 5 % of the pictures are refused.
+    """
+    translators = {run.resolve().name: Translator.load(run, device=device) for run in runs}
+    scale = _common_scale(translators, len(runs))
+    ways: dict[str, Enlarge] = {
+        "nearest": lambda low: _enlarged(low, scale, "nearest"),
+        "bicubic": lambda low: _enlarged(low, scale, "bicubic"),
+    }
+    ways |= {name: _by_run(translator) for name, translator in translators.items()}
+    judge, said = _judge()
+    scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
+    pictures = _pictures(data)
+    for name, path in track(iter(pictures), "benchmark", total=len(pictures), shown=progress):
+        try:
+            scores += _scores(name, path, ways, scale=scale, judge=judge)
+        except PolicyRefusal as refusal:
+            refusals.append(refusal)
+            check_share(refusals, len(pictures))
+        except InputError as error:
+            failures[f"{name}/{path.name}"] = str(error)
+    failures |= {refusal.name: str(refusal) for refusal in refusals}
+    if not scores:
+        raise DataError(f"{data}: no picture could be measured: {'; '.join(failures.values())}")
+    table = SuperResolutionTable(scale, tuple(scores), said, failures)
+    out.mkdir(parents=True, exist_ok=True)
+    record = {"scale": scale, "protocol": PROTOCOL, "lpips": said, "failures": failures}
+    write_json(out / "sr.json", record | {"scores": [asdict(score) for score in scores]})
+    (out / "sr.md").write_text(f"{table}\n", encoding="utf-8")
+    return table
+
+
+def _common_scale(translators: dict[str, Translator], runs: int) -> int:
+    if len(translators) < runs:
+        raise ConfigError("two runs have one name, which is what the table calls them: rename a folder")
+    scales = {name: translator.method.scale for name, translator in translators.items()}
+    if len(set(scales.values())) > 1:
+        raise ConfigError(f"one table has one scale, the runs have {scales}: ask for them apart")
+    scale = next(iter(scales.values()), 4)
+    if scale == 1:
+        raise ConfigError(f"{', '.join(scales)}: makes pictures as large as they come, so there is nothing to enlarge")
+    return scale
+
+
+def _pictures(data: Path) -> list[tuple[str, Path]]:
+    """(set, picture)."""
+    folders = sorted(folder for folder in data.iterdir() if folder.is_dir()) if data.is_dir() else []
+    found = [(folder.name, path) for folder in folders for path in list_images(folder)]
+    if not found:
+        raise DataError(f"{data} has no folders with pictures, one for each set, such as Set5 and Set14")
+    return found
+
+
+def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judge: LPIPS | None) -> Iterator[Score]:
+    picture = read_image(path)
+    admit(picture, name=str(path))
+    truth = _unit(picture)
+    height, width = (side // scale * scale for side in truth.shape[-2:])
+    truth = truth[..., :height, :width]
+    low = _as_picture((reduce(2 * truth - 1, scale) + 1) / 2)
+    for way, enlarge in ways.items():
+        started = time.perf_counter()
+        made = enlarge(low)
+        seconds = time.perf_counter() - started
+        alike = _like(made, truth)
+        yield Score(
+            set=name,
+            picture=path.stem,
+            way=way,
+            psnr=luma_psnr(alike, truth).item(),
+            ssim=luma_ssim(alike, truth).item(),
+            lpips=None if judge is None else judge(_rgb(made) * 2 - 1, _rgb(truth) * 2 - 1).item(),
+            seconds=seconds,
+        )
+
+
+def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
+    images = _unit(low)
+    size = [scale * side for side in images.shape[-2:]]
+    made = functional.interpolate(images, size, mode=mode, antialias=mode == "bicubic")
+    return _levels(made)
+
+
+def _by_run(translator: Translator) -> Enlarge:
+    def enlarge(low: Picture) -> Tensor:
+        return _unit(translator.translate_picture(low, tile=512).picture)
+
+    return enlarge
+
+
+def _judge() -> tuple[LPIPS | None, str]:
+    """LPIPS where its weights are, and what to say of it."""
+    try:
+        judge = load_lpips("alexnet", progress=False)
+    except WeightsError as error:
+        return None, f"LPIPS was not measured: {error}"
+    return judge, judge.name
+
+
+def _like(made: Tensor, truth: Tensor) -> Tensor:
+    """Grey where the truth is: a run of three channels makes three alike, or nearly, of grey."""
+    return made if made.shape[1] == truth.shape[1] else made.mean(1, keepdim=True)
+
+
+def _unit(picture: Picture) -> Tensor:
+    return torch.from_numpy(to_unit(picture.colour, picture.spec)).permute(2, 0, 1)[None].float()
+
+
+def _as_picture(images: Tensor) -> Picture:
+    return Picture((images[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy())
+
+
+def _levels(images: Tensor) -> Tensor:
+    return (images.clamp(0, 1) * 255).round() / 255
+
+
+def _rgb(images: Tensor) -> Tensor:
+    return images.float().expand(-1, 3, -1, -1)
+
+
+def _cell(value: float | None, measure: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if measure == "psnr" else f"{value:.4f}"

@@ -1,0 +1,213 @@
+"""Pictures drawn from noise by a trained run: each through the gate, labelled, and an overview of them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.image.files import IMAGE_SUFFIXES, write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_signed
+from ganvas.inference.device import computing_with, cores_for_networks, pick_device
+from ganvas.inference.jobs import as_one
+from ganvas.inference.packing import lower
+from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
+from ganvas.methods.base import Method
+from ganvas.methods.config import Domain, Precision
+from ganvas.methods.registry import method_type, methods
+from ganvas.policy import admit_many
+from ganvas.progress import track
+
+__all__ = ["SamplingReport", "sample_files"]
+
+GRID_NAME = "grid.png"
+GRID_COLUMNS = 8
+GRID_MOST = 64
+"""Draws on the overview, the first ones."""
+GREY = 128
+Drawn = dict[Domain, Picture]
+
+
+@dataclass(frozen=True)
+class SamplingReport:
+    """What became of the pictures drawn.
+
+    Attributes:
+        written: their files, in order.
+        grid: the overview.
+        seconds: in all.
+    """
+
+    written: list[Path]
+    grid: Path
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{len(self.written)} pictures and {self.grid} written, in {self.seconds:.1f} s"
+
+
+def sample_files(
+    run: Path,
+    out: Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    suffix: str | None = None,
+    snapshot: SnapshotName | Path = "auto",
+    device: str = "auto",
+    precision: Precision = "float32",
+    progress: bool = True,
+) -> SamplingReport:
+    """Draw pictures from a trained run, and label what is written as synthetic.
+
+    Files are named 00000, 00001 and so on; of a method that draws two sides they lie in a and b, and those of the same
+    name belong together. The picture of a name depends on the seed and the name alone, not on how many are drawn.
+
+    Args:
+        run: a run folder, of a method that draws.
+        out: a folder to make, or an empty one.
+        count: pictures of each side.
+        seed: of the noise.
+        suffix: write this format, such as ".tif"; unset: .png where it can hold the pictures, else .tif.
+        snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: of the convolutions; bfloat16 is quicker and differs slightly.
+        progress: show a bar with the time left.
+
+    Raises:
+        ConfigError: the run's method draws no pictures, or no picture is asked for.
+        PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
+        InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
+    """
+    started, record = time.monotonic(), read_run_record(run)
+    sides = _check(record, out, count=count, suffix=suffix)
+    where = pick_device(device)
+    method = load_generators(run, snapshot).to(where)
+    for name in method.generators if precision == "bfloat16" else ():
+        lower(getattr(method, name))
+    album = _Album(out, sides, suffix, _label(run, record))
+    draws = _draws(method, _specs(record, sides), where, count=count, seed=seed)
+    for drawn in track(draws, "sample", total=count, shown=progress):
+        album.add(drawn)
+    album.write_grid()
+    if album.refused:
+        raise as_one(album.refused, count * len(sides))
+    return SamplingReport(album.written, out / GRID_NAME, time.monotonic() - started)
+
+
+class _Album:
+    """A folder that takes one draw after the other.
+
+    Attributes:
+        written: files, in order.
+        refused: what the gate said no to; of such a draw nothing is written.
+    """
+
+    def __init__(self, folder: Path, sides: Sequence[Domain], suffix: str | None, label: SyntheticLabel) -> None:
+        self._folder, self._sides, self._suffix, self._label = folder, sides, suffix, label
+        self._number, self._shown = 0, list[Drawn]()
+        self.written, self.refused = list[Path](), list[PolicyRefusal]()
+
+    def add(self, drawn: Drawn) -> None:
+        """Through the gate, into the folder and, of the first ones, onto the grid."""
+        names = {side: f"{side}/{self._number:05d}" if len(drawn) > 1 else f"{self._number:05d}" for side in drawn}
+        outcomes = admit_many([(names[side], picture) for side, picture in drawn.items()])
+        refusals = [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)]
+        self.refused += refusals
+        kept = {} if refusals else drawn
+        for side, picture in kept.items():
+            self.written.append(self._folder / f"{names[side]}{self._suffix or _suffix(picture.spec)}")
+            write_image(self.written[-1], picture, synthetic=self._label)
+        if self._number < GRID_MOST:
+            self._shown.append(kept or {side: _grey(picture) for side, picture in drawn.items()})
+        self._number += 1
+
+    def write_grid(self) -> None:
+        """The first draws in rows, of two sides one above the other; a refused one is grey."""
+        if not self.written:
+            return
+        rows, labels = list[list[Picture]](), list[str]()
+        for start in range(0, len(self._shown), GRID_COLUMNS):
+            for side in self._sides:
+                rows.append([drawn[side] for drawn in self._shown[start : start + GRID_COLUMNS]])
+                labels.append(side)
+        grid = make_grid(rows, row_labels=labels if len(self._sides) > 1 else None)
+        write_image(self._folder / GRID_NAME, Picture(grid), synthetic=self._label)
+
+
+def _check(record: RunRecord, out: Path, *, count: int, suffix: str | None) -> tuple[Domain, ...]:
+    """Raise what needs no weights to know; the sides that the method draws."""
+    kind = method_type(record.method)
+    if not kind.samples:
+        drawing = ", ".join(sorted(method.__name__ for method in methods().values() if method.samples))
+        raise ConfigError(
+            f"{kind.__name__} translates pictures and draws none from noise: use ganvas translate, or a run of a "
+            f"method that draws ({drawing})"
+        )
+    if count < 1:
+        raise ConfigError(f"count {count} must be at least 1")
+    if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} holds something already; choose another folder, so that no old picture is taken for new"
+        )
+    return kind.samples
+
+
+def _specs(record: RunRecord, sides: Sequence[Domain]) -> dict[Domain, PictureSpec]:
+    """What kind of numbers the pictures of each side hold."""
+    both: dict[Domain, PictureSpec] = {"a": record.input, "b": record.output}
+    return {side: both[side] for side in sides}
+
+
+def _draws(
+    method: Method, specs: dict[Domain, PictureSpec], device: torch.device, *, count: int, seed: int
+) -> Iterator[Drawn]:
+    """One draw after the other, each with noise of its own; the global random state is put back."""
+    threads = cores_for_networks()
+    devices = [device] if device.type == "cuda" else []
+    for number in range(count):
+        with torch.random.fork_rng(devices=devices), torch.inference_mode(), computing_with(threads):
+            torch.manual_seed(noise_seed(seed, number))
+            made = method.sample(1)
+        pairs = zip(specs.items(), made, strict=True)
+        yield {side: _picture(images, spec) for (side, spec), images in pairs}
+
+
+def noise_seed(seed: int, number: int) -> int:
+    """Of the draw of that number: 63 bits of a hash, so that neighbouring seeds share no draws."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8]) >> 1
+
+
+def _picture(images: Tensor, spec: PictureSpec) -> Picture:
+    """(1, C, H, W) in [-1, 1] -> a picture of the run's own type."""
+    return Picture(from_signed(images[0].float().permute(1, 2, 0).cpu().numpy(), spec))
+
+
+def _grey(picture: Picture) -> Picture:
+    return Picture(np.full((picture.height, picture.width, 3), GREY, np.uint8))
+
+
+def _suffix(spec: PictureSpec) -> str:
+    return ".png" if spec.dtype != "float32" and spec.channels in (1, 3) else ".tif"
+
+
+def _label(run: Path, record: RunRecord) -> SyntheticLabel:
+    method = type(record.method).__name__.removesuffix("Config")
+    return SyntheticLabel(
+        software=f"ganvas {version('ganvas')}",
+        model=f"{method} ({run.resolve().name})",
+        note="This picture was drawn from random numbers by a trained model.",
+    )

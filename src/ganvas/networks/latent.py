@@ -1,0 +1,118 @@
+"""What networks between pictures and latent vectors share: 5x5 layers that halve or double, and a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.networks.blocks import ConvBlock, Norm, needs_bias
+from ganvas.networks.convolutions import ResizeConvolution
+
+Upsampling = Literal["transposed", "resize"]
+
+
+class FullyConnected(nn.Linear):
+    """A fully connected layer between features: (N, C, h, w) with C h w = `input_size` -> (N, output_size, 1, 1).
+
+    As features of one pixel, so that the batch norm of convolutions follows it.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) or (N, input_size) -> (N, output_size, 1, 1)."""
+        flat = features.flatten(1).to(self.weight.dtype)  # convolutions may be of lower precision
+        return functional.linear(flat, self.weight, self.bias)[..., None, None]
+
+
+class FullyConnectedBlock(nn.Sequential):
+    """Fully connected layer, batch norm of each number, ReLU."""
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        layers = FullyConnected(input_size, output_size, bias=False), nn.BatchNorm2d(output_size), nn.ReLU(inplace=True)
+        super().__init__(*layers)
+
+
+class DoublingBlock(nn.Sequential):
+    """5x5 transposed convolution of stride 2, or a resize-convolution, then batch norm, ReLU: doubles both sides."""
+
+    def __init__(self, input_channels: int, output_channels: int, *, upsampling: Upsampling) -> None:
+        conv: nn.Module
+        if upsampling == "resize":
+            conv = ResizeConvolution(input_channels, output_channels, bias=False)
+        else:
+            conv = nn.ConvTranspose2d(input_channels, output_channels, 5, 2, 2, output_padding=1, bias=False)
+        super().__init__(conv, nn.BatchNorm2d(output_channels), nn.ReLU(inplace=True))
+
+
+def halving_block(
+    input_channels: int, output_channels: int, *, norm: Norm = "batch", activation: nn.Module | None = None
+) -> ConvBlock:
+    """5x5 convolution of stride 2, norm, activation (unset: ReLU): halves height and width."""
+    return ConvBlock(
+        input_channels,
+        output_channels,
+        kernel=5,
+        stride=2,
+        padding=2,
+        norm=norm,
+        bias=needs_bias(norm),
+        activation=nn.ReLU(inplace=True) if activation is None else activation,
+    )
+
+
+class LatentDecoder(nn.Module):
+    """Latent vectors to pictures: a fully connected layer makes small features, which are doubled until they fit.
+
+    Args:
+        latent_size: numbers of a vector.
+        output_channels: of the pictures.
+        channels: of the small features, then after each doubling; batch norm and ReLU after each.
+        image_size: height and width of the pictures, multiples of 2 to the number of doublings.
+        doubles_last: the layer that makes the picture doubles too, else it keeps the size.
+        upsampling: of the other layers; `resize` is nearest-neighbour then convolution, against checkerboards.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        output_channels: int,
+        *,
+        channels: Sequence[int],
+        image_size: tuple[int, int],
+        doubles_last: bool,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        halvings = len(channels) - 1 + doubles_last
+        height, width = (side // 2**halvings for side in image_size)
+        self.small = (channels[0], height, width)
+        self.connected = FullyConnectedBlock(latent_size, channels[0] * height * width)
+        self.doublings = nn.Sequential(
+            *(DoublingBlock(before, after, upsampling=upsampling) for before, after in pairwise(channels))
+        )
+        self.last: nn.Module
+        if doubles_last:
+            self.last = nn.ConvTranspose2d(channels[-1], output_channels, 5, 2, 2, output_padding=1)
+        else:
+            self.last = nn.Conv2d(channels[-1], output_channels, 5, 1, 2)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, latent_size) -> (N, output_channels, H, W), any real number; tanh brings it to [-1, 1]."""
+        features = self.connected(latents).unflatten(1, self.small).flatten(3)
+        made: Tensor = self.last(self.doublings(features))
+        return made
+
+
+def initialise_by_fan_in(network: nn.Module) -> None:
+    """Weights from N(0, 1 / numbers read), biases 0: features of about the size of what they are made of."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            if isinstance(module, nn.ConvTranspose2d):  # each output reads a stride-th of the taps of every channel
+                fan_in = module.weight[:, 0].numel() // (module.stride[0] * module.stride[1])
+            nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,45 @@
+"""What the benchmark of VAE and VAE/GAN computes from its pictures is right."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from ganvas.image.files import read_image
+
+
+@pytest.fixture
+def ancestors(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    return importlib.import_module("ancestors")
+
+
+def test_energies_are_shares_of_the_real_pictures_own(ancestors: ModuleType) -> None:
+    real = torch.rand(4, 3, 8, 8) * 2 - 1
+    row, other = ancestors.rows(
+        "noise", {"half": ancestors.Look(real, real / 2, real), "same": ancestors.Look(real, real, real / 4)}
+    )
+    assert row["energy of reconstructions"] == pytest.approx(1 / 4)
+    assert row["energy of samples"] == pytest.approx(1)
+    assert other["energy of samples"] == pytest.approx(1 / 16)
+    assert row["held out"] == 4
+
+
+def test_a_grid_shows_each_kind_of_picture(ancestors: ModuleType, tmp_path: Path) -> None:
+    pictures = torch.rand(20, 1, 16, 16) * 2 - 1
+    look = ancestors.Look(pictures, pictures, pictures)
+    ancestors.write_grid(tmp_path / "grid.png", {"VAE": look, "VAE/GAN": look}, scale=1)
+    assert read_image(tmp_path / "grid.png").height == 5 * 16 + 4 * 4
+
+
+def test_digits_become_files_with_a_border(ancestors: ModuleType, tmp_path: Path) -> None:
+    digits = importlib.import_module("measure.digits").Digits(torch.ones(2, 1, 28, 28), torch.zeros(2))
+    ancestors.write_digits(tmp_path, digits)
+    pixels = read_image(tmp_path / "00001.png").pixels[:, :, 0]
+    assert pixels.shape == (32, 32)
+    assert (pixels[2:-2, 2:-2] == 255).all()
+    assert pixels.sum() == 255 * 28 * 28

@@ -1,0 +1,211 @@
+"""A comparison from end to end: one page, one table, one grid; failures, refusals and interruptions on the way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganvas import policy
+from ganvas.cli import main
+from ganvas.comparison import compare as comparing
+from ganvas.comparison.compare import compare
+from ganvas.comparison.measures import translate_all
+from ganvas.comparison.pictures import open_test_pictures
+from ganvas.comparison.plan import Terms, plan_data
+from ganvas.comparison.result import Comparison
+from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal
+from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.image.files import read_image, read_label
+from ganvas.image.picture import PictureSpec
+from ganvas.inference.translator import Translator
+from ganvas.training.config import RunConfig
+from ganvas.training.result import TrainingResult
+
+TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device": "cpu"}
+
+
+def run(methods: list[str], data: Path, out: Path, **changes: Any) -> Comparison:
+    pictures = changes.pop("pictures", 200)
+    return compare(methods, Terms(data=data, **(TINY | changes)), out, pictures=pictures, progress=False)
+
+
+def record(out: Path) -> Any:
+    return json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+
+
+def test_pairs_are_measured_against_their_targets(pairs: Path, tmp_path: Path) -> None:
+    comparison = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
+    found = record(tmp_path / "out")
+    assert (found["kind"], found["split"], found["pictures"]) == ("paired", "test", {"a": 5, "b": 5})
+    assert list(found["methods"]) == ["pix2pix", "cyclegan"]
+    for name, pairs_seen in (("pix2pix", True), ("cyclegan", False)):
+        method = found["methods"][name]
+        assert method["pairs_seen"] == pairs_seen
+        assert (method["images_seen"], method["stopped"]) == (6, "done")
+        assert method["parameters"]["trained"] > method["parameters"]["in_a_snapshot"] > 0
+        assert {"psnr", "ssim", "l1"} <= method["fidelity"].keys()
+        assert [one["features"] for one in method["distances"]["a_to_b"]] == ["quarters", "quarters"]
+    assert found["references"]["input as it is"]["fidelity"]["psnr"]["mean"] > 0
+    assert set(found["methods"]["cyclegan"]["there_and_back_psnr"]) == {"a_to_b", "b_to_a"}
+    assert found["methods"]["pix2pix"]["there_and_back_psnr"] == {}
+    assert comparison.exit_code == 0
+
+
+def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
+    comparison = run(["cyclegan"], pairs, tmp_path / "out")
+    evaluated = evaluate_run(tmp_path / "out" / "runs" / "cyclegan", snapshot="last", progress=False)
+    ours = comparison.methods["cyclegan"].measured.fidelity
+    assert {name: ours[name] for name in evaluated.output} == evaluated.output
+
+
+def test_the_page_the_table_and_the_grid(pairs: Path, tmp_path: Path) -> None:
+    comparison = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for words in ("pix2pix, cyclegan, compared", "Against the targets", "Without targets", "What it cost", "quarters",
+                  "2 methods, each given 1 epochs", "saw the two sides apart", "validation PSNR"):  # fmt: skip
+        assert words in page
+    assert page.count("<img") == 5 * 4
+    assert "http" not in page.replace("http://www.w3.org", "").replace('http-equiv="Content', "")
+    text = str(comparison)
+    assert all(words in text for words in ("PSNR (dB)", "Frechet, b", "kernel, a", "training pictures", "6 "))
+    grid = read_image(tmp_path / "out" / "grid.png")
+    assert grid.width > 4 * 32
+    assert read_label(tmp_path / "out" / "grid.png")
+
+
+def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
+    comparison = run(["cyclegan", "horse2zebra_port"], sides, tmp_path / "out", pictures=3)
+    found = record(tmp_path / "out")
+    assert (found["kind"], found["pictures"]) == ("unpaired", {"a": 3, "b": 3})
+    assert found["methods"]["cyclegan"]["fidelity"] == {}
+    assert found["methods"]["horse2zebra_port"]["distances"]["b_to_a"][0]["counts"] == [3, 3]
+    assert "Against the targets" not in str(comparison)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == (3 + 3) * 3  # both ways
+
+
+def test_one_that_fails_is_listed_and_the_others_go_on(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverging(config: RunConfig, out: Path, **kinds: bool) -> TrainingResult:
+        if out.name == "pix2pix":
+            raise DivergenceError("weights became NaN")
+        return train(config, out, **kinds)
+
+    train = comparing.train
+    monkeypatch.setattr(comparing, "train", diverging)
+    comparison = run(["cyclegan", "pix2pix"], pairs, tmp_path / "out")
+    assert comparison.exit_code == PartialFailure.exit_code
+    assert record(tmp_path / "out")["failures"] == {"pix2pix": "weights became NaN"}
+    assert "pix2pix failed: weights became NaN" in str(comparison)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "What failed" in page
+
+
+def test_a_crop_that_no_method_takes_fails_all(pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(PartialFailure, match="2 of 2 failed"):
+        run(["pix2pix", "cyclegan"], pairs, tmp_path / "out", crop_size=(9, 9))
+
+
+def test_interrupted_the_same_call_goes_on(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, calls = comparing.train, list[str]()
+
+    def interrupted(config: RunConfig, out: Path, **kinds: bool) -> TrainingResult:
+        calls.append(out.name)
+        result = train(config, out, **kinds)
+        return replace(result, stopped="interrupted") if len(calls) == 2 else result
+
+    monkeypatch.setattr(comparing, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
+    assert list(record(tmp_path / "out")["methods"]) == ["pix2pix"]
+    before = (tmp_path / "out" / "runs" / "pix2pix" / "state.safetensors").read_bytes()
+    again = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
+    assert list(again.methods) == ["pix2pix", "cyclegan"]
+    assert (tmp_path / "out" / "runs" / "pix2pix" / "state.safetensors").read_bytes() == before
+    assert again.methods["pix2pix"].training_seconds > 0
+
+
+def test_with_more_epochs_the_runs_go_on(pairs: Path, tmp_path: Path) -> None:
+    run(["cyclegan"], pairs, tmp_path / "out")
+    assert run(["cyclegan"], pairs, tmp_path / "out", epochs=2).methods["cyclegan"].trained.images_seen == 12
+
+
+def test_other_settings_need_another_folder(pairs: Path, tmp_path: Path) -> None:
+    run(["cyclegan"], pairs, tmp_path / "out")
+    with pytest.raises(PartialFailure, match=r"other settings: data\.load_size was .*; data\.crop_size"):
+        run(["cyclegan"], pairs, tmp_path / "out", crop_size=(24, 24))
+
+
+def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate refuses bright pictures from the second look at them on: what was made of dark ones."""
+    monkeypatch.setattr(policy, "LARGEST_REFUSED_SHARE", 1.0)
+    real = {read_image(path).pixels.tobytes() for path in sides.rglob("*.png")}
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.0 if rgb.tobytes() in real else 0.9)
+    policy.forget_scorer()
+    run(["cyclegan"], sides, tmp_path / "out")
+    found = record(tmp_path / "out")["methods"]["cyclegan"]
+    assert len(found["refused"]["a_to_b"]) == 4
+    assert found["distances"]["a_to_b"] == []
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("not shown") == page.count("<img") == 8
+
+
+def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = plan_data(Terms(data=pairs, **TINY))
+    assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
+    target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
+    monkeypatch.setattr(policy, "LARGEST_REFUSED_SHARE", 1.0)
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
+    policy.forget_scorer()
+    test = open_test_pictures(data, limit=9)
+    assert [list(pictures) for pictures in test.sides.values()] == [["0", "1", "2", "4"]] * 2
+
+
+def test_a_gate_that_refuses_too_much_ends_it(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal):
+        run(["pix2pix"], pairs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_pictures_to_measure_on_nothing_is_trained(pairs: Path, tmp_path: Path) -> None:
+    for split in ("test", "val"):
+        (pairs / split).rename(tmp_path / split)
+    with pytest.raises(DataError, match="no test and no val split: put pictures that training never sees"):
+        run(["pix2pix"], pairs, tmp_path / "out")
+    with pytest.raises(ConfigError, match="pictures 1 must be 2 or more"):
+        run(["pix2pix"], pairs, tmp_path / "out", pictures=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path) -> None:
+    run(["cyclegan"], sides, tmp_path / "out")
+    test = open_test_pictures(plan_data(Terms(data=sides, **TINY)), limit=9)
+    translator = Translator.load(tmp_path / "out" / "runs" / "cyclegan", device="cpu", direction="b_to_a")
+    made = translate_all(translator, test.sides["b"])
+    name, picture = next(iter(test.sides["b"].items()))
+    assert np.array_equal(made.made[name].pixels, translator(picture).pixels)
+    assert test.specs == {"a": PictureSpec(), "b": PictureSpec()}
+
+
+def test_from_the_command_line(sides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(sides), "--methods", "cyclegan", "--out", str(tmp_path / "out"), "--epochs", "0.2"]
+    words += ["--crop-size", "32", "32", "--width", "4", "--device", "cpu"]
+    assert main(["compare", *words]) == 0
+    assert "Report: " in capsys.readouterr().out
+    assert main(["compare", "--data", str(sides), "--methods", "pix2pix", "--out", "out", "--minutes", "1"]) == 2
+
+
+@pytest.mark.slow
+def test_with_the_networks_that_are_at_hand(pairs: Path, tmp_path: Path) -> None:
+    run(["pix2pix"], pairs, tmp_path / "out")
+    method = record(tmp_path / "out")["methods"]["pix2pix"]
+    assert method["distances"]["a_to_b"][0]["features"].startswith("efficientnet-lite0")
+    assert "lpips" in method["fidelity"]

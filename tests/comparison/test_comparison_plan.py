@@ -1,0 +1,68 @@
+"""What each method is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ganvas.comparison.plan import Terms, plan_data, plan_runs, why_unpaired, with_width
+from ganvas.data.config import PairedData, UnpairedData
+from ganvas.errors import ConfigError
+from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.recipes import RECIPES
+
+
+def test_all_are_given_the_same_and_keep_the_rest_of_their_recipe(pairs: Path) -> None:
+    terms = Terms(data=pairs, minutes=3, epochs=7, crop_size=(64, 32), width=4, batch_size=2, seed=5, device="cpu")
+    runs = plan_runs(["cyclegan", "pix2pix"], terms)
+    assert list(runs) == ["cyclegan", "pix2pix"]
+    for name, run in runs.items():
+        assert (run.data.load_size, run.data.crop_size, run.data.folder) == ((72, 36), (64, 32), pairs)
+        recipe = RECIPES[name]().training
+        given = {"minutes": 3, "epochs": 7, "batch_size": 2, "seed": 5, "device": "cpu"}
+        assert run.training == replace(recipe, **given)
+    assert runs["cyclegan"].method == CycleGANConfig(width=4, discriminator_width=4)
+    assert runs["pix2pix"].method == Pix2PixConfig(width=4, discriminator_width=4)
+
+
+def test_methods_that_need_no_pairs_see_the_sides_of_pairs_apart(pairs: Path) -> None:
+    terms = Terms(data=pairs, epochs=1, direction="b_to_a")
+    runs = plan_runs(["pix2pix", "cyclegan"], terms)
+    assert isinstance(plan_data(terms), PairedData)
+    assert [(run.data.aligned, run.data.direction) for run in runs.values()] == [(True, "b_to_a"), (False, "b_to_a")]
+
+
+def test_two_sides_are_no_pairs(sides: Path) -> None:
+    assert isinstance(plan_data(Terms(data=sides, epochs=1)), UnpairedData)
+    with pytest.raises(ConfigError, match=r"pix2pix learns from pairs, and there are none: .* has trainA and trainB"):
+        plan_runs(["cyclegan", "pix2pix"], Terms(data=sides, epochs=1))
+    with pytest.raises(ConfigError, match="holds no pairs, so there is no direction"):
+        plan_runs(["cyclegan"], Terms(data=sides, epochs=1, direction="b_to_a"))
+
+
+def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_path: Path) -> None:
+    (tmp_path / "other" / "train").mkdir(parents=True)
+    for side in "AB":
+        (sides / f"train{side}").rename(tmp_path / "other" / "train" / side.lower())
+    assert "files of a pair must share their stem" in str(why_unpaired(tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    ("recipes", "message"),
+    [(["cyclegann"], "there is no recipe cyclegann; recipes: pix2pix"), ([], "one or more"), (["cut", "cut"], "once")],
+)
+def test_methods_that_are_none(recipes: list[str], message: str, pairs: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan_runs(recipes, Terms(data=pairs, epochs=1))
+
+
+def test_a_budget_is_needed(pairs: Path) -> None:
+    with pytest.raises(ConfigError, match="give minutes, epochs, or both"):
+        Terms(data=pairs)
+
+
+def test_a_width_goes_where_there_is_one() -> None:
+    assert with_width(CycleGANConfig(), None) == CycleGANConfig()
+    assert with_width(PairedData(), 3) == PairedData()

@@ -1,0 +1,70 @@
+"""The method of docs/add-a-method.md is one: taken out of the page, installed, trained, and held to the contract."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganvas.image.files import read_image
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def package(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """The page's files, as pip would install them, and pictures to train on."""
+    for name, code in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL):
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = tmp_path / f"{project['name']}-{project['version']}.dist-info"
+    installed.mkdir()
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (installed / "METADATA").write_text(head, encoding="utf-8")
+    entries = "".join(
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in names.items())
+        for group, names in project["entry-points"].items()
+    )
+    (installed / "entry_points.txt").write_text(entries, encoding="utf-8")
+    for side in "AB":
+        (tmp_path / "data" / f"train{side}").mkdir(parents=True)
+        for index in range(4):
+            picture = np.tile(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8), (9, 9, 1))
+            Image.fromarray(picture).save(tmp_path / "data" / f"train{side}" / f"{index}.png")
+    return tmp_path
+
+
+def run(package: Path, *words: str) -> str:
+    """A Python of its own, with the package installed and nothing of this process."""
+    paths = os.pathsep.join([str(package), str(ROOT / "tests" / "methods")])
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=package, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_trains_is_read_back_and_goes_on(package: Path) -> None:
+    assert "run: done after 12 images" in run(package, "train.py")
+    assert read_image(package / "refined.png").pixels.shape == (36, 36, 3)
+    assert "after 16 images" in run(package, "-m", "ganvas", "resume", "run", "--epochs", "4")
+
+
+def test_it_keeps_the_contract(package: Path) -> None:
+    told = run(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_simgan.py")
+    assert "failed" not in told
+    assert int(re.findall(r"(\d+) passed", told)[0]) >= 9
+
+
+def test_the_page_shows_each_file_once() -> None:
+    names = re.findall(r"```\w+\n# (\S+)\n", PAGE)
+    assert names == ["simgan.py", "pyproject.toml", "train.py", "test_simgan.py"]

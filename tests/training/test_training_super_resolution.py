@@ -1,0 +1,181 @@
+"""Super-resolution: training, starting from a run, resuming, translating, the table."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_runs import assert_same_run
+
+from ganvas import api
+from ganvas.data.config import PairedData
+from ganvas.errors import ConfigError, DataError, RunError
+from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.evaluation.super_resolution import benchmark_super_resolution
+from ganvas.image.files import read_image, write_image
+from ganvas.image.picture import Picture
+from ganvas.inference.record import load_generators, save_snapshot, snapshot_path
+from ganvas.inference.translator import Translator
+from ganvas.methods.config import SRGANConfig, SRResNetConfig
+from ganvas.training import trainer
+from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.trainer import train
+
+SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for number in range(4):
+            small = torch.from_numpy(random.random((1, 3, 6, 6)))
+            pixels = torch.nn.functional.interpolate(small, (33, 38), mode="bicubic").clamp(0, 1) * 255
+            picture = Picture(pixels[0].permute(1, 2, 0).numpy().astype(np.uint8))
+            write_image(tmp_path / "data" / split / f"{number}.png", picture)
+    return tmp_path / "data"
+
+
+def config(folder: Path, **training: object) -> RunConfig:
+    data = PairedData(
+        folder=folder, layout="single", degrade="reduce", strength=(2.0, 2.0), resize="none", crop_size=(16, 16)
+    )
+    settings = {"epochs": 4, "batch_size": 2, "device": "cpu", "validate_every": 8, "sample_every": 8} | training
+    return RunConfig(method=SRResNetConfig(**SMALL), data=data, training=TrainingConfig(**settings))
+
+
+def with_discriminator(run: RunConfig, **training: object) -> RunConfig:
+    method = SRGANConfig(**SMALL, content="pixels", content_weight=1.0, discriminator_width=4)
+    return replace(run, method=method, training=replace(run.training, **training))
+
+
+def test_a_run_enlarges_what_it_is_given(photographs: Path, tmp_path: Path) -> None:
+    result = train(config(photographs), tmp_path / "run", quiet=True)
+    assert math.isfinite(result.best["psnr"])
+    grid = read_image(tmp_path / "run/samples/00000008.png")
+    assert grid.width >= 3 * 38  # the input is drawn as large as the others
+    evaluation = evaluate_run(tmp_path / "run", out=tmp_path / "evaluation", progress=False)
+    assert evaluation.baseline["psnr"].mean > 20  # bicubic interpolation of smooth pictures
+    assert evaluation.output["psnr"].count == 4
+
+
+def test_the_second_run_starts_where_the_first_ended(photographs: Path, tmp_path: Path) -> None:
+    train(config(photographs), tmp_path / "first", quiet=True)
+    second = with_discriminator(config(photographs), start_from=tmp_path / "first", learning_rate=1e-12)
+    train(second, tmp_path / "second", quiet=True)
+    second_method = load_generators(tmp_path / "second", "last")
+    start = load_generators(
+        tmp_path / "first", "best" if snapshot_path(tmp_path / "first", "best").exists() else "last"
+    )
+    for name, weight in second_method.generator.named_parameters():
+        torch.testing.assert_close(weight, dict(start.generator.named_parameters())[name], atol=1e-6, rtol=0)
+
+
+def test_another_generator_s_weights_are_refused(photographs: Path, tmp_path: Path) -> None:
+    train(config(photographs, epochs=1), tmp_path / "first", quiet=True)
+    wider = config(photographs, start_from=tmp_path / "first")
+    with pytest.raises(RunError, match="shape"):
+        train(replace(wider, method=SRResNetConfig(**SMALL | {"width": 8})), tmp_path / "second", quiet=True)
+    with pytest.raises(RunError, match="nowhere"):
+        train(config(photographs, start_from=tmp_path / "nowhere"), tmp_path / "third", quiet=True)
+
+
+def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(photographs, epochs=1), tmp_path / "first", quiet=True)
+    run = with_discriminator(
+        config(photographs), start_from=tmp_path / "first", constant_fraction=0.5, decay="tenth", checkpoint_every=3
+    )
+    train(run, tmp_path / "whole", quiet=True)
+    steps, take_turns = iter(range(100)), trainer.take_turns
+
+    def until_the_fourth(*given: object, **named: object) -> object:
+        if next(steps) == 4:
+            raise KeyboardInterrupt
+        return take_turns(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "take_turns", until_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, tmp_path / "parts", quiet=True)
+    (tmp_path / "first").rename(tmp_path / "moved")  # which a resumption does not need
+    train(run, tmp_path / "parts", resume=True, quiet=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.fixture
+def run(photographs: Path, tmp_path: Path) -> Path:
+    """A run whose outputs differ visibly from place to place."""
+    train(config(photographs, epochs=1), tmp_path / "run", quiet=True)
+    method = load_generators(tmp_path / "run", "last")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    for name in ("last", "best"):
+        save_snapshot(snapshot_path(tmp_path / "run", name), method, images_seen=1)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("shape", [(70, 61, 3), (70, 61, 4), (9, 5, 3)])
+def test_tiles_are_exact_and_opacity_grows_along(run: Path, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    translator = Translator.load(run, device="cpu")
+    whole, tiled = translator(pixels), translator.tiled(pixels, tile=40)
+    assert whole.shape == (2 * shape[0], 2 * shape[1], shape[2])
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    if shape[2] == 4:
+        np.testing.assert_array_equal(whole[..., 3], pixels[..., 3].repeat(2, 0).repeat(2, 1))
+
+
+def test_a_folder_is_enlarged_and_a_mask_refused(run: Path, photographs: Path, tmp_path: Path) -> None:
+    report = api.translate(run, photographs / "test", tmp_path / "out", device="cpu")
+    assert len(report.written) == 4
+    made = read_image(tmp_path / "out/0.png")
+    assert (made.height, made.width) == (66, 76)
+    with pytest.raises(ConfigError, match="enlarges"):
+        api.translate(run, photographs / "test", tmp_path / "other", device="cpu", mask=photographs / "test/0.png")
+
+
+def test_the_table_has_a_row_a_way(run: Path, photographs: Path, tmp_path: Path) -> None:
+    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    record = json.loads((tmp_path / "table/sr.json").read_text())
+    assert {row["way"] for row in record["scores"]} == {"nearest", "bicubic", "run"}
+    assert len(record["scores"]) == 3 * 3 * 4
+    assert (
+        table.mean("test", "bicubic", "psnr")
+        > table.mean("test", "nearest", "psnr")
+        > table.mean("test", "run", "psnr")
+    )
+    assert (tmp_path / "table/sr.md").read_text().startswith("| x2 |")
+    assert table.exit_code == 0
+
+
+def test_a_bad_picture_is_listed_and_the_others_go_on(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "test/broken.png").write_bytes(b"nothing")
+    table = benchmark_super_resolution([], photographs, tmp_path / "table", device="cpu", progress=False)
+    assert list(table.failures) == ["test/broken.png"]
+    assert table.exit_code == 5
+    assert "broken.png" in str(table)
+
+
+def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folders"):
+        benchmark_super_resolution([], photographs / "test", tmp_path / "table", progress=False)
+    with pytest.raises(ConfigError, match="one name"):
+        benchmark_super_resolution([run, run], photographs, tmp_path / "table", progress=False)
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_bicubic_comes_out_as_published(real_data: Path, tmp_path: Path) -> None:
+    """Ledig et al. 2017, Table 2; SSIM as the papers after it have it (Lai et al. 2017, arXiv:1704.03915, Table 2)."""
+    table = benchmark_super_resolution([], real_data / "sr", tmp_path, progress=False)
+    published = {"Set5": (28.43, 0.810), "Set14": (25.99, 0.702), "BSD100": (25.94, 0.667)}
+    for name, (decibels, similarity) in published.items():
+        assert table.mean(name, "bicubic", "psnr") == pytest.approx(decibels, abs=0.05)
+        assert table.mean(name, "bicubic", "ssim") == pytest.approx(similarity, abs=0.002)
