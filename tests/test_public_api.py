@@ -21,7 +21,7 @@ def test_the_names_are_frozen() -> None:
         "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "SRGANConfig", "SRResNetConfig",
         "TrainingConfig", "UNITConfig", "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__", "benchmark",
         "compare", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare", "read_image",
-        "redact", "resume", "train", "translate", "write_image",
+        "redact", "resume", "sample", "train", "translate", "write_image",
     ]  # fmt: skip
 
 

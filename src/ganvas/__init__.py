@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         prepare,
         redact,
         resume,
+        sample,
         train,
         translate,
     )
@@ -63,6 +64,7 @@ _HOMES = {
     "prepare": "ganvas.api",
     "redact": "ganvas.api",
     "resume": "ganvas.api",
+    "sample": "ganvas.api",
     "train": "ganvas.api",
     "translate": "ganvas.api",
     "PairedData": "ganvas.data.config",
@@ -119,6 +121,7 @@ __all__ = [
     "read_image",
     "redact",
     "resume",
+    "sample",
     "train",
     "translate",
     "write_image",

@@ -29,6 +29,7 @@ VERBS = {
     "train": ("train", "train a translation model by recipe"),
     "resume": ("resume", "go on with a run that was stopped"),
     "translate": ("translate", "apply a trained run to a picture or a folder"),
+    "sample": ("sample", "draw pictures from noise by a trained run whose method can"),
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
     "compare": ("compare", "several methods under one budget: one page, one table, one grid"),
     "benchmark": ("benchmark", "measure runs on sets of pictures as the papers do"),

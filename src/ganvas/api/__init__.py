@@ -7,7 +7,7 @@ Modules that need torch are imported when a verb is called, so that asking for h
 from ganvas.api.benchmarks import benchmark
 from ganvas.api.comparing import compare
 from ganvas.api.pictures import locate, prepare, redact
-from ganvas.api.runs import evaluate, load, translate
+from ganvas.api.runs import evaluate, load, sample, translate
 from ganvas.api.studies import demo, density
 from ganvas.api.training import import_reference, resume, train
 
@@ -23,6 +23,7 @@ __all__ = [
     "prepare",
     "redact",
     "resume",
+    "sample",
     "train",
     "translate",
 ]

@@ -12,6 +12,7 @@ from ganvas.methods.config import Direction, Precision
 if TYPE_CHECKING:
     from ganvas.evaluation.evaluate import Evaluation
     from ganvas.inference.folder import TranslationReport
+    from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
 
 
@@ -62,6 +63,37 @@ def translate(
             run, source, out, mask=mask, tile=tile, overlap=overlap, suffix=suffix, recursive=recursive, seed=seed,
             snapshot=snapshot, device=device, precision=precision, direction=direction, engine=engine, workers=workers,
         )  # fmt: skip
+
+
+def sample(
+    run: RunFolder,
+    out: Out,
+    /,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    suffix: str | None = None,
+    snapshot: Snapshot = "auto",
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> SamplingReport:
+    """Draw pictures from noise by a trained run whose method can: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
+
+    Args:
+        run: the run folder.
+        out: a new or empty folder; of a method that draws two sides OUT/a and OUT/b, where names belong together.
+        count: pictures of each side.
+        seed: of the noise; a picture depends on it and its number alone.
+        suffix: write this format, such as .tif, instead of .png.
+        snapshot: the best by validation, the last, or the best where there is one.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: of the network; bfloat16 is quicker and differs by about a grey level.
+    """
+    from ganvas.inference.sampling import sample_files
+
+    return sample_files(
+        run, out, count=count, seed=seed, suffix=suffix, snapshot=snapshot, device=device, precision=precision
+    )
 
 
 def evaluate(
