@@ -281,3 +281,16 @@ def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: 
     assert np.abs(difference).max() <= 1  # a value half-way between two levels
     assert (difference != 0).mean() < 1e-3
     np.testing.assert_array_equal(translator.tiled(image, tile=68)[:, :, 3], image[:, :, 3])
+
+
+def test_tiles_are_told_as_they_are_done_and_one_alone_is_not(tmp_path: Path) -> None:
+    translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
+    told: list[tuple[int, int]] = []
+    picture = Picture(np.zeros((70, 40, 3), np.uint8))
+    translator.translate_picture(picture, tile=48, tell=lambda done, total: told.append((done, total)))
+    total = told[0][1]
+    assert total > 1
+    assert told == [(done, total) for done in range(1, total + 1)]
+    told.clear()
+    translator.translate_picture(picture, tell=lambda done, total: told.append((done, total)))
+    assert not told

@@ -24,6 +24,7 @@ from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction, Precision
+from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
 
@@ -120,7 +121,7 @@ def translate_files(
     plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, precision, direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
     if source.is_file() and jobs[0].target == out:
-        return _translate_one(jobs[0], plan.load())
+        return _translate_one(jobs[0], plan.load(), progress=progress)
     settings, identity = _load_and_identify(plan)
     manifest, report, started = Manifest(out, identity), TranslationReport(), time.monotonic()
     if engine == "ray":
@@ -202,10 +203,11 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     )
 
 
-def _translate_one(job: Job, settings: Settings) -> TranslationReport:
+def _translate_one(job: Job, settings: Settings, *, progress: bool) -> TranslationReport:
     """One picture to one file, with no manifest."""
     started = time.monotonic()
-    translation = translate_alone(job, settings)
+    with telling(shown=progress) as tell:
+        translation = translate_alone(job, settings, tell=partial(tell, "tiles"))
     report = TranslationReport([job.target], notes=Counter(_notes(translation)), seconds=time.monotonic() - started)
     _warn(report)
     return report

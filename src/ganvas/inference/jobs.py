@@ -12,6 +12,7 @@ from ganvas.image.files import read_image, write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.compositing import composite, find_mask, read_mask
+from ganvas.inference.tiling import Tell
 from ganvas.inference.translator import Translation, Translator
 from ganvas.policy import admit
 
@@ -70,15 +71,15 @@ class Settings:
     masks: Path | None
 
 
-def translate_alone(job: Job, settings: Settings) -> Translation:
-    """Read, translate, composite, write: the file appears only when all went well.
+def translate_alone(job: Job, settings: Settings, *, tell: Tell | None = None) -> Translation:
+    """Read, translate, composite, write: the file appears only when all went well. `tell` is told of tiles done.
 
     Raises:
         GanvasError: see `Translator.translate_picture` and `write_result`.
     """
     picture = read_image(job.source)
     translation = settings.translator.translate_picture(
-        picture, name=job.name, tile=settings.tile, overlap=settings.overlap
+        picture, name=job.name, tile=settings.tile, overlap=settings.overlap, tell=tell
     )
     write_result(job, settings, given=picture, made=translation.picture)
     return translation

@@ -19,6 +19,8 @@ from ganvas.errors import ConfigError
 Floats = NDArray[np.float32]
 Make = Callable[["Span", "Span"], Floats]
 """The network's (C', h, w) for the rows and columns of a tile."""
+Tell = Callable[[int, int], None]
+"""Called with how many tiles are done, and of how many."""
 Write = Callable[[int, int, Floats], None]
 """Takes (top, left, part): a finished part (C', h, w) of the result. Parts abut and never overlap."""
 
@@ -124,7 +126,7 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
     return tuple(Span(start, start + tile, start, start + tile) for start in starts)
 
 
-def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int) -> None:
+def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: Tell | None = None) -> None:
     """Make tile after tile and write what is finished.
 
     Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture, which passes from one
@@ -136,12 +138,13 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int) -> Non
         make: the network.
         write: takes what is finished.
         channels: that the network makes.
+        tell: is told how many tiles are done and how many there are, where there is more than one.
     """
     strip = np.empty((channels, max(_shared(plan.rows)), plan.columns[-1].keep_stop), np.float32)
     seam = np.empty(
         (channels, max(span.keep_stop - span.keep_start for span in plan.rows), max(_shared(plan.columns))), np.float32
     )
-    above = 0
+    above, done, total = 0, 0, len(plan.rows) * len(plan.columns)
     for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
         before, rows = 0, row.keep_stop - row.keep_start
         for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
@@ -153,6 +156,9 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int) -> Non
             part, below = _settle(part, strip[:, :above, place], next_top - row.keep_start, axis=1)
             write(row.keep_start, column.keep_start, part)
             strip[:, : row.keep_stop - next_top, place] = below
+            done += 1
+            if tell is not None and total > 1:
+                tell(done, total)
         above = row.keep_stop - next_top
 
 

@@ -32,7 +32,7 @@ from ganvas.inference.device import computing_with, cores_for_networks, pick_dev
 from ganvas.inference.packing import make_ready
 from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
-from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
+from ganvas.inference.tiling import Span, Tell, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction, Precision
 from ganvas.policy import admit
@@ -166,9 +166,15 @@ class Translator:
         return self._of_any_kind(image, tile=tile, overlap=overlap)
 
     def translate_picture(
-        self, picture: Picture, *, name: str | None = None, tile: int | None = None, overlap: int | None = None
+        self,
+        picture: Picture,
+        *,
+        name: str | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        tell: Tell | None = None,
     ) -> Translation:
-        """One picture, through the gate on both sides; notes instead of warnings.
+        """One picture, through the gate on both sides; notes instead of warnings. `tell` is told of tiles done.
 
         Raises:
             ImageError: the model cannot take it, or the memory does not suffice.
@@ -177,7 +183,7 @@ class Translator:
         name = name or str(picture.source or "picture")
         notes = check_input(picture, self.record.input)
         admit(picture, name=name)
-        translated, tiling_note = translate_admitted(self, picture, tile=tile, overlap=overlap)
+        translated, tiling_note = translate_admitted(self, picture, tile=tile, overlap=overlap, tell=tell)
         admit(translated, name=f"{name} (translated)")
         return Translation(translated, notes, tiling_note)
 
@@ -214,7 +220,12 @@ class Translator:
 
 
 def translate_admitted(
-    translator: Translator, picture: Picture, *, tile: int | None = None, overlap: int | None = None
+    translator: Translator,
+    picture: Picture,
+    *,
+    tile: int | None = None,
+    overlap: int | None = None,
+    tell: Tell | None = None,
 ) -> tuple[Picture, str | None]:
     """The network alone. The caller has let the picture through `check_input` and the gate, and gates the result.
 
@@ -236,7 +247,7 @@ def translate_admitted(
             places = _places(picture.height, row, scale), _places(picture.width, column, scale)
             return translator._network(signed_part(picture, given, *places))
 
-        run_tiles(plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels)
+        run_tiles(plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels, tell=tell)
     return result, note
 
 
