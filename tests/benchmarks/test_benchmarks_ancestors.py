@@ -32,8 +32,9 @@ def test_energies_are_shares_of_the_real_pictures_own(ancestors: ModuleType) -> 
 def test_a_grid_shows_each_kind_of_picture(ancestors: ModuleType, tmp_path: Path) -> None:
     pictures = torch.rand(20, 1, 16, 16) * 2 - 1
     look = ancestors.Look(pictures, pictures, pictures)
-    ancestors.write_grid(tmp_path / "grid.png", {"VAE": look, "VAE/GAN": look}, scale=1)
-    assert read_image(tmp_path / "grid.png").height == 5 * 16 + 4 * 4
+    ancestors.write_grids(tmp_path, "noise", {"VAE": look, "VAE/GAN": look}, scale=1)
+    assert read_image(tmp_path / "noise.png").height == 5 * 16 + 4 * 4
+    assert read_image(tmp_path / "noise-made.png").height == 4 * 16 + 3 * 4
 
 
 def test_digits_become_files_with_a_border(ancestors: ModuleType, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.optim import LBFGS
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.methods.architectures import check_crop
@@ -91,20 +92,28 @@ class CoGAN(Method):
 
     def search(self, image: Tensor, domain: str) -> Tensor:
         """z* = argmin || g(z) - x ||, (1, z_size), for a picture (1, C, H, W) in [-1, 1]."""
-        z = self.draw(self.config.search_restarts, like=image).requires_grad_()
-        optimizer = torch.optim.Adam([z], lr=self.config.search_rate)
-        for _ in range(self.config.search_steps):
-            with torch.enable_grad():
-                (z.grad,) = torch.autograd.grad(self._distances(z, image, domain).sum(), z)
-            optimizer.step()
-        with torch.no_grad():
-            nearest = self._distances(z, image, domain).argmin()
-            return z[nearest, None]
+        starts = self.draw(self.config.search_restarts, like=image)
+        found = [self._descend(start, image, domain) for start in torch.split(starts, 1)]
+        return min(found, key=lambda z: float(self.distance(z, image, domain)))
 
-    def _distances(self, z: Tensor, image: Tensor, domain: str) -> Tensor:
-        """Squared distance of each z's picture from (1, C, H, W): (N,)."""
-        difference = self.generator.picture(z, domain) - image
-        return difference.square().flatten(1).sum(dim=1)
+    def _descend(self, start: Tensor, image: Tensor, domain: str) -> Tensor:
+        """By L-BFGS, as the paper."""
+        z = start.clone().requires_grad_()
+        steps = self.config.search_steps
+        optimizer = LBFGS([z], lr=self.config.search_rate, max_iter=steps, line_search_fn="strong_wolfe")
+
+        def distance() -> float:
+            with torch.enable_grad():
+                apart = self.distance(z, image, domain)
+                (z.grad,) = torch.autograd.grad(apart, z)
+            return apart.item()
+
+        optimizer.step(distance)
+        return z.detach()
+
+    def distance(self, z: Tensor, image: Tensor, domain: str) -> Tensor:
+        """|| g(z) - x ||^2 of a picture (1, C, H, W) and one z (1, z_size)."""
+        return (self.generator.picture(z, domain) - image).square().sum()
 
     @property
     def size_multiple(self) -> int:

@@ -45,7 +45,7 @@ class ClassGenerator(nn.Module):
             doubles_last=True,
         )
         initialise_linear(self)
-        nn.init.normal_(self.embedding.weight)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
 
     def forward(self, z: Tensor, classes: Tensor) -> Tensor:
         """(N, z_size) and (N,) whole numbers -> (N, output_channels, H, W) in [-1, 1]."""

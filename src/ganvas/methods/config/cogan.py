@@ -22,12 +22,12 @@ class CoGANConfig:
     """Where z comes from: [-1, 1], as the paper's Caffe models, or N(0, 1), as the released PyTorch code."""
     discriminator_width: int = 20
     """Channels of each discriminator's first convolution; the last hidden layer has 25 times as many."""
-    search_steps: int = 100
-    """Of the search for the z of a picture to translate."""
+    search_steps: int = 50
+    """Iterations of L-BFGS in the search for the z of a picture to translate."""
     search_restarts: int = 4
     """Searches for the z of one picture, each from a start of its own; the nearest counts."""
-    search_rate: float = 0.1
-    """Step of the search, in units of z."""
+    search_rate: float = 1.0
+    """Share of its step that L-BFGS tries first."""
 
     def __post_init__(self) -> None:
         counts = ("width", "z_size", "discriminator_width", "search_steps", "search_restarts")

@@ -25,8 +25,8 @@ class DomainGANConfig:
     """Channels of the judge's and the encoder's first layer, half of those before the generator's last."""
     class_weight: float = 1.0
     """Of the losses that tell the sides apart, beside real and made."""
-    generator_steps: int = 1
-    """Of the generator after one of the judge; the released code makes 2."""
+    generator_steps: int = 2
+    """Of the generator after one of the judge, on the same noise; 2 as in the released code."""
 
     def __post_init__(self) -> None:
         for name in ("z_size", "embedding_size", "width", "generator_steps"):

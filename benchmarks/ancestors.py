@@ -1,0 +1,232 @@
+"""The blur of a VAE beside a VAE/GAN, on flowers and on digits: gradient energy, PSNR and a grid of each.
+
+    python benchmarks/ancestors.py --data ../shared/data --out runs/ancestors
+
+Trains both on each set, measures on pictures never trained on, and writes OUT/ancestors.json, OUT/ancestors.md,
+OUT/flowers.png and OUT/digits.png, and the two without the real pictures (-made.png). Interrupted, the same command
+goes on where it stopped. Networks are a quarter as wide as the paper's, and steps few: what shows is the difference,
+not what either can do. Half an hour to an hour of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from measure.digits import Digits, draw, read_mnist
+from measure.machine import describe
+from measure.table import Row, Table, markdown
+from quality import write_split
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.data.cache import build_cache
+from ganvas.data.config import PairedData
+from ganvas.data.loading import evaluation_pairs
+from ganvas.evaluation.fidelity import psnr
+from ganvas.evaluation.sharpness import gradient_energy
+from ganvas.image.atomic import write_json, write_text
+from ganvas.image.files import write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_signed, unit_from_signed
+from ganvas.inference.record import load_generators
+from ganvas.methods.config import VAEConfig, VAEGANConfig
+from ganvas.policy import admit
+from ganvas.recipes import vae
+from ganvas.records import to_record
+from ganvas.training.config import RunConfig
+from ganvas.training.trainer import train
+from ganvas.weights import cache_folder
+
+WIDTH = 16
+DIGITS_TRAINED, DIGITS_TESTED = 2000, 200
+DIGIT_SIDE = 32
+"""Pixels, of a digit of 28 with a black border."""
+SHOWN = 7
+"""Columns of a grid."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A set of pictures to learn.
+
+    Attributes:
+        data: where they are and how they are cut.
+        pictures: to train on.
+        images: that a training goes through.
+        batch_size: pictures a step.
+        latent_size: numbers of a code.
+        scale: of the grid.
+    """
+
+    data: PairedData
+    pictures: int
+    images: int
+    batch_size: int
+    latent_size: int
+    scale: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one trained method makes of the pictures held out, each (N, C, H, W) in [-1, 1]."""
+
+    real: Tensor
+    reconstructed: Tensor
+    drawn: Tensor
+
+
+def flowers(data: Path, out: Path) -> Subject:
+    """Those held out by quality.py are held out here."""
+    split = write_split(data / "flowers", out)
+    pictures = replace(vae().data, folder=data / "flowers", split_file=split)
+    return Subject(pictures, pictures=340, images=40_000, batch_size=16, latent_size=128, scale=1)
+
+
+def digits(data: Path, out: Path) -> Subject:
+    """Some of MNIST, as a folder of pictures."""
+    trained, rest = draw(read_mnist(data / "digits"), DIGITS_TRAINED, seed=0)
+    write_digits(out / "pictures" / "train", trained)
+    write_digits(out / "pictures" / "test", rest.at(torch.arange(DIGITS_TESTED)))
+    sizes = {"load_size": (DIGIT_SIDE, DIGIT_SIDE), "crop_size": (DIGIT_SIDE, DIGIT_SIDE)}
+    pictures = replace(vae().data, folder=out / "pictures", mirror=False, **sizes)
+    return Subject(pictures, pictures=DIGITS_TRAINED, images=25_600, batch_size=32, latent_size=32, scale=2)
+
+
+SUBJECTS: dict[str, Callable[[Path, Path], Subject]] = {"flowers": flowers, "digits": digits}
+
+
+def write_digits(folder: Path, chosen: Digits) -> None:
+    border = (DIGIT_SIDE - chosen.images.shape[-1]) // 2
+    for number, image in enumerate(functional.pad(chosen.images, [border] * 4, value=-1.0)):
+        path = folder / f"{number:05d}.png"
+        if not path.exists():
+            write_image(path, as_picture(image, PictureSpec(channels=1)))
+
+
+def configs(subject: Subject, images: int, *, gamma: float, seed: int) -> dict[str, RunConfig]:
+    """Both methods with the same networks and the same training.
+
+    A few thousand steps on a few hundred pictures need other settings than the paper's: a larger gamma; a decoder that
+    lowers -log Dis of what it makes, since the discriminator wins early, and that resizes, since checkerboards take
+    long to be unlearnt.
+    """
+    common = {"width": WIDTH, "latent_size": subject.latent_size, "upsampling": "resize"}
+    training = replace(
+        vae().training,
+        epochs=images / subject.pictures,
+        batch_size=subject.batch_size,
+        precision="bfloat16",
+        seed=seed,
+        sample_every=images // 4,
+        validate_every=images,
+        checkpoint_every=images // 20,
+        log_every=images // 100,
+    )
+    judged = VAEGANConfig(**common, gamma=gamma, adversarial="non_saturating")
+    methods = {"VAE": VAEConfig(**common), "VAE/GAN": judged}
+    return {name: RunConfig(method=method, data=subject.data, training=training) for name, method in methods.items()}
+
+
+def look(config: RunConfig, run: Path, *, seed: int) -> Look:
+    """Reconstructions of the pictures held out, and as many drawn."""
+    assert isinstance(config.data, PairedData)
+    cache = build_cache(config.data, "test", cache_folder() / "pictures")
+    real = torch.cat([picture for _, picture, _ in evaluation_pairs(cache, config.data)])
+    method = load_generators(run, "last")
+    with torch.inference_mode():
+        reconstructed = method.translate(real)
+        torch.manual_seed(seed)
+        (drawn,) = method.sample(len(real))
+    return Look(real, reconstructed, drawn)
+
+
+def rows(name: str, looks: dict[str, Look]) -> Iterator[Row]:
+    """Energies as shares of the real pictures' own."""
+    real = energy(next(iter(looks.values())).real)
+    for method, seen in looks.items():
+        unit, wanted = unit_from_signed(seen.reconstructed), unit_from_signed(seen.real)
+        yield {
+            "pictures": name,
+            "method": method,
+            "energy of reconstructions": energy(seen.reconstructed) / real,
+            "energy of samples": energy(seen.drawn) / real,
+            "PSNR of reconstructions, dB": fmean(psnr(unit, wanted).tolist()),
+            "held out": len(seen.real),
+        }
+
+
+def energy(images: Tensor) -> float:
+    return gradient_energy(unit_from_signed(images)).mean().item()
+
+
+def write_grids(folder: Path, name: str, looks: dict[str, Look], *, scale: int) -> None:
+    """Real pictures, what each method makes of them, and what each draws; every tile through the gate.
+
+    And the same without the real ones, for their owners' terms may not let them be shown.
+    """
+    lines = {"real": next(iter(looks.values())).real}
+    lines |= {method: seen.reconstructed for method, seen in looks.items()}
+    lines |= {f"{method} drawn": seen.drawn for method, seen in looks.items()}
+    cells = [[shown(image, method) for image in chosen(images)] for method, images in lines.items()]
+    label = SyntheticLabel(
+        software="ganvas", model="VAE, VAE/GAN", note="All rows but a real one were made by a model."
+    )
+    for suffix, first in (("", 0), ("-made", 1)):
+        grid = make_grid(cells[first:], row_labels=[*lines][first:], scale=scale)
+        write_image(folder / f"{name}{suffix}.png", Picture(grid), synthetic=label)
+
+
+def chosen(images: Tensor) -> Tensor:
+    """Evenly spread."""
+    return images[:: len(images) // SHOWN][:SHOWN]
+
+
+def shown(image: Tensor, name: str) -> Picture:
+    picture = as_picture(image, PictureSpec(channels=len(image)))
+    admit(picture, name=name)
+    return picture
+
+
+def as_picture(image: Tensor, spec: PictureSpec) -> Picture:
+    """(C, H, W) in [-1, 1]."""
+    return Picture(from_signed(image.permute(1, 2, 0).numpy(), spec))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a folder with flowers and digits in it")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", choices=SUBJECTS, default=[*SUBJECTS])
+    parser.add_argument("--images", type=int, help="that each training goes through; unset: as many as was found to do")
+    parser.add_argument("--gamma", type=float, default=1e-2, help="of VAE/GAN")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    table = Table("Gradient energy as a share of the real pictures' own")
+    record: dict[str, Any] = {"machine": describe(), "seed": given.seed, "configs": {}}
+    for name in given.sets:
+        subject, looks = SUBJECTS[name](given.data, given.out / name), dict[str, Look]()
+        images = given.images or subject.images
+        for method, config in configs(subject, images, gamma=given.gamma, seed=given.seed).items():
+            run = given.out / name / method.lower().replace("/", "_")
+            print(train(config, run, resume=(run / "run.json").exists()))
+            looks[method] = look(config, run, seed=given.seed)
+            record["configs"][f"{name} {method}"] = to_record(config)
+        table.rows += rows(name, looks)
+        write_grids(given.out, name, looks, scale=subject.scale)
+        write_json(given.out / "ancestors.json", record | {"table": table.as_record()})
+    write_text(given.out / "ancestors.md", markdown([table]) + "\n")
+    print(markdown([table]))
+
+
+if __name__ == "__main__":
+    main()
