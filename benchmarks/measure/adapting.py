@@ -18,6 +18,7 @@ from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.cogan import CoGAN
 from ganvas.methods.config import CoGANConfig, UNITConfig
 from ganvas.methods.unit import UNIT
+from ganvas.training.turns import set_rate
 from measure.digits import SIZE, Digits
 
 NUM_CLASSES = 10
@@ -34,8 +35,9 @@ class Settings:
         discriminator_width: of its discriminators.
         steps: of training.
         batch: pictures of each domain in a step.
-        rate: of Adam, with betas .5 and .999.
+        rate: of Adam, with betas .5 and .999; it falls linearly to 0 over the second half.
         decay: of the weights.
+        dropout: of the features that the classifier is trained on.
         class_weight: of the classifier's cross-entropy.
         match_weight: of the distance between both domains' features of corresponding pictures.
     """
@@ -46,6 +48,7 @@ class Settings:
     batch: int
     rate: float
     decay: float
+    dropout: float
     class_weight: float
     match_weight: float
 
@@ -58,6 +61,7 @@ SETTINGS = {
         batch=64,
         rate=2e-4,
         decay=5e-4,
+        dropout=0.0,
         class_weight=1.0,
         match_weight=0.0,
     ),
@@ -68,6 +72,7 @@ SETTINGS = {
         batch=64,
         rate=2e-4,
         decay=5e-4,
+        dropout=0.0,
         class_weight=10.0,
         match_weight=0.01,
     ),
@@ -78,6 +83,7 @@ SETTINGS = {
         batch=32,
         rate=2e-4,
         decay=0.0,
+        dropout=0.0,
         class_weight=10.0,
         match_weight=1.0,
     ),
@@ -137,7 +143,8 @@ class Adapter(nn.Module):
         return features
 
     def _with_labels(self, batch: Batch, labels: Tensor) -> dict[str, Tensor]:
-        wrong = functional.cross_entropy(self.classify(batch.a, "a"), labels)
+        features = functional.dropout(self._features(batch.a, "a"), self.settings.dropout)
+        wrong = functional.cross_entropy(self.head(features), labels)
         losses = {"class": self.settings.class_weight * wrong}
         if self.settings.match_weight > 0:
             a, b = self.corresponding()
@@ -216,7 +223,7 @@ def train(adapter: Adapter, source: Digits, target: Tensor) -> Iterator[int]:
     Batches are drawn from torch's global generator.
     """
     settings = adapter.settings
-    optimizers = {
+    optimizers: dict[str, torch.optim.Optimizer] = {
         player: torch.optim.Adam(
             parameters, lr=settings.rate, betas=(0.5, 0.999), weight_decay=settings.decay, fused=True
         )
@@ -224,6 +231,7 @@ def train(adapter: Adapter, source: Digits, target: Tensor) -> Iterator[int]:
         if (parameters := adapter.player_parameters(player))
     }
     for step in range(settings.steps):
+        set_rate(optimizers, settings.rate * min(1.0, 2 * (1 - step / settings.steps)))
         seen = source.at(torch.randint(len(source), (settings.batch,)))
         batch = Batch(seen.images, target[torch.randint(len(target), (settings.batch,))])
         for turn in adapter.training_step(batch, seen.labels, Progress(step * settings.batch, step)):

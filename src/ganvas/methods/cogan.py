@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.optim import LBFGS
+from torch.optim import LBFGS, Optimizer
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.methods.architectures import check_crop
@@ -94,13 +94,14 @@ class CoGAN(Method):
         """z* = argmin || g(z) - x ||, (1, z_size), for a picture (1, C, H, W) in [-1, 1]."""
         starts = self.draw(self.config.search_restarts, like=image)
         found = [self._descend(start, image, domain) for start in torch.split(starts, 1)]
-        return min(found, key=lambda z: float(self.distance(z, image, domain)))
+        with torch.no_grad():
+            return min(found, key=lambda z: self.distance(z, image, domain).item())
 
     def _descend(self, start: Tensor, image: Tensor, domain: str) -> Tensor:
         """By L-BFGS, as the paper."""
         z = start.clone().requires_grad_()
         steps = self.config.search_steps
-        optimizer = LBFGS([z], lr=self.config.search_rate, max_iter=steps, line_search_fn="strong_wolfe")
+        optimizer: Optimizer = LBFGS([z], lr=self.config.search_rate, max_iter=steps, line_search_fn="strong_wolfe")
 
         def distance() -> float:
             with torch.enable_grad():
