@@ -50,6 +50,7 @@ def run_steps(rank: int, folder: Path, accumulate: int) -> None:
     with join("cpu", batch_size=4, accumulate=accumulate) as processes:
         assert processes.agree(rank == 1, False) == (True, False)
         torch.save(steps(processes, folder, accumulate), folder / f"{rank}.pt")
+    dist.barrier()  # one that leaves early can abort the other, whose threads still listen to it
     dist.destroy_process_group()
 
 
