@@ -40,9 +40,10 @@ PUBLISHED = {
 }
 """(method, target) -> accuracy and source."""
 NOTES = (
-    "Accuracy on the target's digits that were not drawn: mean and deviation over the seeds.",
-    "UNIT's paper gives CoGAN .9565 and .9315 where CoGAN's own gives .912 and .891: its protocol is an easier one "
-    "(more training digits), so its figures are no measure for these.",
+    "Accuracy on the target's digits that were not drawn: mean and deviation over the seeds. `source` is CoGAN's "
+    "classifier without CoGAN, `source_unit` UNIT's without UNIT.",
+    "UNIT's paper gives CoGAN .9565 and .9315 where CoGAN's own gives .912 and .891 for this protocol: its figures, "
+    "UNIT's too, belong to another.",
 )
 Record = dict[str, Any]
 
