@@ -71,7 +71,7 @@ COGAN = replace(
     SOURCE_ONLY, width=128, steps=5000, constant_fraction=1.0, dropout=0.0, class_weight=10.0, match_weight=0.01
 )
 UNIT_OF_DIGITS = replace(
-    SOURCE_ONLY, width=8, discriminator_width=32, steps=2500, batch=16, class_weight=10.0, match_weight=50.0
+    SOURCE_ONLY, width=8, discriminator_width=32, steps=3000, batch=16, class_weight=10.0, match_weight=50.0
 )
 SETTINGS = {
     "source": SOURCE_ONLY,
