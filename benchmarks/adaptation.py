@@ -42,8 +42,8 @@ PUBLISHED = {
 NOTES = (
     "Accuracy on the target's digits that were not drawn: mean and deviation over the seeds. `source` is CoGAN's "
     "classifier without CoGAN, `source_unit` UNIT's without UNIT.",
-    "UNIT's paper gives CoGAN .9565 and .9315 where CoGAN's own gives .912 and .891 for this protocol: its figures, "
-    "UNIT's too, belong to another.",
+    "From memory, not looked up: UNIT's figures, and that its paper has CoGAN at .9565 and .9315 where its own has "
+    ".912 and .891; so its protocol is probably another.",
 )
 Record = dict[str, Any]
 
