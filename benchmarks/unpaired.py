@@ -39,10 +39,11 @@ from ganvas.comparison.measures import (
     load_instruments,
     measure_run,
 )
-from ganvas.comparison.pictures import SIDES, TestPictures, evenly, open_test_pictures
+from ganvas.comparison.pictures import SIDES, TestPictures, open_test_pictures
 from ganvas.data.config import UnpairedData
 from ganvas.evaluation.distribution import Distance
 from ganvas.evaluation.localization import bootstrap
+from ganvas.evaluation.pictures import evenly
 from ganvas.image.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid

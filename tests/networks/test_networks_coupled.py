@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from ganvas.networks import in_evaluation
 from ganvas.networks.coupled import (
     SMALLEST_PICTURE,
     CoupledDiscriminator,
     CoupledGenerator,
-    in_evaluation,
     sizes_made,
 )
 

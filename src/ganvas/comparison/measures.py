@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, median, pstdev
+from statistics import median
 
 import numpy as np
 import torch
@@ -25,12 +25,13 @@ from ganvas.evaluation.distribution import (
     frechet_distance,
     kernel_distance,
 )
-from ganvas.evaluation.evaluate import Summary, measure
+from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.features import FeatureExtractor, efficientnet_features, inception_features
 from ganvas.evaluation.fidelity import psnr
 from ganvas.evaluation.perceptual import LPIPS, load_lpips
-from ganvas.image.picture import Picture, PictureSpec
-from ganvas.image.ranges import to_unit
+from ganvas.evaluation.pictures import as_unit
+from ganvas.evaluation.summary import Summary, summarise
+from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.policy import admit, check_share
@@ -205,17 +206,6 @@ def another_draw(data: DataConfig, test: TestPictures, instruments: Instruments)
     drawn = {way: training_pictures(data, wanted, limit=counts[way]) for way, (_, wanted) in SIDES.items()}
     distances = {way: instruments.distances(drawn[way], wanted) for way, (_, wanted) in SIDES.items()}
     return Measured(translated={}, distances=distances)
-
-
-def summarise(values: Sequence[float | None]) -> Summary:
-    """Mean and deviation of the values that there are."""
-    there = [value for value in values if value is not None]
-    return Summary(fmean(there), pstdev(there), len(there)) if there else Summary(None, None, 0)
-
-
-def as_unit(picture: Picture, spec: PictureSpec) -> Tensor:
-    """(1, C, H, W) in [0, 1]."""
-    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
 
 
 def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -> dict[str, Summary]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from ganvas.data.cache import build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.decode import evaluation_size
-from ganvas.data.pairs import Split, has_split
+from ganvas.data.pairs import Split
 from ganvas.data.side import Side
-from ganvas.data.unpaired import has_sides
-from ganvas.errors import DataError, PolicyRefusal
+from ganvas.errors import PolicyRefusal
+from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
 from ganvas.policy import admit_many, check_share
@@ -74,22 +74,6 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
     return TestPictures(split, sides, specs, paired, names)
 
 
-def choose_split(data: DataConfig) -> Split:
-    """Test where there is one, else val.
-
-    Raises:
-        DataError: there is neither.
-    """
-    splits: tuple[Split, ...] = ("test", "val")
-    for split in splits:
-        if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
-            return split
-    raise DataError(
-        f"{data.folder} has no test and no val split: put pictures that training never sees into "
-        "testA and testB, or into test"
-    )
-
-
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
     """Real pictures of a side that are not measured, at the same size: how near another draw of them comes."""
     size = evaluation_size(data)
@@ -113,12 +97,6 @@ def _thinned(side: Side, limit: int) -> dict[str, Picture]:
         side.names[index]: Picture(np.ascontiguousarray(side[index].transpose(1, 2, 0)))
         for index in evenly(len(side), limit)
     }
-
-
-def evenly(total: int, wanted: int) -> list[int]:
-    """At most `wanted` of `total` places, evenly spread, both ends among them."""
-    count = min(total, wanted)
-    return [round(index * (total - 1) / max(count - 1, 1)) for index in range(count)]
 
 
 def _refusals(pictures: dict[str, Picture]) -> list[PolicyRefusal]:

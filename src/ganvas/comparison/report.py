@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ganvas.comparison.measures import Measured
-from ganvas.comparison.pictures import SIDES, evenly
+from ganvas.comparison.pictures import SIDES
 from ganvas.comparison.result import Compared, Comparison, as_record
 from ganvas.evaluation import html
 from ganvas.evaluation.chart import Point, line_chart
-from ganvas.evaluation.evaluate import TITLES, Summary
+from ganvas.evaluation.evaluate import TITLES
+from ganvas.evaluation.pictures import evenly
 from ganvas.evaluation.report import curves
+from ganvas.evaluation.summary import Summary
 from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid

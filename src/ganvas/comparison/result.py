@@ -11,7 +11,7 @@ from ganvas.comparison.measures import Measured
 from ganvas.comparison.pictures import TestPictures
 from ganvas.comparison.plan import Terms
 from ganvas.errors import PartialFailure
-from ganvas.evaluation.evaluate import Summary
+from ganvas.evaluation.summary import Summary
 from ganvas.inference.record import load_generators
 from ganvas.methods.config import Direction
 from ganvas.training.config import RunConfig

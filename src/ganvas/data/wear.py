@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
+
+from ganvas.data.filters import blur, reduce
 
 __all__ = ["compress", "wear"]
 
@@ -38,8 +39,8 @@ def wear(image: Tensor, factor: int, chance: float) -> Tensor:
     generator = torch.Generator().manual_seed(int(chance * 2**32))  # it reads 32 bits
     drawn = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
     steps: list[Callable[[Tensor], Tensor]] = [
-        lambda images: _reduce(images, factor),
-        lambda images: _blur(images, _between(BLUR, drawn[0])),
+        lambda images: reduce(images, factor),
+        lambda images: blur(images, _between(BLUR, drawn[0])),
         lambda images: _noise(images, _between(NOISE, drawn[1]), generator),
         lambda images: compress(images, round(_between(QUALITY, drawn[2]))),
     ]
@@ -63,22 +64,6 @@ def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
     Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, "JPEG", quality=quality)
     again = np.asarray(Image.open(file))
     return torch.from_numpy(again.reshape(pixels.shape).copy()).permute(2, 0, 1)
-
-
-def _reduce(images: Tensor, factor: int) -> Tensor:
-    height, width = images.shape[-2:]
-    return functional.interpolate(images, (height // factor, width // factor), mode="bicubic", antialias=True)
-
-
-def _blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian, cut at 3 sigma, borders repeated."""
-    radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    planes = functional.pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
-    rows = functional.conv2d(planes, kernel[None, None, :, None])
-    return functional.conv2d(rows, kernel[None, None, None]).view(images.shape)
 
 
 def _noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:

@@ -7,23 +7,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, pstdev
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import evaluation_pairs
-from ganvas.data.pairs import Split, has_split
+from ganvas.data.pairs import Split
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.fidelity import l1, ms_ssim, psnr, ssim
-from ganvas.image.picture import Picture, PictureSpec
-from ganvas.image.ranges import from_signed, to_unit
+from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
+from ganvas.evaluation.summary import Summary, summarise
+from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
@@ -57,20 +55,6 @@ class PictureScores:
     why_missing: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One measure over all pictures.
-
-    Attributes:
-        mean, deviation: over the pictures that have a value; None where none has. The deviation is the population's.
-        count: how many have.
-    """
-
-    mean: float | None
-    deviation: float | None
-    count: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """A run measured on a split.
@@ -98,13 +82,13 @@ class Evaluation:
     @property
     def output(self) -> dict[str, Summary]:
         """Measure -> the run's outputs in all."""
-        return _summaries([scores.output for scores in self.pictures])
+        return summaries([scores.output for scores in self.pictures])
 
     @property
     def baseline(self) -> dict[str, Summary] | None:
         """Measure -> the inputs as they are in all, or None."""
         rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
-        return _summaries(rows) if rows else None
+        return summaries(rows) if rows else None
 
     def __str__(self) -> str:
         from ganvas.evaluation.report import as_text
@@ -156,7 +140,7 @@ def evaluate_run(
     chosen = choose_split(config) if split == "auto" else split
     cache = _read(config, chosen, progress)
     check_channels(cache, translator)
-    evaluator = _Evaluator(translator, cache, _spread(len(cache), num_shown))
+    evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
     pictures = tuple(
         evaluator.measure_all(track(evaluation_pairs(cache, config), "evaluate", total=len(cache), shown=progress))
     )
@@ -206,21 +190,6 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
         evaluation_size=own.evaluation_size,
         value_range=own.value_range,
     )
-
-
-def choose_split(config: PairedData) -> Split:
-    """Test where there is one, else val.
-
-    Raises:
-        DataError: there is neither.
-    """
-    if not config.folder.is_dir():
-        raise DataError(f"{config.folder}: no such folder; check the name, or give --data DIR")
-    splits: tuple[Split, ...] = ("test", "val")
-    for split in splits:
-        if has_split(config, split):
-            return split
-    raise DataError(f"{config.folder} has no test and no val split; make one, or name a split")
 
 
 def check_channels(cache: Cache, translator: Translator) -> None:
@@ -274,43 +243,16 @@ class _Evaluator:
                 self.shown[name] = (pictures[0].as_rgb8(), made.as_rgb8(), pictures[1].as_rgb8())
 
     def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
-        truth = _unit(target, self._target)
-        output, missing = measure(_unit(made, self._translator.record.output), truth)
+        truth = as_unit(target, self._target)
+        output, missing = measure(as_unit(made, self._translator.record.output), truth)
         same = given.spec.channels == target.spec.channels
-        baseline = measure(enlarged(_unit(given, self._input), truth.shape[-2:]), truth)[0] if same else None
+        baseline = measure(enlarged(as_unit(given, self._input), truth.shape[-2:]), truth)[0] if same else None
         return PictureScores(name, output, baseline, missing)
 
 
-def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
-    """(1, C, H, W) in [-1, 1] as the picture it would be in a file."""
-    return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
-
-
-def _unit(picture: Picture, spec: PictureSpec) -> Tensor:
-    """(1, C, H, W) in [0, 1]."""
-    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
-
-
-def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, H, W) in [0, 1] at another size by bicubic interpolation, a = -0.5; as it is where the size is its own."""
-    if images.shape[-2:] == torch.Size(size):
-        return images
-    return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def _spread(total: int, wanted: int) -> frozenset[int]:
-    """At most `wanted` indices, evenly spread."""
-    count = min(total, wanted)
-    return frozenset(round(i * (total - 1) / max(count - 1, 1)) for i in range(count))
-
-
-def _summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
-    summaries = {}
-    for name in MEASURES:
-        values = [value for row in rows if (value := row[name]) is not None]
-        mean, deviation = (fmean(values), pstdev(values)) if values else (None, None)
-        summaries[name] = Summary(mean, deviation, len(values))
-    return summaries
+def summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
+    """Each measure over all rows."""
+    return {name: summarise([row[name] for row in rows]) for name in MEASURES}
 
 
 def _read(config: PairedData, split: Split, progress: bool) -> Cache:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from ganvas.evaluation import html
 from ganvas.evaluation.chart import Point, line_chart
-from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScores, Summary, Trio
+from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScores, Trio
+from ganvas.evaluation.summary import Summary
 from ganvas.image.atomic import write_json, write_text
 
 JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"

@@ -16,10 +16,10 @@ from ganvas.data.degrade import reduce
 from ganvas.errors import ConfigError, DataError, InputError, PartialFailure, PolicyRefusal, WeightsError
 from ganvas.evaluation.luma import BORDER, luma_psnr, luma_ssim
 from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.evaluation.pictures import as_unit
 from ganvas.image.atomic import write_json
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
-from ganvas.image.ranges import to_unit
 from ganvas.inference.translator import Translator
 from ganvas.policy import admit, check_share
 from ganvas.progress import track
@@ -164,7 +164,7 @@ def _pictures(data: Path) -> list[tuple[str, Path]]:
 def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judge: LPIPS | None) -> Iterator[Score]:
     picture = read_image(path)
     admit(picture, name=str(path))
-    truth = _unit(picture)
+    truth = as_unit(picture, picture.spec)
     height, width = (side // scale * scale for side in truth.shape[-2:])
     truth = truth[..., :height, :width]
     low = _as_picture((reduce(2 * truth - 1, scale) + 1) / 2)
@@ -185,7 +185,7 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judg
 
 
 def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
-    images = _unit(low)
+    images = as_unit(low, low.spec)
     size = [scale * side for side in images.shape[-2:]]
     made = functional.interpolate(images, size, mode=mode, antialias=mode == "bicubic")
     return _levels(made)
@@ -193,7 +193,8 @@ def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
 
 def _by_run(translator: Translator) -> Enlarge:
     def enlarge(low: Picture) -> Tensor:
-        return _unit(translator.translate_picture(low, tile=512).picture)
+        made = translator.translate_picture(low, tile=512).picture
+        return as_unit(made, made.spec)
 
     return enlarge
 
@@ -210,10 +211,6 @@ def _judge() -> tuple[LPIPS | None, str]:
 def _like(made: Tensor, truth: Tensor) -> Tensor:
     """Grey where the truth is: a run of three channels makes three alike, or nearly, of grey."""
     return made if made.shape[1] == truth.shape[1] else made.mean(1, keepdim=True)
-
-
-def _unit(picture: Picture) -> Tensor:
-    return torch.from_numpy(to_unit(picture.colour, picture.spec)).permute(2, 0, 1)[None].float()
 
 
 def _as_picture(images: Tensor) -> Picture:

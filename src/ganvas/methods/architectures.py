@@ -127,6 +127,13 @@ def dropout_layers(variant: Variant, depth: int) -> range:
     return range(1, depth - 4) if variant == "pytorch" else PAPER_DROPOUT_LAYERS
 
 
+def choose_blocks(residual_blocks: int | None, image_size: tuple[int, int]) -> int:
+    """Residual blocks: as asked, or the paper's 6 for smaller pictures and 9 from 256 pixels (Sec. 7.2)."""
+    if residual_blocks is not None:
+        return residual_blocks
+    return 6 if min(image_size) < 256 else 9
+
+
 def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:
     """Halvings for crops of `image_size`: as asked, or as many as both sides allow, at most 8."""
     if depth is not None:

@@ -13,7 +13,8 @@ from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import CoGANConfig, Direction
 from ganvas.methods.resizing import at_size
-from ganvas.networks.coupled import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator, in_evaluation
+from ganvas.networks import in_evaluation
+from ganvas.networks.coupled import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator
 
 
 class CoGAN(Method):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganvas.methods.config.super_resolution import Content
 from ganvas.networks.vgg import VGG
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import VGG16, VGG19
 from ganvas.weights.tensors import load_convolutions
-
-Content = Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"]
 
 
 class ContentLoss:

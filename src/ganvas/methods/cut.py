@@ -10,10 +10,9 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, patch_nce, real_loss
-from ganvas.methods.architectures import check_crop, patch_discriminator, translate
+from ganvas.methods.architectures import check_crop, choose_blocks, patch_discriminator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import CUTConfig, Direction
-from ganvas.methods.cyclegan import choose_blocks
 from ganvas.networks.contrastive import ContrastiveResNet, PatchHeads, draw_places, initialise_xavier
 
 

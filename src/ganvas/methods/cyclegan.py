@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, l1_loss, real_loss
-from ganvas.methods.architectures import make_discriminator, make_generator, translate
+from ganvas.methods.architectures import choose_blocks, make_discriminator, make_generator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import CycleGANConfig, Direction
 from ganvas.methods.replay import Replay
@@ -122,10 +122,3 @@ class CycleGAN(Method):
 
 
 METHOD = CycleGAN
-
-
-def choose_blocks(residual_blocks: int | None, image_size: tuple[int, int]) -> int:
-    """Residual blocks: as asked, or the paper's 6 for smaller pictures and 9 from 256 pixels (Sec. 7.2)."""
-    if residual_blocks is not None:
-        return residual_blocks
-    return 6 if min(image_size) < 256 else 9

@@ -11,7 +11,7 @@ from ganvas.losses import fake_loss, feature_matching, generator_loss, mse_loss,
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, DiscoGANConfig
-from ganvas.networks.coupled import in_evaluation
+from ganvas.networks import in_evaluation
 from ganvas.networks.disco import SMALLEST, DiscoDiscriminator, DiscoGenerator, unit
 
 Losses = dict[str, Tensor]

@@ -15,7 +15,7 @@ from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, DomainGANConfig
 from ganvas.methods.resizing import at_size
-from ganvas.networks.coupled import in_evaluation
+from ganvas.networks import in_evaluation
 from ganvas.networks.domain_gan import HALVINGS, ClassGenerator, PictureReader
 
 Losses = dict[str, Tensor]

@@ -1,6 +1,6 @@
 """Networks with plain keyword arguments: no files, no losses, no configuration objects."""
 
-from ganvas.networks.blocks import as_in_training
+from ganvas.networks.blocks import as_in_training, in_evaluation
 from ganvas.networks.encoder_decoder import PAPER_DROPOUT_LAYERS, EncoderDecoder
 from ganvas.networks.generator import Generator
 from ganvas.networks.patchgan import PatchGAN, PixelGAN
@@ -17,5 +17,6 @@ __all__ = [
     "ResNet",
     "UNet",
     "as_in_training",
+    "in_evaluation",
     "receptive_field",
 ]

@@ -85,6 +85,18 @@ def as_in_training(network: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
+@contextmanager
+def in_evaluation(network: nn.Module) -> Iterator[None]:
+    """Run with the running statistics of batch norm, so that no picture depends on others; modes are restored."""
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+
+
 class ConvBlock(nn.Module):
     """Convolution, norm, activation: `Ck` and `dk` in the papers' notation.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -106,18 +104,6 @@ class CoupledDiscriminator(nn.Module):
         """(N, C, H, W) in [-1, 1] -> (N, 1, 1, 1), any real number, higher is more real."""
         scores: Tensor = self.last(self.features(images, domain)[:, :, None, None])
         return scores
-
-
-@contextmanager
-def in_evaluation(network: nn.Module) -> Iterator[None]:
-    """Run with the running statistics of batch norm, so that no picture depends on others; modes are restored."""
-    was_training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in was_training.items():
-            module.training = training
 
 
 def sizes_made(size: Size) -> list[Size]:

@@ -7,6 +7,9 @@ from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
 
+Content = Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"]
+"""Where contents are compared: a classifier's block and convolution, or the pixels themselves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SRResNetConfig:
@@ -40,7 +43,7 @@ class SRResNetConfig:
 class SRGANConfig(SRResNetConfig):
     """SRResNet that a discriminator and a classifier's features judge. Ledig et al. 2017, arXiv:1609.04802."""
 
-    content: Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"] = "vgg19-5,4"
+    content: Content = "vgg19-5,4"
     """Where pictures are compared (Sec. 2.2.1): features of the classifier i,j, or `loss` on the pixels. The paper's is
     VGG19; VGG16 is for where its weights alone are at hand."""
     content_weight: float = 0.006

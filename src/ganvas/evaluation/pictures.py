@@ -1,0 +1,60 @@
+"""Which pictures are measured, and as what numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.data.config import DataConfig, PairedData
+from ganvas.data.pairs import Split, has_split
+from ganvas.data.unpaired import has_sides
+from ganvas.errors import DataError
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_signed, to_unit
+
+__all__ = ["as_picture", "as_unit", "choose_split", "enlarged", "evenly"]
+
+
+def choose_split(data: DataConfig) -> Split:
+    """Test where there is one, else val.
+
+    Raises:
+        DataError: there is neither.
+    """
+    if not data.folder.is_dir():
+        raise DataError(f"{data.folder}: no such folder; check the name, or give --data DIR")
+    splits: tuple[Split, ...] = ("test", "val")
+    for split in splits:
+        if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
+            return split
+    raise DataError(
+        f"{data.folder} has no test and no val split: put pictures that training never sees into test, "
+        "or without pairs into testA and testB"
+    )
+
+
+def evenly(total: int, wanted: int) -> list[int]:
+    """At most `wanted` of `total` places, evenly spread, both ends among them."""
+    count = min(total, wanted)
+    return [round(index * (total - 1) / max(count - 1, 1)) for index in range(count)]
+
+
+def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
+    """(1, C, H, W) in [-1, 1] as the picture it would be in a file."""
+    return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
+
+
+def as_unit(picture: Picture, spec: PictureSpec) -> Tensor:
+    """(1, C, H, W) in [0, 1], without alpha."""
+    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+
+
+def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) in [0, 1] at another size by bicubic interpolation, a = -0.5; as it is where the size is its own."""
+    if images.shape[-2:] == torch.Size(size):
+        return images
+    return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)
