@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     parser.add_argument("--only", type=parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--work", default="", help="steps and networks whose name has this text alone: 'batch 1'")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and pictures")
     return parser.parse_args()
 
@@ -91,6 +92,7 @@ def run_each(given: argparse.Namespace) -> dict[str, Any]:
 def passed_on(given: argparse.Namespace) -> list[str]:
     """The flags that each part gets too."""
     flags = {"--reference": given.reference, "--reference-packages": given.reference_packages, "--data": given.data}
+    flags["--work"] = given.work
     words = [word for flag, value in flags.items() if value for word in (flag, str(value))]
     return [*words, "--threads", str(given.threads), *(["--quick"] if given.quick else [])]
 
@@ -109,7 +111,7 @@ def run_here(given: argparse.Namespace) -> dict[str, Any]:
         try:
             reference = find(given.reference, given.reference_packages) if given.reference else None
             data = given.data.resolve() if given.data else None
-            options = Options(reference, Pictures(data, Path(folder)), given.quick)
+            options = Options(reference, Pictures(data, Path(folder)), given.quick, given.work)
             module, function = PARTS[name].split(".")
             tables = getattr(importlib.import_module(f"measure.{module}"), function)(options)
         except Exception as error:  # noqa: BLE001 - whatever went wrong is the result of this part

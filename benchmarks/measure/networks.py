@@ -52,7 +52,7 @@ def measure_networks(options: Options) -> list[Table]:
     """A row for each variant of each network; the largest batch only on a GPU."""
     peaks = {precision: matmul_peak(precision) for precision in DTYPES}
     table = Table("Networks alone", notes=[NOTE])
-    for name, network in NETWORKS.items():
+    for name, network in ((name, network) for name, network in NETWORKS.items() if options.work in name):
         if network.batch > 8 and device().type != "cuda":
             continue
         try:

@@ -21,11 +21,13 @@ class Options:
         reference: what to compare with, or None.
         pictures: what to work on.
         quick: fewer rounds and pictures, for a trial.
+        work: steps and networks whose name has this text alone; empty: all.
     """
 
     reference: Reference | None
     pictures: Pictures
     quick: bool
+    work: str = ""
 
     def of(self, full: int, quick: int) -> int:
         """A number of rounds, pictures or seconds."""

@@ -26,7 +26,7 @@ def measure_steps(options: Options) -> list[Table]:
     peaks = {precision: matmul_peak(precision) for precision in DTYPES}
     told = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())
     table = Table("Training step", notes=[NOTE.format(told)])
-    for work in TRAININGS:
+    for work in (name for name in TRAININGS if options.work in name):
         try:
             table.rows += _rows(work, options, peaks, table)
         except (RuntimeError, ValueError, LookupError, OSError) as error:

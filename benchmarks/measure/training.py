@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ganvas.data.batch import Batch
-from ganvas.data.config import PairedData, UnpairedData
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.degrade import reduce
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Progress
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
+from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.schedule import step_seed
@@ -48,32 +49,39 @@ class Training:
 
     Attributes:
         method: ours.
-        words: the reference's options for the same.
+        words: the reference's options for the same; None where it has nothing of the kind.
         batch: pictures a step.
+        data: as the method is given them; their crops are of the facades.
         on_gpu: variants of ours that a GPU goes through: as many as its memory holds side by side.
         on_cpu: and a CPU, whose launches cost nothing to save.
     """
 
     method: MethodConfig
-    words: tuple[str, ...]
+    words: tuple[str, ...] | None
     batch: int
+    data: DataConfig = field(default_factory=PairedData)
     on_gpu: tuple[str, ...] = tuple(OURS)
     on_cpu: tuple[str, ...] = PLAIN
 
     def variants(self, *, beside_reference: bool) -> list[str]:
         """Who trains on this machine; none where it is too much for it."""
         ours = self.on_gpu if device().type == "cuda" else self.on_cpu
-        return [REFERENCE, *ours] if beside_reference and ours else list(ours)
+        return [REFERENCE, *ours] if beside_reference and ours and self.words is not None else list(ours)
 
 
 PIX2PIX = Pix2PixConfig()
 CYCLEGAN = CycleGANConfig(identity_weight=0.5)
 """The reference's default, so that both sides do the same."""
+SRGAN = SRGANConfig(content="vgg16-5,3")
+"""The paper's VGG19 is as much work in its first 13 convolutions, and has 3 more."""
+QUARTERS = PairedData(layout="single", degrade="reduce", strength=(4, 4), resize="none", crop_size=(96, 96))
+"""Crops and batch of Ledig et al. 2017, Sec. 3.2."""
 TRAININGS = {
     "pix2pix 256, batch 1": Training(PIX2PIX, ("--model", "pix2pix"), 1),
     "pix2pix 256, batch 8": Training(PIX2PIX, ("--model", "pix2pix"), 8),
-    "CycleGAN 256, batch 1": Training(CYCLEGAN, ("--model", "cycle_gan"), 1),
-    "CycleGAN 256, batch 8": Training(CYCLEGAN, ("--model", "cycle_gan"), 8, on_gpu=MIXED, on_cpu=()),
+    "CycleGAN 256, batch 1": Training(CYCLEGAN, ("--model", "cycle_gan"), 1, UnpairedData()),
+    "CycleGAN 256, batch 8": Training(CYCLEGAN, ("--model", "cycle_gan"), 8, UnpairedData(), on_gpu=MIXED, on_cpu=()),
+    "SRGAN x4 to 96, batch 16": Training(SRGAN, None, 16, QUARTERS),
 }
 
 
@@ -81,7 +89,7 @@ def prepare(given: dict[str, Any]) -> Callable[[], Work]:
     """Import and read all that is needed; what comes back makes the networks, and then the step."""
     reference = Reference(**given["reference"]) if given["reference"] else None
     folder, training = Path(given["folder"]), TRAININGS[given["work"]]
-    pair = Pictures(Path(given["data"]) if given["data"] else None, folder).batch(training.batch)
+    pair = pictures_of(training, Pictures(Path(given["data"]) if given["data"] else None, folder))
     where = device()
     placed = pair[0].to(where), pair[1].to(where)
     if given["variant"] != REFERENCE:
@@ -91,11 +99,20 @@ def prepare(given: dict[str, Any]) -> Callable[[], Work]:
     return lambda: reference_step(training, placed, reference, folder)
 
 
+def pictures_of(training: Training, pictures: Pictures) -> Pair:
+    """A batch of the size that the training asks for; what is to be enlarged is reduced here, before the step."""
+    given, wanted = pictures.batch(training.batch)
+    if not isinstance(training.method, SRGANConfig):
+        return given, wanted
+    height, width = training.data.crop_size
+    wanted = wanted[..., :height, :width].contiguous()
+    return reduce(wanted, training.method.scale), wanted
+
+
 def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
     """As the training loop makes it, from the batch on; the machine stays tuned for it until the process ends."""
-    data = PairedData() if isinstance(training.method, Pix2PixConfig) else UnpairedData()
     chosen = replace(TrainingConfig(batch_size=training.batch), **settings)
-    config = RunConfig(method=training.method, data=data, training=chosen)
+    config = RunConfig(method=training.method, data=training.data, training=chosen)
     processes, spec = Processes(device()), PictureSpec(channels=3)
     pictures: Any = SimpleNamespace(input_spec=spec, output_spec=spec)
     state, batch, seen = build_state(config, processes, pictures), Batch(*pair), 0
@@ -115,6 +132,7 @@ def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
 
 def reference_step(training: Training, pair: Pair, reference: Reference, folder: Path) -> Work:
     """As its training loop makes it."""
+    assert training.words is not None
     common = ("--dataroot", folder, "--checkpoints_dir", folder, "--name", "step", "--batch_size", training.batch)
     options = reference.options([*map(str, common), *training.words], training=True, device=device())
     model = reference.model(options)
