@@ -31,7 +31,7 @@ from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.trainer import train
 
-GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark"}
+GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit"}
 EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
@@ -131,6 +131,14 @@ def do_benchmark(pairs: Path, run: Path, out: Path) -> None:
     ganvas.benchmark("sr", (), data=pairs / "sets", out=out)
 
 
+def do_audit(pairs: Path, run: Path, out: Path) -> None:
+    for kind in ("dark", "light"):
+        for number in range(4):
+            image = np.random.default_rng(number).integers(0, 128, (16, 16, 3)) + 127 * (kind == "light")
+            write_image(pairs / "kinds" / kind / f"{number}.png", Picture(image.astype(np.uint8)))
+    ganvas.audit(pairs / "kinds", out=out, blocks=(4,), size=16, steps=1, device="cpu")
+
+
 ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_prepare,
     do_train,
@@ -142,6 +150,7 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_compare,
     do_sample,
     do_benchmark,
+    do_audit,
 ]
 
 

@@ -21,7 +21,7 @@ LAYERS = [
     {"evaluation", "redaction"},
     {"training", "points"},
     {"recipes"},
-    {"demonstration", "comparison"},
+    {"demonstration", "comparison", "hiding"},
     {"api"},
     {"cli"},
     {"__main__"},

@@ -19,9 +19,9 @@ def test_the_names_are_frozen() -> None:
     assert ganvas.__all__ == [
         "CUTConfig", "CoGANConfig", "CycleGANConfig", "DiscoGANConfig", "DomainGANConfig", "DualGANConfig",
         "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "SRGANConfig", "SRResNetConfig",
-        "TrainingConfig", "UNITConfig", "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__", "benchmark",
-        "compare", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare", "read_image",
-        "redact", "resume", "sample", "train", "translate", "write_image",
+        "TrainingConfig", "UNITConfig", "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__", "audit",
+        "benchmark", "compare", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare",
+        "read_image", "redact", "resume", "sample", "train", "translate", "write_image",
     ]  # fmt: skip
 
 

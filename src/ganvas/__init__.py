@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganvas.api import (
+        audit,
         benchmark,
         compare,
         demo,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "audit": "ganvas.api",
     "benchmark": "ganvas.api",
     "compare": "ganvas.api",
     "demo": "ganvas.api",
@@ -109,6 +111,7 @@ __all__ = [
     "VAEConfig",
     "VAEGANConfig",
     "__version__",
+    "audit",
     "benchmark",
     "compare",
     "demo",

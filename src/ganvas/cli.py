@@ -33,6 +33,7 @@ VERBS = {
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
     "compare": ("compare", "several methods under one budget: one page, one table, one grid"),
     "benchmark": ("benchmark", "measure runs on sets of pictures as the papers do"),
+    "audit": ("audit", "measure how much a cover hides from attacks and from retrained classifiers"),
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
     "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
     "density": ("density", "the ideas on points, where every answer is known"),

@@ -4,6 +4,7 @@ A signature here is a command: positional-only arguments are its words, keyword 
 Modules that need torch are imported when a verb is called, so that asking for help is quick.
 """
 
+from ganvas.api.auditing import audit
 from ganvas.api.benchmarks import benchmark
 from ganvas.api.comparing import compare
 from ganvas.api.pictures import locate, prepare, redact
@@ -12,6 +13,7 @@ from ganvas.api.studies import demo, density
 from ganvas.api.training import import_reference, resume, train
 
 __all__ = [
+    "audit",
     "benchmark",
     "compare",
     "demo",

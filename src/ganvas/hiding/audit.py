@@ -1,0 +1,241 @@
+"""Attack covers and count what still shows.
+
+After McPherson, Shokri & Shmatikov 2016, arXiv:1609.00408 (classifiers retrained on covered pictures), and Hill et al.
+2016, "On the (In)effectiveness of Mosaicing and Blurring as Tools for Document Redaction".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganvas.data.config import PairedData
+from ganvas.errors import InputError, PolicyRefusal, WeightsError
+from ganvas.evaluation.evaluate import measure
+from ganvas.evaluation.features import efficientnet_features
+from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.evaluation.pictures import as_unit, evenly
+from ganvas.evaluation.summary import Summary, summarise
+from ganvas.hiding.album import Album, open_album, write_training_pictures
+from ganvas.hiding.covers import Hiding, plan_covers
+from ganvas.hiding.naming import Attacker, probe, small_network
+from ganvas.hiding.recovery import fixed_attacks
+from ganvas.hiding.report import write_reports
+from ganvas.hiding.result import AS_COVERED, Audit, AuditedCover, Named, Shown
+from ganvas.hiding.terms import Terms
+from ganvas.image.picture import Picture
+from ganvas.inference.translator import Translator
+from ganvas.policy import admit
+from ganvas.progress import telling, track
+from ganvas.recipes import restore
+from ganvas.training.config import RunConfig
+from ganvas.training.trainer import train
+
+Rgb = NDArray[np.uint8]
+Attempt = Callable[[Rgb], Rgb]
+ORIGINAL = "original"
+NUM_SHOWN = 4
+"""Pictures on the page, of each cover."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attackers:
+    """All that learn to name pictures, and what they learnt from clear ones.
+
+    Attributes:
+        given: the attackers.
+        learnt: the namer of each.
+    """
+
+    given: tuple[Attacker, ...]
+    learnt: tuple[Callable[[Tensor], Tensor], ...]
+
+
+def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Audit:
+    """Cover all pictures in each way and strength, attack them, and write one page.
+
+    Writes `report.html`, `audit.json` and `grid.png`, anew after each cover. Restorers lie in OUT/restorers; stopped,
+    the same call goes on with them and does the rest again.
+
+    Args:
+        folder: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*.
+        out: the folder to write.
+        terms: covers and attackers.
+        progress: say what is being done.
+
+    Raises:
+        ConfigError: the covers cannot be planned.
+        DataError: too few kinds or pictures.
+        PolicyRefusal: more than 5 % of the pictures are refused.
+        WeightsError: the classifier that is installed with ganvas is missing.
+        KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
+    """
+    covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
+    album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
+    judge = _judge()
+    with telling(shown=progress) as tell:
+        attackers = (probe(efficientnet_features()), small_network(steps=terms.steps))
+        known = _learn_from_clear(album, attackers, terms.seed)
+        audited = _begin(folder, out, terms, album, known)
+        for number, hiding in enumerate(covers):
+            tell("covers", number, len(covers))
+            audited.covers.append(_attack(hiding, album, known, judge, out, terms, progress=progress))
+            write_reports(audited)
+        tell("covers", len(covers), len(covers))
+    return audited
+
+
+def _begin(folder: Path, out: Path, terms: Terms, album: Album, known: Attackers) -> Audit:
+    clean = {
+        attacker.name: _rightly(namer(attacker.see(album.test.images)), album.test.kinds)
+        for attacker, namer in zip(known.given, known.learnt, strict=True)
+    }
+    return Audit(
+        out=out,
+        terms={"data": folder.resolve().name, **vars(terms)},
+        kinds=album.kinds,
+        counts=(len(album.train), len(album.test)),
+        chance=album.chance,
+        clean=clean,
+        left_out=dict(album.left_out),
+    )
+
+
+def _learn_from_clear(album: Album, attackers: tuple[Attacker, ...], seed: int) -> Attackers:
+    learnt = [_learn(attacker, album.train.images, album, seed) for attacker in attackers]
+    return Attackers(attackers, tuple(learnt))
+
+
+def _learn(attacker: Attacker, images: Sequence[Rgb], album: Album, seed: int) -> Callable[[Tensor], Tensor]:
+    kinds = torch.from_numpy(album.train.kinds)
+    return attacker.learn(attacker.see(images), kinds, len(album.kinds), seed)
+
+
+def _attack(
+    hiding: Hiding, album: Album, known: Attackers, judge: LPIPS | None, out: Path, terms: Terms, *, progress: bool
+) -> AuditedCover:
+    train_images = [hiding.over(image) for image in album.train.images]
+    test_images = [hiding.over(image) for image in album.test.images]
+    attempts: dict[str, Attempt] = {AS_COVERED: lambda image: image}
+    attempts |= fixed_attacks(hiding, album.train.images, train_images)
+    if terms.minutes > 0 and hiding.degradation is not None:
+        attempts["restorer"] = _restorer(hiding, album, out, terms, quiet=not progress)
+    recovered, shown = _recover(attempts, album, test_images, judge, hiding.name, progress=progress)
+    named = tuple(
+        _name(attacker, namer, train_images, test_images, album, terms.seed)
+        for attacker, namer in zip(known.given, known.learnt, strict=True)
+    )
+    return AuditedCover(hiding=hiding, recovered=recovered, named=named, shown=shown)
+
+
+def _name(
+    attacker: Attacker,
+    untrained: Callable[[Tensor], Tensor],
+    train_images: Sequence[Rgb],
+    test_images: Sequence[Rgb],
+    album: Album,
+    seed: int,
+) -> Named:
+    seen, kinds = attacker.see(test_images), album.test.kinds
+    retrained = _learn(attacker, train_images, album, seed)
+    return Named(attacker.name, _rightly(untrained(seen), kinds), _rightly(retrained(seen), kinds))
+
+
+def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
+    return int((named == torch.from_numpy(kinds)).sum())
+
+
+def _restorer(hiding: Hiding, album: Album, out: Path, terms: Terms, *, quiet: bool) -> Attempt:
+    """A U-Net that learns to restore this cover, from the training pictures alone."""
+    write_training_pictures(album, out / "pictures")
+    run = out / "restorers" / hiding.name.replace(", ", "-").replace(" ", "-")
+    trained = train(_restorer_config(hiding, out / "pictures", terms), run, resume=True, quiet=quiet)
+    if trained.stopped == "interrupted":
+        raise KeyboardInterrupt
+    translator = Translator.load(run, device=terms.device, snapshot="last")
+    return lambda image: translator.translate_picture(Picture(image), name="restored").picture.as_rgb8()
+
+
+def _restorer_config(hiding: Hiding, folder: Path, terms: Terms) -> RunConfig:
+    """Recipe `restore` on whole pictures, whose place in the grid an attacker knows."""
+    assert hiding.degradation is not None
+    degrade, strength = hiding.degradation
+    recipe, size = restore(), (terms.size, terms.size)
+    data = PairedData(
+        folder=folder, layout="single", degrade=degrade, strength=(strength, strength), resize="none",
+        load_size=size, crop_size=size,
+    )  # fmt: skip
+    training = replace(recipe.training, minutes=terms.minutes, batch_size=8, seed=terms.seed, device=terms.device)
+    return replace(recipe, data=data, training=training)
+
+
+def _recover(
+    attempts: dict[str, Attempt],
+    album: Album,
+    covered: Sequence[Rgb],
+    judge: LPIPS | None,
+    what: str,
+    *,
+    progress: bool,
+) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown]]:
+    """Each attempt on each test picture, measured; and a few to look at."""
+    rows: dict[str, list[dict[str, float | None]]] = {way: [] for way in attempts}
+    chosen, shown = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown]()
+    for index, image in enumerate(track(covered, what, total=len(covered), shown=progress)):
+        truth, name = album.test.images[index], album.test.names[index]
+        made = {way: guess for way, attempt in attempts.items() if (guess := _tried(attempt, image)) is not None}
+        for way, guess in made.items():
+            rows[way].append(_measured(guess, truth, judge))
+        if index in chosen:
+            shown[name] = {way: guess for way, guess in {ORIGINAL: truth, **made}.items() if _passes(guess, name, way)}
+    return {way: _summaries(found) for way, found in rows.items() if found}, shown
+
+
+def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
+    return {name: summarise([row[name] for row in rows]) for name in rows[0]}
+
+
+def _tried(attempt: Attempt, image: Rgb) -> Rgb | None:
+    """None where the gate refuses what the restorer made."""
+    try:
+        return attempt(image)
+    except PolicyRefusal:
+        return None
+
+
+def _passes(image: Rgb, name: str, way: str) -> bool:
+    try:
+        admit(Picture(image), name=f"{name} ({way})")
+    except PolicyRefusal:
+        return False
+    return True
+
+
+def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | None]:
+    pictures = Picture(guess), Picture(truth)
+    images, targets = (as_unit(picture, picture.spec) for picture in pictures)
+    values, _ = measure(images, targets)
+    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": _lpips(judge, images, targets)}
+
+
+@torch.inference_mode()
+def _lpips(judge: LPIPS | None, images: Tensor, targets: Tensor) -> float | None:
+    if judge is None:
+        return None
+    try:
+        return float(judge(2 * images - 1, 2 * targets - 1).item())
+    except InputError:  # too small
+        return None
+
+
+def _judge() -> LPIPS | None:
+    try:
+        return load_lpips("alexnet", progress=False)
+    except WeightsError:
+        return None
