@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.degrade import degrade_each, reduce
+from ganvas.data.degrade import degrade_each, mosaic, reduce
 from ganvas.data.loading import TrainLoader, evaluation_pairs
 from ganvas.data.wear import compress, wear
 from ganvas.errors import ConfigError
@@ -38,7 +38,7 @@ def test_reduction_is_pillow_s_bicubic() -> None:
     torch.testing.assert_close((made + 1) * 127.5, torch.from_numpy(expected), atol=1e-2, rtol=0)
 
 
-@pytest.mark.parametrize("degrade", ["reduce", "wear"])
+@pytest.mark.parametrize("degrade", ["reduce", "means", "wear"])
 def test_a_batch_holds_the_crop_and_its_reduction(photographs: Path, tmp_path: Path, degrade: str) -> None:
     data = settings(photographs, degrade)
     loader = TrainLoader(build_cache(data, "train", tmp_path / "cache"), data, batch_size=2, seed=0)
@@ -47,6 +47,13 @@ def test_a_batch_holds_the_crop_and_its_reduction(photographs: Path, tmp_path: P
     assert torch.equal(batch.a, again.a)
     if degrade == "reduce":
         assert torch.equal(batch.a, reduce(batch.b, 4))
+
+
+def test_means_are_those_of_a_mosaic() -> None:
+    images = torch.rand(2, 3, 24, 32) * 2 - 1
+    means = degrade_each("means", images, [8.0, 8.0])
+    assert means.shape == (2, 3, 3, 4)
+    torch.testing.assert_close(means.repeat_interleave(8, -2).repeat_interleave(8, -1), mosaic(images, 8))
 
 
 def test_whole_pictures_are_cut_to_multiples(photographs: Path, tmp_path: Path) -> None:

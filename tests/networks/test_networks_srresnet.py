@@ -4,7 +4,7 @@ import torch
 from ganvas.networks.srresnet import SRDiscriminator, SRResNet
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8, 16])
 def test_pictures_grow_by_the_scale(scale):
     network = SRResNet(2, 3, scale=scale, width=4, num_blocks=1)
     assert network(torch.zeros(1, 2, 5, 7)).shape == (1, 3, 5 * scale, 7 * scale)

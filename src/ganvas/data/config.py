@@ -10,9 +10,9 @@ import tyro
 
 from ganvas.errors import ConfigError
 
-DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "wear"]
+DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "means", "wear"]
 
-REDUCING = ("reduce", "wear")
+REDUCING = ("reduce", "means", "wear")
 """Degradations whose result is smaller than the picture."""
 
 
@@ -29,8 +29,9 @@ class PairedData:
     """Which side is given and which is made. Loaders turn the pair, so that a batch's `a` is always the given side."""
     degrade: DegradationName = "none"
     """For `single`: what makes the input from the picture, drawn anew each epoch; `identity`: the picture itself, for
-    methods that reconstruct, as a VAE does. For super-resolution `reduce`, smaller by `strength` and left so, or
-    `wear`, which also blurs, adds noise and compresses, in an order drawn for each picture."""
+    methods that reconstruct, as a VAE does. For super-resolution `reduce`, smaller by `strength` and left so,
+    `means`, the mean of each block of a mosaic, or `wear`, which also blurs, adds noise and compresses, in an order
+    drawn for each picture."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"

@@ -96,7 +96,7 @@ def degrade_each(
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: which degradation; `none` and `identity` return the images; `reduce` and `wear` smaller ones.
+        name: which degradation; `none` and `identity` return the images; `reduce`, `means` and `wear` smaller ones.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
         chances: N numbers in [0, 1) that all else follows from, where anything is left to chance: `wear`.
@@ -110,6 +110,8 @@ def degrade_each(
             return edges(images)
         case "reduce":
             return reduce(images, int(strengths[0]))
+        case "means":
+            return functional.avg_pool2d(images, int(strengths[0]))
         case "wear":
             worn = [wear(image, int(strengths[0]), chance) for image, chance in zip(images, chances, strict=True)]
             return torch.stack(worn)

@@ -13,8 +13,8 @@ from ganvas.networks.blocks import Norm, make_norm
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
 
-Scale = Literal[1, 2, 3, 4, 8]
-STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+Scale = Literal[1, 2, 3, 4, 8, 16]
+STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
 """Scale -> the enlargements, one after another."""
 SLOPE = 0.2
 """Of LeakyReLU."""

@@ -17,7 +17,7 @@ class SRResNetConfig:
 
     paired: ClassVar[bool] = True
     """Learns from pairs alone."""
-    scale: Literal[1, 2, 3, 4, 8] = 4
+    scale: Literal[1, 2, 3, 4, 8, 16] = 4
     """Pixels made for one given, along each side; 1: as large out as in."""
     width: int = 64
     """Channels before the enlargements (Fig. 4)."""

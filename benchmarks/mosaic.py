@@ -1,0 +1,196 @@
+"""A mosaic as a smaller picture to enlarge: which way gives most of held-out flowers back.
+
+    python benchmarks/mosaic.py --data ../shared/data/flowers --out runs/mosaic --minutes 20 --threads 1
+
+For each side of a block: the mosaic as it is, bicubic interpolation of the means of its blocks, pix2pix on the mosaic
+(L1; L1 and GAN, recipe `restore`), and SRResNet and SRGAN on the means (recipes `srresnet_modern`, `srgan_modern`,
+which begins with the first). Each is trained for the same minutes on the same flowers; the split is quality.py's.
+Seconds are those of a translation, the content gate before and after it included.
+Interrupted, the same command goes on. Writes mosaic.json and a grid for each side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from measure.table import Table, markdown
+from numpy.typing import NDArray
+from quality import machine, timed, write_split
+
+from ganvas.evaluation.evaluate import measure
+from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.evaluation.pictures import as_unit
+from ganvas.image.atomic import write_json
+from ganvas.image.cover import bicubic_resize, block_means, mosaic
+from ganvas.image.files import read_image, write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture
+from ganvas.inference.translator import Translator
+from ganvas.progress import track
+from ganvas.recipes import restore, srgan_modern, srresnet_modern
+from ganvas.training.config import RunConfig
+from ganvas.training.trainer import train
+
+Rgb = NDArray[np.uint8]
+Way = Callable[[Rgb], Rgb]
+"""A clear picture -> what is made of its mosaic."""
+SIDE = 256
+"""Shorter side of the pictures."""
+CROP = 128
+EVERY = 40_000
+NUM_SHOWN = 6
+
+
+def configs(block: int, given: argparse.Namespace) -> dict[str, RunConfig]:
+    """Way -> run, in the order in which they are trained."""
+    split, size = write_split(given.data, given.out), (float(block), float(block))
+    recipe, larger, adversarial = restore(), srresnet_modern(), srgan_modern()
+    shown = replace(recipe.data, folder=given.data, split_file=split, strength=size)
+    means = replace(shown, degrade="means", crop_size=(CROP, CROP))
+    scaled = {"scale": block, "width": given.width, "num_blocks": given.num_blocks}
+    content: Any = {"content": "vgg16-5,3"}  # VGG19's weights are not everywhere
+    made = {
+        "pix2pix, L1": replace(recipe, data=shown),
+        "pix2pix, L1 + GAN": replace(recipe, data=shown, method=replace(recipe.method, adversarial_weight=1.0)),
+        "SRResNet": replace(larger, data=means, method=replace(larger.method, **scaled)),
+        "SRGAN": replace(adversarial, data=means, method=replace(adversarial.method, **scaled, **content)),
+    }
+    return {name: with_budget(name, config, given, block) for name, config in made.items()}
+
+
+def with_budget(name: str, config: RunConfig, given: argparse.Namespace, block: int) -> RunConfig:
+    """The same minutes for all; SRGAN begins where SRResNet ended. The rate stays: nobody knows the epochs before."""
+    training = replace(
+        timed(config, given.minutes, EVERY), epochs=100_000.0, ema_half_life=3000.0, constant_fraction=1.0
+    )
+    if name == "SRGAN":
+        training = replace(training, start_from=run_of("SRResNet", given.out, block), batch_size=8)
+    return replace(config, training=training)
+
+
+def run_of(name: str, out: Path, block: int) -> Path:
+    """Its run folder."""
+    return out / f"{block}-{name.replace(', ', '-').replace(' + ', '-').lower()}"
+
+
+def ways(block: int, given: argparse.Namespace) -> tuple[dict[str, Way], dict[str, Any]]:
+    """Every way, trained where it has to be, and what that took."""
+    found: dict[str, Way] = {
+        "nearest": lambda picture: mosaic(picture, block),
+        "bicubic": lambda picture: bicubic_resize(block_means(picture, block), *picture.shape[:2]),
+    }
+    costs: dict[str, Any] = {}
+    for name, config in configs(block, given).items():
+        run = run_of(name, given.out, block)
+        result = train(config, run, resume=True)
+        costs[name] = {"images": result.images_seen, "seconds": round(result.seconds)}
+        found[name] = by(Translator.load(run, snapshot="last", device="cpu"), block, means="SR" in name)
+    return found, costs
+
+
+def by(translator: Translator, block: int, *, means: bool) -> Way:
+    """What a run makes of the mosaic, or of the means of its blocks."""
+
+    def make(picture: Rgb) -> Rgb:
+        given = block_means(picture, block) if means else mosaic(picture, block)
+        return translator.translate_picture(Picture(given), name="flower").picture.as_rgb8()
+
+    return make
+
+
+def flowers(given: argparse.Namespace, block: int) -> list[Rgb]:
+    """The held-out ones, their shorter side brought to SIDE, cut to whole blocks."""
+    split = write_split(given.data, given.out).read_text(encoding="utf-8")
+    names = json.loads(split)["test"][: given.pictures]
+    made = []
+    for name in names:
+        rgb = read_image(given.data / name).as_rgb8()
+        scale = SIDE / min(rgb.shape[:2])
+        resized = bicubic_resize(rgb, *(round(side * scale) for side in rgb.shape[:2]))
+        height, width = (side // block * block for side in resized.shape[:2])
+        made.append(np.ascontiguousarray(resized[:height, :width]))
+    return made
+
+
+def score(way: Way, picture: Rgb, judge: LPIPS) -> tuple[dict[str, float], Rgb]:
+    """PSNR, SSIM, LPIPS and seconds of one picture, and what was made."""
+    started = time.perf_counter()
+    made = way(picture)
+    seconds = time.perf_counter() - started
+    images, targets = (as_unit(Picture(rgb), Picture(rgb).spec) for rgb in (made, picture))
+    values, _ = measure(images, targets)
+    with torch.inference_mode():
+        distance = judge(2 * images - 1, 2 * targets - 1).item()
+    return {"psnr": values["psnr"] or 0.0, "ssim": values["ssim"] or 0.0, "lpips": distance, "seconds": seconds}, made
+
+
+def run_block(block: int, given: argparse.Namespace, judge: LPIPS) -> dict[str, Any]:
+    """Train, measure, and write the grid of one side of a block."""
+    found, costs = ways(block, given)
+    pictures, means, shown = flowers(given, block), {}, {}
+    for name, way in found.items():
+        told = track(pictures, f"{name}, {block} pixels", total=len(pictures))
+        results = [score(way, picture, judge) for picture in told]
+        means[name] = {key: fmean(scores[key] for scores, _ in results) for key in results[0][0]}
+        shown[name] = [made for _, made in results]
+    rows = [
+        [Picture(shown[name][index]) for name in found] + [Picture(pictures[index])]
+        for index in range(0, len(pictures), max(len(pictures) // NUM_SHOWN, 1))
+    ][:NUM_SHOWN]
+    label = SyntheticLabel(
+        software="ganvas benchmarks/mosaic.py", model=", ".join(costs), note="Columns 3 to 6 are made."
+    )
+    write_image(
+        given.out / f"mosaic-{block}.png", Picture(make_grid(rows, captions=[*found, "truth"])), synthetic=label
+    )
+    return {"means": means, "training": costs}
+
+
+def tables(record: dict[str, Any]) -> list[Table]:
+    """One for each side of a block."""
+    made = []
+    for block, found in record["blocks"].items():
+        table = Table(f"Blocks of {block} pixels, {record['pictures']} flowers")
+        for name, values in found["means"].items():
+            images = found["training"].get(name, {}).get("images")
+            table.rows.append(
+                {"": name, **{key: round(value, 4) for key, value in values.items()}, "images seen": images}
+            )
+        made.append(table)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training, for each run")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16], help="sides of blocks in pixels")
+    parser.add_argument("--width", type=int, default=64, help="of SRResNet and SRGAN")
+    parser.add_argument("--num-blocks", type=int, default=8, help="of SRResNet and SRGAN")
+    parser.add_argument("--pictures", type=int, default=51, help="held-out flowers to measure on")
+    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    given.out.mkdir(parents=True, exist_ok=True)
+    judge = load_lpips("alexnet")
+    record: dict[str, Any] = {"machine": machine(), "minutes": given.minutes, "pictures": given.pictures, "blocks": {}}
+    for block in given.blocks:
+        record["blocks"][block] = run_block(block, given, judge)
+        write_json(given.out / "mosaic.json", record)
+    print(markdown(tables(record)))
+
+
+if __name__ == "__main__":
+    main()
