@@ -15,9 +15,9 @@ import pytest
 from ganvas import policy
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture
-from ganvas.localization import open_nsfw
 from ganvas.policy import LARGEST_REFUSED_SHARE, THRESHOLD, admit, admit_all, admit_many, views
 from ganvas.weights import cache_folder
+from ganvas.weights.known import OPEN_NSFW
 
 UseScorer = Callable[[Callable[[np.ndarray], float]], None]
 
@@ -407,8 +407,9 @@ class TestRealModel:
         score = admit(Picture((ramp + rng.uniform(0, 1, ramp.shape)).clip(0, 255).astype(np.uint8)), name="ramp")
         assert 0.0 <= score < 0.5
 
-    def test_other_weights_under_its_name_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(open_nsfw, "SHA256", "0" * 64)
+    def test_other_weights_under_its_name_are_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "open-nsfw.onnx").write_bytes(bytes(OPEN_NSFW.files[0].size))
+        monkeypatch.setenv("GANVAS_WEIGHTS", str(tmp_path))
         with pytest.raises(PolicyRefusal, match="has SHA-256"):
             admit(picture(), name="a")
 

