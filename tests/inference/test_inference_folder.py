@@ -253,3 +253,17 @@ def test_what_is_no_picture_is_told_in_one_line(run: Path, photos: Path, tmp_pat
         report = translate(run, photos, tmp_path / "out")
     assert len(told) == 1
     assert len(report.written) == 6
+
+
+def test_tiles_of_large_pictures_are_told_beside_the_pictures(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one.png", "two.png"):
+        write_image(tmp_path / "large" / name, Picture(np.zeros((140, 90, 3), np.uint8)))
+    translate_files(run, tmp_path / "large", tmp_path / "out", tile=68)
+    told = capsys.readouterr().err
+    assert "translate" in told
+    assert "2/2" in told
+    assert "tiles" in told
+    translate_files(run, tmp_path / "large", tmp_path / "whole")
+    assert "tiles" not in capsys.readouterr().err

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
@@ -23,7 +24,7 @@ from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
 from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
 from ganvas.inference.translator import translate_admitted
 from ganvas.policy import admit_many
-from ganvas.progress import track
+from ganvas.progress import Tell, telling
 
 __all__ = ["translate_all"]
 
@@ -76,13 +77,15 @@ class _Item:
 def translate_all(
     jobs: Sequence[Job], manifest: Manifest, report: TranslationReport, *, settings: Settings, progress: bool
 ) -> None:
-    """Translate pictures; whatever happens goes to the manifest and the report."""
-    with closing(_Line(settings, manifest).run(jobs)) as items:
-        for item in track(items, "translate", total=len(jobs), shown=progress):
-            _tell(item, report)
+    """Translate pictures; whatever happens goes to the manifest and the report. Tiles of a large one are told too."""
+    with telling(shown=progress) as tell, closing(_Line(settings, manifest, tell).run(jobs)) as items:
+        tell("translate", 0, len(jobs))
+        for done, item in enumerate(items, start=1):
+            _note(item, report)
+            tell("translate", done, len(jobs))
 
 
-def _tell(item: _Item, report: TranslationReport) -> None:
+def _note(item: _Item, report: TranslationReport) -> None:
     if item.is_done:
         report.skipped.append(item.job.target)
     elif isinstance(item.error, PolicyRefusal):
@@ -97,8 +100,8 @@ def _tell(item: _Item, report: TranslationReport) -> None:
 class _Line:
     """Reading, translating and writing, side by side."""
 
-    def __init__(self, settings: Settings, manifest: Manifest) -> None:
-        self._settings, self._manifest = settings, manifest
+    def __init__(self, settings: Settings, manifest: Manifest, tell: Tell) -> None:
+        self._settings, self._manifest, self._tell = settings, manifest, partial(tell, "tiles")
         self._threads = cores_beside()
 
     def run(self, jobs: Sequence[Job]) -> Generator[_Item]:
@@ -151,7 +154,11 @@ class _Line:
         if item.given:
             with item.failing_alone():
                 item.made, note = translate_admitted(
-                    settings.translator, item.given, tile=settings.tile, overlap=settings.overlap
+                    settings.translator,
+                    item.given,
+                    tile=settings.tile,
+                    overlap=settings.overlap,
+                    tell=self._tell,
                 )
                 item.notes += (note,) if note else ()
 
