@@ -1,0 +1,75 @@
+"""How much covers hide: `ganvas audit` on flowers of 17 kinds and on handwritten digits.
+
+    python benchmarks/hiding.py flowers --data ../shared/data --out runs/hiding --minutes 5 --threads 1
+    python benchmarks/hiding.py digits --data ../shared/data --out runs/hiding --threads 1
+
+Lays the pictures out in a folder for each kind, audits mosaics, blurs and a solid cover over them, and prints tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from measure.digits import read_mnist
+
+from ganvas.hiding.audit import audit
+from ganvas.hiding.terms import Terms
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
+
+PLACES_OF_A_KIND = 80
+"""Oxford flowers are numbered from 1, 80 of each kind, whether or not all are there."""
+
+
+def lay_out_flowers(data: Path, folder: Path, count: int) -> None:
+    """At most `count` of each kind, in a folder named by its number."""
+    for path in sorted((data / "flowers").glob("*.jpg")):
+        kind = folder / f"kind-{(int(path.stem.rpartition('_')[2]) - 1) // PLACES_OF_A_KIND + 1:02d}"
+        kind.mkdir(parents=True, exist_ok=True)
+        if len(list(kind.iterdir())) < count:
+            shutil.copy(path, kind)
+
+
+def lay_out_digits(data: Path, folder: Path, count: int) -> None:
+    """The first `count` of each of MNIST's ten test digits, as PNG."""
+    digits = read_mnist(data / "digits")
+    for digit in range(10):
+        (folder / str(digit)).mkdir(parents=True, exist_ok=True)
+        for index in (digits.labels == digit).nonzero()[:count, 0].tolist():
+            levels = ((digits.images[index] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+            write_image(folder / str(digit) / f"{index:05d}.png", Picture(levels.permute(1, 2, 0).numpy()))
+
+
+LAY_OUT: dict[str, Callable[[Path, Path, int], None]] = {"flowers": lay_out_flowers, "digits": lay_out_digits}
+TERMS = {
+    "flowers": Terms(styles=("mosaic", "blur", "solid"), blocks=(32, 16, 8, 4), sigmas=(2.0, 4.0, 8.0, 16.0)),
+    "digits": Terms(styles=("mosaic", "blur", "solid"), blocks=(16, 8, 4, 2), sigmas=(1.0, 2.0, 4.0, 8.0), size=32),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", choices=LAY_OUT)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with flowers and digits")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=100, help="pictures of a kind, at most")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of training for a restorer of each cover; 0: none")
+    parser.add_argument("--steps", type=int, default=800, help="of the small network that names pictures")
+    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    folder = given.out / f"{given.pictures}-kinds"
+    if not folder.exists():
+        LAY_OUT[given.pictures](given.data, folder, given.count)
+    terms = TERMS[given.pictures]
+    asked = {"minutes": given.minutes, "steps": given.steps}
+    print(audit(folder, given.out / given.pictures, Terms(**(vars(terms) | asked))))
+
+
+if __name__ == "__main__":
+    main()
