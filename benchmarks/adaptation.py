@@ -48,10 +48,12 @@ NOTES = (
 Record = dict[str, Any]
 
 
-def run_one(name: str, way: tuple[str, str], seed: int, sets: dict[str, Digits], settings: Settings) -> Record:
+def run_one(
+    name: str, way: tuple[str, str], seed: int, sets: dict[str, Digits], settings: Settings, drawn: dict[str, int]
+) -> Record:
     """Train one classifier and measure it."""
-    source, _ = draw(sets[way[0]], NUM_DRAWN[way[0]], seed=seed)
-    target, rest = draw(sets[way[1]], NUM_DRAWN[way[1]], seed=seed)
+    source, _ = draw(sets[way[0]], drawn[way[0]], seed=seed)
+    target, rest = draw(sets[way[1]], drawn[way[1]], seed=seed)
     torch.manual_seed(seed)
     adapter, started, processor = make_adapter(name, settings), time.perf_counter(), time.process_time()
     with telling() as tell:
@@ -69,7 +71,7 @@ def run_one(name: str, way: tuple[str, str], seed: int, sets: dict[str, Digits],
     }
 
 
-def read_runs(out: Path, settings: dict[str, Record]) -> list[Record]:
+def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> list[Record]:
     """What an earlier call has done.
 
     Raises:
@@ -82,7 +84,8 @@ def read_runs(out: Path, settings: dict[str, Record]) -> list[Record]:
         runs, earlier = list(record["runs"]), dict(record["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{out} is no record of this benchmark ({error}); give another --out") from error
-    if any(earlier.get(name, made) != made for name, made in settings.items()):
+    same = all(earlier.get(name, made) == made for name, made in settings.items())
+    if not same or record.get("drawn") != drawn:
         raise InputError(f"{out} holds runs of other settings; give another --out, or the settings that it names")
     settings |= {name: made for name, made in earlier.items() if name not in settings}
     return runs
@@ -118,16 +121,17 @@ def run_all(given: argparse.Namespace) -> Table:
     """Whatever is not done yet, each written as soon as it is."""
     chosen = {name: scaled(SETTINGS[name], width=given.width, steps=given.steps) for name in given.methods}
     settings = {name: asdict(made) for name, made in chosen.items()}
-    runs = read_runs(given.out, settings)
+    drawn = dict(zip(NUM_DRAWN, given.drawn, strict=True))
+    runs = read_runs(given.out, settings, drawn)
     sets = {"MNIST": read_mnist(given.data), "USPS": read_usps(given.data)}
     for name, way, seed in list(pending(runs, given.methods, given.seeds)):
-        run = run_one(name, way, seed, sets, chosen[name])
+        run = run_one(name, way, seed, sets, chosen[name], drawn)
         runs.append(run)
         print(f"{name}, {way[0]} to {way[1]}, seed {seed}: {run['accuracy']:.4f} ({run['seconds']} s)", flush=True)
         table = summarise(runs)
         write_json(
             given.out,
-            {"drawn": NUM_DRAWN, "settings": settings, "runs": runs, "table": table.as_record()},
+            {"drawn": drawn, "settings": settings, "runs": runs, "table": table.as_record()},
         )
     return summarise(runs)
 
@@ -138,6 +142,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="a JSON file, which grows training by training")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--drawn", type=int, nargs=2, default=list(NUM_DRAWN.values()), help="digits of MNIST, of USPS")
     parser.add_argument("--width", type=int, default=None, help="of the generators; unset: each method's own")
     parser.add_argument("--steps", type=int, default=None, help="of training; unset: each method's own")
     parser.add_argument("--threads", type=int, default=1)
