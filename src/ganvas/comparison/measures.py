@@ -10,13 +10,11 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ganvas.comparison.pictures import SIDES, Rgb, TestPictures, training_pictures
 from ganvas.data.config import DataConfig
-from ganvas.errors import InputError, PolicyRefusal, WeightsError
+from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.distribution import (
     SUBSET_SIZE,
     Distance,
@@ -28,7 +26,7 @@ from ganvas.evaluation.distribution import (
 from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.features import FeatureExtractor, efficientnet_features, inception_features
 from ganvas.evaluation.fidelity import psnr
-from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.evaluation.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.evaluation.pictures import as_unit
 from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.picture import Picture
@@ -213,18 +211,8 @@ def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -
     spec, rows = test.specs["b"], []
     for name, made in translated.made.items():
         pair = as_unit(made, spec), as_unit(test.sides["b"][name], spec)
-        rows.append(measure(*pair)[0] | {"lpips": _lpips(lpips, *pair)})
+        rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
     return {name: summarise([row[name] for row in rows]) for name in rows[0]} if rows else {}
-
-
-@torch.inference_mode()
-def _lpips(lpips: LPIPS | None, made: Tensor, target: Tensor) -> float | None:
-    if lpips is None:
-        return None
-    try:
-        return float(lpips(2 * made - 1, 2 * target - 1).item())
-    except InputError:  # not three channels, or too small
-        return None
 
 
 def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:

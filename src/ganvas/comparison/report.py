@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from io import StringIO
-
-from rich.console import Console
-from rich.table import Table
 
 from ganvas.comparison.measures import Measured
 from ganvas.comparison.pictures import SIDES
@@ -19,6 +15,7 @@ from ganvas.evaluation.evaluate import TITLES
 from ganvas.evaluation.pictures import evenly
 from ganvas.evaluation.report import curves
 from ganvas.evaluation.summary import Summary
+from ganvas.evaluation.text import Cell, Rows, tables_as_text
 from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
@@ -33,7 +30,6 @@ NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
 WAYS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
 COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
-Cell = str | float | int | None
 Columns = dict[str, Callable[[Measured], Cell]]
 HOW = (
     "PSNR and SSIM: more is nearer to the target; L1 and LPIPS: less is. Frechet and kernel distance: to the real "
@@ -84,17 +80,8 @@ def grid_rows(comparison: Comparison) -> list[tuple[str, list[Picture | None]]]:
 
 def as_text(comparison: Comparison) -> str:
     """The tables for the terminal, what failed, and where the page lies."""
-    stream = StringIO()
-    console = Console(file=stream, width=150, force_terminal=False)
-    for title, (header, rows) in tables(comparison).items():
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for index, name in enumerate(header):
-            table.add_column(name, justify="right" if index else "left")
-        for row in rows:
-            table.add_row(*(html.format_value(value) for value in row))
-        console.print(table, "")
     failed = [f"{name} failed: {why}" for name, why in comparison.failures.items()]
-    return "\n".join([stream.getvalue().rstrip(), *failed, f"Report: {comparison.out / HTML_NAME}"])
+    return "\n".join([tables_as_text(tables(comparison)), *failed, f"Report: {comparison.out / HTML_NAME}"])
 
 
 def as_html(comparison: Comparison) -> str:
@@ -130,7 +117,7 @@ def introduction(comparison: Comparison) -> str:
     )
 
 
-def tables(comparison: Comparison) -> dict[str, tuple[list[str], list[list[Cell]]]]:
+def tables(comparison: Comparison) -> dict[str, Rows]:
     """Title -> header and rows."""
     targets: Columns = {title: partial(_fidelity, name) for name, title in FIDELITY.items()}
     found: dict[str, Columns] = {"Against the targets": targets, "Without targets": distribution_columns(comparison)}

@@ -17,7 +17,7 @@ from ganvas.weights.find import find_weights
 from ganvas.weights.known import ALEXNET, ALEXNET_LPIPS, VGG16, VGG16_LPIPS
 from ganvas.weights.tensors import load_convolutions, load_heads
 
-__all__ = ["LPIPS", "LPIPSNetwork", "load_lpips"]
+__all__ = ["LPIPS", "LPIPSNetwork", "load_lpips", "lpips_or_none"]
 
 LPIPSNetwork = Literal["alexnet", "vgg16"]
 EPSILON = 1e-10
@@ -51,6 +51,23 @@ class LPIPS(nn.Module):
         layers = [(head * (_unit(x) - _unit(y)) ** 2).sum(dim=1).mean(dim=(1, 2)) for x, y, head in pairs]
         total: Tensor = sum(layers[1:], layers[0])
         return total
+
+
+@torch.inference_mode()
+def lpips_or_none(judge: LPIPS | None, images: Tensor, targets: Tensor) -> float | None:
+    """One distance, or None without a judge and for pictures that it cannot see.
+
+    Args:
+        judge: None where its weights are not at hand.
+        images: (1, C, H, W) in [0, 1].
+        targets: alike.
+    """
+    if judge is None:
+        return None
+    try:
+        return float(judge(2 * images - 1, 2 * targets - 1).item())
+    except InputError:  # not three channels, or too small
+        return None
 
 
 def load_lpips(

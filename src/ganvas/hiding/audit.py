@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganvas.data.config import PairedData
-from ganvas.errors import InputError, PolicyRefusal, WeightsError
+from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.features import efficientnet_features
-from ganvas.evaluation.perceptual import LPIPS, load_lpips
+from ganvas.evaluation.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.evaluation.pictures import as_unit, evenly
 from ganvas.evaluation.summary import Summary, summarise
 from ganvas.hiding.album import Album, open_album, write_training_pictures
@@ -221,17 +221,7 @@ def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | 
     pictures = Picture(guess), Picture(truth)
     images, targets = (as_unit(picture, picture.spec) for picture in pictures)
     values, _ = measure(images, targets)
-    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": _lpips(judge, images, targets)}
-
-
-@torch.inference_mode()
-def _lpips(judge: LPIPS | None, images: Tensor, targets: Tensor) -> float | None:
-    if judge is None:
-        return None
-    try:
-        return float(judge(2 * images - 1, 2 * targets - 1).item())
-    except InputError:  # too small
-        return None
+    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(judge, images, targets)}
 
 
 def _judge() -> LPIPS | None:

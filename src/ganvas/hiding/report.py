@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from io import StringIO
-
-from rich.console import Console
-from rich.table import Table
 
 from ganvas.evaluation import html
 from ganvas.evaluation.chart import Point, line_chart
 from ganvas.evaluation.summary import Summary
+from ganvas.evaluation.text import Cell, Rows, tables_as_text
 from ganvas.hiding.naming import interval
 from ganvas.hiding.result import AS_COVERED, Audit, AuditedCover, percent
 from ganvas.image.atomic import write_json, write_text
@@ -22,9 +19,6 @@ from ganvas.image.picture import Picture
 JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
-Cell = str | float | int | None
-Rows = tuple[list[str], list[list[Cell]]]
-"""Header and rows."""
 HOW = (
     "Retrained attackers learnt from pictures covered alike, untrained ones from clear pictures alone; both were asked "
     "about pictures that neither had seen. Linear: logistic regression on the features of EfficientNet-lite0, "
@@ -54,19 +48,10 @@ def write_reports(audit: Audit) -> None:
 
 def as_text(audit: Audit) -> str:
     """The tables for the terminal, the verdicts, and where the page lies."""
-    stream = StringIO()
-    console = Console(file=stream, width=150, force_terminal=False)
-    for title, (header, rows) in tables(audit).items():
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for index, name in enumerate(header):
-            table.add_column(name, justify="right" if index else "left")
-        for row in rows:
-            table.add_row(*(html.format_value(value) for value in row))
-        console.print(table, "")
     verdicts = [audit.verdict(cover) for cover in audit.covers]
     failed = [f"left out: {name}: {why}" for name, why in audit.left_out.items()]
     return "\n".join(
-        [stream.getvalue().rstrip(), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
+        [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
     )
 
 
