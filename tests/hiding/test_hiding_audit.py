@@ -43,7 +43,7 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
         assert words in page
     assert found.exit_code == 0
     assert "Report:" in str(found)
-    assert read_image(tmp_path / "out" / "grid.png").width > 4 * 32
+    assert read_image(tmp_path / "out" / "grid.png").width > 4 * 96  # thrice the 32 pixels of each
     assert read_label(tmp_path / "out" / "grid.png")
 
 

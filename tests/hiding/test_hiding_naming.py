@@ -25,6 +25,13 @@ def test_the_linear_attacker_learns_what_is_linear(rng: np.random.Generator) -> 
     assert (namer(vectors[60:]) == kinds[60:]).double().mean() > 0.9
 
 
+def test_noise_of_the_arithmetic_names_nothing(rng: np.random.Generator) -> None:
+    vectors = torch.full((90, 10), 0.04)
+    vectors[64:] += 2.5e-6 * torch.from_numpy(rng.normal(size=10)).float()  # as in a second, smaller batch
+    kinds = torch.arange(90) // 30
+    assert len(naming._learn_linear(vectors, kinds, 3, 0)(vectors).unique()) == 1
+
+
 def test_the_linear_attacker_minimises_its_loss(rng: np.random.Generator) -> None:
     vectors, kinds = clouds(rng)
     vectors = vectors.double() / vectors.double().std(0)

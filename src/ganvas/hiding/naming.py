@@ -22,6 +22,9 @@ Namer = Callable[[Tensor], Tensor]
 """What an attacker has seen of N pictures -> (N,) kinds."""
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Of the linear classifier's weights; a fifth of the training pictures chooses."""
+NOISE = 1e-3
+"""Features that vary less than this share of their mean size count as constant. What is left of pictures that are all
+alike is the arithmetic's noise, which depends on a picture's place in its batch, and so would give the kind away."""
 HELD_OUT = 5
 WIDTHS = (16, 32, 64, 128)
 LARGEST_SIDE = 64
@@ -75,7 +78,8 @@ def interval(right: int, total: int, *, deviations: float = 1.96) -> tuple[float
 
 def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Namer:
     vectors = seen.double()
-    mean, deviation = vectors.mean(0), vectors.std(0) + 1e-6
+    mean, deviation = vectors.mean(0), vectors.std(0)
+    deviation[deviation < NOISE * vectors.abs().mean()] = torch.inf
     scaled = (vectors - mean) / deviation
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(scaled)))
     held, rest = order[::HELD_OUT], order[torch.arange(len(order)) % HELD_OUT != 0]

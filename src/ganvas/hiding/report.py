@@ -18,6 +18,8 @@ from ganvas.image.picture import Picture
 
 JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+SHOWN_SIDE = 96
+"""Pixels: smaller pictures are enlarged in the grid, by a whole number."""
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
 HOW = (
     "Retrained attackers learnt from pictures covered alike, untrained ones from clear pictures alone; both were asked "
@@ -41,7 +43,8 @@ def write_reports(audit: Audit) -> None:
             model="attacks on covered pictures",
             note="Columns right of the covered pictures are guesses; their detail is not recovered evidence.",
         )
-        grid = make_grid(rows, captions=captions, row_labels=labels)
+        scale = max(SHOWN_SIDE // audit.terms["size"], 1)
+        grid = make_grid(rows, captions=captions, row_labels=labels, scale=scale)
         write_image(audit.out / GRID_NAME, Picture(grid), synthetic=label)
     write_text(audit.out / HTML_NAME, as_html(audit))
 
