@@ -34,8 +34,9 @@ def facades() -> RunConfig:
 
 
 def facades_port() -> RunConfig:
-    """Facades as the PyTorch port trains them: the rate falls linearly over the second half."""
-    return replace(facades(), training=TrainingConfig(constant_fraction=0.5))
+    """Facades as the PyTorch port trains them: its networks, and the rate falls linearly over the second half."""
+    method = Pix2PixConfig(variant="pytorch")
+    return replace(facades(), method=method, training=TrainingConfig(constant_fraction=0.5))
 
 
 def cyclegan() -> RunConfig:
@@ -174,7 +175,7 @@ def unit() -> RunConfig:
 
 
 def unit_port() -> RunConfig:
-    """UNIT as the released code trains it: no layer shared, gentler weights, least squares at three scales."""
+    """UNIT with the released code's objective: no layer shared, gentler weights, least squares at three scales."""
     method = UNITConfig(
         shared_blocks=0,
         judged="translations",
@@ -185,7 +186,7 @@ def unit_port() -> RunConfig:
         reconstruction_weight=10.0,
         cycle_weight=10.0,
     )
-    return replace(unit(), method=method)
+    return replace(unit(), method=method, training=TrainingConfig(learning_rate=1e-4, weight_decay=1e-4))
 
 
 def srresnet() -> RunConfig:

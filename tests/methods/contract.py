@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import ConfigError
+from ganvas.inference.packing import make_ready
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.registry import build
 from ganvas.networks import as_in_training
@@ -125,6 +126,18 @@ class MethodContract:
                 assert torch.isfinite(loss)
             sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
             assert all(torch.isfinite(p.grad).all() for p in method.player_parameters(turn.player))
+
+    def test_it_translates_in_bfloat16(self):
+        method = self.make().eval()
+        images = self.batch().a
+        with torch.no_grad():
+            torch.manual_seed(3)
+            precise = method.translate(images)
+            make_ready(method, precision="bfloat16")
+            torch.manual_seed(3)
+            lowered = method.translate(images)
+        assert lowered.dtype == torch.float32
+        assert (lowered - precise).abs().mean() < 0.05
 
     def test_seeded_runs_repeat_bitwise(self):
         first, second = self.make(), self.make()

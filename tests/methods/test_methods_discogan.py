@@ -163,3 +163,9 @@ def test_the_recipes():
         assert run.data.crop_size == (64, 64)
         assert (run.training.batch_size, run.training.weight_decay, run.training.betas) == (64, 1e-5, (0.5, 0.999))
     assert not any(isinstance(module, nn.Dropout) for module in tiny().modules())
+
+
+def test_one_place_of_one_picture_has_no_statistics():
+    method = tiny(bottleneck=4)
+    with pytest.raises(ConfigError, match="raise batch_size"):
+        next(method.training_step(Batch(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)), Progress(0, 0)))

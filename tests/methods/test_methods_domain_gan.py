@@ -171,3 +171,9 @@ def test_the_recipe_has_the_papers_settings():
     assert (config.training.learning_rate, config.training.betas) == (2e-4, (0.5, 0.999))
     assert 2 * config.training.batch_size == 64
     assert (config.method.z_size, config.data.crop_size) == (100, (64, 64))
+
+
+def test_a_training_too_short_for_the_encoder_is_told_the_mend():
+    tiny(encoder_after=99).check_length(100)
+    with pytest.raises(ConfigError, match="below 100"):
+        tiny(encoder_after=100).check_length(100)

@@ -155,3 +155,10 @@ def test_the_recipes():
         assert (run.method.recovery_weight_a, run.method.recovery_weight_b) == (500, 500)
     assert (paper.method.clip, paper.method.dropout, paper.method.critic) == (0.01, 0.5, "patch")
     assert (port.method.gradient_penalty, port.method.critic_steps, port.method.critic) == (10, 1, "global")
+
+
+def test_critics_never_have_a_batch_norm():
+    for constraint in ({}, {"clip": 0.0, "gradient_penalty": 10.0}):
+        method = tiny(norm="batch", **constraint)
+        assert any(isinstance(layer, nn.BatchNorm2d) for layer in method.a_to_b.modules())
+        assert not any(isinstance(layer, nn.BatchNorm2d) for layer in method.judge_a.modules())

@@ -112,3 +112,13 @@ def test_features_of_colour_cannot_judge_other_channels():
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ConfigError, match="must"):
         SRGANConfig(**wrong)
+
+
+def test_with_all_weights_0_nothing_would_be_learnt():
+    with pytest.raises(ConfigError, match="all 0"):
+        SRGANConfig(content_weight=0.0, adversarial_weight=0.0)
+
+
+def test_a_crop_whose_last_layer_has_one_place_is_refused():
+    with pytest.raises(ConfigError, match="at least 17"):
+        build(SRGANConfig(**SMALL), input_channels=3, output_channels=3, image_size=(16, 16))

@@ -4,6 +4,7 @@ from contract import MethodContract
 from torch.nn import functional
 
 from ganvas.data.degrade import reduce
+from ganvas.errors import ConfigError
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import SRResNetConfig
 
@@ -56,3 +57,10 @@ def test_beside_bicubic_interpolation_it_starts_as_that():
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         SRResNetConfig(**wrong)
+
+
+def test_an_input_of_other_channels_cannot_be_added():
+    case = SmallInput()
+    case.config, case.output_channels = SRResNetConfig(width=4, num_blocks=1, residual=True), 1
+    with pytest.raises(ConfigError, match="turn residual off"):
+        case.make()

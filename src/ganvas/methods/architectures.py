@@ -163,6 +163,24 @@ def check_crop(image_size: tuple[int, int], *, multiple: int = 1, smallest: int 
         )
 
 
+def check_residual(*, residual: bool, input_channels: int, output_channels: int) -> None:
+    """Raise ConfigError where a residual network could not add its input to its output."""
+    if residual and input_channels != output_channels:
+        raise ConfigError(
+            f"residual adds the input ({input_channels} channels) to the output ({output_channels}): "
+            "give both as many channels, or turn residual off"
+        )
+
+
+def check_batch(images: Tensor, *, network: str) -> None:
+    """Raise ConfigError where the network's batch norm would find one number alone."""
+    if len(images) < 2:
+        raise ConfigError(
+            f"the batch norm of {network} needs two pictures at least in each part of a batch: "
+            "raise batch_size, or lower accumulate or the number of processes"
+        )
+
+
 def nearest(image_size: tuple[int, int], multiple: int) -> str:
     """The nearest smaller size (at least one multiple) of which both sides are multiples."""
     height, width = (max(side // multiple, 1) * multiple for side in image_size)

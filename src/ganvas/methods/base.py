@@ -114,6 +114,9 @@ class Method(nn.Module, ABC):
         """The parameters that a turn of `player` moves."""
         return [p for name in self.players[player] for p in getattr(self, name).parameters() if p.requires_grad]
 
+    def check_length(self, images: int) -> None:
+        """Raise ConfigError where a training of so many images would leave a part of the method untrained."""
+
     def check_direction(self, direction: Direction) -> None:
         """Raise ConfigError unless the method translates that way."""
         if direction not in self.directions:

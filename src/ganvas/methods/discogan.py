@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, feature_matching, generator_loss, mse_loss, real_loss
-from ganvas.methods.architectures import check_crop
+from ganvas.methods.architectures import check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, DiscoGANConfig
 from ganvas.networks import in_evaluation
@@ -36,7 +36,7 @@ class DiscoGAN(Method):
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         check_crop(image_size, multiple=DiscoGenerator.size_multiple, smallest=SMALLEST, network="DiscoGAN")
-        self.config = config
+        self.config, self._single_place = config, config.bottleneck > 0 and image_size == (SMALLEST, SMALLEST)
         self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("judge_a", "judge_b")}
         a, b, width, bottleneck = input_channels, output_channels, config.width, config.bottleneck
         self.a_to_b = DiscoGenerator(a, b, width=width, bottleneck=bottleneck)
@@ -46,6 +46,8 @@ class DiscoGAN(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Discriminators, then generators; with an interval above 1 only the ones whose step it is."""
+        if self._single_place:
+            check_batch(batch.a, network="a bottleneck of one place")
         interval = self.config.discriminator_interval
         judged = progress.step % interval == 0
         translated = interval == 1 or not judged

@@ -61,6 +61,14 @@ class DomainGAN(Method):
         self.judge = PictureReader(input_channels, (1, len(SIDES)), width=config.width, image_size=image_size)
         self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
 
+    def check_length(self, images: int) -> None:
+        """Raise ConfigError where the encoder would never learn."""
+        if images <= self.config.encoder_after:
+            raise ConfigError(
+                f"encoder_after {self.config.encoder_after} is not below {images}, the images of this run, so nothing "
+                f"would learn to translate: give --encoder-after below {images}, or more --epochs"
+            )
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """The GAN alone until `encoder_after` images, then the encoder alone."""
         classes = torch.arange(len(SIDES), device=batch.a.device).repeat_interleave(len(batch.a))

@@ -122,6 +122,8 @@ def make_generator(
 def make_critic(config: DualGANConfig, channels: int, image_size: tuple[int, int]) -> nn.Module:
     """A PatchGAN, or one that gives a single score."""
     width, norm = config.discriminator_width, config.norm
+    if norm == "batch":
+        norm = "instance"  # clipping would cut its scales; a penalty needs scores of single pictures (docs/dualgan.md)
     if config.critic == "global":
         check_crop(image_size, smallest=SMALLEST, network="a global critic")
         return GlobalCritic(channels, image_size=image_size, width=width, norm=norm)

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
-from ganvas.methods.architectures import make_discriminator, make_generator, translate
+from ganvas.methods.architectures import check_residual, make_discriminator, make_generator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, Norm, Pix2PixConfig
 
@@ -30,11 +29,7 @@ class Pix2Pix(Method):
         self, config: Pix2PixConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
-        if config.residual and input_channels != output_channels:
-            raise ConfigError(
-                f"residual adds the input ({input_channels} channels) to the output ({output_channels}): "
-                "give both as many channels, or turn residual off"
-            )
+        check_residual(residual=config.residual, input_channels=input_channels, output_channels=output_channels)
         self.config = config
         self.players = {"generator": ("generator",)}
         self.generator = make_generator(

@@ -18,6 +18,8 @@ from ganvas.methods.srresnet import SuperResolution
 from ganvas.networks.srresnet import SRDiscriminator
 
 Losses = dict[str, Tensor]
+SMALLEST = 17
+"""Pixels a side: of 16 the discriminator's last batch norm would see a single place."""
 
 
 class SRGAN(SuperResolution):
@@ -39,7 +41,7 @@ class SRGAN(SuperResolution):
                 f"the features of {config.content} are of RGB, the pictures made have {output_channels} channels: "
                 "give --content pixels --content-weight 1"
             )
-        check_crop(image_size, smallest=16, network="SRGAN's discriminator")
+        check_crop(image_size, smallest=SMALLEST, network="SRGAN's discriminator")
         self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}
         self.discriminator = SRDiscriminator(
             output_channels,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from ganvas.losses import l1_loss, mse_loss
+from ganvas.methods.architectures import check_residual
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, SRResNetConfig
 from ganvas.networks.srresnet import SRResNet
@@ -27,6 +28,7 @@ class SuperResolution(Method):
         self, config: SRResNetConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        check_residual(residual=config.residual, input_channels=input_channels, output_channels=output_channels)
         self.config = config
         self.players = {"generator": ("generator",)}
         self.generator = SRResNet(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ganvas.errors import ConfigError
 from ganvas.image.ranges import unit_from_signed
 from ganvas.losses.precision import at_least_float32
 from ganvas.losses.variational import (
@@ -15,7 +14,7 @@ from ganvas.losses.variational import (
     gaussian_negative_log_likelihood,
     kl_to_standard_normal,
 )
-from ganvas.methods.architectures import check_crop
+from ganvas.methods.architectures import check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, VAEConfig, VAEGANConfig
 from ganvas.methods.resizing import at_size
@@ -106,7 +105,7 @@ class VAE(Autoencoder):
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Eq. 10 with the sign turned, in nats a picture."""
         del progress  # every step is alike
-        check_batch(batch)
+        check_batch(batch.a, network="a VAE")
         mean, log_variance = self.encoder(batch.a)
         raw = self.decoder(draw_code(mean, log_variance))
         losses = {"kl": kl_to_standard_normal(mean, log_variance), "reconstruction": self._unlikely(raw, batch.b)}
@@ -127,12 +126,3 @@ METHOD = VAE
 def draw_code(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Z from q(z|x), the noise apart from what is learnt: Kingma and Welling 2014, Sec. 2.4."""
     return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-
-
-def check_batch(batch: Batch) -> None:
-    """Raise ConfigError where batch norm would find one number alone."""
-    if len(batch.a) < 2:
-        raise ConfigError(
-            "the batch norm of a VAE needs two pictures at least in each part of a batch: "
-            "raise batch_size, or lower accumulate or the number of processes"
-        )

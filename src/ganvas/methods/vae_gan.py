@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.losses.variational import gaussian_negative_log_likelihood, kl_to_standard_normal
+from ganvas.methods.architectures import check_batch
 from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.config import VAEGANConfig
-from ganvas.methods.vae import Autoencoder, check_batch, draw_code
+from ganvas.methods.vae import Autoencoder, draw_code
 from ganvas.networks.vae import FeatureDiscriminator
 
 Losses = dict[str, Tensor]
@@ -21,8 +22,8 @@ class VAEGAN(Autoencoder):
     """What a discriminator sees in a picture is what its reconstruction must keep, so that blur costs.
 
     Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300, Algorithm 1.
-    Where the paper says nothing, the released code's: the features compared are the third halving's, a discriminator
-    judges real, reconstructed and drawn pictures as one batch, and what real pictures show is no one's to change.
+    Where the paper says nothing: the features compared are the third halving's and what real pictures show is no one's
+    to change, as in the released code; a discriminator always sees real, reconstructed and drawn pictures as one batch.
     """
 
     config_type = VAEGANConfig
@@ -43,7 +44,7 @@ class VAEGAN(Autoencoder):
         moved.
         """
         del progress  # every step is alike
-        check_batch(batch)
+        check_batch(batch.a, network="a VAE")
         mean, log_variance = self.encoder(batch.a)
         code, prior_code = draw_code(mean, log_variance), self.draw_prior(len(batch.a))
         with torch.no_grad():

@@ -46,6 +46,19 @@ class InstanceNorm(nn.InstanceNorm2d):
         return torch.cat([nn.functional.batch_norm(one, None, None, training=True) for one in torch.split(features, 1)])
 
 
+class PReLU(nn.PReLU):
+    """One learned slope, in whatever precision the features come."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape and type."""
+        return nn.functional.prelu(features, self.weight.to(features.dtype))
+
+
+def at_least_float(raw: Tensor) -> Tensor:
+    """What a last layer made in bfloat16, as float32, so that the activation after it keeps its grey levels."""
+    return raw.float() if raw.dtype == torch.bfloat16 else raw
+
+
 def needs_bias(norm: Norm) -> bool:
     """Whether a convolution before that norm has a bias: a batch norm has its own offset."""
     return norm != "batch"

@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganvas.networks.blocks import PReLU, at_least_float
+
 Size = tuple[int, int]
 SMALLEST_PICTURE = 12
 """Pixels a side."""
@@ -14,14 +16,6 @@ LARGEST_START = 4
 """Pixels a side, of the smaller side, that the first layer of a generator makes."""
 LARGEST_END = 6
 """Pixels a side, of the smaller side, that the last hidden layer of a discriminator sees whole."""
-
-
-class PReLU(nn.PReLU):
-    """One learned slope, in whatever precision the features come."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape and type."""
-        return nn.functional.prelu(features, self.weight.to(features.dtype))
 
 
 class CoupledGenerator(nn.Module):
@@ -63,7 +57,7 @@ class CoupledGenerator(nn.Module):
 
     def _finish(self, features: Tensor, domain: str) -> Tensor:
         raw: Tensor = self.last[domain](features)
-        return 2 * torch.sigmoid(raw.float() if raw.dtype == torch.bfloat16 else raw) - 1
+        return 2 * torch.sigmoid(at_least_float(raw)) - 1
 
 
 class CoupledDiscriminator(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import initialise
+from ganvas.networks.blocks import at_least_float, initialise
 from ganvas.networks.latent import FullyConnected, LatentDecoder, halving_block
 
 HALVINGS = 4
@@ -50,7 +50,7 @@ class ClassGenerator(nn.Module):
     def forward(self, z: Tensor, classes: Tensor) -> Tensor:
         """(N, z_size) and (N,) whole numbers -> (N, output_channels, H, W) in [-1, 1]."""
         raw: Tensor = self.decoder(torch.cat([z, self.embedding(classes)], dim=1))
-        return torch.tanh(raw.float() if raw.dtype == torch.bfloat16 else raw)
+        return torch.tanh(at_least_float(raw))
 
 
 class PictureReader(nn.Module):

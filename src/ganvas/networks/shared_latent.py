@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas.networks.blocks import ConvBlock, Norm, make_norm, needs_bias, upsampling_layer
+from ganvas.networks.blocks import ConvBlock, Norm, at_least_float, make_norm, needs_bias, upsampling_layer
 from ganvas.networks.coupled import initialise
 from ganvas.networks.resnet import ResidualBlock
 
@@ -102,7 +102,7 @@ class SharedDecoder(nn.Module):
     def forward(self, latent: Tensor, domain: str) -> Tensor:
         """(N, 4 width, h, w) -> pictures (N, C, 4 h, 4 w) in [-1, 1]."""
         raw: Tensor = self.own[domain](self.shared(latent))
-        return torch.tanh(raw.float() if raw.dtype == torch.bfloat16 else raw)
+        return torch.tanh(at_least_float(raw))
 
 
 class StridedDiscriminator(nn.Module):

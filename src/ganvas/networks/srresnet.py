@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganvas.networks.blocks import Norm, make_norm
+from ganvas.networks.blocks import Norm, PReLU, make_norm
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
 
@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, 1, 1, bias=norm != "batch"),
             make_norm(norm, channels),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(channels, channels, 3, 1, 1, bias=norm != "batch"),
             make_norm(norm, channels),
         )
@@ -75,7 +75,7 @@ class SRResNet(Generator):
     ) -> None:
         super().__init__(norm=norm, residual=residual)
         self.scale, self.stages, self.num_blocks = scale, STAGES[scale], num_blocks
-        self.first = nn.Sequential(nn.Conv2d(input_channels, width, 9, 1, 4), nn.PReLU())
+        self.first = nn.Sequential(nn.Conv2d(input_channels, width, 9, 1, 4), PReLU())
         self.trunk = nn.Sequential(
             *(ResidualBlock(width, norm=norm, residual_scale=residual_scale) for _ in range(num_blocks)),
             nn.Conv2d(width, width, 3, 1, 1, bias=norm != "batch"),
@@ -121,7 +121,7 @@ def enlargement(width: int, factor: int) -> Iterator[nn.Module]:
     """k3n(width factor^2), pixel shuffle, PReLU: Shi et al. 2016, arXiv:1609.05158."""
     yield nn.Conv2d(width, width * factor**2, 3, 1, 1)
     yield nn.PixelShuffle(factor)
-    yield nn.PReLU()
+    yield PReLU()
 
 
 def bicubic(images: Tensor, scale: int) -> Tensor:

@@ -23,7 +23,8 @@ class CoGANConfig:
     discriminator_width: int = 20
     """Channels of each discriminator's first convolution; the last hidden layer has 25 times as many."""
     search_steps: int = 50
-    """Iterations of L-BFGS in the search for the z of a picture to translate."""
+    """At most so many iterations of L-BFGS, and 1.25 times as many evaluations, in the search for the z of a picture to
+    translate."""
     search_restarts: int = 4
     """Searches for the z of one picture, each from a start of its own; the nearest counts."""
     search_rate: float = 1.0

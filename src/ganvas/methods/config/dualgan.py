@@ -20,7 +20,8 @@ class DualGANConfig:
     depth: int | None = None
     """Halvings of each U-Net; unset: as often as the crop divides by 2, at most 8."""
     norm: Norm = "instance"
-    """Of all four networks; the released code takes statistics of each picture, so instance."""
+    """Of all four networks; the released code takes statistics of each picture, so instance. With `batch` the critics
+    keep `instance`: clipping would cut a batch norm's scales, a penalty needs scores of single pictures."""
     dropout: float = 0.5
     """The paper's noise: after the norm of the first three decoder layers, at test too; 0 is none."""
     upsampling: Literal["transposed", "resize"] = "transposed"

@@ -67,5 +67,7 @@ class SRGANConfig(SRResNetConfig):
         super().__post_init__()
         if min(self.content_weight, self.pixel_weight, self.adversarial_weight) < 0:
             raise ConfigError("content_weight, pixel_weight and adversarial_weight must not be negative")
+        if max(self.content_weight, self.pixel_weight, self.adversarial_weight) == 0:
+            raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: nothing would be learnt")
         if self.discriminator_width < 1:
             raise ConfigError("discriminator_width must be at least 1")
