@@ -4,19 +4,23 @@
     python benchmarks/hiding.py digits --data ../shared/data --out runs/hiding --threads 1
 
 Lays the pictures out in a folder for each kind, audits mosaics, blurs and a solid cover over them, and prints tables.
+With --figures DIR it draws DIR/hiding-flowers.svg or hiding-digits.svg.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from measure.digits import read_mnist
+from measure.plot import Panel, write_panels
 
 from ganvas.hiding.audit import audit
+from ganvas.hiding.report import AXES, JSON_NAME
 from ganvas.hiding.terms import Terms
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
@@ -51,6 +55,22 @@ TERMS = {
 }
 
 
+def draw(record: Path, figure: Path) -> None:
+    """Named rightly against the strength, for each style: by who learnt from clear pictures, and from covered ones."""
+    found = json.loads(record.read_text(encoding="utf-8"))
+    panels = []
+    for style, axis in AXES.items():
+        covers = [cover for cover in found["covers"] if cover["style"] == style]
+        lines = {"clear pictures": [(cover["strength"], 100 * max(found["clear"].values())) for cover in covers]}
+        for state in ("retrained", "untrained"):
+            best = [100 * max(one[state] for one in cover["named"].values()) for cover in covers]
+            named = f"covered pictures, {state}"
+            lines[named] = [(cover["strength"], share) for cover, share in zip(covers, best, strict=True)]
+        lines["guessing"] = [(cover["strength"], 100 * found["chance"]) for cover in covers]
+        panels.append(Panel(f"{style}", axis, "named rightly (%)", lines))
+    write_panels(figure, panels)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", choices=LAY_OUT)
@@ -60,6 +80,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.0, help="of training for a restorer of each cover; 0: none")
     parser.add_argument("--steps", type=int, default=800, help="of the small network that names pictures")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--figures", type=Path, help="a folder for the plot")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -69,6 +90,8 @@ def main() -> None:
     terms = TERMS[given.pictures]
     asked = {"minutes": given.minutes, "steps": given.steps}
     print(audit(folder, given.out / given.pictures, Terms(**(vars(terms) | asked))))
+    if given.figures:
+        draw(given.out / given.pictures / JSON_NAME, given.figures / f"hiding-{given.pictures}.svg")
 
 
 if __name__ == "__main__":
