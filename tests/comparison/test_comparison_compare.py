@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,21 @@ def test_other_settings_need_another_folder(pairs: Path, tmp_path: Path) -> None
     run(["cyclegan"], pairs, tmp_path / "out")
     with pytest.raises(PartialFailure, match=r"other settings: data\.load_size was .*; data\.crop_size"):
         run(["cyclegan"], pairs, tmp_path / "out", crop_size=(24, 24))
+
+
+def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as before, so that their number tells nothing; also where both folders are called alike."""
+    for name in ("first", "second"):
+        shutil.copytree(sides, tmp_path / name / "sides")
+    out, relative = tmp_path / "out", sides.relative_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "first")
+    run(["cyclegan"], relative, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path / "second")
+    with pytest.raises(ConfigError, match=r"first.sides, not on .*second.sides: give another --out; .* ganvas resume"):
+        run(["cut", "cyclegan"], relative, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert run(["cyclegan"], tmp_path / "second" / ".." / "first" / "sides", out).exit_code == 0
 
 
 def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,12 @@ def test_a_budget_is_needed(pairs: Path) -> None:
         Terms(data=pairs)
 
 
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+def test_nothing_is_not_taken_for_unset(pairs: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} 0 must be positive"):
+        plan_runs(["pix2pix"], Terms(data=pairs, **{"epochs": 1, name: 0}))
+
+
 def test_a_width_goes_where_there_is_one() -> None:
     assert with_width(CycleGANConfig(), None) == CycleGANConfig()
     assert with_width(PairedData(), 3) == PairedData()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from data_sets import folders, noise, photographs, save, side_by_side
 from PIL import Image
 
@@ -15,6 +16,7 @@ from ganvas import policy
 from ganvas.data import cache as cache_module
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
+from ganvas.data.decode import OpacityWarning
 from ganvas.data.pairs import Entry, Layout
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.picture import Picture, PictureSpec
@@ -110,6 +112,18 @@ def test_overshoot_stays_within_the_value_range(tmp_path: Path) -> None:
         build(replace(config, value_range=(0, 4000)), tmp_path)
 
 
+@pytest.mark.parametrize(("dtype", "high"), [("uint8", 200), ("uint16", 4095), ("float32", 1)])
+def test_a_value_range_keeps_the_type_of_the_samples(tmp_path: Path, dtype: str, high: int) -> None:
+    for side in ("a", "b"):
+        (tmp_path / "set/train" / side).mkdir(parents=True)
+        np.save(tmp_path / f"set/train/{side}/p.npy", (noise(30, 30, 2) % 2).astype(dtype) * np.array(high, dtype))
+    for value_range in ((0.0, float(high)), (-0.5, high + 0.5)):  # the command line gives floats
+        config = PairedData(folder=tmp_path / "set", value_range=value_range, load_size=(47, 47), crop_size=(8, 8))
+        cache = build(config, tmp_path)
+        assert (cache.input_spec.dtype, cache[0][0].dtype) == (dtype, np.dtype(dtype))
+        assert value_range[0] <= cache[0][0].min() < cache[0][0].max() <= value_range[1]
+
+
 @pytest.mark.parametrize("bad", [np.nan, 1.5, -0.1])
 def test_floats_beyond_their_range_are_told(tmp_path: Path, bad: float) -> None:
     pixels = np.full((6, 6, 1), 0.5, np.float32)
@@ -126,12 +140,29 @@ def test_grey_files_among_coloured_ones_are_repeated(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
     save(tmp_path / "set/train/grey.png", noise(20, 24, 1))
     save(tmp_path / "set/train/alpha.png", noise(20, 24, 4))
-    cache = build(PairedData(folder=tmp_path / "set", degrade="blur", **ALL_OF_IT), tmp_path)
+    with pytest.warns(OpacityWarning, match="opacity was dropped from 1 picture of train; if that channel is data"):
+        cache = build(PairedData(folder=tmp_path / "set", degrade="blur", **ALL_OF_IT), tmp_path)
     assert cache.output_spec.channels == 3
     grey = cache[cache.names.index("grey")][1]
     assert grey.shape == (20, 24, 3)
     np.testing.assert_array_equal(grey, np.repeat(noise(20, 24, 1), 3, axis=2))
     np.testing.assert_array_equal(cache[cache.names.index("alpha")][1], noise(20, 24, 4)[:, :, :3])
+
+
+def test_a_fourth_channel_that_a_file_calls_opacity_is_told_of(tmp_path: Path) -> None:
+    pixels = {index: noise(9, 16, 4, seed=index) for index in range(3)}
+    (tmp_path / "set/train").mkdir(parents=True)
+    for index, own in pixels.items():
+        tifffile.imwrite(tmp_path / f"set/train/p{index}.tif", own)
+    config = PairedData(folder=tmp_path / "set", layout="side_by_side", **ALL_OF_IT)
+    with pytest.warns(OpacityWarning, match="from 3 pictures of train.*planarconfig='contig'") as told:
+        assert build(config, tmp_path).input_spec.channels == 3
+    assert len(told) == 1
+    build(config, tmp_path)  # from the cache, with nothing to tell
+    for index, own in pixels.items():  # as the warning says
+        tifffile.imwrite(tmp_path / f"set/train/p{index}.tif", own, photometric="minisblack", planarconfig="contig")
+    cache = build(config, tmp_path)
+    np.testing.assert_array_equal(np.concatenate(cache[1], axis=1), pixels[1])
 
 
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ganvas import policy
 from ganvas.data import prepare, regions
 from ganvas.data.boxes import read_boxes
 from ganvas.data.config import PairedData
+from ganvas.data.decode import OpacityWarning
 from ganvas.data.duplicates import BITS, MAX_DISTANCE, fingerprint, group_duplicates
 from ganvas.data.pairs import find_entries
 from ganvas.data.prepare import prepare_pairs
@@ -128,7 +129,8 @@ class TestPairs:
         (tmp_path / "photos").mkdir()
         Image.fromarray(scene(1)).save(tmp_path / "photos" / "x.jpg", quality=80)
         Image.fromarray(np.dstack([scene(2), np.full((48, 64), 9, np.uint8)])).save(tmp_path / "photos" / "y.png")
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+        with pytest.warns(OpacityWarning, match=r"dropped from 1 picture of .*photos; .* photometric='minisblack'"):
+            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
         pairs = manifest(tmp_path / "out")["pairs"]
         assert [str(pair["b"]).split("/")[-1] for pair in pairs] == ["x.png", "y.png"]
         assert pixels(tmp_path / "out", pairs[1], "b").shape == (48, 64, 3)
@@ -532,6 +534,8 @@ class TestBoxesFile:
             '{"a": [[1, 2, NaN, 9]]}',
             '{"a": [[1, 2, Infinity, 9]]}',
             '{"a": ["1234"]}',
+            '{"a": [{"left": 1}]}',
+            '[["a", [[1, 2, 3, 4]]]]',
         ],
     )
     def test_a_wrong_json_is_told(self, tmp_path: Path, text: str) -> None:

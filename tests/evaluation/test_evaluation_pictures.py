@@ -37,6 +37,17 @@ def test_without_such_a_split_the_error_says_how_to_make_one(tmp_path: Path) -> 
         choose_split(UnpairedData(folder=tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_sides_are_no_targets_and_it_says_so(tmp_path: Path, split: str) -> None:
+    for side in "AB":
+        write_image(tmp_path / f"{split}{side}" / "one.png", Picture(np.zeros((8, 16, 3), np.uint8)))
+    with pytest.raises(
+        DataError, match=f"{split}A and {split}B are sides that need not .* give a folder of pairs"
+    ) as raised:
+        choose_split(PairedData(folder=tmp_path))
+    assert "into testA" not in str(raised.value)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_signed_numbers_and_files_and_measures_agree(dtype: str) -> None:
     high = np.iinfo(dtype).max

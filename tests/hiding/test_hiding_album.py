@@ -34,6 +34,13 @@ def test_the_seed_draws_the_split(kinds: Path) -> None:
     assert opened(kinds).test.names != opened(kinds, seed=1).test.names
 
 
+def test_the_digest_tells_pictures_and_splits_apart(kinds: Path) -> None:
+    digests = {opened(kinds).digest, opened(kinds, seed=1).digest, open_album(kinds, size=16, progress=False).digest}
+    assert opened(kinds).digest in digests
+    (kinds / "sky").rename(kinds / "zenith")
+    assert len({*digests, opened(kinds).digest}) == 4
+
+
 def test_a_split_made_by_hand_is_kept(kinds: Path, tmp_path: Path) -> None:
     for part, numbers in (("train", (0, 1, 2)), ("test", (3,))):
         for kind in ("brick", "sky"):

@@ -12,11 +12,12 @@ from hiding_support import audited_cover
 
 from ganvas import policy
 from ganvas.cli import main
-from ganvas.errors import PartialFailure
+from ganvas.errors import ConfigError, PartialFailure
 from ganvas.hiding.audit import audit
-from ganvas.hiding.result import Audit
+from ganvas.hiding.result import Audit, AuditedCover
 from ganvas.hiding.terms import Terms
-from ganvas.image.files import read_image, read_label
+from ganvas.image.files import read_image, read_label, write_image
+from ganvas.image.picture import Picture
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Audit:
@@ -53,8 +54,8 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(kinds: Path
     assert mosaic.retrained == 6  # each kind has a colour of its own
     assert solid.retrained <= 2
     assert "hides little" in found.verdict(mosaic)
-    assert "guessing" in found.verdict(solid)
-    assert found.conclusion().startswith("Only solid left")
+    assert "cannot be told with 6 test pictures" in found.verdict(solid)
+    assert found.conclusion().startswith("With 6 test pictures it cannot be told what these hide: solid.")
 
 
 def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Path) -> None:
@@ -62,6 +63,30 @@ def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Pa
     assert list(found.covers[0].recovered) == ["as covered", "bicubic", "Wiener", "restorer"]
     assert (tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "snapshots" / "last.safetensors").exists()
     assert all("restorer" in made for made in found.covers[0].shown.values())
+
+
+def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(kinds, out, minutes=0.01)
+    state = out / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
+    before, report = state.read_bytes(), (out / "audit.json").read_bytes()
+    for path in (kinds / "leaf").iterdir():
+        write_image(path, Picture(255 - read_image(path).pixels))
+    for changes in ({}, {"minutes": 0.01}):
+        with pytest.raises(ConfigError, match=r"out holds an audit of other pictures.*: give another --out"):
+            run(kinds, out, **changes)
+    assert state.read_bytes() == before
+    assert (out / "audit.json").read_bytes() == report
+
+
+def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Path) -> None:
+    run(kinds, tmp_path / "out", minutes=0.01)
+    state = tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
+    before = state.read_bytes()
+    run(kinds, tmp_path / "out", minutes=0.01, styles=("mosaic", "solid"))
+    assert state.read_bytes() == before
+    with pytest.raises(ConfigError, match="another size or in another split"):
+        run(kinds, tmp_path / "out", seed=1)
 
 
 def test_what_the_gate_refuses_is_not_shown(kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,24 +112,61 @@ def test_a_picture_that_cannot_be_read_is_listed(
     assert "left out: leaf/broken.png" in capsys.readouterr().out
 
 
+def judged(*covers: AuditedCover, clear: int = 98, test: int = 100, chance: float = 0.1) -> Audit:
+    counts = (3 * test, test)
+    clean = {"linear": clear}
+    return Audit(
+        out=Path(), terms={}, kinds=("a",) * 10, counts=counts, chance=chance, clean=clean, covers=list(covers)
+    )
+
+
 @pytest.mark.parametrize(
     ("right", "judgement"),
     [(95, "hides little"), (60, "hides in part"), (30, "hides most"), (13, "from these attackers")],
 )
 def test_verdicts(right: int, judgement: str) -> None:
     cover = audited_cover("mosaic", 8, right)
-    found = Audit(
-        out=Path(), terms={}, kinds=("a",) * 10, counts=(300, 100), chance=0.1, clean={"linear": 98}, covers=[cover]
-    )
+    found = judged(cover)
     assert judgement in found.verdict(cover)
     assert f"{right}\u00a0%" in found.verdict(cover)
     assert "2.0 dB nearer" in found.verdict(cover)
-    assert found.at_chance(cover) == (right == 13)
+    assert found.at_chance(cover) == found.hides(cover) == (right == 13)
 
 
-def test_when_every_cover_holds_the_conclusion_says_so() -> None:
-    covers = [audited_cover("mosaic", 8, 10), audited_cover("blur", 4, 9)]
-    found = Audit(
-        out=Path(), terms={}, kinds=("a",) * 10, counts=(300, 100), chance=0.1, clean={"linear": 98}, covers=covers
+@pytest.mark.parametrize(("right", "test", "chance"), [(5, 8, 0.5), (3, 4, 0.5), (2, 2, 0.5), (2, 6, 1 / 3)])
+def test_few_test_pictures_allow_no_verdict(right: int, test: int, chance: float) -> None:
+    cover = audited_cover("mosaic", 8, right)
+    found = judged(cover, clear=test, test=test, chance=chance)
+    if found.clear_are_named:
+        assert f"cannot be told with {test} test pictures" in found.verdict(cover)
+        assert found.conclusion().startswith(f"With {test} test pictures it cannot be told what these hide: mosaic 8.")
+    for said in (found.verdict(cover), found.conclusion()):
+        assert "hides the kind" not in said
+        assert "left these attackers guessing" not in said
+    assert not found.hides(cover)
+
+
+def test_attackers_who_name_no_clear_pictures_judge_no_cover() -> None:
+    covers = [audited_cover("mosaic", 8, 9), audited_cover("blur", 4, 40)]
+    found = judged(*covers, clear=14)
+    assert all("no verdict" in found.verdict(cover) for cover in covers)
+    assert "no verdict on any cover can be given" in found.conclusion()
+    assert [cover["hidden"] for cover in found.as_record()["covers"]] == [False, False]
+
+
+def test_a_solid_cover_over_digits_hides_the_kind() -> None:
+    """MNIST, 250 test pictures: 10 % named, 7 to 14 %."""
+    solid = audited_cover("mosaic", 2, 25)
+    assert "hides the kind from these attackers" in judged(solid, clear=245, test=250).verdict(solid)
+
+
+def test_the_conclusion_claims_no_more_than_the_verdicts() -> None:
+    held, shown, open_ = (audited_cover("blur", strength, right) for strength, right in ((8, 3), (1, 28), (4, 5)))
+    assert judged(held, held).conclusion().startswith("Every cover that was tried left")
+    assert judged(held, shown, test=30, clear=30).conclusion().startswith("Only blur 8 left these attackers guessing.")
+    assert judged(shown).conclusion().startswith("No cover that was tried left")
+    mixed = judged(held, shown, open_, test=30, clear=30)
+    assert mixed.undecided(open_)
+    assert mixed.conclusion().startswith(
+        "blur 8 left these attackers guessing. With 30 test pictures it cannot be told what these hide: blur 4."
     )
-    assert found.conclusion().startswith("Every cover that was tried")

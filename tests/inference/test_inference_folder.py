@@ -152,7 +152,47 @@ def test_nothing_is_overwritten(run: Path, photos: Path, tmp_path: Path) -> None
         translate(run, tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="tile 2"):
         translate(run, photos, tmp_path / "out", tile=2)
+    with pytest.raises(ConfigError, match="tile -5 is smaller than what the network takes at once; give at least 4"):
+        translate(run, photos, tmp_path / "out", tile=-5)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_translation_is_not_replaced(run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("one.png", "two.jpg", "four.bmp"):
+        write_image(out / name, Picture(np.full((8, 8, 3), 7, np.uint8)))
+    kept = (out / "one.png").read_bytes()
+    (out / "three.webp").write_text("mine")
+    translate(run, photos / "two.jpg", out / "two.jpg")  # a file that was named is written over, and labelled
+    for _ in range(2):
+        with pytest.raises(PartialFailure) as caught:
+            translate(run, photos, out)
+        assert set(caught.value.failures) == {"one.png", "three.webp", "four.bmp"}
+        assert "is there already and is no translation; move it away" in caught.value.failures["one.png"]
+    assert (out / "one.png").read_bytes() == kept
+    assert (out / "three.webp").read_text() == "mine"
+    write_image(out / "five.tif", Picture(np.full((8, 8, 3), 7, np.uint8)))  # the label is gone, but its row is there
+    with pytest.raises(PartialFailure) as caught:
+        translate(run, photos, out, seed=1)
+    assert set(caught.value.failures) == {"one.png", "three.webp", "four.bmp"}
+
+
+def test_an_interrupted_folder_knows_its_own_by_their_labels(run: Path, photos: Path, tmp_path: Path) -> None:
+    translate(run, photos, tmp_path / "out")
+    (tmp_path / "out" / "translate.jsonl").unlink()  # as if it had ended before the rows were written
+    assert len(translate(run, photos, tmp_path / "out").written) == 6
+
+
+def test_an_ending_that_is_no_format_is_no_folder(run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "x.gif"
+    with pytest.raises(
+        InputError, match=r"x\.gif: \.gif cannot be written; give one of \.bmp, .*make a folder of that"
+    ):
+        translate(run, photos / "one.png", out)
+    assert not (tmp_path / "out").exists()
+    out.mkdir(parents=True)
+    assert translate(run, photos / "one.png", out).written == [out / "one.png"]
+    assert translate(run, photos, tmp_path / "out.2").written[0].parent == tmp_path / "out.2"
 
 
 def test_grey_among_colour_is_said_once(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -197,6 +237,29 @@ def test_masks_by_stem(run: Path, photos: Path, tmp_path: Path) -> None:
     assert "no mask five" in caught.value.failures["five.tif"]
     with pytest.raises(ImageError, match="no mask"):
         translate(run, photos / "five.tif", tmp_path / "five.tif", mask=tmp_path / "masks")
+
+
+def test_two_masks_of_one_picture_fail_it(run: Path, photos: Path, tmp_path: Path) -> None:
+    for name in ("one.png", "one.tif"):
+        write_image(tmp_path / "masks" / name, Picture(np.full((24, 30, 1), 255, np.uint8)))
+    with pytest.raises(ImageError, match=r"one\.png and one\.tif in .*masks are all masks of it; keep one"):
+        translate(run, photos / "one.png", tmp_path / "made.png", mask=tmp_path / "masks")
+    assert not (tmp_path / "made.png").exists()
+
+
+def test_a_mask_must_be_clear_about_what_it_marks(run: Path, photos: Path, tmp_path: Path) -> None:
+    mask, levels = tmp_path / "mask.png", np.zeros((24, 30, 4), np.uint8)
+    levels[5:15, 7:20] = (0, 0, 0, 255)
+    write_image(mask, Picture(levels, has_alpha=True))
+    with pytest.raises(ImageError, match=r"mask\.png: the mask is partly transparent"):
+        translate(run, photos / "one.png", tmp_path / "made.png", mask=mask)
+    write_image(mask, Picture((levels[:, :, 3:] > 0).astype(np.uint8)))
+    with pytest.raises(ImageError, match="nowhere half white: its highest level is 1 of 255; make what it marks white"):
+        translate(run, photos / "one.png", tmp_path / "made.png", mask=mask)
+    assert not (tmp_path / "made.png").exists()
+    write_image(mask, Picture(np.zeros((24, 30, 1), np.uint8)))
+    translate(run, photos / "one.png", tmp_path / "made.png", mask=mask)
+    np.testing.assert_array_equal(read_image(tmp_path / "made.png").pixels, read_image(photos / "one.png").pixels)
 
 
 def test_a_mask_takes_depth_from_the_picture(run: Path, tmp_path: Path, rng: np.random.Generator) -> None:

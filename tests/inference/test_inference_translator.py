@@ -88,6 +88,25 @@ def test_value_range_is_the_models(rng: np.random.Generator) -> None:
         translator(np.zeros((16, 16, 3), np.uint8))
 
 
+@pytest.mark.parametrize(("low", "high", "level"), [(0.0, 4095.0, 62194), (100.0, 65535.0, 99)])
+def test_a_picture_beyond_the_models_value_range_is_refused(
+    tmp_path: Path, rng: np.random.Generator, low: float, high: float, level: int
+) -> None:
+    ranged = PictureSpec(dtype="uint16", channels=3, value_range=(low, high))
+    translator = translator_of(tiny_record(input=ranged, output=ranged))
+    image = rng.integers(200, 4096, (16, 16, 3), dtype=np.uint16)
+    translator(image)
+    image[3, 4, 1] = level
+    write_image(tmp_path / "x.png", Picture(image))
+    said = (
+        rf"x\.png: values from .*{level}.*, but the model was trained on uint16 with values {low:g} to {high:g}; scale"
+    )
+    with pytest.raises(ImageError, match=said):
+        translator(tmp_path / "x.png")
+    natural = PictureSpec(dtype="uint16", channels=3)
+    translator_of(tiny_record(input=natural, output=natural))(tmp_path / "x.png")
+
+
 def test_opacity_is_carried_through(rng: np.random.Generator) -> None:
     pixels = rng.integers(0, 256, (20, 21, 4), dtype=np.uint8)
     translator = translator_of(tiny_record(output=PictureSpec(dtype="uint16", value_range=(0.0, 65535.0))))

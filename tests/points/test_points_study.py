@@ -20,12 +20,21 @@ FAST = {"sample": [], "likelihood": [], "gan": ["--steps", "2"], "collapse": ["-
 @pytest.mark.parametrize("question", FAST)
 def test_a_question_is_answered(question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["density", question, "--out", str(tmp_path), "--seed", "3", *FAST[question]]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", f"{question}.png"}
-    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert {path.name for path in tmp_path.iterdir()} == {f"{question}.json", f"{question}.png"}
+    record = json.loads((tmp_path / f"{question}.json").read_text())
     assert (record["question"], record["seed"]) == (question, 3)
     assert read_image(tmp_path / f"{question}.png").pixels.std() > 1
     shown = capsys.readouterr().out
     assert all(name in shown for name in record["rows"][0])
+
+
+def test_answers_in_one_folder_replace_none_of_the_others(tmp_path: Path) -> None:
+    for question in ("sample", "likelihood"):
+        assert main(["density", question, "--out", str(tmp_path)]) == 0
+    assert {path.stem: json.loads(path.read_text())["question"] for path in tmp_path.glob("*.json")} == {
+        "sample": "sample",
+        "likelihood": "likelihood",
+    }
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:

@@ -262,6 +262,20 @@ class TestBoxes:
         assert regions["plain.png"]["boxes"] == [[0, 0, 9, 9]]
         assert regions["patch.png"]["share"] > 0.05
 
+    def test_a_name_that_comes_twice_has_the_boxes_of_both(self, tmp_path: Path, scene: MakeScene) -> None:
+        write_image(tmp_path / "x.png", Picture(scene()))
+        (tmp_path / "boxes.json").write_text('{"x.png": [[0, 0, 9, 9]], "x.png": [[50, 50, 60, 60]]}')
+        (line,) = redact_files(tmp_path / "x.png", tmp_path / "out", boxes=tmp_path / "boxes.json").lines
+        assert line["region"]["boxes"] == [[0, 0, 9, 9], [50, 50, 60, 60]]
+
+    def test_where_nothing_was_covered_is_counted(self, photos: Path, tmp_path: Path) -> None:
+        boxes = tmp_path / "boxes.json"
+        boxes.write_text('{"patch.png": [[0, 0, 9, 9]], "plain.png": [], "deeper/camera.jpg": []}')
+        redacted = redact_files(photos, tmp_path / "out", boxes=boxes)
+        assert (redacted.redacted, redacted.uncovered) == (3, 2)
+        assert str(redacted).startswith("3 redacted; nothing was covered in 2; audit log")
+        assert "; nothing was" not in str(redact_files(photos, tmp_path / "out", boxes=boxes))
+
 
 class TestMasks:
     def test_one_for_all(self, tmp_path: Path, scene: MakeScene) -> None:
@@ -299,9 +313,40 @@ class TestMasks:
         with pytest.raises(InputError, match="ptach"):
             redact_files(photos, tmp_path / "out", mask=tmp_path / "masks")
 
+    def test_two_of_one_name_stop_the_run(self, photos: Path, tmp_path: Path) -> None:
+        for name in ("patch.png", "patch.tif"):
+            write_image(tmp_path / "masks" / name, Picture(np.ones((96, 128, 1), np.uint8)))
+        with pytest.raises(InputError, match=r"patch\.png and .*patch\.tif are both masks of patch; put them into one"):
+            redact_files(photos / "patch.png", tmp_path / "out", mask=tmp_path / "masks")
+        assert not (tmp_path / "out").exists()
+
+    def test_one_that_is_partly_transparent_is_refused(self, tmp_path: Path, scene: MakeScene) -> None:
+        write_image(tmp_path / "x.png", Picture(scene()))
+        layer = np.zeros((96, 128, 4), np.uint8)
+        layer[10:20, 30:50, 3] = 255  # black paint on a transparent layer
+        write_image(tmp_path / "mask.png", Picture(layer, has_alpha=True))
+        with pytest.raises(ImageError, match=r"mask\.png: the mask is partly transparent.*without opacity"):
+            redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png")
+        assert not (tmp_path / "out").exists()
+        layer[10:20, 30:50, 0], layer[:, :, 3] = 255, 255  # opaque everywhere: its colours say it all
+        write_image(tmp_path / "mask.png", Picture(layer, has_alpha=True))
+        (line,) = redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png").lines
+        assert line["region"]["boxes"] == [[30, 10, 50, 20]]
+
     def test_not_both(self, photos: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="not both"):
             redact_files(photos, tmp_path / "out", mask=tmp_path / "mask.png", boxes=boxes_file(tmp_path))
+
+
+class TestOut:
+    def test_an_ending_that_is_no_format_is_no_folder(self, photos: Path, tmp_path: Path) -> None:
+        boxes, out = boxes_file(tmp_path, patch_png=[]), tmp_path / "out" / "b.gif"
+        with pytest.raises(InputError, match=r"b\.gif: \.gif cannot be written; give one of \.bmp, .*make a folder of"):
+            redact_files(photos / "patch.png", out, boxes=boxes)
+        assert not (tmp_path / "out").exists()
+        out.mkdir(parents=True)
+        assert redact_files(photos / "patch.png", out, boxes=boxes).log == out / "redaction.jsonl"
+        assert (out / "patch.png").is_file()
 
 
 class TestFailingClosed:

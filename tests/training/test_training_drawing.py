@@ -22,6 +22,7 @@ from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.trainer import train
 
 Make = Callable[..., RunConfig]
+pytestmark = pytest.mark.filterwarnings("ignore:this run ends after .* before the encoder learns:UserWarning")
 
 
 @pytest.fixture
@@ -98,6 +99,12 @@ def test_the_grid_of_two_sides_shows_pairs_drawn(
     train(config, tmp_path / "run", quiet=True)
     rows = [("a", (1, 2, 3)), ("b", (1, 2, 3)), ("a", (4, 5, 6)), ("b", (4, 5, 6))]
     assert seen[-12:] == [f"drawn {side} ({number})" for side, numbers in rows for number in numbers]
+
+
+def test_a_run_that_ends_before_its_second_stage_says_so(tiny_sides: Path, tmp_path: Path) -> None:
+    config = make_config(METHODS[2], tiny_sides, tiny_sides, epochs=1, sample_every=1000)
+    with pytest.warns(UserWarning, match="before the encoder learns"):
+        train(config, tmp_path / "run", quiet=True)
 
 
 def test_a_trained_run_draws(tiny_pictures: Path, tmp_path: Path) -> None:

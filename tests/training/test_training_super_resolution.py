@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from training_runs import assert_same_run
 
 from ganvas import api
 from ganvas.data.config import PairedData
-from ganvas.errors import ConfigError, DataError, RunError
+from ganvas.errors import ConfigError, DataError, RunError, WeightsError
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.super_resolution import benchmark_super_resolution
 from ganvas.image.files import read_image, write_image
@@ -22,6 +24,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import SRGANConfig, SRResNetConfig
 from ganvas.training import trainer
 from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.run_folder import read_config
 from ganvas.training.trainer import train
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
@@ -41,7 +44,7 @@ def photographs(tmp_path: Path) -> Path:
 
 def config(folder: Path, **training: object) -> RunConfig:
     data = PairedData(
-        folder=folder, layout="single", degrade="reduce", strength=(2.0, 2.0), resize="none", crop_size=(16, 16)
+        folder=folder, layout="single", degrade="reduce", strength=(2.0, 2.0), resize="none", crop_size=(18, 18)
     )
     settings = {"epochs": 4, "batch_size": 2, "device": "cpu", "validate_every": 8, "sample_every": 8} | training
     return RunConfig(method=SRResNetConfig(**SMALL), data=data, training=TrainingConfig(**settings))
@@ -107,6 +110,22 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_without_content_weights_the_folder_stays_free(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are asked for in the first step, once the record is written."""
+    corrected = with_discriminator(config(photographs, epochs=1))
+    wanting = replace(corrected, method=replace(corrected.method, content="vgg19-5,4"))
+    for name in ("GANVAS_CACHE", "GANVAS_WEIGHTS"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("GANVAS_OFFLINE", "1")
+    with pytest.raises(WeightsError):
+        train(wanting, tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "run.json").exists()
+    assert train(corrected, tmp_path / "run", quiet=True).stopped == "done"
+    assert read_config(tmp_path / "run") == corrected
+
+
 @pytest.fixture
 def run(photographs: Path, tmp_path: Path) -> Path:
     """A run whose outputs differ visibly from place to place."""
@@ -161,6 +180,32 @@ def test_a_bad_picture_is_listed_and_the_others_go_on(photographs: Path, tmp_pat
     assert list(table.failures) == ["test/broken.png"]
     assert table.exit_code == 5
     assert "broken.png" in str(table)
+
+
+def test_odd_pictures_are_listed_and_the_others_go_on(photographs: Path, tmp_path: Path) -> None:
+    for name, shape in (("channels.npy", (40, 40, 5)), ("thin.png", (40, 3, 3)), ("small.png", (18, 40, 3))):
+        write_image(photographs / "test" / name, Picture(np.full(shape, 90, np.uint8)))
+    table = benchmark_super_resolution([], photographs, tmp_path / "table", device="cpu", progress=False)
+    assert set(table.failures) == {"test/channels.npy", "test/thin.png", "test/small.png"}
+    assert "5 channels; give grey or RGB" in table.failures["test/channels.npy"]
+    assert "40 x 3 pixels; give 20 or more a side" in table.failures["test/thin.png"]
+    assert (len(table.scores), table.exit_code) == (2 * 3 * 4, 5)
+
+
+def test_a_picture_counts_in_every_row_or_in_none(
+    run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translate, calls = Translator.translate_picture, iter(range(100))
+
+    def failing(translator: Translator, picture: Picture, **given: Any) -> Any:
+        if next(calls) == 1:
+            raise RuntimeError("out of memory")
+        return translate(translator, picture, **given)
+
+    monkeypatch.setattr(Translator, "translate_picture", failing)
+    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    assert list(table.failures.values()) == ["out of memory"]
+    assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 11)
 
 
 def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_path: Path) -> None:

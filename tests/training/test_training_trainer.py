@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -245,6 +246,26 @@ def test_resuming_on_other_pictures_is_an_error(tiny_config: MakeConfig, tmp_pat
         train(config, tmp_path / "run", resume=True, quiet=True)
 
 
+def fill(folder: Path, dtype: str, channels: int) -> None:
+    """Pairs of noise in TIFF, four to learn from and four to validate on."""
+    draw = np.random.default_rng(0)
+    for split, side, index in itertools.product(("train", "val"), "ab", range(4)):
+        pixels = draw.integers(0, np.iinfo(dtype).max, (20, 20, channels)).astype(dtype)
+        write_image(folder / split / side / f"{index}.tif", Picture(pixels))
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 1), ("uint16", 3)])
+def test_resuming_on_pictures_of_another_kind_is_an_error(tmp_path: Path, dtype: str, channels: int) -> None:
+    fill(tmp_path / "data", "uint16", 1)
+    train(tiny_run(tmp_path / "data", epochs=1), tmp_path / "run", quiet=True)
+    record = (tmp_path / "run" / "run.json").read_bytes()
+    fill(tmp_path / "other", dtype, channels)
+    told = rf"input of 1 channel, uint16, 0 to 65535, the data now has {channels} channels?, {dtype}, 0 to \d+: resume"
+    with pytest.raises(ConfigError, match=told):
+        train(tiny_run(tmp_path / "other", epochs=2), tmp_path / "run", resume=True, quiet=True)
+    assert (tmp_path / "run" / "run.json").read_bytes() == record
+
+
 def test_a_process_that_does_not_see_the_state_stops(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,6 +440,21 @@ def test_a_start_that_failed_leaves_the_folder_free(tiny_config: MakeConfig, tmp
     with pytest.raises(ConfigError):
         train(replace(config, method=replace(config.method, depth=9)), tmp_path / "run", quiet=True)
     assert train(config, tmp_path / "run", quiet=True).stopped == "done"
+
+
+def test_a_run_that_saved_nothing_may_be_begun_anew(
+    tiny_config: MakeConfig, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None]
+) -> None:
+    at_step(3, crash)
+    with pytest.raises(PowerCutError):
+        train(tiny_config(log_every=2), tmp_path / "run", quiet=True)
+    assert rows_of(tmp_path / "run")
+    corrected = tiny_config(method={"width": 8})
+    train(corrected, tmp_path / "run", quiet=True)
+    train(corrected, tmp_path / "whole", quiet=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    with pytest.raises(RunError, match="already holds"):
+        train(corrected, tmp_path / "run", quiet=True)
 
 
 def test_less_than_a_picture_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:

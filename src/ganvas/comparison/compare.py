@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from ganvas.comparison.pictures import TestPictures, open_test_pictures
 from ganvas.comparison.plan import Terms, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import Compared, Comparison, count_parameters
-from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, problem_of
+from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device
+from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
+from ganvas.training.run_folder import read_config
 from ganvas.training.trainer import train
 
 
@@ -35,7 +38,7 @@ def compare(
         progress: say what is being done.
 
     Raises:
-        ConfigError: no such recipe, or one that needs pairs where there are none.
+        ConfigError: no such recipe, one that needs pairs where there are none, or `out` holds runs on other data.
         DataError, ImageError: the pictures cannot be found or used.
         PolicyRefusal: too many of them are refused.
         PartialFailure: every method failed.
@@ -44,6 +47,8 @@ def compare(
     if pictures < 2:
         raise ConfigError(f"pictures {pictures} must be 2 or more, or nothing can be said of their distribution")
     runs, data = plan_runs(recipes, terms), plan_data(terms)
+    for name, config in runs.items():
+        _check_same_data(config, out / "runs" / name)
     test = open_test_pictures(data, limit=pictures)
     instruments = load_instruments(test)
     references = {
@@ -67,6 +72,21 @@ def compare(
         raise PartialFailure(comparison.failures, len(runs))
     write_reports(comparison)  # a last method that failed is listed too
     return comparison
+
+
+def _check_same_data(config: RunConfig, run: Path) -> None:
+    """Raise where the run in this folder learnt from other pictures; one that cannot be read is listed later."""
+    if not (run / STATE_NAME).exists():
+        return
+    try:
+        before = read_config(run).data.folder.resolve()
+    except RunError:
+        return
+    if before != (now := config.data.folder.resolve()):
+        raise ConfigError(
+            f"{run} was trained on {before}, not on {now}: give another --out; if the pictures were only moved, "
+            f"say so with: ganvas resume {shlex.quote(str(run))} --data {shlex.quote(str(now))}"
+        )
 
 
 def _train_and_measure(

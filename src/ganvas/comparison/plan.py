@@ -103,6 +103,7 @@ def _plan_run(recipe: str, data: DataConfig, terms: Terms) -> RunConfig:
         data = replace(data, aligned=needs_pairs)
     elif needs_pairs:
         raise ConfigError(f"{recipe} learns from pairs, and there are none: {why_unpaired(terms.data)}")
+    data = replace(data, folder=data.folder.absolute())  # means the same wherever the run is gone on with
     return RunConfig(
         method=with_width(config.method, terms.width), data=data, training=_training(config.training, terms)
     )
@@ -117,9 +118,9 @@ def with_width(method: Any, width: int | None) -> Any:
 def _training(recipe: TrainingConfig, terms: Terms) -> TrainingConfig:
     return replace(
         recipe,
-        epochs=terms.epochs or recipe.epochs,
+        epochs=recipe.epochs if terms.epochs is None else terms.epochs,
         minutes=terms.minutes,
-        batch_size=terms.batch_size or recipe.batch_size,
+        batch_size=recipe.batch_size if terms.batch_size is None else terms.batch_size,
         precision=terms.precision or recipe.precision,
         seed=terms.seed,
         device=terms.device,

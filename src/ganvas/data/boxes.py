@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def read_boxes(path: Path) -> BoxTable:
     CSV: a line name,left,top,right,bottom a box, a line with the name alone where there is nothing; a header
     is skipped.
     Pixels of the upright picture (EXIF orientation applied), from its top left corner; fractions grow outwards;
-    a box may lie partly off the picture.
+    a box may lie partly off the picture. A name that comes again adds its boxes.
 
     Raises:
         InputError: the file cannot be read, or an entry is not a box; names the entry.
@@ -39,12 +38,15 @@ def read_boxes(path: Path) -> BoxTable:
 
 def _from_json(path: Path, text: str) -> BoxTable:
     try:
-        table = json.loads(text)
+        pairs = json.loads(text, object_pairs_hook=tuple)  # a dict would keep only the last of a name's entries
     except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error}); {SHAPE}") from error
-    if not isinstance(table, Mapping) or not all(isinstance(rows, list) for rows in table.values()):
+    if not isinstance(pairs, tuple) or not all(isinstance(rows, list) for _, rows in pairs):
         raise InputError(f"{path}: {SHAPE}")
-    return {name: [_box(path, name, row) for row in rows] for name, rows in table.items()}
+    table: BoxTable = {}
+    for name, rows in pairs:
+        table.setdefault(name, []).extend(_box(path, name, row) for row in rows)
+    return table
 
 
 def _from_csv(path: Path, text: str) -> BoxTable:

@@ -23,12 +23,13 @@ from typing import TypeVar
 
 from ganvas import policy
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.data.decode import at_cache_size, evaluation_size, read_opaque, read_sides
+from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
 from ganvas.data.draft import FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
 from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
 from ganvas.data.side import Side
 from ganvas.data.unpaired import find_sides
 from ganvas.errors import PolicyRefusal
+from ganvas.image.files import read_image
 from ganvas.image.picture import Pixels
 
 __all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
@@ -137,7 +138,7 @@ def _of_entry(entry: Entry, *, layout: Layout, sides: tuple[str, ...]) -> Source
 
 def _of_file(folder: Path, side: str, name: str) -> Source:
     path = folder / name
-    return Source(f"{folder.name}/{name}", name, (side,), (path,), lambda: (read_opaque(path),))
+    return Source(f"{folder.name}/{name}", name, (side,), (path,), lambda: (read_image(path),))
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class _Plan:
         fit = partial(at_cache_size, config=self.config, split=self.split)
         draft = Draft(folder, self.sides, fit=fit, what="pictures" if self.layout == "unpaired" else "pairs")
         draft.write(self.sources, report, one_range=self.config.value_range is not None)
+        warn_of_opacity(draft.num_with_opacity, self.split)
 
 
 def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:

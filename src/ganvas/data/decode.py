@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -13,37 +14,43 @@ from ganvas.errors import DataError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, Pixels
+from ganvas.image.ranges import round_to_dtype
 
-__all__ = ["at_cache_size", "evaluation_size", "read_opaque", "read_sides"]
+__all__ = ["OpacityWarning", "at_cache_size", "evaluation_size", "read_sides", "warn_of_opacity"]
+
+
+class OpacityWarning(UserWarning):
+    """Opacity was dropped, and what a file calls opacity may be data."""
 
 
 def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
-    """The sides of one pair, without opacity: (a, b), or the one picture of layout `single`.
+    """The sides of one pair: (a, b), or the one picture of layout `single`.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: the sides differ in size, or a side-by-side picture has an odd width.
     """
-    b = read_opaque(entry.b)
+    b = read_image(entry.b)
     if layout == "single":
         return (b,)
     if layout == "side_by_side":
         return _halves(b)
     assert entry.a is not None, entry
-    a = read_opaque(entry.a)
+    a = read_image(entry.a)
     if (a.height, a.width) != (b.height, b.width):
         raise DataError(f"the sides differ in size, {a.width}x{a.height} and {b.width}x{b.height}; make them alike")
     return a, b
 
 
-def read_opaque(path: Path) -> Picture:
-    """One picture without opacity.
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    picture = read_image(path)
-    return replace(picture, pixels=picture.colour, has_alpha=False)
+def warn_of_opacity(count: int, where: str) -> None:
+    """Say, once for all pictures, how many had opacity; `tifffile.imwrite` calls a fourth channel so unasked."""
+    if count:
+        warnings.warn(
+            f"opacity was dropped from {count} picture{'s' * (count > 1)} of {where}; if that channel is data, write "
+            "it with photometric='minisblack', planarconfig='contig' (docs/images.md)",
+            OpacityWarning,
+            stacklevel=3,
+        )
 
 
 def _halves(picture: Picture) -> tuple[Picture, Picture]:
@@ -65,7 +72,7 @@ def at_cache_size(pixels: Pixels, config: DataConfig, split: Split) -> Pixels:
     if (height, width) == pixels.shape[:2]:
         return pixels
     resized = bicubic_resize(pixels, height, width)
-    return resized if config.value_range is None and pixels.dtype != np.float32 else np.clip(resized, low, high)
+    return resized if config.value_range is None and pixels.dtype != np.float32 else _within(resized, low, high)
 
 
 def cached_size(height: int, width: int, config: DataConfig, split: Split) -> tuple[int, int]:
@@ -85,6 +92,13 @@ def evaluation_size(config: DataConfig) -> tuple[int, int]:
     if config.evaluation_size is not None:
         return config.evaluation_size
     return config.crop_size if config.resize == "stretch" else config.load_size
+
+
+def _within(pixels: Pixels, low: float, high: float) -> Pixels:
+    """The nearest samples of the same type that lie in the range; whole numbers stay whole, whatever the range is."""
+    if pixels.dtype.kind == "u":
+        low, high = math.ceil(low), math.floor(high)
+    return round_to_dtype(np.clip(pixels, low, high), pixels.dtype.name)
 
 
 def _checked_range(pixels: Pixels, config: DataConfig) -> tuple[float, float]:

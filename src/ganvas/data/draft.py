@@ -22,7 +22,7 @@ from ganvas.image.picture import Picture, Pixels
 
 __all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the content of a cache folder changes its meaning."""
 INDEX_NAME = "index.json"
 Report = Callable[[int, int], None]
@@ -69,8 +69,8 @@ class Sources:
         return (make(item) for items, make in self._parts for item in items)
 
 
-def admitted(source: Source) -> list[Pixels]:
-    """(H, W, C) of each side, once the content gate has let all of them through.
+def admitted(source: Source) -> Sequence[Picture]:
+    """The picture of each side, once the content gate has let all of them through.
 
     Raises:
         PolicyRefusal: it has not.
@@ -80,7 +80,7 @@ def admitted(source: Source) -> list[Pixels]:
     for outcome in policy.admit_many([(source.label, picture) for picture in pictures]):
         if isinstance(outcome, PolicyRefusal):
             raise outcome
-    return [picture.pixels for picture in pictures]
+    return pictures
 
 
 @cache
@@ -111,6 +111,19 @@ class _SideDraft:
             file.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """One source at the size of the cache.
+
+    Attributes:
+        planes: (C, H, W) of each side, without opacity.
+        num_with_opacity: how many of its files had some.
+    """
+
+    planes: list[Pixels]
+    num_with_opacity: int
+
+
 class Draft:
     """Writes the files of a cache.
 
@@ -119,6 +132,9 @@ class Draft:
         sides: their names.
         fit: brings (H, W, C) to the size of the cache.
         what: what a source is, in the plural: pairs, pictures.
+
+    Attributes:
+        num_with_opacity: of the pictures written, how many had opacity, which was dropped.
     """
 
     def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
@@ -129,6 +145,7 @@ class Draft:
         }
         self._refusals: list[PolicyRefusal] = []
         self._problems: dict[str, str] = {}
+        self.num_with_opacity = 0
 
     def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
         """Decode, judge, size and write all sources, in their order.
@@ -143,8 +160,8 @@ class Draft:
             PolicyRefusal: too many are refused.
         """
         try:
-            for done, (source, planes) in enumerate(_in_order(self._planes, sources), start=1):
-                self._take(source, planes)
+            for done, (source, decoded) in enumerate(_in_order(self._decode, sources), start=1):
+                self._take(source, decoded)
                 policy.check_share(self._refusals, len(sources))
                 if report is not None:
                     report(done, len(sources))
@@ -154,14 +171,17 @@ class Draft:
         self._check(len(sources), one_range=one_range)
         write_json(self._folder / INDEX_NAME, self._record())
 
-    def _planes(self, source: Source) -> list[Pixels]:
-        """(C, H, W) of each side, at the size of the cache."""
-        return [np.ascontiguousarray(self._fit(pixels).transpose(2, 0, 1)) for pixels in admitted(source)]
+    def _decode(self, source: Source) -> _Decoded:
+        pictures = admitted(source)
+        planes = [np.ascontiguousarray(self._fit(picture.colour).transpose(2, 0, 1)) for picture in pictures]
+        return _Decoded(planes, len({picture.source for picture in pictures if picture.has_alpha}))
 
-    def _take(self, source: Source, planes: Future[list[Pixels]]) -> None:
+    def _take(self, source: Source, decoded: Future[_Decoded]) -> None:
         try:
-            for side, own in zip(source.sides, planes.result(), strict=True):
-                self._sides[side].append(source.name, own)
+            ready = decoded.result()
+            for side, planes in zip(source.sides, ready.planes, strict=True):
+                self._sides[side].append(source.name, planes)
+            self.num_with_opacity += ready.num_with_opacity
         except PolicyRefusal as refusal:
             self._refusals.append(refusal)
         except (ImageError, DataError) as error:

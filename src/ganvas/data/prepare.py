@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ganvas import policy
+from ganvas.data.decode import warn_of_opacity
 from ganvas.data.degrade import degrade_each, strength_at
 from ganvas.data.draws import Purpose, seed_of_name, uniforms
 from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
@@ -69,6 +70,7 @@ class _Source:
     score: float
     fingerprint: Fingerprint
     file: str
+    has_alpha: bool
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
     if not out.resolve().is_relative_to(source.resolve()):  # else its own records would be told
         tell_passed_over(source, recursive=True)
     seen = _look(files, tell)
+    warn_of_opacity(sum(item.has_alpha for item in seen.sources), str(source))
     pairs, left_out = _write_pairs(folder, seen, find, config, tell)
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
@@ -171,6 +174,7 @@ def _look_at(file: str, path: Path) -> _Source:
         score=policy.admit(picture, name=file),
         fingerprint=fingerprint(picture),
         file=file,
+        has_alpha=picture.has_alpha,
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.config import DataConfig, PairedData
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.pairs import Split, has_split
 from ganvas.data.unpaired import has_sides
 from ganvas.errors import DataError
@@ -31,10 +31,19 @@ def choose_split(data: DataConfig) -> Split:
     for split in splits:
         if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
             return split
-    raise DataError(
-        f"{data.folder} has no test and no val split: put pictures that training never sees into test, "
-        "or without pairs into testA and testB"
-    )
+    raise DataError(f"{data.folder} has no test and no val split: {_mend(data, splits)}")
+
+
+def _mend(data: DataConfig, splits: Sequence[Split]) -> str:
+    if not isinstance(data, PairedData):
+        return "put pictures that training never sees into testA and testB"
+    for split in splits:
+        if has_sides(UnpairedData(folder=data.folder), split):
+            return (
+                f"{split}A and {split}B are sides that need not correspond, and outputs are measured against targets "
+                "here: give a folder of pairs, those that training never sees in its folder test"
+            )
+    return "put pictures that training never sees into test"
 
 
 def evenly(total: int, wanted: int) -> list[int]:

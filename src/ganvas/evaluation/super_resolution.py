@@ -13,7 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data.degrade import reduce
-from ganvas.errors import ConfigError, DataError, InputError, PartialFailure, PolicyRefusal, WeightsError
+from ganvas.errors import (
+    FILE_ERRORS,
+    ConfigError,
+    DataError,
+    ImageError,
+    PartialFailure,
+    PolicyRefusal,
+    WeightsError,
+    problem_of,
+)
+from ganvas.evaluation.fidelity import SSIM_WINDOW
 from ganvas.evaluation.luma import BORDER, luma_psnr, luma_ssim
 from ganvas.evaluation.perceptual import LPIPS, load_lpips
 from ganvas.evaluation.pictures import as_unit
@@ -123,12 +133,12 @@ def benchmark_super_resolution(
     pictures = _pictures(data)
     for name, path in track(iter(pictures), "benchmark", total=len(pictures), shown=progress):
         try:
-            scores += _scores(name, path, ways, scale=scale, judge=judge)
+            scores += list(_scores(name, path, ways, scale=scale, judge=judge))  # all ways, or none
         except PolicyRefusal as refusal:
             refusals.append(refusal)
             check_share(refusals, len(pictures))
-        except InputError as error:
-            failures[f"{name}/{path.name}"] = str(error)
+        except FILE_ERRORS as error:
+            failures[f"{name}/{path.name}"] = problem_of(error)
     failures |= {refusal.name: str(refusal) for refusal in refusals}
     if not scores:
         raise DataError(f"{data}: no picture could be measured: {'; '.join(failures.values())}")
@@ -163,6 +173,7 @@ def _pictures(data: Path) -> list[tuple[str, Path]]:
 
 def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judge: LPIPS | None) -> Iterator[Score]:
     picture = read_image(path)
+    _check_measurable(picture, path, scale)
     admit(picture, name=str(path))
     truth = as_unit(picture, picture.spec)
     height, width = (side // scale * scale for side in truth.shape[-2:])
@@ -182,6 +193,15 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judg
             lpips=None if judge is None else judge(_rgb(made) * 2 - 1, _rgb(truth) * 2 - 1).item(),
             seconds=seconds,
         )
+
+
+def _check_measurable(picture: Picture, path: Path, scale: int) -> None:
+    """Raise where there is no Y, or nothing left of it to compare once the border is cut."""
+    if picture.spec.channels not in (1, 3):
+        raise ImageError(path, f"{picture.spec.channels} channels; give grey or RGB, which have a luminance to compare")
+    least = -(-(SSIM_WINDOW + 2 * BORDER) // scale) * scale
+    if min(picture.height, picture.width) < least:
+        raise ImageError(path, f"{picture.height} x {picture.width} pixels; give {least} or more a side")
 
 
 def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,16 @@ class Album:
         """Share of test pictures that a guesser names rightly who always says the kind most frequent in training."""
         guess = np.bincount(self.train.kinds, minlength=len(self.kinds)).argmax()
         return float((self.test.kinds == guess).mean())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all pictures as they are used, their kinds, and which part each is in."""
+        found = sha256(repr(self.kinds).encode())
+        for pictures in (self.train, self.test):
+            found.update(repr((pictures.kinds.tolist(), [image.shape for image in pictures.images])).encode())
+            for image in pictures.images:
+                found.update(image.tobytes())
+        return found.hexdigest()
 
 
 def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True) -> Album:

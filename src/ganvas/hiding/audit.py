@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganvas.data.config import PairedData
-from ganvas.errors import PolicyRefusal, WeightsError
+from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
 from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.features import efficientnet_features
 from ganvas.evaluation.perceptual import LPIPS, load_lpips, lpips_or_none
@@ -26,9 +26,10 @@ from ganvas.hiding.album import Album, open_album, write_training_pictures
 from ganvas.hiding.covers import Hiding, plan_covers
 from ganvas.hiding.naming import Attacker, probe, small_network
 from ganvas.hiding.recovery import fixed_attacks
-from ganvas.hiding.report import write_reports
+from ganvas.hiding.report import JSON_NAME, write_reports
 from ganvas.hiding.result import AS_COVERED, Audit, AuditedCover, Named, Shown
 from ganvas.hiding.terms import Terms
+from ganvas.image.atomic import write_text
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.policy import admit
@@ -40,6 +41,7 @@ from ganvas.training.trainer import train
 Rgb = NDArray[np.uint8]
 Attempt = Callable[[Rgb], Rgb]
 ORIGINAL = "original"
+PICTURES_NAME, RESTORERS_NAME, CLAIM_NAME = "pictures", "restorers", "pictures.sha256"
 NUM_SHOWN = 4
 """Pictures on the page, of each cover."""
 
@@ -70,7 +72,7 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
         progress: say what is being done.
 
     Raises:
-        ConfigError: the covers cannot be planned.
+        ConfigError: the covers cannot be planned, or `out` holds an audit of other pictures.
         DataError: too few kinds or pictures.
         PolicyRefusal: more than 5 % of the pictures are refused.
         WeightsError: the classifier that is installed with ganvas is missing.
@@ -78,6 +80,7 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
     """
     covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
     album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
+    _claim(out, album)
     judge = _judge()
     with telling(shown=progress) as tell:
         attackers = (probe(efficientnet_features()), small_network(steps=terms.steps))
@@ -89,6 +92,18 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
             write_reports(audited)
         tell("covers", len(covers), len(covers))
     return audited
+
+
+def _claim(out: Path, album: Album) -> None:
+    """Note in OUT which pictures it is about, so that nothing that learnt from others is taken for theirs."""
+    path, digest = out / CLAIM_NAME, album.digest
+    held = path.read_text(encoding="utf-8").strip() if path.exists() else None
+    if held != digest and any((out / name).exists() for name in (PICTURES_NAME, RESTORERS_NAME, JSON_NAME)):
+        raise ConfigError(
+            f"{out} holds an audit of other pictures, or of these at another size or in another split: give another "
+            "--out, or the folder, --size and --seed of that audit"
+        )
+    write_text(path, f"{digest}\n")
 
 
 def _begin(folder: Path, out: Path, terms: Terms, album: Album, known: Attackers) -> Audit:
@@ -153,9 +168,9 @@ def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
 
 def _restorer(hiding: Hiding, album: Album, out: Path, terms: Terms, *, quiet: bool) -> Attempt:
     """A U-Net that learns to restore this cover, from the training pictures alone."""
-    write_training_pictures(album, out / "pictures")
-    run = out / "restorers" / hiding.name.replace(", ", "-").replace(" ", "-")
-    trained = train(_restorer_config(hiding, out / "pictures", terms), run, resume=True, quiet=quiet)
+    write_training_pictures(album, out / PICTURES_NAME)
+    run = out / RESTORERS_NAME / hiding.name.replace(", ", "-").replace(" ", "-")
+    trained = train(_restorer_config(hiding, out / PICTURES_NAME, terms), run, resume=True, quiet=quiet)
     if trained.stopped == "interrupted":
         raise KeyboardInterrupt
     translator = Translator.load(run, device=terms.device, snapshot="last")

@@ -19,6 +19,8 @@ __all__ = ["Audit", "AuditedCover", "Named", "Shown"]
 AS_COVERED = "as covered"
 LITTLE, SOME = 0.75, 0.25
 """Share of what could be known that is kept: above the first a cover hides little, above the second in part."""
+HIDDEN = 0.25
+"""A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
 Shown = dict[str, NDArray[np.uint8]]
 """Way -> picture, for the page; what the content gate refuses is left out."""
 
@@ -111,12 +113,33 @@ class Audit:
 
     def kept(self, cover: AuditedCover) -> float:
         """What of the kind still shows: 0 at chance, 1 as in clear pictures."""
+        return self._kept_of(self.share(cover.retrained))
+
+    def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
+        """Alike, at the ends of the better attacker's interval."""
+        low, high = interval(cover.retrained, self.counts[1])
+        return self._kept_of(low), self._kept_of(high)
+
+    def _kept_of(self, share: float) -> float:
         clear = self.share(max(self.clean.values())) - self.chance
-        return float(np.clip((self.share(cover.retrained) - self.chance) / max(clear, 1e-9), 0, 1))
+        return float(np.clip((share - self.chance) / max(clear, 1e-9), 0, 1))
+
+    @property
+    def clear_are_named(self) -> bool:
+        """Whether an attacker can be told from guessing where nothing is covered; else no cover can be judged."""
+        return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
 
     def at_chance(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker cannot be told from guessing."""
+        """Whether the better attacker cannot be told from guessing: of few test pictures, that says little."""
         return interval(cover.retrained, self.counts[1])[0] <= self.chance
+
+    def hides(self, cover: AuditedCover) -> bool:
+        """Whether there are test pictures enough to say that the better attacker does little better than guessing."""
+        return self.clear_are_named and self.at_chance(cover) and self.kept_between(cover)[1] <= HIDDEN
+
+    def undecided(self, cover: AuditedCover) -> bool:
+        """Whether the better attacker may be guessing, and may as well not."""
+        return self.at_chance(cover) and not self.hides(cover)
 
     def verdict(self, cover: AuditedCover) -> str:
         """One cover in a sentence or two."""
@@ -128,23 +151,40 @@ class Audit:
         return said
 
     def _judgement(self, cover: AuditedCover) -> str:
-        if self.at_chance(cover):
+        if not self.clear_are_named:
+            return "no verdict, since these attackers do not name clear pictures either."
+        if self.hides(cover):
             return "hides the kind from these attackers."
+        if self.undecided(cover):
+            return f"what it hides cannot be told with {self.counts[1]:,} test pictures."
         kept = self.kept(cover)
         return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
 
     def conclusion(self) -> str:
         """All covers in words."""
-        hidden = [cover.hiding.name for cover in self.covers if self.at_chance(cover)]
-        told = f"Only {'; '.join(hidden)} left these attackers guessing." if hidden else (
-            "No cover that was tried left these attackers guessing."
-        )  # fmt: skip
-        if hidden and len(hidden) == len(self.covers):
-            told = "Every cover that was tried left these attackers guessing."
+        if not self.clear_are_named:
+            return (
+                "These attackers cannot be told from guessing even where nothing is covered, so no verdict on any "
+                "cover can be given: audit more pictures of each kind, or kinds that differ more."
+            )
         return (
-            f"{told} An attacker with more pictures, a larger network or knowledge of the place does better, so these "
-            "figures say how much shows at least, never how much at most. Only a solid cover leaves nothing."
+            f"{self._told()} An attacker with more pictures, a larger network or knowledge of the place does better, "
+            "so these figures say how much shows at least, never how much at most. Only a solid cover leaves nothing."
         )
+
+    def _told(self) -> str:
+        """Which covers hold, and of which that cannot be told."""
+        hidden = "; ".join(cover.hiding.name for cover in self.covers if self.hides(cover))
+        undecided = "; ".join(cover.hiding.name for cover in self.covers if self.undecided(cover))
+        if undecided:
+            held = f"{hidden} left these attackers guessing. " if hidden else ""
+            few = f"With {self.counts[1]:,} test pictures it cannot be told what these hide: {undecided}."
+            return f"{held}{few} Audit more of each kind."
+        if not hidden:
+            return "No cover that was tried left these attackers guessing."
+        if all(self.hides(cover) for cover in self.covers):
+            return "Every cover that was tried left these attackers guessing."
+        return f"Only {hidden} left these attackers guessing."
 
     def as_record(self) -> dict[str, Any]:
         """As JSON."""
@@ -180,7 +220,9 @@ class Audit:
             "recovered": recovered,
             "named": named,
             "kept": self.kept(cover),
+            "kept_between": self.kept_between(cover),
             "at_chance": self.at_chance(cover),
+            "hidden": self.hides(cover),
             "verdict": self.verdict(cover),
         }
 

@@ -71,6 +71,8 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
     if found != spec.dtype:
         _check_convertible(picture, spec)
         notes.append(f"{found} was converted to the model's {spec.dtype}, full range to full range")
+    elif spec.value_range != NATURAL_RANGE[spec.dtype]:
+        _check_within(picture, spec)
     return tuple(notes)
 
 
@@ -145,11 +147,23 @@ def _channel_problem(found: int, needed: int) -> str:
 def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
     found = picture.pixels.dtype.name
     if spec.value_range != NATURAL_RANGE[spec.dtype]:
-        low, high = spec.value_range
-        trained = f"the model was trained on {spec.dtype} with values {low:g} to {high:g}"
-        raise ImageError(picture.source, f"{found} samples, but {trained}; give {spec.dtype}")
+        raise ImageError(picture.source, f"{found} samples, but {_trained_on(spec)}; give {spec.dtype}")
     if found == "float32" and (picture.colour.min() < 0 or picture.colour.max() > 1):
         raise ImageError(picture.source, f"float32 outside [0, 1] given to a model of {spec.dtype}; scale it to [0, 1]")
+
+
+def _check_within(picture: Picture, spec: PictureSpec) -> None:
+    """No sample may lie where the model saw none."""
+    low, high = spec.value_range
+    smallest, largest = float(picture.colour.min()), float(picture.colour.max())
+    if not low <= smallest <= largest <= high:
+        found = f"values from {smallest:g} to {largest:g}"
+        raise ImageError(picture.source, f"{found}, but {_trained_on(spec)}; scale or cut them to that range")
+
+
+def _trained_on(spec: PictureSpec) -> str:
+    low, high = spec.value_range
+    return f"the model was trained on {spec.dtype} with values {low:g} to {high:g}"
 
 
 def _from_pillow(image: Image.Image) -> Picture:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
 from ganvas.image.files import list_images, read_image
-from ganvas.image.picture import Picture
+from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import to_unit
 from ganvas.inference.adapt import convert_samples
 
@@ -18,27 +18,50 @@ def find_mask(masks: Path, picture: Path) -> Path:
     """The mask of a picture: `masks` itself, or the file of the same stem in that folder.
 
     Raises:
-        ImageError: the folder has no such file.
+        ImageError: the folder has no such file, or several.
     """
     if not masks.is_dir():
         return masks
-    for path in list_images(masks):
-        if path.stem == picture.stem:
-            return path
-    raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; add one (all black leaves the picture as it is)")
+    found = [path for path in list_images(masks) if path.stem == picture.stem]
+    if not found:
+        mend = "add one (all black leaves the picture as it is)"
+        raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {mend}")
+    if len(found) > 1:
+        several = " and ".join(path.name for path in found)
+        raise ImageError(picture, f"{several} in {masks} are all masks of it; keep one")
+    return found[0]
 
 
 def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
     """(H, W) bool: True where the mask is at least half white in any channel.
 
     Raises:
-        ImageError: it cannot be read or has another size than the picture.
+        ImageError: it cannot be read, is partly transparent or too dark to mark anything, or has another size than
+            the picture.
+    """
+    levels = read_levels(path)
+    if levels.shape[:2] != (like.height, like.width):
+        size, wanted = f"{levels.shape[1]} x {levels.shape[0]}", f"{like.width} x {like.height}"
+        raise ImageError(path, f"the mask has {size} pixels, the picture {like.source} has {wanted}; make them equal")
+    inside = np.asarray(to_unit(levels).max(axis=2) >= 0.5)
+    if levels.any() and not inside.any():
+        brightest = f"its highest level is {levels.max():g} of {NATURAL_RANGE[levels.dtype.name][1]:g}"
+        mend = "make what it marks white, or all of it black to leave the picture as it is"
+        raise ImageError(path, f"the mask is not black but nowhere half white: {brightest}; {mend}")
+    return inside
+
+
+def read_levels(path: Path) -> Pixels:
+    """(H, W, C): the levels of a mask. They alone say what it marks, so nothing in it may be transparent.
+
+    Raises:
+        ImageError: it cannot be read or is partly transparent.
     """
     mask = read_image(path)
-    if (mask.height, mask.width) != (like.height, like.width):
-        size, wanted = f"{mask.width} x {mask.height}", f"{like.width} x {like.height}"
-        raise ImageError(path, f"the mask has {size} pixels, the picture {like.source} has {wanted}; make them equal")
-    return np.asarray(to_unit(mask.colour).max(axis=2) >= 0.5)
+    if mask.alpha is not None and to_unit(mask.alpha).min() < 1:
+        mend = "save it without opacity, white where the picture is meant and black elsewhere"
+        raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {mend}")
+    return mask.colour
 
 
 def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_]) -> Picture:

@@ -21,6 +21,7 @@ from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, tran
 from ganvas.inference.manifest import Manifest, hash_files, hash_settings
 from ganvas.inference.pipeline import translate_all
 from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
+from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction, Precision
@@ -156,7 +157,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     """The pictures, and where each goes.
 
     Raises:
-        InputError: nothing to translate, or a picture would be overwritten.
+        InputError: nothing to translate, a picture would be overwritten, or `out` has an ending that is no format.
     """
     if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
@@ -171,7 +172,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         paths, root = [source], source.parent
     if not paths:
         raise InputError(f"{source}: no pictures in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    is_file = not source.is_dir() and out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir()
+    is_file = not source.is_dir() and names_file(out)
     names = [path.relative_to(root) for path in paths]
     targets = [out if is_file else out / (name.with_suffix(suffix) if suffix else name) for name in names]
     _check_targets(paths, targets)

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganvas.errors import ImageError
 from ganvas.image.atomic import append_line
+from ganvas.image.files import read_label
+from ganvas.image.label import SOURCE_TYPE
 from ganvas.records import to_record
 
 MANIFEST_NAME = "translate.jsonl"
@@ -53,12 +56,18 @@ class ManifestRow:
 class Manifest:
     """The manifest of an output folder; a line that a crash left unfinished is passed over.
 
-    It holds 64 bytes and the name of each picture that is done, not the lines.
+    It holds 64 bytes and the name of each picture that is done, not the lines; of other settings the names alone.
     """
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.path, self.settings = folder / MANIFEST_NAME, settings
-        self._done = dict(_finished(self.path, settings))
+        self._done, self._otherwise = dict[str, bytes](), set[str]()
+        for row in _finished(self.path):
+            if row["settings"] != settings:
+                self._otherwise.add(row["name"])
+                continue
+            with contextlib.suppress(ValueError):  # no hash
+                self._done[row["name"]] = bytes.fromhex(row["input"] + row["output"])
 
     def proof(self, name: str) -> str | None:
         """SHA-256 of the picture and of its result, one after the other, as last written; None where there is none."""
@@ -68,6 +77,19 @@ class Manifest:
         """Whether `written` is the result of that very picture with these very settings, unchanged since."""
         proof = self.proof(name) or ""
         return proof.startswith(content) and written.is_file() and proof == content + hash_files(written)
+
+    def knows(self, name: str) -> bool:
+        """Whether the picture was translated before, with whatever settings."""
+        return name in self._done or name in self._otherwise
+
+    def check_free(self, name: str, target: Path) -> None:
+        """A file may be replaced only by the next translation of its picture.
+
+        Raises:
+            ImageError: `target` is no translation, neither by this manifest nor by its label.
+        """
+        if target.exists() and not self.knows(name) and not _is_labelled(target):
+            raise ImageError(target, "is there already and is no translation; move it away, or give another folder")
 
     def add(self, *rows: ManifestRow) -> None:
         """Append rows and put them on the disk together."""
@@ -80,10 +102,11 @@ class BlockManifest(Manifest):
     Args:
         settings: see `ManifestRow`.
         proofs: name -> what `Manifest.proof` said.
+        known: the names that `Manifest.knows`.
     """
 
-    def __init__(self, settings: str, proofs: Mapping[str, str | None]) -> None:
-        self.settings, self.rows = settings, dict[str, ManifestRow]()
+    def __init__(self, settings: str, proofs: Mapping[str, str | None], known: set[str]) -> None:
+        self.settings, self.rows, self._otherwise = settings, dict[str, ManifestRow](), known
         self._done = {name: bytes.fromhex(proof) for name, proof in proofs.items() if proof}
 
     def add(self, *rows: ManifestRow) -> None:
@@ -91,16 +114,22 @@ class BlockManifest(Manifest):
         self.rows.update({row.name: row for row in rows})
 
 
-def _finished(path: Path, settings: str) -> Iterator[tuple[str, bytes]]:
-    """Name -> proof of each picture that was written with these settings."""
+def _finished(path: Path) -> Iterator[dict[str, str]]:
+    """The row of each picture that was written."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         for line in file:
-            row = _parse(line)
-            if row and row["settings"] == settings and row["output"]:
-                with contextlib.suppress(ValueError):  # no hash
-                    yield row["name"], bytes.fromhex(row["input"] + row["output"])
+            if (row := _parse(line)) and row["output"]:
+                yield row
+
+
+def _is_labelled(path: Path) -> bool:
+    """Whether a file says of itself that a model made it: a translation that ended before its row was written does."""
+    try:
+        return read_label(path) == SOURCE_TYPE
+    except ImageError:
+        return False
 
 
 def _parse(line: bytes) -> dict[str, str] | None:

@@ -145,6 +145,7 @@ class _Line:
         item.content = hash_files(job.source, *([] if masks is None else [find_mask(masks, job.source)]))
         item.is_done = self._manifest.is_done(job.name, item.content, job.target)
         if not item.is_done:
+            self._manifest.check_free(job.name, job.target)
             picture = read_image(job.source)
             item.notes = check_input(picture, self._settings.translator.record.input)
             item.given = picture

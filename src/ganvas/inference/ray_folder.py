@@ -51,7 +51,7 @@ def translate_on_ray(
         workers=workers,
         on_gpu=None if device == "auto" else device.startswith("cuda"),
     )
-    records = [{**to_record(job), "proof": manifest.proof(job.name)} for job in jobs]
+    records = [{**to_record(job), "proof": manifest.proof(job.name), "known": manifest.knows(job.name)} for job in jobs]
     with closing(spread(records, work)) as blocks:
         steps = (item for block in blocks for item in _noted(block, manifest))
         for number, row in track(steps, "translate", total=len(jobs), shown=progress):
@@ -67,7 +67,8 @@ class _Translator:
 
     def __call__(self, records: Sequence[Record]) -> list[Record]:
         jobs = [Job(Path(record["source"]), Path(record["target"]), record["name"]) for record in records]
-        manifest = BlockManifest(self.settings, {record["name"]: record["proof"] for record in records})
+        proofs = {record["name"]: record["proof"] for record in records}
+        manifest = BlockManifest(self.settings, proofs, {record["name"] for record in records if record["known"]})
         report = TranslationReport()
         self.translate_all(jobs, manifest, report)
         return [_record(manifest.rows.get(job.name), report.refused.get(job.name)) for job in jobs]

@@ -89,7 +89,7 @@ def plan_tiles(
         ConfigError: the tile is smaller than `multiple`, or the overlap leaves nothing of it.
     """
     size = tile // multiple * multiple
-    if size == 0:
+    if size <= 0:
         raise ConfigError(f"tile {tile} is smaller than what the network takes at once; give at least {multiple}")
     if overlap is not None and not 0 <= 2 * overlap < size:
         raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({size})")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganvas.errors import WeightsError
 from ganvas.methods.config.super_resolution import Content
 from ganvas.networks.vgg import VGG
 from ganvas.weights.find import find_weights
@@ -52,5 +53,10 @@ def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
     name, place = content.split("-")
     tap = f"{'conv' if pre_activation else 'relu'}{place.replace(',', '_')}"
     network, record = (VGG(depth=19, taps=(tap,)), VGG19) if name == "vgg19" else (VGG(depth=16, taps=(tap,)), VGG16)
-    network.load_convolutions(load_convolutions(find_weights(record)))
+    try:
+        weights = find_weights(record)
+    except WeightsError as error:
+        others = "compare otherwise: --content vgg16-5,3, or --content pixels --content-weight 1"
+        raise WeightsError(f"{error}\nOr {others}") from error
+    network.load_convolutions(load_convolutions(weights))
     return network

@@ -61,13 +61,15 @@ class DomainGAN(Method):
         self.judge = PictureReader(input_channels, (1, len(SIDES)), width=config.width, image_size=image_size)
         self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
 
-    def check_length(self, images: int) -> None:
-        """Raise ConfigError where the encoder would never learn."""
-        if images <= self.config.encoder_after:
-            raise ConfigError(
-                f"encoder_after {self.config.encoder_after} is not below {images}, the images of this run, so nothing "
-                f"would learn to translate: give --encoder-after below {images}, or more --epochs"
-            )
+    def left_untrained(self, images: int) -> str | None:
+        """The encoder, where its stage never comes."""
+        if images > self.config.encoder_after:
+            return None
+        return (
+            f"this run ends after {images:,} images, before the encoder learns (encoder_after "
+            f"{self.config.encoder_after:,}), so that it can draw and not translate: give more --epochs, or a smaller "
+            "--encoder-after to a new run"
+        )
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """The GAN alone until `encoder_after` images, then the encoder alone."""

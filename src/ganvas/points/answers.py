@@ -35,7 +35,7 @@ class Answer:
     Attributes:
         rows: of the table.
         figure: the picture.
-        more: what metrics.json holds beside the rows.
+        more: what QUESTION.json holds beside the rows.
     """
 
     rows: Sequence[Row]

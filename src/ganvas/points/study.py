@@ -1,4 +1,4 @@
-"""`ganvas density QUESTION`: answer it, write the picture and metrics.json, and put it into a table."""
+"""`ganvas density QUESTION`: answer it, write a picture and its numbers, and put it into a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Study:
 
 
 def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Tell) -> Study:
-    """Answer a question and write OUT/QUESTION.png and OUT/metrics.json, each whole or not at all.
+    """Answer a question and write OUT/QUESTION.png and OUT/QUESTION.json, each whole or not at all.
 
     Args:
         question: a name of `ANSWERS`.
@@ -52,7 +52,7 @@ def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Tell)
     check_matplotlib()
     out.mkdir(parents=True, exist_ok=True)
     answer = ANSWERS[question](seed=seed, steps=steps or 0, tell=tell)
-    figure, metrics = out / f"{question}.png", out / "metrics.json"
+    figure, metrics = out / f"{question}.png", out / f"{question}.json"
     save_figure(answer.figure, figure)
     asked = {"question": question, "seed": seed, "steps": steps}
     write_json(metrics, {**asked, "rows": answer.rows, **answer.more})

@@ -13,8 +13,9 @@ from ganvas.data.boxes import read_boxes
 from ganvas.data.pairs import some_names
 from ganvas.data.regions import boxes_on
 from ganvas.errors import ImageError, InputError
-from ganvas.image.files import list_images, read_image
+from ganvas.image.files import list_images
 from ganvas.image.picture import Picture
+from ganvas.inference.compositing import read_levels
 from ganvas.inference.manifest import hash_files
 
 __all__ = ["GivenRegion", "given_region"]
@@ -42,10 +43,11 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
         names: of the pictures there are, with folders and endings.
         boxes: see `ganvas.data.boxes.read_boxes`.
         mask: a picture in which all that is not black is covered, for every picture; or a folder of such masks, each
-            with the name of its picture and any ending.
+            with the name of its picture and any ending. None may be transparent anywhere.
 
     Raises:
-        InputError: both are given, a file cannot be read, or it names pictures that are not there.
+        InputError: both are given, a file cannot be read, it names pictures that are not there, or two masks have
+            one name.
     """
     if boxes is not None and mask is not None:
         raise InputError("give boxes or a mask, not both")
@@ -83,7 +85,7 @@ def _from_mask(path: Path) -> GivenRegion:
 
 
 def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
-    masks = {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_images(folder, recursive=True)}
+    masks = _by_stem(folder)
     stems = {Path(name).with_suffix("").as_posix() for name in names}
     if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
         raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
@@ -102,8 +104,23 @@ def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
     return GivenRegion(find=find, identity=identity)
 
 
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Name with folders, without ending -> mask.
+
+    Raises:
+        InputError: two have one name, so that one of them would cover nothing.
+    """
+    masks: dict[str, Path] = {}
+    for path in list_images(folder, recursive=True):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in masks:
+            raise InputError(f"{masks[stem]} and {path} are both masks of {stem}; put them into one")
+        masks[stem] = path
+    return masks
+
+
 def _read_mask(path: Path) -> Mask:
-    return np.asarray((read_image(path).colour != 0).any(axis=2))
+    return np.asarray((read_levels(path) != 0).any(axis=2))
 
 
 def _fitting(mask: Mask, picture: Picture, path: Path) -> Mask:

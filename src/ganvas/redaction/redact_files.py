@@ -16,8 +16,9 @@ from typing import Any
 from ganvas.engines import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
+from ganvas.image.files import read_image, write_image
 from ganvas.inference.manifest import hash_files, hash_settings
+from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
 from ganvas.redaction.audit import AuditLog
 from ganvas.redaction.given import GivenRegion, given_region
@@ -39,11 +40,13 @@ class Redacted:
         audit: the audit log; later runs append to it.
         redacted: how many pictures were redacted now.
         skipped: how many an earlier run with the same settings, picture and result had redacted.
+        uncovered: in how many of those redacted now there was nothing to cover.
     """
 
     audit: AuditLog
     redacted: int
     skipped: int
+    uncovered: int
 
     @property
     def log(self) -> Path:
@@ -57,7 +60,8 @@ class Redacted:
 
     def __str__(self) -> str:
         earlier = f", {self.skipped} were there already" if self.skipped else ""
-        return f"{self.redacted} redacted{earlier}; audit log: {self.log}"
+        bare = f"; nothing was covered in {self.uncovered}" if self.uncovered else ""
+        return f"{self.redacted} redacted{earlier}{bare}; audit log: {self.log}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +154,14 @@ def redact_files(
     redactor = _Redactor.start(settings)
     if problem := cosmetic(settings.how):
         warnings.warn(problem, CosmeticWarning, stacklevel=2)
-    audit = AuditLog(out if source.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES else out.parent)
+    audit = AuditLog(out if source.is_dir() or not names_file(out) else out.parent)
     jobs = [_job(name, path, target, audit) for name, (path, target) in files.items()]
     work = Work(start=partial(_Redactor.start, settings), lost=_lost, workers=workers)
     with closing(spread(jobs, work) if engine == "ray" else _one_by_one(jobs, redactor)) as blocks:
         outcome = _record_all(blocks, audit, len(jobs), progress)
     if outcome.failures:
         raise PartialFailure(outcome.failures, len(jobs))
-    return Redacted(audit=audit, redacted=outcome.redacted, skipped=outcome.skipped)
+    return Redacted(audit=audit, redacted=outcome.redacted, skipped=outcome.skipped, uncovered=outcome.uncovered)
 
 
 @dataclass
@@ -166,11 +170,13 @@ class _Outcome:
 
     redacted: int = 0
     skipped: int = 0
+    uncovered: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
     def count(self, row: Record) -> None:
         self.skipped += "skipped" in row
         self.redacted += "sha256_out" in row
+        self.uncovered += "region" in row and not row["region"]["boxes"]
         if "failed" in row:
             self.failures[row["file"]] = row["failed"]
 

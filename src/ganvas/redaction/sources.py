@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ganvas.errors import InputError
 from ganvas.image.files import IMAGE_SUFFIXES
+from ganvas.inference.target import names_file
 
 __all__ = ["find_sources"]
 
@@ -19,15 +20,15 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
         aside: files that lie in the folder and are no part of it, resolved.
 
     Raises:
-        InputError: there is none, or an original would be written over.
+        InputError: there is none, an original would be written over, or `out` has an ending that is no format.
     """
     if source.is_dir():
         return _of_folder(source, out, aside)
-    target = out if out.suffix.lower() in IMAGE_SUFFIXES else out / source.name
-    if target.resolve() == source.resolve():
-        raise InputError(f"{target} is the original; give another name")
     if not source.is_file():
         raise InputError(f"{source}: no such file or folder")
+    target = out if names_file(out) else out / source.name
+    if target.resolve() == source.resolve():
+        raise InputError(f"{target} is the original; give another name")
     return {source.name: (source, _target(source, target))}
 
 

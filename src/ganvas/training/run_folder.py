@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganvas.errors import RunError
+from ganvas.errors import ConfigError, RunError
 from ganvas.image.atomic import write_text
+from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record
 from ganvas.records import from_record, to_record
 from ganvas.training.checkpoint import STATE_NAME
@@ -37,6 +38,8 @@ FREE = frozenset(
     | {"training.accumulate", "training.compile", "training.capture"}
 )
 """Settings that may change on resuming: how long, how often, where, how fast, and what mends a divergence."""
+FAILED_START = frozenset({LOCK_NAME, REFUSED_NAME, RECORD_NAME, METRICS_NAME})
+"""All that is left of a start that failed before its first checkpoint; none of it could be gone on with."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")
 """The name of a file that a killed process was writing."""
 
@@ -76,14 +79,13 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
     """Whether `config` may be trained in `run`; sweeps away what a killed process left half written.
 
     Raises:
-        RunError: it holds something and `resume` is off, or holds a run with other settings.
+        RunError: it holds more than a start that failed and `resume` is off, or holds a run with other settings.
     """
     for path in [*run.glob(".*"), *(run / "snapshots").glob(".*"), *(run / "samples").glob(".*")]:
         if TEMPORARY.fullmatch(path.name):
             path.unlink()
     if not resume:
-        failed_start = {LOCK_NAME, REFUSED_NAME}  # all that a start leaves whose settings did not fit
-        if there := sorted(path.name for path in run.iterdir() if path.name not in failed_start):
+        if there := sorted(path.name for path in run.iterdir() if path.name not in FAILED_START):
             shown = ", ".join(there[:5])
             raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
         return
@@ -117,6 +119,26 @@ def check_same(before: RunConfig, now: RunConfig, run: Path) -> None:
     if changed:
         told = "; ".join(f"{name} was {old.get(name)}, now {new.get(name)}" for name in changed)
         raise RunError(f"{run} cannot be resumed with other settings: {told}. Keep them, or choose another folder")
+
+
+def check_specs(run: Path, given: PictureSpec, made: PictureSpec) -> None:
+    """Raise where the pictures are of another kind than those that the run's state comes from.
+
+    Raises:
+        ConfigError: says what they were and are.
+    """
+    record = read_run_record(run)
+    for side, was, now in (("input", record.input, given), ("output", record.output, made)):
+        if was != now:
+            raise ConfigError(
+                f"{run} was trained with an {side} of {_told(was)}, the data now has {_told(now)}: resume it on "
+                "pictures like those it learnt from, or train anew in another folder"
+            )
+
+
+def _told(spec: PictureSpec) -> str:
+    low, high = spec.value_range
+    return f"{spec.channels} channel{'s' * (spec.channels > 1)}, {spec.dtype}, {low:g} to {high:g}"
 
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from torch import Tensor
 from ganvas.data.prefetch import Prefetched
 from ganvas.errors import RunError
 from ganvas.inference.record import (
-    RECORD_NAME,
     RunRecord,
     find_snapshot,
     load_weights,
@@ -37,7 +37,7 @@ from ganvas.training.pictures import Pictures, open_pictures
 from ganvas.training.placement import place, tuned
 from ganvas.training.report import Report
 from ganvas.training.result import TrainingResult
-from ganvas.training.run_folder import check_folder, cut_metrics, locked
+from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked
 from ganvas.training.schedule import Clock, num_images, reached, step_seed
 from ganvas.training.session import Session
 from ganvas.training.turns import make_optimizers, set_rate, take_turns
@@ -55,7 +55,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
 
     Raises:
         RunError: `out` holds something already, is in use, or holds a run with other settings.
-        DataError, ImageError, ConfigError: the pictures or the settings do not fit.
+        DataError, ImageError, ConfigError: the pictures or the settings do not fit, or not what `out` was trained on.
         PolicyRefusal: too many training pictures were refused.
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
@@ -112,7 +112,11 @@ def open_session(
     pictures_seen = pictures.loader.epoch_size
     total = num_images(config.training.epochs, pictures_seen)
     there = (out / STATE_NAME).exists()
+    if there:
+        check_specs(out, pictures.input_spec, pictures.output_spec)
     state = build_state(config, processes, pictures, fresh=not there)
+    if processes.first and (untrained := state.method.left_untrained(total)):
+        warnings.warn(untrained, stacklevel=2)
     counters, saved = Counters(pictures=pictures_seen), None
     if processes.agree(there) != (there,):
         raise RunError(f"process {processes.rank} does not see {out / STATE_NAME}; all must share the run folder")
@@ -192,7 +196,7 @@ def open_step(state: TrainingState, config: RunConfig, processes: Processes, sta
 
 
 def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
-    """What `run.json` says; the time of the first start stays."""
+    """What `run.json` says; the time of the first start stays, unless all of that failed."""
     record = RunRecord(
         method=config.method,
         input=pictures.input_spec,
@@ -201,4 +205,4 @@ def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
         data=config.data,
         training=to_record(config.training),
     )
-    return replace(record, created=read_run_record(out).created) if (out / RECORD_NAME).exists() else record
+    return replace(record, created=read_run_record(out).created) if (out / STATE_NAME).exists() else record
