@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ from ganvas.data.config import UnpairedData
 from ganvas.evaluation.distribution import Distance
 from ganvas.evaluation.localization import bootstrap
 from ganvas.evaluation.pictures import evenly
+from ganvas.hiding.naming import interval
 from ganvas.image.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
@@ -69,7 +69,6 @@ ABLATION: dict[str, dict[str, Any]] = {
     "backward cycle": {"cycle": "backward"},
 }
 """Run -> settings: the rows of the paper's tables 4 and 5."""
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,8 @@ class Share:
 
 
 def wilson(count: int, of: int) -> Share:
-    """The share and its 95 % interval (Wilson 1927)."""
-    share, z2 = count / of, Z95**2
-    middle, half = share + z2 / (2 * of), Z95 * sqrt(share * (1 - share) / of + z2 / (4 * of**2))
-    return Share(count, of, share, (middle - half) / (1 + z2 / of), (middle + half) / (1 + z2 / of))
+    """The share and its 95 % interval."""
+    return Share(count, of, count / of, *interval(count, of))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def small_network(*, steps: int) -> Attacker:
     return Attacker("network", _see_small, learn)
 
 
-def interval(right: int, total: int, *, deviations: float = 1.96) -> tuple[float, float]:
+def interval(right: int, total: int, *, deviations: float = 1.959964) -> tuple[float, float]:
     """Wilson's interval for a share, 95 % by default. Wilson 1927, JASA 22, p. 209."""
     share, spread = right / total, deviations**2 / total
     middle = (share + spread / 2) / (1 + spread)
