@@ -19,6 +19,7 @@ from ganvas.methods.cogan import CoGAN
 from ganvas.methods.config import CoGANConfig, UNITConfig
 from ganvas.methods.unit import UNIT
 from ganvas.training.turns import set_rate
+from measure.digit_discriminator import DigitDiscriminator, start_alike
 from measure.digits import SIZE, Digits
 
 NUM_CLASSES = 10
@@ -38,7 +39,7 @@ class Settings:
         rate: of Adam, with betas .5 and .999.
         constant_fraction: share of the steps at the full rate; then it falls linearly to 0.
         decay: of the weights.
-        dropout: of the features that the classifier is trained on.
+        dropout: of the features that the classifier is trained on; UNIT's discriminator has its own.
         class_weight: of the classifier's cross-entropy.
         match_weight: of the distance between both domains' features of corresponding pictures.
     """
@@ -71,11 +72,11 @@ COGAN = replace(
     SOURCE_ONLY, width=128, steps=5000, constant_fraction=1.0, dropout=0.0, class_weight=10.0, match_weight=0.01
 )
 UNIT_OF_DIGITS = replace(
-    SOURCE_ONLY, width=8, discriminator_width=32, steps=3000, batch=16, class_weight=10.0, match_weight=50.0
+    SOURCE_ONLY, width=8, discriminator_width=16, steps=3000, batch=16, class_weight=10.0, match_weight=20.0
 )
 SETTINGS = {
     "source": SOURCE_ONLY,
-    "source_unit": replace(SOURCE_ONLY, discriminator_width=32),
+    "source_unit": replace(SOURCE_ONLY, discriminator_width=16),
     "cogan": COGAN,
     "unit": UNIT_OF_DIGITS,
 }
@@ -133,9 +134,15 @@ class Adapter(nn.Module):
         features: Tensor = self.method.discriminator.features(images, domain)
         return features
 
+    def _learnt_from(self, images: Tensor) -> Tensor:
+        """Features of the source, some of them left out."""
+        discriminator = self.method.discriminator
+        if isinstance(discriminator, DigitDiscriminator):
+            return discriminator.features(images, "a", leaving_out=True)
+        return functional.dropout(self._features(images, "a"), self.settings.dropout)
+
     def _with_labels(self, batch: Batch, labels: Tensor) -> dict[str, Tensor]:
-        features = functional.dropout(self._features(batch.a, "a"), self.settings.dropout)
-        wrong = functional.cross_entropy(self.head(features), labels)
+        wrong = functional.cross_entropy(self.head(self._learnt_from(batch.a)), labels)
         losses = {"class": self.settings.class_weight * wrong}
         if self.settings.match_weight > 0:
             a, b = self.corresponding()
@@ -198,20 +205,17 @@ def make_cogan(settings: Settings) -> CoGAN:
 
 
 def make_unit(settings: Settings) -> UNIT:
-    """UNIT of grey 28-pixel pictures.
+    """UNIT of grey 28-pixel pictures, with the discriminator that its released code adapts with.
 
-    With batch norm: with instance norm the flat ground of digits becomes noise. The discriminators share all but their
-    first layer and judge translations alone, as the proceedings' L_GAN.
+    With batch norm: with instance norm the flat ground of digits becomes noise. The discriminators judge translations
+    alone, as the proceedings' L_GAN. Both domains start from the same weights, which no paper says: else the
+    discriminator of the target begins with features of its own, which the classifier does not know.
     """
-    config = UNITConfig(
-        width=max(settings.width, 1),
-        residual_blocks=2,
-        norm="batch",
-        discriminator_width=settings.discriminator_width,
-        discriminator_shared_layers=3,
-        judged="translations",
-    )
-    return UNIT(config, input_channels=1, output_channels=1, image_size=(SIZE, SIZE))
+    config = UNITConfig(width=max(settings.width, 1), residual_blocks=2, norm="batch", judged="translations")
+    method = UNIT(config, input_channels=1, output_channels=1, image_size=(SIZE, SIZE))
+    method.discriminator = DigitDiscriminator(SIZE, width=settings.discriminator_width)  # type: ignore[assignment]
+    start_alike(method)
+    return method
 
 
 def scaled(settings: Settings, *, width: int | None, steps: int | None) -> Settings:
@@ -253,7 +257,10 @@ def share_of_rate(done: float, constant_fraction: float) -> float:
 
 @torch.no_grad()
 def accuracy(adapter: Adapter, digits: Digits, domain: str) -> float:
-    """Share of the digits that it classifies rightly."""
+    """Share of the digits that it classifies rightly, nothing left out."""
+    training = adapter.training
+    adapter.eval()
     parts = zip(digits.images.split(AT_ONCE), digits.labels.split(AT_ONCE), strict=True)
     right = sum(int((adapter.classify(images, domain).argmax(1) == labels).sum()) for images, labels in parts)
+    adapter.train(training)
     return right / len(digits)

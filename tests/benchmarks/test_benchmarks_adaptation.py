@@ -104,6 +104,7 @@ def test_the_methods_own_step_with_the_classifier_on_its_discriminators(name: st
     adapting = module("measure.adapting")
     torch.manual_seed(0)
     adapter = adapting.make_adapter(name, small(name))
+    adapter.method.discriminator.eval()  # nothing left out by chance
     batch, labels = Batch(*torch.rand(2, 4, 1, 28, 28)), torch.arange(4)
     torch.manual_seed(1)
     plain = {turn.player: turn.losses for turn in adapter.method.training_step(batch, Progress(0, 0))}
@@ -145,9 +146,21 @@ def test_the_classifier_learns_the_source(name: str) -> None:
     labels = torch.arange(40) % 2
     images = (labels * 1.6 - 0.8)[:, None, None, None] + 0.1 * torch.randn(40, 1, 28, 28)
     made = digits.Digits(images.clamp(-1, 1), labels)
-    adapter = adapting.make_adapter(name, replace(small(name), steps=30, rate=3e-3))
+    adapter = adapting.make_adapter(name, replace(small(name), steps=30, rate=3e-3, discriminator_width=8))
     assert list(adapting.train(adapter, made, made.images)) == list(range(1, 31))
     assert adapting.accuracy(adapter, made, "a") > 0.9
+
+
+def test_units_domains_start_alike_and_leave_features_out_while_they_train() -> None:
+    adapter = module("measure.adapting").make_adapter("unit", small("unit"))
+    images = torch.rand(4, 1, 28, 28)
+    for network in (adapter.method.encoder, lambda given, domain: adapter.method.discriminator.features(given, domain)):
+        torch.testing.assert_close(network(images, "a"), network(images, "b"))
+    discriminator = adapter.method.discriminator
+    assert not torch.equal(discriminator(images, "a")[0], discriminator(images, "a")[0])
+    discriminator.eval()
+    assert torch.equal(discriminator(images, "a")[0], discriminator(images, "a")[0])
+    assert discriminator.features(images, "b").shape == (4, discriminator.num_features)
 
 
 def test_the_rate_falls_after_its_constant_part() -> None:
@@ -186,6 +199,7 @@ def test_it_goes_on_where_it_stopped(
     assert len(second["runs"]) == 8
     assert "published" in capsys.readouterr().out
     assert second["settings"]["cogan"]["width"] == 8
+    assert all(run["best_accuracy"] >= run["accuracy"] for run in second["runs"])
     assert call(folder, monkeypatch, "--methods", "cogan", "--seeds", "2", "--width", "4") == 1
     assert "holds runs of other settings" in capsys.readouterr().err
     assert json.loads((folder / "out.json").read_text()) == second
