@@ -101,11 +101,13 @@ def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> 
     return runs
 
 
-def pending(runs: Sequence[Record], methods: Sequence[str], seeds: int) -> Iterator[tuple[str, tuple[str, str], int]]:
+def pending(
+    runs: Sequence[Record], methods: Sequence[str], targets: Sequence[str], seeds: int
+) -> Iterator[tuple[str, tuple[str, str], int]]:
     """(method, (source, target), seed) of each training that is not among the runs, seed by seed."""
     done = {(run["method"], run["source"], run["target"], run["seed"]) for run in runs}
     for seed in range(seeds):
-        for way in WAYS:
+        for way in (way for way in WAYS if way[1] in targets):
             yield from ((name, way, seed) for name in methods if (name, *way, seed) not in done)
 
 
@@ -134,7 +136,7 @@ def run_all(given: argparse.Namespace) -> Table:
     drawn = dict(zip(NUM_DRAWN, given.drawn, strict=True))
     runs = read_runs(given.out, settings, drawn)
     sets = {"MNIST": read_mnist(given.data), "USPS": read_usps(given.data)}
-    for name, way, seed in list(pending(runs, given.methods, given.seeds)):
+    for name, way, seed in list(pending(runs, given.methods, given.targets, given.seeds)):
         run = run_one(name, way, seed, sets, chosen[name], drawn)
         runs.append(run)
         print(f"{name}, {way[0]} to {way[1]}, seed {seed}: {run['accuracy']:.4f} ({run['seconds']} s)", flush=True)
@@ -152,6 +154,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="a JSON file, which grows training by training")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--targets", nargs="+", choices=list(NUM_DRAWN), default=list(NUM_DRAWN), help="adapted to")
     parser.add_argument("--drawn", type=int, nargs=2, default=list(NUM_DRAWN.values()), help="digits of MNIST, of USPS")
     parser.add_argument("--width", type=int, default=None, help="of the generators; unset: each method's own")
     parser.add_argument("--steps", type=int, default=None, help="of training; unset: each method's own")

@@ -205,6 +205,12 @@ def test_it_goes_on_where_it_stopped(
     assert json.loads((folder / "out.json").read_text()) == second
 
 
+def test_one_way_alone_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(folder, monkeypatch, "--methods", "source", "--seeds", "2", "--targets", "MNIST") == 0
+    record = json.loads((folder / "out.json").read_text())
+    assert [(run["target"], run["seed"]) for run in record["runs"]] == [("MNIST", 0), ("MNIST", 1)]
+
+
 def test_a_file_of_something_else_is_left_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
