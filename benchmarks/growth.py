@@ -3,7 +3,7 @@
     python benchmarks/growth.py --out growth.json --figures docs/figures
     python benchmarks/growth.py --only data --quick
 
-Every point is measured in a process of its own. About 15 minutes on two cores; with --quick 3. The pictures are
+Every point is measured in a process of its own. About 25 minutes on two cores; with --quick 3. The pictures are
 smooth coloured patterns made here. The largest data set is 100 of them under 100,000 names: each name is read, decoded
 and brought before the gate as any other, and the gate knows the 100 from its own cache of scores.
 """
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from measure.child import ChildFailure, run_json
@@ -31,6 +32,8 @@ ENTRIES = (10, 100, 1000, 10_000, 100_000)
 DISTINCT = 100
 SIDE = 32
 """Pixels a side of the pictures of the data sets."""
+TILED_SIZES, SMALL_TILE, ROUNDS = (1024, 2048, 4096, 8192), 256, 3
+"""Small tiles need little memory of their own, so that what grows with the picture shows."""
 MODELS = ("U-Net of restore", "U-Net 256")
 PRECISIONS = ("float32", "bfloat16")
 PICTURE_NOTE = (
@@ -83,9 +86,24 @@ def grow_picture(plan: Plan, table: Table) -> None:
     table.notes.append(PICTURE_NOTE)
     for label in dict.fromkeys(str(row["model"]) for row in table.rows):
         if "tiles" in label:
-            slope = per_unit([row for row in table.rows if row["model"] == label], "peak MB", 1e6, square=True)
+            slope = bytes_a_pixel([row for row in table.rows if row["model"] == label])
             table.notes.append(f"{label}: between the two largest the peak grows by {slope:.1f} bytes a pixel.")
     plan.draw("picture", panels_of(table.rows, "model", "pixels a side", ("seconds", "peak MB")))
+
+
+def grow_tiled(plan: Plan, table: Table) -> None:
+    """Memory of blended tiles, again and again: the C library's heap differs from run to run."""
+    for size in TILED_SIZES[: plan.largest]:
+        given = {"model": MODELS[1], "size": size, "tile": SMALL_TILE}
+        rounds = [attempt(table, f"{size} pixels", plan, "picture", **given) for _ in range(ROUNDS)]
+        peaks = sorted(found["peak MB"] for found in rounds if found)
+        if peaks:
+            spread = f"{peaks[0]:.0f}-{peaks[-1]:.0f}"
+            table.rows.append({"pixels a side": size, "peak MB": median(peaks), "lowest-highest": spread})
+    if len(table.rows) > 1:
+        slope = bytes_a_pixel([table.rows[0], table.rows[-1]])
+        table.notes.append(f"From the smallest to the largest the peak grows by {slope:.1f} bytes a pixel.")
+    table.notes.append(f"{MODELS[1]} in blended tiles of {SMALL_TILE}, {ROUNDS} processes a size. {PICTURE_NOTE}")
 
 
 def grow_batch(plan: Plan, table: Table) -> None:
@@ -122,6 +140,7 @@ def grow_data(plan: Plan, table: Table) -> None:
 
 GROWTHS: dict[str, tuple[str, Callable[[Plan, Table], None]]] = {
     "picture": ("Growth with the picture", grow_picture),
+    "tiled": ("Growth of tiled translation", grow_tiled),
     "batch": ("Growth with the batch", grow_batch),
     "data": ("Growth with the data set", grow_data),
 }
@@ -166,13 +185,14 @@ def free_bytes() -> float:
     return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
-def per_unit(rows: Sequence[Row], column: str, scale: float, *, square: bool) -> float:
-    """Growth of a column, times `scale`, for each further pixel or entry between the last two rows."""
+def bytes_a_pixel(rows: Sequence[Row]) -> float:
+    """Growth of the peak for each further pixel between the last two rows, which have a `pixels a side` each."""
     if len(rows) < 2:
         return float("nan")
-    units = [float(list(row.values())[1] or 0) ** (2 if square else 1) for row in rows[-2:]]
-    values = [float(row[column] or 0) * scale for row in rows[-2:]]
-    return (values[1] - values[0]) / (units[1] - units[0])
+    pixels, peaks = zip(
+        *((float(row["pixels a side"] or 0) ** 2, float(row["peak MB"] or 0)) for row in rows[-2:]), strict=True
+    )
+    return 1e6 * (peaks[1] - peaks[0]) / (pixels[1] - pixels[0])
 
 
 def panels_of(rows: Sequence[Row], series: str, x: str, columns: Sequence[str]) -> list[Panel]:

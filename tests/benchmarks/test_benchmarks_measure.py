@@ -126,7 +126,7 @@ def test_cache_pays_after() -> None:
 
 def test_growth_a_pixel() -> None:
     rows = [{"model": "m", "pixels a side": side, "peak MB": 24e-6 * side**2 + 7} for side in (256, 512, 1024)]
-    assert module("growth").per_unit(rows, "peak MB", 1e6, square=True) == pytest.approx(24.0)
+    assert module("growth").bytes_a_pixel(rows) == pytest.approx(24.0)
 
 
 def test_data_set_of_links(tmp_path: Path) -> None:
