@@ -37,7 +37,7 @@ def channels_last(method: nn.Module) -> None:
 def laid_out(batch: Batch, settings: TrainingConfig) -> Batch:
     """The batch channels last in bfloat16, where convolutions are faster so; features follow their input.
 
-    Float32 stays as it is: there it gains nothing, and sums would round differently.
+    Float32 stays as it is: there it gains discriminators alone, which see to it.
     """
     if settings.precision == "float32" or batch.a.ndim != 4:
         return batch
