@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NUM_HALVINGS = 4
-CHANNELS_AFTER = 8
-"""Times the width, after the last layer."""
 LEFT_OUT = (0.0, 0.1, 0.3, 0.5, 0.5)
 """Share of the features before each layer, and before what follows the last, that a pass leaves out."""
 
@@ -32,7 +30,7 @@ class DigitDiscriminator(nn.Module):
         self.shared = nn.ModuleList(_halving(given, made) for given, made in pairwise(widths))
         for _ in range(NUM_HALVINGS):
             size = -(-size // 2)
-        self.num_features = CHANNELS_AFTER * width * size**2
+        self.num_features = widths[-1] * size**2
         self.last = nn.Linear(self.num_features, 1)
 
     def features(self, images: Tensor, domain: str, *, leaving_out: bool = False) -> Tensor:

@@ -80,13 +80,13 @@ def require_crops(side: Side, size: tuple[int, int]) -> None:
 
 
 def _cut_out(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
-    """A crop (..., height, width) of a picture (..., H, W): a view of it where that is as quick to read."""
+    """A crop (..., height, width) of a picture (..., H, W): a view of it, or a mirrored copy."""
     height, width = size
     part = picture[..., crop.top : crop.top + height, crop.left : crop.left + width]
     if not crop.mirror:
         return part
     if part.dtype != np.uint8 or width % 8:
-        return part[..., ::-1]
+        return np.ascontiguousarray(part[..., ::-1])  # numbers of another type are slow to make of a mirrored view
     turned = np.empty(part.shape, np.uint8)  # eight bytes turned round at a time: many times as fast
     np.copyto(turned.view(">u8"), np.ascontiguousarray(part).view("<u8")[..., ::-1])
     return turned
