@@ -80,12 +80,21 @@ def test_other_pixels_are_refused_with_the_mend(wrong):
 @pytest.mark.parametrize("bicubic", [False, True])
 @pytest.mark.parametrize("shape", [(60, 41), (7, 90), (1, 1), (33, 32)])
 @pytest.mark.parametrize("part", [None, Box(3, 2, 20, 7), Box(0, 0, 1, 1)])
-def test_resizing_by_channels_is_pillows_to_the_bit(monkeypatch, rng, bicubic, shape, part):
-    monkeypatch.setattr(preprocess, "LARGE", 0)
+@pytest.mark.parametrize("strip", [5, 256])
+def test_resizing_in_strips_is_pillows_across_then_down_to_the_bit(monkeypatch, rng, bicubic, shape, part, strip):
+    monkeypatch.setattr(preprocess, "STRIP", strip)
     rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     part = part and part.clip(*shape)
-    box = part and (part.left, part.top, part.right, part.bottom)
+    box = part or Box(0, 0, *shape[::-1])
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     for height, width in ((16, 24), shape, (200, 50)):
-        expected = Image.fromarray(rgb).resize((width, height), how, box=box)
+        narrow = Image.fromarray(rgb).resize((width, shape[0]), how, box=(box.left, 0, box.right, shape[0]))
+        expected = narrow.resize((width, height), how, box=(0, box.top, width, box.bottom))
         np.testing.assert_array_equal(resize(rgb, height, width, part=part, bicubic=bicubic), np.asarray(expected))
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (300, 300)])
+def test_resizing_is_pillows_own_where_that_goes_across_first(rng, shape):
+    rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    expected = Image.fromarray(rgb).resize((224, 224), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(resize(rgb, 224, 224), np.asarray(expected))

@@ -16,8 +16,8 @@ from ganvas.localization.evidence import Floats
 Bytes = NDArray[np.uint8]
 STRIDE = 32
 LONGEST_SIDE = 1024
-LARGE = 2**21
-"""Pixels; a larger picture is resized channel by channel, for Pillow copies what it resizes, four bytes a pixel."""
+STRIP = 256
+"""Rows that are narrowed at once: Pillow copies what it resizes, four bytes a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +78,16 @@ def dense_shape(height: int, width: int, *, shorter: int, longest: int = LONGEST
 
 
 def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicubic: bool = False) -> Bytes:
-    """(height, width, 3) uint8, antialiased, of the whole picture or the `part` inside it. rgb: (H, W, 3)."""
+    """(height, width, 3) uint8, antialiased, of the whole picture or the `part` inside it. rgb: (H, W, 3).
+
+    Across, strip by strip, then down: as Pillow before 13, which goes the cheaper of the two ways first.
+    """
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-    box = None if part is None else (part.left, part.top, part.right, part.bottom)
-    if rgb.shape[0] * rgb.shape[1] <= LARGE:
-        return np.asarray(Image.fromarray(rgb).resize((width, height), how, box=box))
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(rgb[:, :, channel])).resize((width, height), how, box=box))
-        for channel in range(3)
+    part = part or Box(0, 0, rgb.shape[1], rgb.shape[0])
+    strips = (rgb[top : top + STRIP] for top in range(0, len(rgb), STRIP))
+    narrow = [
+        np.asarray(Image.fromarray(strip).resize((width, len(strip)), how, box=(part.left, 0, part.right, len(strip))))
+        for strip in strips
     ]
-    return np.stack(planes, axis=2)
+    column = Image.fromarray(np.concatenate(narrow))
+    return np.asarray(column.resize((width, height), how, box=(0, part.top, width, part.bottom)))
