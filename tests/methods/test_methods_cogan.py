@@ -22,7 +22,7 @@ class Learns:
     def test_one_batch_is_overfitted(self):
         method, batch = self.make(), self.batch(8)
         before = self.distance(method, batch)
-        play(method, batch, steps=120, rate=3e-3, betas=(0.5, 0.999))
+        play(method, batch, steps=240, rate=3e-3, betas=(0.5, 0.999))
         assert self.distance(method, batch) < 0.6 * before
 
     def distance(self, method, batch):

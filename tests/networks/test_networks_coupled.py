@@ -40,6 +40,13 @@ def test_the_papers_discriminator_of_digits() -> None:
     assert judge.features(torch.zeros(2, 1, 28, 28), "a").shape == (2, 500)
 
 
+def test_the_ground_of_digits_is_nothing_to_a_discriminator() -> None:
+    """The paper's digits lie in [0, 1], and biases start at 0."""
+    features = CoupledDiscriminator((1, 1), size=(28, 28)).features
+    assert not features(torch.full((1, 1, 28, 28), -1.0), "a").any()
+    assert features(torch.ones(1, 1, 28, 28), "a").any()
+
+
 @pytest.mark.parametrize("size", [(28, 28), (32, 32), (64, 64), (128, 128), (SMALLEST_PICTURE, 57), (33, 32), (96, 20)])
 def test_any_size_can_be_made_and_judged(size: tuple[int, int]) -> None:
     generator, judge = CoupledGenerator((1, 2), size=size, width=16), CoupledDiscriminator((1, 2), size=size, width=2)

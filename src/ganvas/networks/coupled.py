@@ -64,7 +64,8 @@ class CoupledDiscriminator(nn.Module):
     """Scores of whole pictures: each domain has its own first convolution, all else is shared.
 
     For 28 pixels 20-50-500: 5x5 convolutions, each with a 2x2 maximum, and a layer that sees all that is left (Liu and
-    Tuzel 2016, the digits); larger pictures have more convolutions.
+    Tuzel 2016, the digits); larger pictures have more convolutions. What it convolves lies in [0, 1], as the paper's
+    digits: the ground that most of a digit is then says nothing.
 
     Args:
         channels: of the pictures of a and of b.
@@ -91,7 +92,7 @@ class CoupledDiscriminator(nn.Module):
 
     def features(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> the last hidden layer, (N, num_features)."""
-        hidden: Tensor = self.shared(self.first[domain](images))
+        hidden: Tensor = self.shared(self.first[domain]((images + 1) / 2))
         return hidden.flatten(1)
 
     def forward(self, images: Tensor, domain: str) -> Tensor:
