@@ -84,10 +84,10 @@ def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicu
     """
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     part = part or Box(0, 0, rgb.shape[1], rgb.shape[0])
-    strips = (rgb[top : top + STRIP] for top in range(0, len(rgb), STRIP))
-    narrow = [
-        np.asarray(Image.fromarray(strip).resize((width, len(strip)), how, box=(part.left, 0, part.right, len(strip))))
-        for strip in strips
-    ]
-    column = Image.fromarray(np.concatenate(narrow))
-    return np.asarray(column.resize((width, height), how, box=(0, part.top, width, part.bottom)))
+    narrow = np.empty((len(rgb), width, 3), np.uint8)
+    for top in range(0, len(rgb), STRIP):
+        strip = rgb[top : top + STRIP]
+        box = part.left, 0, part.right, len(strip)
+        narrow[top : top + STRIP] = np.asarray(Image.fromarray(strip).resize((width, len(strip)), how, box=box))
+    down = Image.fromarray(narrow).resize((width, height), how, box=(0, part.top, width, part.bottom))
+    return np.asarray(down)
