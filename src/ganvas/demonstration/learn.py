@@ -75,10 +75,15 @@ def go_through(result: TrainingResult) -> TrainingResult:
     return result
 
 
-def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
+def demo_config(photographs: Path, *, adversarial_weight: float, start_from: Path | None = None) -> RunConfig:
     """The recipe `restore` on crops at the photographs' own size.
 
     Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
+
+    Args:
+        photographs: the folder to train on.
+        adversarial_weight: 0: L1 alone.
+        start_from: a run whose weights are the first ones.
     """
     config, every = restore(), 10_000
     assert isinstance(config.method, Pix2PixConfig), config
@@ -90,6 +95,6 @@ def demo_config(photographs: Path, *, adversarial_weight: float) -> RunConfig:
         data=replace(config.data, folder=photographs, resize="none", strength=(BLOCK, BLOCK)),
         training=replace(
             config.training, epochs=1e6, learning_rate=1e-3 if adversarial_weight == 0 else 4e-4, constant_fraction=0.3,
-            sample_every=every, validate_every=every, checkpoint_every=every, log_every=320,
+            start_from=start_from, sample_every=every, validate_every=every, checkpoint_every=every, log_every=320,
         ),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from ganvas.localization import load_classifier
 from ganvas.training.result import TrainingResult
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
-"""Run -> its share of the training time: the same for both, so that they can be compared."""
+"""Run -> its share of the training time. The second goes on from the first, as SRGAN does from SRResNet."""
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
 PROBE = "runs/.probe"
 RUNS = tuple(f"runs/{name}" for name in SHARES)
@@ -74,7 +74,12 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
     results: dict[str, TrainingResult] = {}
     for number, (name, share) in enumerate(SHARES.items(), start=3):
         with step(number, f"learn to restore, {TITLES[name]}"):
-            config = demo_config(out / "photographs", adversarial_weight=0.0 if name == "l1" else 1.0)
+            sharpens = name == "l1_gan"
+            config = demo_config(
+                out / "photographs",
+                adversarial_weight=float(sharpens),
+                start_from=out / "runs" / "l1" if sharpens else None,
+            )
             results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
     with step(5, "restore the photographs never trained on, and judge"):
         unseen = [one for one in covered if one.photograph.split == "unseen"]
