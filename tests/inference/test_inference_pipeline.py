@@ -25,6 +25,7 @@ from ganvas.inference import pipeline
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.jobs import Job
 from ganvas.inference.translator import Translator
+from ganvas.methods.config import Pix2PixConfig
 
 SIZES = [(24, 30), (24, 30), (33, 64), (16, 16), (90, 21), (24, 30), (8, 8), (64, 64), (24, 30), (40, 40)]
 
@@ -46,16 +47,17 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize(("norm", "dropout"), [("batch", 0.5), ("batch", 0.0), ("instance", 0.5), ("instance", 0.0)])
 def test_a_picture_among_others_is_as_alone(
     photos: Path,
     tmp_path: Path,
     norm: Literal["batch", "instance"],
+    dropout: float,
     precision: Literal["float32", "bfloat16"],
     threads: int,
 ) -> None:
     torch.set_num_threads(threads)
-    run = write_tiny_run(tmp_path / "run", replace(NOISY, norm=norm, width=24))
+    run = write_tiny_run(tmp_path / "run", replace(NOISY, norm=norm, dropout=dropout, width=24))
     translate(run, photos, tmp_path / "out", precision=precision)
     translator = Translator.load(run, device="cpu", precision=precision)
     assert torch.get_num_threads() == threads
@@ -156,6 +158,89 @@ def test_few_pictures_are_held_and_fewer_large_ones(
     monkeypatch.setattr(pipeline, "PIXELS_AHEAD", 100)
     translate(run, photos, tmp_path / "others")
     assert most <= 5
+
+
+class Crowd:
+    """Counts how many are in the network at once, and holds each there until another has had time to come."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.most, self._inside, self._lock = 0, 0, threading.Lock()
+        self._translating = pipeline.translate_admitted
+        monkeypatch.setattr(pipeline, "translate_admitted", self)
+
+    def __call__(self, *arguments: object, **named: object) -> object:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        time.sleep(0.05)
+        try:
+            return self._translating(*arguments, **named)  # type: ignore[arg-type]
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+@pytest.mark.parametrize(
+    ("config", "tile", "largest", "threads", "most"),
+    [
+        (EXACT, None, pipeline.SMALL_PIXELS, 2, 2),
+        (EXACT, None, pipeline.SMALL_PIXELS, 8, 2),
+        (EXACT, None, pipeline.SMALL_PIXELS, 1, 1),
+        (NOISY, None, pipeline.SMALL_PIXELS, 2, 1),
+        (EXACT, None, 60, 2, 1),
+        (EXACT, 28, pipeline.SMALL_PIXELS, 2, 1),
+    ],
+)
+def test_two_small_pictures_share_the_network_and_others_have_it_alone(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Pix2PixConfig,
+    tile: int | None,
+    largest: int,
+    threads: int,
+    most: int,
+) -> None:
+    torch.set_num_threads(threads)
+    (photos / "6.png").unlink()  # with it two would fit into a tile
+    crowd = Crowd(monkeypatch)
+    monkeypatch.setattr(pipeline, "SMALL_PIXELS", largest)
+    translate(write_tiny_run(tmp_path / "run", config), photos, tmp_path / "out", tile=tile)
+    assert crowd.most == most
+    assert torch.get_num_threads() == threads
+
+
+def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second picture's row raises, as Ctrl-C would there, while the third picture is in its first tile."""
+    in_a_tile, tiles, lines = threading.Event(), 0, list[pipeline._Line]()
+    network, noting = Translator._network, pipeline._Line._noted
+
+    def counted(self: Translator, signed: np.ndarray) -> np.ndarray:
+        nonlocal tiles
+        tiles += 1
+        if tiles > 18:  # a picture has nine
+            in_a_tile.set()
+            assert lines[0]._stopping.wait(10)
+        return network(self, signed)
+
+    def interrupted(self: pipeline._Line, items: list[pipeline._Item]) -> list[pipeline._Item]:
+        lines.append(self)
+        if len(lines) == 2:
+            assert in_a_tile.wait(10)
+            noting(self, items)
+            raise KeyboardInterrupt
+        return noting(self, items)
+
+    for path in [*photos.iterdir()]:
+        write_image(path, Picture(np.zeros((48, 48, 3), np.uint8)))
+    monkeypatch.setattr(pipeline, "GROUP", 1)
+    monkeypatch.setattr(Translator, "_network", counted)
+    monkeypatch.setattr(pipeline._Line, "_noted", interrupted)
+    torch.set_num_threads(2)
+    with pytest.raises(KeyboardInterrupt):
+        translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out", tile=40)
+    assert tiles == 19
+    assert len(rows_of(tmp_path / "out")) == 2
 
 
 def test_groups_are_small() -> None:

@@ -174,6 +174,9 @@ class MethodContract:
             with torch.no_grad():
                 made.append(method.translate(self.batch().a))
         assert torch.equal(*made)
+        drawn = torch.get_rng_state()
+        torch.manual_seed(3)
+        assert method.draws_noise or torch.equal(drawn, torch.get_rng_state())
         assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
         assert not any(module.training for module in method.modules())
 

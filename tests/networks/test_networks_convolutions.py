@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganvas.networks import blocks
 from ganvas.networks.blocks import InstanceNorm
 from ganvas.networks.convolutions import (
     BilinearConvolution,
@@ -84,15 +85,27 @@ def test_matrix_products_in_bfloat16_are_torchs(ours: type[nn.Module], theirs: t
 
 
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("large", [1, blocks.LARGE])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_instance_norm_is_torchs_and_keeps_the_order_of_memory(count: int, order: torch.memory_format) -> None:
-    features = torch.randn(count, 4, 6, 5, dtype=torch.float64).contiguous(memory_format=order)
-    made = InstanceNorm(4)(features)
-    torch.testing.assert_close(made, functional.instance_norm(features))
+def test_instance_norm_is_torchs_and_keeps_the_order_of_memory(
+    count: int, large: int, order: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "LARGE", large)
+    features = torch.randn(count, 4, 6, 5, dtype=torch.float64).contiguous(memory_format=order).requires_grad_()
+    gradient = torch.randn(count, 4, 6, 5, dtype=torch.float64)
+    made, plain = InstanceNorm(4)(features), functional.instance_norm(features)
+    torch.testing.assert_close(made, plain)
     assert made.is_contiguous(memory_format=order)
+    torch.testing.assert_close(*(torch.autograd.grad(result, features, gradient)[0] for result in (made, plain)))
 
 
 def test_instance_norm_of_one_pixel_is_refused_as_torch_does() -> None:
+    with pytest.raises(ValueError, match="more than 1"):
+        InstanceNorm(4).train()(torch.randn(1, 4, 1, 1))
+
+
+def test_a_large_instance_norm_of_one_pixel_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LARGE", 1)
     with pytest.raises(ValueError, match="more than 1"):
         InstanceNorm(4).train()(torch.randn(1, 4, 1, 1))
 

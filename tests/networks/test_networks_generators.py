@@ -1,9 +1,11 @@
+import threading
+
 import pytest
 import torch
 from torch import nn
 
 from ganvas.errors import ImageError
-from ganvas.networks import EncoderDecoder, PatchGAN, ResNet, UNet, as_in_training
+from ganvas.networks import EncoderDecoder, PatchGAN, ResNet, UNet, as_in_training, unet
 
 GENERATORS = {
     "unet": lambda *channels, **options: UNet(*channels, width=4, depth=4, **options),
@@ -69,6 +71,21 @@ def test_initial_weights_are_small_and_normal():
     assert network.last_layer.bias.abs().max() == 0
 
 
+def test_the_order_of_memory_changes_nothing_in_a_wide_unet(monkeypatch):
+    network = UNet(3, 2, width=64, depth=4, dropout=0.0).double()
+    images, gradient = torch.rand(2, 3, 32, 48).double() * 2 - 1, torch.randn(2, 2, 32, 48).double()
+    made = network(images)
+    found = torch.autograd.grad(made, list(network.parameters()), gradient)
+    orders = [network.ordered(torch.zeros(1, channels, 4, 4)) for channels in (3, 64, 256, 512)]
+    assert [order.is_contiguous(memory_format=torch.channels_last) for order in orders] == [True, True, True, False]
+    monkeypatch.setattr(unet, "FEWEST_CHANNELS", 100)
+    assert network.ordered(images) is images
+    plain = network(images)
+    torch.testing.assert_close(made, plain)
+    for one, other in zip(found, torch.autograd.grad(plain, list(network.parameters()), gradient), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9 * other.abs().max().item(), rtol=0)
+
+
 def test_as_in_training_leaves_no_trace():
     network = UNet(3, 3, width=4, depth=3).eval()
     network(torch.rand(1, 3, 8, 8))
@@ -81,3 +98,22 @@ def test_as_in_training_leaves_no_trace():
     assert all(module.track_running_stats for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert torch.equal(network(image), network(image))
+
+
+def test_as_in_training_holds_for_a_thread_while_another_leaves_it():
+    network = UNet(3, 3, width=4, depth=3).eval()
+    entered, left = threading.Event(), threading.Event()
+
+    def leave_early() -> None:
+        with as_in_training(network):
+            entered.set()
+        left.set()
+
+    with as_in_training(network), as_in_training(network.encode_blocks):
+        threading.Thread(target=leave_early).start()
+        assert entered.wait(10)
+        assert left.wait(10)
+        assert all(module.training for module in network.modules())
+        assert not any(module.track_running_stats for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    assert not any(module.training for module in network.modules())
+    assert all(module.track_running_stats for module in network.modules() if isinstance(module, nn.BatchNorm2d))

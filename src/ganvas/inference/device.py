@@ -46,6 +46,9 @@ def cores_for_networks() -> int:
 def computing_with(threads: int) -> Iterator[None]:
     """Torch computes with so many threads inside the block."""
     before = torch.get_num_threads()
+    if before == threads:  # setting it, even to the same, reaches other threads' libraries
+        yield
+        return
     torch.set_num_threads(threads)
     try:
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from threading import Lock
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ OPERATORS = (
     "_reorder_convolution_transpose_weight",
 )
 """Of torch.ops.mkldnn; what torch's own compiler calls."""
+LAYING_OUT = Lock()
+"""Several threads may use a network."""
 
 
 def make_ready(method: Method, *, precision: Precision) -> None:
@@ -149,9 +152,10 @@ class Packed(nn.Module):
         features = features.to(self._dtype)
         if self._mirror:
             features = functional.pad(features, self._mirror, mode="reflect")
-        if not self._is_laid_out:
-            self._weight = self._reorder(self._weight, *self._geometry, list(features.shape))
-            self._is_laid_out = True
+        with LAYING_OUT:
+            if not self._is_laid_out:
+                self._weight = self._reorder(self._weight, *self._geometry, list(features.shape))
+                self._is_laid_out = True
         made: Tensor = self._convolve(features, self._weight, self._bias, *self._geometry, "none", [], "")
         return made.to(self._made)
 

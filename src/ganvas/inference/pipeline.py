@@ -1,7 +1,7 @@
-"""Many pictures: threads read, judge, write and hash them while the network translates others.
+"""Many pictures side by side: each thread reads, judges, translates, judges and writes a few, then the next few.
 
-The network sees one picture at a time, in order. Results, order of the manifest, errors and refusals are those of one
-picture after the other. Few pictures are held at once, fewer the larger they are.
+Results, order of the manifest, errors and refusals are those of one picture after the other. Few pictures are held at
+once, fewer the larger they are.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Event, Lock, Semaphore
 from typing import Generic, TypeVar
+
+import torch
 
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
 from ganvas.image.files import read_image, read_size
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import check_input
 from ganvas.inference.compositing import find_mask
-from ganvas.inference.device import cores_beside
+from ganvas.inference.device import cores_beside, cores_for_networks
 from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
 from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
 from ganvas.inference.translator import translate_admitted
@@ -34,7 +37,9 @@ GROUP = 4
 GROUP_PIXELS = 2**21
 """Larger groups are parted."""
 PIXELS_AHEAD = 2**25
-"""That are read before their turn, and that wait to be written; a picture larger than that waits alone."""
+"""Under way at once; a picture larger than that goes alone."""
+SMALL_PIXELS = 2**19
+"""Of a result up to which another picture may be in the network at the same time."""
 
 
 @dataclass
@@ -97,35 +102,52 @@ def _note(item: _Item, report: TranslationReport) -> None:
         report.notes.update(item.notes)
 
 
+class _Stopped(Exception):
+    """The work was given up; what a thread still does is for nobody."""
+
+
 class _Line:
-    """Reading, translating and writing, side by side."""
+    """Groups of pictures, several at once, each in the hands of one thread from its files to its files."""
 
     def __init__(self, settings: Settings, manifest: Manifest, tell: Tell) -> None:
         self._settings, self._manifest, self._tell = settings, manifest, partial(tell, "tiles")
-        self._threads = cores_beside()
+        self._network, self._stopping = _Network(settings), Event()
 
     def run(self, jobs: Sequence[Job]) -> Generator[_Item]:
         """Each picture, in order, once it is in the manifest."""
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ganvas")
-        writing = _Waiting[list[_Item]](self._threads)
+        threads, before = cores_beside() + 1, torch.get_num_threads()
+        each = (cores_for_networks(),)
+        pool = ThreadPoolExecutor(threads, "ganvas", initializer=torch.set_num_threads, initargs=each)
+        under_way = _Waiting[list[_Item]](threads + 1)
         try:
-            for items in self._read_ahead(pool, jobs):
-                pixels = 0
-                for item in items:
-                    self._translate(item)
-                    pixels += item.made.height * item.made.width if item.made else 0
-                for done in writing.put(pool.submit(self._write, items), pixels):
+            first = pool.submit(self._go_through, jobs[:1])  # the network lays its weights out for it
+            yield from self._noted(first.result())
+            for group, pixels in _groups(jobs[1:]):
+                for done in under_way.put(pool.submit(self._go_through, group), pixels):
                     yield from self._noted(done)
-            for done in writing.rest():
+            for done in under_way.rest():
                 yield from self._noted(done)
         finally:
+            self._stopping.set()
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(before)
 
-    def _read_ahead(self, pool: ThreadPoolExecutor, jobs: Sequence[Job]) -> Iterator[list[_Item]]:
-        reading = _Waiting[list[_Item]](self._threads + 1)
-        for group, pixels in _groups(jobs):
-            yield from reading.put(pool.submit(self._read, group), pixels)
-        yield from reading.rest()
+    def _go_through(self, jobs: Sequence[Job]) -> list[_Item]:
+        items = self._read(jobs)
+        for item in items:
+            self._translate(item)
+        return self._write(items)
+
+    def _go_on(self, done: int = 0, total: int = 0, *, shown: bool = False) -> None:
+        """Between pictures and between tiles: whether to.
+
+        Raises:
+            _Stopped: rather not.
+        """
+        if self._stopping.is_set():
+            raise _Stopped
+        if shown:
+            self._tell(done, total)
 
     def _read(self, jobs: Sequence[Job]) -> list[_Item]:
         """Hash, read and judge those that no earlier call wrote."""
@@ -153,13 +175,14 @@ class _Line:
     def _translate(self, item: _Item) -> None:
         settings = self._settings
         if item.given:
-            with item.failing_alone():
+            with item.failing_alone(), self._network.room(item.given) as alone:
+                self._go_on()
                 item.made, note = translate_admitted(
                     settings.translator,
                     item.given,
                     tile=settings.tile,
                     overlap=settings.overlap,
-                    tell=self._tell,
+                    tell=partial(self._go_on, shown=alone),
                 )
                 item.notes += (note,) if note else ()
 
@@ -192,6 +215,33 @@ class _Line:
             problem=None if item.error is None else problem_of(item.error),
             notes=item.notes,
         )
+
+
+class _Network:
+    """Who may use the network: on a CPU two small pictures at once, each on half of the cores.
+
+    One that is large or goes in tiles is alone, and so is each where noise is drawn: threads share torch's generator.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._places = max(1, torch.get_num_threads() // cores_for_networks())
+        self._free, self._entering = Semaphore(self._places), Lock()
+        self._one_by_one = settings.translator.device.type != "cpu" or settings.translator.method.draws_noise
+        self._largest, self._tile = SMALL_PIXELS // settings.translator.method.scale**2, settings.tile
+
+    @contextmanager
+    def room(self, picture: Picture) -> Iterator[bool]:
+        """Wait for a place, and hold it; whether the picture is alone."""
+        in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
+        alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
+        places = self._places if alone else 1
+        with self._entering:  # one after the other, or two could each hold half of what both want
+            for _ in range(places):
+                self._free.acquire()
+        try:
+            yield alone
+        finally:
+            self._free.release(places)
 
 
 class _Waiting(Generic[Result]):

@@ -106,6 +106,12 @@ class Method(nn.Module, ABC):
         """
 
     @property
+    def draws_noise(self) -> bool:
+        """Whether `translate` draws from torch's global generator: dropout, or the starts of a search."""
+        layers = (layer for name in self.generators for layer in getattr(self, name).modules())
+        return self.translates_by_search or any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in layers)
+
+    @property
     def scale(self) -> int:
         """Pixels that `translate` makes for one pixel given, along each side; more than 1 is super-resolution."""
         return 1

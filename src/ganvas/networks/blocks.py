@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Literal
 
 import torch
@@ -22,6 +23,8 @@ from ganvas.networks.receptive_field import Interval, before_convolution, before
 
 Norm = Literal["batch", "instance", "none"]
 Upsampling = Literal["transposed", "resize", "bilinear"]
+LARGE = 2**18
+"""Numbers from which a norm's time counts; below, its rounding stays the released code's."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -32,13 +35,16 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm that keeps channels-last features so.
+    """Instance norm in the form that is fastest for how the features lie.
 
-    torch's own copies them to planes and back, which takes longer than the norm: it is the batch norm of one picture.
+    Many in planes, on a CPU: the group norm of one channel a group, five times as fast forward as torch's own. With
+    channels last, where torch's own would copy to planes and back: the batch norm of one picture.
     """
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
+        if features.device.type == "cpu" and features.is_contiguous() and features.numel() >= LARGE:
+            return nn.functional.group_norm(features, features.shape[1], eps=self.eps)
         if len(features) == 1:
             return nn.functional.batch_norm(features, None, None, training=True)
         if features.is_contiguous() or not features.is_contiguous(memory_format=torch.channels_last):
@@ -77,25 +83,48 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class _AsInTraining:
+    """A network that some threads run as in training, and how it was before the first of them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.num_threads = 0
+        self._was_training = {module: module.training for module in network.modules()}
+        self._norms = [
+            module for module in self._was_training if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
+        ]
+        for norm in self._norms:
+            norm.track_running_stats = False
+        network.train()
+
+    def restore(self) -> None:
+        for module, training in self._was_training.items():
+            module.training = training
+        for norm in self._norms:
+            norm.track_running_stats = True
+
+
+_AS_IN_TRAINING, _CHANGING = dict[nn.Module, _AsInTraining](), Lock()
+
+
 @contextmanager
 def as_in_training(network: nn.Module) -> Iterator[None]:
     """Run as in training, learning nothing: Isola et al. 2017, Sec. 3.3, at test time.
 
     Dropout draws; batch norm uses the statistics of the batch it is given and leaves its running ones alone.
-    Every module's mode is restored.
+    Every module's mode is restored. Several threads may run the network so at once.
     """
-    was_training = {module: module.training for module in network.modules()}
-    batch_norms = [module for module in was_training if isinstance(module, nn.BatchNorm2d)]
-    for norm in batch_norms:
-        norm.track_running_stats = False
-    network.train()
+    with _CHANGING:
+        if network not in _AS_IN_TRAINING:
+            _AS_IN_TRAINING[network] = _AsInTraining(network)
+        _AS_IN_TRAINING[network].num_threads += 1
     try:
         yield
     finally:
-        for module, training in was_training.items():
-            module.training = training
-        for norm in batch_norms:
-            norm.track_running_stats = True
+        with _CHANGING:
+            state = _AS_IN_TRAINING[network]
+            state.num_threads -= 1
+            if state.num_threads == 0:
+                _AS_IN_TRAINING.pop(network).restore()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class EncoderDecoder(Generator):
     ) -> None:
         super().__init__(norm=norm, residual=residual)
         self.bias, self.dropout_layers = needs_bias(norm) if bias is None else bias, dropout_layers
-        self.depth, self.upsampling = depth, upsampling
+        self.width, self.depth, self.upsampling = width, depth, upsampling
         self.size_multiple = 2**depth
         channels = [width * min(2**level, 8) for level in range(depth)]  # C64-C128-C256-C512-C512-...
         self.encode_blocks = self._encoder(input_channels, channels)

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ganvas.networks.encoder_decoder import EncoderDecoder
 
+FEWEST_CHANNELS, FEW_CHANNELS = 64, 256
+"""Between which a layer is faster with its channels last, in float32 on a CPU."""
+
 
 class UNet(EncoderDecoder):
     """The encoder-decoder with a skip from layer i to layer n - i (Isola et al. 2017, Sec. 3.2.1)."""
@@ -18,14 +21,22 @@ class UNet(EncoderDecoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W multiples of 2**depth."""
-        features, skips = images, []
+        features, skips = self.ordered(images), []
         for encode in self.encode_blocks:
-            features = encode(features)
+            features = self.ordered(encode(features))
             skips.append(features)
         features = self.decode_blocks[0](skips.pop())
         for decode in self.decode_blocks[1:]:
             features = decode(beside(skips.pop(), features))
         return self.finish(images, features)
+
+    def ordered(self, features: Tensor) -> Tensor:
+        """Outer layers' channels last, inner ones' in planes, as a CPU is fastest; a narrow network's all in planes."""
+        narrow = self.width < FEWEST_CHANNELS  # its rounding stays the released code's
+        if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return features
+        last = features.shape[1] <= FEW_CHANNELS
+        return features.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def beside(skip: Tensor, features: Tensor) -> Tensor:
