@@ -22,7 +22,7 @@ GANVAS = (sys.executable, "-m", "ganvas")
 REFERENCE = "reference test.py"
 NOTES = (
     "{pictures} pictures of 256x256 ({origin}) as PNG, U-Net 256 with the reference's weights on both sides, no "
-    "dropout, batch statistics, one picture at a time. Whole processes in turn. The reference writes each input beside "
+    "dropout, batch statistics of each picture alone. Whole processes in turn. The reference writes each input beside "
     "its output, and a page, and asks no gate. `scores known`: every picture and translation was scored before.",
     "The gate alone: {scores} scores take {score:.1f} s one after the other, {known:.2f} s when known; its model loads "
     "in {load:.2f} s.",

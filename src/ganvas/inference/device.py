@@ -30,7 +30,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def cores_beside() -> int:
-    """Threads for reading, judging and writing pictures: half of the cores that torch may use, at least one."""
+    """Threads that read, judge and write pictures while networks compute: half of what torch may use, at least one."""
     return max(1, torch.get_num_threads() // 2)
 
 
