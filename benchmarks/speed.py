@@ -4,7 +4,7 @@
     python benchmarks/speed.py --only step,start --quick
 
 Each part runs in a process of its own; one that fails is said in its place, the others go on, and the exit code is 1.
-About 25 minutes on two cores, 10 with --quick; on a GPU less than 10. Without --data it makes pictures of its own.
+About 15 minutes on two cores, less with --quick; on a GPU less than 10. Without --data it makes pictures of its own.
 """
 
 from __future__ import annotations
