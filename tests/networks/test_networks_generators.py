@@ -78,7 +78,7 @@ def test_the_order_of_memory_changes_nothing_in_a_wide_unet(monkeypatch):
     found = torch.autograd.grad(made, list(network.parameters()), gradient)
     orders = [network.ordered(torch.zeros(1, channels, 4, 4)) for channels in (3, 64, 256, 512)]
     assert [order.is_contiguous(memory_format=torch.channels_last) for order in orders] == [True, True, True, False]
-    monkeypatch.setattr(unet, "FEWEST_CHANNELS", 100)
+    monkeypatch.setattr(unet, "WIDE", 100)
     assert network.ordered(images) is images
     plain = network(images)
     torch.testing.assert_close(made, plain)

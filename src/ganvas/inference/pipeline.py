@@ -33,7 +33,7 @@ __all__ = ["translate_all"]
 
 Result = TypeVar("Result")
 GROUP = 4
-"""Pictures that are read, judged and written by one thread: the cache of scores is opened once for them."""
+"""Pictures that one thread takes at once: the cache of scores is opened once for them."""
 GROUP_PIXELS = 2**21
 """Larger groups are parted."""
 PIXELS_AHEAD = 2**25

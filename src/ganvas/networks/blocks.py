@@ -37,8 +37,8 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm in the form that is fastest for how the features lie.
 
-    Many in planes, on a CPU: the group norm of one channel a group, five times as fast forward as torch's own. With
-    channels last, where torch's own would copy to planes and back: the batch norm of one picture.
+    Many in planes, on a CPU: the group norm of one channel a group. With channels last, where torch's own would copy
+    to planes and back: the batch norm of one picture.
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ganvas.networks.encoder_decoder import EncoderDecoder
 
-FEWEST_CHANNELS, FEW_CHANNELS = 64, 256
-"""Between which a layer is faster with its channels last, in float32 on a CPU."""
+WIDE, FEW_CHANNELS = 64, 256
+"""From which width of its first layer a network is wide; up to how many channels its layers are outer ones."""
 
 
 class UNet(EncoderDecoder):
@@ -31,8 +31,8 @@ class UNet(EncoderDecoder):
         return self.finish(images, features)
 
     def ordered(self, features: Tensor) -> Tensor:
-        """Outer layers' channels last, inner ones' in planes, as a CPU is fastest; a narrow network's all in planes."""
-        narrow = self.width < FEWEST_CHANNELS  # its rounding stays the released code's
+        """What a CPU is fastest with in float32: in a wide network outer layers' channels last, inner ones' in planes."""
+        narrow = self.width < WIDE  # its rounding stays the released code's
         if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return features
         last = features.shape[1] <= FEW_CHANNELS
