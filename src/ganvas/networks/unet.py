@@ -31,7 +31,7 @@ class UNet(EncoderDecoder):
         return self.finish(images, features)
 
     def ordered(self, features: Tensor) -> Tensor:
-        """What a CPU is fastest with in float32: in a wide network outer layers' channels last, inner ones' in planes."""
+        """A CPU's fastest order in float32: a wide network's outer layers channels last, its inner ones in planes."""
         narrow = self.width < WIDE  # its rounding stays the released code's
         if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return features
