@@ -166,6 +166,7 @@ class BrightSide:
     """A classifier of two classes that sees brightness."""
 
     class_names = ("dark", "bright")
+    activation = "softmax"
 
     def evidence(self, rgb: np.ndarray) -> Evidence:
         height, width = rgb.shape[:2]

@@ -18,6 +18,7 @@ class Bright:
     """Class "light" is found where the picture is bright, "dark" where it is not."""
 
     class_names = ("dark", "light", "lighthouse")
+    activation = "softmax"
 
     def evidence(self, rgb):
         height, width = rgb.shape[:2]

@@ -99,7 +99,178 @@ def test_another_ending_is_refused():
     with pytest.raises(ConfigError, match="GradCamClassifier"):
         TorchClassifier(Attention(), NAMES, preprocessing=SMALL)
     with pytest.raises(ConfigError, match=r"no nn\.Linear"):
+        TorchClassifier(nn.Sequential(*sequential()[:-1]), NAMES, preprocessing=SMALL)
+    with pytest.raises(ConfigError, match="not logits"):
         TorchClassifier(nn.Sequential(*layers()), NAMES, preprocessing=SMALL)
+
+
+class Shaped(nn.Module):
+    """Pools, a linear layer, and then what the test wants."""
+
+    def __init__(self, classes=3, then=lambda logits: logits, channels=3):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(channels, 6, 5, 4, 2), nn.ReLU())
+        self.head = nn.Linear(6, classes)
+        with torch.no_grad():
+            self.head.weight *= 4
+        self.then = then
+
+    def forward(self, images):
+        return self.then(self.head(self.body(images).mean(dim=(2, 3))))
+
+
+class OneSize(Shaped):
+    """Flattens its map, so that only pictures of 32 pixels do."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6 * 64, 3)
+
+    def forward(self, images):
+        return self.head(self.body(images).flatten(1))
+
+
+def own_output(module, photo):
+    with torch.no_grad():
+        batch = torch.from_numpy(SMALL.centre(photo)[0].transpose(2, 0, 1).copy())[None]
+        return module(batch.to(next(module.parameters()).dtype)).float().numpy().reshape(-1)
+
+
+OWN = {
+    "sigmoid, one output": (1, torch.sigmoid, "sigmoid"),
+    "sigmoid, three labels": (3, torch.sigmoid, "sigmoid"),
+    "softmax": (3, lambda z: z.softmax(1), "softmax"),
+    "softmax of two": (2, lambda z: z.softmax(1), "softmax"),
+    "sigmoid of two": (2, torch.sigmoid, "sigmoid"),
+    "squeezed": (1, lambda z: z.sigmoid()[:, 0], "sigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_scores_are_the_modules_own_whatever_its_activation(name, photo):
+    classes, then, activation = OWN[name]
+    module = Shaped(classes, then)
+    classifier = TorchClassifier(module, NAMES[:classes], preprocessing=SMALL)
+    assert classifier.activation == activation
+    np.testing.assert_allclose(classifier.evidence(photo).scores, own_output(module, photo), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make", [TorchClassifier, lambda m, names, **rest: GradCamClassifier(m, m.body, names, **rest)]
+)
+def test_logits_take_the_activation_that_is_told(make, photo):
+    one, many = Shaped(1), Shaped(3)
+    logits = own_output(many, photo)
+    told = make(many, NAMES, preprocessing=SMALL, activation="sigmoid").evidence(photo)
+    np.testing.assert_allclose(told.scores, 1 / (1 + np.exp(-logits)), atol=1e-5)
+    assert make(many, NAMES, preprocessing=SMALL).activation is None
+    single = make(one, ["a"], preprocessing=SMALL).evidence(photo)
+    np.testing.assert_allclose(single.scores, 1 / (1 + np.exp(-own_output(one, photo))), atol=1e-5)
+
+
+@pytest.mark.parametrize("then", [lambda z: (20 * z).softmax(1), lambda z: z / 2, lambda z: 1 - z.sigmoid()])
+def test_an_output_that_disagrees_with_the_head_is_refused(then):
+    with pytest.raises(ConfigError, match="neither the logits"):
+        TorchClassifier(Shaped(3, then), NAMES, preprocessing=SMALL)
+
+
+def test_an_activation_that_the_module_contradicts():
+    with pytest.raises(ConfigError, match="ends in a softmax"):
+        TorchClassifier(Shaped(3, lambda z: z.softmax(1)), NAMES, preprocessing=SMALL, activation="sigmoid")
+
+
+ODD = {
+    "a tuple": lambda z: (z, z),
+    "a dictionary": lambda z: {"logits": z},
+    "a tensor": lambda z: z[:, :, None].repeat(1, 1, 4),
+    "a NoneType": lambda z: None,
+}
+
+
+@pytest.mark.parametrize("says", ODD)
+@pytest.mark.parametrize(
+    "make", [TorchClassifier, lambda m, names, **rest: GradCamClassifier(m, m.body, names, **rest)]
+)
+def test_an_output_that_is_no_logits_is_named(make, says):
+    with pytest.raises(ConfigError, match=f"the module gives {says}"):
+        make(Shaped(3, ODD[says]), NAMES, preprocessing=SMALL)
+
+
+@pytest.mark.parametrize("then", [torch.sigmoid, lambda z: z.softmax(1)])
+def test_grad_cam_wants_logits(then):
+    module = Shaped(3, then)
+    with pytest.raises(ConfigError, match="Grad-CAM needs logits"):
+        GradCamClassifier(module, module.body, NAMES, preprocessing=SMALL)
+
+
+def test_grad_cam_names_a_wrong_layer():
+    module = Shaped()
+    with pytest.raises(ConfigError, match="not part of the module"):
+        GradCamClassifier(module, nn.Conv2d(3, 3, 1), NAMES, preprocessing=SMALL)
+    with pytest.raises(ConfigError, match="not a map"):
+        GradCamClassifier(module, module.head, NAMES, preprocessing=SMALL)
+    module.unused = nn.Conv2d(3, 3, 1)
+    with pytest.raises(ConfigError, match="took no part"):
+        GradCamClassifier(module, module.unused, NAMES, preprocessing=SMALL)
+    cut = Shaped(then=lambda z: z.detach())
+    with pytest.raises(ConfigError, match="no gradient"):
+        GradCamClassifier(cut, cut.body, NAMES, preprocessing=SMALL)
+
+
+@pytest.mark.parametrize(
+    "make", [TorchClassifier, lambda m, names, **rest: GradCamClassifier(m, m.body, names, **rest)]
+)
+def test_another_number_of_channels_is_named(make):
+    with pytest.raises(ConfigError, match="three channels"):
+        make(Shaped(channels=1), NAMES, preprocessing=SMALL)
+
+
+def test_a_module_of_one_size_sees_the_picture_squeezed(photo):
+    module = OneSize()
+    evidence = GradCamClassifier(module, module.body, NAMES, preprocessing=SMALL).dense_evidence(photo)
+    assert evidence.features.shape == (6, 8, 8)
+    assert (evidence.extent.right, evidence.extent.bottom) == (80, 48)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    "make", [TorchClassifier, lambda m, names, **rest: GradCamClassifier(m, m.body, names, **rest)]
+)
+def test_other_types_of_numbers(make, dtype, photo):
+    module = Shaped().to(dtype)
+    classifier = make(module, NAMES, preprocessing=SMALL, activation="sigmoid")
+    expected = 1 / (1 + np.exp(-own_output(module, photo)))
+    np.testing.assert_allclose(classifier.evidence(photo).scores, expected, atol=2e-2)
+
+
+def test_grad_cam_computes_the_gradient_of_the_asked_class_alone(photo, monkeypatch):
+    asked = []
+    plain = torch.autograd.grad
+
+    def counted(outputs, *rest, **more):
+        asked.append(tuple(outputs.shape))
+        return plain(outputs, *rest, **more)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    module = Shaped(200)
+    classifier = GradCamClassifier(module, module.body, [str(k) for k in range(200)], preprocessing=SMALL)
+    evidence = classifier.dense_evidence(photo)
+    assert asked == []  # scores alone need no gradient
+    class_map(evidence, 7)
+    class_map(evidence, 7)
+    assert asked == [()]  # one number, once
+
+
+def test_grad_cam_keeps_nothing_of_what_comes_before_the_layer(photo):
+    """Also where the layer's output is then changed in place."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 5, 4, 2), nn.ReLU(inplace=True), *sequential()[3:])
+    seen = []
+    module[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.requires_grad))
+    evidence = GradCamClassifier(module, module[1], NAMES, preprocessing=SMALL).evidence(photo)
+    assert not any(seen)
+    assert evidence.features.min() < 0  # as the layer gave them
+    assert np.isfinite(np.asarray(evidence.head)).all()
 
 
 def test_names_must_be_as_many_as_classes(photo):
@@ -107,7 +278,7 @@ def test_names_must_be_as_many_as_classes(photo):
         TorchClassifier(sequential(), ("a", "b"), preprocessing=SMALL)
     module = sequential()
     with pytest.raises(ConfigError, match="3 classes, but 2 names"):
-        GradCamClassifier(module, module[2], ("a", "b"), preprocessing=SMALL).evidence(photo)
+        GradCamClassifier(module, module[2], ("a", "b"), preprocessing=SMALL)
 
 
 def test_hooks_go_even_after_an_error():

@@ -18,6 +18,7 @@ class Checkers:
     """Two classes; its look of record leaves out an eighth of each side, as Open NSFW's does."""
 
     class_names = ("plain", "checkered")
+    activation = "softmax"
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []

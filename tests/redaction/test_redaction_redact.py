@@ -121,6 +121,7 @@ class Stubborn:
     """Sees its class everywhere until nothing is left; points at one small place."""
 
     class_names = ("plain", "seen")
+    activation = "softmax"
 
     def __init__(self, share_that_convinces: float) -> None:
         self.share = share_that_convinces
@@ -272,6 +273,27 @@ class TestJudge:
             Judge.of(checkers, "d")
         assert Judge.of(checkers, "C").class_name == "c"
         assert Judge.of(checkers, "a").pass_window == 0.2
+
+    def test_a_single_class_needs_no_name(self, checkers: Any) -> None:
+        checkers.class_names, checkers.activation = ("tumor",), "sigmoid"
+        judge = Judge.of(checkers, None)
+        assert (judge.class_name, judge.pass_window) == ("tumor", 0.2)
+
+    def test_two_labels_by_themselves_need_a_name(self, checkers: Any) -> None:
+        checkers.activation = "sigmoid"
+        with pytest.raises(ConfigError, match="--class"):
+            Judge.of(checkers, None)
+        assert Judge.of(checkers, "plain").pass_window == 0.2
+
+    def test_nothing_is_released_by_scores_that_are_guessed(self, checkers: Any) -> None:
+        checkers.activation = None
+        with pytest.raises(ConfigError, match="activation"):
+            Judge.of(checkers, "plain")
+
+    def test_windows_of_a_sigmoid(self) -> None:
+        features, head = np.full((1, 3, 3), 2, np.float32), np.array([[1], [-1]], np.float32)
+        seen = Evidence(np.zeros(2, np.float32), features, head, np.zeros(2, np.float32), Box(0, 0, 9, 9), "sigmoid")
+        np.testing.assert_allclose(window_scores(seen)[0, 0], [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], atol=1e-6)
 
     def test_limits(self, checkers: Any) -> None:
         judge = Judge.of(checkers, None)

@@ -10,12 +10,14 @@ from ganvas.localization.evidence import Evidence, Floats
 
 def class_map(evidence: Evidence, index: int) -> Floats:
     """(h, w) M_k = sum_c W[k, c] F[c] (Eq. 2): its mean plus the bias is the class's logit."""
-    return np.tensordot(evidence.head[index], evidence.features, axes=1)
+    weights: Floats = evidence.head[index]
+    return np.tensordot(weights, evidence.features, axes=1)
 
 
 def margin_map(evidence: Evidence, index: int, other: int) -> Floats:
     """(h, w) sum_c (W[a, c] - W[b, c]) F[c]: what speaks for class a over class b, and where."""
-    return np.tensordot(evidence.head[index] - evidence.head[other], evidence.features, axes=1)
+    weights: Floats = evidence.head[index] - evidence.head[other]
+    return np.tensordot(weights, evidence.features, axes=1)
 
 
 def log_odds(evidence: Evidence, index: int, other: int) -> float:
@@ -26,8 +28,9 @@ def log_odds(evidence: Evidence, index: int, other: int) -> float:
 
 
 def evidence_map(evidence: Evidence, index: int) -> Floats:
-    """(h, w): the margin map where there are two classes (a softmax of two knows only their difference), else CAM."""
-    return margin_map(evidence, index, 1 - index) if len(evidence.head) == 2 else class_map(evidence, index)
+    """Return (h, w): the margin map for a softmax of two classes, which knows only their difference; else the CAM."""
+    of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
+    return margin_map(evidence, index, 1 - index) if of_two else class_map(evidence, index)
 
 
 def grad_cam(features: Floats, gradients: Floats) -> Floats:

@@ -135,7 +135,8 @@ def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
     Raises:
         WeightsError: the package is not installed or holds other weights.
     """
-    return TorchClassifier(load_network(path or weights_file()), imagenet_class_names(), preprocessing=PREPROCESSING)
+    network = load_network(path or weights_file())
+    return TorchClassifier(network, imagenet_class_names(), preprocessing=PREPROCESSING, activation="softmax")
 
 
 def load_network(path: Path) -> EfficientNetLite0:

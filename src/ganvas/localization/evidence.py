@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.image.picture import Box
+from ganvas.localization.activation import Activation
 
 Floats = NDArray[np.float32]
+
+
+class ByClass(Protocol):
+    """An array whose first axis counts classes, or what computes its rows when they are asked for (Grad-CAM)."""
+
+    def __len__(self) -> int:
+        """The number of classes, K."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """The row of one class."""
+        ...
+
+    def __array__(self) -> NDArray[Any]:
+        """All rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +40,15 @@ class Evidence:
         head: (K, C) weights of the linear layer after the pooling.
         bias: (K,) of that layer.
         extent: the part of the picture, in its own pixels, that the feature map spans.
+        activation: what makes scores of logits; None counts as a softmax.
     """
 
     scores: Floats
     features: Floats
-    head: Floats
-    bias: Floats
+    head: Floats | ByClass
+    bias: Floats | ByClass
     extent: Box
+    activation: Activation | None = "softmax"
 
 
 class Classifier(Protocol):
@@ -38,6 +57,11 @@ class Classifier(Protocol):
     @property
     def class_names(self) -> tuple[str, ...]:
         """K names, in the order of the scores."""
+        ...
+
+    @property
+    def activation(self) -> Activation | None:
+        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
         ...
 
     def evidence(self, rgb: NDArray[np.uint8]) -> Evidence:

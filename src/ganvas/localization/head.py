@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.image.picture import Box
+from ganvas.localization.activation import Activation, activate
 from ganvas.localization.evidence import Evidence, Floats
 
 
@@ -18,28 +19,23 @@ class LinearHead:
     Attributes:
         weight: (K, C).
         bias: (K,).
+        activation: what makes scores of logits; None counts as a softmax.
     """
 
     weight: Floats
     bias: Floats
+    activation: Activation | None = "softmax"
 
     def logits(self, features: Floats) -> NDArray[np.float64]:
-        """(..., K) before the softmax, of feature maps (..., C, h, w)."""
+        """(..., K) before the activation, of feature maps (..., C, h, w)."""
         pooled = features.mean(axis=(-2, -1), dtype=np.float64)
         logits: NDArray[np.float64] = pooled @ self.weight.T.astype(np.float64) + self.bias
         return logits
 
     def scores(self, features: Floats) -> Floats:
         """(..., K) probabilities in [0, 1], of feature maps (..., C, h, w)."""
-        return softmax(self.logits(features)).astype(np.float32)
+        return activate(self.logits(features), self.activation).astype(np.float32)
 
     def evidence(self, features: Floats, extent: Box) -> Evidence:
         """The evidence of one feature map (C, h, w) that spans `extent` of its picture."""
-        return Evidence(self.scores(features), features, self.weight, self.bias, extent)
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(..., K) probabilities over the last axis."""
-    powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    powers /= powers.sum(axis=-1, keepdims=True)
-    return powers
+        return Evidence(self.scores(features), features, self.weight, self.bias, extent, self.activation)

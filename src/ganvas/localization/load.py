@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import ConfigError
+from ganvas.localization.activation import is_activation
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.preprocess import Preprocessing
 
@@ -15,10 +16,11 @@ _NAMED_TENSORS = ("features", "head", "bias")
 
 
 def load_classifier(name: str) -> Classifier:
-    """A classifier by name: "nsfw" (Open NSFW), "imagenet" (EfficientNet-lite0), or the path of an .onnx file.
+    """Return a classifier by name: "nsfw" (Open NSFW), "imagenet" (EfficientNet-lite0), or the path of an .onnx file.
 
-    A file MODEL.json beside MODEL.onnx may hold "class_names" (K strings), any field of `Preprocessing`, and the
-    tensor names "features", "head" and "bias"; without it names are numbers and preprocessing is the usual of ImageNet.
+    A file MODEL.json beside MODEL.onnx may hold "class_names" (K strings), "activation" ("softmax" or "sigmoid"), any
+    field of `Preprocessing`, and the tensor names "features", "head" and "bias"; without it names are numbers and
+    preprocessing is the usual of ImageNet.
 
     Raises:
         ConfigError: no such classifier, or the .onnx or its .json is not what is needed.
@@ -40,14 +42,17 @@ def load_classifier(name: str) -> Classifier:
 def _load_onnx(path: Path) -> Classifier:
     from ganvas.localization.onnx_classifier import OnnxClassifier
 
-    record = _read_sidecar(path.with_suffix(".json"))
-    names = record.pop("class_names", None)
+    sidecar = path.with_suffix(".json")
+    record = _read_sidecar(sidecar)
+    names, activation = record.pop("class_names", None), record.pop("activation", None)
+    if activation is not None and not is_activation(activation):
+        raise ConfigError(f'{sidecar}: activation {activation!r} is unknown; give "softmax" or "sigmoid"')
     tensors = {key: record.pop(key) for key in _NAMED_TENSORS if key in record}
     try:
-        preprocessing = Preprocessing(**record)
+        preprocessing = Preprocessing(**record) if record else None
     except TypeError as problem:
-        raise ConfigError(f"{path.with_suffix('.json')}: {problem}") from problem
-    return OnnxClassifier(path, names, preprocessing=preprocessing, **tensors)
+        raise ConfigError(f"{sidecar}: {problem}") from problem
+    return OnnxClassifier(path, names, preprocessing=preprocessing, activation=activation, **tensors)
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ganvas.errors import ConfigError
 from ganvas.image.picture import Box, Picture
+from ganvas.localization.activation import warn_if_assumed
 from ganvas.localization.cam import heat
-from ganvas.localization.evidence import Classifier, Floats
+from ganvas.localization.evidence import Classifier, Evidence, Floats
 from ganvas.localization.preprocess import Bytes, require_rgb
 from ganvas.localization.regions import THRESHOLD, boxes_from_map, mask_from_map
 
@@ -68,8 +69,10 @@ def locate(
         raise ConfigError(f"threshold {threshold} is out of range; give 0 <= threshold < 1")
     rgb = picture.as_rgb8() if isinstance(picture, Picture) else picture
     require_rgb(rgb)
-    scores = classifier.evidence(rgb).scores
-    index = default_class(scores) if class_name is None else class_index(classifier, class_name)
+    warn_if_assumed(classifier.activation)
+    seen = classifier.evidence(rgb)
+    scores = seen.scores
+    index = default_class(seen) if class_name is None else class_index(classifier, class_name)
     found = heat(classifier.dense_evidence(rgb), index, height=rgb.shape[0], width=rgb.shape[1])
     return Finding(
         class_name=classifier.class_names[index],
@@ -80,9 +83,10 @@ def locate(
     )
 
 
-def default_class(scores: Floats) -> int:
-    """The most likely class; of two classes the second, since the first then means its absence. scores: (K,)."""
-    return 1 if len(scores) == 2 else int(scores.argmax())
+def default_class(evidence: Evidence) -> int:
+    """Return the most likely class; of a softmax of two the second, since the first then means its absence."""
+    of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
+    return 1 if of_two else int(evidence.scores.argmax())
 
 
 def class_index(classifier: Classifier, name: str) -> int:

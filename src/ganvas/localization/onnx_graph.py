@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ganvas.errors import ConfigError
+from ganvas.localization.activation import Activation
 from ganvas.localization.head import LinearHead
+from ganvas.localization.onnx_input import GraphInput
 
-AFTER_HEAD = {"Softmax", "LogSoftmax", "Identity", "Flatten", "Reshape", "Squeeze"}
-BEFORE_HEAD = {"Flatten", "Reshape", "Squeeze", "Identity", "Dropout"}
+ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+SHAPING = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
+AFTER_HEAD = {*ACTIVATIONS, *SHAPING, "Log"}
+BEFORE_HEAD = {*SHAPING, "Dropout"}
+UNFOLDED = {"Cast", "Identity", "Transpose"}
+"""What exporters put between a layer and its numbers."""
 POOLINGS = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
-SHAPE = "GlobalAveragePool | AveragePool | ReduceMean -> Flatten | Reshape -> Gemm | MatMul + Add -> Softmax"
+SHAPE = "GlobalAveragePool | AveragePool | ReduceMean -> Flatten | Reshape -> Gemm | MatMul + Add -> Softmax | Sigmoid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +32,14 @@ class Ending:
     Attributes:
         features: the tensor that is pooled.
         channels_last: it is (N, h, w, C) rather than (N, C, h, w).
-        head: what follows the pooling.
+        head: what follows the pooling; its activation is None where the graph ends in logits.
+        output: the tensor of the graph's scores or logits.
     """
 
     features: str
     channels_last: bool
     head: LinearHead
+    output: str
 
 
 class _Graph:
@@ -46,14 +54,42 @@ class _Graph:
                 self.constants[node.output[0]] = node.attribute[0].t
 
     def constant(self, name: str) -> NDArray[Any]:
-        """The numbers of an initializer."""
-        if name not in self.constants:
+        """Return the numbers of an initializer, also through Cast, Identity and Transpose.
+
+        Raises:
+            ConfigError: there are none of that name.
+        """
+        if name in self.constants:
+            return numpy_helper.to_array(self.constants[name])
+        node = self.producers.get(name)
+        if node is None or node.op_type not in UNFOLDED or not self.is_constant(name):
             raise ConfigError(f"the graph holds no numbers named {name!r}; give the name of an initializer")
-        return numpy_helper.to_array(self.constants[name])
+        values = self.constant(node.input[0])
+        return np.transpose(values, _options(node).get("perm")) if node.op_type == "Transpose" else values
 
     def is_constant(self, name: str) -> bool:
-        """Whether `name` is an initializer or a Constant."""
+        """Whether `name` is an initializer or a Constant, also through Cast, Identity and Transpose."""
+        node = self.producers.get(name)
+        while name not in self.constants and node is not None and node.op_type in UNFOLDED:
+            name = node.input[0]
+            node = self.producers.get(name)
         return name in self.constants
+
+    def activation(self, output: str) -> Activation | None:
+        """Return what the graph ends in, None for logits.
+
+        Raises:
+            ConfigError: it ends in both.
+        """
+        found: set[Activation] = set()
+        node = self.producers.get(output)
+        while node is not None and node.op_type in AFTER_HEAD:
+            if node.op_type in ACTIVATIONS:
+                found.add(ACTIVATIONS[node.op_type])
+            node = self.producers.get(node.input[0])
+        if len(found) > 1:
+            raise ConfigError(f"the graph ends in a softmax and a sigmoid, one after the other; expected {SHAPE}")
+        return next(iter(found), None)
 
     def before(self, name: str, skipped: set[str]) -> Any:
         """The node that made `name`, looking through nodes of the `skipped` kinds."""
@@ -66,7 +102,7 @@ class _Graph:
 
 
 def find_ending(model: Any, *, features: str | None = None, head: str | None = None, bias: str | None = None) -> Ending:
-    """The ending of an ONNX model, found from its first output backwards; names that are given go first.
+    """Return the ending of an ONNX model: of its first output that has one, found backwards; given names go first.
 
     Args:
         model: an onnx.ModelProto.
@@ -78,14 +114,26 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
         ConfigError: the graph does not end in global average pooling and one linear layer.
     """
     graph = _Graph(model)
+    problems: list[ConfigError] = []
+    for output in model.graph.output:
+        try:
+            return _ending_at(graph, output.name, features, head, bias)
+        except ConfigError as problem:
+            problems.append(problem)
+    raise problems[0] if problems else ConfigError(f"the graph has no outputs; expected {SHAPE}")
+
+
+def _ending_at(graph: _Graph, output: str, features: str | None, head: str | None, bias: str | None) -> Ending:
+    activation = graph.activation(output)
     if features is not None and head is not None:
-        return Ending(features, False, _named_head(graph, head, bias))
-    linear, pooled = _linear(graph, model.graph.output[0].name)
+        named = replace(_named_head(graph, head, bias), activation=activation)
+        return Ending(features, False, named, output)
+    linear, pooled = _linear(graph, output)
     pool = graph.before(pooled, BEFORE_HEAD)
     if pool.op_type not in POOLINGS:
         raise ConfigError(f"the graph ends in {pool.op_type} before its linear layer; expected {SHAPE}")
-    found = linear if head is None else _named_head(graph, head, bias)
-    return Ending(features or pool.input[0], _pools_channels_last(graph, pool), found)
+    found = replace(linear if head is None else _named_head(graph, head, bias), activation=activation)
+    return Ending(features or pool.input[0], _pools_channels_last(graph, pool), found, output)
 
 
 def _named_head(graph: _Graph, head: str, bias: str | None) -> LinearHead:
@@ -105,16 +153,21 @@ def _linear(graph: _Graph, output: str) -> tuple[LinearHead, str]:
     if node.op_type not in {"Gemm", "MatMul", "Conv"}:
         raise ConfigError(f"the graph ends in {node.op_type}, not in a linear layer; expected {SHAPE}")
     weight = graph.constant(node.input[1])
-    options = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    options = _options(node)
     if node.op_type == "Conv":  # 1x1 on the pooled map
         weight = weight.reshape(weight.shape[0], -1)
     elif not options.get("transB", 0):
         weight = weight.T
     if len(node.input) > 2:
-        bias = options.get("beta", 1.0) * graph.constant(node.input[2])
-    weight = np.ascontiguousarray(options.get("alpha", 1.0) * weight, dtype=np.float32)
+        bias = options.get("beta", 1.0) * graph.constant(node.input[2]).astype(np.float32)
+    weight = np.ascontiguousarray(options.get("alpha", 1.0) * weight.astype(np.float32), dtype=np.float32)
     offset = np.zeros(len(weight)) if bias is None else np.broadcast_to(bias.reshape(-1), len(weight))
     return LinearHead(weight, offset.astype(np.float32)), str(node.input[0])
+
+
+def _options(node: Any) -> dict[str, Any]:
+    """The attributes of a node by name."""
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _pools_channels_last(graph: _Graph, pool: Any) -> bool:
@@ -126,20 +179,18 @@ def _pools_channels_last(graph: _Graph, pool: Any) -> bool:
     return sorted(axis % 4 for axis in axes) == [1, 2]
 
 
-def cut_at(model: Any, output: str) -> bytes:
-    """The serialised graph that ends at `output`, with batch, height and width of its input left free."""
+def cut_at(model: Any, output: str, source: GraphInput) -> bytes:
+    """Return the serialized graph that ends at `output`, with batch, height and width of its input left free."""
     graph = model.graph
     nodes = _needed(model, output)
     used = {name for node in nodes for name in node.input}
     constants = [tensor for tensor in graph.initializer if tensor.name in used]
-    source = graph_input(model)
-    shape: list[str | int | None]
-    shape = ["batch", 3, "height", "width"] if channels_first(source) else ["batch", "height", "width", 3]
-    kind = source.type.tensor_type.elem_type
-    inputs = [onnx.helper.make_tensor_value_info(source.name, kind, shape)]
-    outputs = [onnx.helper.make_tensor_value_info(output, kind, None)]
+    inputs = [onnx.helper.make_tensor_value_info(source.name, source.kind, source.free_shape())]
+    outputs = [onnx.ValueInfoProto(name=output)]  # onnxruntime infers its type
     cut = onnx.helper.make_graph(nodes, "features", inputs, outputs, constants)
-    made = onnx.helper.make_model(cut, opset_imports=model.opset_import, ir_version=max(model.ir_version, 4))
+    made = onnx.helper.make_model(
+        cut, opset_imports=model.opset_import, functions=model.functions, ir_version=max(model.ir_version, 4)
+    )
     return bytes(made.SerializeToString())
 
 
@@ -154,22 +205,3 @@ def _needed(model: Any, output: str) -> list[Any]:
     if not kept:
         raise ConfigError(f"nothing in the graph computes {output!r}; give the name of a tensor in it")
     return kept[::-1]
-
-
-def graph_input(model: Any) -> Any:
-    """The one input that is not an initializer."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        raise ConfigError(
-            f"the graph takes {len(inputs)} inputs {[value.name for value in inputs]}; expected one picture"
-        )
-    return inputs[0]
-
-
-def channels_first(value: Any) -> bool:
-    """Whether an input is (N, 3, H, W) rather than (N, H, W, 3); free dimensions count as channels first."""
-    dimensions = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-    if len(dimensions) != 4:
-        raise ConfigError(f"the graph's input {value.name!r} has {len(dimensions)} dimensions; expected (N, 3, H, W)")
-    return not (dimensions[3] == 3 and dimensions[1] != 3)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.image.picture import Box
+from ganvas.localization.activation import Activation
 from ganvas.localization.evidence import Evidence, Floats
 from ganvas.localization.onnx_session import make_session
 from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb, resize
@@ -41,6 +42,7 @@ class OpenNSFW:
     """
 
     class_names = ("sfw", "nsfw")
+    activation: Activation | None = "softmax"
 
     def __init__(self, path: Path | None = None, *, dense_size: int = 384) -> None:
         from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # imports onnx, which scores need not

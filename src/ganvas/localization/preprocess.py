@@ -50,6 +50,15 @@ class Preprocessing:
         dense = resize(rgb, *dense_shape(height, width, shorter=self.dense_size), bicubic=self.bicubic)
         return self.normalise(dense), Box(0, 0, width, height)
 
+    def squeezed(self, rgb: Bytes) -> tuple[Floats, Box]:
+        """The whole picture at (size, size, 3) normalised, whatever its aspect, for networks of one size, and its box.
+
+        rgb: (H, W, 3).
+        """
+        height, width = rgb.shape[:2]
+        square = resize(rgb, self.size, self.size, bicubic=self.bicubic)
+        return self.normalise(square), Box(0, 0, width, height)
+
     def normalise(self, rgb: Bytes) -> Floats:
         """(H, W, 3) float32, in the network's channel order. rgb: (H, W, 3) in 0..255."""
         values = (rgb - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)

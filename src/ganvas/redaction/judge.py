@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Picture
 from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
-from ganvas.localization.head import softmax
+from ganvas.localization.activation import activate, require_activation
 from ganvas.policy import views
 
 __all__ = ["Judge", "Scores"]
@@ -61,20 +61,21 @@ class Judge:
 
     @classmethod
     def of(cls, classifier: Classifier, class_name: str | None, *, pass_score: float | None = None) -> Judge:
-        """The judge of a named class; of two classes the second is the default.
+        """Return the judge of a named class; by default of the only class, or of the second one of a softmax of two.
 
         Raises:
-            ConfigError: no class is named where there are many, there is no such class, or pass_score is out of range.
+            ConfigError: no class is named where there are many, there is no such class, nothing says what makes scores
+                of the classifier's logits, or pass_score is out of range.
         """
-        of_two = len(classifier.class_names) == 2
-        if class_name is None and not of_two:
-            raise ConfigError(
-                f"a classifier of {len(classifier.class_names)} classes; say which to cover: --class NAME"
-            )
+        activation = require_activation(classifier.activation)
+        num_classes = len(classifier.class_names)
+        of_two = num_classes == 2 and activation == "softmax"
+        if class_name is None and not of_two and num_classes > 1:
+            raise ConfigError(f"a classifier of {num_classes} classes; say which to cover: --class NAME")
         limit = PASS_SCORE if pass_score is None else pass_score
         if not 0 < limit < 1:
             raise ConfigError(f"pass_score {limit} must lie between 0 and 1")
-        index = 1 if class_name is None else class_index(classifier, class_name)
+        index = num_classes - 1 if class_name is None else class_index(classifier, class_name)
         return cls(classifier, index, limit, max(limit, PASS_WINDOW_OF_TWO) if of_two else limit)
 
     @property
@@ -138,5 +139,5 @@ def window_scores(evidence: Evidence) -> NDArray[np.float64]:
     table = np.pad(features, ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
     bands = table[:, rows:] - table[:, :-rows]
     means = (bands[:, :, columns:] - bands[:, :, :-columns]) / (rows * columns)
-    weight, bias = evidence.head.astype(np.float64), evidence.bias.astype(np.float64)
-    return softmax(np.tensordot(means, weight, axes=(0, 1)) + bias)
+    weight, bias = np.asarray(evidence.head).astype(np.float64), np.asarray(evidence.bias).astype(np.float64)
+    return activate(np.tensordot(means, weight, axes=(0, 1)) + bias, evidence.activation)
