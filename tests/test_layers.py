@@ -11,7 +11,7 @@ ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"errors"},
     {"engines"},
-    {"records", "image", "weights", "progress"},
+    {"records", "image", "weights", "progress", "hardware"},
     {"tensor_files"},
     {"localization"},
     {"policy"},

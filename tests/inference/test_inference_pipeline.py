@@ -45,6 +45,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in (out / "translate.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.usefixtures("any_bfloat16")
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("norm", "dropout"), [("batch", 0.5), ("batch", 0.0), ("instance", 0.5), ("instance", 0.0)])
@@ -305,6 +306,7 @@ def rows_of_unfinished(out: Path) -> list[str]:
     return [json.loads(line)["name"] for line in lines]
 
 
+@pytest.mark.usefixtures("any_bfloat16")
 def test_another_precision_is_another_result(photos: Path, tmp_path: Path) -> None:
     run = write_tiny_run(tmp_path / "run", replace(EXACT, width=16))
     assert len(translate(run, photos, tmp_path / "out").written) == 10

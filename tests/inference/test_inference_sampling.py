@@ -79,6 +79,7 @@ def test_the_global_random_state_is_put_back(tmp_path):
     assert torch.equal(torch.rand(3), wanted)
 
 
+@pytest.mark.usefixtures("any_bfloat16")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_is_what_the_method_draws(tmp_path, precision):
     method = write_run(tmp_path / "run")

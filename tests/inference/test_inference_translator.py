@@ -284,6 +284,7 @@ def test_a_direction_that_a_method_lacks_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("any_bfloat16")
 def test_bfloat16_is_near_float32_and_repeats(tmp_path: Path, rng: np.random.Generator) -> None:
     run = write_tiny_run(tmp_path / "run", replace(NOISY, width=16))
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)

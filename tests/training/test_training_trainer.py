@@ -331,6 +331,7 @@ def test_without_validation_pictures_the_last_snapshot_is_all(tiny_config: MakeC
     assert list((tmp_path / "run" / "samples").iterdir())
 
 
+@pytest.mark.usefixtures("any_bfloat16")
 def test_bfloat16_trains_float32_weights(tiny_config: MakeConfig, tmp_path: Path) -> None:
     train(tiny_config(epochs=2, precision="bfloat16"), tmp_path / "run", quiet=True)
     state = tensors_of(tmp_path / "run" / "state.safetensors")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganvas.methods.config import Direction, Precision
+from ganvas.hardware import PrecisionChoice
+from ganvas.methods.config import Direction
 
 if TYPE_CHECKING:
     from ganvas.comparison.result import Comparison
@@ -23,7 +24,7 @@ def compare(
     direction: Direction = "a_to_b",
     width: int | None = None,
     batch_size: int | None = None,
-    precision: Precision | None = None,
+    precision: PrecisionChoice | None = None,
     pictures: int = 200,
     seed: int = 0,
     device: str = "auto",
@@ -43,7 +44,7 @@ def compare(
         direction: of pairs, b_to_a: b is given and a is made.
         width: channels of the first layers, of the methods that have such a setting.
         batch_size: pictures a step; unset: each recipe's.
-        precision: of the forward passes; unset: each recipe's.
+        precision: of the forward passes, where auto is bfloat16 if that is fast here; unset: each recipe's.
         pictures: measure on at most so many of each side, evenly spread.
         seed: of every run.
         device: auto, cpu, cuda, cuda:1 or mps.

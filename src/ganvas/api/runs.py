@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ganvas.api.words import Out, RunFolder, Snapshot, Source
 from ganvas.engines import Engine
-from ganvas.methods.config import Direction, Precision
+from ganvas.hardware import PrecisionChoice
+from ganvas.methods.config import Direction
 
 if TYPE_CHECKING:
     from ganvas.evaluation.evaluate import Evaluation
@@ -30,7 +31,7 @@ def translate(
     snapshot: Snapshot = "auto",
     device: str = "auto",
     seed: int = 0,
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     direction: Direction = "a_to_b",
     engine: Engine = "local",
     workers: int | None = None,
@@ -49,7 +50,8 @@ def translate(
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
-        precision: of the network; bfloat16 is quicker and differs by about a grey level.
+        precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
+            with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
         direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
         engine: this process, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; unset: one a core, or one a GPU.
@@ -75,7 +77,7 @@ def sample(
     suffix: str | None = None,
     snapshot: Snapshot = "auto",
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
 ) -> SamplingReport:
     """Draw pictures from noise by a trained run whose method can: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
 
@@ -87,7 +89,8 @@ def sample(
         suffix: write this format, such as .tif, instead of .png.
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
-        precision: of the network; bfloat16 is quicker and differs by about a grey level.
+        precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
+            with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
     """
     from ganvas.inference.sampling import sample_files
 
@@ -129,7 +132,7 @@ def evaluate(
 
 def load(
     run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0,
-    precision: Precision = "float32", direction: Direction = "a_to_b",
+    precision: PrecisionChoice = "float32", direction: Direction = "a_to_b",
 ) -> Translator:  # fmt: skip
     """A trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
     from ganvas.inference.translator import Translator

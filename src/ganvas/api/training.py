@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas.api.words import Checkpoints, RunFolder
-from ganvas.methods.config import Precision
+from ganvas.hardware import PrecisionChoice
 
 if TYPE_CHECKING:
     from ganvas.training.config import RunConfig
@@ -36,7 +36,7 @@ def resume(
     epochs: float | None = None,
     minutes: float | None = None,
     learning_rate: float | None = None,
-    precision: Precision | None = None,
+    precision: PrecisionChoice | None = None,
     device: str | None = None,
     data: Path | None = None,
 ) -> TrainingResult:
@@ -47,7 +47,7 @@ def resume(
         epochs: train until so many, instead of as first said.
         minutes: train until so many in all, instead of as first said.
         learning_rate: from here on; a lower one where losses became NaN.
-        precision: of the forward passes from here on.
+        precision: of the forward passes from here on; auto is bfloat16 where that is fast.
         device: auto, cpu, cuda, cuda:1 or mps.
         data: where the training data lies now, if it was moved.
     """

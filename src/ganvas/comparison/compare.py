@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ganvas.comparison.plan import Terms, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import Compared, Comparison, count_parameters
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
+from ganvas.hardware.precision import choose_precision
 from ganvas.inference.device import pick_device
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
@@ -38,7 +40,8 @@ def compare(
         progress: say what is being done.
 
     Raises:
-        ConfigError: no such recipe, one that needs pairs where there are none, or `out` holds runs on other data.
+        ConfigError: no such recipe, one that needs pairs where there are none, bfloat16 where it is not fast, or `out`
+            holds runs on other data.
         DataError, ImageError: the pictures cannot be found or used.
         PolicyRefusal: too many of them are refused.
         PartialFailure: every method failed.
@@ -46,7 +49,7 @@ def compare(
     """
     if pictures < 2:
         raise ConfigError(f"pictures {pictures} must be 2 or more, or nothing can be said of their distribution")
-    runs, data = plan_runs(recipes, terms), plan_data(terms)
+    runs, data = _with_precision(plan_runs(recipes, terms), terms.device), plan_data(terms)
     for name, config in runs.items():
         _check_same_data(config, out / "runs" / name)
     test = open_test_pictures(data, limit=pictures)
@@ -72,6 +75,15 @@ def compare(
         raise PartialFailure(comparison.failures, len(runs))
     write_reports(comparison)  # a last method that failed is listed too
     return comparison
+
+
+def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
+    """Return the runs with the precision that each computes in, so that one that cannot be had is said at the start."""
+    chosen = {name: choose_precision(config.training.precision, pick_device(device)) for name, config in runs.items()}
+    return {
+        name: replace(config, training=replace(config.training, precision=chosen[name]))
+        for name, config in runs.items()
+    }
 
 
 def _check_same_data(config: RunConfig, run: Path) -> None:

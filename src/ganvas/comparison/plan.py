@@ -10,7 +10,8 @@ from typing import Any
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.pairs import find_entries
 from ganvas.errors import ConfigError, DataError
-from ganvas.methods.config import Direction, Precision
+from ganvas.hardware import PrecisionChoice
+from ganvas.methods.config import Direction
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 
@@ -40,7 +41,7 @@ class Terms:
     """Channels of the first layers, of the methods that have such a setting."""
     batch_size: int | None = None
     """Unset: each recipe's."""
-    precision: Precision | None = None
+    precision: PrecisionChoice | None = None
     """Unset: each recipe's."""
     seed: int = 0
     """Of every run."""

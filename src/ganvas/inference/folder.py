@@ -15,8 +15,11 @@ from pathlib import Path
 
 from ganvas.engines import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
+from ganvas.hardware import Precision, PrecisionChoice
+from ganvas.hardware.precision import choose_precision
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, tell_passed_over
 from ganvas.image.label import SyntheticLabel
+from ganvas.inference.device import pick_device
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
 from ganvas.inference.manifest import Manifest, hash_files, hash_settings
 from ganvas.inference.pipeline import translate_all
@@ -24,7 +27,7 @@ from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
 from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
-from ganvas.methods.config import Direction, Precision
+from ganvas.methods.config import Direction
 from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
@@ -83,7 +86,7 @@ def translate_files(
     snapshot: SnapshotName | Path = "auto",
     device: str = "auto",
     seed: int = 0,
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     direction: Direction = "a_to_b",
     engine: Engine = "local",
     workers: int | None = None,
@@ -106,7 +109,7 @@ def translate_files(
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
-        precision: of the convolutions; bfloat16 is quicker and differs by about a grey level (docs/translate.md).
+        precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
         direction: b_to_a for the way back, of methods that learn both.
         engine: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core, or one a GPU.
@@ -119,7 +122,8 @@ def translate_files(
         MissingDependency: Ray is asked for and not installed.
     """
     check_workers(engine, workers)
-    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, precision, direction)
+    computed = choose_precision(precision, pick_device(device))
+    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, computed, direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
     if source.is_file() and jobs[0].target == out:
         return _translate_one(jobs[0], plan.load(), progress=progress)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganvas.hardware import Precision
 from ganvas.methods.base import Method
-from ganvas.methods.config import Precision
 from ganvas.networks import Generator
 from ganvas.networks.blocks import InstanceNorm
 from ganvas.networks.convolutions import (

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.precision import choose_precision
 from ganvas.image.files import IMAGE_SUFFIXES, write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -24,7 +26,7 @@ from ganvas.inference.jobs import as_one
 from ganvas.inference.packing import lower
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.methods.base import Method
-from ganvas.methods.config import Domain, Precision
+from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
 from ganvas.policy import admit_many
 from ganvas.progress import track
@@ -66,7 +68,7 @@ def sample_files(
     suffix: str | None = None,
     snapshot: SnapshotName | Path = "auto",
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     progress: bool = True,
 ) -> SamplingReport:
     """Draw pictures from a trained run, and label what is written as synthetic.
@@ -82,19 +84,19 @@ def sample_files(
         suffix: write this format, such as ".tif"; unset: .png where it can hold the pictures, else .tif.
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
-        precision: of the convolutions; bfloat16 is quicker and differs slightly.
+        precision: of the convolutions; auto is bfloat16 where that is fast, else float32.
         progress: show a bar with the time left.
 
     Raises:
-        ConfigError: the run's method draws no pictures, or no picture is asked for.
+        ConfigError: the run's method draws no pictures, no picture is asked for, or bfloat16 is not fast on the device.
         PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
         InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
     """
-    started, record = time.monotonic(), read_run_record(run)
+    started, where = time.monotonic(), pick_device(device)
+    computed, record = choose_precision(precision, where), read_run_record(run)
     sides = _check(record, out, count=count, suffix=suffix)
-    where = pick_device(device)
     method = load_generators(run, snapshot).to(where)
-    for name in method.generators if precision == "bfloat16" else ():
+    for name in method.generators if computed == "bfloat16" else ():
         lower(getattr(method, name))
     album = _Album(out, sides, suffix, _label(run, record))
     draws = _draws(method, _specs(record, sides), where, count=count, seed=seed)

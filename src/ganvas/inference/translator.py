@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.errors import ImageError
+from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.precision import choose_precision
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import (
     AnyImage,
@@ -34,7 +36,7 @@ from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.inference.tiling import Span, Tell, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
 from ganvas.methods.base import Method
-from ganvas.methods.config import Direction, Precision
+from ganvas.methods.config import Direction
 from ganvas.policy import admit
 
 Floats = NDArray[np.float32]
@@ -102,7 +104,7 @@ class Translator:
         snapshot: SnapshotName | Path = "auto",
         device: str = "auto",
         seed: int = 0,
-        precision: Precision = "float32",
+        precision: PrecisionChoice = "float32",
         direction: Direction = "a_to_b",
     ) -> Translator:
         """Load a run folder.
@@ -112,17 +114,18 @@ class Translator:
             snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
             device: auto, cpu, cuda, cuda:1 or mps.
             seed: of the method's noise, if it has any.
-            precision: of the convolutions; bfloat16 is quicker and differs by about a grey level (docs/translate.md).
+            precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
             direction: b_to_a for the way back, of methods that learn both.
 
         Raises:
             RunError: the folder cannot be read as a run.
-            ConfigError: the run's method does not translate in that direction.
+            ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device.
         """
+        chosen = choose_precision(precision, pick_device(device))
         run = Path(run)
         method, record = load_generators(run, snapshot), read_run_record(run)
         translator = cls(method, record, device=device, seed=seed, direction=direction)
-        make_ready(method, precision=precision)
+        make_ready(method, precision=chosen)
         return translator
 
     @overload

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.errors import ConfigError
+from ganvas.hardware import PrecisionChoice
 from ganvas.methods.config import MethodConfig, Pix2PixConfig
 
 Decay = Literal["linear", "tenth"]
@@ -34,8 +35,9 @@ class TrainingConfig:
     """Share of the run at the full rate; then `decay`. 1: constant, as in pix2pix's paper; 0.5: the port."""
     decay: Decay = "linear"
     """What the rate does after `constant_fraction`: fall linearly to 0, or go on at a tenth (SRGAN)."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward passes; weights stay float32."""
+    precision: PrecisionChoice = "float32"
+    """Arithmetic of the forward passes; weights stay float32. bfloat16 takes half the time on processors and GPUs with
+    such instructions and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     ema_half_life: float = 0.0
     """Half-life, in images, of a moving average of the weights used for pictures; 0 is off."""
     minutes: float | None = None

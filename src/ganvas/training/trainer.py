@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ganvas.data.prefetch import Prefetched
-from ganvas.errors import RunError
+from ganvas.errors import ConfigError, RunError
+from ganvas.hardware.precision import choose_precision
 from ganvas.inference.record import (
     RunRecord,
     find_snapshot,
@@ -55,14 +56,16 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
 
     Raises:
         RunError: `out` holds something already, is in use, or holds a run with other settings.
-        DataError, ImageError, ConfigError: the pictures or the settings do not fit, or not what `out` was trained on.
+        DataError, ImageError, ConfigError: the pictures or the settings do not fit, or not what `out` was trained on;
+            bfloat16 is asked for where it is not fast.
         PolicyRefusal: too many training pictures were refused.
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
-    settings = config.training
     with ExitStack() as stack:  # what is trained, on what, from where
-        parts = {"batch_size": settings.batch_size, "accumulate": settings.accumulate}
-        processes = stack.enter_context(join(settings.device, **parts))
+        parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+        processes = stack.enter_context(join(config.training.device, **parts))
+        config = with_precision(config, processes, out)
+        settings = config.training
         if settings.capture:
             check_capture(method_type(config.method), processes)
         if processes.first:
@@ -103,6 +106,23 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
                 session.checkpoint()
             session.show()
         return session.result(stopped)
+
+
+def with_precision(config: RunConfig, processes: Processes, run: Path) -> RunConfig:
+    """Return the run with the precision that is computed in: bfloat16 for `auto` where every process has it fast.
+
+    A run's record holds the precision chosen, so that a resumption elsewhere does not change it silently.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and not fast here.
+    """
+    choice = config.training.precision
+    (is_slow,) = processes.agree(choose_precision("auto", processes.device) == "float32")
+    try:
+        chosen = choose_precision("float32" if choice == "auto" and is_slow else choice, processes.device)
+    except ConfigError as error:
+        raise ConfigError(f"{run}: {error}") from None
+    return replace(config, training=replace(config.training, precision=chosen))
 
 
 def open_session(

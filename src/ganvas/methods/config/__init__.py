@@ -16,7 +16,6 @@ from ganvas.methods.config.words import (
     Domain,
     Norm,
     Objective,
-    Precision,
     ReceptiveField,
     Variant,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "Norm",
     "Objective",
     "Pix2PixConfig",
-    "Precision",
     "ReceptiveField",
     "SRGANConfig",
     "SRResNetConfig",

@@ -12,4 +12,3 @@ Direction = Literal["a_to_b", "b_to_a"]
 """Which way a method translates: from domain a, which is given, to domain b, or back."""
 Domain = Literal["a", "b"]
 OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
-Precision = Literal["float32", "bfloat16"]

@@ -1,0 +1,79 @@
+"""bfloat16 support of a processor or GPU, and the choice of a precision."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+
+import torch
+
+from ganvas.errors import ConfigError
+from ganvas.hardware import Precision, PrecisionChoice
+
+__all__ = ["bfloat16_obstacle", "choose_precision"]
+
+X86 = ("x86_64", "amd64", "i386", "i686")
+ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables that limit the instructions oneDNN uses."""
+ISA_WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")
+"""Limits under which oneDNN accepts bfloat16 but emulates it; under lower ones it says itself that it has none."""
+AMPERE = 8
+"""Major compute capability of the first NVIDIA GPUs with bfloat16."""
+
+
+def bfloat16_obstacle(device: torch.device) -> str | None:
+    """Return why bfloat16 is slow on a device, or None where it is fast or, as on MPS, nothing is known.
+
+    A CPU is asked through PyTorch and oneDNN, so `ONEDNN_MAX_CPU_ISA` and `ATEN_CPU_CAPABILITY` count. Without
+    native instructions oneDNN falls back to reference code that is up to 60 times slower than float32.
+    """
+    if device.type == "cpu":
+        return _cpu_obstacle()
+    if device.type == "cuda":
+        if torch.version.hip or torch.cuda.get_device_properties(device).major >= AMPERE:
+            return None
+        return f"{torch.cuda.get_device_name(device)} has no bfloat16 arithmetic (NVIDIA GPUs have it since Ampere)"
+    return None
+
+
+def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision:
+    """Return the precision to compute in.
+
+    Args:
+        choice: what the user asks for.
+        device: where networks compute.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and slow on that device.
+    """
+    if choice == "float32":
+        return choice
+    obstacle = bfloat16_obstacle(device)
+    if choice == "auto":
+        return "float32" if obstacle or device.type not in ("cpu", "cuda") else "bfloat16"
+    if obstacle:
+        raise ConfigError(
+            f"precision bfloat16 is not fast here: {obstacle}; give --precision float32, or --precision "
+            "auto, which takes bfloat16 only where it is fast"
+        )
+    return choice
+
+
+def _cpu_obstacle() -> str | None:
+    has_onednn: Callable[[], bool] = torch.backends.mkldnn.is_available
+    if not has_onednn():
+        return "this build of PyTorch has no oneDNN"
+    if platform.machine().lower() in X86 and not _has_avx512_bfloat16():
+        return "this processor, as PyTorch may use it, has no AVX-512 bfloat16 instructions"
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "oneDNN has no bfloat16 for this processor"
+    return None
+
+
+def _has_avx512_bfloat16() -> bool:
+    """Return whether the processor, PyTorch and the limit set for oneDNN all have AVX-512 with bfloat16."""
+    limits = {os.environ.get(name, "").upper() for name in ISA_VARIABLES}
+    capability = torch.backends.cpu.get_cpu_capability()
+    native: bool = torch.cpu._is_avx512_bf16_supported()
+    return native and capability == "AVX512" and not limits & set(ISA_WITHOUT_BFLOAT16)
