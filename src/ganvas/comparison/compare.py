@@ -16,8 +16,7 @@ from ganvas.comparison.plan import Terms, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import Compared, Comparison, count_parameters
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
-from ganvas.hardware.precision import choose_precision
-from ganvas.inference.device import pick_device
+from ganvas.inference.device import pick_device, pick_precision
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
 from ganvas.training.run_folder import read_config
@@ -79,7 +78,7 @@ def compare(
 
 def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
     """Return the runs with the precision that each computes in, so that one that cannot be had is said at the start."""
-    chosen = {name: choose_precision(config.training.precision, pick_device(device)) for name, config in runs.items()}
+    chosen = {name: pick_precision(config.training.precision, device) for name, config in runs.items()}
     return {
         name: replace(config, training=replace(config.training, precision=chosen[name]))
         for name, config in runs.items()

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 
 from ganvas.errors import ConfigError
+from ganvas.hardware import Precision, PrecisionChoice
+from ganvas.hardware.precision import choose_precision
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -27,6 +29,15 @@ def pick_device(name: str = "auto") -> torch.device:
             f"device '{name}' cannot be used here ({first}); give auto, cpu, cuda, cuda:1 or mps"
         ) from error
     return device
+
+
+def pick_precision(choice: PrecisionChoice, device: str) -> Precision:
+    """Return the precision to compute in on the device of that name.
+
+    Raises:
+        ConfigError: no such device, or bfloat16 is asked for and not fast on it.
+    """
+    return choose_precision(choice, pick_device(device))
 
 
 def cores_beside() -> int:

@@ -16,10 +16,9 @@ from pathlib import Path
 from ganvas.engines import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.hardware.precision import choose_precision
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, tell_passed_over
 from ganvas.image.label import SyntheticLabel
-from ganvas.inference.device import pick_device
+from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
 from ganvas.inference.manifest import Manifest, hash_files, hash_settings
 from ganvas.inference.pipeline import translate_all
@@ -122,8 +121,7 @@ def translate_files(
         MissingDependency: Ray is asked for and not installed.
     """
     check_workers(engine, workers)
-    computed = choose_precision(precision, pick_device(device))
-    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, computed, direction)
+    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, pick_precision(precision, device), direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
     if source.is_file() and jobs[0].target == out:
         return _translate_one(jobs[0], plan.load(), progress=progress)

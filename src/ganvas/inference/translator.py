@@ -17,7 +17,6 @@ from PIL import Image
 
 from ganvas.errors import ImageError
 from ganvas.hardware import PrecisionChoice
-from ganvas.hardware.precision import choose_precision
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import (
     AnyImage,
@@ -30,7 +29,7 @@ from ganvas.inference.adapt import (
     signed_part,
     write_part,
 )
-from ganvas.inference.device import computing_with, cores_for_networks, pick_device
+from ganvas.inference.device import computing_with, cores_for_networks, pick_device, pick_precision
 from ganvas.inference.packing import make_ready
 from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
@@ -121,7 +120,7 @@ class Translator:
             RunError: the folder cannot be read as a run.
             ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device.
         """
-        chosen = choose_precision(precision, pick_device(device))
+        chosen = pick_precision(precision, device)
         run = Path(run)
         method, record = load_generators(run, snapshot), read_run_record(run)
         translator = cls(method, record, device=device, seed=seed, direction=direction)
