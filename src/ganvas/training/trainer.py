@@ -62,12 +62,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
     with ExitStack() as stack:  # what is trained, on what, from where
-        parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
-        processes = stack.enter_context(join(config.training.device, **parts))
-        config = with_precision(config, processes, out)
+        config, processes = join_processes(config, out, stack)
         settings = config.training
-        if settings.capture:
-            check_capture(method_type(config.method), processes)
         if processes.first:
             stack.enter_context(locked(out))
             check_folder(out, config, resume=resume)
@@ -106,6 +102,19 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
                 session.checkpoint()
             session.show()
         return session.result(stopped)
+
+
+def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunConfig, Processes]:
+    """Join the processes that train together; the run as they compute it, its precision chosen.
+
+    Raises:
+        ConfigError: the device, the precision, the batch or a recorded step cannot be had.
+    """
+    parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+    processes = stack.enter_context(join(config.training.device, **parts))
+    if config.training.capture:
+        check_capture(method_type(config.method), processes)
+    return with_precision(config, processes, run), processes
 
 
 def with_precision(config: RunConfig, processes: Processes, run: Path) -> RunConfig:
