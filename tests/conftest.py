@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and settings that make a test independent of the machine and its load."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# One thread for each test process and each process that it starts: the suite itself runs several side by side, and
+# threads that outnumber the cores wait for each other. Read when numpy, torch and onnxruntime are first imported.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on the machine and on what else runs there.
+settings.register_profile("ganvas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ganvas")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -36,8 +45,8 @@ def parity() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def few_threads() -> None:
-    """One thread a test process: the suite itself runs several."""
+def one_thread() -> None:
+    """Undo what an earlier test set."""
     torch.set_num_threads(1)
 
 

@@ -285,15 +285,18 @@ def test_a_cache_does_not_outlive_a_gate_that_is_shut(
 def test_pictures_are_decoded_on_all_cores_and_written_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first is slow, and few wait for it."""
+    """The first three are read at once; the first of them is slow, and few wait for it."""
     config = PairedData(folder=folders(tmp_path / "set", count=30), **ALL_OF_IT)
     read, threads = cache_module.read_sides, set[int]()
     begun: list[str] = []
+    together = threading.Barrier(3)
 
     def slow_at_first(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
         begun.append(entry.name)
         threads.add(threading.get_ident())
-        time.sleep(0.3 if entry.name == "p1" else 0.01)
+        if len(begun) <= 3:
+            together.wait()
+        time.sleep(0.3 if entry.name == "p0" else 0)
         return read(entry, layout)
 
     monkeypatch.setattr(cache_module, "read_sides", slow_at_first)

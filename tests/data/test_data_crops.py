@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 @given(
     st.integers(1, 4), st.integers(1, 40), st.booleans(), st.sampled_from(["uint8", "uint16", "float32"]), st.booleans()
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_crop_is_what_the_formula_says_to_the_bit(
     channels: int, width: int, mirror: bool, dtype: str, ranged: bool
 ) -> None:

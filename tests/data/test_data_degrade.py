@@ -20,7 +20,7 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(1, 5))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_each_mosaic_block_is_the_mean_of_what_it_covers(height: int, width: int, block: int, channels: int) -> None:
     given_images = images(2, channels, height, width)
     covered = mosaic(given_images, block)

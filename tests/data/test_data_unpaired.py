@@ -172,7 +172,7 @@ def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 7), st.integers(0, 2**64 - 1))
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_batch_is_a_function_of_what_was_seen(
     cache: UnpairedCache, data: UnpairedData, seen: int, batch_size: int, seed: int
 ) -> None:

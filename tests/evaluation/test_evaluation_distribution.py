@@ -31,7 +31,7 @@ def statistics_of(sample, space=SPACE):
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from([0.0, 1e4]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_batches_of_any_size_give_numpys_moments(sizes, offset):
     sample = vectors(np.random.default_rng(sum(sizes)), sum(sizes) + 2, offset=offset)
     moments = Moments(SPACE)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -92,7 +92,6 @@ def test_settings_out_of_range(settings_):
 
 
 @given(whole_pictures(), st.integers(1, 15))
-@settings(deadline=None)
 def test_mosaic_is_the_rounded_mean_of_each_block(pixels, size):
     result, means = mosaic(pixels, size), block_means(pixels, size)
     for row in range(means.shape[0]):
@@ -104,7 +103,6 @@ def test_mosaic_is_the_rounded_mean_of_each_block(pixels, size):
 
 
 @given(whole_pictures(), st.integers(2, 15), st.data())
-@settings(deadline=None)
 def test_mosaic_again_changes_nothing(pixels, size, data):
     once = mosaic(pixels, size)
     assert np.array_equal(mosaic(once, size), once)

@@ -52,7 +52,7 @@ def pictures(draw, suffix):
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_there_and_back_changes_no_level(tmp_path, suffix, data):
     picture = data.draw(pictures(suffix))
     path = tmp_path / f"picture{suffix}"
@@ -371,7 +371,7 @@ def test_a_file_cut_short_is_named_with_its_mend(tmp_path, rng, suffix, share):
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".npy"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_files_give_a_picture_or_an_image_error(tmp_path, suffix, data):
     damaged = bytearray(encode_image(Picture(smooth()), suffix))

@@ -163,10 +163,15 @@ def test_few_pictures_are_held_and_fewer_large_ones(
 
 
 class Crowd:
-    """Counts how many are in the network at once, and holds each there until another has had time to come."""
+    """Count how many are in the network at once.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    The first picture always goes alone. Of the others, where two are expected one stays until a second comes; where
+    one, each stays a while so that another could come.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, expected: int) -> None:
         self.most, self._inside, self._lock = 0, 0, threading.Lock()
+        self._met, self._expected, self._is_first = threading.Event(), expected, True
         self._translating = pipeline.translate_admitted
         monkeypatch.setattr(pipeline, "translate_admitted", self)
 
@@ -174,7 +179,12 @@ class Crowd:
         with self._lock:
             self._inside += 1
             self.most = max(self.most, self._inside)
-        time.sleep(0.05)
+            waits, self._is_first = not self._is_first, False
+            if self._inside >= self._expected:
+                self._met.set()
+        if waits:
+            self._met.wait()
+        time.sleep(0.02)
         try:
             return self._translating(*arguments, **named)  # type: ignore[arg-type]
         finally:
@@ -205,7 +215,7 @@ def test_two_small_pictures_share_the_network_and_others_have_it_alone(
 ) -> None:
     torch.set_num_threads(threads)
     (photos / "6.png").unlink()  # with it two would fit into a tile
-    crowd = Crowd(monkeypatch)
+    crowd = Crowd(monkeypatch, expected=most)
     monkeypatch.setattr(pipeline, "SMALL_PIXELS", largest)
     translate(write_tiny_run(tmp_path / "run", config), photos, tmp_path / "out", tile=tile)
     assert crowd.most == most
@@ -222,13 +232,13 @@ def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkey
         tiles += 1
         if tiles > 18:  # a picture has nine
             in_a_tile.set()
-            assert lines[0]._stopping.wait(10)
+            lines[0]._stopping.wait()
         return network(self, signed)
 
     def interrupted(self: pipeline._Line, items: list[pipeline._Item]) -> list[pipeline._Item]:
         lines.append(self)
         if len(lines) == 2:
-            assert in_a_tile.wait(10)
+            in_a_tile.wait()
             noting(self, items)
             raise KeyboardInterrupt
         return noting(self, items)

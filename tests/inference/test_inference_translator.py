@@ -285,13 +285,15 @@ def test_a_direction_that_a_method_lacks_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("any_bfloat16")
-def test_bfloat16_is_near_float32_and_repeats(tmp_path: Path, rng: np.random.Generator) -> None:
-    run = write_tiny_run(tmp_path / "run", replace(NOISY, width=16))
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_bfloat16_is_near_float32_and_repeats(tmp_path: Path, rng: np.random.Generator, dropout: float) -> None:
+    run = write_tiny_run(tmp_path / "run", replace(NOISY, width=16, dropout=dropout))
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
     full, half = (Translator.load(run, device="cpu", precision=name) for name in ("float32", "bfloat16"))
     made = half(image)
     np.testing.assert_array_equal(half(image), made)
-    assert 0 < np.abs(made.astype(int) - full(image)).mean() < 4  # weights four times as large as trained ones start
+    if not dropout:  # which on some processors draws other noise in bfloat16
+        assert 0 < np.abs(made.astype(int) - full(image)).mean() < 4  # weights 4 times as large as trained ones start
 
 
 def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -7,7 +7,7 @@ class TestMine(MethodContract):
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -27,8 +27,21 @@ def play(
     steps: int = 1,
     rate: float = 2e-4,
     betas: tuple[float, float] = (0.9, 0.999),
+    until: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, float]]:
-    """Train as the engine does, without its services; each step's losses as "player/loss"."""
+    """Train as the engine does, without its services.
+
+    Args:
+        method: the method to train.
+        batch: the same for every step, or one for each.
+        steps: how many at most, of one batch.
+        rate: Adam's learning rate.
+        betas: Adam's.
+        until: asked after every tenth step whether that is enough.
+
+    Returns:
+        The losses of each step as "player/loss".
+    """
     optimizers = {p: torch.optim.Adam(method.player_parameters(p), lr=rate, betas=betas) for p in method.players}
     trace = []
     for step, given in enumerate(batch if isinstance(batch, list) else [batch] * steps):
@@ -39,11 +52,21 @@ def play(
             optimizers[turn.player].step()
             losses.update({f"{turn.player}/{name}": loss.item() for name, loss in turn.losses.items()})
         trace.append(losses)
+        if len(trace) % 10 == 0 and until():
+            break
     return trace
 
 
 def copies(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in parameters]
+
+
+def without_dropout(method: Method) -> Method:
+    """Return the method itself, none of whose values is dropped any longer."""
+    for module in method.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return method
 
 
 class MethodContract:
@@ -52,8 +75,11 @@ class MethodContract:
     output_channels = 3
     image_size = (32, 32)
     overfit_steps = 60
+    """At most; a multiple of ten."""
     overfit_pictures = 1
     """A method whose norms see numbers, not places, needs several."""
+    overfit_rate = 2e-3
+    overfit_betas = (0.9, 0.999)
     stages = (Progress(0, 0),)
     """A step of each kind that the method takes."""
     draws_at_test = False
@@ -128,7 +154,8 @@ class MethodContract:
             assert all(torch.isfinite(p.grad).all() for p in method.player_parameters(turn.player))
 
     def test_it_translates_in_bfloat16(self):
-        method = self.make().eval()
+        """Without dropout, which on some processors draws other noise in bfloat16 than in float32."""
+        method = without_dropout(self.make().eval())
         images = self.batch().a
         with torch.no_grad():
             torch.manual_seed(3)
@@ -181,10 +208,7 @@ class MethodContract:
         assert not any(module.training for module in method.modules())
 
     def test_a_translation_does_not_depend_on_its_neighbours(self):
-        method = self.make().eval()
-        for module in method.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+        method = without_dropout(self.make().eval())
         images = self.batch().a
         with torch.no_grad():
             torch.manual_seed(3)
@@ -205,9 +229,15 @@ class MethodContract:
 
     def test_one_batch_is_overfitted(self):
         method, batch = self.make(), self.batch(self.overfit_pictures)
-        before = self.distance(method, batch)
-        play(method, batch, steps=self.overfit_steps, rate=2e-3)
-        assert self.distance(method, batch) < 0.6 * before
+        found = [self.distance(method, batch)]
+
+        def is_near() -> bool:
+            found.append(self.distance(method, batch))
+            return found[-1] < 0.6 * found[0]
+
+        rate, betas = self.overfit_rate, self.overfit_betas
+        play(method, batch, steps=self.overfit_steps, rate=rate, betas=betas, until=is_near)
+        assert found[-1] < 0.6 * found[0]
 
     def test_context_is_truthful(self):
         method = self.make().eval()

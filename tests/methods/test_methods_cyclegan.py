@@ -164,17 +164,40 @@ def test_a_crop_that_does_not_fit_is_told_the_mend():
         tiny((30, 32))
 
 
+def two_steps(parity, **training):
+    """The folder of the reference's steps, the method that has taken them, and what it reported."""
+    folder = parity / "cyclegan_steps"
+    paths = [folder / f"before_net_{name}.pth" for name in OURS]
+    method = import_cyclegan(*paths, training=replace(AS_RELEASED, pool_size=0, **training)).method
+    inputs = load_file(folder / "inputs.safetensors")
+    batches = [Batch(inputs[f"a{step}"], inputs[f"b{step}"]) for step in range(2)]
+    return folder, method, play_as_reference(method, batches)
+
+
 @pytest.mark.parity
 def test_two_steps_agree_with_the_reference(parity):
-    folder, wanted = parity / "cyclegan_steps", json.loads((parity / "index.json").read_text())["cyclegan_steps"]
-    paths = {name: folder / f"before_net_{name}.pth" for name in OURS}
-    method = import_cyclegan(*paths.values(), training=replace(AS_RELEASED, pool_size=0)).method
-    inputs = load_file(folder / "inputs.safetensors")
-    batches = [Batch(inputs[f"a{step}"], inputs[f"b{step}"]) for step in range(len(wanted["losses"]))]
-    for step, (losses, reported) in enumerate(zip(play_as_reference(method, batches), wanted["losses"], strict=True)):
+    wanted = json.loads((parity / "index.json").read_text())["cyclegan_steps"]["losses"]
+    folder, method, played = two_steps(parity)
+    for step, (losses, reported) in enumerate(zip(played.losses, wanted, strict=True)):
         assert theirs(losses) == pytest.approx(reported, rel=1e-5 if step == 0 else 1e-4)
     for name, role in OURS.items():
-        compare_weights(getattr(method, role), folder / f"after_net_{name}.pth")
+        compare_weights(getattr(method, role), folder / f"after_net_{name}.pth", played)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("wrong", "networks"),
+    [
+        ({"order": "discriminators_first"}, OURS),
+        ({"cycle_weight": 9.9}, ("G_A", "G_B")),
+        ({"identity_weight": 0.45}, ("G_A", "G_B")),
+    ],
+)
+def test_other_steps_do_not_agree_with_the_reference(parity, wrong, networks):
+    folder, method, played = two_steps(parity, **wrong)
+    for name in networks:
+        with pytest.raises(AssertionError, match="weights, by up to"):
+            compare_weights(getattr(method, OURS[name]), folder / f"after_net_{name}.pth", played)
 
 
 def theirs(losses):

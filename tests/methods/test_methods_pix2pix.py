@@ -101,16 +101,39 @@ def test_only_known_settings_build_a_method():
         build(3, input_channels=3, output_channels=3, image_size=(32, 32))
 
 
+def two_steps(parity, *, l1_weight=100.0, **adam):
+    """The folder of the reference's steps, the method that has taken them, and what it reported."""
+    folder = parity / "pix2pix_steps"
+    method = import_reference(folder / "before_net_G.pth", folder / "before_net_D.pth", l1_weight=l1_weight).method
+    inputs = load_file(folder / "inputs.safetensors")
+    batches = [Batch(inputs[f"a{step}"], inputs[f"b{step}"]) for step in range(2)]
+    return folder, method, play_as_reference(method, batches, **adam)
+
+
 @pytest.mark.parity
 def test_two_steps_agree_with_the_reference(parity):
-    folder, wanted = parity / "pix2pix_steps", json.loads((parity / "index.json").read_text())["pix2pix_steps"]
-    method = import_reference(folder / "before_net_G.pth", folder / "before_net_D.pth").method
-    inputs = load_file(folder / "inputs.safetensors")
-    batches = [Batch(inputs[f"a{step}"], inputs[f"b{step}"]) for step in range(len(wanted["losses"]))]
-    for step, (losses, reported) in enumerate(zip(play_as_reference(method, batches), wanted["losses"], strict=True)):
+    wanted = json.loads((parity / "index.json").read_text())["pix2pix_steps"]["losses"]
+    folder, method, played = two_steps(parity)
+    for step, (losses, reported) in enumerate(zip(played.losses, wanted, strict=True)):
         # the reference reports D's losses before it halves them
         ours = {"G_GAN": losses["generator/adversarial"], "G_L1": losses["generator/l1"]}
         ours |= {"D_real": 2 * losses["discriminator/real"], "D_fake": 2 * losses["discriminator/fake"]}
         assert ours == pytest.approx(reported, rel=1e-5 if step == 0 else 1e-4)
-    compare_weights(method.generator, folder / "after_net_G.pth")
-    compare_weights(method.discriminator, folder / "after_net_D.pth")
+    compare_weights(method.generator, folder / "after_net_G.pth", played)
+    compare_weights(method.discriminator, folder / "after_net_D.pth", played)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("wrong", [{"betas": (0.9, 0.999)}, {"betas": (0.5, 0.99)}, {"rate": 2.02e-4}])
+def test_another_adam_does_not_agree_with_the_reference(parity, wrong):
+    folder, method, played = two_steps(parity, **wrong)
+    for network, name in ((method.generator, "G"), (method.discriminator, "D")):
+        with pytest.raises(AssertionError, match=r"apart on average|weights, by up to"):
+            compare_weights(network, folder / f"after_net_{name}.pth", played)
+
+
+@pytest.mark.parity
+def test_another_weight_of_l1_does_not_agree_with_the_reference(parity):
+    folder, method, played = two_steps(parity, l1_weight=99.0)
+    with pytest.raises(AssertionError, match="weights, by up to"):
+        compare_weights(method.generator, folder / "after_net_G.pth", played)

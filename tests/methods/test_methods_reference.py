@@ -167,7 +167,9 @@ def test_a_discriminators_folder_must_agree_with_itself(tmp_path):
 
 @pytest.mark.parity
 def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
-    for path in sorted(parity.rglob("*.pth")):
+    paths = [path for path in sorted(parity.rglob("*.pth")) if "community" not in path.parts]  # others' networks
+    assert paths
+    for path in paths:
         folder = tmp_path / path.parent.name / path.stem
         api.import_reference((path,), out=folder)
         if read_reference(path).is_generator:
