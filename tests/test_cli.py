@@ -193,3 +193,21 @@ def test_names_that_the_terminal_cannot_show_end_nothing(monkeypatch: pytest.Mon
     assert main(["locate", "blüte.png"]) == 0
     terminal.flush()
     assert terminal.buffer.getvalue().splitlines() == [rb"bl\xfcte.png: zebra 0.9"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["translate", "run", "/dev/zero", "out"],
+        ["redact", "/dev/zero", "out", "--mask", "m.png"],
+        ["redact", "photos", "out", "--boxes", "/dev/zero"],
+        ["redact", "photos", "out", "--mask=/dev/zero"],
+        ["locate", "/dev/zero", "--out", "out"],
+        ["prepare", "/dev/zero", "out"],
+        ["evaluate", "/dev/zero"],
+        ["train", "pix2pix", "--data", "d", "--out", "/dev/zero"],
+    ],
+)
+def test_devices_are_refused_by_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "/dev/zero: a device, pipe or socket; save what it holds to a file" in capsys.readouterr().err

@@ -96,10 +96,23 @@ def _call(verb: str, words: list[str]) -> Any:
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         raise ConfigError(f"there is no verb {verb!r}" + (f"; did you mean {near[0]!r}?" if near else f"\n{usage()}"))
+    _refuse_devices(words)
     if verb == "train":
         return _train(words)
     function = getattr(importlib.import_module("ganvas.api"), VERBS[verb][0])
     return tyro.cli(_as_command(function), prog=f"ganvas {verb}", args=words)
+
+
+def _refuse_devices(words: list[str]) -> None:
+    """Refuse any word that names a device, pipe or socket: reading one may never end.
+
+    Raises:
+        InputError: there is such a word.
+    """
+    for word in words:
+        path = Path(word.partition("=")[2] if word.startswith("--") else word)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
 
 
 def _as_command(function: FunctionType) -> Callable[..., Any]:

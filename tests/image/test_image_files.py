@@ -1,5 +1,6 @@
 """Every format, type and channel count, there and back; what writing drops; what reading refuses."""
 
+import os
 import shutil
 import struct
 import zlib
@@ -16,7 +17,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from ganvas.errors import ImageError
 from ganvas.image import atomic
-from ganvas.image.files import encode_image, list_images, read_image, read_label, write_image
+from ganvas.image.files import encode_image, list_images, read_image, read_label, read_size, write_image
 from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
 from ganvas.image.picture import Picture
 
@@ -527,3 +528,19 @@ def test_names_may_be_text(tmp_path: Path) -> None:
     assert read_image(f"{tmp_path}/one.png").pixels.shape == (2, 3, 1)
     assert list_images(str(tmp_path)) == [tmp_path / "one.png"]
     assert read_label(f"{tmp_path}/one.png") is None
+
+
+def test_names_of_many_bytes(tmp_path):
+    path = tmp_path / ("\N{GRINNING FACE}" * 62 + ".png")
+    write_image(path, Picture(smooth()))
+    assert np.array_equal(read_image(path).pixels, smooth())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("read", [read_image, read_label, read_size])
+def test_devices_and_pipes_are_refused(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        with pytest.raises(ImageError, match="a device, pipe or socket; save the picture to a file"):
+            read(tmp_path / name)

@@ -183,6 +183,69 @@ def test_cmyk(tmp_path):
     assert np.array_equal(read_image(tmp_path / "b.tif").pixels, pixels.astype(np.uint16) * 257)
 
 
+@pytest.mark.parametrize("shift", [0, 8])
+def test_color_maps_of_8_and_16_bits(tmp_path, shift):
+    colors = np.stack([np.arange(256), 255 - np.arange(256), np.full(256, 128)]).astype(np.uint16)
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colors << shift)
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels.reshape(256, 3), colors.T)
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_palettes_of_few_colors(tmp_path, bits):
+    colors = (np.arange(3 * 2**bits, dtype=np.uint16) * 1000).reshape(3, 2**bits) + 300
+    indices = (np.arange(63).reshape(7, 9) % 2**bits).astype(np.uint8)
+    stored, depth = (indices.astype(bool), {}) if bits == 1 else (indices, {"bitspersample": bits})
+    color_map = [(320, 3, colors.size, colors.ravel().tolist(), True)]
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", extratags=color_map, **depth)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(3)  # tifffile itself writes 8 bits only
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, (colors.T >> 8)[indices])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_an_internal_mask_is_opacity(tmp_path, dtype):
+    """As GDAL writes it, also in cloud-optimized files, where reduced copies of both follow."""
+    pixels, inside = noise((32, 48, 3), dtype), noise((32, 48)) > 20000
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(pixels, photometric="rgb", tile=(16, 16), compression="zlib", metadata=None)
+        tiff.write(inside, photometric="mask", subfiletype=4, tile=(16, 16), compression="zlib", metadata=None)
+        tiff.write(pixels[::2, ::2], photometric="rgb", subfiletype=1, metadata=None)
+        tiff.write(inside[::2, ::2], photometric="mask", subfiletype=5, metadata=None)
+    picture = read_image(tmp_path / "a.tif")
+    assert picture.has_alpha
+    assert np.array_equal(picture.colour, pixels)
+    assert np.array_equal(picture.pixels[:, :, 3], inside * np.iinfo(dtype).max)
+
+
+def test_an_internal_mask_of_another_size_is_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(noise((32, 48, 3)), photometric="rgb", metadata=None)
+        tiff.write(np.ones((16, 16), bool), photometric="mask", subfiletype=4, metadata=None)
+    with pytest.raises(ImageError, match="internal masks that do not fit"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_the_orientation_of_a_stack_is_applied(tmp_path, contiguous):
+    planes = noise((5, 40, 50))
+    options = {} if contiguous else {"compression": "zlib"}
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", extratags=[(274, 3, 1, 6, True)], **options)
+    expected = np.moveaxis(planes, 0, -1).swapaxes(0, 1)[:, ::-1]
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, expected)
+
+
+def test_the_exif_of_a_stack_spoils_no_picture(tmp_path):
+    planes = noise((5, 40, 50))
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", compression="zlib")
+    for page in range(5):  # an EXIF pointer that leads nowhere, which the reader only logs
+        with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+            tag = tiff.pages[page].tags["ResolutionUnit"]
+            tiff.filehandle.seek(tag.offset)
+            tiff.filehandle.write(np.array([34665, 4], "<u2").tobytes() + np.array([1, 2**31], "<u4").tobytes())
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, np.moveaxis(planes, 0, -1))
+
+
 def test_jpeg_inside(tmp_path):
     colours = np.empty((32, 32, 3), np.uint8)
     colours[:] = (200, 40, 90)

@@ -239,6 +239,12 @@ def test_masks_by_stem(run: Path, photos: Path, tmp_path: Path) -> None:
         translate(run, photos / "five.tif", tmp_path / "five.tif", mask=tmp_path / "masks")
 
 
+@pytest.mark.parametrize("target", ["made.png", "made"])
+def test_a_device_is_no_picture(run: Path, tmp_path: Path, target: str) -> None:
+    with pytest.raises(InputError, match=r"/dev/zero: a device, pipe or socket; save the picture to a file"):
+        translate(run, Path("/dev/zero"), tmp_path / target)
+
+
 def test_two_masks_of_one_picture_fail_it(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("one.png", "one.tif"):
         write_image(tmp_path / "masks" / name, Picture(np.full((24, 30, 1), 255, np.uint8)))

@@ -11,6 +11,9 @@ from pathlib import Path
 
 __all__ = ["append_line", "atomic_file", "write_bytes", "write_json", "write_text"]
 
+STEM_BYTES = 64
+"""Of the name of a file, in the name of its temporary one; a name may have 255 bytes."""
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -23,7 +26,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:64]}.{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f".{_start_of(path.stem)}.{secrets.token_hex(8)}{path.suffix}")
     try:
         yield temporary
         _flush_file(temporary)
@@ -60,6 +63,13 @@ def append_line(path: Path, line: str) -> None:
         log.write(start + _encoded(line) + b"\n")
         log.flush()
         os.fsync(log.fileno())
+
+
+def _start_of(stem: str) -> str:
+    """At most STEM_BYTES of a name, whole characters: file systems count bytes, and an emoji has four."""
+    while len(os.fsencode(stem)) > STEM_BYTES:
+        stem = stem[:-1]
+    return stem
 
 
 def _encoded(text: str) -> bytes:

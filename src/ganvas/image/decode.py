@@ -13,10 +13,12 @@ from PIL.ImageFile import ImageFile
 from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, upright
 from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_file
+from ganvas.image.jpeg import check_scans
 from ganvas.image.picture import Picture, Pixels
+from ganvas.image.png import check_png, pixels_alone
 from ganvas.image.samples import strips
 
-__all__ = ["decode", "read_xmp", "stored_size"]
+__all__ = ["decode", "has_white_zero", "read_xmp", "stored_size"]
 
 START = 32
 """Bytes that tell the format and, in a PNG file, the bit depth."""
@@ -33,12 +35,19 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
         return read_tiff(file, path, max_pixels=max_pixels)
     if kind == "npy":
         return _read_npy(path, max_pixels)
+    if kind == "jpeg":
+        check_scans(file.read(), path)
+        file.seek(0)
     image = PILLOW_OPENERS[kind](file)
     deep = kind == "png" and start[PNG_DEPTH_AT] == 16
     bytes_per_pixel = len(image.getbands()) * (2 if deep else 1)
     check_size(path, height=image.height, width=image.width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
     if getattr(image, "is_animated", False):
         raise ImageError(path, "an animation; save the frame you want as a picture of its own")
+    if kind == "png":
+        place = file.tell()
+        check_png(file, path)
+        file.seek(place)
     pixels, has_alpha = _read_deep_png(file) if deep else _read_plain(image)
     return Picture(upright(pixels, _orientation(image)), has_alpha, path)
 
@@ -49,7 +58,7 @@ def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
     if kind == "tiff":
         from ganvas.image.tiff import tiff_size  # slow to import
 
-        return tiff_size(file)
+        return tiff_size(file, path)
     if kind == "npy":
         height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
         return int(height), int(width)
@@ -65,9 +74,18 @@ def read_xmp(file: BinaryIO, path: Path) -> bytes | None:
     if kind == "tiff":
         from ganvas.image.tiff import tiff_xmp  # slow to import
 
-        return tiff_xmp(file)
+        return tiff_xmp(file, path)
     packet = PILLOW_OPENERS[kind](file).info.get("xmp")
     return packet if isinstance(packet, bytes) else None
+
+
+def has_white_zero(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is a TIFF whose photometric interpretation is "white is zero"."""
+    if _identify(file, path)[1] != "tiff":
+        return False
+    from ganvas.image.tiff import tiff_has_white_zero  # slow to import
+
+    return tiff_has_white_zero(file, path)
 
 
 def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
@@ -101,8 +119,7 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
     """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colours of 16 bits to 8."""
     import imagecodecs  # slow to import
 
-    file.seek(0)
-    pixels = _with_channel_axis(imagecodecs.png_decode(file.read()))
+    pixels = _with_channel_axis(imagecodecs.png_decode(pixels_alone(file)))
     return pixels, pixels.shape[2] in (2, 4)
 
 

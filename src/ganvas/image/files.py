@@ -8,12 +8,17 @@ JPEG is the one format whose levels change when written (quality 95, colour at f
 from __future__ import annotations
 
 import os
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from ganvas.errors import ImageError
 from ganvas.image.atomic import write_bytes, write_json
-from ganvas.image.decode import decode, read_xmp, stored_size
+from ganvas.image.decode import decode, has_white_zero, read_xmp, stored_size
 from ganvas.image.encode import encode
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
@@ -26,12 +31,33 @@ __all__ = [
     "encode_image",
     "image_names",
     "list_images",
+    "open_regular",
     "read_image",
     "read_label",
     "read_size",
+    "require_regular",
+    "stores_white_as_zero",
     "tell_passed_over",
     "write_image",
 ]
+
+
+def require_regular(path: Path) -> None:
+    """Refuse devices and pipes, which may never end.
+
+    Raises:
+        ImageError: there is something that is neither a file nor a folder.
+        OSError: there is nothing.
+    """
+    kind = path.stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise ImageError(path, "a device, pipe or socket; save the picture to a file and give that")
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading; raises as `require_regular` does."""
+    require_regular(path)
+    return path.open("rb")
 
 
 class PassedOverWarning(UserWarning):
@@ -51,13 +77,8 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
         ImageError: not there, cut short, of another format, too large, or of several frames or pages.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return decode(file, path, max_pixels=max_pixels)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders meet hostile bytes and raise whatever they stumble over
-        raise _unreadable(path, error) from error
+    with _reading(path) as file:
+        return decode(file, path, max_pixels=max_pixels)
 
 
 def read_size(path: Path | str) -> tuple[int, int]:
@@ -67,13 +88,18 @@ def read_size(path: Path | str) -> tuple[int, int]:
         ImageError: the header cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return stored_size(file, path)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from error
+    with _reading(path) as file:
+        return stored_size(file, path)
+
+
+def stores_white_as_zero(path: Path) -> bool:
+    """Whether a file is a TIFF that declares 0 to be white: `read_image` turns it over, `tifffile.imread` does not.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with _reading(path) as file:
+        return has_white_zero(file, path)
 
 
 def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
@@ -118,13 +144,8 @@ def read_label(path: Path | str) -> str | None:
         ImageError: the file cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            packet = read_xmp(file, path)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from error
+    with _reading(path) as file:
+        packet = read_xmp(file, path)
     return source_type_in_xmp(packet) if packet else source_type_in_sidecar(path)
 
 
@@ -186,6 +207,18 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 
 def _is_image(name: str) -> bool:
     return PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Open a picture file; whatever goes wrong inside the block becomes an ImageError."""
+    try:
+        with open_regular(path) as file:
+            yield file
+    except ImageError:
+        raise
+    except Exception as error:  # decoders meet hostile bytes and raise whatever they stumble over
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:

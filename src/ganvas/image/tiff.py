@@ -1,4 +1,4 @@
-"""TIFF of one picture: 1 to 32 channels, three types, contiguous or planar, any compression that imagecodecs knows."""
+"""TIFF files of one picture: 1 to 32 channels, three sample types, contiguous or planar, the usual compressions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
+from tifffile import COMPRESSION, EXTRASAMPLE, FILETYPE, PHOTOMETRIC
 
 from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, straight_alpha, upright
 from ganvas.image.formats import check_size
-from ganvas.image.picture import MAX_CHANNELS, Picture, Pixels
+from ganvas.image.picture import MAX_CHANNELS, NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import round_to_dtype
+from ganvas.image.tiff_check import check_contiguous, check_page, logged_problems
 
-__all__ = ["encode_tiff", "read_tiff", "tiff_size", "tiff_xmp"]
+__all__ = ["encode_tiff", "read_tiff", "tiff_has_white_zero", "tiff_size", "tiff_xmp"]
 
 XMP_TAG, ORIENTATION_TAG, PROFILE_TAG = 700, 274, 34675
 BYTE = 1
@@ -32,27 +33,34 @@ def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     Channels written as pages (what `tifffile.imwrite` makes of a bare (H, W, 5) or (5, H, W) array, ImageJ and OME
     stacks) are put together.
     """
-    with _open(file) as tiff:
-        pages = [page for page in _walk(tiff, path) if not page.is_reduced]
+    with logged_problems(path), _open(file) as tiff:
+        full_size = [page for page in _walk(tiff, path) if not page.is_reduced]
+        pages = [page for page in full_size if not page.subfiletype & FILETYPE.MASK]
+        masks = [page for page in full_size if page.subfiletype & FILETYPE.MASK]
         if not pages:
             raise ImageError(path, "a TIFF without a picture in it; write it again")
-        _check_whole(tiff, pages, path)
         if _is_stack(tiff, pages):
-            return Picture(_read_stack(tiff, path, max_pixels), source=path)
-        return _read_page(pages[0], path, max_pixels)
+            return Picture(_read_stack(tiff, pages, path, max_pixels), source=path)
+        return _read_page(pages[0], masks, path, max_pixels)
 
 
-def tiff_xmp(file: BinaryIO) -> bytes | None:
-    """The XMP packet of the first page."""
-    with _open(file) as tiff:
+def tiff_xmp(file: BinaryIO, path: Path) -> bytes | None:
+    """Return the XMP packet of the first page."""
+    with logged_problems(path), _open(file) as tiff:
         value = tiff.pages.first.tags.valueof(XMP_TAG)
         return bytes(value) if value is not None else None
 
 
-def tiff_size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width of the first page."""
-    with _open(file) as tiff:
+def tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
+    """Return height and width of the first page."""
+    with logged_problems(path), _open(file) as tiff:
         return int(tiff.pages.first.imagelength), int(tiff.pages.first.imagewidth)
+
+
+def tiff_has_white_zero(file: BinaryIO, path: Path) -> bool:
+    """Whether the first page declares that 0 is white."""
+    with logged_problems(path), _open(file) as tiff:
+        return bool(tiff.pages.first.photometric == PHOTOMETRIC.MINISWHITE)
 
 
 def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
@@ -94,28 +102,36 @@ def _walk(tiff: Any, path: Path) -> Iterator[Any]:
         yield page
 
 
-def _check_whole(tiff: Any, pages: list[Any], path: Path) -> None:
-    """A strip past the end of the file would be read as zeros (0 bytes at 0 is a hole left on purpose)."""
-    end = tiff.filehandle.size
-    for page in pages:
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            if offset + count > end:
-                raise ImageError(path, f"cut short: {offset + count - end} bytes are missing; copy it again")
-
-
-def _read_page(page: Any, path: Path, max_pixels: int) -> Picture:
+def _read_page(page: Any, masks: list[Any], path: Path, max_pixels: int) -> Picture:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageError(path, f"a TIFF of axes {page.axes}; write one picture of rows, columns and channels")
-    samples = page.samplesperpixel
-    _check_announced(path, page.imagelength, page.imagewidth, samples, page.dtype, max_pixels)
-    stored = page.asarray()
-    stored = np.moveaxis(stored, 0, -1) if page.axes == "SYX" else stored.reshape(*stored.shape[:2], -1)
+    stored = _samples(page, path, max_pixels)
     pixels = _by_photometric(stored, page, path)
     has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in ALPHA
     if has_alpha and page.extrasamples[-1] == EXTRASAMPLE.ASSOCALPHA:
         pixels = straight_alpha(pixels)
+    if masks and not has_alpha:
+        pixels = np.concatenate([pixels, _opacity(masks, pixels, path, max_pixels)], axis=2)
     pixels = upright(np.ascontiguousarray(pixels), page.tags.valueof(ORIENTATION_TAG))
-    return Picture(pixels, has_alpha, path)
+    return Picture(pixels, has_alpha or bool(masks), path)
+
+
+def _samples(page: Any, path: Path, max_pixels: int) -> NDArray[Any]:
+    """Return (H, W, C) of one page as stored, once its size is allowed and its strips and tiles are checked."""
+    _check_announced(path, page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype, max_pixels)
+    if page.is_tiled:
+        check_size(path, height=page.tilelength, width=page.tilewidth, bytes_per_pixel=1, max_pixels=max_pixels)
+    check_page(page, path)
+    stored: NDArray[Any] = page.asarray()
+    return np.moveaxis(stored, 0, -1) if page.axes == "SYX" else stored.reshape(*stored.shape[:2], -1)
+
+
+def _opacity(masks: list[Any], pixels: Pixels, path: Path, max_pixels: int) -> Pixels:
+    """Return (H, W, 1): the internal mask of a file (1 is inside), as GDAL writes it, in the range of the pixels."""
+    if len(masks) > 1 or (masks[0].imagelength, masks[0].imagewidth) != pixels.shape[:2]:
+        raise ImageError(path, "internal masks that do not fit its picture; save it without them")
+    inside = _samples(masks[0], path, max_pixels)[:, :, :1] > 0
+    return np.asarray(inside * NATURAL_RANGE[pixels.dtype.name][1], pixels.dtype)
 
 
 def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
@@ -126,13 +142,20 @@ def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
         case PHOTOMETRIC.MINISWHITE if page.sampleformat == 1:
             levels = _full_scale(stored, page.bitspersample, path)
             return np.asarray((1 << max(page.bitspersample, 8)) - 1 - levels.astype(np.int32), levels.dtype)
-        case PHOTOMETRIC.PALETTE:
-            return np.asarray(page.colormap.T[stored[:, :, 0]] >> 8, np.uint8)
+        case PHOTOMETRIC.PALETTE if stored.shape[2] == 1:
+            colors: Pixels = _color_map(page)[stored[:, :, 0].astype(np.intp)]
+            return colors
         case PHOTOMETRIC.SEPARATED if stored.shape[2] == 4:
             return cmyk_to_rgb(plain_dtype(stored, path), page.tags.valueof(PROFILE_TAG))
         case PHOTOMETRIC.YCBCR if page.compression == COMPRESSION.JPEG:  # decoded to RGB by its codec
             return plain_dtype(stored, path)
     raise ImageError(path, f"colours stored as {page.photometric!r}; convert the picture to RGB or grey")
+
+
+def _color_map(page: Any) -> NDArray[np.uint8]:
+    """Return (N, 3): the colors of a palette. Old writers store them in 8 bits instead of 16, as libtiff knows too."""
+    colors = page.colormap.T
+    return np.ascontiguousarray(colors if colors.max(initial=0) < 256 else colors >> 8, np.uint8)
 
 
 def _full_scale(stored: NDArray[Any], bits: int, path: Path) -> Pixels:
@@ -150,7 +173,7 @@ def _is_stack(tiff: Any, pages: list[Any]) -> bool:
     return bool(described) and math.prod(tiff.series[0].shape) != math.prod(pages[0].shape)
 
 
-def _read_stack(tiff: Any, path: Path, max_pixels: int) -> Pixels:
+def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pixels:
     """Several pages as the channels of one picture (H, W, C), where the file says or shows that they are."""
     axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
     if axis is None:
@@ -159,7 +182,14 @@ def _read_stack(tiff: Any, path: Path, max_pixels: int) -> Pixels:
     shape = list(series.shape)
     channels = shape.pop(axis)
     _check_announced(path, shape[0], shape[1], channels, series.dtype, max_pixels)
-    return np.ascontiguousarray(plain_dtype(np.moveaxis(series.asarray(), axis, -1), path))
+    if series.dataoffset is not None:
+        check_contiguous(series, path)
+    elif None in series.pages:
+        raise ImageError(path, "some of the pages that its description names are missing; copy it again")
+    for page in pages:
+        check_page(page.aspage(), path)
+    planes = plain_dtype(np.moveaxis(series.asarray(), axis, -1), path)
+    return upright(np.ascontiguousarray(planes), pages[0].tags.valueof(ORIENTATION_TAG))
 
 
 def _channel_axis(series: Any) -> int | None:

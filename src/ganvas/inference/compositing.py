@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
-from ganvas.image.files import list_images, read_image
+from ganvas.image.files import list_images, read_image, stores_white_as_zero
 from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import to_unit
 from ganvas.inference.adapt import convert_samples
@@ -52,12 +52,18 @@ def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
 
 
 def read_levels(path: Path) -> Pixels:
-    """(H, W, C): the levels of a mask. They alone say what it marks, so nothing in it may be transparent.
+    """Return (H, W, C): the levels of a mask. They alone say what it marks, so nothing in it may be transparent.
 
     Raises:
-        ImageError: it cannot be read or is partly transparent.
+        ImageError: it cannot be read, is partly transparent, or declares 0 to be white, as `tifffile.imwrite` does for
+            a boolean array: programs that honor it see the complement of what was saved.
     """
     mask = read_image(path)
+    if stores_white_as_zero(path):
+        mend = "save it with 8 bits and black as zero, as tifffile.imwrite(path, mask.astype('uint8') * 255) does"
+        raise ImageError(
+            path, f"the mask declares that 0 is white, so whether it marks a region or the rest is unclear; {mend}"
+        )
     if mask.alpha is not None and to_unit(mask.alpha).min() < 1:
         mend = "save it without opacity, white where the picture is meant and black elsewhere"
         raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {mend}")

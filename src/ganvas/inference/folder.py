@@ -16,7 +16,7 @@ from pathlib import Path
 from ganvas.engines import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.image.files import IMAGE_SUFFIXES, list_images, tell_passed_over
+from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, tell_passed_over
 from ganvas.image.label import SyntheticLabel
 from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
@@ -165,6 +165,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; check the name")
+    require_regular(source)
     if source.is_dir():
         if out.resolve() == source.resolve() or (recursive and out.resolve().is_relative_to(source.resolve())):
             raise InputError(f"{out} lies in the pictures' own folder; choose another, so that none is overwritten")

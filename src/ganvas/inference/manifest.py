@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ganvas.errors import ImageError
 from ganvas.image.atomic import append_line
-from ganvas.image.files import read_label
+from ganvas.image.files import open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.records import to_record
 
@@ -19,10 +19,10 @@ MANIFEST_NAME = "translate.jsonl"
 
 
 def hash_files(*paths: Path) -> str:
-    """SHA-256 over the contents of files, in order."""
+    """Return the SHA-256 of the contents of regular files, in order."""
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 

@@ -16,7 +16,7 @@ from typing import Any
 from ganvas.engines import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import read_image, write_image
+from ganvas.image.files import open_regular, read_image, write_image
 from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
@@ -241,7 +241,7 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
 
 
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
