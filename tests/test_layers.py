@@ -10,7 +10,7 @@ import ganvas
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"errors"},
-    {"engines"},
+    {"engines", "refusals"},
     {"records", "image", "weights", "progress", "hardware"},
     {"tensor_files"},
     {"localization"},

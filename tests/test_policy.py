@@ -15,7 +15,8 @@ import pytest
 from ganvas import policy
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture
-from ganvas.policy import LARGEST_REFUSED_SHARE, THRESHOLD, admit, admit_all, admit_many, views
+from ganvas.policy import THRESHOLD, admit, admit_all, admit_many, views
+from ganvas.refusals import LARGEST_REFUSED_SHARE
 from ganvas.weights import cache_folder
 from ganvas.weights.known import OPEN_NSFW
 
@@ -360,10 +361,12 @@ class TestDataSet:
         assert admitted == [str(value) for value in range(39)]
         assert [refusal.name for refusal in refusals] == ["250"]
 
-    def test_over_five_per_cent_refuses_the_run(self, use_scorer: UseScorer) -> None:
+    def test_over_five_per_cent_refuses_the_set_and_names_what_is_refused(self, use_scorer: UseScorer) -> None:
         use_scorer(bright)
         items = [(str(value), picture(value)) for value in [*range(37), 250, 251]]
-        with pytest.raises(PolicyRefusal, match="2 of 39 pictures are refused, more than 5%"):
+        with pytest.raises(
+            PolicyRefusal, match=r"refuses 2 of 39 pictures \(250: Open NSFW.*; 251: .*\), more than 5%"
+        ):
             admit_all(items)
 
     def test_exactly_five_per_cent_does_not(self, use_scorer: UseScorer) -> None:

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.samples import all_finite, percentiles, strips
+from ganvas.refusals import check_share
 from ganvas.weights import cache_folder
 
 __all__ = [
-    "LARGEST_REFUSED_SHARE",
     "THRESHOLD",
     "admit",
     "admit_all",
@@ -42,8 +42,6 @@ __all__ = [
 
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
-LARGEST_REFUSED_SHARE: Final = 0.05
-"""A data set of which a larger share is refused is not an accident: the run is refused."""
 VIEWS_VERSION: Final = 1
 """Raised whenever `views` or the preprocessing changes, so that no older score is taken from the cache."""
 
@@ -172,7 +170,7 @@ def admit_all(pictures: Iterable[tuple[str, Picture]]) -> tuple[list[str], list[
         The admitted names in order, and the refusals (the first one of each name).
 
     Raises:
-        PolicyRefusal: the gate has no model, or more than LARGEST_REFUSED_SHARE of the names are refused.
+        PolicyRefusal: the gate has no model, or `check_share` refuses the whole set.
     """
     names: dict[str, PolicyRefusal | None] = {}
     for name, picture in pictures:
@@ -183,19 +181,6 @@ def admit_all(pictures: Iterable[tuple[str, Picture]]) -> tuple[list[str], list[
     refusals = [refusal for refusal in names.values() if refusal is not None]
     check_share(refusals, len(names))
     return [name for name, refusal in names.items() if refusal is None], refusals
-
-
-def check_share(refusals: list[PolicyRefusal], total: int) -> None:
-    """Refuse a whole run of `total` pictures when too many of them were.
-
-    Raises:
-        PolicyRefusal: more than LARGEST_REFUSED_SHARE; it names the first refused pictures.
-    """
-    if len(refusals) <= LARGEST_REFUSED_SHARE * total:
-        return
-    first = "; ".join(f"{refusal.name}: {refusal.reason}" for refusal in refusals[:3])
-    share = f"{len(refusals)} of {total} pictures are refused, more than {LARGEST_REFUSED_SHARE:.0%}"
-    raise PolicyRefusal("the data set", f"{share} ({first})")
 
 
 def _refusal(picture: Picture, name: str) -> PolicyRefusal | None:

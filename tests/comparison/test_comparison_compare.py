@@ -159,28 +159,47 @@ def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeyp
 
 
 def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate refuses bright pictures from the second look at them on: what was made of dark ones."""
-    monkeypatch.setattr(policy, "LARGEST_REFUSED_SHARE", 1.0)
+    """The gate refuses all that a method makes: the method is listed, with nothing measured and all names."""
     real = {read_image(path).pixels.tobytes() for path in sides.rglob("*.png")}
     monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.0 if rgb.tobytes() in real else 0.9)
     policy.forget_scorer()
-    run(["cyclegan"], sides, tmp_path / "out")
+    comparison = run(["cyclegan"], sides, tmp_path / "out")
     found = record(tmp_path / "out")["methods"]["cyclegan"]
-    assert len(found["refused"]["a_to_b"]) == 4
+    assert list(found["refused"]["a_to_b"]) == ["0.png", "1.png", "2.png", "3.png"]
+    assert comparison.exit_code == 0
+    assert "4 of 4 outputs of cyclegan, a to b, refused by the content gate: 0.png (Open NSFW scores it" in str(
+        comparison
+    )
     assert found["distances"]["a_to_b"] == []
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("not shown") == page.count("<img") == 8
+    assert "outputs of cyclegan, b to a, refused by the content gate" in page
+
+
+def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: two early, blurry outputs of twelve ended the method as a refused data set."""
+    made = run(["pix2pix"], pairs, tmp_path / "out").methods["pix2pix"].measured.translated["a_to_b"].rgb()
+    refused = {picture.tobytes() for picture in made[:2]}
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in refused))
+    policy.forget_scorer()
+    comparison = run(["pix2pix"], pairs, tmp_path / "out")
+    measured = comparison.methods["pix2pix"].measured
+    assert list(measured.translated["a_to_b"].refused) == ["0", "1"]
+    assert measured.fidelity["psnr"].count == 3
+    told = " ".join(str(comparison).split())
+    assert "2 of 5 outputs of pix2pix, a to b, refused by the content gate: 0 (Open NSFW scores it 0.900" in told
+    assert "its figures are of the other 3" in told
 
 
 def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = plan_data(Terms(data=pairs, **TINY))
     assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
     target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
-    monkeypatch.setattr(policy, "LARGEST_REFUSED_SHARE", 1.0)
     monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
     policy.forget_scorer()
     test = open_test_pictures(data, limit=9)
     assert [list(pictures) for pictures in test.sides.values()] == [["0", "1", "2", "4"]] * 2
+    assert list(test.refused) == ["3"]
 
 
 def test_a_gate_that_refuses_too_much_ends_it(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,16 +144,31 @@ def test_other_channels_have_no_baseline(tmp_path: Path, pairs: PairedData) -> N
         evaluate(wrong)
 
 
-def test_refused_outputs_refuse_the_evaluation(
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
+    monkeypatch.setattr(
+        policy, "load_scorer", lambda: lambda rgb: 0.9 * any(np.array_equal(rgb, picture) for picture in refused)
+    )
+    policy.forget_scorer()
+
+
+def test_refused_outputs_are_left_out_and_listed(
     tmp_path: Path, pairs: PairedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However many there are: a model that makes refused pictures says nothing about the data."""
     run = write_run(tmp_path / "run", pairs)
-    made = Translator.load(run, device="cpu")(read_image(pairs.folder / "test" / "a" / "p1.png")).as_rgb8()
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(np.array_equal(rgb, made)))
-    policy.forget_scorer()
-    with pytest.raises(PolicyRefusal, match=r"1 of 3 pictures.*p1 \(translated\)"):
-        evaluate(run)
-    assert not (run / "evaluation").exists()
+    translate = Translator.load(run, device="cpu")
+    made = [translate(read_image(pairs.folder / "test" / "a" / f"p{i}.png")).as_rgb8() for i in range(3)]
+    refuse(monkeypatch, made[:2])
+    evaluation = evaluate(run)
+    assert [scores.name for scores in evaluation.pictures] == ["p2"]
+    assert set(evaluation.refused) == {"p0 (translated)", "p1 (translated)"}
+    told = "2 left out, refused by the content gate: p0 (translated) (Open NSFW scores it 0.900, above 0.8)"
+    assert told in " ".join(str(evaluation).split())
+    assert told in (run / "evaluation" / "test" / "report.html").read_text(encoding="utf-8")
+    refuse(monkeypatch, made)
+    with pytest.raises(PolicyRefusal, match=r"run: refused: the content gate refuses 3 of 3 pictures \(p0 \(transl"):
+        evaluate(run, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_measures_say_why_they_are_missing() -> None:

@@ -65,6 +65,23 @@ def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Pa
     assert all("restorer" in made for made in found.covers[0].shown.values())
 
 
+def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
+    kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    found = run(kinds, folder, minutes=0.01)
+    restored = {made["restorer"].tobytes() for made in found.covers[0].shown.values()}
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in restored))
+    policy.forget_scorer()
+    found = run(kinds, folder, minutes=0.01)
+    (cover, *_) = found.covers
+    assert cover.recovered["restorer"]["psnr"].count == 6 - len(restored)
+    assert len(cover.refused) == len(restored) == 4
+    assert "restorer: Open NSFW scores it 0.900" in str(found)
+    assert "Open NSFW scores it 0.900" in (folder / "report.html").read_text(encoding="utf-8")
+    assert found.exit_code == 0
+
+
 def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(kinds, out, minutes=0.01)

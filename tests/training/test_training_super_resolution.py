@@ -12,9 +12,9 @@ import pytest
 import torch
 from training_runs import assert_same_run
 
-from ganvas import api
+from ganvas import api, policy
 from ganvas.data.config import PairedData
-from ganvas.errors import ConfigError, DataError, RunError, WeightsError
+from ganvas.errors import ConfigError, DataError, PolicyRefusal, RunError, WeightsError
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.super_resolution import benchmark_super_resolution
 from ganvas.image.files import read_image, write_image
@@ -206,6 +206,34 @@ def test_a_picture_counts_in_every_row_or_in_none(
     table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
     assert list(table.failures.values()) == ["out of memory"]
     assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 11)
+
+
+def test_refused_outputs_are_listed_and_refused_originals_end_it(
+    run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = {read_image(path).height for path in photographs.rglob("*.png")}
+    refused = list[bytes]()
+
+    def refuse_first_outputs(rgb: np.ndarray) -> float:
+        """33 x 38 originals and their halves pass; of what a run makes, 32 x 38, the first four do not."""
+        if rgb.shape[0] == 32 and len(refused) < 4:
+            refused.append(rgb.tobytes())
+            return 0.9
+        return 0.0
+
+    assert sides == {33}
+    monkeypatch.setattr(policy, "load_scorer", lambda: refuse_first_outputs)
+    policy.forget_scorer()
+    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    assert len(table.failures) == 4
+    assert "(run) (translated): refused: Open NSFW scores it 0.900" in str(table)
+    assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 8)
+
+    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.shape[0] == 33))
+    policy.forget_scorer()
+    with pytest.raises(PolicyRefusal, match=r"the data set: refused: the content gate refuses 3 of 12 pictures"):
+        benchmark_super_resolution([run], photographs, tmp_path / "other", device="cpu", progress=False)
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods.config import OPPOSITE, Direction, Domain
-from ganvas.policy import admit, check_share
+from ganvas.policy import admit
 
 LARGEST_PSNR = 100.0
 """dB, for what comes back to the last grey level."""
@@ -92,16 +92,16 @@ class Instruments:
 
 @dataclass(frozen=True)
 class Translated:
-    """A side translated.
+    """The translations of one side.
 
     Attributes:
-        made: name -> picture, of those that the gate let through.
-        refused: names of the others.
+        made: name -> picture, of those that the content gate admits.
+        refused: name -> why the gate refuses the translation, of the others.
         seconds: of the network a picture, the median.
     """
 
     made: dict[str, Picture]
-    refused: list[str]
+    refused: dict[str, str]
     seconds: float
 
     def rgb(self) -> list[Rgb]:
@@ -149,7 +149,6 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
 
     Raises:
         RunError: the run cannot be read.
-        PolicyRefusal: the gate refuses more than 5 % of what it makes.
     """
     directions = Translator.load(run, snapshot="last", device=device).method.directions
     translators = {way: Translator.load(run, snapshot="last", device=device, direction=way) for way in directions}
@@ -167,12 +166,8 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
 
 
 def translate_all(translator: Translator, pictures: Mapping[str, Picture]) -> Translated:
-    """Translate pictures that passed the gate, each alone, and gate what comes out.
-
-    Raises:
-        PolicyRefusal: more than 5 % of it is refused.
-    """
-    made, refusals, seconds = dict[str, Picture](), list[PolicyRefusal](), list[float]()
+    """Translate pictures that the gate has admitted, one by one; translations that it refuses are left out."""
+    made, refused, seconds = dict[str, Picture](), dict[str, str](), list[float]()
     for name, picture in pictures.items():
         started = time.perf_counter()
         result, _ = translate_admitted(translator, picture)
@@ -181,15 +176,13 @@ def translate_all(translator: Translator, pictures: Mapping[str, Picture]) -> Tr
             admit(result, name=f"{name} (translated)")
             made[name] = result
         except PolicyRefusal as refusal:
-            refusals.append(refusal)
-    check_share(refusals, len(pictures))
-    refused = [name for name in pictures if name not in made]
+            refused[name] = refusal.reason
     return Translated(made, refused, median(seconds[1:] or seconds))  # the first warms up
 
 
 def input_as_it_is(test: TestPictures, instruments: Instruments) -> Measured:
     """The same measures of doing nothing."""
-    nothing = Translated(test.sides["a"], [], 0.0)
+    nothing = Translated(test.sides["a"], {}, 0.0)
     alike = test.specs["a"] == test.specs["b"]
     return Measured(
         translated={},

@@ -16,7 +16,8 @@ from ganvas.errors import PolicyRefusal
 from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
-from ganvas.policy import admit_many, check_share
+from ganvas.policy import admit_many
+from ganvas.refusals import check_share
 from ganvas.weights import cache_folder
 
 Rgb = NDArray[np.uint8]
@@ -38,7 +39,7 @@ class TestPictures:
         sides: name -> picture of each side; of pairs, the same names on both.
         specs: what the numbers of each side mean.
         paired: whether side b holds the targets of side a.
-        refused: names of the pictures that the gate kept out.
+        refused: name -> why the content gate refuses the picture.
     """
 
     __test__ = False  # no test, though named like one
@@ -47,7 +48,7 @@ class TestPictures:
     sides: Sides
     specs: Specs
     paired: bool
-    refused: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def rgb(self, side: Domain) -> list[Rgb]:
         """All pictures of a side, for a classifier."""
@@ -59,7 +60,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
     Raises:
         DataError: there is no test and no val split, or its pictures cannot be used.
-        PolicyRefusal: too many are refused.
+        PolicyRefusal: too many are refused (`ganvas.refusals.check_share`).
     """
     split = choose_split(data)
     sides, specs = _read(data, split, limit)
@@ -70,8 +71,8 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
         for other in sides if paired else (side,):
             for refusal in refusals:
                 sides[other].pop(refusal.name, None)
-    names = [refusal.name for refusals in refused.values() for refusal in refusals]
-    return TestPictures(split, sides, specs, paired, names)
+    reasons = {refusal.name: refusal.reason for refusals in refused.values() for refusal in refusals}
+    return TestPictures(split, sides, specs, paired, reasons)
 
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -27,6 +27,8 @@ from ganvas.training.schedule import duration
 JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
 NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
 """Test pictures in the grid."""
+NUM_NAMED = 10
+"""Refused pictures that are named on the page and the terminal."""
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
 WAYS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
 COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
@@ -81,7 +83,8 @@ def grid_rows(comparison: Comparison) -> list[tuple[str, list[Picture | None]]]:
 def as_text(comparison: Comparison) -> str:
     """The tables for the terminal, what failed, and where the page lies."""
     failed = [f"{name} failed: {why}" for name, why in comparison.failures.items()]
-    return "\n".join([tables_as_text(tables(comparison)), *failed, f"Report: {comparison.out / HTML_NAME}"])
+    lines = [tables_as_text(tables(comparison)), *remarks(comparison), *failed]
+    return "\n".join([*lines, f"Report: {comparison.out / HTML_NAME}"])
 
 
 def as_html(comparison: Comparison) -> str:
@@ -89,6 +92,8 @@ def as_html(comparison: Comparison) -> str:
     notes = html.note(HOW) + html.note(f"{features_of(comparison)}.")
     sections = [(title, html.table(header, rows)) for title, (header, rows) in tables(comparison).items()]
     sections.append(("How it was measured", notes))
+    if refusals := remarks(comparison):
+        sections.append(("Left out", "".join(html.note(f"{sentence}.") for sentence in refusals)))
     if comparison.failures:
         failures: list[list[Cell]] = [[name, why] for name, why in comparison.failures.items()]
         sections.append(("What failed", html.table(["", "why"], failures)))
@@ -100,6 +105,28 @@ def as_html(comparison: Comparison) -> str:
     if lines := validation_lines(comparison):
         sections.append(("On the way", line_chart(lines, "minutes of training", "validation PSNR (dB)")))
     return html.page(f"{', '.join(comparison.methods)}, compared", html.paragraph(introduction(comparison)), sections)
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Return what the content gate refuses, in sentences: test pictures, then outputs of each method and direction."""
+    test = comparison.test
+    sentences = [_refused(f"test pictures of {comparison.terms.data.resolve().name}", test.refused, None)]
+    for name, compared in comparison.methods.items():
+        for way, translated in compared.measured.translated.items():
+            total = len(translated.made) + len(translated.refused)
+            sentences.append(_refused(f"outputs of {name}, {WAYS[way]}", translated.refused, total))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
+    """One sentence, empty where nothing is refused; `comparison.json` has what a long list leaves out."""
+    if not refused:
+        return ""
+    named = [f"{name} ({reason})" for name, reason in refused.items()]
+    more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
+    count = f"{len(refused)}" if total is None else f"{len(refused)} of {total}"
+    rest = "" if total is None else f"; its figures are of the other {total - len(refused)}"
+    return f"{count} {what}, refused by the content gate: {'; '.join(named[:NUM_NAMED] + more)}{rest}"
 
 
 def introduction(comparison: Comparison) -> str:

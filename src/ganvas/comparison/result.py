@@ -136,7 +136,7 @@ def _as_record(compared: Compared) -> dict[str, Any]:
 
 
 def _measures(measured: Measured) -> dict[str, Any]:
-    refused: dict[Direction, list[str]] = {way: one.refused for way, one in measured.translated.items()}
+    refused: dict[Direction, dict[str, str]] = {way: one.refused for way, one in measured.translated.items()}
     return {
         "fidelity": _summaries(measured.fidelity),
         "there_and_back_psnr": _summaries(measured.returned),

@@ -25,8 +25,9 @@ from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
-from ganvas.policy import admit, check_share
+from ganvas.policy import admit
 from ganvas.progress import telling, track
+from ganvas.refusals import describe_refusals
 from ganvas.weights import cache_folder
 
 MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
@@ -65,7 +66,7 @@ class Evaluation:
         data: the folder of the pairs.
         split: train, val or test.
         pictures: per picture, in order.
-        refused: name -> why the content gate kept it out.
+        refused: name -> why the content gate refuses it; an output's name ends in `(translated)`.
         seconds: in all.
         report: the HTML file, where one was written.
     """
@@ -128,7 +129,7 @@ def evaluate_run(
 
     Raises:
         DataError: there is no such split, or its pictures do not fit the run.
-        PolicyRefusal: more than 5 % of the pictures are refused.
+        PolicyRefusal: too many of the given pictures are refused (`ganvas.refusals.check_share`), or every output is.
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """
@@ -145,7 +146,7 @@ def evaluate_run(
         evaluator.measure_all(track(evaluation_pairs(cache, config), "evaluate", total=len(cache), shown=progress))
     )
     refused = {refusal.name: refusal.reason for refusal in [*cache.refusals, *evaluator.refusals]}
-    check_share(evaluator.refusals, len(cache))
+    evaluator.check_not_all_refused(run)
     evaluation = Evaluation(
         run=run.resolve().name,
         snapshot=find_snapshot(run, snapshot).stem,
@@ -228,6 +229,7 @@ class _Evaluator:
         self._input, self._target = cache.input_spec, cache.output_spec
         self.shown: dict[str, Trio] = {}
         self.refusals: list[PolicyRefusal] = []
+        self._measured = 0
 
     def measure_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> Iterator[PictureScores]:
         for index, (name, given, target) in enumerate(pairs):
@@ -238,9 +240,16 @@ class _Evaluator:
             except PolicyRefusal as refusal:
                 self.refusals.append(refusal)
                 continue
+            self._measured += 1
             yield self._scores(name, *pictures, made)
             if index in self._to_show:
                 self.shown[name] = (pictures[0].as_rgb8(), made.as_rgb8(), pictures[1].as_rgb8())
+
+    def check_not_all_refused(self, run: Path) -> None:
+        """Raise PolicyRefusal where nothing could be measured."""
+        if not self._measured:
+            refused = describe_refusals(self.refusals, len(self.refusals))
+            raise PolicyRefusal(str(run), f"the content gate refuses {refused}")
 
     def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
         truth = as_unit(target, self._target)

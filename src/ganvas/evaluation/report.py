@@ -20,6 +20,8 @@ from ganvas.evaluation.summary import Summary
 from ganvas.image.atomic import write_json, write_text
 
 JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"
+NUM_NAMED = 10
+"""Refused pictures that are named on the page and the terminal."""
 HOW = {
     "psnr": "peak signal-to-noise ratio; more is nearer to the target",
     "ssim": "structural similarity, Gaussian window of 11 pixels; 1 is equal",
@@ -140,8 +142,15 @@ def _remarks(evaluation: Evaluation) -> list[str]:
     reasons = Counter(f"{TITLES[name]}: {why}" for s in evaluation.pictures for name, why in s.why_missing.items())
     remarks = [f"{count} without {reason}" for reason, count in reasons.most_common(5)]
     if evaluation.refused:
-        remarks.append(f"{len(evaluation.refused)} left out, refused by the content gate")
+        remarks.append(f"{len(evaluation.refused)} left out, refused by the content gate: {_names(evaluation)}")
     return remarks
+
+
+def _names(evaluation: Evaluation) -> str:
+    """The refused pictures with the reasons; a long list is cut, `evaluation.json` has all."""
+    named = [f"{name} ({reason})" for name, reason in evaluation.refused.items()]
+    more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
+    return "; ".join(named[:NUM_NAMED] + more)
 
 
 def _in_all(evaluation: Evaluation) -> str:

@@ -31,13 +31,14 @@ from ganvas.image.atomic import write_json
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.policy import admit, check_share
+from ganvas.policy import admit
 from ganvas.progress import track
+from ganvas.refusals import check_share, describe_refusals
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 
-Enlarge = Callable[[Picture], Tensor]
-"""A low-resolution picture -> (1, 3 or 1, H, W) in [0, 1], in whole grey levels."""
+Enlarge = Callable[[Picture, str], Tensor]
+"""A low-resolution picture and its name -> (1, 3 or 1, H, W) in [0, 1], in whole gray levels."""
 PROTOCOL = (
     "High resolution cut to multiples of the scale, reduced by antialiased bicubic interpolation (a = -0.5) to 8 bits; "
     f"PSNR and SSIM on Y, {BORDER} pixels of border cut; LPIPS on RGB, whole."
@@ -119,35 +120,45 @@ def benchmark_super_resolution(
         ConfigError: the runs have different scales, or one name, or enlarge nothing.
         DataError: there is no set.
         RunError: a run cannot be read.
-        PolicyRefusal: more than 5 % of the pictures are refused.
+        PolicyRefusal: too many of the given pictures are refused (`ganvas.refusals.check_share`).
     """
     translators = {run.resolve().name: Translator.load(run, device=device) for run in runs}
     scale = _common_scale(translators, len(runs))
     ways: dict[str, Enlarge] = {
-        "nearest": lambda low: _enlarged(low, scale, "nearest"),
-        "bicubic": lambda low: _enlarged(low, scale, "bicubic"),
+        "nearest": lambda low, _: _enlarged(low, scale, "nearest"),
+        "bicubic": lambda low, _: _enlarged(low, scale, "bicubic"),
     }
     ways |= {name: _by_run(translator) for name, translator in translators.items()}
     judge, said = _judge()
     scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
     pictures = _pictures(data)
+    given = {str(path) for _, path in pictures}
     for name, path in track(iter(pictures), "benchmark", total=len(pictures), shown=progress):
         try:
             scores += list(_scores(name, path, ways, scale=scale, judge=judge))  # all ways, or none
         except PolicyRefusal as refusal:
             refusals.append(refusal)
-            check_share(refusals, len(pictures))
+            failures[f"{name}/{path.name}"] = str(refusal)
         except FILE_ERRORS as error:
             failures[f"{name}/{path.name}"] = problem_of(error)
-    failures |= {refusal.name: str(refusal) for refusal in refusals}
-    if not scores:
-        raise DataError(f"{data}: no picture could be measured: {'; '.join(failures.values())}")
+        check_share([refusal for refusal in refusals if refusal.name in given], len(pictures))
+    _check_measured(scores, failures, refusals, data)
     table = SuperResolutionTable(scale, tuple(scores), said, failures)
     out.mkdir(parents=True, exist_ok=True)
     record = {"scale": scale, "protocol": PROTOCOL, "lpips": said, "failures": failures}
     write_json(out / "sr.json", record | {"scores": [asdict(score) for score in scores]})
     (out / "sr.md").write_text(f"{table}\n", encoding="utf-8")
     return table
+
+
+def _check_measured(
+    scores: Sequence[Score], failures: dict[str, str], refusals: Sequence[PolicyRefusal], data: Path
+) -> None:
+    """Raise where no picture could be measured: a refusal where the gate is the only reason."""
+    if not scores and len(refusals) == len(failures):
+        raise PolicyRefusal(str(data), f"the content gate refuses {describe_refusals(refusals, len(failures))}")
+    if not scores:
+        raise DataError(f"{data}: no picture could be measured: {'; '.join(failures.values())}")
 
 
 def _common_scale(translators: dict[str, Translator], runs: int) -> int:
@@ -181,7 +192,7 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judg
     low = _as_picture((reduce(2 * truth - 1, scale) + 1) / 2)
     for way, enlarge in ways.items():
         started = time.perf_counter()
-        made = enlarge(low)
+        made = enlarge(low, f"{path} ({way})")
         seconds = time.perf_counter() - started
         alike = _like(made, truth)
         yield Score(
@@ -212,8 +223,8 @@ def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
 
 
 def _by_run(translator: Translator) -> Enlarge:
-    def enlarge(low: Picture) -> Tensor:
-        made = translator.translate_picture(low, tile=512).picture
+    def enlarge(low: Picture, name: str) -> Tensor:
+        made = translator.translate_picture(low, tile=512, name=name).picture
         return as_unit(made, made.spec)
 
     return enlarge

@@ -14,8 +14,9 @@ from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import list_images, read_image, write_image
 from ganvas.image.picture import Picture
-from ganvas.policy import admit, check_share
+from ganvas.policy import admit
 from ganvas.progress import track
+from ganvas.refusals import check_share
 
 __all__ = ["Album", "Pictures", "open_album", "write_training_pictures"]
 

@@ -141,12 +141,12 @@ def _attack(
     attempts |= fixed_attacks(hiding, album.train.images, train_images)
     if terms.minutes > 0 and hiding.degradation is not None:
         attempts["restorer"] = _restorer(hiding, album, out, terms, quiet=not progress)
-    recovered, shown = _recover(attempts, album, test_images, judge, hiding.name, progress=progress)
+    recovered, shown, refused = _recover(attempts, album, test_images, judge, hiding.name, progress=progress)
     named = tuple(
         _name(attacker, namer, train_images, test_images, album, terms.seed)
         for attacker, namer in zip(known.given, known.learnt, strict=True)
     )
-    return AuditedCover(hiding=hiding, recovered=recovered, named=named, shown=shown)
+    return AuditedCover(hiding=hiding, recovered=recovered, named=named, shown=shown, refused=refused)
 
 
 def _name(
@@ -198,38 +198,39 @@ def _recover(
     what: str,
     *,
     progress: bool,
-) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown]]:
-    """Each attempt on each test picture, measured; and a few to look at."""
+) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown], dict[str, str]]:
+    """Measure each attempt on each test picture; keep a few to look at, and what the content gate refuses."""
     rows: dict[str, list[dict[str, float | None]]] = {way: [] for way in attempts}
-    chosen, shown = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown]()
+    chosen, shown, refused = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown](), dict[str, str]()
     for index, image in enumerate(track(covered, what, total=len(covered), shown=progress)):
         truth, name = album.test.images[index], album.test.names[index]
-        made = {way: guess for way, attempt in attempts.items() if (guess := _tried(attempt, image)) is not None}
-        for way, guess in made.items():
-            rows[way].append(_measured(guess, truth, judge))
+        made = dict[str, Rgb]()
+        for way, attempt in attempts.items():
+            try:
+                made[way] = attempt(image)
+            except PolicyRefusal as refusal:
+                refused[f"{name}, {way}"] = refusal.reason
+                continue
+            rows[way].append(_measured(made[way], truth, judge))
         if index in chosen:
-            shown[name] = {way: guess for way, guess in {ORIGINAL: truth, **made}.items() if _passes(guess, name, way)}
-    return {way: _summaries(found) for way, found in rows.items() if found}, shown
+            candidates = {ORIGINAL: truth, **made}
+            reasons = {way: reason for way, guess in candidates.items() if (reason := _why_refused(guess, name, way))}
+            shown[name] = {way: guess for way, guess in candidates.items() if way not in reasons}
+            refused |= {f"{name}, {way}": reason for way, reason in reasons.items()}
+    return {way: _summaries(found) for way, found in rows.items() if found}, shown, refused
 
 
 def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
     return {name: summarise([row[name] for row in rows]) for name in rows[0]}
 
 
-def _tried(attempt: Attempt, image: Rgb) -> Rgb | None:
-    """None where the gate refuses what the restorer made."""
-    try:
-        return attempt(image)
-    except PolicyRefusal:
-        return None
-
-
-def _passes(image: Rgb, name: str, way: str) -> bool:
+def _why_refused(image: Rgb, name: str, way: str) -> str:
+    """Return why the content gate refuses the picture; empty where it admits it."""
     try:
         admit(Picture(image), name=f"{name} ({way})")
-    except PolicyRefusal:
-        return False
-    return True
+    except PolicyRefusal as refusal:
+        return refusal.reason
+    return ""
 
 
 def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | None]:

@@ -52,7 +52,7 @@ def write_reports(audit: Audit) -> None:
 def as_text(audit: Audit) -> str:
     """The tables for the terminal, the verdicts, and where the page lies."""
     verdicts = [audit.verdict(cover) for cover in audit.covers]
-    failed = [f"left out: {name}: {why}" for name, why in audit.left_out.items()]
+    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
     return "\n".join(
         [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
     )
@@ -69,10 +69,16 @@ def as_html(audit: Audit) -> str:
     pictures = html.paragraph("Select a picture to see it large.") + html.note(SYNTHETIC)
     sections.append(("Pictures", pictures + html.picture_grid(rows, captions, labels, lossy=True)))
     sections.append(("How it was measured", html.note(HOW)))
-    if audit.left_out:
-        left_out: list[list[Cell]] = [[name, why] for name, why in audit.left_out.items()]
-        sections.append(("Left out", html.table(["", "why"], left_out)))
+    if left_out(audit):
+        rows_left_out: list[list[Cell]] = [[name, why] for name, why in left_out(audit).items()]
+        sections.append(("Left out", html.table(["", "why"], rows_left_out)))
     return html.page("How much a cover hides", html.paragraph(introduction(audit)), sections)
+
+
+def left_out(audit: Audit) -> dict[str, str]:
+    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
+    guesses = {f"{cover.hiding.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
+    return audit.left_out | guesses
 
 
 def introduction(audit: Audit) -> str:

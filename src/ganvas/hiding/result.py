@@ -49,12 +49,15 @@ class AuditedCover:
         recovered: way -> measure -> over the test pictures; the first way is the covered picture as it is.
         named: one for each attacker.
         shown: name of a picture -> what each way made of it.
+        refused: picture and way -> why the content gate refuses what the way made: it is not shown, and a restorer's
+            is not measured either.
     """
 
     hiding: Hiding
     recovered: dict[str, dict[str, Summary]]
     named: tuple[Named, ...]
     shown: dict[str, Shown]
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def retrained(self) -> int:
@@ -218,6 +221,7 @@ class Audit:
             "style": hiding.style,
             "strength": hiding.strength,
             "recovered": recovered,
+            "refused": cover.refused,
             "named": named,
             "kept": self.kept(cover),
             "kept_between": self.kept_between(cover),
