@@ -2,6 +2,9 @@
 
 import json
 import re
+import shlex
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,16 @@ import torch
 
 import ganvas
 from ganvas.demonstration import learn as learning
-from ganvas.demonstration.judge import interpolated, judge
+from ganvas.demonstration import run as running
+from ganvas.demonstration.conclusion import conclude
+from ganvas.demonstration.judge import RENDITIONS, Judgement, interpolated, judge, mean_scores
 from ganvas.demonstration.learn import demo_config, learn, quickest
+from ganvas.demonstration.machine import describe_machine, processor_name
 from ganvas.demonstration.photographs import PHOTOGRAPHS, Photograph, locate_photograph
 from ganvas.demonstration.regions import BLOCK, Covered, on_grid
-from ganvas.demonstration.run import run_demo, unpack
-from ganvas.errors import ConfigError, InputError, MissingDependency
+from ganvas.demonstration.report import NEXT, DemoReport, write_report
+from ganvas.demonstration.run import as_metrics, restore_and_judge, run_demo, unpack
+from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import read_label
 from ganvas.image.label import SOURCE_TYPE
@@ -125,6 +132,114 @@ def test_the_quicker_number_of_threads_is_taken(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(learning, "trial", lambda *_: {1: 350.0, 2: 640.0}[torch.get_num_threads()])
     assert quickest(config, tmp_path) == (2, 640.0)
     assert torch.get_num_threads() == 2
+
+
+def means(**psnr: float) -> dict[str, dict[str, float]]:
+    values = {"mosaic": 21.81, "bicubic": 23.31} | psnr
+    return {name: {"psnr": value, "ssim": round(value / 40, 3)} for name, value in values.items()}
+
+
+def test_the_nearest_model_is_recommended_whichever_it_is() -> None:
+    """Seen: a page that recommended L1 under a table in which L1 + GAN was nearer (23.87 dB to 23.72)."""
+    found = conclude(means(l1=23.72, l1_gan=23.87))
+    assert (found.recommended, found.nearest) == ("l1_gan", {"psnr": "l1_gan", "ssim": "l1_gan"})
+    assert "(23.87 dB) and by mean SSIM (0.597): L1 + GAN." in found.sentences[0]
+    assert "L1 + GAN is nearer by 0.15 dB, and 0.56 dB above bicubic" in found.sentences[1]
+    assert not any("L1 alone" in sentence for sentence in found.sentences)
+    assert conclude(means(l1=24.1, l1_gan=22.8)).recommended == "l1"
+    assert conclude(means(l1=24.0, l1_gan=24.0)).recommended == "l1"
+
+
+def test_a_training_that_gained_nothing_is_not_praised() -> None:
+    found = conclude(means(l1=23.0, l1_gan=22.0))
+    assert found.nearest["psnr"] == "bicubic"
+    assert "bicubic interpolation." in found.sentences[0]
+    assert "0.31 dB below bicubic" in found.sentences[1]
+    assert "recommends" not in found.sentences[1]
+
+
+def test_measures_that_disagree_are_both_told() -> None:
+    figures = means(l1=24.0, l1_gan=23.9)
+    figures["l1_gan"]["ssim"] = 0.9
+    assert (
+        conclude(figures)
+        .sentences[0]
+        .startswith("Nearest to the originals by mean PSNR: L1 alone (24.00 dB). By mean SSIM: L1 + GAN (0.900).")
+    )
+
+
+def judged(rng: np.random.Generator, folder: Path, *, better: str) -> Judgement:
+    """A photograph of which one model restores all but a few gray levels, the other far less."""
+    covered, restored = covered_noise(rng), {}
+    for name in ("l1", "l1_gan"):
+        error = 3 if name == better else 60
+        noise = rng.integers(-error, error + 1, covered.original.pixels.shape)
+        picture = np.clip(covered.original.pixels.astype(int) + noise, 0, 255).astype(np.uint8)
+        restored[name] = folder / f"{name}.png"
+        ganvas.write_image(restored[name], Picture(picture))
+    return judge(covered, restored=restored)
+
+
+@pytest.mark.parametrize(("better", "name"), [("l1", "L1 alone"), ("l1_gan", "L1 + GAN")])
+def test_page_and_metrics_say_what_the_figures_say(
+    rng: np.random.Generator, tmp_path: Path, better: str, name: str
+) -> None:
+    judgements = [judged(rng, tmp_path, better=better)]
+    conclusion = conclude({rendition: mean_scores(judgements, rendition) for rendition in RENDITIONS})
+    result = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="done")
+    results = {"l1": result, "l1_gan": result}
+    metrics = as_metrics(judgements, results, conclusion, seconds=2.0)
+    report = DemoReport(tmp_path, [judgements[0].covered], judgements, results, metrics, conclusion, {"cup": "no"})
+    page = write_report(report).read_text(encoding="utf-8")
+    assert metrics["recommended"] == better
+    assert metrics["unseen"]["restored"] == mean_scores(judgements, better)  # type: ignore[index]
+    assert f"After: restored by {name}" in page
+    assert "Before: the noise, covered by a mosaic" in page
+    assert f"by mean PSNR ({mean_scores(judgements, better)['psnr']:.2f} dB)" in page
+    assert "cup is left out: no." in page
+    for words in ("decibels (dB)", "What to do next", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
+        assert words in page
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+
+
+def test_commands_of_the_page_are_real() -> None:
+    pinned = (Path(__file__).parents[1] / "golden" / "flags.txt").read_text(encoding="utf-8").splitlines()
+    for line in NEXT:
+        _, verb, *words = shlex.split(line.split("#")[0])
+        if verb.startswith("--"):
+            continue
+        flags = next(flags for flags in pinned if flags.startswith(verb)).split()
+        assert {word for word in words if word.startswith("--")} <= set(flags), line
+
+
+def test_a_refused_restoration_is_left_out_and_told(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "restored" / "l1").mkdir(parents=True)
+    covered = [covered_noise(rng), replace(covered_noise(rng), photograph=Photograph("cup", "skimage", "", "unseen"))]
+
+    def translate(run: Path, source: Path, out: Path, **_: object) -> None:
+        for one in covered:
+            if (run.name, one.photograph.name) != ("l1_gan", "cup"):
+                ganvas.write_image(out / f"{one.photograph.name}.png", one.mosaicked)
+        if run.name == "l1_gan":
+            raise PolicyRefusal("cup.png (translated)", "Open NSFW scores it 0.900, above 0.8", 0.9)
+
+    monkeypatch.setattr(running, "translate_files", translate)
+    judgements, left_out = restore_and_judge(tmp_path, covered)
+    assert [one.covered.photograph.name for one in judgements] == ["noise"]
+    assert left_out == {"cup": "cup.png (translated): refused: Open NSFW scores it 0.900, above 0.8"}
+    with pytest.raises(PolicyRefusal, match=r"cup\.png"):
+        restore_and_judge(tmp_path, covered[1:])
+
+
+def test_the_machine_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A Processor @ 2 GHz\n")
+    assert processor_name(tmp_path / "cpuinfo") == "A Processor @ 2 GHz"
+    assert processor_name(tmp_path / "none")
+    machine = describe_machine(date(2026, 2, 3))
+    assert machine["date"] == "2026-02-03"
+    assert machine["torch"] == torch.__version__
 
 
 @pytest.mark.slow

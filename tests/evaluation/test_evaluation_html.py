@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ganvas.evaluation import html
 from ganvas.evaluation.chart import line_chart, linear_axis, log_axis, thin, tick_text
+from ganvas.evaluation.html import (
+    commands,
+    figures,
+    folded,
+    hero,
+    page,
+    paragraph,
+    picture_grid,
+    points,
+    table,
+)
 from ganvas.image.picture import Picture
 
 EVIL = '<script>alert("x")</script>&'
@@ -98,14 +112,14 @@ def test_charts_survive_odd_points(log_y: bool) -> None:
         "one": [(2.0, 2.0)],
         "none": [],
     }
-    chart = line_chart(series, "images", "loss", log_y=log_y)
+    chart = line_chart(series, "images", "loss", log_y=log_y, title="losses")
     parse(chart)
     svg = ElementTree.fromstring(chart[chart.index("<svg") : chart.index("</svg>") + 6])
     assert len(svg.findall("path")) == 1
     assert len(svg.findall("circle")) == 1
     assert not re.search(r"\b(nan|inf|infinity)\b", chart, re.IGNORECASE)
-    assert "Nothing to draw" in line_chart({"none": []}, "x", "y")
-    parse(line_chart({"flat": [(1, 2), (2, 2)], "point": [(1, 2)]}, "x", "y", log_y=log_y))
+    assert "Nothing to draw" in line_chart({"none": []}, "x", "y", title="none")
+    parse(line_chart({"flat": [(1, 2), (2, 2)], "point": [(1, 2)]}, "x", "y", log_y=log_y, title="flat"))
 
 
 def test_axes_have_round_ticks_that_span_the_values() -> None:
@@ -136,4 +150,57 @@ def test_long_series_are_thinned_but_spikes_stay() -> None:
 @pytest.mark.parametrize("log_y", [False, True])
 @pytest.mark.parametrize("difference", [1e-16, 2.5e-16, 1e-12, 1e-9, 3e-9, 1e-7])
 def test_values_almost_equal_can_be_drawn(log_y: bool, difference: float) -> None:
-    assert "<path" in line_chart({"l1": [(0, 1.0), (1, 1.0 + difference)]}, "images", "loss", log_y)
+    assert "<path" in line_chart({"l1": [(0, 1.0), (1, 1.0 + difference)]}, "images", "loss", log_y, title="l1")
+
+
+def test_a_chart_shows_its_title_and_fits_both_widths() -> None:
+    chart = line_chart({"l1": [(0, 1.0), (20_000, 2.0)]}, "images", "loss", title="Losses & all")
+    assert "<h3>Losses &amp; all</h3>" in chart
+    assert [re.search(rf'<svg class="{kind}" viewBox="0 0 (\d+)', chart)[1] for kind in ("wide", "narrow")] == [
+        "720",
+        "380",
+    ]
+    assert chart.count('aria-label="Losses &amp; all"') == 2
+
+
+def test_values_and_pictures_carry_their_column_for_phones() -> None:
+    assert table(["", "PSNR (dB)", "a < b"], [["row", 1.5, None]]).count("data-column") == 2
+    assert 'data-column="a &lt; b"' in table(["", "PSNR (dB)", "a < b"], [["row", 1.5, None]])
+    grid = picture_grid([[np.zeros((4, 4), np.uint8)] * 2] * 3, ["input", "output"], captions=[["", "20 dB"]])
+    assert grid.count('<span class="which">input</span>') == 3
+    assert grid.count('<span class="row">') == 3  # where a phone begins a new line
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OVERFLOW = """
+<iframe id="f" src="{page}" width="420" height="900" style="border:0"></iframe><pre id="out"></pre><script>
+f.onload = () => {{
+  const inside = f.contentDocument, wide = [...inside.querySelectorAll("*")].filter(one => {{
+    const style = inside.defaultView.getComputedStyle(one);
+    return style.display != "none" && (one.getBoundingClientRect().right > 421 ||
+      (["auto", "scroll"].includes(style.overflowX) && one.scrollWidth > one.clientWidth + 1)); }});
+  const root = inside.documentElement, beyond = root.scrollWidth - root.clientWidth;
+  out.textContent = "beyond " + beyond + ", wide " + wide.map(one => one.outerHTML.slice(0, 60));
+}}</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("columns", [2, 9])
+def test_nothing_scrolls_sideways_on_a_phone(tmp_path: Path, columns: int) -> None:
+    names = [f"measure {number} (dB)" for number in range(columns)]
+    picture = np.zeros((90, 120, 3), np.uint8)
+    body = [
+        hero([(picture, "before"), (picture, "after")]) + figures([("+2 dB", "over the mosaic")] * 4),
+        table(["", *names], [["a_rather_long_name_of_a_picture_without_any_space_in_it", *[21.5] * columns]] * 2),
+        line_chart({name: [(0, 1.0), (90_000, 2.0)] for name in names}, "images", "loss", title="Training losses"),
+        picture_grid([[picture] * columns] * 2, names, ["first", "second"]) + picture_grid([[picture] * columns]),
+        points(["one", "two"]) + commands(["ganvas train restore --data PHOTOS --out runs/restore   # " + "x" * 60]),
+        folded("All figures", '{"a_rather_long_key_without_any_space_in_it_that_does_not_end_here_or_there": 1}'),
+    ]
+    (tmp_path / "page.html").write_text(page("A page", paragraph("intro"), [("heading", part) for part in body]))
+    (tmp_path / "frame.html").write_text(OVERFLOW.format(page=(tmp_path / "page.html").as_uri()))
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    dom = subprocess.run([CHROMIUM, *flags, (tmp_path / "frame.html").as_uri()], capture_output=True, text=True).stdout
+    assert re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)[1] == "beyond 0, wide "

@@ -27,6 +27,7 @@ from ganvas.training.schedule import duration
 JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
 NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
 """Test pictures in the grid."""
+VALIDATION = "Validation PSNR during training: outputs against the targets of the validation split"
 NUM_NAMED = 10
 """Refused pictures that are named on the page and the terminal."""
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
@@ -103,7 +104,7 @@ def as_html(comparison: Comparison) -> str:
     )
     sections.append(("Pictures", html.paragraph("Evenly spread. Select a picture to see it large.") + pictures))
     if lines := validation_lines(comparison):
-        sections.append(("On the way", line_chart(lines, "minutes of training", "validation PSNR (dB)")))
+        sections.append(("On the way", line_chart(lines, "minutes of training", "PSNR (dB)", title=VALIDATION)))
     return html.page(f"{', '.join(comparison.methods)}, compared", html.paragraph(introduction(comparison)), sections)
 
 

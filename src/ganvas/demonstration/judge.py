@@ -18,12 +18,20 @@ from ganvas.image.picture import Picture
 from ganvas.image.ranges import to_unit
 
 RENDITIONS = ("mosaic", "bicubic", "l1", "l1_gan")
-"""What is judged: the mosaic as it is, its blocks interpolated, and the two trained runs."""
+"""What is measured: the mosaic as it is, its blocks interpolated, and the two trained runs."""
+MEASURES = {"psnr": 3, "ssim": 4}
+"""Measure -> the decimals that are kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """One unseen photograph: its renditions, and rendition -> {"psnr" in dB, "ssim"} inside the region."""
+    """One unseen photograph: its renditions, and how near each is to the original.
+
+    Attributes:
+        covered: the photograph and its region.
+        pictures: rendition -> picture.
+        scores: rendition -> {"psnr" in dB, "ssim"} inside the region.
+    """
 
     covered: Covered
     pictures: dict[str, Picture]
@@ -36,13 +44,11 @@ def judge(covered: Covered, *, restored: Mapping[str, Path]) -> Judgement:
     pictures |= {name: read_image(path) for name, path in restored.items()}
     mask = torch.from_numpy(covered.region.mask(covered.original.height, covered.original.width))[None, None]
     target = as_tensor(covered.original)
-    scores = {
-        name: {
-            "psnr": round(psnr(as_tensor(picture), target, mask).item(), 3),
-            "ssim": round(ssim(as_tensor(picture), target, mask).item(), 4),
-        }
-        for name, picture in pictures.items()
-    }
+    scores = {}
+    for name, picture in pictures.items():
+        image = as_tensor(picture)
+        values = {"psnr": psnr(image, target, mask), "ssim": ssim(image, target, mask)}
+        scores[name] = {measure: round(value.item(), MEASURES[measure]) for measure, value in values.items()}
     return Judgement(covered, pictures, scores)
 
 
@@ -62,4 +68,4 @@ def as_tensor(picture: Picture) -> Tensor:
 def mean_scores(judgements: Sequence[Judgement], rendition: str) -> dict[str, float]:
     """The mean over the unseen photographs."""
     rows = [judgement.scores[rendition] for judgement in judgements]
-    return {measure: round(fmean(row[measure] for row in rows), 4) for measure in ("psnr", "ssim")}
+    return {measure: round(fmean(row[measure] for row in rows), 4) for measure in MEASURES}

@@ -1,20 +1,32 @@
-"""The page that the demo writes: one opens it and sees what was done, and how well."""
+"""Report page of the demo: the result first, then how it came about and what to do next."""
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ganvas.demonstration.conclusion import Conclusion
 from ganvas.demonstration.judge import RENDITIONS, Judgement, mean_scores
 from ganvas.demonstration.regions import BLOCK, Covered
 from ganvas.evaluation.chart import line_chart
-from ganvas.evaluation.html import Image, figures, note, page, paragraph, picture_grid, table
+from ganvas.evaluation.html import (
+    Image,
+    commands,
+    figures,
+    folded,
+    hero,
+    note,
+    page,
+    paragraph,
+    picture_grid,
+    points,
+    table,
+)
 from ganvas.evaluation.report import curves
 from ganvas.image.atomic import write_text
 from ganvas.image.cover import mosaic
@@ -23,23 +35,44 @@ from ganvas.localization import overlay
 from ganvas.training.result import TrainingResult
 
 TITLES = {"mosaic": "mosaic", "bicubic": "bicubic", "l1": "restored: L1", "l1_gan": "restored: L1 + GAN"}
-SPLITS = {"train": "trained on", "unseen": "never seen"}
+MODELS = {"l1": "L1 alone", "l1_gan": "L1 + GAN"}
+SPLITS = {"train": "trained on", "unseen": "never trained on"}
 CROPS_SHOWN = 6
 CROP = 96
 """Side of the training crops shown, in pixels."""
 INTRO = (
-    "Ordinary photographs went in. A classifier's region was found in each and covered by a mosaic, a model was "
-    "trained on this machine to undo mosaics, and photographs that it never saw were restored."
+    "ganvas found what an image classifier reacts to in nine ordinary photographs, covered it with a mosaic, trained "
+    "two models on this machine to undo mosaics, and restored the three photographs that training never used."
 )
 SYNTHETIC = "The detail inside the restored regions is synthetic: plausible, not recovered. It proves nothing."
 HOW_FOUND = (
-    "EfficientNet-lite0 says what each photograph shows (1,000 ImageNet classes), and its class activation map (Zhou "
-    "et al. 2016) where. The box round the largest hot part is covered; a low score means that no class fits well."
+    "EfficientNet-lite0 names what each photograph shows (1,000 ImageNet classes), and its class activation map (Zhou "
+    "et al. 2016) shows where. The box around the largest hot area is covered. A low score means that no class fits "
+    "well."
 )
-WHICH = (
-    "L1 alone is nearest to the truth on average and looks soft: choose it where being wrong costs. The adversarial "
-    "term (pix2pix at the paper's weight) sharpens by inventing detail, and is further from the truth: choose it "
-    "where looks count. The demo recommends L1."
+METHODS = (
+    "Mosaic: the covered region as it is, blocks of one color each.",
+    "Bicubic: the colors of the blocks, smoothly interpolated. Nothing is learned.",
+    "L1: a U-Net trained for the smallest mean absolute error. Where several details are possible it draws their "
+    "average, which is smooth.",
+    "L1 + GAN: pix2pix. The training goes on with an adversarial term added: a second network learns to tell real "
+    "regions from restored ones, which rewards detail that looks real, right or wrong.",
+)
+MEASURES = (
+    "PSNR, in decibels (dB), measures the error of the pixels: more is nearer to the original. 6 dB more means half "
+    "the error.",
+    "SSIM (structural similarity) compares patterns in windows of 11 pixels: 1 is identical, 0 unrelated.",
+    "Three photographs are few: differences of a tenth of a decibel mean nothing. The measures do not see what a "
+    "person sees, so compare the pictures too: detail may be sharp and wrong, and training this short can leave a "
+    "pattern of lines.",
+)
+NEXT = (
+    "ganvas demo --minutes 20                                                # the same, trained for longer",
+    "ganvas train restore --data PHOTOS --out runs/restore                   # your own photographs, in PHOTOS/train",
+    "ganvas translate runs/restore COVERED RESTORED --mask MASKS             # restore what the masks mark",
+    "ganvas redact IN OUT --classifier imagenet --class zebra --style solid  # cover so that nothing can be restored",
+    "ganvas audit FOLDER --out audited                                       # measure how much covers hide",
+    "ganvas --help                                                           # all the rest",
 )
 
 
@@ -52,34 +85,96 @@ class DemoReport:
     judgements: Sequence[Judgement]
     results: dict[str, TrainingResult]
     metrics: dict[str, Any]
+    conclusion: Conclusion
+    left_out: Mapping[str, str]
 
 
 def write_report(demo: DemoReport) -> Path:
     """Write OUT/report.html, self-contained."""
     sections = [
         ("", headline(demo)),
-        ("Photographs it never saw, restored", restored(demo.judgements)),
-        ("The figures", scores(demo.judgements)),
-        ("Found, and covered", found(demo.covered)),
-        ("What it learnt from", pairs(demo.covered)),
+        ("What the figures say", conclusions(demo)),
+        ("Photographs never trained on, restored", restored(demo.judgements)),
+        ("Figures", scores(demo.judgements)),
+        ("Found and covered", found(demo.covered)),
+        ("Training pairs", pairs(demo.covered)),
         ("Training", training(demo)),
-        ("metrics.json", f"<pre>{html.escape(json.dumps(demo.metrics, indent=1))}</pre>"),
+        ("What to do next", commands(NEXT)),
+        ("How this page was made", made(demo.metrics)),
     ]
     report = demo.out / "report.html"
-    write_text(report, page("ganvas: find, mosaic, restore, judge", paragraph(INTRO), sections))
+    write_text(report, page("ganvas demo: find, cover, restore, measure", paragraph(INTRO), sections))
     return report
 
 
 def headline(demo: DemoReport) -> str:
-    """The gain in one line, and what it does not mean."""
-    means = {name: mean_scores(demo.judgements, name)["psnr"] for name in RENDITIONS}
-    values = [
-        (f"{means['l1'] - means['mosaic']:+.2f} dB", "restored (L1), over the mosaic"),
-        (f"{means['l1'] - means['bicubic']:+.2f} dB", "over bicubic interpolation of its blocks"),
-        (f"{demo.metrics['train_images_per_second']:.0f}", "training images a second"),
-        (f"{demo.metrics['seconds']:.0f} s", "in all"),
+    """Before and after in large, and the gain in one line."""
+    best, first = demo.conclusion.recommended, demo.judgements[0]
+    name = first.covered.photograph.name
+    pictures: list[tuple[Image, str]] = [
+        (first.covered.mosaicked, f"Before: the {name}, covered by a mosaic"),
+        (first.pictures[best], f"After: restored by {MODELS[best]}"),
+        (first.covered.original, "The original, which the model never saw"),
     ]
-    return figures(values) + note(SYNTHETIC)
+    means = {rendition: mean_scores(demo.judgements, rendition)["psnr"] for rendition in RENDITIONS}
+    values = [
+        (signed(means[best] - means["mosaic"]), f"{MODELS[best]}, compared with the mosaic"),
+        (signed(means[best] - means["bicubic"]), "compared with bicubic interpolation"),
+        (f"{demo.metrics['seconds']:.0f} s", "for everything on this page"),
+    ]
+    return hero(pictures) + figures(values) + note(SYNTHETIC)
+
+
+def signed(decibels: float) -> str:
+    """A difference with its sign, a true minus."""
+    return f"{decibels:+.2f} dB".replace("-", "\u2212")
+
+
+def conclusions(demo: DemoReport) -> str:
+    """What follows from the mean figures, and which photographs are not among them."""
+    left_out = [f"{name} is left out: {why}." for name, why in demo.left_out.items()]
+    return points([*demo.conclusion.sentences, *left_out])
+
+
+def restored(judgements: Sequence[Judgement]) -> str:
+    """The covered regions side by side, then the whole photographs."""
+    regions, captions, wholes = [], [], []
+    for one in judgements:
+        regions.append([one.covered.cut(picture) for picture in [*one.pictures.values(), one.covered.original]])
+        captions.append([f"{score['psnr']:.2f} dB, SSIM {score['ssim']:.3f}" for score in one.scores.values()])
+        wholes.append([one.covered.mosaicked, one.pictures["l1"], one.pictures["l1_gan"], one.covered.original])
+    names = [one.covered.photograph.name for one in judgements]
+    titles = [TITLES[name] for name in RENDITIONS]
+    return (
+        points(METHODS)
+        + paragraph("The covered regions alone. Select one to see it large.")
+        + picture_grid(regions, [*titles, "original"], names, captions=captions)
+        + paragraph("The same in their photographs. Outside the region nothing is changed.")
+        + picture_grid(wholes, ["covered", *MODELS.values(), "original"], names, lossy=True)
+    )
+
+
+def scores(judgements: Sequence[Judgement]) -> str:
+    """The measures of each photograph and their means, and how to read them."""
+    columns = [f"{one.covered.photograph.name}, {unit}" for one in judgements for unit in ("dB", "SSIM")]
+    rows: list[list[str | float | int | None]] = []
+    for name in RENDITIONS:
+        each = [one.scores[name][measure] for one in judgements for measure in ("psnr", "ssim")]
+        mean = mean_scores(judgements, name)
+        rows.append([TITLES[name], *each, *mean.values()])
+    caption = "Inside the covered regions of the photographs never trained on"
+    header = ["", *columns, "mean, dB", "mean, SSIM"]
+    return table(header, rows, caption=caption) + points([*MEASURES, example(judgements)])
+
+
+def example(judgements: Sequence[Judgement]) -> str:
+    """The mosaic's decibels as an error in gray levels."""
+    decibels = mean_scores(judgements, "mosaic")["psnr"]
+    levels = 255 * 10 ** (-decibels / 20)
+    return (
+        f"For example, the mosaic's {decibels:.2f} dB are an error of about {levels:.0f} of 255 gray levels (root mean "
+        "square)."
+    )
 
 
 def found(covered: Sequence[Covered]) -> str:
@@ -99,55 +194,41 @@ def heat_over(one: Covered) -> Image:
 def pairs(covered: Sequence[Covered]) -> str:
     """Crops of the photographs trained on, beside the same mosaicked."""
     trained = [one.original for one in covered if one.photograph.split == "train"]
-    crops = [centre_crop(picture) for picture in trained[:CROPS_SHOWN]]
+    crops = [center_crop(picture) for picture in trained[:CROPS_SHOWN]]
     given = [Picture(mosaic(crop.pixels, BLOCK)) for crop in crops]
     text = (
-        f"Crops of 64 pixels were cut from the {len(trained)} photographs trained on, mirrored at random, and covered "
-        f"whole by blocks of {BLOCK} pixels, anew at each step. These are from their middles."
+        f"At each step, crops of 64 pixels are cut from the {len(trained)} photographs trained on, mirrored at random, "
+        f"and covered by blocks of {BLOCK} pixels. The model learns to turn the input into the target. These are from "
+        "the middle of each photograph."
     )
-    return paragraph(text) + picture_grid([given, crops], row_titles=["given", "wanted"])
+    return paragraph(text) + picture_grid([given, crops], row_titles=["input", "target"])
 
 
-def centre_crop(picture: Picture) -> Picture:
+def center_crop(picture: Picture) -> Picture:
     """CROP x CROP pixels of the middle."""
     top, left = (picture.height - CROP) // 2, (picture.width - CROP) // 2
     return Picture(np.ascontiguousarray(picture.pixels[top : top + CROP, left : left + CROP]))
 
 
-def restored(judgements: Sequence[Judgement]) -> str:
-    """The covered regions side by side, then the whole photographs."""
-    regions, captions, wholes = [], [], []
-    for one in judgements:
-        regions.append([one.covered.cut(picture) for picture in [*one.pictures.values(), one.covered.original]])
-        captions.append([f"{score['psnr']:.2f} dB, SSIM {score['ssim']:.3f}" for score in one.scores.values()])
-        wholes.append([one.covered.mosaicked, one.pictures["l1"], one.pictures["l1_gan"], one.covered.original])
-    names = [one.covered.photograph.name for one in judgements]
-    titles = [TITLES[name] for name in RENDITIONS]
-    return (
-        paragraph("The covered regions alone. Click one to see it large.")
-        + picture_grid(regions, [*titles, "original"], names, captions=captions)
-        + paragraph("The same in their photographs; outside the region nothing was changed.")
-        + picture_grid(wholes, ["covered", "L1", "L1 + GAN", "original"], names, lossy=True)
-    )
-
-
-def scores(judgements: Sequence[Judgement]) -> str:
-    """The table, and which rendition to choose for what."""
-    columns = [f"{one.covered.photograph.name}, {unit}" for one in judgements for unit in ("dB", "SSIM")]
-    rows: list[list[str | float | int | None]] = []
-    for name in RENDITIONS:
-        each = [one.scores[name][measure] for one in judgements for measure in ("psnr", "ssim")]
-        rows.append([TITLES[name], *each, *mean_scores(judgements, name).values()])
-    caption = "Inside the covered regions of the photographs never trained on"
-    return table(["", *columns, "mean, dB", "mean SSIM"], rows, caption=caption) + paragraph(WHICH)
-
-
 def training(demo: DemoReport) -> str:
-    """Both runs' losses."""
+    """The losses of both runs."""
     parts = []
     for name, result in demo.results.items():
         losses = curves(demo.out / "runs" / name).get("training", {})
         lines = {key: points for key, points in losses.items() if "/" in key}
-        parts.append(line_chart(lines, "images seen", "loss, weighted", log_y=True, title=TITLES[name]))
+        title = f"Training losses, {MODELS[name]}"
+        parts.append(line_chart(lines, "images seen", "loss, weighted", log_y=True, title=title))
         parts.append(paragraph(f"{result.images_seen:,} images, {result.images_per_second:.0f} a second."))
     return "".join(parts)
+
+
+def made(metrics: Mapping[str, Any]) -> str:
+    """Date, machine and software, and all figures."""
+    machine = metrics["machine"]
+    text = (
+        f"On {machine['date']}, by ganvas {machine['ganvas']} with PyTorch {machine['torch']} and Python "
+        f"{machine['python']}, on {machine['processor']} ({machine['cores']} cores, {machine['system']}), in "
+        f"{metrics['seconds']:.0f} seconds, at {metrics['train_images_per_second']:.0f} training images a second. "
+        "Another machine trains on more or fewer images in the same minutes and gets other figures."
+    )
+    return paragraph(text) + folded("All figures (metrics.json)", json.dumps(metrics, indent=1))

@@ -12,12 +12,14 @@ from pathlib import Path
 from rich.console import Console
 
 from ganvas import policy
+from ganvas.demonstration.conclusion import Conclusion, conclude
 from ganvas.demonstration.judge import RENDITIONS, Judgement, judge, mean_scores
 from ganvas.demonstration.learn import demo_config, learn
+from ganvas.demonstration.machine import describe_machine
 from ganvas.demonstration.photographs import PHOTOGRAPHS, locate_photograph
 from ganvas.demonstration.regions import Covered, cover_photograph
 from ganvas.demonstration.report import DemoReport, write_report
-from ganvas.errors import ConfigError, InputError
+from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
@@ -37,17 +39,29 @@ MARK = ".ganvas-demo"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What the demo found; printed, the figures and where the report lies."""
+    """What the demo found.
+
+    Attributes:
+        report: the page.
+        metrics: what metrics.json holds.
+        unseen: rendition -> mean measures over the photographs never trained on.
+        conclusion: what these say.
+        left_out: photograph -> why it is not measured.
+    """
 
     report: Path
     metrics: dict[str, object]
     unseen: dict[str, dict[str, float]]
+    conclusion: Conclusion
+    left_out: dict[str, str]
 
     def __str__(self) -> str:
         rows = "\n".join(
             f"  {name:<16} {scores['psnr']:6.2f} dB   SSIM {scores['ssim']:.3f}" for name, scores in self.unseen.items()
         )
-        return f"Inside the covered regions of photographs never trained on:\n{rows}\nReport: {self.report}"
+        left_out = [f"{name} is left out: {why}" for name, why in self.left_out.items()]
+        told = "\n".join([*self.conclusion.sentences, *left_out, f"Report: {self.report}"])
+        return f"Inside the covered regions of photographs never trained on, means:\n{rows}\n{told}"
 
 
 def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
@@ -61,7 +75,7 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
         ConfigError: no time to train.
         InputError: the folder holds things of the same names that no demo made.
         MissingDependency: the packages that carry the photographs are not installed.
-        PolicyRefusal: the content gate refused a photograph or a restored one.
+        PolicyRefusal: the content gate refused a photograph, or every restored one.
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
     """
     if not minutes > 0:
@@ -82,18 +96,41 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
             )
             results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
     with step(5, "restore the photographs never trained on, and judge"):
-        unseen = [one for one in covered if one.photograph.split == "unseen"]
-        for name in SHARES:
-            translate_files(
-                out / "runs" / name, out / "covered", out / "restored" / name, mask=out / "masks", progress=False
-            )
-        judgements = [judge(one, restored=restored_files(out, one)) for one in unseen]
-    metrics = as_metrics(judgements, results, seconds=time.monotonic() - started)
-    report = write_report(DemoReport(out, covered, judgements, results, metrics))
+        judgements, left_out = restore_and_judge(out, covered)
+    unseen = {name: mean_scores(judgements, name) for name in RENDITIONS}
+    conclusion = conclude(unseen)
+    metrics = as_metrics(judgements, results, conclusion, seconds=time.monotonic() - started)
+    report = write_report(DemoReport(out, covered, judgements, results, metrics, conclusion, left_out))
     write_json(out / "metrics.json", metrics)
-    return DemoResult(
-        report=report, metrics=metrics, unseen={name: mean_scores(judgements, name) for name in RENDITIONS}
-    )
+    return DemoResult(report=report, metrics=metrics, unseen=unseen, conclusion=conclusion, left_out=left_out)
+
+
+def restore_and_judge(out: Path, covered: list[Covered]) -> tuple[list[Judgement], dict[str, str]]:
+    """Restore the photographs never trained on with both runs, and measure them.
+
+    Returns:
+        The judgements, and photograph -> why, of those of which the content gate refuses a restored version.
+
+    Raises:
+        PolicyRefusal: it refuses one of each.
+    """
+    reasons = dict[str, PolicyRefusal]()
+    for name in SHARES:
+        run, restored = out / "runs" / name, out / "restored" / name
+        try:
+            translate_files(run, out / "covered", restored, mask=out / "masks", progress=False)
+        except PolicyRefusal as refusal:  # the others are written
+            reasons[name] = refusal
+    judgements, left_out = list[Judgement](), dict[str, str]()
+    for one in (one for one in covered if one.photograph.split == "unseen"):
+        files = restored_files(out, one)
+        if missing := [name for name, path in files.items() if not path.exists()]:
+            left_out[one.photograph.name] = str(reasons[missing[0]])
+        else:
+            judgements.append(judge(one, restored=files))
+    if not judgements:
+        raise next(iter(reasons.values()))
+    return judgements, left_out
 
 
 @contextmanager
@@ -150,15 +187,21 @@ def restored_files(out: Path, covered: Covered) -> dict[str, Path]:
     return {name: out / "restored" / name / f"{covered.photograph.name}.png" for name in SHARES}
 
 
-def as_metrics(judgements: list[Judgement], results: dict[str, TrainingResult], *, seconds: float) -> dict[str, object]:
-    """What metrics.json holds. `restored` is L1 alone, which the demo recommends; the other is `restored_l1_gan`."""
-    keys = {"mosaic": "mosaic", "bicubic": "bicubic", "restored": "l1", "restored_l1_gan": "l1_gan"}
+def as_metrics(
+    judgements: list[Judgement], results: dict[str, TrainingResult], conclusion: Conclusion, *, seconds: float
+) -> dict[str, object]:
+    """Return what metrics.json holds; `restored` is the recommended run's, which the figures choose."""
+    best = {"restored": conclusion.recommended}
+    keys = {"mosaic": "mosaic", "bicubic": "bicubic", **best, "restored_l1": "l1", "restored_l1_gan": "l1_gan"}
     trained = sum(result.images_seen for result in results.values())
     return {
         "seconds": round(seconds, 1),
         "train_images_per_second": round(trained / sum(result.seconds for result in results.values()), 1),
         "unseen": {key: mean_scores(judgements, rendition) for key, rendition in keys.items()},
-        "recommended": "l1",
+        "recommended": conclusion.recommended,
+        "nearest": dict(conclusion.nearest),
+        "conclusion": list(conclusion.sentences),
+        "machine": describe_machine(),
         "runs": {
             name: {"images": result.images_seen, "images_per_second": round(result.images_per_second, 1)}
             for name, result in results.items()

@@ -10,8 +10,9 @@ from html import escape
 from ganvas.evaluation.style import SERIES_COLOURS
 
 Point = tuple[float, float]
-WIDTH, HEIGHT = 720, 340
 LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 46
+SIZES = {"wide": (720, 340), "narrow": (380, 300)}
+"""Class -> width and height: the style sheet shows the one that fits, so that letters keep their size on a phone."""
 MAX_POINTS = 600
 """Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
 
@@ -38,10 +39,38 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Both axes on a drawing of that many pixels."""
+
+    x_axis: Axis
+    y_axis: Axis
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """Right end of the x axis."""
+        return self.width - RIGHT
+
+    @property
+    def bottom(self) -> int:
+        """Lower end of the y axis."""
+        return self.height - BOTTOM
+
+    def x(self, value: float) -> float:
+        """Pixels from the left."""
+        return LEFT + self.x_axis.place(value) * (self.right - LEFT)
+
+    def y(self, value: float) -> float:
+        """Pixels from the top."""
+        return self.bottom - self.y_axis.place(value) * (self.bottom - TOP)
+
+
 def line_chart(
-    series: Mapping[str, Sequence[Point]], x_label: str, y_label: str, log_y: bool = False, *, title: str = ""
+    series: Mapping[str, Sequence[Point]], x_label: str, y_label: str, log_y: bool = False, *, title: str
 ) -> str:
-    """Lines with axes and a legend, as HTML.
+    """Lines with a title, axes and a legend, as HTML.
 
     Args:
         series: name -> points (x, y) by rising x; values that are not finite (or not positive on a logarithmic
@@ -49,24 +78,26 @@ def line_chart(
         x_label: plain text below.
         y_label: plain text at the left.
         log_y: logarithmic y axis.
-        title: read aloud in the chart's place; unset: made of the labels.
+        title: above the chart, plain text.
     """
     clean = {name: thin([p for p in points if _drawable(p, log_y)]) for name, points in series.items()}
     everything = [point for points in clean.values() for point in points]
     if not everything:
         return '<p class="note">Nothing to draw yet.</p>'
-    x_axis = linear_axis([x for x, _ in everything], tight=True)
     y_values = [y for _, y in everything]
     y_axis = log_axis(y_values) if log_y else linear_axis(y_values)
     colours = {name: SERIES_COLOURS[i % len(SERIES_COLOURS)] for i, name in enumerate(clean)}
-    lines = "".join(_line(name, points, x_axis, y_axis, colours[name]) for name, points in clean.items() if points)
     legend = "".join(f'<li style="--c:var({colours[name]})">{escape(name)}</li>' for name in clean)
-    label = escape(title or f"{y_label} over {x_label}")
-    return (
-        f'<div class="chart"><ul class="legend">{legend}</ul>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
-        f"{_frame(x_axis, y_axis, x_label, y_label)}{lines}</svg></div>"
-    )
+    drawings = []
+    for kind, (width, height) in SIZES.items():
+        x_axis = linear_axis([x for x, _ in everything], tight=True, steps=width // 120)
+        frame = Frame(x_axis, y_axis, width, height)
+        lines = "".join(_line(name, points, frame, colours[name]) for name, points in clean.items() if points)
+        drawings.append(
+            f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+            f"{_axes(frame, x_label, y_label)}{lines}</svg>"
+        )
+    return f'<div class="chart"><h3>{escape(title)}</h3><ul class="legend">{legend}</ul>{"".join(drawings)}</div>'
 
 
 def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
@@ -82,12 +113,12 @@ def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
     return [*kept, points[-1]]
 
 
-def linear_axis(values: Sequence[float], *, tight: bool = False) -> Axis:
-    """An axis over the values with about five round ticks; `tight` ends at the values, else at ticks."""
+def linear_axis(values: Sequence[float], *, tight: bool = False, steps: int = 5) -> Axis:
+    """An axis over the values with at most about `steps` round steps; `tight` ends at the values, else at ticks."""
     low, high = min(values), max(values)
     if math.isclose(low, high):
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-    step = nice_step((high - low) / 5)
+    step = nice_step((high - low) / steps)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     if not tight:
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -119,16 +150,8 @@ def _drawable(point: Point, log_y: bool) -> bool:
     return math.isfinite(x) and math.isfinite(y) and (y > 0 or not log_y)
 
 
-def _x(axis: Axis, value: float) -> float:
-    return LEFT + axis.place(value) * (WIDTH - LEFT - RIGHT)
-
-
-def _y(axis: Axis, value: float) -> float:
-    return HEIGHT - BOTTOM - axis.place(value) * (HEIGHT - TOP - BOTTOM)
-
-
-def _line(name: str, points: Sequence[Point], x_axis: Axis, y_axis: Axis, colour: str) -> str:
-    places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in points]
+def _line(name: str, points: Sequence[Point], frame: Frame, colour: str) -> str:
+    places = [(frame.x(x), frame.y(y)) for x, y in points]
     last = f"{escape(name)}: {points[-1][1]:.4g} at {points[-1][0]:.6g}"
     if len(places) == 1:
         (x, y), style = places[0], f"fill:var({colour})"
@@ -137,22 +160,22 @@ def _line(name: str, points: Sequence[Point], x_axis: Axis, y_axis: Axis, colour
     return f'<path d="{path}" style="stroke:var({colour})"><title>{last}</title></path>'
 
 
-def _frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> str:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+def _axes(frame: Frame, x_label: str, y_label: str) -> str:
+    bottom, right = frame.bottom, frame.right
     parts = []
-    for tick in y_axis.ticks:
-        y = f"{_y(y_axis, tick):.1f}"
+    for tick in frame.y_axis.ticks:
+        y = f"{frame.y(tick):.1f}"
         parts.append(f'<line class="rule" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
         parts.append(
             f'<text x="{LEFT - 8}" y="{y}" text-anchor="end" dominant-baseline="middle">{tick_text(tick)}</text>'
         )
-    for tick in x_axis.ticks:
-        x = f"{_x(x_axis, tick):.1f}"
+    for tick in frame.x_axis.ticks:
+        x = f"{frame.x(tick):.1f}"
         parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{bottom}" y2="{bottom + 4}"/>')
         parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{tick_text(tick)}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     middle_x, middle_y = (LEFT + right) / 2, (TOP + bottom) / 2
-    parts.append(f'<text x="{middle_x}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(f'<text x="{middle_x}" y="{frame.height - 6}" text-anchor="middle">{escape(x_label)}</text>')
     turned = f'transform="rotate(-90 14 {middle_y})"'
     parts.append(f'<text x="14" y="{middle_y}" text-anchor="middle" {turned}>{escape(y_label)}</text>')
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""Reports as one HTML file: no script, nothing from outside, light and dark, wide and narrow.
+"""HTML reports in one file: no script, nothing from outside, light and dark, wide screens and phones.
 
 Each function returns a piece of HTML as text; `page` puts pieces together. Whatever comes from outside is escaped.
 Nothing here asks the content gate: give pictures that passed it.
@@ -57,6 +57,28 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
+def points(sentences: Sequence[str], *, numbered: bool = False) -> str:
+    """Return plain sentences as a list."""
+    kind = "ol" if numbered else "ul"
+    return f'<{kind} class="points">{"".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)}</{kind}>'
+
+
+def commands(lines: Sequence[str]) -> str:
+    """Return command lines, plain text, set as code."""
+    return f'<pre class="commands">{escape(chr(10).join(lines))}</pre>'
+
+
+def folded(summary: str, text: str) -> str:
+    """Return preformatted plain text behind a summary that opens it."""
+    return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
+
+
+def hero(pictures: Sequence[tuple[Image, str]]) -> str:
+    """Return a few large pictures beside each other, one above the other on a phone: (picture, plain caption)."""
+    shown = "".join(picture(image, title, caption=title, lossy=True) for image, title in pictures)
+    return f'<div class="hero">{shown}</div>'
+
+
 def figures(values: Sequence[tuple[str, str]]) -> str:
     """A row of large figures: (value, what it is), plain text."""
     cells = "".join(f"<div><strong>{escape(value)}</strong><span>{escape(what)}</span></div>" for value, what in values)
@@ -64,16 +86,22 @@ def figures(values: Sequence[tuple[str, str]]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str | float | int | None]], *, caption: str = "") -> str:
-    """A table of plain text and numbers: numbers to the right, None as a dash; the first column names the row."""
+    """A table of plain text and numbers: numbers to the right, None as a dash; the first column names the row.
+
+    On a phone each row becomes a list, and each value carries the name of its column.
+    """
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(f"<tr>{_row(row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_row(row, header)}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="block"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _row(values: Sequence[str | float | int | None]) -> str:
+def _row(values: Sequence[str | float | int | None], header: Sequence[str]) -> str:
     first = f'<th scope="row">{escape(format_value(values[0]))}</th>' if values else ""
-    return first + "".join(f"<td>{escape(format_value(value))}</td>" for value in values[1:])
+    return first + "".join(
+        f'<td data-column="{escape(name)}">{escape(format_value(value))}</td>'
+        for value, name in zip(values[1:], header[1:], strict=True)
+    )
 
 
 def format_value(value: str | float | int | None, *, like: float | None = None) -> str:
@@ -104,6 +132,8 @@ def picture_grid(
 ) -> str:
     """Pictures in rows and columns; a click or the space bar shows one as large as the window.
 
+    On a phone each row stands alone, two pictures beside each other, and each picture carries the title of its column.
+
     Args:
         rows: pictures, or None for an empty place (a refused picture).
         column_titles: one a column, plain text.
@@ -117,20 +147,22 @@ def picture_grid(
     cells = [f'{lead}{head}<i class="end"></i>'] if column_titles else []
     for y, row in enumerate(rows):
         name = row_titles[y] if y < len(row_titles) else ""
-        cells.append(f'<span class="row">{escape(name)}</span>' if row_titles else "")
+        cells.append(f'<span class="row">{escape(name)}</span>')
         for x in range(num_columns):
             title = column_titles[x] if x < len(column_titles) else ""
             caption = captions[y][x] if y < len(captions) and x < len(captions[y]) else ""
             label = ", ".join(part for part in (name, title) if part)
-            cells.append(picture(row[x] if x < len(row) else None, label, caption=caption, lossy=lossy))
+            image = row[x] if x < len(row) else None
+            cells.append(picture(image, label, title=title, caption=caption, lossy=lossy))
     columns = f"--columns:{num_columns};--lead:{'minmax(4rem,9rem)' if row_titles else '0'}"
     kind = "grid titled" if row_titles else "grid"
-    return f'<div class="scroll"><div class="{kind}" style="{columns}">{"".join(cells)}</div></div>'
+    return f'<div class="block"><div class="{kind}" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def picture(image: Image | None, label: str, *, caption: str = "", lossy: bool = False) -> str:
-    """One picture with a caption; `label` is read aloud in its place."""
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+def picture(image: Image | None, label: str, *, title: str = "", caption: str = "", lossy: bool = False) -> str:
+    """One picture with a caption; `label` is read aloud in its place, `title` is shown on a phone alone."""
+    which = f'<span class="which">{escape(title)}</span>' if title else ""
+    below = f"<figcaption>{which}{escape(caption)}</figcaption>" if which or caption else ""
     if image is None:
         return f'<figure><div class="absent">not shown</div>{below}</figure>'
     source, height, width = _data_uri(image, lossy)

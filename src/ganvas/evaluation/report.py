@@ -80,7 +80,10 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[s
     """
     sections = [("In all", _in_all(evaluation)), ("Pictures", _pictures(evaluation, shown))]
     for kind, lines in series.items():
-        charts = [line_chart(group, "images seen", label) for label, group in _grouped(lines).items()]
+        charts = [
+            line_chart(group, "images seen", label, title=f"{kind.capitalize()}: {label}")
+            for label, group in _grouped(lines).items()
+        ]
         sections.append((f"{kind.capitalize()} curves", "".join(charts)))
     sections.append(("Each picture", _each(evaluation)))
     intro = f"{len(evaluation.pictures)} pictures of {evaluation.data}, snapshot {evaluation.snapshot}."

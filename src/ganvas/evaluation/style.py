@@ -14,7 +14,15 @@ body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui
 main{max-width:70rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:clamp(1.6rem,4vw,2.3rem);line-height:1.2;letter-spacing:-.015em;margin:0 0 .5rem}
 h2{font-size:1.25rem;line-height:1.3;margin:0 0 .75rem}
+h3{font-size:1rem;line-height:1.3;font-weight:600;margin:0 0 .5rem}
 p{max-width:46rem;margin:0 0 1rem}
+ul.points,ol.points{max-width:46rem;margin:0 0 1rem;padding-left:1.2rem}
+p,li,h1,h2,h3,figcaption{overflow-wrap:anywhere}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem;margin:0 0 1.25rem}
+pre.commands{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;line-height:1.7}
+details summary{cursor:pointer;color:var(--soft);margin-bottom:.75rem}
+.hero{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));margin:1.25rem 0 1.5rem}
+.hero figcaption{font-size:.95rem;color:var(--ink)}
 header p{color:var(--soft);font-size:1.06rem}
 section{margin-top:2.75rem}
 .note{color:var(--soft);border-left:3px solid var(--line);padding-left:.9rem;font-size:.92rem}
@@ -22,7 +30,7 @@ section{margin-top:2.75rem}
 .figures div{flex:1 1 9rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem}
 .figures strong{display:block;font-size:1.5rem;font-weight:650;font-variant-numeric:tabular-nums}
 .figures span{color:var(--soft);font-size:.85rem}
-.scroll{overflow-x:auto;margin:0 0 1.25rem}
+.block{margin:0 0 1.25rem;overflow-x:auto}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;min-width:min(100%,24rem)}
 caption{text-align:left;color:var(--soft);padding-bottom:.4rem}
 th,td{padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
@@ -36,6 +44,8 @@ max-width:calc(var(--columns)*17rem + 9rem)}
 .grid .end{display:none}
 .column,.row{color:var(--soft);font-size:.85rem;align-self:end}
 .row{align-self:center;overflow-wrap:anywhere}
+.which{display:none}
+.grid:not(.titled)>.row{display:none}
 figure{margin:0;min-width:0}
 figcaption{color:var(--soft);font-size:.8rem;margin-top:.2rem;font-variant-numeric:tabular-nums}
 figure label{display:block;cursor:zoom-in}
@@ -48,8 +58,9 @@ border-radius:0;background:rgba(10,11,13,.93);cursor:zoom-out}
 .absent{display:grid;place-items:center;aspect-ratio:1;border:1px dashed var(--line);border-radius:.3rem;
 color:var(--soft);font-size:.85rem}
 .chart{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.9rem 1rem;margin:0 0 1.25rem;
-max-width:48rem;overflow-x:auto}
-.chart svg{display:block;width:100%;min-width:30rem;height:auto;font:12px system-ui,-apple-system,"Segoe UI",sans-serif}
+max-width:48rem}
+.chart svg{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",sans-serif}
+.chart svg.narrow{display:none}
 .chart text{fill:var(--soft)}
 .chart .rule{stroke:var(--line);stroke-width:1}
 .chart .axis{stroke:var(--soft);stroke-width:1}
@@ -57,5 +68,24 @@ max-width:48rem;overflow-x:auto}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;margin:0 0 .6rem;padding:0;list-style:none;font-size:.85rem}
 .legend li::before{content:"";display:inline-block;width:.9rem;height:.2rem;border-radius:.1rem;background:var(--c);
 margin-right:.4rem;vertical-align:middle}
+@media (max-width:44rem){
+main{padding:1.5rem 1rem 3rem}
+.chart{padding:.75rem .6rem}
+.chart svg.wide{display:none}
+.chart svg.narrow{display:block}
+.grid,.grid.titled{grid-template-columns:repeat(min(var(--columns),2),minmax(0,1fr))}
+.grid .column,.grid .corner{display:none}
+.grid>.row,.grid:not(.titled)>.row{display:block;grid-column:1/-1}
+.grid.titled>.row{margin-top:.6rem;color:var(--ink);font-weight:500}
+.which{display:block}
+.block:has(table){overflow-x:visible}
+table,tbody,tr,td,tbody th,caption{display:block}
+thead{display:none}
+tbody tr{border-bottom:1px solid var(--line);padding:.5rem 0}
+tbody th,td{border:0;padding:.1rem 0;white-space:normal;overflow-wrap:anywhere}
+tbody th{font-weight:600}
+td{display:flex;justify-content:space-between;gap:1rem}
+td::before{content:attr(data-column);color:var(--soft);text-align:left}
+}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """

@@ -20,6 +20,7 @@ JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 SHOWN_SIDE = 96
 """Pixels: smaller pictures are enlarged in the grid, by a whole number."""
+CHART = "Test pictures whose kind an attacker names correctly"
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
 HOW = (
     "Retrained attackers learnt from pictures covered alike, untrained ones from clear pictures alone; both were asked "
@@ -62,7 +63,7 @@ def as_html(audit: Audit) -> str:
     """The whole report as one page."""
     verdicts = "".join(html.paragraph(audit.verdict(cover)) for cover in audit.covers)
     sections = [("What it hides", verdicts + html.paragraph(audit.conclusion()))]
-    sections += [(f"Named, by {AXES[style]}", line_chart(lines, AXES[style], "named rightly (%)"))
+    sections += [(f"Named, by {AXES[style]}", line_chart(lines, AXES[style], "named correctly (%)", title=CHART))
                  for style, lines in lines_of(audit).items()]  # fmt: skip
     sections += [(title, html.table(header, rows)) for title, (header, rows) in tables(audit).items()]
     labels, rows, captions = grid_of(audit)

@@ -172,7 +172,8 @@ class Audit:
             )
         return (
             f"{self._told()} An attacker with more pictures, a larger network or knowledge of the place does better, "
-            "so these figures say how much shows at least, never how much at most. Only a solid cover leaves nothing."
+            "so these figures say how much shows at least, never how much at most. By construction, only a solid cover "
+            "keeps no pixel."
         )
 
     def _told(self) -> str:
