@@ -300,3 +300,15 @@ class TestCommand:
     def wait(until: Callable[[], bool]) -> None:
         while not until():
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize("verb", [translate_files, redact_files])
+def test_a_missing_ray_is_told_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[..., object]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    missing = tmp_path / "missing"  # neither run nor pictures are there
+    given = (missing, missing, tmp_path / "out") if verb is translate_files else (missing, tmp_path / "out")
+    named = {} if verb is translate_files else {"classifier": "imagenet", "class_name": "zebra"}
+    with pytest.raises(MissingDependency, match=r"pip install 'ganvas\[ray\]'"):
+        verb(*given, engine="ray", **named)

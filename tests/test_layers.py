@@ -12,7 +12,7 @@ LAYERS = [
     {"errors"},
     {"engines", "refusals"},
     {"records", "image", "weights", "progress", "hardware"},
-    {"tensor_files"},
+    {"tensor_files", "score_cache"},
     {"localization"},
     {"policy"},
     {"networks", "losses", "data"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import inspect
 import os
 import sqlite3
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas import policy
+from ganvas import policy, score_cache
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture
 from ganvas.policy import THRESHOLD, admit, admit_all, admit_many, views
@@ -127,6 +129,16 @@ class TestViews:
         pixels[..., bad] = 255
         with pytest.raises(PolicyRefusal):
             admit(Picture(pixels), name="a")
+
+    @pytest.mark.parametrize(("low", "high"), [(0, 40), (200, 250), (110, 160)], ids=["dark", "bright", "flat"])
+    def test_dark_and_flat_pictures_are_seen_with_contrast(self, rng: np.random.Generator, low: int, high: int) -> None:
+        pixels = rng.integers(low, high, (40, 50, 3), dtype=np.uint8)
+        plain, stretched = views(Picture(pixels))
+        assert np.ptp(plain) < 64
+        assert (stretched.min(), stretched.max()) == (0, 255)
+
+    def test_pictures_with_contrast_are_seen_once(self, rng: np.random.Generator) -> None:
+        assert len(list(views(Picture(rng.integers(0, 100, (2000, 900, 3), dtype=np.uint8))))) == 1
 
     @pytest.mark.parametrize(("channels", "count"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (32, 30)])
     def test_how_many_views(self, channels: int, count: int) -> None:
@@ -263,7 +275,7 @@ class TestCache:
 
     def test_a_locked_database_is_scored_without(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
         connect = sqlite3.connect
-        monkeypatch.setattr(policy.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+        monkeypatch.setattr(score_cache.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
         counting = Counting(0.1)
         use_scorer(counting.recorded())
         admit(picture(), name="a")
@@ -274,6 +286,86 @@ class TestCache:
         assert (cache_folder() / "scores.sqlite").exists()
         assert admit(picture(), name="a") == 0.1
         assert counting.calls == 2
+
+    def test_a_locked_database_is_waited_for_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect, timeouts = sqlite3.connect, list[float]()
+
+        def patient(path: Path, timeout: float) -> sqlite3.Connection:
+            timeouts.append(timeout)
+            return connect(path, timeout=timeout)
+
+        monkeypatch.setattr(score_cache.sqlite3, "connect", patient)
+        monkeypatch.setattr(score_cache, "_PATIENCE", score_cache._Patience())
+        score_cache._PATIENCE.left = 0.2
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+        with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            for value in range(3):
+                assert admit(picture(9 + value), name="b") == 0.1
+        holder.close()
+        assert timeouts[:2] == [0.2, 0.2]
+        assert timeouts[2:] == [score_cache.SHORT_WAIT] * 2
+
+    def test_a_forged_row_is_not_believed(self, use_scorer: UseScorer) -> None:
+        """Neither under the hash that anybody can compute, nor under a key of the forger."""
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        connection = sqlite3.connect(cache_folder() / "scores.sqlite")
+        (key,) = connection.execute("SELECT key FROM scores").fetchone()
+        text = f"{key} {0.0!r}".encode()
+        for proof in (hashlib.sha256(text).hexdigest(), hmac.digest(b"", text, "sha256").hex(), "", "ä", b"1", None):
+            connection.execute("UPDATE scores SET score = 0.0, proof = ?", (proof,))
+            connection.commit()
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        connection.close()
+
+    def test_the_key_is_the_users_alone(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+        path = cache_folder() / "scores.key"
+        assert len(path.read_bytes()) == score_cache.KEY_SIZE
+        if os.name == "posix":
+            assert path.stat().st_mode & 0o777 == 0o600
+        assert not [other for other in cache_folder().iterdir() if other.name.startswith(".")]
+
+    @pytest.mark.parametrize("damage", ["short", "long", "open", "gone"])
+    def test_a_key_that_cannot_be_trusted_is_replaced(self, use_scorer: UseScorer, damage: str) -> None:
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        path = cache_folder() / "scores.key"
+        before = path.read_bytes()
+        if damage == "open":
+            if os.name != "posix":
+                pytest.skip("no modes here")
+            path.chmod(0o644)
+        elif damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(before[:5] if damage == "short" else before + b"1")
+        for _ in range(2):
+            admit(picture(), name="a")
+        assert counting.calls == 2  # scored again, and kept under the new key
+        assert path.read_bytes() != before
+
+    def test_without_a_key_pictures_are_scored_each_time(self, use_scorer: UseScorer) -> None:
+        (cache_folder() / "scores.key").mkdir()
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        for _ in range(2):
+            assert admit(picture(), name="a") == 0.1
+        assert counting.calls == 2
+
+    def test_processes_that_start_at_once_share_one_key(self, tmp_path: Path) -> None:
+        keys = []
+        with ThreadPoolExecutor(8) as pool:
+            for start in range(20):
+                path = tmp_path / f"{start}.key"
+                keys.append(set(pool.map(score_cache._read_or_make_key, [path] * 8)))
+        assert all(len(found) == 1 and None not in found for found in keys)
 
 
 class TestMany:
@@ -319,7 +411,7 @@ class TestMany:
 
     def test_the_cache_is_opened_and_written_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
         opened, connect = [], sqlite3.connect
-        monkeypatch.setattr(policy.sqlite3, "connect", lambda *a, **n: opened.append(a) or connect(*a, **n))
+        monkeypatch.setattr(score_cache.sqlite3, "connect", lambda *a, **n: opened.append(a) or connect(*a, **n))
         counting = Counting(0.25)
         use_scorer(counting.recorded())
         assert admit_many([(str(value), picture(value)) for value in (1, 2, 3, 2)]) == [0.25] * 4

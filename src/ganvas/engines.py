@@ -60,9 +60,16 @@ class Work:
 
 
 def check_workers(engine: Engine, workers: int | None) -> None:
-    """Raise ConfigError where a number of workers means nothing."""
+    """Check what a cluster needs, before anything is read.
+
+    Raises:
+        ConfigError: a number of workers that means nothing.
+        MissingDependency: Ray is asked for and not installed.
+    """
     if workers is not None and (engine == "local" or workers < 1):
         raise ConfigError(f"workers {workers}: give 1 or more, and --engine ray")
+    if engine == "ray":
+        _import_ray()
 
 
 def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Record]]]:

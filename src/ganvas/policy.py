@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import sqlite3
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.samples import all_finite, percentiles, strips
 from ganvas.refusals import check_share
-from ganvas.weights import cache_folder
+from ganvas.score_cache import ScoreCache
 
 __all__ = [
     "THRESHOLD",
@@ -42,8 +42,13 @@ __all__ = [
 
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
-VIEWS_VERSION: Final = 1
+VIEWS_VERSION: Final = 2
 """Raised whenever `views` or the preprocessing changes, so that no older score is taken from the cache."""
+LEAST_CONTRAST: Final = 64
+"""Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are looked at stretched too."""
+THINNED: Final = 2**17
+"""Pixels."""
+MISTAKEN: Final = "; a sheet of many pictures can score so by mistake: cut it into its pictures"
 
 Scorer = Callable[[NDArray[np.uint8]], float]
 """(H, W, 3) uint8 -> probability in [0, 1] that the picture is sexual."""
@@ -138,7 +143,7 @@ def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRe
         pictures: (name, picture).
     """
     outcomes: list[float | PolicyRefusal] = []
-    with _KeptScores() as kept:
+    with ScoreCache() as kept:
         for name, picture in pictures:
             try:
                 outcomes.append(_admitted(picture, name, kept))
@@ -147,7 +152,7 @@ def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRe
     return outcomes
 
 
-def _admitted(picture: Picture, name: str, kept: _KeptScores) -> float:
+def _admitted(picture: Picture, name: str, kept: ScoreCache) -> float:
     try:
         score = _score(picture, kept)
     except Exception as error:
@@ -155,7 +160,7 @@ def _admitted(picture: Picture, name: str, kept: _KeptScores) -> float:
     if not 0.0 <= score <= 1.0:  # also NaN
         raise PolicyRefusal(name, f"the content gate gave no usable score ({score})")
     if score > THRESHOLD:
-        raise PolicyRefusal(name, f"Open NSFW scores it {score:.3f}, above {THRESHOLD}", score)
+        raise PolicyRefusal(name, f"Open NSFW scores it {score:.3f}, above {THRESHOLD}{MISTAKEN}", score)
     return score
 
 
@@ -199,7 +204,7 @@ def _require_scorer(name: str) -> None:
         raise PolicyRefusal(name, f"the content gate has no model ({type(error).__name__}: {error})") from error
 
 
-def _score(picture: Picture, kept: _KeptScores) -> float:
+def _score(picture: Picture, kept: ScoreCache) -> float:
     scorer = _scorer()
     if not isinstance(scorer, _RecordedScorer):
         return _largest(scorer, picture)
@@ -229,8 +234,9 @@ def content_hash(picture: Picture) -> str:
 def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
     """What the gate looks at: the first three channels as RGB and each further one as grey, (H, W, 3) uint8.
 
-    Deep and float pictures are looked at a second time with their own range stretched to the screen's, for
-    12 bits in 16, or radiances beyond 1, would else look black or white to the classifier.
+    Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are looked at a second time with
+    their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels
+    would otherwise look black or white to the classifier.
 
     Raises:
         ValueError: a sample is not finite.
@@ -239,8 +245,9 @@ def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
         raise ValueError("it holds samples that are NaN or infinite")
     for group in _groups(picture.colour):
         yield Picture(group).as_rgb8()
-        if group.dtype != np.uint8:
-            yield _stretched(group)
+        low, high = percentiles(_thinned(group), (0.5, 99.5))  # a few hot pixels do not count
+        if group.dtype != np.uint8 or 0 < high - low < LEAST_CONTRAST:
+            yield _stretched(group, low, high)
 
 
 def _groups(colour: Pixels) -> list[Pixels]:
@@ -249,81 +256,18 @@ def _groups(colour: Pixels) -> list[Pixels]:
     return [colour[:, :, :num_together], *further]
 
 
-def _stretched(group: Pixels) -> NDArray[np.uint8]:
-    low, high = percentiles(group, (0.5, 99.5))  # a few hot pixels do not count
+def _thinned(group: Pixels) -> Pixels:
+    """Of 8-bit pixels every n-th row and column, about `THINNED` in all: they are asked for their contrast alone."""
+    if group.dtype != np.uint8:
+        return group
+    step = max(1, math.isqrt(group.shape[0] * group.shape[1] // THINNED))
+    return group[::step, ::step]
+
+
+def _stretched(group: Pixels, low: float, high: float) -> NDArray[np.uint8]:
     span = max(high - low, float(np.finfo(np.float32).tiny))
     screen = np.empty((*group.shape[:2], 3), np.uint8)
     for rows in strips(group):
         unit = (group[rows].astype(np.float64) - low) / span
         screen[rows] = np.rint(255 * np.clip(unit, 0, 1))
     return screen
-
-
-class _KeptScores:
-    """The cache of scores for some pictures: one SQLite file that may vanish, rot or be read-only.
-
-    Then a picture is scored again. New scores are written together, at the end of the block.
-    """
-
-    def __init__(self) -> None:
-        self._connection: sqlite3.Connection | None = None
-        self._new: dict[str, float] = {}
-
-    def __enter__(self) -> Self:
-        with self._discarding():
-            self._connection = _open_cache()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        rows = [(key, score, _proof(key, score)) for key, score in self._new.items()]
-        with self._discarding():
-            if rows and (connection := self._connection):
-                with connection:
-                    connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
-        self._close()
-
-    def recall(self, key: str) -> float | None:
-        """The score kept under that key, or None for none or none that can be trusted."""
-        if key in self._new:
-            return self._new[key]
-        row = None
-        with self._discarding():
-            if self._connection:
-                row = self._connection.execute("SELECT score, proof FROM scores WHERE key = ?", (key,)).fetchone()
-        return row[0] if row and isinstance(row[0], float) and row[1] == _proof(key, row[0]) else None
-
-    def remember(self, key: str, score: float) -> None:
-        """Keep a score from the end of the block on."""
-        self._new[key] = score
-
-    @contextlib.contextmanager
-    def _discarding(self) -> Iterator[None]:
-        """Where the file fails, go on without; remove what is no database, leave what is locked or read-only."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            self._close()
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-                with contextlib.suppress(OSError):
-                    (cache_folder() / "scores.sqlite").unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection = None
-
-
-def _open_cache() -> sqlite3.Connection:
-    connection = sqlite3.connect(cache_folder() / "scores.sqlite", timeout=5)
-    try:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, score REAL, proof TEXT)")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _proof(key: str, score: float) -> str:
-    """A row that rotted on disk does not carry it."""
-    return hashlib.sha256(f"{key} {score!r}".encode()).hexdigest()

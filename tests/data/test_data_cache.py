@@ -1,7 +1,10 @@
+import json
 import multiprocessing
 import threading
 import time
 import tracemalloc
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from PIL import Image
 
 from ganvas import policy
 from ganvas.data import cache as cache_module
+from ganvas.data import side as side_module
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.decode import OpacityWarning
@@ -208,18 +212,83 @@ def test_a_changed_file_or_setting_makes_another_cache(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
-@pytest.mark.parametrize("damage", ["index", "short", "gone"])
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 16
+    path.write_bytes(content)
+
+
+def wild(shape: tuple[int, int, int]) -> Callable[[Path], object]:
+    """Shapes that nobody wrote, under a checksum that fits them."""
+
+    def damage(home: Path) -> None:
+        shapes = np.array([shape] * 5, "<i4").tobytes()
+        (home / "a.shapes").write_bytes(shapes)
+        checks = json.loads((home / "checks.json").read_text()) | {"a.shapes": zlib.crc32(shapes)}
+        (home / "checks.json").write_text(json.dumps(checks))
+
+    return damage
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "index": lambda home: (home / "index.json").write_text("{"),
+    "deep index": lambda home: (home / "index.json").write_text("[" * 100_000),
+    "a name": lambda home: flip(home / "index.json", (home / "index.json").read_bytes().index(b"p3") + 1),
+    "short": lambda home: (home / "a.bin").write_bytes(b"12"),
+    "long": lambda home: (home / "a.bin").write_bytes((home / "a.bin").read_bytes() + b"1"),
+    "gone": lambda home: (home / "b.bin").unlink(),
+    "shapes": lambda home: flip(home / "a.shapes", 5),
+    "checksums": lambda home: flip(home / "b.sums", 1),
+    "no checks": lambda home: (home / "checks.json").unlink(),
+    "large shapes": wild((2**31 - 1, 2**31 - 1, 2**31 - 1)),
+    "overflowing shapes": wild((2**30, 2**30, 16)),
+    "negative shapes": wild((-3, 12, 10)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_made_again(tmp_path: Path, damage: str) -> None:
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     build(config, tmp_path)
     (home,) = (tmp_path / "cache").iterdir()
-    if damage == "index":
-        (home / "index.json").write_text("{")
-    elif damage == "short":
-        (home / "a.bin").write_bytes(b"12")
-    else:
-        (home / "b.bin").unlink()
+    before = (home / "a.shapes").read_bytes()
+    DAMAGES[damage](home)
     np.testing.assert_array_equal(build(config, tmp_path)[4][0], noise(12, 10, seed=4))
+    assert (home / "a.shapes").read_bytes() == before
+
+
+def test_shapes_that_fill_the_file_in_another_way_are_never_read(tmp_path: Path) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    wild((10, 3, 12))(home)
+    with pytest.raises(DataError, match="damaged"):
+        build(config, tmp_path)[4]
+    np.testing.assert_array_equal(build(config, tmp_path)[4][0], noise(12, 10, seed=4))
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_flipped_bit_of_a_cached_picture_is_never_read(tmp_path: Path, side: str) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    flip(home / f"{side}.bin", 3 * 12 * 10 * 3 + 7)  # of the fourth picture
+    cache = build(config, tmp_path)
+    for index in (0, 1, 2, 4):
+        np.testing.assert_array_equal(cache[index][0], noise(12, 10, seed=index))
+    with pytest.raises(DataError, match=r"cached picture p3 is damaged.*made anew when you give the command again"):
+        cache[3]
+    np.testing.assert_array_equal(build(config, tmp_path)[3][0], noise(12, 10, seed=3))
+
+
+def test_a_picture_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = build(PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT), tmp_path)
+    checked: list[int] = []
+    original = side_module.checksum
+    monkeypatch.setattr(side_module, "checksum", lambda planes: checked.append(1) or original(planes))
+    for _ in range(3):
+        assert cache[2][0].shape == cache[2][1].shape
+    assert len(checked) == 2  # both sides
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from ganvas.data import prepare, regions
 from ganvas.data.boxes import read_boxes
 from ganvas.data.config import PairedData
 from ganvas.data.decode import OpacityWarning
-from ganvas.data.duplicates import BITS, MAX_DISTANCE, fingerprint, group_duplicates
+from ganvas.data.duplicates import BITS, MAX_DISTANCE, _close_pairs, fingerprint, group_duplicates
 from ganvas.data.pairs import find_entries
 from ganvas.data.prepare import prepare_pairs
 from ganvas.data.prepare_config import PrepareConfig
-from ganvas.data.splits import share_out
+from ganvas.data.splits import EmptySplitWarning, share_out
 from ganvas.errors import ConfigError, DataError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.cover import bicubic_resize, mosaic
 from ganvas.image.files import PassedOverWarning, read_image, write_image
@@ -37,6 +38,18 @@ def scene(seed: int, height: int = 48, width: int = 64, channels: int = 3, dtype
     coarse = np.random.default_rng(seed).uniform(0, 1, (6, 8, channels)).astype(np.float32)
     smooth = np.clip(bicubic_resize(coarse, height, width), 0, 1)
     return smooth if dtype is np.float32 else np.rint(smooth * np.iinfo(dtype).max).astype(dtype)
+
+
+def dish(seed: int) -> np.ndarray:
+    """A round dish with spots: one layout, other content from seed to seed."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:128, 0:128]
+    radius = np.hypot(x - 64, y - 64)
+    image = np.where(radius < 58, 150 - 40 * (radius / 58) ** 2, 20.0)
+    for _ in range(int(random.integers(20, 60))):
+        across, down = random.uniform(25, 103, 2)
+        image -= 25 * np.exp(-((x - across) ** 2 + (y - down) ** 2) / 6)
+    return np.clip(image + random.normal(0, 3, image.shape), 0, 255).astype(np.uint8)[:, :, None]
 
 
 @pytest.fixture
@@ -234,7 +247,8 @@ class TestDuplicates:
 
     def test_chains_are_one_group(self) -> None:
         base = fingerprint(Picture(scene(0)))
-        steps = [base ^ np.uint64((1 << (12 * step)) - 1) for step in range(4)]  # 24 bits from one to the next
+        masks = [np.uint64((1 << (12 * step)) - 1) for step in range(4)]  # 24 bits from one to the next
+        steps = [replace(base, hashes=base.hashes ^ mask) for mask in masks]
         assert group_duplicates(steps, max_distance=24) == [0, 0, 0, 0]
         assert group_duplicates(steps, max_distance=23) == [0, 1, 2, 3]
 
@@ -243,6 +257,25 @@ class TestDuplicates:
 
     def test_none(self) -> None:
         assert group_duplicates([]) == []
+
+    def test_pictures_of_one_layout_are_none(self) -> None:
+        prints = [fingerprint(Picture(dish(seed))) for seed in range(40)]
+        pairs = _close_pairs(np.stack([one.hashes for one in prints]), MAX_DISTANCE)
+        assert len(pairs) > 700  # of 780: by their hashes they are copies
+        assert group_duplicates(prints) == list(range(40))
+
+    @pytest.mark.parametrize("seed", [3, 17])
+    def test_a_copy_among_pictures_of_one_layout_is_found(self, seed: int) -> None:
+        original = dish(seed)
+        noisy = np.clip(original + np.random.default_rng(0).normal(0, 5, original.shape), 0, 255).astype(np.uint8)
+        copies = [original[:, ::-1], bicubic_resize(original, 70, 70), noisy]
+        prints = [fingerprint(Picture(image)) for image in (*map(dish, range(20)), *copies)]
+        assert group_duplicates(prints) == [*range(20), seed, seed, seed]
+
+    def test_frames_of_a_film_stay_together(self) -> None:
+        wide = np.concatenate([scene(seed) for seed in range(4)], axis=1)
+        frames = [np.ascontiguousarray(wide[:, step : step + 80]) for step in range(20)]
+        assert len(set(group_duplicates([fingerprint(Picture(frame)) for frame in frames]))) == 1
 
     @pytest.mark.realdata
     def test_the_copies_among_the_flowers_are_found_and_nothing_else(self, real_data: Path) -> None:
@@ -255,6 +288,29 @@ class TestDuplicates:
 
 
 class TestSplits:
+    def test_pictures_of_one_layout_get_all_splits(self, tmp_path: Path) -> None:
+        for seed in range(20):
+            write_image(tmp_path / "photos" / f"{seed}.png", Picture(dish(seed)))
+        config = PrepareConfig(val_fraction=0.2, test_fraction=0.2)
+        assert prepare_pairs(tmp_path / "photos", tmp_path / "out", config).counts == {"train": 12, "val": 4, "test": 4}
+
+    def test_a_split_emptied_by_near_duplicates_is_told(self, tmp_path: Path) -> None:
+        for level in range(10):  # one picture in ten brightnesses
+            write_image(tmp_path / "photos" / f"{level}.png", Picture((scene(0) * (0.5 + level / 20)).astype(np.uint8)))
+        with pytest.warns(EmptySplitWarning, match=r"10 of 10 .* so val and test got none; .* --no-grouping"):
+            prepared = prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+        assert prepared.counts == {"train": 10, "val": 0, "test": 0}
+        prepared = prepare_pairs(tmp_path / "photos", tmp_path / "other", PrepareConfig(grouping=False))
+        assert prepared.counts == {"train": 8, "val": 1, "test": 1}
+
+    def test_copies_to_the_byte_share_their_split_in_any_case(self, tmp_path: Path) -> None:
+        for seed in range(20):
+            write_image(tmp_path / "photos" / f"{seed // 2}_{seed % 2}.png", Picture(scene(seed // 2)))
+        config = PrepareConfig(grouping=False, val_fraction=0.3, test_fraction=0.3)
+        prepared = prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        split_of = {pair["name"]: pair["split"] for pair in json.loads(prepared.manifest.read_text())["pairs"]}
+        assert all(split_of[f"{index}_0"] == split_of[f"{index}_1"] for index in range(10))
+
     def test_copies_share_their_split(self, tmp_path: Path) -> None:
         for seed in range(16):
             write_image(tmp_path / "photos" / f"{seed}.png", Picture(scene(seed)))

@@ -140,7 +140,7 @@ def test_other_channels_have_no_baseline(tmp_path: Path, pairs: PairedData) -> N
     assert evaluation.baseline is None
     assert "input as it is" not in str(evaluation)
     wrong = write_run(tmp_path / "wrong", pairs, output=PictureSpec(channels=1))
-    with pytest.raises(DataError, match="the run makes 1 channels, the targets have 3"):
+    with pytest.raises(DataError, match="the run makes 1 channels, the data has 3"):
         evaluate(wrong)
 
 
@@ -162,7 +162,7 @@ def test_refused_outputs_are_left_out_and_listed(
     evaluation = evaluate(run)
     assert [scores.name for scores in evaluation.pictures] == ["p2"]
     assert set(evaluation.refused) == {"p0 (translated)", "p1 (translated)"}
-    told = "2 left out, refused by the content gate: p0 (translated) (Open NSFW scores it 0.900, above 0.8)"
+    told = "2 left out, refused by the content gate: p0 (translated) (Open NSFW scores it 0.900, above 0.8; a sheet"
     assert told in " ".join(str(evaluation).split())
     assert told in (run / "evaluation" / "test" / "report.html").read_text(encoding="utf-8")
     refuse(monkeypatch, made)

@@ -130,7 +130,8 @@ def test_one_picture_to_a_file_or_a_folder(run: Path, photos: Path, tmp_path: Pa
 def test_folders_below(run: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, photos / "more" / "of")
     out = tmp_path / "out"
-    assert len(translate(run, photos, out).written) == 6
+    with pytest.warns(PassedOverWarning, match="folders: more$"):
+        assert len(translate(run, photos, out).written) == 6
     assert len(translate(run, photos, out, recursive=True).written) == 6
     assert (out / "more" / "of" / "one.png").is_file()
 

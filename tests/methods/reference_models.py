@@ -141,6 +141,61 @@ def resnet(
     return net
 
 
+def cut(blocks: int, *, norm: str = "instance", width: int = 4, channels: int = 3) -> Checkpoint:
+    """CUT's generator: filters behind each halving and before each doubling."""
+    net = Checkpoint(norm)
+    after = 12 + blocks
+    inner = [f"model.{12 + block}.conv_block" for block in range(blocks)]
+    convolutions = [
+        ("model.1", width, channels, 7),
+        ("model.4", 2 * width, width, 3),
+        ("model.8", 4 * width, 2 * width, 3),
+        *((f"{block}.{index}", 4 * width, 4 * width, 3) for block in inner for index in (1, 5)),
+        (f"model.{after + 1}", 2 * width, 4 * width, 3),
+        (f"model.{after + 5}", width, 2 * width, 3),
+    ]
+    norms = {}
+    for name, made, given, kernel in convolutions:
+        net.add(name, made, given, kernel)
+        stem, _, index = name.rpartition(".")
+        norms[name] = net.add_norm(f"{stem}.{int(index) + 1}", made)
+    last = net.add(f"model.{after + 9}", channels, width, 7, bias=True)
+    for name, row, count in [
+        ("model.7", [1.0, 2.0, 1.0], 2 * width),
+        ("model.11", [1.0, 2.0, 1.0], 4 * width),
+        (f"model.{after}", [1.0, 3.0, 3.0, 1.0], 4 * width),
+        (f"model.{after + 4}", [1.0, 3.0, 3.0, 1.0], 2 * width),
+    ]:
+        taps = torch.outer(torch.tensor(row), torch.tensor(row))
+        gain = 4 if len(row) == 4 else 1
+        net.state[f"{name}.filt"] = (gain * taps / taps.sum()).expand(count, 1, -1, -1).clone()
+
+    def halved(images: Tensor, name: str) -> Tensor:
+        taps = net.state[f"{name}.filt"]
+        return functional.conv2d(functional.pad(images, [1] * 4, mode="reflect"), taps, stride=2, groups=len(taps))
+
+    def doubled(images: Tensor, name: str) -> Tensor:
+        taps = net.state[f"{name}.filt"]
+        padded = functional.pad(images, [1] * 4, mode="replicate")
+        return functional.conv_transpose2d(padded, taps, stride=2, padding=2, groups=len(taps))[:, :, 1:-1, 1:-1]
+
+    def compute(images: Tensor) -> Tensor:
+        made = net.normalised(net.mirrored(images, "model.1"), norms["model.1"]).relu()
+        for name, filtered in (("model.4", "model.7"), ("model.8", "model.11")):
+            made = halved(net.normalised(net.conv(made, name, padding=1), norms[name]).relu(), filtered)
+        for block in inner:
+            first, second = f"{block}.1", f"{block}.5"
+            more = net.normalised(net.mirrored(made, first), norms[first]).relu()
+            made = made + net.normalised(net.mirrored(more, second), norms[second])
+        for index in (after, after + 4):
+            name = f"model.{index + 1}"
+            made = net.normalised(net.conv(doubled(made, f"model.{index}"), name, padding=1), norms[name]).relu()
+        return net.mirrored(made, last).tanh()
+
+    net.compute = compute
+    return net
+
+
 def patchgan(num_layers: int, *, norm: str = "batch", width: int = 4, channels: int = 6) -> Checkpoint:
     net = Checkpoint(norm)
     sizes = [width * min(2**layer, 8) for layer in range(num_layers + 1)]

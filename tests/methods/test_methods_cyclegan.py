@@ -78,6 +78,25 @@ def test_a_loss_of_weight_zero_is_left_out(options, losses):
     assert set(turns[1].losses) == {"real_a", "fake_a", "real_b", "fake_b"}
 
 
+def test_each_cycle_has_its_own_weight():
+    """As the released code: lambda_A weighs the pictures of a, also in the identity loss; lambda_B those of b."""
+    plain, weighed = (
+        {"norm": "none", "cycle_weight": 1.0, "identity_weight": 0.5},
+        {"cycle_weight_a": 3.0, "cycle_weight_b": 7.0},
+    )
+    method, batch = tiny(**plain), random_batch()
+    other = tiny(**plain | weighed)
+    other.load_state_dict(method.state_dict())
+    one, two = (next(each.training_step(batch, Progress(0, 0))).losses for each in (method, other))
+    for name, factor in {"cycle_a": 3, "identity_a": 3, "cycle_b": 7, "identity_b": 7, "adversarial_a": 1}.items():
+        torch.testing.assert_close(two[name], factor * one[name])
+
+
+def test_one_cycle_can_be_left_out_by_its_weight():
+    losses = next(tiny(cycle_weight_b=0.0, identity_weight=0.5).training_step(random_batch(), Progress(0, 0))).losses
+    assert set(losses) == {"adversarial_a", "adversarial_b", "cycle_a", "identity_a"}
+
+
 def test_discriminators_can_move_first():
     turns = tiny(order="discriminators_first").training_step(random_batch(), Progress(0, 0))
     assert [turn.player for turn in turns] == ["discriminators", "generators"]
@@ -148,6 +167,8 @@ def test_channels_may_differ_unless_a_picture_must_stay_as_it_is():
     [
         ({"cycle_weight": -1.0}, "must not be negative"),
         ({"pool_size": -1}, "must not be negative"),
+        ({"cycle_weight_a": -1.0}, "must not be negative"),
+        ({"cycle_weight_a": 0.0, "cycle_weight_b": 0.0, "identity_weight": 0.5}, "set both, or neither"),
         ({"cycle_weight": 0.0, "identity_weight": 0.5}, "set both, or neither"),
         ({"residual_blocks": 0}, "at least 1"),
         ({"dropout": 1.0}, r"must lie in \[0, 1\)"),

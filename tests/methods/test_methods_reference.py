@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import reference_models as reference
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ganvas import api
-from ganvas.errors import RunError
+from ganvas.errors import ConfigError, RunError
 from ganvas.inference.imported import load_discriminator
+from ganvas.inference.record import read_run_record
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.reference import import_reference
 from ganvas.methods.reference_checkpoint import identify, read_reference
@@ -29,6 +30,8 @@ CASES = {
     "resnet_6_batch_dropout": (lambda: reference.resnet(6, norm="batch", dropout=True), 32, "resnet", 6, "batch", 0.5),
     "resnet_1_no_norm": (lambda: reference.resnet(1, norm="none", channels=(4, 1)), 32, "resnet", 1, "none", 0.0),
     "resnet_old": (lambda: reference.resnet(6, norm="old_instance", dropout=True), 32, "resnet", 6, "instance", 0.5),
+    "cut_9": (lambda: reference.cut(9), 32, "resnet", 9, "instance", 0.0),
+    "cut_6_batch": (lambda: reference.cut(6, norm="batch"), 48, "resnet", 6, "batch", 0.0),
     "patchgan_1": (lambda: reference.patchgan(1), 32, "patchgan", 1, "batch", 0.0),
     "patchgan_5": (lambda: reference.patchgan(5, norm="instance", channels=2), 128, "patchgan", 5, "instance", 0.0),
     "patchgan_7": (lambda: reference.patchgan(7, norm="none"), 512, "patchgan", 7, "none", 0.0),
@@ -192,6 +195,117 @@ def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
 def test_files_that_do_not_make_a_pair(tmp_path, networks, complaint):
     with pytest.raises(RunError, match=complaint):
         import_reference(*saved(tmp_path, **networks))
+
+
+@pytest.mark.parametrize("prefix", ["netG", "model", "state.generator", "model.model"])
+@pytest.mark.parametrize("name", ["resnet_6_batch", "unet_32", "cut_6_batch", "patchgan_1", "pixelgan"])
+def test_any_prefix_is_taken_off(name, prefix):
+    make, _, kind, *_ = CASES[name]
+    assert identify(keyed(prefix, make().state)).kind == kind
+
+
+def keyed(prefix, state):
+    return {f"{prefix}.{key}": value for key, value in state.items()}
+
+
+G, D = reference.resnet(6), reference.patchgan(3)
+AVERAGE = {key: value + 1 for key, value in G.state.items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "entry", "first"),
+    [
+        ({"netG": G.state, "epoch": 5}, "netG", 0),
+        (
+            {"state_dict": G.state, "optimizer": {"state": {0: {"step": torch.zeros(1)}}, "param_groups": []}},
+            "state_dict",
+            0,
+        ),
+        ({"params_ema": AVERAGE}, "params_ema", 1),
+        ({"params": G.state, "params_ema": AVERAGE}, "params_ema", 1),
+        ({"g_ema": AVERAGE, "g": G.state, "d": D.state}, "g_ema", 1),
+        ({"model": {"netG": G.state, "netD": D.state}, "epoch": 3}, "model.netG", 0),
+        ({"state_dict": keyed("netG", G.state), "hyper_parameters": {"lr": 0.1}}, "state_dict", 0),
+        ({"state_dict": keyed("netG", G.state) | keyed("netD", D.state)}, "state_dict.netG", 0),
+        (keyed("netG", G.state) | keyed("netD", D.state), "netG", 0),
+    ],
+)
+def test_wrappers_are_looked_into(tmp_path, content, entry, first):
+    torch.save(content, tmp_path / "file.pth")
+    network = read_reference(tmp_path / "file.pth")
+    assert (network.kind, network.entry) == ("resnet", entry)
+    assert torch.equal(network.weights["first.conv.weight"], G.state["model.1.weight"] + first)
+    note = api.import_reference((tmp_path / "file.pth",), out=tmp_path / "run")
+    assert f"from its entry '{entry}'" in note
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            {"netG_A": G.state, "netG_B": G.state},
+            r"several networks, 'netG_A' \(resnet\), 'netG_B' \(resnet\); save each",
+        ),
+        (keyed("netG_A", G.state) | keyed("netG_B", G.state), "several networks, 'netG_A'"),
+        ({"netG": {"features.0.weight": torch.zeros(3)}}, "entry 'netG': its keys .* no network known here"),
+        ({"epoch": 1, "lr": 0.1}, "nor a dictionary.*it holds 'epoch', 'lr'"),
+        ({"mlp_0.0.weight": torch.zeros(4, 3), "mlp_0.2.weight": torch.zeros(4, 4)}, "patch heads of CUT"),
+        (D.state | {"model.2.filt": torch.zeros(4, 1, 3, 3)}, "CUT's antialiased PatchGAN"),
+        ({key: value for key, value in reference.cut(6).state.items() if key != "model.18.filt"}, "one half only"),
+        (reference.cut(6).state | {"model.7.filt": torch.ones(8, 1, 3, 3)}, "model.7.filt is not its filter of 3 taps"),
+        (G.state | {"model.4.weight": torch.full((8, 4, 3, 3), torch.nan)}, "model.4.weight holds NaN"),
+        (G, "holds Python objects beside tensors.*state_dict"),
+    ],
+)
+def test_the_true_cause_is_named(tmp_path, content, complaint):
+    torch.save(content if isinstance(content, dict) else nn.Linear(2, 2), tmp_path / "file.pth")
+    with pytest.raises(RunError, match=complaint):
+        read_reference(tmp_path / "file.pth")
+
+
+def test_web_pages_and_folders_are_named(tmp_path):
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html><html>Virus scan warning</html>")
+    with pytest.raises(RunError, match="web page"):
+        read_reference(tmp_path / "page.pth")
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(RunError, match="a folder; give"):
+        read_reference(tmp_path / "folder.pth")
+
+
+def test_safetensors_are_read(tmp_path):
+    save_file(G.state, tmp_path / "file.safetensors")
+    assert read_reference(tmp_path / "file.safetensors").kind == "resnet"
+    (tmp_path / "file.safetensors").write_bytes(b"12345678{")
+    with pytest.raises(RunError, match="safetensors"):
+        read_reference(tmp_path / "file.safetensors")
+
+
+def test_cuts_generator_becomes_a_run(tmp_path):
+    theirs = reference.cut(9)
+    (path,) = saved(tmp_path, G=theirs)
+    assert "taken as CUT" in api.import_reference((path,), out=tmp_path / "run")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+    made = api.load(tmp_path / "run", device="cpu")(picture)
+    with torch.no_grad():
+        wanted = theirs(torch.from_numpy(picture / 127.5 - 1).float().permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    assert np.abs(made - ((wanted.numpy() + 1) * 127.5)).max() <= 1
+
+
+def test_the_weights_of_a_cycle_are_told_by_the_user(tmp_path):
+    paths = tuple(saved(tmp_path, G_A=G, G_B=reference.resnet(6)))
+    api.import_reference(paths, out=tmp_path / "run", cycle_weight_a=5.0, cycle_weight_b=20.0, identity_weight=0.1)
+    config = read_run_record(tmp_path / "run").method
+    assert (config.cycle_weights, config.identity_weight) == ({"a": 5.0, "b": 20.0}, 0.1)
+    with pytest.raises(ConfigError, match="cycle_weight_a: of a CycleGAN's files alone"):
+        api.import_reference(paths[:1], out=tmp_path / "other", cycle_weight_a=5.0)
+    with pytest.raises(ConfigError, match="must not be negative"):
+        api.import_reference(paths, out=tmp_path / "other", cycle_weight_a=-5.0)
+
+
+def test_cuts_generator_is_no_cyclegans(tmp_path):
+    paths = saved(tmp_path, G_A=reference.cut(6), G_B=reference.cut(6))
+    with pytest.raises(RunError, match="CUT's generator, which learns one way"):
+        api.import_reference(tuple(paths), out=tmp_path / "run")
 
 
 def test_damaged_files_are_refused(tmp_path):

@@ -26,6 +26,7 @@ from ganvas.training import trainer
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.run_folder import read_config
 from ganvas.training.trainer import train
+from ganvas.weights import find
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
 
@@ -172,6 +173,27 @@ def test_the_table_has_a_row_a_way(run: Path, photographs: Path, tmp_path: Path)
     )
     assert (tmp_path / "table/sr.md").read_text().startswith("| x2 |")
     assert table.exit_code == 0
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_weights_are_fetched_only_when_asked(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    fetched: list[object] = []
+
+    def fetch(*given: object, **_: object) -> None:
+        fetched.append(given)
+        raise WeightsError("no network in tests")
+
+    monkeypatch.setattr(find, "download", fetch)
+    monkeypatch.setattr(find, "find_spec", lambda module: None)  # no package carries them
+    monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
+    monkeypatch.delenv("GANVAS_OFFLINE", raising=False)
+    table = benchmark_super_resolution(
+        [], photographs, tmp_path / "table", device="cpu", may_download=asked, progress=False
+    )
+    assert bool(fetched) is asked
+    assert ("--download fetches the weights" in table.lpips) is not asked
 
 
 def test_a_bad_picture_is_listed_and_the_others_go_on(photographs: Path, tmp_path: Path) -> None:

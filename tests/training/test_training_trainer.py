@@ -356,6 +356,7 @@ def test_a_missing_tensorboard_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingDependency, match=r"pip install 'ganvas\[tensorboard\]'"):
         train(tiny_config(tensorboard=True), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()  # told before any picture is read
 
 
 def test_a_diverged_run_can_go_on_at_a_lower_rate(

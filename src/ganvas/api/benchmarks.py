@@ -21,6 +21,7 @@ def benchmark(
     data: Path,
     out: Path,
     device: str = "auto",
+    download: bool = False,
 ) -> SuperResolutionTable:
     """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
 
@@ -30,8 +31,9 @@ def benchmark(
         data: a folder with a folder of high-resolution pictures for each set, such as Set5, Set14 and BSD100.
         out: the folder to write.
         device: auto, cpu, cuda, cuda:1 or mps.
+        download: fetch the weights of LPIPS where they are not on this machine; else LPIPS is left out.
     """
     from ganvas.evaluation.super_resolution import benchmark_super_resolution
 
     assert task == "sr", task
-    return benchmark_super_resolution(runs, data, out, device=device)
+    return benchmark_super_resolution(runs, data, out, device=device, may_download=download)

@@ -53,6 +53,7 @@ def prepare(
     classifier: str = "imagenet",
     class_name: ClassName = None,
     least_score: float = 0.2,
+    grouping: bool = True,
     val_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
@@ -71,6 +72,7 @@ def prepare(
         classifier: nsfw, imagenet or the path of an .onnx file.
         class_name: whose region; unset: the most likely class of each picture.
         least_score: for a named class, the smallest probability that counts as seen.
+        grouping: keep near-duplicates in one split; off for different pictures that look alike.
         val_fraction: share of the pictures to choose snapshots by.
         test_fraction: share of the pictures that training never sees.
         seed: of the splits and the strengths.
@@ -80,7 +82,7 @@ def prepare(
 
     config = PrepareConfig(
         degrade=degrade, strength=strength, where=where, boxes=boxes, classifier=classifier, class_name=class_name,
-        least_score=least_score, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed,
+        least_score=least_score, grouping=grouping, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
     with telling() as tell:
         prepared = prepare_pairs(source, out, config, progress=tell)

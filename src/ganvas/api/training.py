@@ -68,15 +68,30 @@ def resume(
     return train_run(replace(config, training=training, data=moved), run, resume=True)
 
 
-def import_reference(checkpoints: Checkpoints, /, *, out: Path, dropout: float | None = None) -> str:
-    """Read checkpoints of the reference PyTorch pix2pix / CycleGAN code into a run folder.
+def import_reference(
+    checkpoints: Checkpoints, /, *, out: Path, dropout: float | None = None,
+    cycle_weight_a: float | None = None, cycle_weight_b: float | None = None, identity_weight: float | None = None,
+) -> str:  # fmt: skip
+    """Read checkpoints of the reference PyTorch pix2pix, CycleGAN or CUT code into a run folder.
 
     Args:
         checkpoints: in any order, a pix2pix's latest_net_G.pth and, if wanted, D; or a CycleGAN's latest_net_G_A.pth
             and G_B and, if wanted, D_A and D_B; or one generator or one discriminator alone.
         out: the folder to make: a run, or of a discriminator alone its weights and discriminator.json.
         dropout: of the generator, where its file cannot tell.
+        cycle_weight_a: the lambda_A that a CycleGAN was trained with, which no file tells; unset: 10.
+        cycle_weight_b: its lambda_B; unset: 10.
+        identity_weight: its lambda_identity; unset: 0.5.
     """
     from ganvas.inference.imported import import_checkpoints
 
-    return "\n".join(import_checkpoints(checkpoints, out, dropout=dropout))
+    return "\n".join(
+        import_checkpoints(
+            checkpoints,
+            out,
+            dropout=dropout,
+            cycle_weight_a=cycle_weight_a,
+            cycle_weight_b=cycle_weight_b,
+            identity_weight=identity_weight,
+        )
+    )

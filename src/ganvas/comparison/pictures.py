@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.data.cache import build_cache, build_unpaired_cache
+from ganvas.data.agreement import agree_across_splits
+from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.decode import evaluation_size
 from ganvas.data.pairs import Split
@@ -63,7 +64,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
         PolicyRefusal: too many are refused (`ganvas.refusals.check_share`).
     """
     split = choose_split(data)
-    sides, specs = _read(data, split, limit)
+    sides, specs = _read(data, split, limit, like=_training_data(data))
     paired, total = isinstance(data, PairedData), sum(map(len, sides.values()))
     refused = {side: _refusals(pictures) for side, pictures in sides.items()}
     check_share([refusal for refusals in refused.values() for refusal in refusals], total)
@@ -77,20 +78,29 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
     """Real pictures of a side that are not measured, at the same size: how near another draw of them comes."""
+    alike = _training_data(data)
+    return [picture.as_rgb8() for picture in _read(alike, "train", limit, like=alike)[0][side].values()]
+
+
+def _training_data(data: DataConfig) -> DataConfig:
+    """The settings by which training pictures come at the size of the measured ones."""
     size = evaluation_size(data)
-    alike = replace(data, load_size=size, crop_size=size) if data.resize == "stretch" else data
-    return [picture.as_rgb8() for picture in _read(alike, "train", limit)[0][side].values()]
+    return replace(data, load_size=size, crop_size=size) if data.resize == "stretch" else data
 
 
-def _read(data: DataConfig, split: Split, limit: int) -> tuple[Sides, Specs]:
-    folder = cache_folder() / "pictures"
-    if isinstance(data, PairedData):
-        pairs = build_cache(data, split, folder)
-        a, b = pairs.given, pairs.made
-    else:
-        cache = build_unpaired_cache(data, split, folder)
-        a, b = cache.a, cache.b
+def _read(data: DataConfig, split: Split, limit: int, *, like: DataConfig) -> tuple[Sides, Specs]:
+    """The split's pictures, gray ones repeated where those that training reads (`like`) are in color."""
+    cache, training = _open(data, split), _open(like, "train")
+    agree_across_splits({"train": training, split: cache})
+    a, b = (cache.given, cache.made) if isinstance(cache, Cache) else (cache.a, cache.b)
     return {"a": _thinned(a, limit), "b": _thinned(b, limit)}, {"a": a.spec, "b": b.spec}
+
+
+def _open(data: DataConfig, split: Split) -> Cache | UnpairedCache:
+    folder = cache_folder() / "pictures"
+    return (
+        build_cache(data, split, folder) if isinstance(data, PairedData) else build_unpaired_cache(data, split, folder)
+    )
 
 
 def _thinned(side: Side, limit: int) -> dict[str, Picture]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ganvas.errors import ImageError, InputError
+from ganvas.image.names import match_names
 from ganvas.image.picture import Box
 
-__all__ = ["read_boxes"]
+__all__ = ["boxes_by_picture", "read_boxes"]
 
 BoxTable = dict[str, list[Box]]
 SHAPE = 'expected JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV lines name,left,top,right,bottom'
@@ -34,6 +36,16 @@ def read_boxes(path: Path) -> BoxTable:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {SHAPE}") from error
     return _from_csv(path, text) if path.suffix.lower() == ".csv" else _from_json(path, text)
+
+
+def boxes_by_picture(path: Path, names: Iterable[str]) -> BoxTable:
+    """Read boxes as `read_boxes`, under the names that the pictures have: Unicode normalization does not matter."""
+    table = read_boxes(path)
+    meant = match_names(table, names)
+    found: BoxTable = {}
+    for name, boxes in table.items():
+        found.setdefault(meant[name], []).extend(boxes)
+    return found
 
 
 def _from_json(path: Path, text: str) -> BoxTable:

@@ -3,6 +3,8 @@
     FOLDER/<key>/index.json          of each side the names and the sample type; refusals
     FOLDER/<key>/a.bin b.bin         all pictures of one side, (C, H, W) one after the other, no header
     FOLDER/<key>/a.shapes b.shapes   their (C, H, W), three 32-bit numbers each
+    FOLDER/<key>/a.sums b.sums       their CRC-32, checked when a picture is first read
+    FOLDER/<key>/checks.json         CRC-32 of the small files, checked when the cache is opened
 
 The key is a hash of everything that decides the content, so a changed file or setting makes another cache. A cache
 appears by the renaming of a finished folder: it is there wholly or not at all. Deleting one is always safe.
@@ -15,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,13 +27,13 @@ from typing import TypeVar
 from ganvas import policy
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
-from ganvas.data.draft import FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
+from ganvas.data.draft import CHECKS_NAME, FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
 from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
 from ganvas.data.side import Side
 from ganvas.data.unpaired import find_sides
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import read_image
-from ganvas.image.picture import Pixels
+from ganvas.image.picture import PictureSpec, Pixels
 
 __all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
 
@@ -46,8 +49,7 @@ class Cache:
         refusals: the pairs that the content gate kept out.
         degraded: the pairs are single pictures: both sides show the same, and the loader degrades the given one
             (the made one for direction b_to_a).
-        input_spec: the numbers of the given side.
-        output_spec: the numbers of the made side.
+        sides: the sides by their names in the files, whatever the direction; `b` alone for single pictures.
         sizes: (N, 2) heights and widths.
     """
 
@@ -56,8 +58,18 @@ class Cache:
         self.degraded = len(sides) == 1
         first, last = sides[0], sides[-1]
         self.given, self.made = (last, first) if config.direction == "b_to_a" else (first, last)
-        self.input_spec, self.output_spec = self.given.spec, self.made.spec
+        self.sides = {"a": first, "b": last} if len(sides) == 2 else {"b": last}
         self.names, self.sizes = self.given.names, self.given.sizes
+
+    @property
+    def input_spec(self) -> PictureSpec:
+        """The numbers of the given side."""
+        return self.given.spec
+
+    @property
+    def output_spec(self) -> PictureSpec:
+        """The numbers of the made side."""
+        return self.made.spec
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,14 +88,19 @@ class UnpairedCache:
 
     Attributes:
         a, b: the sides, picture by picture.
+        sides: the same, by name.
         refusals: the pictures of either side that the content gate kept out.
     """
 
     def __init__(self, folder: Path, config: UnpairedData) -> None:
         (self.a, self.b), self.refusals = _read_index(folder, config)
+        self.sides = {"a": self.a, "b": self.b}
 
 
 def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:
+    checks = json.loads((folder / CHECKS_NAME).read_text(encoding="utf-8"))
+    if any(zlib.crc32((folder / name).read_bytes()) != known for name, known in checks.items()):
+        raise ValueError(f"{folder} is damaged")
     record = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     recorded = record["sides"]
     names: dict[str, list[str]] = {side: kept["names"] for side, kept in recorded.items() if "names" in kept}
@@ -197,7 +214,7 @@ def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
     """The cache at that place, or None where there is none or it is damaged."""
     try:
         return open_cache(home)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
         return None
 
 

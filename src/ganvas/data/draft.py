@@ -1,8 +1,9 @@
-"""A cache folder in the making: pictures decoded and judged on all cores, written in order."""
+"""Writing a cache folder: pictures decoded and judged on all cores, written in order."""
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,16 +16,18 @@ import numpy as np
 
 from ganvas import policy
 from ganvas.data.pairs import some_names
-from ganvas.data.side import SHAPE_TYPE
+from ganvas.data.side import CHECKSUM_TYPE, SHAPE_TYPE, checksum
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
+__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the content of a cache folder changes its meaning."""
 INDEX_NAME = "index.json"
+CHECKS_NAME = "checks.json"
+"""CRC-32 of every file of a cache but the pictures, which have checksums of their own."""
 Report = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
 Kind = tuple[str, int]
@@ -95,17 +98,19 @@ class _SideDraft:
 
     file: BinaryIO
     shapes: BinaryIO
+    sums: BinaryIO
     names: list[str] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
 
     def append(self, name: str, planes: Pixels) -> None:
         self.file.write(planes.data)
         self.shapes.write(np.array(planes.shape, dtype=SHAPE_TYPE).tobytes())
+        self.sums.write(np.array(checksum(planes), dtype=CHECKSUM_TYPE).tobytes())
         self.names.append(name)
         self.kinds.append(_kind(planes.dtype.name, len(planes)))
 
     def close(self) -> None:
-        for file in (self.file, self.shapes):
+        for file in (self.file, self.shapes, self.sums):
             file.flush()
             os.fsync(file.fileno())
             file.close()
@@ -140,7 +145,11 @@ class Draft:
     def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
         self._folder, self._fit, self._what = folder, fit, what
         self._sides = {
-            side: _SideDraft((folder / f"{side}.bin").open("wb"), (folder / f"{side}.shapes").open("wb"))
+            side: _SideDraft(
+                file=(folder / f"{side}.bin").open("wb"),
+                shapes=(folder / f"{side}.shapes").open("wb"),
+                sums=(folder / f"{side}.sums").open("wb"),
+            )
             for side in sides
         }
         self._refusals: list[PolicyRefusal] = []
@@ -170,6 +179,9 @@ class Draft:
                 side.close()
         self._check(len(sources), one_range=one_range)
         write_json(self._folder / INDEX_NAME, self._record())
+        described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
+        checks = {name: zlib.crc32((self._folder / name).read_bytes()) for name in described}
+        write_json(self._folder / CHECKS_NAME, checks)
 
     def _decode(self, source: Source) -> _Decoded:
         pictures = admitted(source)

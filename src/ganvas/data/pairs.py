@@ -11,6 +11,7 @@ from typing import Literal, get_args, overload
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError
 from ganvas.image.files import image_names, read_image
+from ganvas.image.names import name_key
 
 __all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "pictures_in", "some_names"]
 
@@ -171,7 +172,8 @@ def _neighbours(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _stem(name: str) -> str:
-    return PurePath(name).stem
+    """What pairs are matched by."""
+    return name_key(PurePath(name).stem)
 
 
 def _match(folder: Path) -> Entries:
@@ -192,8 +194,9 @@ def _match(folder: Path) -> Entries:
 
 def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -> list[Entry]:
     """The entries that the split file lists, by stem or by file name."""
-    known = {key: entry for entry in entries for key in (entry.b.name, entry.name)}
-    splits = _read_split_file(split_file)
+    known = {name_key(key): entry for entry in entries for key in (entry.b.name, entry.name)}
+    listed = _read_split_file(split_file)
+    splits = {name: [name_key(key) for key in keys] for name, keys in listed.items()}
     if missing := [name for name in splits[split] if name not in known]:
         raise DataError(f"{split_file}: {len(missing)} names of {split} have no file: {some_names(missing)}")
     chosen = {known[name].name: known[name] for name in splits[split]}

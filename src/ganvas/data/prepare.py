@@ -26,10 +26,11 @@ from ganvas.data.pair_folder import PairFolder, Record
 from ganvas.data.pairs import Split, some_names
 from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.regions import RegionFinder, region_finder
-from ganvas.data.splits import share_out
+from ganvas.data.splits import share_out, warn_of_empty_splits
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.image.atomic import write_json
 from ganvas.image.files import list_images, read_image, tell_passed_over
+from ganvas.image.names import name_key
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
 from ganvas.records import to_record
@@ -103,11 +104,11 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
     files = _named_files(source, out)
     find = region_finder(config, set(files))
     folder = PairFolder.open(out, _settings(config))
-    if not out.resolve().is_relative_to(source.resolve()):  # else its own records would be told
-        tell_passed_over(source, recursive=True)
+    tell_passed_over(source, recursive=True, out=out)
     seen = _look(files, tell)
     warn_of_opacity(sum(item.has_alpha for item in seen.sources), str(source))
-    pairs, left_out = _write_pairs(folder, seen, find, config, tell)
+    groups = _groups(seen.sources, config)
+    pairs, left_out = _write_pairs(folder, seen, find, config, groups, tell)
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
     prepared = Prepared(
@@ -116,7 +117,7 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
         refused=seen.refused,
         left_out=left_out,
     )
-    write_json(prepared.manifest, _manifest(prepared, folder.settings, seen, pairs))
+    write_json(prepared.manifest, _manifest(prepared, folder.settings, seen, pairs, groups))
     if seen.failures:
         raise PartialFailure(seen.failures, len(files))
     return prepared
@@ -125,14 +126,14 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
 def _named_files(source: Path, out: Path) -> dict[str, Path]:
     """Name with folders and ending -> file, of every picture below `source` but not below `out`."""
     paths = list_images(source, recursive=True)
-    if out.resolve().is_relative_to(source.resolve()):
+    if not source.resolve().is_relative_to(out.resolve()):
         paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
     if not paths:
         raise DataError(f"{source}: no pictures in it or in its folders")
     files = {path.relative_to(source).as_posix(): path for path in paths}
     by_name = defaultdict(list)
     for file in files:
-        by_name[_pair_name(file)].append(file)
+        by_name[name_key(_pair_name(file))].append(file)
     if twice := sorted(file for same in by_name.values() if len(same) > 1 for file in same):
         raise DataError(f"{source}: {len(twice)} files would share a pair's name; rename them: {some_names(twice)}")
     return files
@@ -179,12 +180,13 @@ def _look_at(file: str, path: Path) -> _Source:
 
 
 def _write_pairs(
-    folder: PairFolder, seen: _Seen, find: RegionFinder, config: PrepareConfig, tell: Progress
+    folder: PairFolder, seen: _Seen, find: RegionFinder, config: PrepareConfig, groups: list[int], tell: Progress
 ) -> tuple[list[Record], list[str]]:
     """The entries of all pairs, and the files in which there was nothing to degrade; failures go to `seen`."""
     pairs: list[Record] = []
     left_out: list[str] = []
-    for done, (item, split) in enumerate(zip(seen.sources, _splits(seen.sources, config), strict=True), start=1):
+    splits = _splits(seen.sources, config, groups, str(folder.path))
+    for done, (item, split) in enumerate(zip(seen.sources, splits, strict=True), start=1):
         try:
             if pair := folder.kept(item.name, item.sha256, split) or _write_pair(folder, item, split, find, config):
                 pairs.append(pair)
@@ -196,14 +198,19 @@ def _write_pairs(
     return pairs, left_out
 
 
-def _splits(sources: list[_Source], config: PrepareConfig) -> list[Split]:
-    return share_out(
-        [item.sha256 for item in sources],
-        group_duplicates([item.fingerprint for item in sources]),
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
-    )
+def _groups(sources: list[_Source], config: PrepareConfig) -> list[int]:
+    """The group of each picture; copies to the byte share one in any case."""
+    if config.grouping:
+        return group_duplicates([item.fingerprint for item in sources])
+    first: dict[str, int] = {}
+    return [first.setdefault(item.sha256, index) for index, item in enumerate(sources)]
+
+
+def _splits(sources: list[_Source], config: PrepareConfig, groups: list[int], where: str) -> list[Split]:
+    shares = {"val_fraction": config.val_fraction, "test_fraction": config.test_fraction}
+    splits = share_out([item.sha256 for item in sources], groups, seed=config.seed, **shares)
+    warn_of_empty_splits(splits, groups, where=where, **shares)
+    return splits
 
 
 def _write_pair(
@@ -287,12 +294,12 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Record]) -> Record:
+def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Record], groups: list[int]) -> Record:
     return {
         "version": 1,
         "settings": settings,
         "counts": prepared.counts,
-        "near_duplicates": _duplicates(seen.sources),
+        "near_duplicates": _duplicates(seen.sources, groups),
         "refused": [refusal.as_record() for refusal in prepared.refused],
         "left_out": prepared.left_out,
         "failed": seen.failures,
@@ -300,12 +307,12 @@ def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Rec
     }
 
 
-def _duplicates(sources: list[_Source]) -> list[list[str]]:
+def _duplicates(sources: list[_Source], groups: list[int]) -> list[list[str]]:
     """The files of each group of near-duplicates."""
-    groups = defaultdict(list)
-    for item, group in zip(sources, group_duplicates([item.fingerprint for item in sources]), strict=True):
-        groups[group].append(item.file)
-    return [names for names in groups.values() if len(names) > 1]
+    files = defaultdict(list)
+    for item, group in zip(sources, groups, strict=True):
+        files[group].append(item.file)
+    return [names for names in files.values() if len(names) > 1]
 
 
 def _tell_nobody(_what: str, _done: int, _total: int) -> None:

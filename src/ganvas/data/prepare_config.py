@@ -31,6 +31,8 @@ class PrepareConfig:
     """For a named class: the smallest probability that counts as seen."""
     seed: int = 0
     """Of the splits and the strengths."""
+    grouping: bool = True
+    """Keep near-duplicates in one split. Off, for different pictures that look alike, such as scans in one frame."""
     val_fraction: float = 0.1
     """Share of the pictures to choose snapshots by."""
     test_fraction: float = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 
-from ganvas.data.boxes import read_boxes
+from ganvas.data.boxes import boxes_by_picture
 from ganvas.data.pairs import some_names
 from ganvas.data.prepare_config import PrepareConfig
 from ganvas.errors import DataError, ImageError
@@ -50,7 +50,7 @@ def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
 
 def _from_file(config: PrepareConfig, names: Set[str]) -> RegionFinder:
     assert config.boxes is not None, config
-    table = read_boxes(config.boxes)
+    table = boxes_by_picture(config.boxes, names)
     if unknown := sorted(table.keys() - names):
         raise DataError(f"{config.boxes}: {len(unknown)} names have no picture: {some_names(unknown)}")
     return lambda picture, name: boxes_on(picture, table.get(name, []))

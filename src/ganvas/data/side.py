@@ -1,25 +1,36 @@
-"""All pictures of one side of a data set, behind one memory map: nothing of them is kept in memory.
+"""Memory-mapped pictures of one side of a data set, each checked against its checksum when it is first read.
 
-The file holds them one after the other as planes, (C, H, W), without a header: a crop is then read in whole rows, and
-becomes what networks take in one pass.
+The file holds the pictures one after the other as planes, (C, H, W), without a header: a crop is read in whole rows,
+and becomes what networks take in one pass.
 """
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ganvas.errors import DataError
 from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
 
-__all__ = ["SHAPE_TYPE", "Side"]
+__all__ = ["CHECKSUM_TYPE", "SHAPE_TYPE", "Side", "checksum"]
 
 SHAPE_TYPE = "<i4"
-"""Of the numbers in a file of shapes."""
+"""Type of the numbers in a file of shapes."""
+CHECKSUM_TYPE = "<u4"
+"""Type of the numbers in a file of checksums."""
+
+
+def checksum(planes: Pixels) -> int:
+    """Return the CRC-32 of one picture's shape and samples (C, H, W), as they lie in memory."""
+    return zlib.crc32(planes.data, zlib.crc32(repr(planes.shape).encode()))
 
 
 class Side:
-    """The pictures of one side, by index.
+    """The pictures of one side, by index. Holds no pictures in memory itself.
 
     Args:
         folder: of the cache.
@@ -32,17 +43,23 @@ class Side:
         names: of the pictures, in order.
         sizes: (N, 2) heights and widths.
         spec: the numbers of every picture.
+
+    Raises:
+        ValueError: the files do not fit each other.
+        OSError: a file is missing or cannot be read.
     """
 
     def __init__(
         self, folder: Path, side: str, *, names: list[str], dtype: DType, value_range: tuple[float, float] | None
     ) -> None:
-        self.names = names
+        self.names, self._folder = names, folder
         shapes = np.fromfile(folder / f"{side}.shapes", dtype=SHAPE_TYPE).reshape(len(names), 3)
+        self._sums = np.fromfile(folder / f"{side}.sums", dtype=CHECKSUM_TYPE).reshape(len(names))
+        self._verified = np.zeros(len(names), dtype=bool)
+        path = folder / f"{side}.bin"
+        self._ends = _ends(shapes, total=path.stat().st_size // np.dtype(dtype).itemsize)
         self._channels, self.sizes = shapes[:, 0], shapes[:, 1:]
-        self._ends = np.cumsum(shapes.prod(axis=1, dtype=np.int64))
-        path, samples = folder / f"{side}.bin", int(self._ends[-1])
-        self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(samples,)))
+        self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(int(self._ends[-1]),)))
         value_range = value_range or NATURAL_RANGE[dtype]
         self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()), value_range=value_range)
 
@@ -50,10 +67,42 @@ class Side:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Pixels:
-        """(C, H, W), a read-only view of the file; grey among coloured ones repeated."""
+        """Return one picture (C, H, W) as a read-only view of the file; a gray one is repeated to the side's channels.
+
+        Raises:
+            DataError: the file no longer holds what was written. The cache is removed.
+        """
         height, width = self.sizes[index].tolist()
         channels, end = int(self._channels[index]), int(self._ends[index])
         planes = self._flat[end - channels * height * width : end].reshape(channels, height, width)
+        if not self._verified[index]:
+            self._verify(index, planes)
         return (
             planes if channels == self.spec.channels else np.broadcast_to(planes, (self.spec.channels, height, width))
         )
+
+    def repeat_gray(self, channels: int) -> None:
+        """Show gray pictures with `channels` equal channels, as a side that holds color pictures as well does."""
+        assert self.spec.channels in (1, channels), self.spec
+        self.spec = replace(self.spec, channels=channels)
+
+    def _verify(self, index: int, planes: Pixels) -> None:
+        if checksum(planes) != self._sums[index]:
+            for path in self._folder.glob("*.json"):  # without its index the cache is made anew
+                path.unlink(missing_ok=True)
+            raise DataError(
+                f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); the cache "
+                "is made anew when you give the command again (`ganvas resume RUN` for a training); check the disk"
+            )
+        self._verified[index] = True
+
+
+def _ends(shapes: NDArray[np.int32], *, total: int) -> NDArray[np.int64]:
+    """(N,) where each picture ends in the file, in samples.
+
+    Raises:
+        ValueError: the shapes do not fill a file of `total` samples.
+    """
+    if not len(shapes) or shapes.min() < 1 or shapes.astype(np.float64).prod(axis=1).sum() != total:
+        raise ValueError("the shapes do not fill the file")
+    return np.cumsum(shapes.prod(axis=1, dtype=np.int64))

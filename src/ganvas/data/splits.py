@@ -1,14 +1,19 @@
-"""Share pictures out to train, val and test, groups of near-duplicates whole."""
+"""Splitting of pictures into train, val and test, groups of near-duplicates whole."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ganvas.data.pairs import Split
 
-__all__ = ["share_out"]
+__all__ = ["EmptySplitWarning", "share_out", "warn_of_empty_splits"]
+
+
+class EmptySplitWarning(UserWarning):
+    """A split that was asked for got no pictures."""
 
 
 def share_out(
@@ -29,7 +34,7 @@ def share_out(
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
         members[group].append(index)
-    room: dict[Split, int] = {"test": round(len(keys) * test_fraction), "val": round(len(keys) * val_fraction)}
+    room = _room(len(keys), val_fraction=val_fraction, test_fraction=test_fraction)
     splits: list[Split] = ["train"] * len(keys)
     for group_members in sorted(members.values(), key=lambda some: min(_place(seed, keys[index]) for index in some)):
         for split in room:
@@ -39,6 +44,27 @@ def share_out(
                     splits[index] = split
                 break
     return splits
+
+
+def warn_of_empty_splits(
+    splits: Sequence[Split], groups: Sequence[int], *, val_fraction: float, test_fraction: float, where: str
+) -> None:
+    """Warn where a split that should have pictures has none, because groups are too large for it."""
+    room = _room(len(splits), val_fraction=val_fraction, test_fraction=test_fraction)
+    names: tuple[Split, ...] = ("val", "test")
+    if empty := [split for split in names if room[split] and split not in splits]:
+        ((_, largest),) = Counter(groups).most_common(1)
+        warnings.warn(
+            f"{where}: near-duplicates share a split, and {largest} of {len(splits)} pictures form one group of them, "
+            f"so {' and '.join(empty)} got none; if they are different pictures, give --no-grouping",
+            EmptySplitWarning,
+            stacklevel=3,
+        )
+
+
+def _room(count: int, *, val_fraction: float, test_fraction: float) -> dict[Split, int]:
+    """Pictures wanted in each split but train, in the order in which they are filled."""
+    return {"test": round(count * test_fraction), "val": round(count * val_fraction)}
 
 
 def _place(seed: int, key: str) -> str:

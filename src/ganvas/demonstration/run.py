@@ -148,7 +148,8 @@ def unpack(out: Path) -> None:
     Raises:
         PolicyRefusal: the gate refused one; nothing was written or removed.
     """
-    pictures = [(photograph, read_image(locate_photograph(photograph))) for photograph in PHOTOGRAPHS]
+    paths = {photograph: locate_photograph(photograph) for photograph in PHOTOGRAPHS}  # all packages are there, or none
+    pictures = [(photograph, read_image(path)) for photograph, path in paths.items()]
     for photograph, picture in pictures:
         policy.admit(picture, name=photograph.name)
     clear(out)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganvas.data.agreement import repeat_gray
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import evaluation_pairs
@@ -194,12 +195,16 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
 
 
 def check_channels(cache: Cache, translator: Translator) -> None:
-    """Raise DataError where the targets cannot be compared with what the run makes."""
-    made, target = translator.record.output.channels, cache.output_spec.channels
-    if made != target:
-        raise DataError(
-            f"the run makes {made} channels, the targets have {target}; give the kind of data it learnt from"
-        )
+    """Repeat gray pictures for a run in color; raise DataError where channels differ otherwise."""
+    record = translator.record
+    repeat_gray([cache.given], like=record.input.channels)
+    repeat_gray([cache.made], like=record.output.channels)
+    for what, needed, found in (
+        ("takes inputs of", record.input.channels, cache.input_spec.channels),
+        ("makes", record.output.channels, cache.output_spec.channels),
+    ):
+        if needed != found:
+            raise DataError(f"the run {what} {needed} channels, the data has {found}; give the kind it learnt from")
 
 
 def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:

@@ -103,7 +103,13 @@ class SuperResolutionTable:
 
 
 def benchmark_super_resolution(
-    runs: Sequence[Path], data: Path, out: Path, *, device: str = "auto", progress: bool = True
+    runs: Sequence[Path],
+    data: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    may_download: bool = False,
+    progress: bool = True,
 ) -> SuperResolutionTable:
     """Enlarge every picture of every set by nearest neighbour, bicubic interpolation and each run.
 
@@ -114,6 +120,7 @@ def benchmark_super_resolution(
         data: a folder with a folder of high-resolution pictures for each set.
         out: the folder to write.
         device: auto, cpu, cuda, cuda:1 or mps.
+        may_download: fetch the weights of LPIPS where they are not on this machine; else it is left out.
         progress: show a bar with the time left.
 
     Raises:
@@ -129,7 +136,7 @@ def benchmark_super_resolution(
         "bicubic": lambda low, _: _enlarged(low, scale, "bicubic"),
     }
     ways |= {name: _by_run(translator) for name, translator in translators.items()}
-    judge, said = _judge()
+    judge, said = _judge(may_download=may_download, progress=progress)
     scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
     pictures = _pictures(data)
     given = {str(path) for _, path in pictures}
@@ -230,12 +237,13 @@ def _by_run(translator: Translator) -> Enlarge:
     return enlarge
 
 
-def _judge() -> tuple[LPIPS | None, str]:
+def _judge(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, str]:
     """LPIPS where its weights are, and what to say of it."""
     try:
-        judge = load_lpips("alexnet", progress=False)
+        judge = load_lpips("alexnet", may_download=may_download, progress=progress)
     except WeightsError as error:
-        return None, f"LPIPS was not measured: {error}"
+        asked = "" if may_download else " (--download fetches the weights)"
+        return None, f"LPIPS was not measured{asked}: {error}"
     return judge, judge.name
 
 

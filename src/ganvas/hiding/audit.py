@@ -242,6 +242,6 @@ def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | 
 
 def _judge() -> LPIPS | None:
     try:
-        return load_lpips("alexnet", progress=False)
+        return load_lpips("alexnet", may_download=False)
     except WeightsError:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePath
@@ -20,6 +20,7 @@ from ganvas.errors import ImageError
 from ganvas.image.atomic import write_bytes, write_json
 from ganvas.image.decode import decode, has_white_zero, read_xmp, stored_size
 from ganvas.image.encode import encode
+from ganvas.image.folders import FolderListing, list_folder
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
 from ganvas.image.picture import Picture
@@ -38,8 +39,11 @@ __all__ = [
     "require_regular",
     "stores_white_as_zero",
     "tell_passed_over",
+    "tell_repeated",
     "write_image",
 ]
+
+REPEATED = "links to folders that are read anyway"
 
 
 def require_regular(path: Path) -> None:
@@ -150,7 +154,9 @@ def read_label(path: Path | str) -> str | None:
 
 
 def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
-    """The pictures of a folder by their endings, in plain order of their names; hidden files and folders are skipped.
+    """List the pictures of a folder by their endings, in plain order of their names, without hidden files and folders.
+
+    With `recursive`, linked folders are followed, and each real folder is listed once (`ganvas.image.folders`).
 
     Raises:
         ImageError: there is no such folder.
@@ -159,7 +165,7 @@ def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
     if not recursive:
         return [folder / name for name in image_names(folder)]
     _require_folder(folder)
-    return [path for path in _visible_files(folder, recursive=True) if _is_image(path.name)]
+    return [path for path in list_folder(folder).files if _is_image(path.name)]
 
 
 def image_names(folder: Path) -> list[str]:
@@ -177,32 +183,56 @@ def _require_folder(folder: Path) -> None:
         raise ImageError(folder, "no such folder; check the name")
 
 
-def tell_passed_over(folder: Path, *, recursive: bool = False) -> None:
-    """One PassedOverWarning for all visible files of a folder that `list_images` leaves out, such as GIFs."""
-    others = [path for path in _visible_files(folder, recursive=recursive) if not _is_image(path.name)]
-    if others:
-        first = ", ".join(path.relative_to(folder).as_posix() for path in others[:5])
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        warnings.warn(
-            f"{folder}: passed over what has no ending of a picture that ganvas reads: {first}{more}",
-            PassedOverWarning,
-            stacklevel=3,
-        )
+def tell_passed_over(folder: Path, *, recursive: bool = False, out: Path | None = None) -> None:
+    """Warn once of all that is visible in a folder and that `list_images` leaves out.
+
+    That is files of other endings, such as GIFs; without `recursive`, folders; with it, links to what is listed anyway.
+
+    Args:
+        folder: that was listed.
+        recursive: as it was listed.
+        out: the folder that results go to; neither it nor what lies in it is named.
+    """
+    listing = list_folder(folder) if recursive else FolderListing([folder / name for name in _visible_names(folder)])
+    parts = {
+        "what has no ending of a picture that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
+        REPEATED: listing.repeated,
+        "folders": [] if recursive else _visible_folders(folder),
+    }
+    written = None if out is None or folder.resolve().is_relative_to(out.resolve()) else out.resolve()
+    others = {what: [p for p in paths if not _is_within(p, written)] for what, paths in parts.items()}
+    _warn_of_passed_over(folder, others)
 
 
-def _visible_files(folder: Path, *, recursive: bool) -> list[Path]:
-    if recursive:
-        return sorted(path for path in folder.rglob("*") if not _is_hidden(path, folder) and path.is_file())
-    return [folder / name for name in _visible_names(folder)]
+def _is_within(path: Path, folder: Path | None) -> bool:
+    return folder is not None and path.resolve().is_relative_to(folder)
+
+
+def tell_repeated(folder: Path, listing: FolderListing) -> None:
+    """Warn once of the links below `folder` that are not followed, because what they lead to is read anyway."""
+    _warn_of_passed_over(folder, {REPEATED: listing.repeated})
+
+
+def _warn_of_passed_over(folder: Path, parts: Mapping[str, list[Path]]) -> None:
+    told = [f"{what}: {_some_paths(paths, folder)}" for what, paths in parts.items() if paths]
+    if told:
+        warnings.warn(f"{folder}: passed over {'; '.join(told)}", PassedOverWarning, stacklevel=4)
+
+
+def _some_paths(paths: list[Path], folder: Path) -> str:
+    """The first five, below `folder`."""
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return ", ".join(path.relative_to(folder).as_posix() for path in paths[:5]) + more
+
+
+def _visible_folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
 def _visible_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:  # several times as fast as asking of each path, which counts from 100,000 on
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
-
-
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _is_image(name: str) -> bool:

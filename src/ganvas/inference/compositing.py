@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
 from ganvas.image.files import list_images, read_image, stores_white_as_zero
+from ganvas.image.names import name_key
 from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import to_unit
 from ganvas.inference.adapt import convert_samples
@@ -22,7 +23,7 @@ def find_mask(masks: Path, picture: Path) -> Path:
     """
     if not masks.is_dir():
         return masks
-    found = [path for path in list_images(masks) if path.stem == picture.stem]
+    found = [path for path in list_images(masks) if name_key(path.stem) == name_key(picture.stem)]
     if not found:
         mend = "add one (all black leaves the picture as it is)"
         raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {mend}")

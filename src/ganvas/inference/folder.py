@@ -170,7 +170,9 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         if out.resolve() == source.resolve() or (recursive and out.resolve().is_relative_to(source.resolve())):
             raise InputError(f"{out} lies in the pictures' own folder; choose another, so that none is overwritten")
         paths, root = list_images(source, recursive=recursive), source
-        tell_passed_over(source, recursive=recursive)
+        if not root.resolve().is_relative_to(out.resolve()):  # pictures behind a link may lie there
+            paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
+        tell_passed_over(source, recursive=recursive, out=out)
     else:
         paths, root = [source], source.parent
     if not paths:

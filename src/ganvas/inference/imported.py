@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ganvas.errors import RunError
+from ganvas.errors import ConfigError, RunError
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import (
@@ -24,7 +24,7 @@ from ganvas.inference.record import (
 from ganvas.methods.config import Norm
 from ganvas.methods.reference import ImportedMethod, import_reference
 from ganvas.methods.reference_checkpoint import ReferenceNetwork, describe, read_reference
-from ganvas.methods.reference_cyclegan import import_cyclegan
+from ganvas.methods.reference_cyclegan import AS_RELEASED, import_cyclegan
 from ganvas.networks import PatchGAN, PixelGAN
 from ganvas.records import from_record, to_record
 from ganvas.tensor_files import save_tensors
@@ -47,23 +47,48 @@ class DiscriminatorRecord:
     """The version that wrote the record."""
 
 
-def import_checkpoints(paths: Sequence[Path], folder: Path, *, dropout: float | None = None) -> tuple[str, ...]:
+def import_checkpoints(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    dropout: float | None = None,
+    cycle_weight_a: float | None = None,
+    cycle_weight_b: float | None = None,
+    identity_weight: float | None = None,
+) -> tuple[str, ...]:
     """Read checkpoints of the reference into `folder`: a run, or from one discriminator alone, a discriminator.
+
+    Args:
+        paths: the files.
+        folder: to write.
+        dropout: of the generator, where its file cannot tell.
+        cycle_weight_a: lambda_A that a CycleGAN was trained with; unset: the reference's 10.
+        cycle_weight_b: lambda_B, likewise.
+        identity_weight: lambda_identity, likewise; unset: the reference's 0.5.
 
     Returns:
         Sentences for the user.
 
     Raises:
         RunError: a file cannot be read, they do not belong together, or the folder holds something already.
+        ConfigError: weights of a cycle for files that are no CycleGAN's, or weights out of range.
     """
+    given = {"cycle_weight_a": cycle_weight_a, "cycle_weight_b": cycle_weight_b, "identity_weight": identity_weight}
+    training: dict[str, Any] = {name: weight for name, weight in given.items() if weight is not None}
+    networks = [read_reference(path) for path in paths]
+    several = sum(network.is_generator for network in networks) > 1
+    if training and not several:
+        raise ConfigError(f"{', '.join(training)}: of a CycleGAN's files alone, G_A and G_B; leave it out")
     if len(paths) == 1:
-        network = read_reference(paths[0])
+        (network,) = networks
         if not network.is_generator:
             write_discriminator(network, folder)
             told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
             return f"{paths[0].name}: {describe(network)}", told
-    several = sum(read_reference(path).is_generator for path in paths) > 1
-    imported = (import_cyclegan if several else import_reference)(*paths, dropout=dropout)
+    if several:
+        imported = import_cyclegan(*paths, dropout=dropout, training=replace(AS_RELEASED, **training))
+    else:
+        imported = import_reference(*paths, dropout=dropout)
     write_imported(imported, folder)
     return *imported.notes, f"{folder}: ready for ganvas translate"
 

@@ -52,7 +52,7 @@ def locate_files(
     if class_name is not None:
         class_index(loaded, class_name)
     for folder in (photo for photo in photos if photo.is_dir()):
-        tell_passed_over(folder)
+        tell_passed_over(folder, out=out)
     out.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, object]] = []
     for file, name in zip(files, names, strict=True):

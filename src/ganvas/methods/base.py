@@ -68,6 +68,12 @@ class Method(nn.Module, ABC):
     def __init__(self, config: Any, *, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
 
+    @classmethod
+    def needs_equal_channels(cls, config: Any) -> bool:
+        """Return whether both sides must have as many channels; a gray side is then repeated to RGB beside another."""
+        del config  # most methods take any two numbers
+        return False
+
     @abstractmethod
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield each player's losses in the paper's order."""

@@ -66,6 +66,12 @@ class CUT(Method):
         if config.initialisation == "xavier":
             initialise_xavier(self)
 
+    @classmethod
+    def needs_equal_channels(cls, config: CUTConfig) -> bool:
+        """Return True: one encoder looks at both sides."""
+        del config
+        return True
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """One step of D, then one of G and the heads against the updated D, as the released code."""
         del progress  # every step is alike

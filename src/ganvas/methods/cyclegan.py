@@ -10,7 +10,7 @@ from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, l1_loss, real_loss
 from ganvas.methods.architectures import choose_blocks, make_discriminator, make_generator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import CycleGANConfig, Direction
+from ganvas.methods.config import CycleGANConfig, Direction, Domain
 from ganvas.methods.replay import Replay
 
 Losses = dict[str, Tensor]
@@ -52,6 +52,11 @@ class CycleGAN(Method):
         self.replay_a = Replay(config.pool_size, (a, *image_size))
         self.replay_b = Replay(config.pool_size, (b, *image_size))
 
+    @classmethod
+    def needs_equal_channels(cls, config: CycleGANConfig) -> bool:
+        """Return whether there is an identity loss, which shows each generator its own output domain."""
+        return config.identity_weight > 0
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Both generators move, then both discriminators, or the other way round: `order`."""
         del progress  # every step is alike
@@ -64,22 +69,24 @@ class CycleGAN(Method):
         if self.config.order == "generators_first":
             yield self._tell_apart(batch, fake_a=fake_a, fake_b=fake_b)
 
-    def _there_and_back(self, forth: nn.Module, back: nn.Module, real: Tensor, *, domain: str) -> tuple[Tensor, Losses]:
+    def _there_and_back(
+        self, forth: nn.Module, back: nn.Module, real: Tensor, *, domain: Domain
+    ) -> tuple[Tensor, Losses]:
         """The fake, and lambda times Eq. 2: turned back, it is the real picture again."""
-        fake, weight = forth(real), self.config.cycle_weight
+        fake, weight = forth(real), self.config.cycle_weights[domain]
         if weight == 0 or domain not in CYCLES[self.config.cycle]:
             return fake, {}
         return fake, {f"cycle_{domain}": weight * l1_loss(back(fake), real)}
 
     def _keep(self, batch: Batch) -> Losses:
         """Sec. 5.2, "Photo generation from paintings": a picture of the output's domain is left as it is."""
-        weight = self.config.identity_weight * self.config.cycle_weight
-        if weight == 0:
-            return {}
-        return {
-            "identity_a": weight * l1_loss(self.b_to_a(batch.a), batch.a),
-            "identity_b": weight * l1_loss(self.a_to_b(batch.b), batch.b),
-        }
+        losses: Losses = {}
+        sides: dict[Domain, tuple[nn.Module, Tensor]] = {"a": (self.b_to_a, batch.a), "b": (self.a_to_b, batch.b)}
+        for domain, (generator, real) in sides.items():
+            weight = self.config.identity_weight * self.config.cycle_weights[domain]
+            if weight > 0:
+                losses[f"identity_{domain}"] = weight * l1_loss(generator(real), real)
+        return losses
 
     def _fool(self, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
         """Eq. 1, least squares in the place of the logarithm (Sec. 4)."""

@@ -71,6 +71,12 @@ class DomainGAN(Method):
             "--encoder-after to a new run"
         )
 
+    @classmethod
+    def needs_equal_channels(cls, config: DomainGANConfig) -> bool:
+        """Return True: one generator draws both sides."""
+        del config
+        return True
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """The GAN alone until `encoder_after` images, then the encoder alone."""
         classes = torch.arange(len(SIDES), device=batch.a.device).repeat_interleave(len(batch.a))

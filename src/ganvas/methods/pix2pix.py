@@ -46,6 +46,11 @@ class Pix2Pix(Method):
                 config, input_channels + output_channels, norm=critic_norm(config), image_size=image_size
             )
 
+    @classmethod
+    def needs_equal_channels(cls, config: Pix2PixConfig) -> bool:
+        """Return whether the generator adds its input to its output."""
+        return config.residual
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """One step of D, then one of G against the updated D (Sec. 3.3)."""
         del progress  # every step is alike

@@ -9,7 +9,8 @@ from typing import get_args
 from ganvas.errors import ConfigError, RunError
 from ganvas.methods.architectures import NUM_LAYERS
 from ganvas.methods.base import Method
-from ganvas.methods.config import CycleGANConfig, Objective, Pix2PixConfig, ReceptiveField
+from ganvas.methods.config import CUTConfig, CycleGANConfig, Objective, Pix2PixConfig, ReceptiveField
+from ganvas.methods.cut import CUT
 from ganvas.methods.pix2pix import Pix2Pix
 from ganvas.methods.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
 
@@ -24,7 +25,7 @@ class ImportedMethod:
         notes: sentences for the user on what the files could not tell.
     """
 
-    config: Pix2PixConfig | CycleGANConfig
+    config: Pix2PixConfig | CycleGANConfig | CUTConfig
     method: Method
     input_channels: int
     output_channels: int
@@ -62,6 +63,8 @@ def import_reference(
     generator = networks[generators[0]]
     rate, note = choose_dropout(generator, asked=dropout, path=generators[0])
     notes += note
+    if generator.antialias:
+        return assemble_cut(generator, dropout=rate, path=generators[0], notes=tuple(notes))
     if not judges:
         notes.append("no discriminator was given: further training begins with a new one")
         return assemble(generator, None, replace(training, dropout=rate), notes=tuple(notes))
@@ -81,6 +84,31 @@ def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Pa
         f"{path.name}: a U-Net's file does not tell whether it was trained with dropout; taken as without, "
         f"set dropout to {REFERENCE_DROPOUT} if it was (the reference's default for pix2pix)"
     ]
+
+
+def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, notes: tuple[str, ...]) -> ImportedMethod:
+    """The generator as CUT, whose discriminator and patch heads are new.
+
+    Raises:
+        RunError: CUT can hold no such generator.
+    """
+    if dropout > 0:
+        raise RunError(f"{path}: CUT's generator with dropout in its residual blocks, which CUT here does not have")
+    config = CUTConfig(width=generator.width, residual_blocks=generator.count, norm=generator.norm)
+    size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
+    try:
+        method = CUT(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
+    except ConfigError as error:
+        raise RunError(f"{path}: the checkpoint's network is none that CUT can hold: {error}") from error
+    method.generator.load_state_dict(generator.weights)
+    return ImportedMethod(
+        config=config,
+        method=method,
+        input_channels=channels[0],
+        output_channels=channels[1],
+        image_size=size,
+        notes=(*notes, "taken as CUT: further training begins with a new discriminator and new patch heads"),
+    )
 
 
 def assemble(

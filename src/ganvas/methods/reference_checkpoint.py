@@ -1,8 +1,9 @@
-"""What a checkpoint of the reference PyTorch pix2pix and CycleGAN holds, told from its names and shapes alone.
+"""Recognition of networks of the reference PyTorch pix2pix, CycleGAN and CUT, from their names and shapes alone.
 
-Known are its U-Nets of any depth, its residual generators with any number of blocks, its PatchGANs of any number of
-layers and its PixelGAN, with batch, instance or no norm. Three things leave no trace in a file: dropout in a U-Net,
-padding of a residual block by replication (taken as reflection), and the last activation (taken as tanh).
+Known are its U-Nets of any depth, its residual generators with any number of blocks, also CUT's antialiased ones, its
+PatchGANs of any number of layers and its PixelGAN, with batch, instance or no norm. Three things leave no trace in a
+file: dropout in a U-Net, padding of a residual block by replication (taken as reflection), and the last activation
+(taken as tanh).
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from torch import Tensor
 
 from ganvas.errors import RunError
 from ganvas.methods.architectures import dropout_layers, has_biases
+from ganvas.methods.reference_files import State, read_states, without_prefix
 from ganvas.networks import PatchGAN, PixelGAN, ResNet, UNet
 from ganvas.networks.blocks import Norm
 
-State = dict[str, Tensor]
 ReferenceKind = Literal["unet", "resnet", "patchgan", "pixelgan"]
 REFERENCE_DROPOUT = 0.5
-KNOWN = "known are the reference's U-Net, residual generator, PatchGAN and PixelGAN"
+KNOWN = "known are the reference's U-Net, residual generator, PatchGAN and PixelGAN, and CUT's generator"
+UNKNOWN = "those of no network known here"
+DOWN, UP = [1.0, 2.0, 1.0], [1.0, 3.0, 3.0, 1.0]
+"""Taps of the filters with which CUT's generator halves and doubles (Zhang 2019, arXiv:1904.11486)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class ReferenceNetwork:
     norm: Norm
     dropout: float | None
     """None where the file cannot tell."""
+    antialias: bool = False
+    """CUT's generator: filters where CycleGAN's has strides."""
+    entry: str = ""
+    """The part of the file that it was read from; empty for the file as a whole."""
     weights: State
     """Under the names of our networks."""
 
@@ -70,38 +78,57 @@ def describe(network: ReferenceNetwork) -> str:
     count = f", {network.count} {counted[network.kind]}" if network.count else ""
     dropout = f", dropout {network.dropout}" if network.dropout is not None and network.is_generator else ""
     channels = f"{network.input_channels} to {network.output_channels} channels"
-    return f"{network.kind}, {channels}, width {network.width}{count}, norm {network.norm}{dropout}"
+    filters = ", antialiased" if network.antialias else ""
+    source = f", from its entry '{network.entry}'" if network.entry else ""
+    return f"{network.kind}, {channels}, width {network.width}{count}, norm {network.norm}{dropout}{filters}{source}"
 
 
 def read_reference(path: Path) -> ReferenceNetwork:
-    """What network a checkpoint holds.
+    """Return the network that a checkpoint holds, whatever wrapper and prefix its names are behind.
 
     Raises:
-        RunError: no such file, not a plain state dict, or none of the reference's networks.
+        RunError: no such file, none that holds weights alone, none of the known networks, or several generators.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file") from error
-    except Exception as error:  # a damaged file can raise anything at all
-        raise RunError(f"{path}: not a checkpoint that can be read safely ({type(error).__name__})") from error
-    if not (
-        isinstance(content, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
-    ):
-        raise RunError(f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are")
-    try:
-        return identify(content)
-    except RunError as error:
-        raise RunError(f"{path}: {error}") from error
+    networks: dict[str, ReferenceNetwork] = {}
+    problems: dict[str, str] = {}
+    for entry, state in read_states(path).items():
+        try:
+            networks[entry] = replace(identify(state), entry=entry)
+        except RunError as error:
+            problems[entry] = str(error)
+    if not networks:
+        told = "; ".join(f"entry '{entry}': {problem}" if entry else problem for entry, problem in problems.items())
+        raise RunError(f"{path}: {told}")
+    chosen = [network for network in networks.values() if network.is_generator] or list(networks.values())
+    if len(chosen) > 1:
+        named = ", ".join(f"'{network.entry}' ({network.kind})" for network in chosen)
+        raise RunError(f"{path}: holds several networks, {named}; save each state dict in a file of its own")
+    return chosen[0]
 
 
 def identify(state: State) -> ReferenceNetwork:
-    """What network a state dict under the reference's names belongs to; RunError where that cannot be told."""
-    state = without_prefix(state)
+    """Return the network that a state dict under the reference's names belongs to, behind any common prefix.
+
+    Raises:
+        RunError: that cannot be told; the message is about the names of which the most is known.
+    """
+    problem: RunError | None = None
+    for candidate in without_prefix(state):
+        try:
+            return _identify(candidate)
+        except RunError as error:
+            if problem is None or UNKNOWN not in str(error):
+                problem = error
+    assert problem is not None
+    raise problem
+
+
+def _identify(state: State) -> ReferenceNetwork:
     if any("weight_orig" in key or "weight_g" in key or "parametrizations" in key for key in state):
         raise RunError("spectral or weight normalisation, which the reference does not have; bake it into the weights")
     kind = kind_of(state)
-    count, layers = layers_of(kind, state)
+    antialias = kind == "resnet" and check_filters(state)
+    count, layers = layers_of(kind, state, antialias=antialias)
     missing = [f"{layer.conv}.weight" for layer in layers if f"{layer.conv}.weight" not in state]
     if missing:
         raise RunError(f"looks like a {kind}, but {missing[0]} is missing; {KNOWN}")
@@ -118,38 +145,35 @@ def identify(state: State) -> ReferenceNetwork:
         count=count,
         norm=norm,
         dropout=dropout_of(kind, layers),
+        antialias=antialias,
         weights={},
     )
     return replace(draft, weights=our_weights(state, layers, draft))
-
-
-def without_prefix(state: State) -> State:
-    """Drop the `module.` of a network saved inside DataParallel, and the `_orig_mod.` of a compiled one."""
-    for prefix in ("_orig_mod.", "module.", "_orig_mod."):
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return dict(state)
 
 
 def kind_of(state: State) -> ReferenceKind:
     """The network's kind from names that only it has."""
     if "model.model.0.weight" in state:
         return "unet"
-    if any(".conv_block." in key for key in state):
+    if any(re.match(r"model\.\d+\.conv_block\.", key) for key in state):
         return "resnet"
+    if any(re.match(r"mlp_\d+\.", key) for key in state):
+        raise RunError("the patch heads of CUT (its net_F), which only train; give its generator (net_G) alone")
+    if "model.0.weight" in state and any(key.endswith(".filt") for key in state):
+        raise RunError("CUT's antialiased PatchGAN, which is not imported; give the generator (net_G) alone")
     if "net.0.weight" in state:
         return "pixelgan"
     if "model.0.weight" in state and "model.2.weight" in state:
         return "patchgan"
-    raise RunError(f"its keys ({', '.join(list(state)[:3])}, ...) are those of no network known here; {KNOWN}")
+    raise RunError(f"its keys ({', '.join(list(state)[:3])}, ...) are {UNKNOWN}; {KNOWN}")
 
 
-def layers_of(kind: ReferenceKind, state: State) -> tuple[int, list[Layer]]:
+def layers_of(kind: ReferenceKind, state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
     """How deep the network is, and its layers from the input to the output."""
     if kind == "unet":
         return unet_layers(sum(value.ndim == 4 for value in state.values()) // 2)
     if kind == "resnet":
-        return resnet_layers(state)
+        return resnet_layers(state, antialias=antialias)
     if kind == "pixelgan":
         return 0, [Layer("blocks.0", "net.0"), Layer("blocks.1", "net.2", "net.3"), Layer("blocks.2", "net.5")]
     return patchgan_layers(max(int(index) for index in re.findall(r"^model\.(\d+)\.weight$", "\n".join(state), re.M)))
@@ -170,26 +194,60 @@ def unet_layers(depth: int) -> tuple[int, list[Layer]]:
     return depth, encoder + decoder[::-1]
 
 
-def resnet_layers(state: State) -> tuple[int, list[Layer]]:
-    """Dropout in a residual block moves its second convolution from `conv_block.5` to `conv_block.6`."""
-    blocks = sorted({int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))})
-    if blocks != list(range(10, 10 + len(blocks))):
-        raise RunError(f"residual blocks at {blocks}, not from 10 on: another number of halvings than 2")
-    if "model.10.conv_block.1.weight" not in state:
+def block_places(state: State) -> list[int]:
+    """Where the residual blocks stand among the layers."""
+    return sorted({int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))})
+
+
+def check_filters(state: State) -> bool:
+    """Return whether a residual generator is CUT's antialiased one: a filter behind each halving, before each doubling.
+
+    Raises:
+        RunError: it has filters elsewhere, or others than Zhang's of 3 and 4 taps.
+    """
+    filters = {key.removesuffix(".filt"): value for key, value in state.items() if key.endswith(".filt")}
+    if not filters:
+        return False
+    after = block_places(state)[-1] + 1
+    taps = {"model.7": DOWN, "model.11": DOWN, f"model.{after}": UP, f"model.{after + 4}": UP}
+    if filters.keys() != taps.keys():
+        raise RunError(
+            "looks like CUT's generator with filters in one half only (--no_antialias or --no_antialias_up), which no "
+            f"network here has; {KNOWN}"
+        )
+    for name, row in taps.items():
+        wanted = torch.outer(torch.tensor(row), torch.tensor(row)) / sum(row) ** 2
+        own = filters[name].float()
+        if own.shape[-2:] != wanted.shape or not torch.allclose(
+            own / own.sum((-2, -1), keepdim=True), wanted, atol=1e-3
+        ):
+            raise RunError(f"looks like CUT's generator, but {name}.filt is not its filter of {len(row)} taps")
+    return True
+
+
+def resnet_layers(state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
+    """Dropout in a residual block moves its second convolution from `conv_block.5` to `conv_block.6`.
+
+    Antialiased, each halving and each doubling has one layer more, which has no weights to train.
+    """
+    blocks, start, more = block_places(state), 12 if antialias else 10, int(antialias)
+    if blocks != list(range(start, start + len(blocks))):
+        raise RunError(f"residual blocks at {blocks}, not from {start} on: another number of halvings than 2")
+    if f"model.{start}.conv_block.1.weight" not in state:
         raise RunError("residual blocks without a padding layer (zero padding); only reflected padding is known here")
-    shifted = state.get("model.10.conv_block.5.weight", torch.empty(0)).ndim != 4
-    second, after = 6 if shifted else 5, 10 + len(blocks)
+    shifted = state.get(f"model.{start}.conv_block.5.weight", torch.empty(0)).ndim != 4
+    second, after = 6 if shifted else 5, start + len(blocks) + more
     layers = [
         Layer("first", "model.1", "model.2"),
         Layer("encode_blocks.0", "model.4", "model.5"),
-        Layer("encode_blocks.1", "model.7", "model.8"),
+        Layer("encode_blocks.1", f"model.{7 + more}", f"model.{8 + more}"),
     ]
     for number, block in enumerate(f"model.{index}.conv_block" for index in blocks):
         layers.append(Layer(f"residual_blocks.{number}.first", f"{block}.1", f"{block}.2"))
         layers.append(Layer(f"residual_blocks.{number}.second", f"{block}.{second}", f"{block}.{second + 1}"))
-    for number, index in enumerate((after, after + 3)):
+    for number, index in enumerate((after, after + 3 + more)):
         layers.append(Layer(f"decode_blocks.{number}", f"model.{index}", f"model.{index + 1}"))
-    return len(blocks), [*layers, Layer("last", f"model.{after + 7}")]
+    return len(blocks), [*layers, Layer("last", f"model.{after + 7 + more}")]
 
 
 def patchgan_layers(last: int) -> tuple[int, list[Layer]]:
@@ -234,7 +292,16 @@ def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | Pixel
             bias=bias,
         )
     if network.kind == "resnet":
-        return ResNet(*channels, width=width, num_blocks=network.count, norm=norm, dropout=dropout, bias=bias)
+        return ResNet(
+            *channels,
+            width=width,
+            num_blocks=network.count,
+            norm=norm,
+            dropout=dropout,
+            bias=bias,
+            upsampling="bilinear" if network.antialias else "transposed",
+            antialias=network.antialias,
+        )
     if network.kind == "patchgan":
         return PatchGAN(channels[0], width=width, num_layers=network.count, norm=norm, bias=bias)
     return PixelGAN(channels[0], width=width, norm=norm, bias=bias)
@@ -251,7 +318,8 @@ def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) ->
         theirs = f"{names[module]}.{leaf}"
         used.add(theirs)
         weights[key] = their_weight(state, theirs, like=value)
-    left = [key for key in state if key not in used and not is_old_statistic(key, state)]
+    passive = {key for key in state if is_old_statistic(key, state) or (network.antialias and key.endswith(".filt"))}
+    left = [key for key in state if key not in used | passive]
     if left:
         raise RunError(f"looks like a {describe(network)}, but it also holds {', '.join(left[:3])}; {KNOWN}")
     return weights
@@ -265,6 +333,8 @@ def their_weight(state: State, key: str, *, like: Tensor) -> Tensor:
         raise RunError(f"{key} is missing; {KNOWN}")
     if state[key].shape != like.shape:
         raise RunError(f"{key} has shape {tuple(state[key].shape)} where {tuple(like.shape)} was expected; {KNOWN}")
+    if not torch.isfinite(state[key]).all():
+        raise RunError(f"{key} holds NaN or infinite weights; its training diverged")
     return state[key].to(like.dtype)
 
 

@@ -75,6 +75,8 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
     for role, network in networks.items():
         if network.is_generator != (role in CycleGAN.generators):
             raise RunError(f"{files[role]}: by its name it is {role}, but it holds a {describe(network)}")
+        if network.antialias:
+            raise RunError(f"{files[role]}: CUT's generator, which learns one way; import it alone")
         check_layers(network, path=files[role])
     forth = networks["a_to_b"]
     a, b = forth.input_channels, forth.output_channels

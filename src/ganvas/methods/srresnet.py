@@ -42,6 +42,11 @@ class SuperResolution(Method):
             residual=config.residual,
         )
 
+    @classmethod
+    def needs_equal_channels(cls, config: SRResNetConfig) -> bool:
+        """Return whether the network adds its input to its output."""
+        return config.residual
+
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """One step of the generator (Eq. 1)."""
         del progress  # every step is alike

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.data.boxes import read_boxes
+from ganvas.data.boxes import boxes_by_picture
 from ganvas.data.pairs import some_names
 from ganvas.data.regions import boxes_on
 from ganvas.errors import ImageError, InputError
 from ganvas.image.files import list_images
+from ganvas.image.names import match_names
 from ganvas.image.picture import Picture
 from ganvas.inference.compositing import read_levels
 from ganvas.inference.manifest import hash_files
@@ -59,7 +60,7 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
 
 
 def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
-    table = read_boxes(path)
+    table = boxes_by_picture(path, names)
     if (unknown := sorted(table.keys() - names)) and not _is_one_of_many(names, table.keys()):
         raise InputError(f"{path}: {len(unknown)} of its names have no picture: {some_names(unknown)}")
 
@@ -85,8 +86,8 @@ def _from_mask(path: Path) -> GivenRegion:
 
 
 def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
-    masks = _by_stem(folder)
     stems = {Path(name).with_suffix("").as_posix() for name in names}
+    masks = _by_stem(folder, stems)
     if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
         raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
 
@@ -104,15 +105,17 @@ def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
     return GivenRegion(find=find, identity=identity)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Name with folders, without ending -> mask.
+def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:
+    """Name with folders, without ending, as its picture (one of `stems`) has it -> mask.
 
     Raises:
         InputError: two have one name, so that one of them would cover nothing.
     """
     masks: dict[str, Path] = {}
-    for path in list_images(folder, recursive=True):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+    own = {path: path.relative_to(folder).with_suffix("").as_posix() for path in list_images(folder, recursive=True)}
+    meant = match_names(own.values(), stems)
+    for path, name in own.items():
+        stem = meant[name]
         if stem in masks:
             raise InputError(f"{masks[stem]} and {path} are both masks of {stem}; put them into one")
         masks[stem] = path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganvas.errors import InputError
-from ganvas.image.files import IMAGE_SUFFIXES
+from ganvas.image.files import IMAGE_SUFFIXES, tell_repeated
+from ganvas.image.folders import list_folder
 from ganvas.inference.target import names_file
 
 __all__ = ["find_sources"]
@@ -35,16 +36,18 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
 def _of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
     if out.resolve() == source.resolve():
         raise InputError(f"{out} is the folder of the originals; give another one")
-    aside = {path for path in {*aside, out.resolve()} if source.resolve() in path.parents}
-    inside = [path.relative_to(source) for path in sorted(source.rglob("*")) if _counts(path, source, aside)]
+    root = source.resolve()
+    aside = {path for path in {*aside, out.resolve()} if not root.is_relative_to(path)}
+    listing = list_folder(source)
+    tell_repeated(source, listing)
+    inside = [path.relative_to(source) for path in listing.files if _counts(path, aside)]
     if not inside:
         raise InputError(f"{source}: no files in it")
     return {path.as_posix(): (source / path, _target(path, out / path)) for path in inside}
 
 
-def _counts(path: Path, folder: Path, aside: set[Path]) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and not any(path.resolve().is_relative_to(other) for other in aside)
+def _counts(path: Path, aside: set[Path]) -> bool:
+    return not any(path.resolve().is_relative_to(other) for other in aside)
 
 
 def _target(path: Path, target: Path) -> Path | None:

@@ -39,6 +39,8 @@ class Counters:
     """Training pictures, so that a run is not continued on other data."""
     best: dict[str, float] = field(default_factory=dict)
     """The best validation so far: images, psnr, ssim, l1."""
+    evaluation_due: bool = False
+    """The validation and the preview grid of this moment, which may fail, are still to be made."""
     loss_counts: dict[str, int] = field(default_factory=dict)
     """Steps summed in each loss since the last row of metrics."""
 

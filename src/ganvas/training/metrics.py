@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -53,9 +54,16 @@ class Metrics:
             self._board.close()
 
 
-def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
+def check_tensorboard() -> None:
+    """Raise MissingDependency, with the command that mends it, unless TensorBoard can be written to."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import_module("torch.utils.tensorboard")
     except ImportError as error:
         raise MissingDependency("tensorboard", "tensorboard", "training with tensorboard on") from error
+
+
+def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
+    check_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides what lies at that step too

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganvas.data.agreement import agree_across_sides, agree_across_splits
 from ganvas.data.batch import Loader
 from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
 from ganvas.data.config import PairedData, UnpairedData
@@ -21,6 +22,7 @@ from ganvas.data.unpaired import has_sides
 from ganvas.data.unpaired_loading import UnpairedLoader, evaluation_pictures
 from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
+from ganvas.methods.registry import method_type
 from ganvas.progress import Tell, telling
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
@@ -153,6 +155,7 @@ def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell
         return build_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
     training, validation = cache("train"), cache("val") if has_split(data, "val") else None
+    _agree(config, training, validation)
     loader: Loader
     if data.aligned:
         loader = TrainLoader(training, data, **_sharing(config, processes))
@@ -174,8 +177,19 @@ def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, 
         return build_unpaired_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
     training, validation = cache("train"), cache("val") if has_sides(data, "val") else None
+    _agree(config, training, validation)
     loader = UnpairedLoader(training, data, **_sharing(config, processes))
     return UnpairedPictures(loader, training, validation, processes.device)
+
+
+def _agree(config: RunConfig, training: Cache | UnpairedCache, validation: Cache | UnpairedCache | None) -> None:
+    """One kind of pictures for the whole run, before anything is learnt from them."""
+    splits: dict[Split, Cache | UnpairedCache] = {"train": training}
+    if validation is not None:
+        splits["val"] = validation
+    agree_across_splits(splits)
+    if method_type(config.method).needs_equal_channels(config.method):
+        agree_across_sides(splits.values())
 
 
 def _sharing(config: RunConfig, processes: Processes) -> dict[str, Any]:

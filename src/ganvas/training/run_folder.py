@@ -147,18 +147,22 @@ def flat_settings(config: RunConfig) -> dict[str, Any]:
     return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
 
 
-def cut_metrics(run: Path, images_seen: int) -> None:
-    """Drop the rows after `images_seen`, and a last one that a crash left half written."""
+def cut_metrics(run: Path, images_seen: int, *, evaluation_due: bool = False) -> None:
+    """Drop the rows after `images_seen`, and a last one that a crash left half written.
+
+    With `evaluation_due`, also the validation at that moment, which is made again.
+    """
     path = run / METRICS_NAME
     if path.exists():
-        kept = [
-            line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _row(line, images_seen)
-        ]
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if _stays(line, images_seen, evaluation_due=evaluation_due)]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
 
-def _row(line: str, limit: int) -> bool:
+def _stays(line: str, limit: int, *, evaluation_due: bool) -> bool:
     try:
-        return int(json.loads(line)["images"]) <= limit
+        row = json.loads(line)
+        images = int(row["images"])
+        return images < limit or (images == limit and not (evaluation_due and row["kind"] == "validation"))
     except (ValueError, KeyError, TypeError):
         return False

@@ -23,7 +23,7 @@ from ganvas.training.pictures import Pictures
 from ganvas.training.report import Report
 from ganvas.training.result import Stopped, TrainingResult
 from ganvas.training.samples import sample_path, write_samples
-from ganvas.training.schedule import Clock, learning_rate
+from ganvas.training.schedule import Clock, learning_rate, reached
 from ganvas.training.validation import validate
 
 MEND = (
@@ -43,6 +43,7 @@ class Session:
         saved: images seen at the last checkpoint; None before the first.
         saved_at: the clock's seconds at that moment.
         metrics: on the first process.
+        evaluation_due: what `evaluate` does at this moment is still to be done.
     """
 
     run: Path
@@ -59,6 +60,7 @@ class Session:
     best: dict[str, float]
     saved: int | None
     saved_at: float
+    evaluation_due: bool = False
     health: Health = field(default_factory=Health)
 
     @property
@@ -127,6 +129,24 @@ class Session:
         self.report.losses(means)
         self._warn(self.health.losses(means))
 
+    def evaluate(self, before: int, *, last: bool) -> None:
+        """Validate and draw previews where they are due; the first time, save the state before, for both may fail.
+
+        Args:
+            before: images seen before the last step.
+            last: the run ends here, so both are due.
+        """
+        every = self.settings.validate_every, self.settings.sample_every
+        validates, samples = (last or reached(count, before, self.images_seen) for count in every)
+        if (validates or samples) and self.saved is None:
+            self.evaluation_due = True
+            self.checkpoint()
+        if validates:
+            self.validate()
+        if samples:
+            self.sample()
+        self.evaluation_due = False
+
     def validate(self) -> None:
         """Measure on the validation split, and keep the best generators."""
         self.check()
@@ -168,6 +188,7 @@ class Session:
                 seconds=self.clock.seconds,
                 pictures=self.pictures.loader.epoch_size,
                 best=self.best,
+                evaluation_due=self.evaluation_due,
                 loss_counts=self.state.meter.counts,
             )
             self._snapshot("last")

@@ -33,7 +33,7 @@ from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.ema import Average
 from ganvas.training.interrupts import Interrupts
 from ganvas.training.meter import LossMeter
-from ganvas.training.metrics import Metrics
+from ganvas.training.metrics import Metrics, check_tensorboard
 from ganvas.training.pictures import Pictures, open_pictures
 from ganvas.training.placement import place, tuned
 from ganvas.training.report import Report
@@ -73,6 +73,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         take_step = open_step(state, config, processes, stack)
         batches = stack.enter_context(Prefetched(pictures.loader, enabled=processes.device.type == "cuda"))
         stopped, _ = session.tick(interrupted=False)
+        if session.evaluation_due:  # it failed after the first checkpoint was saved for it
+            session.evaluate(session.images_seen - settings.batch_size, last=stopped is not None)
+            session.checkpoint()
 
         while stopped is None:
             # One batch; its noise is seeded by the clock
@@ -94,10 +97,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             seen, last = session.images_seen, stopped in ("done", "minutes")
             if last or reached(settings.log_every, before, seen):
                 session.log()
-            if last or reached(settings.validate_every, before, seen):
-                session.validate()
-            if last or reached(settings.sample_every, before, seen):
-                session.sample()
+            session.evaluate(before, last=last)
             if stopped or late or reached(settings.checkpoint_every, before, seen):
                 session.checkpoint()
             session.show()
@@ -109,7 +109,10 @@ def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunC
 
     Raises:
         ConfigError: the device, the precision, the batch or a recorded step cannot be had.
+        MissingDependency: TensorBoard is asked for and not installed.
     """
+    if config.training.tensorboard:
+        check_tensorboard()
     parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
     processes = stack.enter_context(join(config.training.device, **parts))
     if config.training.capture:
@@ -156,7 +159,7 @@ def open_session(
             raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
     if processes.first:
         write_run_record(out, run_record(config, pictures, out))
-        cut_metrics(out, counters.images_seen)
+        cut_metrics(out, counters.images_seen, evaluation_due=counters.evaluation_due)
         if not counters.best:
             snapshot_path(out, "best").unlink(missing_ok=True)
     processes.broadcast(state.method)
@@ -178,6 +181,7 @@ def open_session(
         best=dict(counters.best),
         saved=saved,
         saved_at=counters.seconds,
+        evaluation_due=counters.evaluation_due,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config.words import Norm, ReceptiveField, Variant
+from ganvas.methods.config.words import Domain, Norm, ReceptiveField, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,15 @@ class CycleGANConfig:
     """The adversarial loss; least squares is the paper's (Sec. 4)."""
     cycle_weight: float = 10.0
     """lambda of Eq. 3; 0: GAN alone."""
+    cycle_weight_a: float | None = None
+    """Of a -> b -> a alone (the released code's lambda_A); unset: `cycle_weight`."""
+    cycle_weight_b: float | None = None
+    """Of b -> a -> b alone (the released code's lambda_B); unset: `cycle_weight`."""
     cycle: Literal["both", "forward", "backward"] = "both"
     """Which half of Eq. 2 counts: `forward` a -> b -> a alone, `backward` b -> a -> b alone (Sec. 5.1.4)."""
     identity_weight: float = 0.0
-    """Times `cycle_weight`. 0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
+    """Times the cycle weight of the side whose pictures are shown.
+    0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
     pool_size: int = 50
     """Past fakes that a discriminator is shown half of the time (Sec. 4); 0: the newest alone."""
     order: Literal["generators_first", "discriminators_first"] = "generators_first"
@@ -55,9 +60,15 @@ class CycleGANConfig:
             raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
-        if min(self.cycle_weight, self.identity_weight, self.pool_size) < 0:
-            raise ConfigError("cycle_weight, identity_weight and pool_size must not be negative")
-        if self.identity_weight > 0 and self.cycle_weight == 0:
-            raise ConfigError("identity_weight counts in units of cycle_weight, which is 0: set both, or neither")
+        if min(self.cycle_weight, *self.cycle_weights.values(), self.identity_weight, self.pool_size) < 0:
+            raise ConfigError("cycle weights, identity_weight and pool_size must not be negative")
+        if self.identity_weight > 0 and not any(self.cycle_weights.values()):
+            raise ConfigError("identity_weight counts in units of the cycle weights, which are 0: set both, or neither")
         if self.depth is not None and not 1 <= self.depth <= 10:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")
+
+    @property
+    def cycle_weights(self) -> dict[Domain, float]:
+        """The weight of each side's cycle."""
+        a, b = self.cycle_weight_a, self.cycle_weight_b
+        return {"a": self.cycle_weight if a is None else a, "b": self.cycle_weight if b is None else b}

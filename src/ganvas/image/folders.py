@@ -1,0 +1,81 @@
+"""Recursive listing of a folder's visible files, in which linked folders are followed once.
+
+The same content would be read twice, or without end, where a link leads to a folder that is listed anyway, such as a
+folder above it. So each real folder is listed once: under its own path where it lies below the root, else under the
+first link to it; a link to a folder above itself or above the root is not followed. Links that are not followed for
+this reason are reported, so that nothing is left out in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["FolderListing", "list_folder"]
+
+Identity = tuple[int, int]
+"""Device and inode of a folder."""
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """What lies below a folder, hidden files and folders left out.
+
+    Attributes:
+        files: all files, in the order of their paths; links to files count as files.
+        repeated: linked folders that are not followed, because what they lead to is listed already.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    repeated: list[Path] = field(default_factory=list)
+
+
+def list_folder(folder: Path) -> FolderListing:
+    """List the visible files below a folder; linked folders are followed, each real folder once.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    listing, seen, links = FolderListing(), {_identity(folder)}, deque[Path]()
+    _walk(folder, listing, seen, links)
+    while links:  # the real folders first, so that what is listed under its own path is not listed under a link
+        link = links.popleft()
+        if (identity := _identity(link)) in seen or _is_loop(link, folder):
+            listing.repeated.append(link)
+        else:
+            seen.add(identity)
+            _walk(link, listing, seen, links)
+    listing.files.sort()
+    return listing
+
+
+def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: deque[Path]) -> None:
+    """Add the files below `folder`; links to folders go to `links`, real folders to `seen`."""
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = Path(entry.path)
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_file():
+                    listing.files.append(path)
+                elif entry.is_dir(follow_symlinks=False):
+                    if (identity := _identity(path)) not in seen:  # else a link led here before
+                        seen.add(identity)
+                        waiting.append(path)
+                elif entry.is_dir():
+                    links.append(path)
+
+
+def _is_loop(link: Path, root: Path) -> bool:
+    """Whether a link leads to a folder above it, as its path is written or as it lies."""
+    target = link.resolve()
+    return any(below.resolve().is_relative_to(target) for below in (link.parent, root))
+
+
+def _identity(folder: Path) -> Identity:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,128 @@
+"""Reading of PyTorch and safetensors checkpoints as state dicts, with wrapper dictionaries and prefixes taken off.
+
+People save more than a network's state dict: several networks in one file, each under its name (`netG`), the weights
+beside an epoch (`state_dict`), an average beside the weights (`params_ema`), or all names behind that of an attribute
+(`netG.model...`). Nothing is unpickled but tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ganvas.errors import RunError
+
+__all__ = ["State", "read_states", "without_prefix"]
+
+State = dict[str, Tensor]
+"""Name -> weight."""
+DEEPEST = 3
+"""Wrappers within wrappers that are looked into."""
+AVERAGES = ("ema", "average", "swa")
+"""Parts of an entry's name that say it holds averaged weights."""
+
+
+def read_states(path: Path) -> dict[str, State]:
+    """Return the state dicts of a checkpoint by the name of their entry, "" for the file itself.
+
+    Where an entry holds averaged weights and another the same weights without averaging, the averages stay alone.
+
+    Raises:
+        RunError: no such file, none that can be read safely, or none that holds weights; names the cause.
+    """
+    content = _load(path)
+    found: dict[str, State] = {}
+    for entry, state in _find_states(content, "", DEEPEST):
+        for prefix, part in _split_by_network(state).items():
+            found[".".join(name for name in (entry, prefix) if name)] = part
+    if not found:
+        named = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, Mapping) else ""
+        raise RunError(
+            f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are, nor a dictionary "
+            f"with one in an entry such as 'state_dict', 'params_ema' or 'netG'{named}"
+        )
+    return _averages_alone(found)
+
+
+def without_prefix(state: State) -> Iterator[State]:
+    """Yield the state dict as it is, then without the first part of its names, as often as all names share one.
+
+    Such parts are `module.` of a network saved inside DataParallel, `_orig_mod.` of a compiled one, and `netG.`.
+    """
+    yield dict(state)
+    while state and len({key.partition(".")[0] for key in state}) == 1 and all("." in key for key in state):
+        state = {key.partition(".")[2]: value for key, value in state.items()}
+        yield dict(state)
+
+
+def _load(path: Path) -> Any:
+    """The content of a checkpoint; nothing in it is run."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise RunError(f"{path}: a folder; give the checkpoint's file in it") from error
+    except pickle.UnpicklingError as error:
+        raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
+    except SafetensorError as error:
+        raise RunError(f"{path}: not a checkpoint in safetensors format ({error})") from error
+    except Exception as error:  # a damaged file can raise anything at all
+        raise RunError(f"{path}: not a checkpoint that can be read safely ({type(error).__name__})") from error
+
+
+def _why_unsafe(path: Path, error: Exception) -> str:
+    """What a file is that holds more than tensors, or none."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return "it is a web page: the download went wrong; fetch the file again"
+    if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        return (
+            "it holds Python objects beside tensors, such as a whole module or its options, which could run code; "
+            "where it was made, save the weights alone: torch.save(network.state_dict(), FILE)"
+        )
+    return type(error).__name__
+
+
+def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, State]]:
+    """Each mapping from names to tensors, with the dotted name of its entry."""
+    if not isinstance(content, Mapping):
+        return
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if tensors and len(tensors) == len(content):
+        yield name, tensors
+        return
+    for key, value in content.items() if depth else ():
+        if isinstance(key, str):
+            yield from _find_states(value, f"{name}.{key}" if name else key, depth - 1)
+
+
+def _split_by_network(state: State) -> dict[str, State]:
+    """Networks that one state dict holds side by side, as `netG.` and `netD.`, by these names; else itself under ""."""
+    parts: dict[str, State] = {}
+    for key, value in state.items():
+        first, _, rest = key.partition(".")
+        parts.setdefault(first, {})[rest] = value
+    several = len(parts) > 1 and all(_is_network(part) for part in parts.values())
+    return parts if several else {"": state}
+
+
+def _is_network(part: State) -> bool:
+    """Whether the names behind a first part are those of modules of a network of their own."""
+    return len(part) > 1 and all("." in key for key in part)
+
+
+def _averages_alone(states: dict[str, State]) -> dict[str, State]:
+    averaged = {name: state for name, state in states.items() if any(word in name.lower() for word in AVERAGES)}
+    alike = {frozenset(state) for state in averaged.values()}
+    return {name: state for name, state in states.items() if name in averaged or frozenset(state) not in alike}

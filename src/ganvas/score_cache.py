@@ -1,0 +1,180 @@
+"""Cache of content-gate scores in SQLite, each row authenticated with a key of the user.
+
+    <cache folder>/scores.sqlite   key -> score and proof
+    <cache folder>/scores.key      32 random bytes, readable by the user alone
+
+A row is believed when its proof is the HMAC-SHA-256 of its key and score. So neither a row that rotted on disk nor one
+that somebody wrote without the key counts; who can read the user's private files can forge rows. Whatever fails, the
+database or the key, costs time alone: the picture is scored again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import secrets
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from ganvas.weights import cache_folder
+
+__all__ = ["ScoreCache"]
+
+KEY_SIZE: Final = 32
+"""Bytes."""
+LONGEST_WAIT: Final = 5.0
+"""Seconds that a process waits for a locked database, all its groups of pictures together."""
+SHORT_WAIT: Final = 0.05
+"""Seconds that each group waits once those are used up."""
+
+
+class _Patience:
+    """How long this process still waits for a database that others hold."""
+
+    def __init__(self) -> None:
+        self.left = LONGEST_WAIT
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the next connection may wait."""
+        return max(self.left, SHORT_WAIT)
+
+    def spend(self, seconds: float) -> None:
+        """Count a wait."""
+        self.left -= seconds
+
+
+_PATIENCE = _Patience()
+
+
+class ScoreCache:
+    """The kept scores, opened for some pictures: `with ScoreCache() as kept:`.
+
+    The file may vanish, rot, be locked or be read-only; then a picture is scored again. New scores are written
+    together, at the end of the block.
+    """
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._secret: bytes | None = None
+        self._new: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        with self._discarding():
+            self._secret = _read_or_make_key(cache_folder() / "scores.key")
+            if self._secret is not None:
+                self._connection = _open_database()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        rows = [(key, score, self._proof(key, score)) for key, score in self._new.items()]
+        with self._discarding():
+            if rows and (connection := self._connection):
+                with connection:
+                    connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+        self._close()
+
+    def recall(self, key: str) -> float | None:
+        """Return the score kept under that key, or None for none or none that can be trusted."""
+        if key in self._new:
+            return self._new[key]
+        row = None
+        with self._discarding():
+            if self._connection:
+                row = self._connection.execute("SELECT score, proof FROM scores WHERE key = ?", (key,)).fetchone()
+        if row is None or not isinstance(row[0], float) or not isinstance(row[1], str) or not row[1].isascii():
+            return None
+        return row[0] if hmac.compare_digest(row[1], self._proof(key, row[0])) else None
+
+    def remember(self, key: str, score: float) -> None:
+        """Keep a score from the end of the block on."""
+        self._new[key] = score
+
+    def _proof(self, key: str, score: float) -> str:
+        return hmac.digest(self._secret or b"", f"{key} {score!r}".encode(), "sha256").hex()
+
+    @contextlib.contextmanager
+    def _discarding(self) -> Iterator[None]:
+        """Where the file fails, go on without; remove what is no database, leave what is locked or read-only."""
+        started = time.monotonic()
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self._close()
+            if isinstance(error, sqlite3.OperationalError):
+                _PATIENCE.spend(time.monotonic() - started)
+            elif isinstance(error, sqlite3.DatabaseError):
+                with contextlib.suppress(OSError):
+                    (cache_folder() / "scores.sqlite").unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+
+def _open_database() -> sqlite3.Connection:
+    connection = sqlite3.connect(cache_folder() / "scores.sqlite", timeout=_PATIENCE.timeout)
+    try:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, score REAL, proof TEXT)")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_or_make_key(path: Path) -> bytes | None:
+    """The user's key, made where there is none; None where it cannot be read or kept.
+
+    A key that others may read or write, or of another size, is replaced: rows made with it count no more.
+    """
+    for _ in range(2):
+        try:
+            if (found := _read_key(path)) is not None:
+                return found
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return None
+        _make_key(path)
+    return None
+
+
+def _read_key(path: Path) -> bytes | None:
+    """The key, or None where it may not be used.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        content = file.read(KEY_SIZE + 1)
+    private = os.name != "posix" or (
+        status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) == 0 and status.st_uid == os.geteuid()
+    )
+    return content if private and len(content) == KEY_SIZE else None
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key whole, with mode 600; where another process was faster, its key stays."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_SIZE))
+        try:
+            os.link(temporary, path)  # unlike a rename, replaces nothing
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
