@@ -1,5 +1,6 @@
 """The command line: flags are pinned, errors are clear, exit codes are those of `ganvas.errors`."""
 
+import ast
 import inspect
 import io
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas import api, policy
+from ganvas import api, errors, policy
 from ganvas.cli import VERBS, main, parse_train
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
@@ -100,6 +101,30 @@ def test_help_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert all(verb in shown for verb in VERBS)
     assert main([]) == 2
+
+
+def test_the_help_names_the_exit_code_of_every_error(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = set(map(int, re.findall(r"(\d+) +[a-z]", capsys.readouterr().out.partition("Exit codes:")[2])))
+    codes = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")}
+    assert {0, 130} | codes - {1} <= told
+
+
+@pytest.mark.parametrize(
+    "words", [*([verb] for verb in VERBS if verb != "train"), *(["train", one] for one in RECIPES)]
+)
+def test_help_points_at_no_file_of_the_repository(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Who installed a wheel has none of them."""
+    assert not re.search(r"docs/|\.md\b|README|benchmarks/", help_of(words, capsys))
+
+
+def test_messages_point_at_no_file_of_the_repository() -> None:
+    for path in sorted(Path(api.__file__).parents[1].rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                assert "docs/" not in node.value, f"{path.name}:{node.lineno}"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

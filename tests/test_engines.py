@@ -41,7 +41,7 @@ def require_ray() -> None:
     """Skips where Ray is not installed; fails there if everything must be tested."""
     if importlib.util.find_spec("ray") is None:
         if os.environ.get("GANVAS_REQUIRE_RAY"):
-            pytest.fail("Ray is not installed: pip install 'ganvas[ray]'")
+            pytest.fail("Ray is not installed: pip install 'ray[data]'")
         pytest.skip("needs ganvas[ray]")
 
 
@@ -114,7 +114,7 @@ class TestWithoutRay:
     def test_the_extra_is_named(self, photos: Path, boxes: Path, tmp_path: Path, monkeypatch: Any) -> None:
         monkeypatch.setitem(sys.modules, "ray", None)
         monkeypatch.setitem(sys.modules, "ray.data", None)
-        with pytest.raises(MissingDependency, match=r"--engine ray needs Ray Data: pip install 'ganvas\[ray\]'"):
+        with pytest.raises(MissingDependency, match=r"--engine ray needs Ray Data: pip install 'ray\[data\]"):
             redact_files(photos, tmp_path / "out", boxes=boxes, engine="ray")
         assert not (tmp_path / "out").exists()
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,46 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ganvas ")]
+COMMANDS += re.findall(r"\| `(ganvas [^`]*)` \|", README)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+HOME = PROJECT["urls"]["Repository"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_links_of_the_readme_are_absolute_and_lead_to_files() -> None:
+    """An index shows README outside the repository, where relative links lead nowhere."""
+    links = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", README, flags=re.MULTILINE))
+    assert not re.search(r"\]\((?!http)", README)
+    text = " ".join(README.split())
+    assert len(links) > 30
+    for name, target in links.items():
+        assert f"[{name}]" in text.replace(f"[{name}]: {target}", ""), name
+        assert target.startswith(f"{HOME}/blob/main/"), target
+        assert (ROOT / target.removeprefix(f"{HOME}/blob/main/")).is_file(), target
+
+
+def test_every_page_of_the_documentation_is_linked() -> None:
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"/docs/{path.name}\n" in README, path.name
+
+
+def test_the_metadata_has_the_addresses_of_the_project() -> None:
+    assert {"Homepage", "Repository", "Documentation", "Changelog", "Issues"} <= PROJECT["urls"].keys()
+    assert all(address.startswith(HOME) for address in PROJECT["urls"].values())
+
+
+def test_installing_needs_no_package_index_of_that_name() -> None:
+    """ganvas is not published: `pip install ganvas` would fetch whatever has that name."""
+    for path in [*(page for page in PAGES if page.name != "decisions.md"), *sorted((ROOT / "src").rglob("*.py"))]:
+        assert not re.search(r"pip install[^\n`#]*['\" ]ganvas\b(?!/)", path.read_text(encoding="utf-8")), path.name
+    assert "--index-url https://download.pytorch.org/whl/cpu" in README
+    assert re.search(r"--index-url https://download\.pytorch\.org/whl/cu12\d", README)
+    assert set(re.findall(r"`(tensorboard|figures|ray|dev|demo)`", README)) <= PROJECT["optional-dependencies"].keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -39,6 +39,17 @@ VERBS = {
     "density": ("density", "the ideas on points, where every answer is known"),
 }
 """Verb -> (function of `api`, one line of help)."""
+EXIT_CODES = {
+    0: "done",
+    2: "input or setting",
+    3: "refused by the content gate",
+    4: "training diverged",
+    5: "some of many files failed",
+    6: "package missing",
+    7: "weights missing",
+    130: "interrupted",
+}
+"""Exit code -> its meaning, for the help; `ganvas.errors` has the classes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +100,8 @@ def _system_error(error: OSError) -> str:
 def usage() -> str:
     """What `ganvas --help` prints."""
     verbs = "\n".join(f"  {verb:<10} {summary}" for verb, (_, summary) in VERBS.items())
-    return f"usage: ganvas VERB ...\n\n{verbs}\n\n`ganvas VERB --help` tells the rest. Exit codes: see ganvas.errors."
+    codes = "\n".join(f"  {code:<10} {meaning}" for code, meaning in EXIT_CODES.items())
+    return f"usage: ganvas VERB ...\n\n{verbs}\n\n`ganvas VERB --help` lists the settings.\n\nExit codes:\n{codes}"
 
 
 def _call(verb: str, words: list[str]) -> Any:

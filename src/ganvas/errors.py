@@ -18,6 +18,7 @@ A file or folder that the system does not let us read or write is an OSError, an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import requires
 from pathlib import Path
 from typing import ClassVar
 
@@ -116,12 +117,29 @@ def _named(name: str, problem: str) -> str:
 
 
 class MissingDependency(GanvasError):
-    """An optional package is not installed; the message gives the command that installs it."""
+    """An optional package is not installed; the message gives the command that installs it.
+
+    Args:
+        package: its name.
+        extra: the extra of ganvas that lists it.
+        purpose: what needs it.
+    """
 
     exit_code = 6
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'ganvas[{extra}]'")
+        super().__init__(f"{purpose} needs {package}: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra of ganvas lists, in the versions that ganvas works with.
+
+    It names the packages themselves: ganvas is installed from a checkout or a wheel, not by its name.
+    """
+    marker = f"extra == '{extra}'"
+    lines = [line.partition(";") for line in requires("ganvas") or []]
+    found = [name.strip() for name, _, condition in lines if condition.replace('"', "'").strip() == marker]
+    return " ".join(["pip install", *(f"'{name}'" for name in found)])
 
 
 class WeightsError(GanvasError):

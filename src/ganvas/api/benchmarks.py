@@ -26,7 +26,7 @@ def benchmark(
     """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
 
     Args:
-        task: sr, super-resolution: PSNR and SSIM on Y and LPIPS, of each picture and in the mean (docs/srgan.md).
+        task: sr, super-resolution: PSNR and SSIM on Y and LPIPS, of each picture and in the mean.
         runs: run folders; none for the rows of nearest neighbour and bicubic interpolation alone.
         data: a folder with a folder of high-resolution pictures for each set, such as Set5, Set14 and BSD100.
         out: the folder to write.

@@ -116,12 +116,12 @@ def redact(
         class_name: what to cover; nsfw needs none.
         boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
         mask: a mask for all, or a folder of masks by stem; all that is not black is covered.
-        style: solid hides; mosaic and blur are cosmetic (docs/redaction.md).
+        style: solid hides; mosaic and blur are cosmetic, and classifiers trained on covered pictures see through them.
         blocks: of a mosaic, across the region's longer side.
         block_size: of a mosaic, in pixels, instead of blocks.
         sigma: of a blur, in pixels.
         pass_score: the largest score that counts as gone; unset: 0.2.
-        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core.
     """
     from ganvas.image.cover import Cover

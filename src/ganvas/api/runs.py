@@ -53,7 +53,7 @@ def translate(
         precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
             with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
         direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
-        engine: this process, or ray for the workers of a cluster (docs/scale.md).
+        engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core, or one a GPU.
     """
     from ganvas.policy import loading_scorer

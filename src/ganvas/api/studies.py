@@ -37,7 +37,9 @@ def density(
 ) -> Study:
     """The ideas behind the methods on numbers and points, where every answer is known: a picture and figures.
 
-    Needs the extra `figures` (matplotlib). docs/density.md tells what each question shows.
+    Needs matplotlib. The questions: `sample`, drawing from a density by its inverse CDF; `likelihood`, maximum
+    likelihood as minimum KL divergence; `gan`, a GAN, a Wasserstein GAN and a conditional GAN; `collapse`, what the
+    cycle term keeps; `dual`, dual learning with two translators.
 
     Args:
         question: sample, likelihood, gan, collapse or dual.

@@ -26,7 +26,7 @@ class Terms:
     """What every method of a comparison is given alike; the rest is its recipe's."""
 
     data: Path
-    """A folder of pairs, or of two sides that need not correspond (docs/data.md)."""
+    """A folder of pairs (train/a and train/b), or of two sides that need not correspond (trainA and trainB)."""
     minutes: float | None = None
     """Of training, for each."""
     epochs: float | None = None

@@ -21,7 +21,7 @@ class PairedData:
     """Pairs of pictures: two folders by stem, one folder side by side, or one folder degraded on the fly."""
 
     folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
-    """A folder with `train`, and `val` / `test` where there are such: see docs/data.md for the layouts."""
+    """A folder with `train`, and `val` and `test` where there are such, laid out as `layout` says."""
     layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
     """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
     `single`: each picture is b, and a is made from it by `degrade`."""
@@ -47,7 +47,7 @@ class PairedData:
     """Mirror half of the crops, both halves alike."""
     aligned: bool = True
     """A batch holds pairs. Off: each side comes in an order and with crops of its own, as if nothing corresponded:
-    for methods that need no pairs, beside others that do, measured on the same targets (docs/compare.md)."""
+    for methods that need no pairs, beside others that do, measured on the same targets."""
     jitter: float = 0.0
     """Largest relative change of brightness and contrast, one draw for both halves; 0 is none."""
     value_range: tuple[float, float] | None = None
@@ -89,7 +89,7 @@ class UnpairedData:
     """Two folders of pictures that need not correspond."""
 
     folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
-    """A folder with trainA and trainB, or train/a and train/b; val and test alike: see docs/data.md."""
+    """A folder with trainA and trainB, or train/a and train/b; val and test alike."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
     """How a picture comes to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
     load_size: tuple[int, int] = (286, 286)

@@ -47,7 +47,7 @@ def warn_of_opacity(count: int, where: str) -> None:
     if count:
         warnings.warn(
             f"opacity was dropped from {count} picture{'s' * (count > 1)} of {where}; if that channel is data, write "
-            "it with photometric='minisblack', planarconfig='contig' (docs/images.md)",
+            "it with photometric='minisblack', planarconfig='contig'",
             OpacityWarning,
             stacklevel=3,
         )

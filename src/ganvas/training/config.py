@@ -55,11 +55,11 @@ class TrainingConfig:
     log_every: int = 50
     """Images between lines of metrics.jsonl."""
     tensorboard: bool = False
-    """Write TensorBoard events beside metrics.jsonl."""
+    """Write TensorBoard events beside metrics.jsonl: losses, measures, the learning rate, sample grids."""
     accumulate: int = 1
-    """Parts in which a batch goes through, one after another: less memory, the same gradient (docs/training.md)."""
+    """Parts in which a batch goes through, one after another: less memory, the same gradient."""
     compile: bool = False
-    """Compile the networks at the start: docs/training.md says when that pays."""
+    """Compile the networks at the start, for runs of an hour and more on a GPU; of no use on a CPU."""
     capture: bool = False
     """On a CUDA GPU, record the whole step once and replay it: for small batches, which wait for launches."""
     start_from: Path | None = None

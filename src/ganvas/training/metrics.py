@@ -1,4 +1,4 @@
-"""`metrics.jsonl`, and TensorBoard events beside it where asked for."""
+"""Training metrics: `metrics.jsonl`, and TensorBoard scalars and preview images where asked for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ganvas.errors import MissingDependency
+from ganvas.image.files import read_image
 from ganvas.training.run_folder import METRICS_NAME
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 
+LEARNING_RATE = "learning_rate"
+
+
 class Metrics:
-    """Rows of figures. Each row says its `kind` (training or validation) and after how many `images`.
+    """Rows of figures, each with its `kind` (training or validation) and the number of `images` seen.
 
     Args:
         run: the run folder.
@@ -36,14 +40,25 @@ class Metrics:
             kind: training or validation.
             images_seen: when.
             figures: what was measured; TensorBoard shows these.
-            beside: further numbers of the row.
+            beside: further numbers of the row; TensorBoard shows the learning rate among them.
         """
         numbers = {name: value if math.isfinite(value) else None for name, value in (figures | beside).items()}
         self._file.write(json.dumps({"kind": kind, "images": images_seen, **numbers}) + "\n")
         self._file.flush()
         if self._board:
-            for name, value in figures.items():
+            shown = figures | {name: value for name, value in beside.items() if name == LEARNING_RATE}
+            for name, value in shown.items():
                 self._board.add_scalar(f"{kind}/{name}", value, images_seen)
+
+    def preview(self, images_seen: int, grid: Path) -> None:
+        """Show a preview grid in TensorBoard, where it is on.
+
+        Args:
+            images_seen: when.
+            grid: the picture that was written; its tiles have passed the content gate.
+        """
+        if self._board:
+            self._board.add_image("samples", read_image(grid).as_rgb8(), images_seen, dataformats="HWC")
 
     def __enter__(self) -> Self:
         return self

@@ -171,7 +171,10 @@ class Session:
             return
         with self._evaluating() as method:
             torch.manual_seed(self.settings.seed)
-            refused = write_samples(sample_path(self.run, self.images_seen), method, self.pictures)
+            grid = sample_path(self.run, self.images_seen)
+            refused = write_samples(grid, method, self.pictures)
+        if self.metrics is not None:
+            self.metrics.preview(self.images_seen, grid)
         self._warn([f"A sample tile is drawn grey: {sentence}" for sentence in refused])
 
     def checkpoint(self) -> None:

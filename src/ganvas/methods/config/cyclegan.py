@@ -51,7 +51,7 @@ class CycleGANConfig:
     order: Literal["generators_first", "discriminators_first"] = "generators_first"
     """Who moves first in a step; the released PyTorch code moves both generators, then both discriminators."""
     variant: Variant = "paper"
-    """`pytorch`: as the released PyTorch code where it leaves the paper (docs/cyclegan.md), for its checkpoints."""
+    """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout), for its checkpoints."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width) < 1 or (

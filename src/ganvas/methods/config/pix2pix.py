@@ -44,7 +44,7 @@ class Pix2PixConfig:
     l1_weight: float = 100.0
     """lambda of Eq. 4; 0: cGAN alone."""
     variant: Variant = "paper"
-    """`pytorch`: as the released PyTorch code where it leaves the paper (docs/pix2pix.md), for its checkpoints."""
+    """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout, losses), to import it."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width, self.residual_blocks) < 1:

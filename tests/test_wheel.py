@@ -1,0 +1,61 @@
+"""A wheel that is built and installed into an empty folder works without the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hatchling")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as `pip wheel` builds it, with the build backend of this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "from hatchling.build import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("ganvas-*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_tells_its_version_and_its_help(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*install, str(wheel)], check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": str(target), "GANVAS_CACHE": str(tmp_path / "cache")}
+
+    def ganvas(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "ganvas", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = "import ganvas; print(ganvas.__file__)"
+    found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert Path(found.stdout.strip()).is_relative_to(target)
+    assert ganvas("--version").strip() == f"ganvas {wheel.name.split('-')[1]}"
+    assert "usage: ganvas VERB" in ganvas("--help")
+    assert "--epochs" in ganvas("train", "pix2pix", "--help")
+    assert (target / "bin" / "ganvas").is_file() or (target / "Scripts" / "ganvas.exe").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_its_type_marker_and_its_license(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    package = {f"ganvas/{path.relative_to(ROOT / 'src/ganvas')}" for path in (ROOT / "src/ganvas").rglob("*.py")}
+    assert package | {"ganvas/py.typed"} <= set(names)
+    assert all(name.startswith(("ganvas/", "ganvas-")) for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    metadata = next(name for name in names if name.endswith("METADATA"))
+    text = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "Project-URL: Repository, https://github.com/ganvas/ganvas" in text
