@@ -186,7 +186,7 @@ f.onload = () => {{
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-@pytest.mark.parametrize("columns", [2, 9])
+@pytest.mark.parametrize("columns", [2, 3, 9])
 def test_nothing_scrolls_sideways_on_a_phone(tmp_path: Path, columns: int) -> None:
     names = [f"measure {number} (dB)" for number in range(columns)]
     picture = np.zeros((90, 120, 3), np.uint8)

@@ -132,7 +132,7 @@ def picture_grid(
 ) -> str:
     """Pictures in rows and columns; a click or the space bar shows one as large as the window.
 
-    On a phone each row stands alone, two pictures beside each other, and each picture carries the title of its column.
+    On a phone each row stands alone, two or three pictures beside each other, each with the title of its column.
 
     Args:
         rows: pictures, or None for an empty place (a refused picture).
@@ -154,7 +154,8 @@ def picture_grid(
             label = ", ".join(part for part in (name, title) if part)
             image = row[x] if x < len(row) else None
             cells.append(picture(image, label, title=title, caption=caption, lossy=lossy))
-    columns = f"--columns:{num_columns};--lead:{'minmax(4rem,9rem)' if row_titles else '0'}"
+    narrow = num_columns if num_columns in (1, 3) else 2
+    columns = f"--columns:{num_columns};--narrow:{narrow};--lead:{'minmax(4rem,9rem)' if row_titles else '0'}"
     kind = "grid titled" if row_titles else "grid"
     return f'<div class="block"><div class="{kind}" style="{columns}">{"".join(cells)}</div></div>'
 

@@ -73,7 +73,7 @@ main{padding:1.5rem 1rem 3rem}
 .chart{padding:.75rem .6rem}
 .chart svg.wide{display:none}
 .chart svg.narrow{display:block}
-.grid,.grid.titled{grid-template-columns:repeat(min(var(--columns),2),minmax(0,1fr))}
+.grid,.grid.titled{grid-template-columns:repeat(var(--narrow),minmax(0,1fr))}
 .grid .column,.grid .corner{display:none}
 .grid>.row,.grid:not(.titled)>.row{display:block;grid-column:1/-1}
 .grid.titled>.row{margin-top:.6rem;color:var(--ink);font-weight:500}
@@ -85,7 +85,7 @@ tbody tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 tbody th,td{border:0;padding:.1rem 0;white-space:normal;overflow-wrap:anywhere}
 tbody th{font-weight:600}
 td{display:flex;justify-content:space-between;gap:1rem}
-td::before{content:attr(data-column);color:var(--soft);text-align:left}
+td::before{content:attr(data-column);color:var(--soft);text-align:left;flex:none;max-width:45%}
 }
 @media print{body{background:#fff}section{break-inside:avoid}}
 """
