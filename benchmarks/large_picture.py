@@ -24,7 +24,7 @@ from ganvas.image.atomic import write_json
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, PictureSpec, Pixels
-from ganvas.inference.packing import make_ready
+from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.registry import build

@@ -19,7 +19,7 @@ from ganvas.data.config import PairedData
 from ganvas.data.loading import TrainLoader
 from ganvas.data.pairs import find_entries
 from ganvas.image.picture import PictureSpec
-from ganvas.inference.packing import make_ready
+from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganvas.inference.packing import make_ready
+from ganvas.inference.prepacking import make_ready
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from measure.machine import DTYPES, device, matmul_peak

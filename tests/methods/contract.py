@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import ConfigError
-from ganvas.inference.packing import make_ready
+from ganvas.inference.prepacking import make_ready
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.registry import build
 from ganvas.networks import as_in_training

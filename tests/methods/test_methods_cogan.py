@@ -6,7 +6,8 @@ from contract import MethodContract, play
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
-from ganvas.inference.packing import Packed, make_ready
+from ganvas.inference.prepacked import Packed
+from ganvas.inference.prepacking import make_ready
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import CoGANConfig
 from ganvas.methods.registry import build

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
-from ganvas.inference.packing import make_ready
+from ganvas.inference.prepacking import make_ready
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import UNITConfig
 from ganvas.methods.registry import build

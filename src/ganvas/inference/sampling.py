@@ -23,7 +23,7 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
 from ganvas.inference.device import computing_with, cores_for_networks, pick_device
 from ganvas.inference.jobs import as_one
-from ganvas.inference.packing import lower
+from ganvas.inference.prepacking import lower
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain

@@ -30,8 +30,8 @@ from ganvas.inference.adapt import (
     write_part,
 )
 from ganvas.inference.device import computing_with, cores_for_networks, pick_device, pick_precision
-from ganvas.inference.packing import make_ready
 from ganvas.inference.padding import mirrored, padded_size
+from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.inference.tiling import Span, Tell, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
 from ganvas.methods.base import Method

@@ -87,11 +87,16 @@ def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     ResNet on two cores, forward and backward (benchmarks/few_channels.py).
     """
     channels, _, rows, _ = weight.shape
-    by_row = functional.conv2d(features, weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2))
+    by_row = functional.conv2d(features, by_kernel_rows(weight))
     height = features.shape[2] - rows + 1
     made = sum(by_row[:, row * channels : (row + 1) * channels, row : row + height] for row in range(rows))
     assert isinstance(made, Tensor)
     return made if bias is None else made + bias.view(-1, 1, 1)
+
+
+def by_kernel_rows(weight: Tensor) -> Tensor:
+    """Make each row of a kernel an output of its own: (C', C, R, S) -> (R C', C, 1, S), one row after another."""
+    return weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
 
 
 class Blur(nn.Module):

@@ -8,8 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.inference.packing import Packed, PictureNorm, PlainDropout, can_pack, lower, pack
+from ganvas.inference.prepacked import Packed, PictureNorm, PlainDropout
+from ganvas.inference.prepacking import can_pack, lower, pack
 from ganvas.networks import EncoderDecoder, Generator, ResNet, UNet, as_in_training
+from ganvas.networks.blocks import PReLU
+from ganvas.networks.convolutions import ReflectConvolution
+from ganvas.networks.srresnet import SRResNet
 
 GENERATORS = {
     "unet": UNet(3, 3, width=8, depth=4),
@@ -122,6 +126,84 @@ def test_layers_of_unknown_kinds_stay() -> None:
     kinds = [Own, nn.Conv2d, Packed]
     pack(network)
     assert [type(layer) for layer in network] == kinds
+
+
+def with_statistics(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode, its batch norms as if trained: every value away from its first one."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(4)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                for values in (layer.running_var, layer.running_mean, layer.weight, layer.bias):
+                    if values is not None:
+                        values.uniform_(0.5, 2.0)
+            if isinstance(layer, nn.PReLU):
+                layer.weight.fill_(0.1)
+    return network.eval()
+
+
+CHAINS = {
+    "norm": [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()],
+    "norm without parameters": [nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, affine=False), nn.LeakyReLU(0.2)],
+    "transposed": [nn.ConvTranspose2d(3, 8, 4, 2, 1, bias=False), nn.BatchNorm2d(8), PReLU()],
+    "grouped": [nn.Conv2d(4, 8, 3, groups=2), nn.BatchNorm2d(8), PReLU()],
+    "shuffle": [nn.Conv2d(3, 16, 3, padding=1), nn.PixelShuffle(2), PReLU()],
+    "norm after a shuffle": [nn.Conv2d(3, 16, 3), nn.PixelShuffle(2), nn.BatchNorm2d(4), PReLU()],
+    "a slope for each channel": [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.PReLU(8)],
+    "activation first": [nn.Conv2d(3, 8, 3), nn.ReLU(), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3)],
+    "instance norm": [nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8, affine=True), nn.LeakyReLU(0.3)],
+}
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+def test_what_follows_a_convolution_is_taken_in(kind: str) -> None:
+    network = with_statistics(nn.Sequential(*copy.deepcopy(CHAINS[kind])))
+    images = torch.randn(1, network[0].in_channels, 12, 10)
+    with torch.inference_mode():
+        wanted = network(images)
+        pack(network)
+        for _ in range(2):
+            torch.testing.assert_close(network(images), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_with_running_statistics_and_a_slope_cost_nothing() -> None:
+    network = with_statistics(SRResNet(3, 3, width=8, num_blocks=2))
+    images = torch.rand(1, 3, 9, 11) * 2 - 1
+    with torch.inference_mode():
+        wanted = network(images)
+        pack(network)
+        torch.testing.assert_close(network(images), wanted, rtol=0, atol=1e-5)
+    assert not any(isinstance(layer, nn.Conv2d | nn.PReLU) for layer in network.modules())
+    assert all(layer._folds for layer in network.modules() if isinstance(layer, Packed) and layer.norm is not None)
+
+
+def test_a_folded_network_is_not_applied_as_in_training() -> None:
+    network = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    pack(network)
+    with torch.inference_mode():
+        network(torch.rand(1, 3, 9, 9))
+        with pytest.raises(AssertionError, match="evaluation"), as_in_training(network):
+            network(torch.rand(1, 3, 9, 9))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(8, 3, 9, 1, 4),
+        nn.Conv2d(8, 1, 3, bias=False),
+        nn.Conv2d(8, 2, (5, 3), padding=(1, 2)),
+        ReflectConvolution(8, 3, 7, 1, 3),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_channels_are_made_row_by_row(layer: nn.Conv2d, count: int) -> None:
+    features = torch.randn(count, 8, 20, 14)
+    with torch.inference_mode():
+        wanted = layer(features)
+        packed_layer = Packed.of(layer)
+        for given in (features, features.contiguous(memory_format=torch.channels_last)):
+            torch.testing.assert_close(packed_layer(given), wanted, rtol=0, atol=1e-5)
+    assert packed_layer._num_rows == layer.kernel_size[0]
 
 
 def test_a_norm_that_is_packed_at_test_keeps_its_running_statistics() -> None:

@@ -1,0 +1,254 @@
+"""Layers of a prepacked network: oneDNN convolutions with laid-out weights, norms and dropout that suit them.
+
+Features have their channels last. PyTorch's own norms then depend on the number of threads and its dropout draws
+other noise, so both are replaced.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.networks.convolutions import ReflectConvolution, ResizeConvolution, by_kernel_rows, fills_no_register
+
+OPERATORS = (
+    "_convolution_pointwise",
+    "_convolution_transpose_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_convolution_transpose_weight",
+)
+"""Of torch.ops.mkldnn; the operators that PyTorch's own compiler calls."""
+LAYING_OUT = Lock()
+"""Several threads may apply a network at once."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation that oneDNN applies to a convolution's results before it stores them.
+
+    Attributes:
+        name: as `torch.ops.mkldnn` spells it.
+        scalars: its parameters.
+    """
+
+    name: str = "none"
+    scalars: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Activation:
+        """Return the layer's activation, or `NO_ACTIVATION` for a layer that is none of these."""
+        if type(layer) is nn.ReLU:
+            return cls("relu")
+        if type(layer) is nn.LeakyReLU:
+            return cls("leaky_relu", (layer.negative_slope,))
+        if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
+            return cls("leaky_relu", (float(layer.weight),))
+        return NO_ACTIVATION
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Apply it in place, after a norm that no convolution could take in."""
+        if self.name == "relu":
+            return functional.relu_(features)
+        return functional.leaky_relu_(features, *self.scalars) if self.name == "leaky_relu" else features
+
+
+NO_ACTIVATION = Activation()
+
+
+class Packed(nn.Module):
+    """A convolution, the norm and the activation after it; its weights are laid out at the first call.
+
+    A batch norm in evaluation mode is an affine map of each channel, so it is folded into weights and bias. Whether
+    that is so shows at the first call, and later calls must be of the same mode.
+
+    Args:
+        weight: as the layer has it.
+        bias: likewise.
+        geometry: padding, of a transposed convolution output padding, stride, dilation, groups.
+        transposed: whether the convolution is transposed.
+        is_last: whether results are float32 in any case.
+        mirror: pixels mirrored at the left, right, top and bottom, instead of zeros.
+        norm: the norm after the convolution.
+        activation: the activation after the norm.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        geometry: tuple[Any, ...],
+        *,
+        transposed: bool,
+        is_last: bool,
+        mirror: list[int] | None = None,
+        norm: nn.Module | None = None,
+        activation: Activation = NO_ACTIVATION,
+    ) -> None:
+        super().__init__()
+        kind = "convolution_transpose" if transposed else "convolution"
+        self._reorder = getattr(torch.ops.mkldnn, f"_reorder_{kind}_weight")
+        self._convolve = getattr(torch.ops.mkldnn, f"_{kind}_pointwise")
+        self._transposed, self._geometry, self._mirror = transposed, geometry, mirror
+        self._weight = weight.detach()
+        self._bias = None if bias is None else bias.detach().clone()  # what was loaded can be let go
+        self._dtype, self._made = weight.dtype, torch.float32 if is_last else weight.dtype
+        self.norm = PictureNorm(norm) if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d) else None
+        self._activation = activation
+        self._is_laid_out, self._folds, self._num_rows = False, False, 0
+
+    @classmethod
+    def of(
+        cls,
+        layer: nn.Conv2d | nn.ConvTranspose2d,
+        *,
+        is_last: bool = False,
+        norm: nn.Module | None = None,
+        activation: Activation = NO_ACTIVATION,
+    ) -> Packed:
+        """Return the equal of a layer that pads with zeros, or of a `ReflectConvolution` or `ResizeConvolution`."""
+        mirror = list(layer._reversed_padding_repeated_twice) if isinstance(layer, ReflectConvolution) else None
+        padding = (0, 0) if mirror else layer.padding
+        transposed, weight = isinstance(layer, nn.ConvTranspose2d | ResizeConvolution), layer.weight
+        geometry: tuple[Any, ...] = (
+            padding,
+            *([layer.output_padding] if transposed else []),
+            layer.stride,
+            layer.dilation,
+            layer.groups,
+        )
+        if isinstance(layer, ResizeConvolution):
+            weight, geometry = layer.transposed_kernel(), ((1, 1), (0, 0), (2, 2), (1, 1), 1)
+        return cls(
+            weight, layer.bias, geometry,
+            transposed=transposed, is_last=is_last, mirror=mirror, norm=norm, activation=activation,
+        )  # fmt: skip
+
+    def forward(self, features: Tensor) -> Tensor:
+        """As the layers: (N, input_channels, H, W) -> (N, output_channels, H', W')."""
+        features = features.to(self._dtype)
+        if self._mirror:
+            features = functional.pad(features, self._mirror, mode="reflect")
+        with LAYING_OUT:
+            if not self._is_laid_out:
+                self._lay_out(features)
+        assert not (self._folds and self.training), "applied in evaluation mode before"
+        # Convolution, and the activation where no norm comes between
+        at_once = self.norm is None or self._folds
+        activation = self._activation if at_once else NO_ACTIVATION
+        made = self._convolved(features, activation).to(self._made)
+        if at_once:
+            return made
+        assert self.norm is not None
+        return self._activation(self.norm(made))
+
+    def _lay_out(self, features: Tensor) -> None:
+        """Fold the norm if that is exact in this mode, choose the form, and order the weights for it."""
+        norm = None if self.norm is None else self.norm.layer
+        if isinstance(norm, nn.BatchNorm2d) and not self.training:
+            self._weight, self._bias, self._folds = *folded(self._weight, self._bias, norm, self._transposed), True
+        if self._makes_few(features):
+            self._num_rows, self._weight = self._weight.shape[2], by_kernel_rows(self._weight)
+        self._weight = self._reorder(self._weight, *self._geometry, list(features.shape))
+        self._is_laid_out = True
+
+    def _makes_few(self, features: Tensor) -> bool:
+        """Whether so few channels are made that a kernel's rows are better computed side by side."""
+        is_simple = not self._transposed and self._geometry[1:] == ((1, 1), (1, 1), 1)
+        is_alone = self._activation == NO_ACTIVATION and self._dtype == torch.float32 and self._weight.shape[2] > 1
+        return is_simple and is_alone and fills_no_register(features, self._weight)
+
+    def _convolved(self, features: Tensor, activation: Activation) -> Tensor:
+        bias = None if self._num_rows else self._bias
+        made: Tensor = self._convolve(
+            features, self._weight, bias, *self._geometry, activation.name, list(activation.scalars), ""
+        )
+        return sum_of_rows(made, self._num_rows, self._bias) if self._num_rows else made
+
+
+def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d, transposed: bool) -> tuple[Tensor, Tensor]:
+    """Fold a batch norm with its running statistics into the convolution before it.
+
+    gamma (W * x + b - mean) / sqrt(var + eps) + beta = (scale W) * x + (scale (b - mean) + beta).
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight
+    shift = (0.0 if bias is None else bias.float()) - norm.running_mean
+    shift = shift * scale + (norm.bias if norm.affine else 0.0)
+    along = scale.view(1, -1, 1, 1) if transposed else scale.view(-1, 1, 1, 1)
+    return (weight.float() * along).to(weight.dtype).detach(), shift.to(weight.dtype).detach()
+
+
+def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
+    """Move what each row of a kernel made into place, and add it up.
+
+    Args:
+        by_row: (N, num_rows C, H + num_rows - 1, W), by `by_kernel_rows`.
+        num_rows: rows of the kernel.
+        bias: (C).
+
+    Returns:
+        (N, C, H, W).
+    """
+    count, channels, height, width = by_row.shape
+    planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # additions along memory
+    height -= num_rows - 1
+    made: Tensor = planes[:, 0, :, :height] + (0.0 if bias is None else bias.view(-1, 1, 1))
+    for row in range(1, num_rows):
+        made += planes[:, row, :, row : row + height]
+    return made
+
+
+class PictureNorm(nn.Module):
+    """A batch or instance norm over each picture alone, or a batch norm with its running statistics.
+
+    For one picture both norms are the same. Sums run along rows and then down, each by one thread.
+    """
+
+    def __init__(self, layer: nn.BatchNorm2d | nn.InstanceNorm2d) -> None:
+        super().__init__()
+        self.layer = deepcopy(layer)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape and type."""
+        layer = self.layer
+        if isinstance(layer, nn.BatchNorm2d) and not self.training:
+            normed: Tensor = layer(features)
+            return normed
+        wide = features.float()
+        centered = wide - _mean(wide)
+        scale = (_mean(centered.square()) + layer.eps).rsqrt()
+        if layer.affine:
+            return torch.addcmul(_along_channels(layer.bias), centered, scale * _along_channels(layer.weight)).to(
+                features.dtype
+            )
+        return centered.mul_(scale).to(features.dtype)
+
+
+class PlainDropout(nn.Dropout):
+    """Dropout that draws for channels in order, however they lie in memory."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        if not self.training or self.p == 0:
+            return features
+        kept = torch.empty(features.shape, dtype=features.dtype).bernoulli_(1 - self.p)
+        return features * kept.div_(1 - self.p)
+
+
+def _mean(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 1, 1)."""
+    height, width = features.shape[2:]
+    return functional.avg_pool2d(functional.avg_pool2d(features, (1, width)), (height, 1))
+
+
+def _along_channels(scale: Tensor) -> Tensor:
+    return scale[:, None, None]
