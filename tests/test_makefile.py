@@ -1,7 +1,8 @@
-"""The Makefile on a machine that does not suit."""
+"""The Makefile on a machine that does not suit, and the continuous run that calls it."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -28,3 +29,12 @@ def test_an_old_python_is_told_before_anything_is_made(tmp_path: Path) -> None:
     assert "ganvas needs Python 3.11 or newer" in done.stderr
     assert "is 3.10.12" in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_continuous_run_tests_numbers_as_on_a_processor_with_avx2_alone() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^env ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 make test .*$", script, re.MULTILINE)
+    assert '"${numerical[*]}"' in line
+    (folders,) = re.findall(r"numerical=\(tests/\{(.*)\}\)", script)
+    assert {"methods", "networks", "losses", "training", "inference"} <= set(folders.split(","))
+    assert all((ROOT / "tests" / folder).is_dir() for folder in folders.split(","))

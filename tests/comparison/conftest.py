@@ -6,15 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from ganvas.comparison import measures
-from ganvas.errors import WeightsError
-from ganvas.evaluation.distribution import FeatureSpace
-from ganvas.evaluation.features import FeatureExtractor
+from quick_features import absent, quick_extractor
 
 
 def soft(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
@@ -46,30 +42,11 @@ def sides(tmp_path: Path, rng: np.random.Generator) -> Path:
     return tmp_path / "sides"
 
 
-class Means(nn.Module):
-    """Colours averaged over quarters of the picture: (N, 3, 32, 32) -> (N, 3, 2, 2)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(()))  # tells the device
-
-    def forward(self, images: Tensor) -> Tensor:
-        return nn.functional.adaptive_avg_pool2d(images, 2)
-
-
 @pytest.fixture(autouse=True)
 def quick_eyes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve features instead of EfficientNet's, and no LPIPS, unless the test is slow."""
     if "slow" in request.keywords:
         return
-    space = FeatureSpace(name="quarters", dimension=12, protocol="as they are")
-    extractor = FeatureExtractor(
-        space=space, network=Means(), pool=lambda maps: maps.flatten(1), prepare=lambda rgb: rgb.astype(np.float32)
-    )
-    monkeypatch.setattr(measures, "efficientnet_features", lambda: extractor)
-    monkeypatch.setattr(measures, "load_lpips", _absent)
-    monkeypatch.setattr(measures, "inception_features", _absent)
-
-
-def _absent(**_: object) -> None:
-    raise WeightsError("not here")
+    monkeypatch.setattr(measures, "efficientnet_features", quick_extractor)
+    monkeypatch.setattr(measures, "load_lpips", absent)
+    monkeypatch.setattr(measures, "inception_features", absent)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ganvas.hiding import audit
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from quick_features import absent, quick_extractor
 
 KINDS = {"brick": (180, 60, 40), "leaf": (40, 160, 60), "sky": (70, 120, 220)}
 
@@ -29,3 +32,13 @@ def kinds(tmp_path: Path) -> Path:
             picture = striped(colour, 100 * number + index, 40)[:32]
             write_image(tmp_path / "kinds" / kind / f"{index}.png", Picture(picture))
     return tmp_path / "kinds"
+
+
+@pytest.fixture
+def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve features instead of EfficientNet's, no LPIPS, and a small restorer."""
+    recipe = audit.restore()
+    small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
+    monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)
+    monkeypatch.setattr(audit, "load_lpips", absent)
+    monkeypatch.setattr(audit, "restore", lambda: small)

@@ -21,10 +21,11 @@ from ganvas.image.picture import Picture
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Audit:
-    given: dict[str, Any] = {"blocks": (8,), "sigmas": (2.0,), "size": 32, "steps": 30, "device": "cpu"}
+    given: dict[str, Any] = {"blocks": (8,), "sigmas": (2.0,), "size": 32, "steps": 5, "device": "cpu"}
     return audit(folder, out, Terms(**(given | changes)), progress=False)
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
     found = run(kinds, tmp_path / "out", styles=("mosaic", "blur", "solid"))
     record = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
@@ -49,7 +50,7 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
 
 
 def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(kinds: Path, tmp_path: Path) -> None:
-    found = run(kinds, tmp_path / "out", styles=("mosaic", "solid"))
+    found = run(kinds, tmp_path / "out", styles=("mosaic", "solid"), steps=20)
     mosaic, solid = found.covers
     assert mosaic.retrained == 6  # each kind has a colour of its own
     assert solid.retrained <= 2
@@ -58,6 +59,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(kinds: Path
     assert found.conclusion().startswith("With 6 test pictures it cannot be told what these hide: solid.")
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Path) -> None:
     found = run(kinds, tmp_path / "out", minutes=0.02)
     assert list(found.covers[0].recovered) == ["as covered", "bicubic", "Wiener", "restorer"]
@@ -65,6 +67,7 @@ def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Pa
     assert all("restorer" in made for made in found.covers[0].shown.values())
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +85,7 @@ def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
     assert found.exit_code == 0
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(kinds, out, minutes=0.01)
@@ -96,6 +100,7 @@ def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None
     assert (out / "audit.json").read_bytes() == report
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Path) -> None:
     run(kinds, tmp_path / "out", minutes=0.01)
     state = tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
@@ -106,6 +111,7 @@ def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Pat
         run(kinds, tmp_path / "out", seed=1)
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_what_the_gate_refuses_is_not_shown(kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def dislikes_mosaics(rgb: np.ndarray) -> float:
         alike = (rgb[:, 1:] == rgb[:, :-1]).mean()

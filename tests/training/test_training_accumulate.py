@@ -155,14 +155,12 @@ from ganvas.training.distributed import Processes
 from ganvas.training.turns import make_optimizers, take_turns
 torch.set_num_threads(1)
 settings = TrainingConfig(batch_size=8, accumulate={parts})
-method = build({config!r}, input_channels=3, output_channels=3, image_size=(96, 96))
+method = build({config!r}, input_channels=3, output_channels=3, image_size=(64, 64))
 optimizers = make_optimizers(method, settings)
-a, b = torch.rand(2, 8, 3, 96, 96)
+a, b = torch.rand(2, 8, 3, 64, 64)
 peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])  # ru_maxrss begins with the parent's
 before = peak()
-for _ in range(2):
-    take_turns(method, optimizers, Batch(a, b), Progress(0, 0), settings=settings,
-               processes=Processes(torch.device("cpu")))
+take_turns(method, optimizers, Batch(a, b), Progress(0, 0), settings=settings, processes=Processes(torch.device("cpu")))
 print(peak() - before)
 """
 WIDE = {"width": 16, "discriminator_width": 8, "receptive_field": 16, "residual_blocks": 2}
