@@ -59,6 +59,7 @@ def test_it_trains_is_read_back_and_goes_on(package: Path) -> None:
     assert "after 16 images" in run(package, "-m", "ganvas", "resume", "run", "--epochs", "4")
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract(package: Path) -> None:
     told = run(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_simgan.py")
     assert "failed" not in told

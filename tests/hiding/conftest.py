@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas.hiding import audit
+from ganvas.hiding import audit, naming
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from quick_features import absent, quick_extractor
@@ -36,9 +36,10 @@ def kinds(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve features instead of EfficientNet's, no LPIPS, and a small restorer."""
+    """Twelve features instead of EfficientNet's, one penalty to choose from, no LPIPS, and a small restorer."""
     recipe = audit.restore()
     small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
     monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)
+    monkeypatch.setattr(naming, "DECAYS", (1e-3,))
     monkeypatch.setattr(audit, "load_lpips", absent)
     monkeypatch.setattr(audit, "restore", lambda: small)

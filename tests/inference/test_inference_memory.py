@@ -46,7 +46,10 @@ def peak(size: int, norm: str, dtype: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted otherwise")
-@pytest.mark.parametrize(("norm", "dtype", "views"), [("instance", "uint8", 0), ("none", "uint16", 1)])
+@pytest.mark.parametrize(
+    ("norm", "dtype", "views"),
+    [pytest.param("instance", "uint8", 0, marks=pytest.mark.slow), ("none", "uint16", 1)],
+)
 def test_memory_grows_by_the_picture_and_no_more(norm: str, dtype: str, views: int) -> None:
     """Blended tiles keep strips as wide as the picture; a deep picture is shown to the gate in 8 bits."""
     samples = 3 * (LARGE**2 - SMALL**2)

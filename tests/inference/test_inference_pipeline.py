@@ -288,7 +288,9 @@ translate_files(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), device=
 """
 
 
-@pytest.mark.parametrize("files", [1, 7, 23])
+@pytest.mark.parametrize(
+    "files", [pytest.param(1, marks=pytest.mark.slow), 7, pytest.param(23, marks=pytest.mark.slow)]
+)
 def test_killed_at_any_moment_it_goes_on(photos: Path, tmp_path: Path, files: int) -> None:
     for number in range(100):
         (photos / f"more {number}.png").write_bytes((photos / f"{number % 10}.png").read_bytes())

@@ -169,8 +169,14 @@ WIDE = {"width": 16, "discriminator_width": 8, "receptive_field": 16, "residual_
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted otherwise")
 @pytest.mark.parametrize(
     "config",
-    [Pix2PixConfig(**WIDE, generator="resnet", norm="instance", dropout=0.0), CycleGANConfig(**WIDE, pool_size=0)],
-    ids=["pix2pix", "cyclegan"],
+    [
+        pytest.param(
+            Pix2PixConfig(**WIDE, generator="resnet", norm="instance", dropout=0.0),
+            id="pix2pix",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(CycleGANConfig(**WIDE, pool_size=0), id="cyclegan"),
+    ],
 )
 def test_parts_need_less_memory(config: Any) -> None:
     """Peak of a process of its own, above what it held before its first step."""
