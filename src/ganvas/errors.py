@@ -92,14 +92,15 @@ class PartialFailure(GanvasError):
     Args:
         failures: name -> what went wrong.
         total: how many files there were.
+        done: what became of the others, as a sentence; empty for nothing to say.
     """
 
     exit_code = 5
 
-    def __init__(self, failures: Mapping[str, str], total: int) -> None:
+    def __init__(self, failures: Mapping[str, str], total: int, *, done: str = "") -> None:
         self.failures, self.total = dict(failures), total
         lines = "\n".join(f"  {_named(name, problem)}" for name, problem in self.failures.items())
-        super().__init__(f"{len(self.failures)} of {total} failed:\n{lines}")
+        super().__init__(f"{len(self.failures)} of {total} failed:\n{lines}" + (f"\n{done}" if done else ""))
 
 
 FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)

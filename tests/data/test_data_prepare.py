@@ -606,6 +606,34 @@ class TestBoxesFile:
         with pytest.raises(InputError, match=r"b\.csv"):
             read_boxes(tmp_path / "b.csv")
 
+    @pytest.mark.parametrize(
+        ("box", "says"),
+        [
+            ([0.25, 0.25, 0.75, 0.75], "pixels"),
+            ([0, 0, 1, 1], "pixels"),
+            ([-0.02, 0.1, 1.03, 0.9], "pixels"),
+            ([500, 300, 120, 80], "width, height"),
+            ([100, 400, 50, 300], "left, top, right, bottom in this order"),
+        ],
+    )
+    @pytest.mark.parametrize("others", [[], [[10, 20, 30, 40]]])
+    def test_another_unit_or_order_is_told(
+        self, tmp_path: Path, box: list[float], says: str, others: list[list[float]]
+    ) -> None:
+        (tmp_path / "b.json").write_text(json.dumps({"a.jpg": [*others, box]}))
+        rows = [f"a.jpg,{','.join(map(str, row))}" for row in (*others, box)]
+        (tmp_path / "b.csv").write_text("\n".join(rows))
+        for name in ("b.json", "b.csv"):
+            with pytest.raises(InputError, match=rf"b\.{name[2:]}: a.jpg: .*{says}"):
+                read_boxes(tmp_path / name)
+
+    def test_axes_exchanged_are_told(self) -> None:
+        picture = Picture(np.zeros((40, 60, 3), np.uint8))
+        with pytest.raises(ImageError, match="rows and columns exchanged"):
+            regions.boxes_on(picture, [Box(5, 20, 30, 58)])
+        for good in (Box(20, 5, 58, 30), Box(20, 5, 58, 43), Box(-5, 10, 70, 70)):  # on it, a little off, far off
+            assert regions.boxes_on(picture, [good])
+
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be read"):
             read_boxes(tmp_path / "b.json")

@@ -12,9 +12,11 @@ from ganvas.evaluation.localization import (
     boxes_mask,
     centred_gaussian,
     concentrated_share,
+    covered_shares,
     energy_inside,
     matched_gaussian,
     max_box_acc_v2,
+    needless_share,
     overlap,
     pixel_average_precision,
 )
@@ -38,6 +40,14 @@ def test_overlap():
 
 def test_boxes_mask_is_the_union():
     assert boxes_mask([Box(0, 0, 2, 2), Box(1, 1, 3, 3)], 4, 4).sum() == 7
+
+
+def test_what_a_region_covers_of_objects_and_beside_them():
+    region = Box(0, 0, 10, 5).mask(10, 20)
+    boxes = [Box(5, 0, 15, 10), Box(0, 0, 5, 5)]
+    assert covered_shares(region, boxes) == [0.25, 1.0]
+    assert needless_share(region, boxes) == 0
+    assert needless_share(region, boxes[:1]) == 25 / 200
 
 
 def test_the_gaussian_is_centred_and_falls():

@@ -100,3 +100,13 @@ def test_masks_are_found_behind_a_link(shared: Path, tmp_path: Path) -> None:
     names = {"patients/deep/patient.png", "patients/older/old.png", "top.png"}
     region = given_region(names, boxes=None, mask=shared)
     assert all(region.identity(name) for name in names)
+
+
+def test_what_operating_systems_leave_is_neither_listed_nor_followed(tmp_path: Path) -> None:
+    for name in ("a.png", "Thumbs.db", "b/desktop.ini", "b/c.png", "b/@eaDir/c.png/thumb.png", "__MACOSX/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    listing = list_folder(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in listing.files] == ["a.png", "b/c.png"]
+    left = [path.relative_to(tmp_path).as_posix() for path in listing.litter]
+    assert left == ["Thumbs.db", "__MACOSX", "b/@eaDir", "b/desktop.ini"]

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from ganvas.cli import main
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.image.files import PassedOverWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding, class_index, locate
 from ganvas.localization import locate_files as verb
+from ganvas.localization.efficientnet_lite import imagenet_class_names
 from ganvas.localization.head import LinearHead
 from ganvas.localization.locate_files import locate_files, overlay_names
 
@@ -65,8 +67,29 @@ def test_unknown_classes_name_near_ones():
         class_index(Bright(), "ligth")
     with pytest.raises(ConfigError, match="'lighthouse'"):
         class_index(Bright(), "HOUSE")
-    with pytest.raises(ConfigError, match="class_names"):
+    with pytest.raises(ConfigError, match="it knows dark, light, lighthouse"):
         class_index(Bright(), "xyz")
+
+
+def test_what_a_classifier_cannot_know_is_said():
+    names = imagenet_class_names()
+    imagenet = type("ImageNet", (Bright,), {"class_names": names})()
+    with pytest.raises(ConfigError, match="no people, faces, number plates") as told:
+        class_index(imagenet, "face")
+    assert "racer" not in str(told.value)
+    assert "--list-classes" in str(told.value)
+    with pytest.raises(ConfigError, match="did you mean 'zebra'"):
+        class_index(imagenet, "zbera")
+    many = type("Many", (Bright,), {"class_names": tuple(f"kind {number}" for number in range(40))})()
+    with pytest.raises(ConfigError, match=r"it knows 40 classes \(kind 0, .*kind 39"):
+        class_index(many, "xyz")
+
+
+def test_classes_are_listed(bright, capsys):
+    assert main(["locate", "--list-classes", "--classifier", "nsfw"]) == 0
+    assert capsys.readouterr().out.split() == ["sfw", "nsfw"]
+    assert main(["locate", "x.png"]) == 2
+    assert "--out FOLDER" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])

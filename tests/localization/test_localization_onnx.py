@@ -340,6 +340,17 @@ def test_the_first_output_with_an_ending_counts(tmp_path, rng, photo):
     np.testing.assert_array_equal(OnnxClassifier(path, preprocessing=SMALL).evidence(photo).scores, expected)
 
 
+def test_logits_beside_their_scores_show_the_activation(tmp_path, rng, photo):
+    path = build(tmp_path / "tiny.onnx", rng, ending="sigmoid")
+    expected = OnnxClassifier(path, preprocessing=SMALL).evidence(photo).scores
+    model = onnx.load(str(path))
+    model.graph.output.insert(0, onnx.ValueInfoProto(name="logits"))
+    onnx.save(model, str(path))
+    classifier = OnnxClassifier(path, preprocessing=SMALL)
+    assert classifier.activation == "sigmoid"
+    np.testing.assert_array_equal(classifier.evidence(photo).scores, expected)
+
+
 def test_weights_that_are_not_finite_are_named(tmp_path, rng):
     path = build(tmp_path / "tiny.onnx", rng, ending="gemm")
     model = onnx.load(str(path))

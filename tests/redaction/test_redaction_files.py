@@ -20,11 +20,12 @@ from PIL import Image, PngImagePlugin
 
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, WeightsError
 from ganvas.image.cover import Cover
-from ganvas.image.files import read_image, write_image
+from ganvas.image.files import PassedOverWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.redaction import redact_files as module
 from ganvas.redaction.redact import CosmeticWarning
 from ganvas.redaction.redact_files import redact_files
+from ganvas.weights import cache_folder
 
 MakeScene = Callable[..., np.ndarray]
 MIDDLE = Box(48, 32, 80, 64)
@@ -273,7 +274,7 @@ class TestBoxes:
         boxes.write_text('{"patch.png": [[0, 0, 9, 9]], "plain.png": [], "deeper/camera.jpg": []}')
         redacted = redact_files(photos, tmp_path / "out", boxes=boxes)
         assert (redacted.redacted, redacted.uncovered) == (3, 2)
-        assert str(redacted).startswith("3 redacted; nothing was covered in 2; audit log")
+        assert str(redacted).startswith("3 redacted; nothing was covered in 2; redaction log")
         assert "; nothing was" not in str(redact_files(photos, tmp_path / "out", boxes=boxes))
 
 
@@ -451,12 +452,68 @@ class TestLog:
         by_file = {line["file"]: line for line in redacted.lines}
         assert list(by_file) == ["deeper/camera.jpg", "patch.png", "plain.png"]
         for name, line in by_file.items():
-            assert line["sha256_in"] == hashlib.sha256((photos / name).read_bytes()).hexdigest()
+            assert "sha256_in" not in line
+            assert len(line["keyed_in"]) == 64
+            assert line["keyed_in"] != hashlib.sha256((photos / name).read_bytes()).hexdigest()
             assert line["sha256_out"] == hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest()
             assert (line["classifier"], line["class"], line["style"]) == ("checkers", "checkered", "solid")
         assert by_file["patch.png"]["score_before"]["record"] > 0.9
         assert by_file["patch.png"]["score_after"]["record"] <= 0.2
         assert by_file["plain.png"]["region"] == {"boxes": [], "share": 0.0, "whole": False}
+        assert by_file["plain.png"]["verdict"] == "the classifier does not name 'checkered'; nothing was covered"
+        said = "the classifier no longer names 'checkered'; whether a person sees it was not tested"
+        assert by_file["patch.png"]["verdict"] == said
+        assert by_file["patch.png"]["coverage"] == 0.9
+        assert "whether a person sees it was not tested" in str(redacted)
+
+    def test_a_classifier_that_cannot_judge_is_named(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        use_checkers.activation = None
+        with pytest.raises(ConfigError, match=r"tagger\.onnx: the classifier gives logits"):
+            redact_files(photos, tmp_path / "out", classifier="tagger.onnx", class_name="plain")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_private_log_lies_elsewhere_and_knows_the_originals(
+        self, photos: Path, tmp_path: Path, use_checkers: Any
+    ) -> None:
+        for redacted in (3, 0):
+            done = redact_files(photos, tmp_path / "out", classifier="checkers", log=tmp_path / "kept")
+            assert (done.log, done.redacted) == (tmp_path / "kept" / "redaction.jsonl", redacted)
+        for line in lines(tmp_path / "kept"):
+            assert line["sha256_in"] == hashlib.sha256((photos / line["file"]).read_bytes()).hexdigest()
+        assert not (tmp_path / "out" / "redaction.jsonl").exists()
+
+    def test_a_log_inside_the_release_is_keyed_too(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redact_files(photos, tmp_path / "out", classifier="checkers", log=tmp_path / "out" / "logs")
+        assert all("sha256_in" not in line for line in lines(tmp_path / "out" / "logs"))
+
+    def test_a_log_among_the_originals_is_no_picture(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        for redacted in (3, 0):
+            assert redact_files(photos, tmp_path / "out", classifier="checkers", log=photos).redacted == redacted
+
+    def test_the_key_is_the_users_alone(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        redact_files(photos, tmp_path / "out", classifier="checkers")
+        key = cache_folder() / "redaction.key"
+        assert len(key.read_bytes()) == 32
+        assert os.name == "nt" or key.stat().st_mode & 0o777 == 0o600
+        key.unlink()  # nobody can tell any more that the originals are the same
+        assert redact_files(photos, tmp_path / "out", classifier="checkers").redacted == 3
+
+    def test_no_folder_of_the_user_is_named(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        (tmp_path / "x.onnx").write_bytes(b"a model")
+        (photos / "cut.png").write_bytes((photos / "patch.png").read_bytes()[:200])
+        write_image(tmp_path / "masks" / "plain.png", Picture(np.ones((4, 4, 1), np.uint8)))
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "cut.png").write_bytes(b"older")
+        with pytest.raises(PartialFailure) as failure:
+            redact_files(photos, tmp_path / "out", classifier=str(tmp_path / "x.onnx"), mask=tmp_path / "masks")
+        assert sorted(failure.value.failures) == ["cut.png", "plain.png"]
+        assert str(tmp_path) not in (tmp_path / "out" / "redaction.jsonl").read_text()
+        assert {line.get("classifier") for line in lines(tmp_path / "out")} == {"x.onnx", None}
+
+    def test_what_was_done_is_told_though_files_failed(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        (photos / "empty.jpg").write_bytes(b"")
+        with pytest.raises(PartialFailure, match=r"3 redacted; nothing was covered in 1; .*redaction\.jsonl"):
+            redact_files(photos, tmp_path / "out", classifier="checkers")
 
     def test_a_later_run_appends(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
         for score in (0.2, 0.3):
@@ -594,6 +651,34 @@ class TestPlaces:
         (photos / ".DS_Store").write_bytes(b"x")
         boxes = boxes_file(photos, plain_png=[])
         assert len(redact_files(photos, photos / "out", classifier="checkers", boxes=boxes).lines) == 3
+
+    @pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", "__MACOSX/x.jpg", "@eaDir/a/thumb.jpg", "THUMBS.DB"])
+    def test_litter_is_passed_over_and_named(self, photos: Path, tmp_path: Path, use_checkers: Any, name: str) -> None:
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).write_bytes(b"x")
+        (photos / ".DS_Store").write_bytes(b"x")
+        with pytest.warns(PassedOverWarning) as told:
+            assert redact_files(photos, tmp_path / "out", classifier="checkers").redacted == 3
+        (told_once,) = told
+        assert name.partition("/")[0] in str(told_once.message)
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_colors_under_full_transparency_are_not_released(
+        self, tmp_path: Path, scene: MakeScene, dtype: type
+    ) -> None:
+        opacity = np.full((96, 128), np.iinfo(dtype).max, dtype)
+        opacity[:, :30], opacity[:, 30:40] = 0, 1
+        original = np.dstack([scene(MIDDLE, dtype=dtype), opacity])
+        write_image(tmp_path / "x.png", Picture(original, has_alpha=True))
+        redacted = redact_files(
+            tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[[0, 0, 10, 10]])
+        )
+        released = read_image(tmp_path / "out" / "x.png").pixels
+        assert (released[10:, :30] == 0).all()
+        assert (released[:10, :10, 3] == np.iinfo(dtype).max).all()
+        np.testing.assert_array_equal(released[10:, 30:], original[10:, 30:])
+        assert (redacted.cleared, redacted.lines[0]["cleared"]) == (1, 96 * 30 - 100)
+        assert "under full transparency removed from 1" in str(redacted)
 
     def test_depth_and_channels_stay(self, tmp_path: Path, scene: MakeScene, use_checkers: Any) -> None:
         pixels = scene(MIDDLE, channels=7, dtype=np.uint16)

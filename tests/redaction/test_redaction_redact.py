@@ -306,6 +306,19 @@ class TestJudge:
             with pytest.raises(ConfigError):
                 Judge.of(checkers, None, pass_score=score)
 
+    def test_coverage_sets_how_much_the_first_region_takes_in(self, checkers: Any, scene: MakeScene) -> None:
+        features = np.linspace(0, 1, 16, dtype=np.float32)[None, None].repeat(12, axis=1)
+        head, bias = np.array([[0], [1]], np.float32), np.zeros(2, np.float32)
+        seen = Evidence(np.array([0.1, 0.9], np.float32), features, head, bias, Box(0, 0, 128, 96))
+        checkers.dense_evidence = checkers.evidence = lambda rgb: seen
+        shares = [
+            Judge.of(checkers, None, coverage=coverage).find(Picture(scene())).mean() for coverage in (0.1, 0.5, 0.9, 1)
+        ]
+        np.testing.assert_allclose(shares, [0.1, 0.5, 0.9, 1], atol=0.06)
+        for coverage in (0.0, 1.1, float("nan")):
+            with pytest.raises(ConfigError, match="coverage"):
+                Judge.of(checkers, None, coverage=coverage)
+
     def test_a_window_is_what_the_classifier_would_see_there(self, rng: np.random.Generator) -> None:
         features = rng.normal(0, 1, (5, 9, 12)).astype(np.float32)
         head, bias = rng.normal(0, 1, (3, 5)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)

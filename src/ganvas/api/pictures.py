@@ -14,25 +14,34 @@ if TYPE_CHECKING:
 
 
 def locate(
-    photos: Photos,
+    photos: Photos = (),
     /,
     *,
-    out: Path,
+    out: Path | None = None,
     classifier: str = "imagenet",
     class_name: ClassName = None,
     threshold: float = 0.2,
+    list_classes: bool = False,
 ) -> str:
     """Find what a classifier reacted to in photographs: heat maps over them, and boxes as JSON.
 
     Args:
         photos: pictures, or folders of them.
-        out: the folder to write.
+        out: the folder to write; needed unless classes are listed.
         classifier: nsfw, imagenet or the path of an .onnx file.
         class_name: one of its classes; unset: the most likely one of each photograph.
         threshold: share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2).
+        list_classes: print what the classifier knows, a class a line, and look at nothing.
     """
+    if list_classes:
+        from ganvas.localization.load import load_classifier
+
+        return "\n".join(load_classifier(classifier).class_names)
+    from ganvas.errors import ConfigError
     from ganvas.localization.locate_files import locate_files
 
+    if out is None:
+        raise ConfigError("say where to write: --out FOLDER")
     with telling() as tell:
         records = locate_files(
             photos, out, classifier=classifier, class_name=class_name, threshold=threshold,
@@ -104,23 +113,31 @@ def redact(
     block_size: int | None = None,
     sigma: float | None = None,
     pass_score: float | None = None,
+    coverage: float | None = None,
+    log: Path | None = None,
     engine: Engine = "local",
     workers: int | None = None,
 ) -> Redacted:
-    """Cover regions of pictures, look again, and widen until nothing shows; an audit line a picture.
+    """Cover regions of pictures, look again, and widen until the classifier no longer names the class.
+
+    That is all it tests: look at the results before they are released. A log holds a line a picture.
 
     Args:
         source: a picture, or a folder, folders in it included.
         out: a folder; for one picture also the file to write.
         classifier: nsfw, imagenet or the path of an .onnx file: finds regions and judges the result.
         class_name: what to cover; nsfw needs none.
-        boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
+        boxes: in pixels: JSON {"name.jpg": [[left, top, right, bottom], ...]}, [] for none, or CSV lines
+            name,left,top,right,bottom, the name alone for none.
         mask: a mask for all, or a folder of masks by stem; all that is not black is covered.
         style: solid hides; mosaic and blur are cosmetic, and classifiers trained on covered pictures see through them.
         blocks: of a mosaic, across the region's longer side.
         block_size: of a mosaic, in pixels, instead of blocks.
         sigma: of a blur, in pixels.
         pass_score: the largest score that counts as gone; unset: 0.2.
+        coverage: up to 1, how much of what speaks for the class the first region takes in; unset: 0.9. More covers more
+            of the object, and more beside it.
+        log: the folder for the redaction log; unset: OUT, where it holds no hash of the originals.
         engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core.
     """
@@ -131,5 +148,5 @@ def redact(
     with telling() as tell:
         return redact_files(
             source, out, classifier=classifier, class_name=class_name, boxes=boxes, mask=mask, how=how,
-            pass_score=pass_score, engine=engine, workers=workers, progress=tell,
+            pass_score=pass_score, coverage=coverage, log=log, engine=engine, workers=workers, progress=tell,
         )  # fmt: skip

@@ -18,6 +18,9 @@ __all__ = ["boxes_by_picture", "read_boxes"]
 BoxTable = dict[str, list[Box]]
 SHAPE = 'expected JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV lines name,left,top,right,bottom'
 
+SLACK = 0.5
+"""Shares of the picture by which a detector's boxes may stick out of it."""
+
 
 def read_boxes(path: Path) -> BoxTable:
     """Boxes by picture name.
@@ -29,7 +32,8 @@ def read_boxes(path: Path) -> BoxTable:
     a box may lie partly off the picture. A name that comes again adds its boxes.
 
     Raises:
-        InputError: the file cannot be read, or an entry is not a box; names the entry.
+        InputError: the file cannot be read, or an entry is not a box in pixels (all of it lies in [0, 1], or its right
+            or bottom edge comes first); names the entry.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -76,6 +80,7 @@ def _from_csv(path: Path, text: str) -> BoxTable:
 def _box(path: Path, name: str, row: Any) -> Box:
     try:
         left, top, right, bottom = _numbers(row)
+        _require_pixels(left, top, right, bottom)
         return Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
     except (TypeError, ValueError, OverflowError, ImageError) as error:
         raise InputError(f"{path}: {name}: {row} is not a box ({error}); {SHAPE}") from error
@@ -85,3 +90,14 @@ def _numbers(row: Any) -> list[float]:
     if not isinstance(row, list) or len(row) != 4 or any(isinstance(cell, bool) for cell in row):
         raise ValueError("four numbers are needed")
     return [float(cell) for cell in row]
+
+
+def _require_pixels(left: float, top: float, right: float, bottom: float) -> None:
+    """Refuse shares of the picture, and sizes in the place of edges."""
+    if all(-SLACK <= edge <= 1 + SLACK for edge in (left, top, right, bottom)):
+        raise ValueError("all of it lies in [0, 1], a share of the picture; boxes are in pixels: multiply by its size")
+    if right < left or bottom < top:
+        raise ValueError(
+            "an edge on the right or bottom comes before its opposite; give left, top, right, bottom in this order"
+            " (of left, top, width, height add the first two to the last two)"
+        )

@@ -12,6 +12,9 @@ from ganvas.image.picture import Box, Picture
 
 __all__ = ["RegionFinder", "boxes_on", "region_finder"]
 
+OVERHANG = 0.1
+"""Share of a side by which a detector's boxes may stick out without looking like a mistake."""
+
 RegionFinder = Callable[[Picture, str], list[Box]]
 """A picture and its file's name -> boxes that lie on it; none where there is nothing to degrade."""
 
@@ -37,15 +40,27 @@ def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
     """The parts of boxes that lie on a picture.
 
     Raises:
-        ImageError: one lies wholly off it, which is a mistake in whoever gave it.
+        ImageError: one lies wholly off it, or would fit with its axes exchanged: a mistake in whoever gave it.
     """
     clipped = []
     for box in boxes:
+        if _is_turned(picture, box):
+            size = f"{picture.width} x {picture.height}"
+            problem = f"{box} leaves the picture of {size} pixels, but would fit with rows and columns exchanged"
+            raise ImageError(picture.source, f"{problem}; give left, top, right, bottom, of the upright picture")
         if (inside := box.clip(picture.height, picture.width)) is None:
             size = f"{picture.width} x {picture.height}"
             raise ImageError(picture.source, f"{box} lies wholly off the picture of {size} pixels; mend the boxes")
         clipped.append(inside)
     return clipped
+
+
+def _is_turned(picture: Picture, box: Box) -> bool:
+    """Whether a box leaves the picture far, and lies wholly on it with x and y exchanged."""
+    height, width = picture.height, picture.width
+    far = box.right > (1 + OVERHANG) * width or box.bottom > (1 + OVERHANG) * height
+    fits = min(box.left, box.top) >= 0 and box.bottom <= width and box.right <= height
+    return far and fits
 
 
 def _from_file(config: PrepareConfig, names: Set[str]) -> RegionFinder:

@@ -42,6 +42,16 @@ def boxes_mask(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool
     return inside
 
 
+def covered_shares(region: NDArray[np.bool_], boxes: Sequence[Box]) -> list[float]:
+    """Return of each object's box the share, in [0, 1], that a region (H, W) covers."""
+    return [float(region[box.mask(*region.shape)].mean()) for box in boxes]
+
+
+def needless_share(region: NDArray[np.bool_], boxes: Sequence[Box]) -> float:
+    """Return the share of the picture, in [0, 1], that a region (H, W) covers and that lies in no object's box."""
+    return float((region & ~boxes_mask(boxes, *region.shape)).mean())
+
+
 def centred_gaussian(height: int, width: int, *, spread: float) -> Floats:
     """(height, width) in (0, 1]: the guess that knows only that photographers aim at the middle.
 

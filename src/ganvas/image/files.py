@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 REPEATED = "links to folders that are read anyway"
+LITTER = "what the operating system left"
 
 
 def require_regular(path: Path) -> None:
@@ -197,6 +198,7 @@ def tell_passed_over(folder: Path, *, recursive: bool = False, out: Path | None 
     parts = {
         "what has no ending of a picture that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
         REPEATED: listing.repeated,
+        LITTER: listing.litter,
         "folders": [] if recursive else _visible_folders(folder),
     }
     written = None if out is None or folder.resolve().is_relative_to(out.resolve()) else out.resolve()
@@ -209,8 +211,8 @@ def _is_within(path: Path, folder: Path | None) -> bool:
 
 
 def tell_repeated(folder: Path, listing: FolderListing) -> None:
-    """Warn once of the links below `folder` that are not followed, because what they lead to is read anyway."""
-    _warn_of_passed_over(folder, {REPEATED: listing.repeated})
+    """Warn once of what is left out of a listing: links to what is read anyway, and operating systems' litter."""
+    _warn_of_passed_over(folder, {REPEATED: listing.repeated, LITTER: listing.litter})
 
 
 def _warn_of_passed_over(folder: Path, parts: Mapping[str, list[Path]]) -> None:

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ganvas.image.litter import is_litter, is_litter_folder
+
 __all__ = ["FolderListing", "list_folder"]
 
 Identity = tuple[int, int]
@@ -26,10 +28,12 @@ class FolderListing:
     Attributes:
         files: all files, in the order of their paths; links to files count as files.
         repeated: linked folders that are not followed, because what they lead to is listed already.
+        litter: files and folders that the operating system left, which are neither listed nor followed.
     """
 
     files: list[Path] = field(default_factory=list)
     repeated: list[Path] = field(default_factory=list)
+    litter: list[Path] = field(default_factory=list)
 
 
 def list_folder(folder: Path) -> FolderListing:
@@ -48,6 +52,7 @@ def list_folder(folder: Path) -> FolderListing:
             seen.add(identity)
             _walk(link, listing, seen, links)
     listing.files.sort()
+    listing.litter.sort()
     return listing
 
 
@@ -61,7 +66,9 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                 if entry.name.startswith("."):
                     continue
                 if entry.is_file():
-                    listing.files.append(path)
+                    (listing.litter if is_litter(entry.name) else listing.files).append(path)
+                elif is_litter_folder(entry.name):
+                    listing.litter.append(path)
                 elif entry.is_dir(follow_symlinks=False):
                     if (identity := _identity(path)) not in seen:  # else a link led here before
                         seen.add(identity)

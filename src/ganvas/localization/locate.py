@@ -16,6 +16,13 @@ from ganvas.localization.evidence import Classifier, Evidence, Floats
 from ganvas.localization.preprocess import Bytes, require_rgb
 from ganvas.localization.regions import THRESHOLD, boxes_from_map, mask_from_map
 
+NEAR = 0.75
+"""Least likeness of a suggested name, as difflib measures it; at 0.6 "face" suggests "racer"."""
+FEW = 8
+"""Names that a message shows."""
+IMAGENET_ONLY = ("tench", "zebra", "toilet tissue")
+"""Classes by which the 1,000 of ILSVRC 2012 are told from others."""
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -90,16 +97,31 @@ def default_class(evidence: Evidence) -> int:
 
 
 def class_index(classifier: Classifier, name: str) -> int:
-    """The position of a class by its name, whatever its case.
+    """Return the position of a class by its name, whatever its case.
 
     Raises:
-        ConfigError: no such class; the message names near ones.
+        ConfigError: no such class; the message names near ones, and what kinds of things the classifier knows.
     """
     names = [known.casefold() for known in classifier.class_names]
     if name.casefold() in names:
         return names.index(name.casefold())
     within = [known for known in classifier.class_names if name.casefold() in known.casefold()]
-    near = get_close_matches(name.casefold(), names, n=3, cutoff=0.6)
+    near = get_close_matches(name.casefold(), names, n=3, cutoff=NEAR)
     suggested = dict.fromkeys([classifier.class_names[names.index(match)] for match in near] + within)
-    hint = f"did you mean {', '.join(map(repr, list(suggested)[:4]))}?" if suggested else "see classifier.class_names"
-    raise ConfigError(f"the classifier knows no class {name!r}; {hint}")
+    hint = f"did you mean {', '.join(map(repr, list(suggested)[:4]))}? " if suggested else ""
+    raise ConfigError(f"the classifier knows no class {name!r}; {hint}{kinds_of(classifier)}")
+
+
+def kinds_of(classifier: Classifier) -> str:
+    """Return a sentence on what a classifier can see, for those who ask for something else."""
+    names = classifier.class_names
+    every = "`ganvas locate --list-classes --classifier NAME` lists them"
+    if len(names) <= FEW:
+        return f"it knows {', '.join(names)}"
+    examples = ", ".join(names[index * (len(names) - 1) // (FEW - 1)] for index in range(FEW))
+    if set(IMAGENET_ONLY) <= set(names):
+        return (
+            f"it knows the {len(names)} classes of ImageNet: animals, plants, food, vehicles and other objects, but no"
+            f" people, faces, number plates or text ({examples}, ...); {every}"
+        )
+    return f"it knows {len(names)} classes ({examples}, ...); {every}"

@@ -102,7 +102,9 @@ class _Graph:
 
 
 def find_ending(model: Any, *, features: str | None = None, head: str | None = None, bias: str | None = None) -> Ending:
-    """Return the ending of an ONNX model: of its first output that has one, found backwards; given names go first.
+    """Return the ending of an ONNX model, found backwards from its outputs; given names go first.
+
+    It is that of the first output that has one, or of another of the same layer that shows the activation.
 
     Args:
         model: an onnx.ModelProto.
@@ -114,13 +116,22 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
         ConfigError: the graph does not end in global average pooling and one linear layer.
     """
     graph = _Graph(model)
+    endings: list[Ending] = []
     problems: list[ConfigError] = []
     for output in model.graph.output:
         try:
-            return _ending_at(graph, output.name, features, head, bias)
+            endings.append(_ending_at(graph, output.name, features, head, bias))
         except ConfigError as problem:
             problems.append(problem)
-    raise problems[0] if problems else ConfigError(f"the graph has no outputs; expected {SHAPE}")
+    if not endings:
+        raise problems[0] if problems else ConfigError(f"the graph has no outputs; expected {SHAPE}")
+    first = endings[0]
+    return next((each for each in endings if each.head.activation and _same_layer(each, first)), first)
+
+
+def _same_layer(one: Ending, other: Ending) -> bool:
+    """Whether two outputs, such as logits and scores, come from one linear layer."""
+    return one.features == other.features and np.array_equal(one.head.weight, other.head.weight)
 
 
 def _ending_at(graph: _Graph, output: str, features: str | None, head: str | None, bias: str | None) -> Ending:

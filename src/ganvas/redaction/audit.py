@@ -1,4 +1,4 @@
-"""The audit log: a JSON line a picture, by which a stopped redaction also goes on."""
+"""The redaction log: a JSON line a picture, by which a stopped redaction also goes on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from ganvas.image.atomic import append_line
 
-__all__ = ["LOG", "AuditLog"]
+__all__ = ["KEYED_ORIGINAL", "LOG", "ORIGINAL", "AuditLog"]
 
 LOG = "redaction.jsonl"
-PROOF = ("settings", "sha256_in", "sha256_out")
-"""What must be unchanged for a picture to be left alone; SHA-256 each."""
+ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
+"""Which key of a line identifies the original: its SHA-256, or a keyed hash where the log lies in the release."""
 
 
 class AuditLog:
-    """The log of an output folder; a line that a crash left unfinished is passed over.
+    """The log in a folder; a line that a crash left unfinished is passed over.
 
     It holds 96 bytes and the name of each picture that is done, not the lines.
 
     Args:
-        folder: where the results go; need not exist.
+        folder: where the log lies; need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,10 @@ class AuditLog:
                 self._done.pop(line["file"], None)
 
     def proof(self, name: str) -> list[str] | None:
-        """The values of PROOF in the last line about a picture; None where there is none, or it failed."""
+        """Return what must be unchanged for a picture to be left alone: hashes of settings, original and result.
+
+        They are those of the last line about it; None where there is none, or it failed.
+        """
         if (proof := self._done.get(name)) is None:
             return None
         return [proof[start : start + 32].hex() for start in (0, 32, 64)]
@@ -70,7 +73,8 @@ def _parse(text: bytes) -> dict[str, Any] | None:
 
 def _proof(line: dict[str, Any]) -> bytes | None:
     try:
-        proof = bytes.fromhex("".join(line[key] for key in PROOF))
+        original = line[KEYED_ORIGINAL] if KEYED_ORIGINAL in line else line[ORIGINAL]
+        proof = bytes.fromhex(line["settings"] + original + line["sha256_out"])
     except (KeyError, TypeError, ValueError):
         return None
     return proof if len(proof) == 96 and "failed" not in line else None

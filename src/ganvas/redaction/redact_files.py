@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -14,54 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.engines import Engine, Record, Work, check_workers, spread
-from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
+from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import open_regular, read_image, write_image
+from ganvas.image.files import read_image, write_image
 from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
-from ganvas.redaction.audit import AuditLog
+from ganvas.redaction.audit import KEYED_ORIGINAL, ORIGINAL, AuditLog
 from ganvas.redaction.given import GivenRegion, given_region
 from ganvas.redaction.judge import Judge
+from ganvas.redaction.log_line import clear_hidden, line_of, relative_names
+from ganvas.redaction.original_key import hash_file, keyed_hash, read_or_make_key
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
+from ganvas.redaction.result import Outcome, Redacted
 from ganvas.redaction.sources import find_sources
 
 __all__ = ["Redacted", "redact_files"]
 
+Blocks = Generator[list[tuple[int, Record]]]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and of how many."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Redacted:
-    """What a redaction left.
-
-    Attributes:
-        audit: the audit log; later runs append to it.
-        redacted: how many pictures were redacted now.
-        skipped: how many an earlier run with the same settings, picture and result had redacted.
-        uncovered: in how many of those redacted now there was nothing to cover.
-    """
-
-    audit: AuditLog
-    redacted: int
-    skipped: int
-    uncovered: int
-
-    @property
-    def log(self) -> Path:
-        """The file of the audit log, a JSON line a picture."""
-        return self.audit.path
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Those of this run, read from the log."""
-        return list(self.audit.added())
-
-    def __str__(self) -> str:
-        earlier = f", {self.skipped} were there already" if self.skipped else ""
-        bare = f"; nothing was covered in {self.uncovered}" if self.uncovered else ""
-        return f"{self.redacted} redacted{earlier}{bare}; audit log: {self.log}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +42,34 @@ class _Settings:
     classifier: str | None
     class_name: str | None
     pass_score: float | None
+    coverage: float | None
     region: GivenRegion
     how: Cover
+    key: bytes | None
+    """Of the hashes that stand for originals in a released log; None for plain hashes in a private one."""
+    folders: tuple[Path, ...]
+    """What the log leaves out before names."""
 
     def judge(self) -> Judge | None:
-        """Loads the classifier."""
+        """Load the classifier; its errors name it."""
         if self.classifier is None:
             return None
-        return Judge.of(load_classifier(self.classifier), self.class_name, pass_score=self.pass_score)
+        loaded = load_classifier(self.classifier)
+        try:
+            return Judge.of(loaded, self.class_name, pass_score=self.pass_score, coverage=self.coverage)
+        except ConfigError as problem:
+            raise ConfigError(f"{self.classifier}: {problem}") from problem
 
     def identity(self) -> str:
         """SHA-256 of all that decides a result, but the picture and its region."""
         beside = [] if self.classifier is None else [Path(self.classifier), Path(self.classifier).with_suffix(".json")]
         weights = hash_files(*(path for path in beside if path.is_file()))
-        return hash_settings([version("ganvas"), self.classifier, weights, self.class_name, self.pass_score, self.how])
+        name, judged = self.classifier, [self.class_name, self.pass_score, self.coverage]
+        return hash_settings([version("ganvas"), name, weights, *judged, self.how])
+
+    def original(self, path: Path) -> tuple[str, str]:
+        """Key and value of a line that identify the original."""
+        return (ORIGINAL, hash_file(path)) if self.key is None else (KEYED_ORIGINAL, keyed_hash(path, self.key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +99,16 @@ def redact_files(
     mask: Path | None = None,
     how: Cover | None = None,
     pass_score: float | None = None,
+    coverage: float | None = None,
+    log: Path | None = None,
     engine: Engine = "local",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Redacted:
     """Cover each picture and write it with the same name: pixels only, no metadata, thumbnail or trailing bytes.
 
-    Boxes and masks are in pixels of the upright picture. Every file of a folder must come out covered or be named as
-    failed, also one that is no picture. A failed file is never written. A picture is left alone when the audit log has
-    it with these very settings, and neither it nor its result has changed since.
+    Every file of a folder comes out covered or is named as failed, also one that is no picture. A failed file is never
+    written. A picture is left alone when the log has it with these settings, and neither it nor its result has changed.
 
     Args:
         source: a picture, or a folder; folders in it are included, hidden files are not.
@@ -133,55 +119,57 @@ def redact_files(
         mask: a mask for all, or a folder of masks.
         how: the style; solid black where not given.
         pass_score: largest score that counts as gone; 0.2 where not given.
+        coverage: see `Judge`; 0.9 where not given.
+        log: the folder of the redaction log; where not given the results' own, and keyed hashes stand for originals.
         engine: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core.
         progress: told of each file.
 
     Raises:
         InputError: settings that do not fit; nothing is written.
-        WeightsError: the classifier's weights are missing; nothing is written.
-        MissingDependency: Ray is asked for and not installed.
+        WeightsError, MissingDependency: the classifier's weights or Ray are not installed; nothing is written.
         PartialFailure: some files failed; the others are written.
     """
     if classifier is None and boxes is None and mask is None:
         raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
     check_workers(engine, workers)
-    files = find_sources(source, out, {path.resolve() for path in (boxes, mask) if path is not None})
+    released = out if source.is_dir() or not names_file(out) else out.parent
+    audit = AuditLog(log or released)
+    files = find_sources(source, out, {path.resolve() for path in (boxes, mask, audit.path) if path is not None})
     region = given_region({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
     settings = _Settings(
-        classifier=classifier, class_name=class_name, pass_score=pass_score, region=region, how=how or Cover()
-    )
+        classifier=classifier, class_name=class_name, pass_score=pass_score, coverage=coverage, region=region,
+        how=how or Cover(), key=read_or_make_key() if _is_in(audit.path, released) else None,
+        folders=_folders(source, released, boxes, mask),
+    )  # fmt: skip
     redactor = _Redactor.start(settings)
     if problem := cosmetic(settings.how):
         warnings.warn(problem, CosmeticWarning, stacklevel=2)
-    audit = AuditLog(out if source.is_dir() or not names_file(out) else out.parent)
     jobs = [_job(name, path, target, audit) for name, (path, target) in files.items()]
-    work = Work(start=partial(_Redactor.start, settings), lost=_lost, workers=workers)
+    outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
+    return outcome.checked(audit, len(jobs), tested=redactor.judge.class_name if redactor.judge else None)
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _folders(source: Path, released: Path, boxes: Path | None, mask: Path | None) -> tuple[Path, ...]:
+    given = [path if path.is_dir() else path.parent for path in (source, boxes, mask) if path is not None]
+    return (*given, released)
+
+
+def _redact_all(
+    jobs: Sequence[Record],
+    redactor: _Redactor,
+    audit: AuditLog,
+    engine: Engine,
+    workers: int | None,
+    progress: Progress | None,
+) -> Outcome:
+    work = Work(start=partial(_Redactor.start, redactor.settings), lost=_lost, workers=workers)
     with closing(spread(jobs, work) if engine == "ray" else _one_by_one(jobs, redactor)) as blocks:
-        outcome = _record_all(blocks, audit, len(jobs), progress)
-    if outcome.failures:
-        raise PartialFailure(outcome.failures, len(jobs))
-    return Redacted(audit=audit, redacted=outcome.redacted, skipped=outcome.skipped, uncovered=outcome.uncovered)
-
-
-@dataclass
-class _Outcome:
-    """What has become of the files so far."""
-
-    redacted: int = 0
-    skipped: int = 0
-    uncovered: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-
-    def count(self, row: Record) -> None:
-        self.skipped += "skipped" in row
-        self.redacted += "sha256_out" in row
-        self.uncovered += "region" in row and not row["region"]["boxes"]
-        if "failed" in row:
-            self.failures[row["file"]] = row["failed"]
-
-
-Blocks = Generator[list[tuple[int, Record]]]
+        return _record_all(blocks, audit, len(jobs), progress)
 
 
 def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
@@ -189,9 +177,9 @@ def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
         yield [(number, row) for row in redactor([job])]
 
 
-def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress | None) -> _Outcome:
+def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress | None) -> Outcome:
     """Log all rows as they come; what they amount to."""
-    outcome, done = _Outcome(), 0
+    outcome, done = Outcome(), 0
     for block in blocks:
         rows = [row for _, row in block]
         if new := [row for row in rows if "skipped" not in row]:
@@ -218,7 +206,8 @@ def _lost(job: Record, reason: str) -> Record:
 
 
 def _stale(target: Path | str | None) -> str:
-    return f"; an older {target} is still there" if target is not None and Path(target).exists() else ""
+    there = target is not None and Path(target).exists()
+    return f"; an older {Path(target).name} is still there" if target is not None and there else ""
 
 
 def _redact_file(job: Record, redactor: _Redactor) -> Record:
@@ -228,21 +217,19 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
     try:
         if target is None:
             raise InputError("not a picture that can be redacted; leave it out, or save it as PNG, JPEG, WebP or TIFF")
-        line["sha256_in"] = _hash(path)
+        key, original = redactor.settings.original(path)
+        line[key] = original
         line["settings"] = hash_settings([redactor.identity, redactor.settings.region.identity(name)])
-        if job["proof"] == [line["settings"], line["sha256_in"], target.is_file() and _hash(target)]:
+        if job["proof"] == [line["settings"], original, target.is_file() and hash_file(target)]:
             return {"file": name, "skipped": True}
         redaction = _redact(name, path, redactor)
-        write_image(target, redaction.picture)
-        line["sha256_out"] = _hash(target)
+        released, cleared = clear_hidden(redaction.picture)
+        write_image(target, released)
+        line["sha256_out"] = hash_file(target)
     except FILE_ERRORS as error:
-        return {**line, "failed": f"{problem_of(error)}{_stale(target)}"}
-    return {**line, **_record(redaction, redactor)}
-
-
-def _hash(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        problem = relative_names(problem_of(error), redactor.settings.folders)
+        return {**line, "failed": f"{problem}{_stale(target)}"}
+    return {**line, **_record(redaction, redactor), "cleared": cleared}
 
 
 def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
@@ -256,16 +243,5 @@ def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
 
 
 def _record(redaction: Redaction, redactor: _Redactor) -> dict[str, Any]:
-    """What the log says about a covered picture."""
-    boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
-    before, after = redaction.score_before, redaction.score_after
-    return {
-        "region": {"boxes": boxes, "share": round(float(redaction.region.mean()), 6), "whole": redaction.whole},
-        "style": redaction.style,
-        "cosmetic": redaction.style != "solid" and cosmetic(redactor.settings.how) is not None,
-        "widened": redaction.widened,
-        "classifier": redactor.settings.classifier,
-        "class": redactor.judge.class_name if redactor.judge else None,
-        "score_before": before.as_record() if before else None,
-        "score_after": after.as_record() if after else None,
-    }
+    is_cosmetic = cosmetic(redactor.settings.how) is not None
+    return line_of(redaction, redactor.judge, classifier=redactor.settings.classifier, is_cosmetic=is_cosmetic)
