@@ -68,7 +68,7 @@ def test_the_page_the_table_and_the_grid(pairs: Path, tmp_path: Path) -> None:
     comparison = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for words in ("pix2pix, cyclegan, compared", "Against the targets", "Without targets", "What it cost", "quarters",
-                  "2 methods, each given 1 epochs", "saw the two sides apart", "validation PSNR"):  # fmt: skip
+                  "2 methods, each given 1 epochs", "saw the two sides apart", "Validation PSNR"):  # fmt: skip
         assert words in page
     assert page.count("<img") == 5 * 4
     assert "http" not in page.replace("http://www.w3.org", "").replace('http-equiv="Content', "")

@@ -26,7 +26,7 @@ from ganvas.training import trainer
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.run_folder import read_config
 from ganvas.training.trainer import train
-from ganvas.weights import find
+from ganvas.weights import download, find
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
 
@@ -185,7 +185,7 @@ def test_weights_are_fetched_only_when_asked(
         fetched.append(given)
         raise WeightsError("no network in tests")
 
-    monkeypatch.setattr(find, "download", fetch)
+    monkeypatch.setattr(download, "download", fetch)
     monkeypatch.setattr(find, "find_spec", lambda module: None)  # no package carries them
     monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
     monkeypatch.delenv("GANVAS_OFFLINE", raising=False)
