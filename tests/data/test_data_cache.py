@@ -23,6 +23,7 @@ from ganvas.data.config import PairedData
 from ganvas.data.decode import OpacityWarning
 from ganvas.data.pairs import Entry, Layout
 from ganvas.errors import DataError, PolicyRefusal
+from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Picture, PictureSpec
 
 ALL_OF_IT: dict[str, Any] = {"resize": "none", "crop_size": (4, 4)}
@@ -426,3 +427,28 @@ def test_another_look_of_the_gate_makes_another_cache(tmp_path: Path, monkeypatc
     monkeypatch.setattr(policy, "VIEWS_VERSION", policy.VIEWS_VERSION + 1)
     build(config, tmp_path)
     assert len(set(tmp_path.rglob("index.json")) - before) == 1
+
+
+def test_16_bit_files_of_12_bit_values_are_remarked_on_at_every_start(tmp_path: Path) -> None:
+    for index in range(2):
+        save(tmp_path / f"set/train/p{index}.tif", noise(9, 16, 3, seed=index, dtype="uint16") >> 4)
+    config = PairedData(folder=tmp_path / "set", layout="side_by_side", **ALL_OF_IT)
+    for _ in ("made", "found"):
+        with pytest.warns(PictureWarning, match="16-bit values up to 4,0") as told:
+            build(config, tmp_path)
+        assert len(told) == 2
+        assert "train: side a: " in str(told[0].message)
+        assert "use 6.2 % of the range; train with --value-range 0 4095" in str(told[0].message)
+    build(replace(config, value_range=(0.0, 4095.0)), tmp_path)  # as the warning says
+    save(tmp_path / "set/train/p0.tif", noise(9, 16, 3, dtype="uint16"))
+    build(config, tmp_path)
+
+
+def test_color_profiles_are_remarked_on(tmp_path: Path) -> None:
+    for index in range(2):
+        (tmp_path / "set/train").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(8, 16, seed=index)).save(tmp_path / f"set/train/p{index}.png", icc_profile=b"no profile")
+    config = PairedData(folder=tmp_path / "set", layout="side_by_side", **ALL_OF_IT)
+    with pytest.warns(PictureWarning, match=r"train: its color profile is damaged .* \(2 pictures\)") as told:
+        build(config, tmp_path)
+    assert len(told) == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -26,7 +27,7 @@ from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.splits import EmptySplitWarning, share_out
 from ganvas.errors import ConfigError, DataError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.cover import bicubic_resize, mosaic
-from ganvas.image.files import PassedOverWarning, read_image, write_image
+from ganvas.image.files import PassedOverWarning, PictureWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence
 
@@ -637,3 +638,13 @@ class TestBoxesFile:
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be read"):
             read_boxes(tmp_path / "b.json")
+
+
+def test_values_of_few_bits_are_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    levels = scene(1).astype(np.uint16) * 16
+    tifffile.imwrite(tmp_path / "photos" / "x.tif", levels, photometric="rgb")
+    with pytest.warns(
+        PictureWarning, match=r"photos: the pictures: 16-bit values up to .* train with --value-range 0 4095"
+    ):
+        prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())

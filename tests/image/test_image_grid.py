@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ganvas.errors import ImageError
-from ganvas.image.grid import GAP, make_grid
+from ganvas.image.grid import CHANNEL_GAP, GAP, all_channels, make_grid
 from ganvas.image.picture import Picture
 
 
@@ -19,7 +19,7 @@ def test_any_kind_of_cell():
     grid = make_grid(
         [
             [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1), np.uint8), None],
-            [Picture(np.full((3, 5, 5), 65535, np.uint16)), Picture(np.zeros((2, 2, 4), np.float32), has_alpha=True)],
+            [Picture(np.full((3, 5, 3), 65535, np.uint16)), Picture(np.zeros((2, 2, 4), np.float32), has_alpha=True)],
         ]
     )
     assert grid.shape == (4 + 3 + GAP, 5 + 4 + 2 * GAP, 3)
@@ -52,3 +52,21 @@ def test_captions_in_any_script_are_drawn():
 def test_an_empty_grid_is_an_error():
     with pytest.raises(ImageError, match="at least one"):
         make_grid([[None]])
+
+
+@pytest.mark.parametrize(("count", "rows", "columns"), [(2, 1, 2), (4, 2, 2), (5, 2, 3), (7, 3, 3)])
+def test_all_channels_are_shown(count, rows, columns):
+    levels = np.zeros((6, 4, count), np.uint8)
+    levels[:] = 10 * (1 + np.arange(count))
+    sheet = all_channels(Picture(levels))
+    assert sheet.shape == (rows * 6 + (rows - 1) * CHANNEL_GAP, columns * 4 + (columns - 1) * CHANNEL_GAP, 3)
+    for channel in range(count):
+        top, left = channel // columns * (6 + CHANNEL_GAP), channel % columns * (4 + CHANNEL_GAP)
+        assert (sheet[top : top + 6, left : left + 4] == 10 * (1 + channel)).all()
+    assert make_grid([[Picture(levels)]]).shape == sheet.shape
+
+
+@pytest.mark.parametrize(("count", "has_alpha"), [(1, False), (3, False), (2, True), (4, True)])
+def test_gray_and_rgb_are_shown_as_they_are(count, has_alpha):
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (6, 4, count)).astype(np.uint8), has_alpha)
+    np.testing.assert_array_equal(all_channels(picture), picture.as_rgb8())

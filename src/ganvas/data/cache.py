@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
 from ganvas.data.side import Side
 from ganvas.data.unpaired import find_sides
 from ganvas.errors import PolicyRefusal
-from ganvas.image.files import read_image
+from ganvas.image.files import PictureWarning, read_image
 from ganvas.image.picture import PictureSpec, Pixels
 
 __all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
@@ -198,6 +199,7 @@ def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
 def _build(plan: _Plan, open_cache: Callable[[Path], Opened], folder: Path, report: Report | None) -> Opened:
     home = folder / plan.key
     if (there := _opened(open_cache, home)) is not None and _is_admitted(there, plan.sources):
+        _tell_remarks(home, plan.split)
         return there
     shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
     folder.mkdir(parents=True, exist_ok=True)
@@ -207,7 +209,14 @@ def _build(plan: _Plan, open_cache: Callable[[Path], Opened], folder: Path, repo
         _publish(temporary, home)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    _tell_remarks(home, plan.split)
     return open_cache(home)
+
+
+def _tell_remarks(home: Path, split: Split) -> None:
+    """Warn, also where the cache was there, of what a person should know about its pictures."""
+    for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
+        warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=4)
 
 
 def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:

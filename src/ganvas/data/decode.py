@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,10 @@ from ganvas.data.pairs import Entry, Layout, Split
 from ganvas.errors import DataError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
-from ganvas.image.picture import Picture, Pixels
-from ganvas.image.ranges import round_to_dtype
+from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
+from ganvas.image.ranges import round_to_dtype, unused_range
 
-__all__ = ["OpacityWarning", "at_cache_size", "evaluation_size", "read_sides", "warn_of_opacity"]
+__all__ = ["OpacityWarning", "at_cache_size", "evaluation_size", "read_sides", "remarks_on", "warn_of_opacity"]
 
 
 class OpacityWarning(UserWarning):
@@ -51,6 +52,23 @@ def warn_of_opacity(count: int, where: str) -> None:
             OpacityWarning,
             stacklevel=3,
         )
+
+
+def remarks_on(notes: Mapping[str, int], highest: Mapping[str, int]) -> list[str]:
+    """Return what a person should know about the pictures of a data set, one sentence each.
+
+    Args:
+        notes: on the reading of pictures -> how many it is true of.
+        highest: what is trained on -> its largest 16-bit sample, 0 where samples are of another type.
+    """
+    remarks = [f"{note} ({count} picture{'s' * (count > 1)})" for note, count in notes.items()]
+    fitting = unused_range(max(highest.values(), default=0))
+    remedy = f"train with --value-range 0 {fitting}" if fitting else "scale the values to the whole range"
+    for name, value in highest.items():
+        if unused_range(value):
+            used = f"{100 * value / NATURAL_RANGE['uint16'][1]:.2g} % of the range"
+            remarks.append(f"{name}: 16-bit values up to {value:,} of 65,535 use {used}; {remedy}")
+    return remarks
 
 
 def _halves(picture: Picture) -> tuple[Picture, Picture]:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ganvas import policy
+from ganvas.data.decode import remarks_on
 from ganvas.data.pairs import some_names
 from ganvas.data.side import CHECKSUM_TYPE, SHAPE_TYPE, checksum
 from ganvas.errors import DataError, ImageError, PolicyRefusal
@@ -23,7 +24,7 @@ from ganvas.image.picture import Picture, Pixels
 
 __all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
 
-FORMAT = 5
+FORMAT = 6
 """Raised when the content of a cache folder changes its meaning."""
 INDEX_NAME = "index.json"
 CHECKS_NAME = "checks.json"
@@ -101,6 +102,7 @@ class _SideDraft:
     sums: BinaryIO
     names: list[str] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
+    highest: int = 0
 
     def append(self, name: str, planes: Pixels) -> None:
         self.file.write(planes.data)
@@ -123,10 +125,14 @@ class _Decoded:
     Attributes:
         planes: (C, H, W) of each side, without opacity.
         num_with_opacity: how many of its files had some.
+        notes: on the reading of its files.
+        highest: the largest value of each side as stored, 0 where samples are not of 16 bits.
     """
 
     planes: list[Pixels]
     num_with_opacity: int
+    notes: tuple[str, ...]
+    highest: list[int]
 
 
 class Draft:
@@ -154,6 +160,7 @@ class Draft:
         }
         self._refusals: list[PolicyRefusal] = []
         self._problems: dict[str, str] = {}
+        self._notes = Counter[str]()
         self.num_with_opacity = 0
 
     def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
@@ -178,7 +185,8 @@ class Draft:
             for side in self._sides.values():
                 side.close()
         self._check(len(sources), one_range=one_range)
-        write_json(self._folder / INDEX_NAME, self._record())
+        highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
+        write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
         described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
         checks = {name: zlib.crc32((self._folder / name).read_bytes()) for name in described}
         write_json(self._folder / CHECKS_NAME, checks)
@@ -186,13 +194,21 @@ class Draft:
     def _decode(self, source: Source) -> _Decoded:
         pictures = admitted(source)
         planes = [np.ascontiguousarray(self._fit(picture.colour).transpose(2, 0, 1)) for picture in pictures]
-        return _Decoded(planes, len({picture.source for picture in pictures if picture.has_alpha}))
+        notes = tuple({picture.source: picture.notes for picture in pictures}.values())
+        return _Decoded(
+            planes,
+            len({picture.source for picture in pictures if picture.has_alpha}),
+            notes=tuple(note for of_file in notes for note in of_file),
+            highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
+        )
 
     def _take(self, source: Source, decoded: Future[_Decoded]) -> None:
         try:
             ready = decoded.result()
-            for side, planes in zip(source.sides, ready.planes, strict=True):
+            for side, planes, highest in zip(source.sides, ready.planes, ready.highest, strict=True):
                 self._sides[side].append(source.name, planes)
+                self._sides[side].highest = max(self._sides[side].highest, highest)
+            self._notes.update(ready.notes)
             self.num_with_opacity += ready.num_with_opacity
         except PolicyRefusal as refusal:
             self._refusals.append(refusal)

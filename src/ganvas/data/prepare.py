@@ -9,6 +9,7 @@ The same command again goes on where it was stopped.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from ganvas import policy
-from ganvas.data.decode import warn_of_opacity
+from ganvas.data.decode import remarks_on, warn_of_opacity
 from ganvas.data.degrade import degrade_each, strength_at
 from ganvas.data.draws import Purpose, seed_of_name, uniforms
 from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
@@ -29,7 +30,7 @@ from ganvas.data.regions import RegionFinder, region_finder
 from ganvas.data.splits import share_out, warn_of_empty_splits
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.image.atomic import write_json
-from ganvas.image.files import list_images, read_image, tell_passed_over
+from ganvas.image.files import PictureWarning, list_images, read_image, tell_passed_over
 from ganvas.image.names import name_key
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
@@ -72,6 +73,8 @@ class _Source:
     fingerprint: Fingerprint
     file: str
     has_alpha: bool
+    notes: tuple[str, ...]
+    highest: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
     tell_passed_over(source, recursive=True, out=out)
     seen = _look(files, tell)
     warn_of_opacity(sum(item.has_alpha for item in seen.sources), str(source))
+    notes = Counter(note for item in seen.sources for note in item.notes)
+    for remark in remarks_on(notes, {"the pictures": max(item.highest for item in seen.sources)}):
+        warnings.warn(f"{source}: {remark}", PictureWarning, stacklevel=2)
     groups = _groups(seen.sources, config)
     pairs, left_out = _write_pairs(folder, seen, find, config, groups, tell)
     folder.remove_all_but(pairs)
@@ -176,6 +182,8 @@ def _look_at(file: str, path: Path) -> _Source:
         fingerprint=fingerprint(picture),
         file=file,
         has_alpha=picture.has_alpha,
+        notes=picture.notes,
+        highest=int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0,
     )
 
 

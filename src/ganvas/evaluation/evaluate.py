@@ -22,6 +22,7 @@ from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.fidelity import l1, ms_ssim, psnr, ssim
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.summary import Summary, summarise
+from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot
 from ganvas.inference.translator import Translator
@@ -248,7 +249,7 @@ class _Evaluator:
             self._measured += 1
             yield self._scores(name, *pictures, made)
             if index in self._to_show:
-                self.shown[name] = (pictures[0].as_rgb8(), made.as_rgb8(), pictures[1].as_rgb8())
+                self.shown[name] = (all_channels(pictures[0]), all_channels(made), all_channels(pictures[1]))
 
     def check_not_all_refused(self, run: Path) -> None:
         """Raise PolicyRefusal where nothing could be measured."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ganvas.evaluation.style import STYLE
 from ganvas.image.files import encode_image
+from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
 
 Image = Picture | NDArray[np.uint8]
@@ -177,7 +178,7 @@ def _data_uri(image: Image, lossy: bool) -> tuple[str, int, int]:
     """The picture as 8-bit RGB in a data URI, with its height and width."""
     if not isinstance(image, Picture):
         image = Picture(image if image.ndim == 3 else image[:, :, None])
-    rgb = image.as_rgb8()
+    rgb = all_channels(image)
     kind = "jpeg" if lossy else "png"
     data = base64.b64encode(encode_image(Picture(rgb), f".{kind}")).decode()
     return f"data:image/{kind};base64,{data}", rgb.shape[0], rgb.shape[1]

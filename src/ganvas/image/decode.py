@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.ImageFile import ImageFile
 
 from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, upright
@@ -16,14 +17,16 @@ from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_f
 from ganvas.image.jpeg import check_scans
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.png import check_png, pixels_alone
+from ganvas.image.profile import to_srgb
 from ganvas.image.samples import strips
 
-__all__ = ["decode", "has_white_zero", "read_xmp", "stored_size"]
+__all__ = ["decode", "has_white_zero", "picture_of_pillow", "read_xmp", "stored_size"]
 
 START = 32
 """Bytes that tell the format and, in a PNG file, the bit depth."""
 PNG_DEPTH_AT = 24
-ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
+ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
 
 
 def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
@@ -34,7 +37,7 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
 
         return read_tiff(file, path, max_pixels=max_pixels)
     if kind == "npy":
-        return _read_npy(path, max_pixels)
+        return _read_npy(file, path, max_pixels)
     if kind == "jpeg":
         check_scans(file.read(), path)
         file.seek(0)
@@ -48,8 +51,22 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
         place = file.tell()
         check_png(file, path)
         file.seek(place)
-    pixels, has_alpha = _read_deep_png(file) if deep else _read_plain(image)
-    return Picture(upright(pixels, _orientation(image)), has_alpha, path)
+    return replace(_of_pillow(image, _read_deep_png(file) if deep else _read_plain(image)), source=path)
+
+
+def picture_of_pillow(image: Image.Image) -> Picture:
+    """Return a Pillow image of 8 bits as its file would be read: upright, with opacity, in sRGB."""
+    return _of_pillow(image, _read_plain(image))
+
+
+def _of_pillow(image: Image.Image, decoded: tuple[Pixels, bool]) -> Picture:
+    """Return the decoded pixels of an image with its side notes applied to them."""
+    pixels, has_alpha = decoded
+    profile = image.info.get("icc_profile")
+    pixels, notes = to_srgb(pixels, None if image.mode == "CMYK" else profile, has_alpha=has_alpha)
+    if not profile and _claims_adobe_rgb(image):
+        notes = (ADOBE_RGB,)
+    return Picture(upright(pixels, _orientation(image)), has_alpha, notes=notes)
 
 
 def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
@@ -94,12 +111,12 @@ def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
     return start, format_of_file(start, path)
 
 
-def _read_plain(image: ImageFile) -> tuple[Pixels, bool]:
+def _read_plain(image: Image.Image) -> tuple[Pixels, bool]:
     """(H, W, C) uint8 and whether the last channel is opacity."""
     image.load()
     if image.mode == "CMYK":
         return cmyk_to_rgb(np.array(image), image.info.get("icc_profile")), False
-    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     has_alpha = image.has_transparency_data
     mode += "A" if has_alpha else ""
     plain: Image.Image = image if mode == image.mode else image.convert(mode)
@@ -123,7 +140,7 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
     return pixels, pixels.shape[2] in (2, 4)
 
 
-def _orientation(image: ImageFile) -> object:
+def _orientation(image: Image.Image) -> object:
     """The EXIF orientation, or 1 where there is none that can be read: a broken side note spoils no picture."""
     try:
         return image.getexif().get(ORIENTATION_TAG, 1)
@@ -131,8 +148,18 @@ def _orientation(image: ImageFile) -> object:
         return 1
 
 
-def _read_npy(path: Path, max_pixels: int) -> Picture:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: the size is known before anything is read
+def _claims_adobe_rgb(image: Image.Image) -> bool:
+    """Whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
+    try:
+        return str(image.getexif().get_ifd(INTEROPERABILITY_TAG).get(1, "")).startswith("R03")
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError):
+        return False
+
+
+def _read_npy(file: BinaryIO, path: Path, max_pixels: int) -> Picture:
+    in_memory = isinstance(file, BytesIO)
+    # mapped: the size is known before anything is read
+    array = np.load(file if in_memory else path, mmap_mode=None if in_memory else "r", allow_pickle=False)
     if array.ndim not in (2, 3):
         raise ImageError(path, f"an array of shape {array.shape}; save (H, W) or (H, W, C)")
     height, width, channels = _with_channel_axis(array).shape

@@ -12,7 +12,8 @@ import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedReader
+from dataclasses import replace
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -29,15 +30,18 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "PassedOverWarning",
+    "PictureWarning",
     "encode_image",
     "image_names",
     "list_images",
     "open_regular",
     "read_image",
+    "read_image_bytes",
     "read_label",
     "read_size",
     "require_regular",
     "stores_white_as_zero",
+    "tell_notes",
     "tell_passed_over",
     "tell_repeated",
     "write_image",
@@ -45,6 +49,16 @@ __all__ = [
 
 REPEATED = "links to folders that are read anyway"
 LITTER = "what the operating system left"
+
+
+class PictureWarning(UserWarning):
+    """A picture was changed when it was read, or its values use a small part of their range."""
+
+
+def tell_notes(picture: Picture) -> None:
+    """Warn of what a person should know about the reading of a picture, each sentence once (by Python's filters)."""
+    for note in picture.notes:
+        warnings.warn(note, PictureWarning, stacklevel=2)
 
 
 def require_regular(path: Path) -> None:
@@ -84,6 +98,20 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
     path = Path(path)
     with _reading(path) as file:
         return decode(file, path, max_pixels=max_pixels)
+
+
+def read_image_bytes(data: bytes) -> Picture:
+    """Read one picture from the content of a file, as `read_image` does from the file.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        return replace(decode(BytesIO(data), Path("picture in memory"), max_pixels=MAX_PIXELS), source=None)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise _unreadable(Path("picture in memory"), error) from error
 
 
 def read_size(path: Path | str) -> tuple[int, int]:

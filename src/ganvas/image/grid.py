@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -13,12 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 from ganvas.errors import ImageError
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["make_grid"]
+__all__ = ["all_channels", "make_grid"]
 
 Cell = Picture | Pixels | None
 RGB = NDArray[np.uint8]
 GAP = 4
 """Pixels between cells."""
+CHANNEL_GAP = 1
+"""Pixels between the channels of one picture."""
 PAPER, INK = (255, 255, 255), (32, 32, 32)
 
 
@@ -32,8 +35,7 @@ def make_grid(
     """Lay pictures out in rows and columns on white, each row as high and each column as wide as its largest picture.
 
     Args:
-        rows: of cells: a picture, a uint8 array (H, W), (H, W, 1) or (H, W, 3), or None for an empty place; sizes
-            may differ.
+        rows: of cells: a picture, a uint8 array (H, W) or (H, W, C), or None for an empty place; sizes may differ.
         captions: one a column, drawn above it.
         row_labels: one a row, drawn left of it.
         scale: each pixel becomes scale x scale pixels.
@@ -62,6 +64,25 @@ def make_grid(
     return np.array(sheet)
 
 
+def all_channels(picture: Picture) -> RGB:
+    """Return a picture for the screen: grayscale and RGB as they are, other channels in gray beside each other.
+
+    Returns:
+        (H', W', 3) uint8, without opacity; C channels other than 1 or 3 fill ceil(sqrt(C)) columns in order.
+    """
+    count = picture.spec.channels
+    if count in (1, 3):
+        return picture.as_rgb8()
+    planes = [Picture(picture.colour[:, :, channel, None]).as_rgb8() for channel in range(count)]
+    columns = math.ceil(math.sqrt(count))
+    down, across = picture.height + CHANNEL_GAP, picture.width + CHANNEL_GAP
+    sheet = np.full((-(-count // columns) * down, columns * across, 3), PAPER, np.uint8)
+    for channel, plane in enumerate(planes):
+        top, left = channel // columns * down, channel % columns * across
+        sheet[top : top + picture.height, left : left + picture.width] = plane
+    return sheet[:-CHANNEL_GAP, :-CHANNEL_GAP]
+
+
 def _starts(sizes: Sequence[int], first: int) -> list[int]:
     """Where each row or column begins."""
     return [first + sum(sizes[:index]) + GAP * index for index in range(len(sizes))]
@@ -70,7 +91,7 @@ def _starts(sizes: Sequence[int], first: int) -> list[int]:
 def _as_rgb8(cell: Picture | Pixels, scale: int) -> RGB:
     if not isinstance(cell, Picture):
         cell = Picture(cell if cell.ndim == 3 else cell[:, :, None])
-    return cell.as_rgb8().repeat(scale, axis=0).repeat(scale, axis=1)
+    return all_channels(cell).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

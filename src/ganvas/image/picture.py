@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -39,6 +40,29 @@ class PictureSpec:
             raise ConfigError(f"value_range {self.value_range} must be in order")
 
 
+@dataclass(frozen=True)
+class Resolution:
+    """Pixels per unit of length, as TIFF files state them.
+
+    Attributes:
+        x: pixels per unit along a row.
+        y: pixels per unit along a column.
+        unit: inch or centimeter.
+    """
+
+    x: Fraction
+    y: Fraction
+    unit: Literal["inch", "centimeter"]
+
+    def scaled(self, factor: int) -> Resolution:
+        """Return the resolution of a picture enlarged so many times."""
+        return Resolution(self.x * factor, self.y * factor, self.unit)
+
+    def turned(self) -> Resolution:
+        """Return the resolution with rows and columns exchanged."""
+        return Resolution(self.y, self.x, self.unit)
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """Pixels with their meaning.
@@ -47,11 +71,15 @@ class Picture:
         pixels: (H, W, C) uint8, uint16 or float32 (float32 in [0, 1] unless a value range is given).
         has_alpha: the last channel is opacity.
         source: the file it came from, if any.
+        notes: what a person should know about the reading, one sentence each.
+        resolution: the size of its pixels, where a TIFF file states it.
     """
 
     pixels: Pixels
     has_alpha: bool = False
     source: Path | None = None
+    notes: tuple[str, ...] = ()
+    resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype.name

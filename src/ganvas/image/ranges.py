@@ -31,6 +31,7 @@ __all__ = [
     "to_signed",
     "to_unit",
     "unit_from_signed",
+    "unused_range",
     "value_from_signed",
 ]
 
@@ -103,6 +104,16 @@ def unit_from_signed(values: FloatArray) -> FloatArray:
 def signed_from_unit(values: FloatArray) -> FloatArray:
     """Floats in [0, 1] to [-1, 1]; array or tensor."""
     return values * 2 - 1
+
+
+def unused_range(highest: int) -> int | None:
+    """Return the largest value of the 8, 10, 12 or 14 bits that 16-bit samples seem to have, or None for 16 bits.
+
+    Args:
+        highest: the largest sample of all pictures.
+    """
+    bits = next((bits for bits in (8, 10, 12, 14) if highest < 1 << bits), None)
+    return None if bits is None or not highest else (1 << bits) - 1
 
 
 def round_to_dtype(values: NDArray[np.floating[Any]], dtype: str) -> Pixels:

@@ -17,8 +17,10 @@ from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, straight_alpha, upright
 from ganvas.image.formats import check_size
 from ganvas.image.picture import MAX_CHANNELS, NATURAL_RANGE, Picture, Pixels
+from ganvas.image.profile import to_srgb
 from ganvas.image.ranges import round_to_dtype
 from ganvas.image.tiff_check import check_contiguous, check_page, logged_problems
+from ganvas.image.tiff_resolution import read_resolution, resolution_options
 
 __all__ = ["encode_tiff", "read_tiff", "tiff_has_white_zero", "tiff_size", "tiff_xmp"]
 
@@ -40,7 +42,7 @@ def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
         if not pages:
             raise ImageError(path, "a TIFF without a picture in it; write it again")
         if _is_stack(tiff, pages):
-            return Picture(_read_stack(tiff, pages, path, max_pixels), source=path)
+            return _read_stack(tiff, pages, path, max_pixels)
         return _read_page(pages[0], masks, path, max_pixels)
 
 
@@ -64,7 +66,7 @@ def tiff_has_white_zero(file: BinaryIO, path: Path) -> bool:
 
 
 def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
-    """A TIFF file: channels contiguous, deflate without loss, opacity marked as such, no metadata but `xmp`."""
+    """Return a TIFF file: channels contiguous, deflate, opacity marked, no metadata but `xmp` and the resolution."""
     channels = picture.spec.channels
     photometric = PHOTOMETRIC.RGB if channels == 3 else PHOTOMETRIC.MINISBLACK
     extra = [EXTRASAMPLE.UNSPECIFIED] * (0 if channels == 3 else channels - 1)
@@ -82,6 +84,7 @@ def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
         predictor=picture.pixels.dtype.kind == "u",
         metadata=None,
         software=False,
+        **resolution_options(picture.resolution),
         extratags=[(XMP_TAG, BYTE, len(xmp), xmp, True)] if xmp else [],
     )
     return stream.getvalue()
@@ -112,8 +115,11 @@ def _read_page(page: Any, masks: list[Any], path: Path, max_pixels: int) -> Pict
         pixels = straight_alpha(pixels)
     if masks and not has_alpha:
         pixels = np.concatenate([pixels, _opacity(masks, pixels, path, max_pixels)], axis=2)
-    pixels = upright(np.ascontiguousarray(pixels), page.tags.valueof(ORIENTATION_TAG))
-    return Picture(pixels, has_alpha or bool(masks), path)
+    has_alpha |= bool(masks)
+    profile = None if page.photometric == PHOTOMETRIC.SEPARATED else page.tags.valueof(PROFILE_TAG)
+    pixels, notes = to_srgb(np.ascontiguousarray(pixels), profile, has_alpha=has_alpha)
+    orientation = page.tags.valueof(ORIENTATION_TAG)
+    return Picture(upright(pixels, orientation), has_alpha, path, notes, read_resolution(page, orientation))
 
 
 def _samples(page: Any, path: Path, max_pixels: int) -> NDArray[Any]:
@@ -173,7 +179,7 @@ def _is_stack(tiff: Any, pages: list[Any]) -> bool:
     return bool(described) and math.prod(tiff.series[0].shape) != math.prod(pages[0].shape)
 
 
-def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pixels:
+def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Picture:
     """Several pages as the channels of one picture (H, W, C), where the file says or shows that they are."""
     axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
     if axis is None:
@@ -189,7 +195,9 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pix
     for page in pages:
         check_page(page.aspage(), path)
     planes = plain_dtype(np.moveaxis(series.asarray(), axis, -1), path)
-    return upright(np.ascontiguousarray(planes), pages[0].tags.valueof(ORIENTATION_TAG))
+    orientation = pages[0].tags.valueof(ORIENTATION_TAG)
+    pixels = upright(np.ascontiguousarray(planes), orientation)
+    return Picture(pixels, source=path, resolution=read_resolution(pages[0], orientation))
 
 
 def _channel_axis(series: Any) -> int | None:

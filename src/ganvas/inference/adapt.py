@@ -1,57 +1,106 @@
-"""Between pictures of any kind and what a trained model takes and gives."""
+"""Conversion between images of any kind and what a trained model takes and returns."""
 
 from __future__ import annotations
 
 import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas.data.config import DataConfig
 from ganvas.errors import ImageError
-from ganvas.image.files import read_image
+from ganvas.image.decode import picture_of_pillow
+from ganvas.image.files import read_image, read_image_bytes
 from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, from_unit, signed_from_unit, to_signed, to_unit
 from ganvas.image.samples import all_finite, strips
 
 Indices = NDArray[np.intp] | slice
-AnyImage = Picture | Path | str | Image.Image | NDArray[Any]
+AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
 GREY_REPEATED = "grey was repeated to RGB, which is what the model takes"
-PIL_MODES = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB", "PA": "RGBA", "La": "LA"}
+PILLOW_MODES = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
+"""Of 8 bits, which are read as a file would be."""
+OTHER_SCALE = 2
+"""A picture so many times as large or small as those of the training shows its details at another scale."""
 
 
 def as_picture(image: AnyImage, *, channels: int) -> Picture:
-    """Any image as a Picture.
+    """Return any image as a Picture.
 
     Args:
-        image: a Picture, a file, a Pillow image, or an array (H, W) or (H, W, C) of uint8, uint16 or float in [0, 1].
-        channels: what the model takes; one channel more than 1 or 3 in an array is opacity.
+        image: a Picture, a file, the bytes of a file, a Pillow image, an array (H, W) or (H, W, C), or a tensor
+            (C, H, W); arrays and tensors of uint8, uint16 or float in [0, 1].
+        channels: what the model takes; one channel more than 1 or 3 in an array or tensor is opacity.
 
     Raises:
         ImageError: a file that cannot be read, or an array of another shape or type.
+        TypeError: another kind of object.
     """
-    if isinstance(image, Picture):
-        return image
-    if isinstance(image, (str, Path)):
-        return read_image(Path(image))
-    if isinstance(image, Image.Image):
-        return _from_pillow(image)
-    if image.ndim not in (2, 3):
-        raise ImageError(None, f"expected an array (H, W) or (H, W, C), got {image.shape}")
-    pixels = image[:, :, None] if image.ndim == 2 else image
-    pixels = pixels.astype(np.float32, copy=False) if pixels.dtype.kind == "f" else pixels
-    return Picture(pixels, has_alpha=pixels.shape[2] in (2, 4) and pixels.shape[2] == channels + 1)
+    match image:
+        case Picture():
+            return image
+        case str() | Path():
+            return read_image(Path(image))
+        case bytes():
+            return read_image_bytes(image)
+        case BytesIO():
+            return read_image_bytes(image.getvalue())
+        case Image.Image():
+            return _from_pillow(image)
+        case torch.Tensor():
+            return _from_array(_from_tensor(image), channels)
+        case np.ndarray():
+            if image.ndim not in (2, 3):
+                raise ImageError(None, f"expected an array (H, W) or (H, W, C), got {image.shape}")
+            return _from_array(image if image.ndim == 3 else image[:, :, None], channels)
+    kinds = "a path, a file's bytes, a Picture, a Pillow image, an array (H, W, C) or a tensor (C, H, W)"
+    raise TypeError(f"an image of type {type(image).__name__} cannot be read; give {kinds}")
 
 
 def as_kind_of(image: AnyImage, result: Picture) -> Any:
-    """The result as the kind of image that was given: Pillow for Pillow, array for array, else a Picture."""
+    """Return the result as the kind of image that was given: Pillow, array or tensor for such, else a Picture."""
     if isinstance(image, Image.Image):
         return _to_pillow(result)
+    if isinstance(image, torch.Tensor):
+        return torch.from_numpy(np.ascontiguousarray(result.pixels.transpose(2, 0, 1))).to(image.device)
     if isinstance(image, np.ndarray):
         return result.pixels[:, :, 0] if image.ndim == 2 and result.pixels.shape[2] == 1 else result.pixels
     return result
+
+
+def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, enlarges: bool) -> tuple[str, ...]:
+    """Return what a person should know about a picture before a model sees it, one sentence each.
+
+    Args:
+        picture: the picture.
+        spec: what the model takes.
+        data: what it was trained on, where that is known.
+        enlarges: the model makes larger pictures, so scale is its purpose.
+
+    Raises:
+        ImageError: as `check_input`.
+    """
+    scale = () if data is None or enlarges else _scale_note(picture, data)
+    return picture.notes + check_input(picture, spec) + scale
+
+
+def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:
+    """Networks see details at the scale they were trained at, and know no other."""
+    if data.resize == "none":  # pictures at scales of their own
+        return ()
+    trained, given = min(data.load_size), min(picture.height, picture.width)
+    if trained < OTHER_SCALE * given and given < OTHER_SCALE * trained:
+        return ()
+    size = "large" if given > trained else "small"
+    return (
+        f"at least {OTHER_SCALE} times as {size} as the training's pictures, whose shorter side had {trained} pixels: "
+        "details have another scale than the model knows; for better results give copies of about that size",
+    )
 
 
 def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
@@ -105,7 +154,8 @@ def blank_result(picture: Picture, spec: PictureSpec, *, scale: int = 1) -> Pict
         opacity = pixels.reshape(picture.height, scale, picture.width, scale, -1)[..., spec.channels :]
         for rows in strips(picture.alpha):
             opacity[rows] = convert_samples(picture.alpha[rows], spec.dtype)[:, None, :, None]
-    return Picture(pixels, has_alpha=picture.has_alpha, source=picture.source)
+    resolution = picture.resolution and picture.resolution.scaled(scale)
+    return Picture(pixels, has_alpha=picture.has_alpha, source=picture.source, resolution=resolution)
 
 
 def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: NDArray[np.float32]) -> None:
@@ -166,15 +216,29 @@ def _trained_on(spec: PictureSpec) -> str:
     return f"the model was trained on {spec.dtype} with values {low:g} to {high:g}"
 
 
+def _from_array(pixels: NDArray[Any], channels: int) -> Picture:
+    """Return (H, W, C) as a Picture."""
+    pixels = pixels.astype(np.float32, copy=False) if pixels.dtype.kind == "f" else pixels
+    return Picture(pixels, has_alpha=pixels.shape[2] in (2, 4) and pixels.shape[2] == channels + 1)
+
+
+def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return (C, H, W), on any device, as an array (H, W, C)."""
+    if tensor.ndim != 3:
+        raise ImageError(None, f"expected a tensor (C, H, W), got {tuple(tensor.shape)}; give one picture at a time")
+    plain = tensor.detach().cpu()
+    plain = plain.float() if plain.is_floating_point() else plain
+    return np.ascontiguousarray(plain.numpy().transpose(1, 2, 0))
+
+
 def _from_pillow(image: Image.Image) -> Picture:
     if image.mode.startswith("I;16"):
         return Picture(np.asarray(image).astype(np.uint16)[:, :, None])
-    transparent = image.mode == "P" and "transparency" in image.info
-    image = image.convert("RGBA" if transparent else PIL_MODES.get(image.mode, image.mode))
-    if image.mode not in ("L", "LA", "RGB", "RGBA", "F"):
+    if image.mode == "F":
+        return Picture(np.array(image)[:, :, None])
+    if image.mode not in PILLOW_MODES:
         raise ImageError(None, f"a Pillow image of mode {image.mode}; convert it to L, RGB or RGBA, or give an array")
-    pixels = np.array(image)
-    return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], has_alpha=image.mode in ("LA", "RGBA"))
+    return picture_of_pillow(image)
 
 
 def _to_pillow(picture: Picture) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,4 +93,4 @@ def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_])
     pixels = np.where(inside[:, :, None], convert_samples(made, dtype), base)
     if original.alpha is not None:
         pixels = np.concatenate([pixels, original.alpha], axis=2)
-    return Picture(pixels, has_alpha=original.has_alpha, source=original.source)
+    return replace(original, pixels=pixels)

@@ -20,12 +20,11 @@ import torch
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
 from ganvas.image.files import read_image, read_size
 from ganvas.image.picture import Picture
-from ganvas.inference.adapt import check_input
 from ganvas.inference.compositing import find_mask
 from ganvas.inference.device import cores_beside, cores_for_networks
 from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
 from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
-from ganvas.inference.translator import translate_admitted
+from ganvas.inference.translator import notes_on, translate_admitted
 from ganvas.policy import admit_many
 from ganvas.progress import Tell, telling
 
@@ -169,7 +168,7 @@ class _Line:
         if not item.is_done:
             self._manifest.check_free(job.name, job.target)
             picture = read_image(job.source)
-            item.notes = check_input(picture, self._settings.translator.record.input)
+            item.notes = notes_on(self._settings.translator, picture)
             item.given = picture
 
     def _translate(self, item: _Item) -> None:

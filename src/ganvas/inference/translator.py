@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, overload
 
@@ -24,7 +25,7 @@ from ganvas.inference.adapt import (
     as_kind_of,
     as_picture,
     blank_result,
-    check_input,
+    input_notes,
     signed_digest,
     signed_part,
     write_part,
@@ -128,32 +129,41 @@ class Translator:
         return translator
 
     @overload
-    def __call__(self, image: Picture | Path | str) -> Picture: ...
+    def __call__(self, image: Picture | Path | str | bytes | BytesIO) -> Picture: ...
     @overload
     def __call__(self, image: Image.Image) -> Image.Image: ...
     @overload
     def __call__(self, image: NDArray[Any]) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: torch.Tensor) -> torch.Tensor: ...
     def __call__(self, image: AnyImage) -> Any:
         """Translate one image, in one piece.
 
         Args:
-            image: a Picture, a file, a Pillow image, or an array (H, W[, C]) of uint8, uint16 or float in [0, 1].
+            image: a Picture, a file, the bytes of a file, a Pillow image, an array (H, W[, C]), or a tensor (C, H, W);
+                arrays and tensors of uint8, uint16 or float in [0, 1].
 
         Returns:
-            The same kind of thing (a Picture for a file), in the model's output type, of the same height and width.
+            The same kind of thing (a Picture for a file or its bytes), upright, in the model's output type, of the same
+            height and width.
 
         Raises:
             ImageError: it cannot be read, has channels or samples that the model cannot take, or needs too much memory.
             PolicyRefusal: the gate refused the picture or its translation.
+            TypeError: another kind of object.
         """
         return self._of_any_kind(image, tile=None, overlap=None)
 
     @overload
-    def tiled(self, image: Picture | Path | str, *, tile: int = ..., overlap: int | None = ...) -> Picture: ...
+    def tiled(
+        self, image: Picture | Path | str | bytes | BytesIO, *, tile: int = ..., overlap: int | None = ...
+    ) -> Picture: ...
     @overload
     def tiled(self, image: Image.Image, *, tile: int = ..., overlap: int | None = ...) -> Image.Image: ...
     @overload
     def tiled(self, image: NDArray[Any], *, tile: int = ..., overlap: int | None = ...) -> NDArray[Any]: ...
+    @overload
+    def tiled(self, image: torch.Tensor, *, tile: int = ..., overlap: int | None = ...) -> torch.Tensor: ...
     def tiled(self, image: AnyImage, *, tile: int = 512, overlap: int | None = None) -> Any:
         """As calling it, for pictures too large for memory: in overlapped tiles.
 
@@ -183,7 +193,7 @@ class Translator:
             PolicyRefusal: the gate refused it or its translation.
         """
         name = name or str(picture.source or "picture")
-        notes = check_input(picture, self.record.input)
+        notes = notes_on(self, picture)
         admit(picture, name=name)
         translated, tiling_note = translate_admitted(self, picture, tile=tile, overlap=overlap, tell=tell)
         admit(translated, name=f"{name} (translated)")
@@ -222,6 +232,16 @@ class Translator:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             yield
+
+
+def notes_on(translator: Translator, picture: Picture) -> tuple[str, ...]:
+    """Return what a person should know about a picture before it is translated, one sentence each.
+
+    Raises:
+        ImageError: the model cannot take it.
+    """
+    record = translator.record
+    return input_notes(picture, record.input, record.data, enlarges=translator.method.scale > 1)
 
 
 def translate_admitted(

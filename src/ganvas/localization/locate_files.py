@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.atomic import write_json
-from ganvas.image.files import list_images, read_image, tell_passed_over, write_image
+from ganvas.image.files import list_images, read_image, tell_notes, tell_passed_over, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.load import load_classifier
@@ -92,6 +92,7 @@ def _locate_file(
     """One photo's entry in the record."""
     try:
         picture = read_image(file)
+        tell_notes(picture)
         finding = locate(picture, classifier, class_name=class_name, threshold=threshold)
         write_image(target, Picture(overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes)))
     except FILE_ERRORS as problem:

@@ -15,7 +15,7 @@ from typing import Any
 from ganvas.engines import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import read_image, write_image
+from ganvas.image.files import read_image, tell_notes, write_image
 from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
@@ -234,6 +234,7 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
 
 def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
     picture = read_image(path)
+    tell_notes(picture)
     region = redactor.settings.region.find(picture, name)
     if region is None and redactor.judge is None:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
