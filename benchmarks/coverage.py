@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds horse2zebra")
     parser.add_argument("--classifier", default="imagenet")
     parser.add_argument("--class-name", default="zebra")
-    parser.add_argument("--released", type=float, nargs="*", default=[0.8, COVERAGE], help="coverages to redact with")
+    parser.add_argument("--released", type=float, nargs="*", default=[COVERAGE], help="coverages to redact with")
     parser.add_argument("--out", type=Path, default=Path("coverage.json"))
     given = parser.parse_args()
     truth = json.loads(BOXES.read_text(encoding="utf-8"))["boxes"]

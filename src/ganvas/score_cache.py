@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import os
-import secrets
 import sqlite3
-import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, Self
 
 from ganvas.weights import cache_folder
+from ganvas.weights.user_key import read_or_make_key
 
 __all__ = ["ScoreCache"]
 
-KEY_SIZE: Final = 32
-"""Bytes."""
 LONGEST_WAIT: Final = 5.0
 """Seconds that a process waits for a locked database, all its groups of pictures together."""
 SHORT_WAIT: Final = 0.05
@@ -66,7 +61,7 @@ class ScoreCache:
 
     def __enter__(self) -> Self:
         with self._discarding():
-            self._secret = _read_or_make_key(cache_folder() / "scores.key")
+            self._secret = read_or_make_key(cache_folder() / "scores.key")
             if self._secret is not None:
                 self._connection = _open_database()
         return self
@@ -127,54 +122,3 @@ def _open_database() -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _read_or_make_key(path: Path) -> bytes | None:
-    """The user's key, made where there is none; None where it cannot be read or kept.
-
-    A key that others may read or write, or of another size, is replaced: rows made with it count no more.
-    """
-    for _ in range(2):
-        try:
-            if (found := _read_key(path)) is not None:
-                return found
-            path.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return None
-        _make_key(path)
-    return None
-
-
-def _read_key(path: Path) -> bytes | None:
-    """The key, or None where it may not be used.
-
-    Raises:
-        OSError: there is none, or it cannot be read.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        content = file.read(KEY_SIZE + 1)
-    private = os.name != "posix" or (
-        status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) == 0 and status.st_uid == os.geteuid()
-    )
-    return content if private and len(content) == KEY_SIZE else None
-
-
-def _make_key(path: Path) -> None:
-    """Write a new key whole, with mode 600; where another process was faster, its key stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(KEY_SIZE))
-        try:
-            os.link(temporary, path)  # unlike a rename, replaces nothing
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

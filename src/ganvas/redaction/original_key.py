@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from ganvas.image.files import open_regular
 from ganvas.weights import cache_folder
+from ganvas.weights.user_key import KEY_SIZE, read_or_make_key
 
-__all__ = ["hash_file", "keyed_hash", "read_or_make_key"]
+__all__ = ["hash_file", "keyed_hash", "original_key"]
 
 NAME = "redaction.key"
-SIZE = 32
-"""Bytes."""
 
 
 def hash_file(path: Path) -> str:
@@ -30,27 +28,12 @@ def keyed_hash(path: Path, key: bytes) -> str:
     return hmac.digest(key, bytes.fromhex(hash_file(path)), "sha256").hex()
 
 
-def read_or_make_key() -> bytes:
-    """Return the user's key, made at first use in the cache folder with mode 600.
+def original_key() -> bytes:
+    """Return the user's key for originals, made at first use in the cache folder.
 
-    Where the folder cannot be written the key is of this process alone, and a later run redacts its pictures anew.
+    Where it cannot be kept there it is of this run alone, and a later run redacts its pictures anew.
     """
-    path = cache_folder() / NAME
     with contextlib.suppress(OSError):
-        if not path.exists():
-            _make(path)
-        if len(key := path.read_bytes()) == SIZE:
+        if (key := read_or_make_key(cache_folder() / NAME)) is not None:
             return key
-    return secrets.token_bytes(SIZE)
-
-
-def _make(path: Path) -> None:
-    """Write a whole key; where another process was faster, its key stays."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(SIZE))
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return secrets.token_bytes(KEY_SIZE)

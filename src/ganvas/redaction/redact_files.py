@@ -23,7 +23,7 @@ from ganvas.redaction.audit import KEYED_ORIGINAL, ORIGINAL, AuditLog
 from ganvas.redaction.given import GivenRegion, given_region
 from ganvas.redaction.judge import Judge
 from ganvas.redaction.log_line import clear_hidden, line_of, relative_names
-from ganvas.redaction.original_key import hash_file, keyed_hash, read_or_make_key
+from ganvas.redaction.original_key import hash_file, keyed_hash, original_key
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
 from ganvas.redaction.result import Outcome, Redacted
 from ganvas.redaction.sources import find_sources
@@ -139,7 +139,7 @@ def redact_files(
     region = given_region({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
     settings = _Settings(
         classifier=classifier, class_name=class_name, pass_score=pass_score, coverage=coverage, region=region,
-        how=how or Cover(), key=read_or_make_key() if _is_in(audit.path, released) else None,
+        how=how or Cover(), key=original_key() if _is_in(audit.path, released) else None,
         folders=_folders(source, released, boxes, mask),
     )  # fmt: skip
     redactor = _Redactor.start(settings)
