@@ -236,3 +236,24 @@ def test_names_that_the_terminal_cannot_show_end_nothing(monkeypatch: pytest.Mon
 def test_devices_are_refused_by_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "/dev/zero: a device, pipe or socket; save what it holds to a file" in capsys.readouterr().err
+
+
+WORDS = {
+    "demo": [], "locate": ["photo.png", "--out", "out"], "prepare": ["photos", "pairs"], "resume": ["run"],
+    "translate": ["run", "photos", "out"], "sample": ["run", "out"], "evaluate": ["run"],
+    "compare": ["--data", "data", "--methods", "cut", "--out", "out", "--minutes", "1"],
+    "benchmark": ["sr", "run", "--data", "data", "--out", "out"], "audit": ["folder", "--out", "out"],
+    "redact": ["photos", "out"], "density": ["gan", "--out", "out"], "doctor": [],
+}  # fmt: skip
+"""Verb -> what it needs to be parsed; none of it exists."""
+
+
+def test_every_verb_that_computes_takes_threads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ganvas.training.run_folder.read_config", lambda run: RECIPES["facades"]())
+    assert set(WORDS) == set(VERBS) - {"import", "train"}
+    for verb, words in WORDS.items():
+        assert main([verb, *words, "--threads", "0"]) == 2
+        assert "threads 0 must be 1 or more" in capsys.readouterr().err, verb
+    assert parse_train("facades", ["--out", "run", "--threads", "3"]).config.training.threads == 3

@@ -21,7 +21,7 @@ LAYERS = [
     {"evaluation", "redaction"},
     {"training", "points"},
     {"recipes"},
-    {"demonstration", "comparison", "hiding"},
+    {"demonstration", "comparison", "hiding", "diagnosis"},
     {"api"},
     {"cli"},
     {"__main__"},

@@ -20,8 +20,8 @@ def test_the_names_are_frozen() -> None:
         "CUTConfig", "CoGANConfig", "CycleGANConfig", "DiscoGANConfig", "DomainGANConfig", "DualGANConfig",
         "GanvasError", "PairedData", "Picture", "Pix2PixConfig", "RunConfig", "SRGANConfig", "SRResNetConfig",
         "TrainingConfig", "UNITConfig", "UnpairedData", "VAEConfig", "VAEGANConfig", "__version__", "audit",
-        "benchmark", "compare", "demo", "density", "evaluate", "import_reference", "load", "locate", "prepare",
-        "read_image", "redact", "resume", "sample", "train", "translate", "write_image",
+        "benchmark", "compare", "demo", "density", "doctor", "evaluate", "import_reference", "load", "locate",
+        "prepare", "read_image", "redact", "resume", "sample", "train", "translate", "write_image",
     ]  # fmt: skip
 
 

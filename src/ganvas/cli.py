@@ -19,6 +19,7 @@ from typing import Any
 import tyro
 
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
+from ganvas.hardware.threads import let_waiting_threads_sleep
 from ganvas.recipes import RECIPES, recipe_summary
 from ganvas.training.config import RunConfig
 
@@ -37,6 +38,7 @@ VERBS = {
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
     "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
     "density": ("density", "the ideas on points, where every answer is known"),
+    "doctor": ("doctor", "the machine: what is fast on it, what is missing, how long recipes take"),
 }
 """Verb -> (function of `api`, one line of help)."""
 EXIT_CODES = {
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"ganvas {importlib.import_module('ganvas').__version__}")
         return 0
+    let_waiting_threads_sleep()
     try:
         with _plain_warnings(words[0]):
             result = _call(words[0], words[1:])

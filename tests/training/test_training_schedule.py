@@ -42,7 +42,8 @@ def test_the_rate_leaves_pauses_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (11_100, "3 h 05 min"), (float("inf"), "?")]
+    ("seconds", "text"),
+    [(45, "45 s"), (720, "12 min"), (11_100, "3 h 05 min"), (1_400_000, "16 days"), (float("inf"), "?")],
 )
 def test_durations_as_a_person_says_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text

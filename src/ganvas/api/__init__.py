@@ -9,7 +9,7 @@ from ganvas.api.benchmarks import benchmark
 from ganvas.api.comparing import compare
 from ganvas.api.pictures import locate, prepare, redact
 from ganvas.api.runs import evaluate, load, sample, translate
-from ganvas.api.studies import demo, density
+from ganvas.api.studies import demo, density, doctor
 from ganvas.api.training import import_reference, resume, train
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "compare",
     "demo",
     "density",
+    "doctor",
     "evaluate",
     "import_reference",
     "load",

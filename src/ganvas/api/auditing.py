@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from ganvas.api.words import Threads
+from ganvas.hardware.threads import using_threads
+
 if TYPE_CHECKING:
     from ganvas.hiding.result import Audit
 
@@ -24,6 +27,7 @@ def audit(
     steps: int = 800,
     seed: int = 0,
     device: str = "auto",
+    threads: Threads = None,
 ) -> Audit:
     """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognise.
 
@@ -40,6 +44,7 @@ def audit(
         steps: of training for the small network that names pictures.
         seed: of the split and of all training.
         device: of the restorers: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the CPU to compute with; unset: as many as are fastest.
     """
     from ganvas.hiding.audit import audit as audit_covers
     from ganvas.hiding.terms import Terms
@@ -47,4 +52,5 @@ def audit(
     terms = Terms(
         styles=style, blocks=blocks, sigmas=sigmas, size=size, minutes=minutes, steps=steps, seed=seed, device=device
     )
-    return audit_covers(folder, out, terms)
+    with using_threads(threads):
+        return audit_covers(folder, out, terms)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from ganvas.api.words import Threads
+from ganvas.hardware.threads import using_threads
+
 if TYPE_CHECKING:
     from ganvas.evaluation.super_resolution import SuperResolutionTable
 
@@ -22,6 +25,7 @@ def benchmark(
     out: Path,
     device: str = "auto",
     download: bool = False,
+    threads: Threads = None,
 ) -> SuperResolutionTable:
     """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
 
@@ -32,8 +36,10 @@ def benchmark(
         out: the folder to write.
         device: auto, cpu, cuda, cuda:1 or mps.
         download: fetch the weights of LPIPS where they are not on this machine; else LPIPS is left out.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.evaluation.super_resolution import benchmark_super_resolution
 
     assert task == "sr", task
-    return benchmark_super_resolution(runs, data, out, device=device, may_download=download)
+    with using_threads(threads):
+        return benchmark_super_resolution(runs, data, out, device=device, may_download=download)

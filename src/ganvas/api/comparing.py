@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganvas.api.words import Threads
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import using_threads
 from ganvas.methods.config import Direction
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def compare(
     pictures: int = 200,
     seed: int = 0,
     device: str = "auto",
+    threads: Threads = None,
 ) -> Comparison:
     """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
 
@@ -48,6 +51,7 @@ def compare(
         pictures: measure on at most so many of each side, evenly spread.
         seed: of every run.
         device: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the CPU to compute with; unset: as many as are fastest.
     """
     from ganvas.comparison.compare import compare as compare_methods
     from ganvas.comparison.plan import Terms
@@ -56,4 +60,5 @@ def compare(
         data=data, minutes=minutes, epochs=epochs, crop_size=crop_size, load_size=load_size, direction=direction,
         width=width, batch_size=batch_size, precision=precision, seed=seed, device=device,
     )  # fmt: skip
-    return compare_methods(methods, terms, out, pictures=pictures)
+    with using_threads(threads):
+        return compare_methods(methods, terms, out, pictures=pictures)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganvas.api.words import ClassName, Out, Photos, Source
+from ganvas.api.words import ClassName, Out, Photos, Source, Threads
 from ganvas.engines import Engine
+from ganvas.hardware.threads import using_threads
 from ganvas.progress import telling
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def locate(
     class_name: ClassName = None,
     threshold: float = 0.2,
     list_classes: bool = False,
+    threads: Threads = None,
 ) -> str:
     """Find what a classifier reacted to in photographs: heat maps over them, and boxes as JSON.
 
@@ -32,6 +34,7 @@ def locate(
         class_name: one of its classes; unset: the most likely one of each photograph.
         threshold: share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2).
         list_classes: print what the classifier knows, a class a line, and look at nothing.
+        threads: of the CPU to compute with; unset: all.
     """
     if list_classes:
         from ganvas.localization.load import load_classifier
@@ -42,7 +45,7 @@ def locate(
 
     if out is None:
         raise ConfigError("say where to write: --out FOLDER")
-    with telling() as tell:
+    with using_threads(threads), telling() as tell:
         records = locate_files(
             photos, out, classifier=classifier, class_name=class_name, threshold=threshold,
             progress=lambda done, total: tell("locate", done, total),
@@ -66,6 +69,7 @@ def prepare(
     val_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
+    threads: Threads = None,
 ) -> str:
     """Make training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
 
@@ -85,6 +89,7 @@ def prepare(
         val_fraction: share of the pictures to choose snapshots by.
         test_fraction: share of the pictures that training never sees.
         seed: of the splits and the strengths.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.data.prepare import prepare_pairs
     from ganvas.data.prepare_config import PrepareConfig
@@ -93,7 +98,7 @@ def prepare(
         degrade=degrade, strength=strength, where=where, boxes=boxes, classifier=classifier, class_name=class_name,
         least_score=least_score, grouping=grouping, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
-    with telling() as tell:
+    with using_threads(threads), telling() as tell:
         prepared = prepare_pairs(source, out, config, progress=tell)
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     return f"{prepared.manifest}: {counts}; {len(prepared.refused)} refused, {len(prepared.left_out)} left out"
@@ -117,6 +122,7 @@ def redact(
     log: Path | None = None,
     engine: Engine = "local",
     workers: int | None = None,
+    threads: Threads = None,
 ) -> Redacted:
     """Cover regions of pictures, look again, and widen until the classifier no longer names the class.
 
@@ -140,12 +146,13 @@ def redact(
         log: the folder for the redaction log; unset: OUT, where it holds no hash of the originals.
         engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.image.cover import Cover
     from ganvas.redaction.redact_files import redact_files
 
     how = Cover(style=style, blocks=blocks, block_size=block_size, sigma=sigma)
-    with telling() as tell:
+    with using_threads(threads), telling() as tell:
         return redact_files(
             source, out, classifier=classifier, class_name=class_name, boxes=boxes, mask=mask, how=how,
             pass_score=pass_score, coverage=coverage, log=log, engine=engine, workers=workers, progress=tell,

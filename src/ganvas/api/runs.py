@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganvas.api.words import Out, RunFolder, Snapshot, Source
+from ganvas.api.words import Out, RunFolder, Snapshot, Source, Threads
 from ganvas.engines import Engine
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import using_threads
 from ganvas.methods.config import Direction
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def translate(
     direction: Direction = "a_to_b",
     engine: Engine = "local",
     workers: int | None = None,
+    threads: Threads = None,
 ) -> TranslationReport:
     """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labelled.
 
@@ -55,10 +57,11 @@ def translate(
         direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
         engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core, or one a GPU.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.policy import loading_scorer
 
-    with loading_scorer():  # while torch is imported and the run is loaded
+    with using_threads(threads), loading_scorer():  # while torch is imported and the run is loaded
         from ganvas.inference.folder import translate_files
 
         return translate_files(
@@ -78,6 +81,7 @@ def sample(
     snapshot: Snapshot = "auto",
     device: str = "auto",
     precision: PrecisionChoice = "float32",
+    threads: Threads = None,
 ) -> SamplingReport:
     """Draw pictures from noise by a trained run whose method can: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
 
@@ -91,12 +95,14 @@ def sample(
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
             with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.inference.sampling import sample_files
 
-    return sample_files(
-        run, out, count=count, seed=seed, suffix=suffix, snapshot=snapshot, device=device, precision=precision
-    )
+    with using_threads(threads):
+        return sample_files(
+            run, out, count=count, seed=seed, suffix=suffix, snapshot=snapshot, device=device, precision=precision
+        )
 
 
 def evaluate(
@@ -110,6 +116,7 @@ def evaluate(
     device: str = "auto",
     seed: int = 0,
     direction: Direction = "a_to_b",
+    threads: Threads = None,
 ) -> Evaluation:
     """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report.
 
@@ -122,12 +129,14 @@ def evaluate(
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
         direction: b_to_a for the way back, of methods that learn both.
+        threads: of the CPU to compute with; unset: all.
     """
     from ganvas.evaluation.evaluate import evaluate_run
 
-    return evaluate_run(
-        run, data=data, split=split, out=out, snapshot=snapshot, device=device, seed=seed, direction=direction
-    )
+    with using_threads(threads):
+        return evaluate_run(
+            run, data=data, split=split, out=out, snapshot=snapshot, device=device, seed=seed, direction=direction
+        )
 
 
 def load(

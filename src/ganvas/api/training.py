@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganvas.api.words import Checkpoints, RunFolder
+from ganvas.api.words import Checkpoints, RunFolder, Threads
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import using_threads
 
 if TYPE_CHECKING:
     from ganvas.training.config import RunConfig
@@ -26,7 +27,8 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
     """
     from ganvas.training.trainer import train as train_run
 
-    return train_run(config, out)
+    with using_threads(config.training.threads):
+        return train_run(config, out)
 
 
 def resume(
@@ -38,6 +40,7 @@ def resume(
     learning_rate: float | None = None,
     precision: PrecisionChoice | None = None,
     device: str | None = None,
+    threads: Threads = None,
     data: Path | None = None,
 ) -> TrainingResult:
     """Go on with a run that was stopped; it ends as if it had not been, unless a setting is changed.
@@ -49,6 +52,7 @@ def resume(
         learning_rate: from here on; a lower one where losses became NaN.
         precision: of the forward passes from here on; auto is bfloat16 where that is fast.
         device: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the CPU from here on; unset: as first said, or as many as are fastest.
         data: where the training data lies now, if it was moved.
     """
     from ganvas.training.run_folder import read_config
@@ -63,9 +67,11 @@ def resume(
         learning_rate=before.learning_rate if learning_rate is None else learning_rate,
         precision=precision or before.precision,
         device=device or before.device,
+        threads=before.threads if threads is None else threads,
     )
     moved = config.data if data is None else replace(config.data, folder=data)
-    return train_run(replace(config, training=training, data=moved), run, resume=True)
+    with using_threads(training.threads):
+        return train_run(replace(config, training=training, data=moved), run, resume=True)
 
 
 def import_reference(

@@ -13,4 +13,6 @@ Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
 Photos = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PHOTO...")]
 Checkpoints = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CHECKPOINT...")]
 ClassName = Annotated[str | None, tyro.conf.arg(name="class")]
+Threads = Annotated[int | None, tyro.conf.arg(metavar="N")]
+"""CPU threads to compute with."""
 Snapshot = Literal["auto", "best", "last"]

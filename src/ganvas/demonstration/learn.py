@@ -11,6 +11,7 @@ import torch
 from ganvas.data.config import PairedData
 from ganvas.demonstration.photographs import PHOTOGRAPHS
 from ganvas.demonstration.regions import BLOCK
+from ganvas.hardware.threads import given_threads
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
@@ -30,38 +31,26 @@ def learn(config: RunConfig, run: Path, *, minutes: float, probe: Path) -> Train
         minutes: of training, the probes included.
         probe: a folder for trials, removed again.
     """
-    threads, rate = quickest(config, probe)
+    rate = quickest(config, probe)
     num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
     epochs = rate * 60 * (minutes - 2 * PROBE_MINUTES) / num_photographs
     # The limit in minutes holds where the machine became slower after the probe.
     training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return go_through(train(replace(config, training=training), run))
-    finally:
-        torch.set_num_threads(before)
+    return go_through(train(replace(config, training=training), run))
 
 
-def quickest(config: RunConfig, probe: Path) -> tuple[int, float]:
-    """How many threads train fastest, all or one, and how many images a second that is.
-
-    Threads wait for each other: where another program holds a core, two can be ten times slower than one.
-    """
-    before = torch.get_num_threads()
-    rates = {}
-    try:
-        for threads in sorted({1, before}):
-            torch.set_num_threads(threads)
-            rates[threads] = trial(config, probe)
-    finally:
-        torch.set_num_threads(before)
-    return max(rates.items(), key=lambda item: item[1])
+def quickest(config: RunConfig, probe: Path) -> float:
+    """Return the images a second of the fastest number of threads, all or one, which the training chooses by itself."""
+    given = given_threads()
+    counts = {1, torch.get_num_threads()} if given is None else {given}
+    return max(
+        trial(replace(config, training=replace(config.training, threads=threads)), probe) for threads in sorted(counts)
+    )
 
 
 def trial(config: RunConfig, folder: Path) -> float:
     """Images a second in a few seconds of training."""
-    short = replace(config, training=replace(config.training, minutes=PROBE_MINUTES))
+    short = replace(config, training=replace(config.training, minutes=PROBE_MINUTES, validation_pictures=1))
     try:
         return go_through(train(short, folder, quiet=True)).images_per_second
     finally:

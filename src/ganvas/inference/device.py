@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from ganvas.errors import ConfigError
@@ -51,17 +48,3 @@ def cores_for_networks() -> int:
     The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
     """
     return max(1, torch.get_num_threads() - cores_beside())
-
-
-@contextmanager
-def computing_with(threads: int) -> Iterator[None]:
-    """Torch computes with so many threads inside the block."""
-    before = torch.get_num_threads()
-    if before == threads:  # setting it, even to the same, reaches other threads' libraries
-        yield
-        return
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

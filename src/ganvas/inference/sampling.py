@@ -16,12 +16,13 @@ from torch import Tensor
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.threads import computing_with
 from ganvas.image.files import IMAGE_SUFFIXES, write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
-from ganvas.inference.device import computing_with, cores_for_networks, pick_device
+from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.jobs import as_one
 from ganvas.inference.prepacking import lower
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record

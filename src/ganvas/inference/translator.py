@@ -18,6 +18,7 @@ from PIL import Image
 
 from ganvas.errors import ImageError
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import computing_with
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import (
     AnyImage,
@@ -30,7 +31,7 @@ from ganvas.inference.adapt import (
     signed_part,
     write_part,
 )
-from ganvas.inference.device import computing_with, cores_for_networks, pick_device, pick_precision
+from ganvas.inference.device import cores_for_networks, pick_device, pick_precision
 from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record

@@ -43,6 +43,8 @@ class Counters:
     """The validation and the preview grid of this moment, which may fail, are still to be made."""
     loss_counts: dict[str, int] = field(default_factory=dict)
     """Steps summed in each loss since the last row of metrics."""
+    reserved: float = 0.0
+    """Seconds that another step and the last validation, sample grid and checkpoint were expected to take."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Literal
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.errors import ConfigError
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import MethodConfig, Pix2PixConfig
 
 Decay = Literal["linear", "tenth"]
@@ -68,6 +69,8 @@ class TrainingConfig:
     """The one seed: weights, order, crops, noise."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
+    threads: int | None = None
+    """CPU threads to compute with; unset: as many as are fastest while other programs run."""
 
     def __post_init__(self) -> None:
         intervals = ("checkpoint_every", "checkpoint_minutes", "validate_every", "sample_every", "log_every")
@@ -86,6 +89,7 @@ class TrainingConfig:
             raise ConfigError(f"weight_decay {self.weight_decay} must not be negative")
         if self.ema_half_life < 0 or (self.minutes is not None and self.minutes <= 0):
             raise ConfigError("ema_half_life must not be negative, minutes must be positive")
+        check_threads(self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,10 @@ class PairedPictures:
         """The numbers of the made side."""
         return self.training.output_spec
 
+    def validation_count(self, limit: int) -> int:
+        """Return how many pictures a validation translates, at most `limit`."""
+        return 0 if self.validation is None else min(len(self.validation), limit)
+
     def validation_pairs(self, limit: int) -> Iterator[Pair]:
         """At most `limit` pairs, evenly spread over the validation split; none where there is none."""
         if self.validation is not None:
@@ -102,6 +106,10 @@ class UnpairedPictures:
     def output_spec(self) -> PictureSpec:
         """The numbers of side b."""
         return self.training.b.spec
+
+    def validation_count(self, limit: int) -> int:
+        """Return how many pictures a validation translates: at most `limit` of each side, there and back."""
+        return 0 if self.validation is None else 4 * min(max(len(self.validation.a), len(self.validation.b)), limit)
 
     def validation_sides(self, limit: int) -> tuple[Iterator[Named], Iterator[Named]] | None:
         """At most `limit` pictures of each side, evenly spread over the validation split; None where there is none."""

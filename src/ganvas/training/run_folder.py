@@ -33,7 +33,10 @@ METRICS_NAME = "metrics.jsonl"
 REFUSED_NAME = "refused.json"
 FREE = frozenset(
     {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
-    | {f"training.{name}" for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device")}
+    | {
+        f"training.{name}"
+        for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device", "threads")
+    }
     | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
     | {"training.accumulate", "training.compile", "training.capture"}
 )

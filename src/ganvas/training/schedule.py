@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from ganvas.errors import ConfigError
 from ganvas.training.config import Decay
 
+HOURS_MOST = 96
+"""From which on a time is told in days."""
+
 
 def learning_rate(
     images_seen: int, *, total: int, full: float, constant_fraction: float, decay: Decay = "linear"
@@ -71,9 +74,14 @@ class Clock:
         """Since the first start, without the time between a stop and a resumption."""
         return self.before + time.monotonic() - self.started
 
+    @property
+    def busy(self) -> float:
+        """Seconds of training steps since the resumption, pauses not counted."""
+        return time.monotonic() - self.started - self.paused
+
     def rate(self, images_seen: int) -> float:
-        """Images a second in training steps since the resumption, pauses not counted."""
-        busy = time.monotonic() - self.started - self.paused
+        """Images a second in training steps since the resumption."""
+        busy = self.busy
         return (images_seen - self.images_at_start) / busy if busy > 0 else 0.0
 
     @contextmanager
@@ -85,10 +93,12 @@ class Clock:
 
 
 def duration(seconds: float) -> str:
-    """As a person says it: 45 s, 12 min, 3 h 05 min."""
+    """Return a time as a person says it: 45 s, 12 min, 3 h 05 min, 16 days."""
     if seconds == float("inf"):
         return "?"
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
+    if minutes >= 60 * HOURS_MOST:
+        return f"{minutes / 60 / 24:,.0f} days"
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import torch
 
 from ganvas.errors import DivergenceError
+from ganvas.hardware.threads import StepThreads
 from ganvas.inference.record import save_snapshot, snapshot_path
 from ganvas.methods.base import Method
+from ganvas.training.budget import Budget
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, save_state
 from ganvas.training.compilation import uncompiled
-from ganvas.training.config import TrainingConfig
+from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import evaluating
+from ganvas.training.expectation import expect
 from ganvas.training.health import Health
 from ganvas.training.metrics import Metrics
 from ganvas.training.pictures import Pictures
@@ -26,6 +30,8 @@ from ganvas.training.samples import sample_path, write_samples
 from ganvas.training.schedule import Clock, learning_rate, reached
 from ganvas.training.validation import validate
 
+GPU_SECONDS = 5.0
+"""Of steps, after which the speed of a GPU is told."""
 MEND = (
     "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "
     "float32 if it was bfloat16, and look for broken pictures in the data; or start anew in another folder"
@@ -38,6 +44,7 @@ class Session:
 
     Attributes:
         total: images of the whole run.
+        told_threads: the number of threads last told to the person at the terminal.
         images_seen, step: the run's clock.
         best: the best validation so far.
         saved: images seen at the last checkpoint; None before the first.
@@ -54,6 +61,7 @@ class Session:
     report: Report
     metrics: Metrics | None
     clock: Clock
+    budget: Budget
     total: int
     images_seen: int
     step: int
@@ -62,6 +70,7 @@ class Session:
     saved_at: float
     evaluation_due: bool = False
     health: Health = field(default_factory=Health)
+    told_threads: int | None = None
 
     @property
     def rate(self) -> float:
@@ -72,8 +81,8 @@ class Session:
 
     def tick(self, *, interrupted: bool) -> tuple[Stopped | None, bool]:
         """Why to stop now, if at all, and whether a checkpoint is due by time. All processes agree."""
-        seconds, minutes = self.clock.seconds, self.settings.minutes
-        over = minutes is not None and seconds >= 60 * minutes
+        seconds = self.clock.seconds
+        over = self.budget.is_over(seconds)
         late = seconds - self.saved_at >= 60 * self.settings.checkpoint_minutes
         interrupted, over, late = self.processes.agree(interrupted, over, late)
         if self.images_seen >= self.total:
@@ -99,9 +108,51 @@ class Session:
             stopped=stopped,
         )
 
+    def write_due(self, before: int, stopped: Stopped | None, *, late: bool) -> None:
+        """Write rows, measures and pictures as they are due; the checkpoint last, so that none is lost or done twice.
+
+        Args:
+            before: images seen before the step.
+            stopped: why the run stops now, if it does.
+            late: a checkpoint is due by time.
+        """
+        settings, seen, last = self.settings, self.images_seen, stopped in ("done", "minutes")
+        if last or reached(settings.log_every, before, seen):
+            self.log()
+        self.evaluate(before, last=last)
+        if stopped or late or reached(settings.checkpoint_every, before, seen):
+            self.checkpoint()
+
     def show(self) -> None:
         """Keep the person at the terminal informed."""
         self.report.show(self.images_seen, rate=self.clock.rate(self.images_seen), seconds_left=self.seconds_left())
+
+    def tell_speed(self, config: RunConfig, threads: StepThreads) -> None:
+        """Say once what the machine does and when the run will end; later, when another number of threads is chosen."""
+        device = self.processes.device
+        pace_is_wall_time = device.type == "cpu"  # a GPU is waited for between two rows of metrics only
+        if threads.pace is None or not threads.is_settled or self.told_threads == threads.threads:
+            return
+        if not (pace_is_wall_time or self.clock.busy > GPU_SECONDS):
+            return
+        rate = self.settings.batch_size / threads.pace if pace_is_wall_time else self.clock.rate(self.images_seen)
+        if self.told_threads is not None:
+            self.told_threads = threads.threads
+            counted = f"{threads.threads} thread{'s are' if threads.threads > 1 else ' is'}"
+            self.report.say(f"{counted} now faster: {rate:.3g} images/s")
+            return
+        lines = expect(
+            config,
+            device,
+            threads=threads.threads,
+            rate=rate,
+            images_left=max(self.total - self.images_seen, 0),
+            seconds_left=float("inf") if self.budget.limit is None else self.budget.limit - self.clock.seconds,
+            now=datetime.now(),
+        )
+        for line in lines:
+            self.report.say(line)
+        self.told_threads = threads.threads
 
     def check(self) -> dict[str, float]:
         """The mean losses since the last row. Waits for the device.
@@ -152,7 +203,7 @@ class Session:
         self.check()
         if self.metrics is None:
             return
-        with self._evaluating() as method:
+        with self._evaluating() as method, self.budget.measuring("validation"):
             torch.manual_seed(self.settings.seed)  # the same noise each time
             measures = validate(method, self.pictures, self.settings.validation_pictures)
         if not measures:
@@ -169,7 +220,7 @@ class Session:
         self.check()
         if not self.processes.first:
             return
-        with self._evaluating() as method:
+        with self._evaluating() as method, self.budget.measuring("sample"):
             torch.manual_seed(self.settings.seed)
             grid = sample_path(self.run, self.images_seen)
             refused = write_samples(grid, method, self.pictures)
@@ -184,7 +235,7 @@ class Session:
         self.saved, self.saved_at = self.images_seen, self.clock.seconds
         if not self.processes.first:
             return
-        with self.clock.pause():
+        with self.clock.pause(), self.budget.measuring("checkpoint"):
             counters = Counters(
                 images_seen=self.images_seen,
                 step=self.step,
@@ -193,6 +244,7 @@ class Session:
                 best=self.best,
                 evaluation_due=self.evaluation_due,
                 loss_counts=self.state.meter.counts,
+                reserved=self.budget.reserve + (self.budget.step_seconds or 0.0),
             )
             self._snapshot("last")
             save_state(self.run / STATE_NAME, self.state, counters)

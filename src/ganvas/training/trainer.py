@@ -13,6 +13,7 @@ from torch import Tensor
 from ganvas.data.prefetch import Prefetched
 from ganvas.errors import ConfigError, RunError
 from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
 from ganvas.inference.record import (
     RunRecord,
     find_snapshot,
@@ -26,9 +27,10 @@ from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build, method_type
 from ganvas.records import to_record
 from ganvas.training.allocator import memory_kept
+from ganvas.training.budget import Budget
 from ganvas.training.capture import CapturedStep, Step, check_capture
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
-from ganvas.training.config import RunConfig
+from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.ema import Average
 from ganvas.training.interrupts import Interrupts
@@ -39,7 +41,7 @@ from ganvas.training.placement import place, tuned
 from ganvas.training.report import Report
 from ganvas.training.result import TrainingResult
 from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked
-from ganvas.training.schedule import Clock, num_images, reached, step_seed
+from ganvas.training.schedule import Clock, num_images, step_seed
 from ganvas.training.session import Session
 from ganvas.training.turns import make_optimizers, set_rate, take_turns
 
@@ -51,7 +53,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         config: method, data and training.
         out: the run folder (`ganvas.training.run_folder` says what it holds).
         resume: go on with the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise
-            that of a run never stopped.
+            that of a run never stopped, if both compute with the same number of threads.
         quiet: show nothing.
 
     Raises:
@@ -70,7 +72,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         pictures = open_pictures(config, processes, out, quiet=quiet)
         session = open_session(config, out, processes, pictures, stack, quiet=quiet)
         state, interrupts = session.state, stack.enter_context(Interrupts())
-        take_step = open_step(state, config, processes, stack)
+        take_step, threads = open_step(state, config, processes, stack), open_threads(settings, processes, stack)
         batches = stack.enter_context(Prefetched(pictures.loader, enabled=processes.device.type == "cuda"))
         stopped, _ = session.tick(interrupted=False)
         if session.evaluation_due:  # it failed after the first checkpoint was saved for it
@@ -80,26 +82,24 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         while stopped is None:
             # One batch; its noise is seeded by the clock
             torch.manual_seed(step_seed(settings.seed, session.images_seen, processes.rank))
-            batch = batches.batch(session.images_seen)
+            with threads.step():
+                batch = batches.batch(session.images_seen)
 
-            # Every player's turn
-            set_rate(state.optimizers, session.rate)
-            losses = take_step(batch, Progress(session.images_seen, session.step))
+                # Every player's turn
+                set_rate(state.optimizers, session.rate)
+                losses = take_step(batch, Progress(session.images_seen, session.step))
 
             # The clock and the running means
             before = session.images_seen
             session.images_seen, session.step = before + settings.batch_size, session.step + 1
             state.average.update(images=settings.batch_size, images_seen=session.images_seen)
             state.meter.add(losses)
+            session.budget.took_step(threads.last)
             stopped, late = session.tick(interrupted=interrupts.requested)
 
-            # Rows, measures, pictures; the checkpoint last, so that nothing before it is lost or done twice
-            seen, last = session.images_seen, stopped in ("done", "minutes")
-            if last or reached(settings.log_every, before, seen):
-                session.log()
-            session.evaluate(before, last=last)
-            if stopped or late or reached(settings.checkpoint_every, before, seen):
-                session.checkpoint()
+            # Rows, measures, pictures; the checkpoint last
+            session.write_due(before, stopped, late=late)
+            session.tell_speed(config, threads)
             session.show()
         return session.result(stopped)
 
@@ -176,6 +176,12 @@ def open_session(
         report=stack.enter_context(report),
         metrics=stack.enter_context(metrics) if metrics else None,
         clock=Clock(before=counters.seconds, images_at_start=counters.images_seen),
+        budget=Budget(
+            limit=None if config.training.minutes is None else 60 * config.training.minutes,
+            batch_size=config.training.batch_size,
+            validation_pictures=pictures.validation_count(config.training.validation_pictures),
+            kept=counters.reserved,
+        ),
         images_seen=counters.images_seen,
         step=counters.step,
         best=dict(counters.best),
@@ -226,6 +232,21 @@ def open_step(state: TrainingState, config: RunConfig, processes: Processes, sta
     if not config.training.capture:
         return step
     return CapturedStep(step, state.tensors, clear=state.method.zero_grad)
+
+
+def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStack) -> StepThreads:
+    """Return the choice of CPU threads for the steps; torch's own number is put back when the stack is left.
+
+    Nothing is chosen where a number is given, several processes wait for each other, networks are compiled for a
+    number of threads, or a GPU computes.
+    """
+    before = torch.get_num_threads()
+    stack.callback(torch.set_num_threads, before)
+    given = settings.threads or given_threads()
+    most = given or before
+    free = given is None and processes.world == 1 and not settings.compile
+    counts = thread_counts(most) if free and processes.device.type == "cpu" else (most,)
+    return StepThreads(counts, torch.set_num_threads)
 
 
 def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:

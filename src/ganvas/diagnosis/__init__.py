@@ -1,0 +1,1 @@
+"""`ganvas doctor`: what the machine is, what is installed, and how fast it trains."""

@@ -1,0 +1,132 @@
+"""Diagnosis of a machine and an installation, as `ganvas doctor` prints it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ganvas.diagnosis.inventory import Extra, FoundWeights, list_cache, list_extras, list_weights
+from ganvas.diagnosis.measurement import Speed, measure_speed
+from ganvas.hardware import Precision
+from ganvas.hardware.precision import bfloat16_obstacle
+from ganvas.hardware.processor import core_count, memory_bytes, processor_name
+from ganvas.inference.device import pick_device
+from ganvas.training.schedule import duration
+
+__all__ = ["Diagnosis", "diagnose"]
+
+PICTURES = 1000
+"""Training pictures for which the hours of a recipe are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What a machine is and can, and what is installed on it; printed, it is a page of text."""
+
+    processor: str
+    cores: int
+    """Logical cores that this process may use."""
+    memory_bytes: int | None
+    """None where the system does not tell it."""
+    device: str
+    """Where networks compute: cpu, cuda or mps."""
+    gpu: str | None
+    ganvas: str
+    python: str
+    torch: str
+    capability: str
+    """Vector instructions that PyTorch uses, such as AVX2 or AVX512."""
+    bfloat16_obstacle: str | None
+    """Why bfloat16 is not fast; None where it is."""
+    extras: tuple[Extra, ...]
+    weights: tuple[FoundWeights, ...]
+    cache: Path
+    cache_bytes: dict[str, int]
+    """Entry of the cache folder -> bytes."""
+    speed: Speed
+
+    def __str__(self) -> str:
+        parts = [self._machine(), self._speed(), self._installation()]
+        return "\n\n".join("\n".join(lines) for lines in parts)
+
+    def _machine(self) -> list[str]:
+        memory = "memory unknown" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.0f} GiB of memory"
+        cores = f"{self.cores} core{'s' * (self.cores > 1)}"
+        lines = ["Machine", f"  processor   {self.processor}, {cores}, {memory}"]
+        if self.gpu:
+            lines.append(f"  GPU         {self.gpu}")
+        lines += [
+            f"  software    ganvas {self.ganvas}, Python {self.python}, PyTorch {self.torch} ({self.capability})",
+            f"  computes on {self.device}, {self.speed.threads} CPU thread{'s' * (self.speed.threads > 1)}",
+            "  float32     fast",
+            f"  bfloat16    {'not fast: ' + self.bfloat16_obstacle if self.bfloat16_obstacle else 'fast'}",
+        ]
+        return lines
+
+    def _speed(self) -> list[str]:
+        lines = ["Speed"]
+        for precision, step in self.speed.steps.items():
+            peak = f"matrix products {self.speed.peaks[precision] / 1e12:.2g} TFLOP/s"
+            pace = f"pix2pix of width 32 on 128 x 128: {step.images_per_second:.3g} images/s"
+            lines.append(f"  {precision:<11} {peak}; {pace}")
+        if len(self.speed.by_threads) > 1:
+            told = ", ".join(f"{rate:.3g} with {count}" for count, rate in self.speed.by_threads.items())
+            lines.append(f"  threads     images/s of that step in float32: {told}")
+        lines.append(f"  A whole recipe on {PICTURES:,} pictures, by these figures, with its default settings:")
+        for estimate in self.speed.recipes:
+            rate, whole = f"{estimate.images_per_second:.2g} images/s", duration(3600 * estimate.hours(PICTURES))
+            lines.append(f"    {estimate.recipe:<10} {rate:<16} {whole}")
+        lines.append("  Smaller: --crop-size 128 128 --load-size 143 143, --width 32, fewer --epochs, or --minutes M")
+        return lines
+
+    def _installation(self) -> list[str]:
+        lines = ["Extras"]
+        for extra in self.extras:
+            found = ", ".join(f"{package} {number}" for package, number in extra.installed.items())
+            told = f"missing {', '.join(extra.missing)}: {extra.command}" if extra.missing else found
+            lines.append(f"  {extra.name:<12} {told}")
+        lines += ["", "Pretrained weights"]
+        for weights in self.weights:
+            told = f"in {weights.where}" if weights.where else f"not here: {weights.remedy}"
+            lines.append(f"  {weights.name:<20} {told}")
+        total = sum(self.cache_bytes.values())
+        lines += ["", f"Cache  {self.cache} ({total / 1e6:,.1f} MB)"]
+        lines += [f"  {name:<20} {size / 1e6:,.1f} MB" for name, size in self.cache_bytes.items()]
+        return lines
+
+
+def diagnose(*, device: str = "auto", seconds: float = 10.0) -> Diagnosis:
+    """Look at the machine and the installation, and measure for about `seconds`; nothing is fetched.
+
+    Args:
+        device: auto, cpu, cuda, cuda:1 or mps.
+        seconds: of measuring, over all precisions that are fast.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    where = pick_device(device)
+    obstacle = bfloat16_obstacle(where)
+    fast: tuple[Precision, ...] = ("float32",) if obstacle or where.type == "mps" else ("float32", "bfloat16")
+    cache, cache_bytes = list_cache()
+    return Diagnosis(
+        processor=processor_name(),
+        cores=core_count(),
+        memory_bytes=memory_bytes(),
+        device=str(where),
+        gpu=torch.cuda.get_device_name(where) if where.type == "cuda" else None,
+        ganvas=version("ganvas"),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        capability=torch.backends.cpu.get_cpu_capability(),
+        bfloat16_obstacle=obstacle,
+        extras=tuple(list_extras()),
+        weights=tuple(list_weights()),
+        cache=cache,
+        cache_bytes=cache_bytes,
+        speed=measure_speed(fast, where, seconds=seconds),
+    )

@@ -1,0 +1,242 @@
+"""Number of CPU threads: given by the user, or chosen by the speed of the training steps themselves.
+
+Two threads wait for each other at the end of every operation. Where another program holds one of two cores, one thread
+can be many times as fast as two, so the number is measured, not assumed: docs/threads.md.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ganvas.errors import ConfigError
+
+__all__ = [
+    "StepThreads",
+    "check_threads",
+    "computing_with",
+    "given_threads",
+    "let_waiting_threads_sleep",
+    "thread_counts",
+    "using_threads",
+]
+
+WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Environment variables by which a user says how OpenMP threads wait."""
+SPINS = "1000"
+"""Turns of a waiting thread's loop before it sleeps: tens of microseconds. libgomp's own 300,000 are milliseconds that
+hold a core, so several threads collapse beside other programs; where threads outnumber cores it takes 1,000 itself."""
+TRIAL_SECONDS = 0.5
+"""Of steps that show how fast a number of threads is; at least one step."""
+TRIAL_STEPS = 10
+"""Steps of a trial at most."""
+WINDOW_SECONDS = 2.0
+"""Of steps over which the speed is watched; at least two steps."""
+FALLEN = 0.75
+"""Share of the speed of the last choice below which the number is measured anew."""
+BETTER = 1.08
+"""How many times as fast another number must be to be taken."""
+PATIENCE = 20.0
+"""Seconds until the other numbers are tried again; doubles while nothing changes."""
+PATIENCE_MOST = 640.0
+TRIAL_SHARE = 0.05
+"""Of the time that trials without cause may take."""
+REST = 4
+"""Times as long as a trial took, until a fall of the speed begins another."""
+_GIVEN: list[int] = []
+"""Numbers of threads that blocks of `using_threads` were given; of the process, as torch's own number is."""
+
+
+def let_waiting_threads_sleep() -> None:
+    """Tell OpenMP to let a thread sleep that waits long, unless the user says how threads wait.
+
+    Counts only before torch is imported, since the OpenMP library reads the environment when it is loaded.
+    """
+    if not any(name in os.environ for name in WAIT_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise ConfigError for a number of threads below 1."""
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads {threads} must be 1 or more; leave it out for as many as are fastest")
+
+
+@contextmanager
+def computing_with(threads: int) -> Iterator[None]:
+    """Let torch compute with that many threads inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    if before == threads:  # setting it, even to the same, reaches other threads' libraries
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def using_threads(threads: int | None) -> Iterator[None]:
+    """Let torch, sessions of ONNX Runtime and trainings begun inside the block compute with that many threads.
+
+    Args:
+        threads: None changes nothing.
+
+    Raises:
+        ConfigError: below 1.
+    """
+    check_threads(threads)
+    if threads is None:
+        yield
+        return
+    _GIVEN.append(threads)
+    try:
+        with computing_with(threads):
+            yield
+    finally:
+        _GIVEN.pop()
+
+
+def given_threads() -> int | None:
+    """Return the number of the innermost `using_threads`; None where the user gave none."""
+    return _GIVEN[-1] if _GIVEN else None
+
+
+def thread_counts(most: int) -> tuple[int, ...]:
+    """Return the numbers worth trying, the largest first: all, half, one."""
+    return tuple(sorted({1, max(1, most // 2), most}, reverse=True))
+
+
+@dataclass
+class _Watch:
+    """Steps timed with one number of threads."""
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.steps, self.seconds = self.steps + 1, self.seconds + seconds
+
+    @property
+    def pace(self) -> float:
+        """Seconds a step."""
+        return self.seconds / self.steps
+
+
+@dataclass
+class StepThreads:
+    """The number of threads of repeated, equal steps, measured on the steps themselves.
+
+    At the start each number of `counts` computes a few steps, from the largest down until fewer are slower. Then the
+    fastest goes on. When its speed falls, and from time to time, its neighbors are tried again.
+
+    Attributes:
+        counts: numbers of threads to choose from, the largest first; a single one is used and never measured.
+        set_threads: makes the process compute with that many.
+        now: a clock in seconds.
+        threads: the number in use.
+        pace: seconds a step of the choice, as last measured; None before the first choice.
+        last: seconds of the last step.
+    """
+
+    counts: Sequence[int]
+    set_threads: Callable[[int], None]
+    now: Callable[[], float] = time.monotonic
+    threads: int = field(init=False)
+    pace: float | None = field(init=False, default=None)
+    last: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.threads = self._chosen = self.counts[0]
+        self._paces: dict[int, float] = {}
+        self._waiting = list(self.counts)
+        self._watch, self._warm = _Watch(), 2  # first calls lay out weights and choose kernels
+        self._window = _Watch()
+        self._patience, self._trial_seconds = PATIENCE, 0.0
+        self._next_trial = self._resting_until = self.now()
+        self.set_threads(self.threads)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the number in use is the choice, and its speed known; else a trial goes on."""
+        return self.pace is not None and not self._waiting
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Time the step inside the block; after it the number of threads may change."""
+        start = self.now()
+        yield
+        self.last = self.now() - start
+        self._took(self.last)
+
+    def _took(self, seconds: float) -> None:
+        if self._waiting:
+            self._try(seconds)
+        elif len(self.counts) > 1:
+            self._watch_over(seconds)
+
+    def _try(self, seconds: float) -> None:
+        """Take in a step of a trial: the first are warm-up, and a number that is clearly slow is soon left."""
+        self._trial_seconds += seconds
+        if self._warm:
+            self._warm -= 1
+            return
+        self._watch.add(seconds)
+        best = min(self._paces.values(), default=float("inf"))
+        is_slow = self._watch.pace > 2 * best
+        if self._watch.seconds < TRIAL_SECONDS and self._watch.steps < TRIAL_STEPS and not is_slow:
+            return
+        tried = self._waiting.pop(0)
+        self._paces[tried] = self._watch.pace
+        if self._paces[tried] > BETTER * best:  # going on in that direction makes it slower still
+            self._waiting = [count for count in self._waiting if (count < self._chosen) != (tried < self._chosen)]
+        self._begin_next() if self._waiting else self._choose()
+
+    def _begin_next(self) -> None:
+        self._watch, self._warm = _Watch(), 1
+        self._use(self._waiting[0])
+
+    def _choose(self) -> None:
+        fastest = min(self._paces, key=lambda count: self._paces[count])
+        before, first = self._chosen, self.pace is None
+        stays = not first and self._paces[fastest] * BETTER > self._paces[before]
+        self._chosen = before if stays else fastest
+        self.pace = self._paces[self._chosen]
+        self._patience = min(2 * self._patience, PATIENCE_MOST) if self._chosen == before and not first else PATIENCE
+        now = self.now()
+        self._next_trial = now + max(self._patience, self._trial_seconds / TRIAL_SHARE)
+        self._resting_until = now + REST * self._trial_seconds
+        self._window = _Watch()
+        self._use(self._chosen)
+
+    def _watch_over(self, seconds: float) -> None:
+        """Compare the speed with that of the last choice, window by window."""
+        self._window.add(seconds)
+        if self._window.steps < 2 or self._window.seconds < WINDOW_SECONDS:
+            return
+        pace, self._window = self._window.pace, _Watch()
+        assert self.pace is not None, "watching begins after the choice"
+        has_fallen, now = pace * FALLEN > self.pace, self.now()
+        if (has_fallen and now >= self._resting_until) or now >= self._next_trial:
+            self._begin_trial(pace)
+        else:
+            self.pace = min(pace, self.pace)
+
+    def _begin_trial(self, pace: float) -> None:
+        """Try the other numbers, the neighbors of the present one first."""
+        self._paces, self.pace, self._trial_seconds = {self._chosen: pace}, pace, 0.0
+        lower = [count for count in self.counts if count < self._chosen]
+        higher = [count for count in reversed(self.counts) if count > self._chosen]
+        self._waiting = lower + higher
+        self._begin_next()
+
+    def _use(self, threads: int) -> None:
+        if threads != self.threads:
+            self.threads = threads
+            self.set_threads(threads)

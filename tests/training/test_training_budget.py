@@ -1,0 +1,121 @@
+"""`--minutes` are kept to within a tenth, whatever a step and the last validation take."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from training_runs import MakeConfig
+
+from ganvas.hardware.threads import StepThreads
+from ganvas.training import schedule, trainer
+from ganvas.training.budget import RESERVE_MOST, Budget
+from ganvas.training.trainer import train
+
+
+class Clock:
+    """Seconds that pass when something is done."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+    def take(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def run(
+    limit: float, step: float, validation: float, *, pictures: int = 10, every: int = 10**9
+) -> tuple[float, int, Budget]:
+    """Train on a fake clock; seconds in all, steps, and the budget."""
+    clock = Clock()
+    budget = Budget(limit=limit, batch_size=1, validation_pictures=pictures, now=clock)
+    steps = 0
+    while not budget.is_over(clock.time):
+        clock.take(step)
+        budget.took_step(step)
+        steps += 1
+        if steps % every == 0:
+            with budget.measuring("validation"):
+                clock.take(validation)
+    for what, seconds in (("validation", validation), ("sample", step), ("checkpoint", 0.02 * limit)):
+        with budget.measuring(what):
+            clock.take(seconds)
+    return clock.time, steps, budget
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0, 5.0, 9.0])
+@pytest.mark.parametrize("pictures", [0, 10, 30])
+def test_the_limit_is_kept_to_a_tenth_where_the_forward_pass_is_as_expected(step: float, pictures: int) -> None:
+    limit = 120.0
+    validation = min(0.3 * step * pictures, RESERVE_MOST * limit - 1.2 * step)
+    seconds, _, _ = run(limit, step, validation, pictures=pictures)
+    assert seconds == pytest.approx(limit, rel=0.1)
+
+
+@pytest.mark.parametrize("validation", [0.5, 10.0, 30.0])
+def test_a_measured_validation_is_reserved_as_it_is(validation: float) -> None:
+    seconds, _, _ = run(240.0, 2.0, validation, pictures=1, every=20)
+    assert seconds == pytest.approx(240.0, rel=0.1)
+
+
+def test_a_slow_validation_leaves_most_of_the_time_for_training() -> None:
+    _, steps, _ = run(60.0, 1.0, 500.0, pictures=10_000)
+    assert steps >= 40
+
+
+def test_a_step_longer_than_the_limit_is_taken_once() -> None:
+    assert run(1.0, 30.0, 0.0)[1] == 1
+
+
+def test_a_step_is_not_begun_that_would_end_more_than_a_tenth_too_late() -> None:
+    seconds, steps, _ = run(100.0, 30.0, 0.0, pictures=0)
+    assert steps == 2  # a third would end at 90 and leave no time for the sample grid
+    assert seconds <= 110
+
+
+def test_without_a_limit_it_is_never_over() -> None:
+    budget = Budget(limit=None, batch_size=1, validation_pictures=5)
+    budget.took_step(100.0)
+    assert not budget.is_over(1e9)
+
+
+def test_what_was_reserved_at_the_end_ends_the_next_start_at_once() -> None:
+    seconds, _, budget = run(100.0, 7.0, 9.0)
+    again = Budget(limit=100.0, batch_size=1, validation_pictures=10, kept=budget.reserve + 7.0)
+    assert again.is_over(seconds)
+    assert not Budget(limit=300.0, batch_size=1, validation_pictures=10, kept=budget.reserve + 7.0).is_over(seconds)
+
+
+def test_a_slow_start_is_soon_forgotten() -> None:
+    budget = Budget(limit=100.0, batch_size=1, validation_pictures=0)
+    for seconds in (20.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        budget.took_step(seconds)
+    assert budget.step_seconds is not None
+    assert budget.step_seconds < 2
+
+
+def test_training_on_a_slow_machine_keeps_its_minutes(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole trainer on a fake clock: a step takes 8 s, and validation of 3 pictures 8 s."""
+    clock = Clock()
+    monkeypatch.setattr(schedule.time, "monotonic", clock)
+    monkeypatch.setattr(trainer, "Clock", lambda **given: schedule.Clock(started=clock(), **given))
+    monkeypatch.setattr(trainer, "Budget", partial(Budget, now=clock))
+    monkeypatch.setattr(trainer, "StepThreads", partial(StepThreads, now=clock))
+    play = trainer.take_turns
+
+    def slow(*given: object, **named: object) -> object:
+        clock.take(8.0)
+        return play(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "take_turns", slow)
+    result = train(tiny_config(epochs=1000, minutes=2.0), tmp_path / "run", quiet=True)
+    assert result.stopped == "minutes"
+    assert result.seconds == pytest.approx(120.0, rel=0.1)
+    again = train(tiny_config(epochs=1000, minutes=2.0), tmp_path / "run", resume=True, quiet=True)
+    assert again.images_seen == result.images_seen
