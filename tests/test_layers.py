@@ -9,10 +9,11 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
+    {"terminal"},
     {"errors"},
-    {"engines", "refusals"},
+    {"engines", "refusals", "signals", "strict_json"},
     {"records", "image", "weights", "progress", "hardware"},
-    {"tensor_files", "score_cache"},
+    {"output", "tensor_files", "score_cache"},
     {"localization"},
     {"policy"},
     {"networks", "losses", "data"},
@@ -22,7 +23,7 @@ LAYERS = [
     {"training", "points"},
     {"recipes"},
     {"demonstration", "comparison", "hiding", "diagnosis"},
-    {"api"},
+    {"api", "crash"},
     {"cli"},
     {"__main__"},
 ]

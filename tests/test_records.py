@@ -81,7 +81,7 @@ def test_kind_may_be_left_out_where_only_one_class_fits() -> None:
         ({"weights": {"a": "b"}}, r"Drawing\.weights\.a: expected float"),
         ({"limit": None}, r"Drawing\.limit: None fits none of"),
         ({"corner": [-1, 0]}, r"Drawing: corner must not be negative"),
-        ({"kind": "Circle"}, r"Drawing: expected a Drawing, got a Circle"),
+        ({"kind": "Circle"}, r"Drawing: expected a Drawing, got 'Circle'"),
     ],
 )
 def test_errors_name_the_key(change: dict[str, object], message: str) -> None:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import io
 import json
+import logging
 import os
 import sys
 import warnings
@@ -18,9 +19,13 @@ from typing import Any
 
 import tyro
 
+from ganvas.crash import EXIT_CODE as CRASHED
+from ganvas.crash import report_crash
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.hardware.threads import let_waiting_threads_sleep
 from ganvas.recipes import RECIPES, recipe_summary
+from ganvas.signals import as_interrupts
+from ganvas.terminal import one_line, printable
 from ganvas.training.config import RunConfig
 
 VERBS = {
@@ -65,33 +70,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     let_waiting_threads_sleep()
     try:
-        with _plain_warnings(words[0]):
-            result = _call(words[0], words[1:])
+        with _plain_warnings(words[0]), as_interrupts():
+            return _run(words)
+    except KeyboardInterrupt:
+        _complain(words[0], "interrupted")
+        return 130
+    except Exception as error:  # noqa: BLE001 - no traceback reaches the terminal
+        print(report_crash(words, error), file=sys.stderr)
+        return CRASHED
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run a verb, print what it returns, and return its exit code."""
+    try:
+        result = _call(words[0], list(words[1:]))
+        # Under torchrun the first process tells
+        shown = "" if result is None or int(os.environ.get("RANK", "0")) > 0 else f"{result}\n"
     except PolicyRefusal as refusal:
-        print(json.dumps(refusal.as_record()))
+        _print(json.dumps(refusal.as_record()) + "\n")
         return refusal.exit_code
     except GanvasError as error:
-        print(f"ganvas {words[0]}: {error}", file=sys.stderr)
+        _complain(words[0], str(error))
         return error.exit_code
     except OSError as error:
-        print(f"ganvas {words[0]}: {_system_error(error)}", file=sys.stderr)
+        _complain(words[0], _system_error(error))
         return InputError.exit_code
-    except KeyboardInterrupt:
-        print(f"ganvas {words[0]}: interrupted", file=sys.stderr)
-        return 130
-    if result is not None and int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process tells
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold letters that the terminal has not
-            sys.stdout.reconfigure(errors="backslashreplace")
-        print(result)
+    _print(shown)
     return int(getattr(result, "exit_code", 0))
+
+
+def _print(text: str) -> None:
+    """Print to standard output; a reader that has gone away (`ganvas ... | head`) is no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(printable(text), end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+
+
+def _complain(verb: str, problem: str) -> None:
+    print(f"ganvas {one_line(verb)}: {printable(problem)}", file=sys.stderr)
 
 
 @contextmanager
 def _plain_warnings(verb: str) -> Iterator[None]:
-    """Warnings as sentences, without the file and line that a programmer would want."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_where, **_more: print(f"ganvas {verb}: {message}", file=sys.stderr)
-        yield
+    """Warnings as sentences, without the file and line that a programmer would want; no log lines of other packages."""
+    root, silence = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silence)  # without a handler, Python prints warnings and errors that packages log
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_where, **_more: _complain(verb, str(message))
+            yield
+    finally:
+        root.removeHandler(silence)
 
 
 def _system_error(error: OSError) -> str:

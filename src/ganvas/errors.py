@@ -12,6 +12,8 @@ GanvasError                1   anything below
 ├── MissingDependency      6   an optional package is not installed
 └── WeightsError           7   pretrained weights cannot be found or do not verify
 
+Any other error is a fault of ganvas: 70 on the command line, one line there, and the full trace in a file (`crash`).
+
 A file or folder that the system does not let us read or write is an OSError, and 2 on the command line.
 """
 
@@ -21,6 +23,8 @@ from collections.abc import Mapping
 from importlib.metadata import requires
 from pathlib import Path
 from typing import ClassVar
+
+from ganvas.terminal import one_line
 
 
 class GanvasError(Exception):
@@ -114,7 +118,7 @@ def problem_of(error: BaseException) -> str:
 
 def _named(name: str, problem: str) -> str:
     """The problem behind the name, unless it starts with the file's path."""
-    return problem if problem.partition(": ")[0].endswith(name) else f"{name}: {problem}"
+    return problem if problem.partition(": ")[0].endswith(name) else f"{one_line(name)}: {problem}"
 
 
 class MissingDependency(GanvasError):

@@ -16,6 +16,8 @@ from ganvas.errors import InputError, RunError
 
 T = TypeVar("T")
 KIND = "kind"
+LARGEST = 2**1023
+"""Whole numbers from here on have no place in a float."""
 PLAIN = (bool, int, float, str, NoneType)
 
 
@@ -74,7 +76,7 @@ def _read_dataclass(cls: type[object], record: object, where: str) -> object:
     if not isinstance(record, Mapping):
         raise RunError(f"{where}: expected an object ({cls.__name__}), got {_shown(record)}")
     if record.get(KIND, cls.__name__) != cls.__name__:
-        raise RunError(f"{where}: expected a {cls.__name__}, got a {record[KIND]}")
+        raise RunError(f"{where}: expected a {cls.__name__}, got {_shown(record[KIND])}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cast("Any", cls)) if field.init}
     if unknown := [str(key) for key in record if key not in fields and key != KIND]:
@@ -102,7 +104,7 @@ def _read_union(members: tuple[Any, ...], record: object, where: str) -> object:
     classes: dict[str, Any] = {member.__name__: member for member in rest if isinstance(member, type)}
     classes = {name: member for name, member in classes.items() if dataclasses.is_dataclass(member)}
     if isinstance(record, Mapping) and classes:
-        if record.get(KIND) not in classes:
+        if not isinstance(record.get(KIND), str) or record[KIND] not in classes:
             raise RunError(f"{where}.{KIND}: expected one of {', '.join(classes)}, got {_shown(record.get(KIND))}")
         return _read(classes[record[KIND]], record, where)
     for member in rest:
@@ -146,7 +148,7 @@ def _read_plain(kind: Any, record: object, where: str) -> object:
     """Numbers, text, truth values and paths: no coercion but int -> float."""
     if kind is Path and isinstance(record, str):
         return Path(record)
-    if kind is float and type(record) is int:
+    if kind is float and type(record) is int and abs(record) < LARGEST:
         return float(record)
     if kind in PLAIN and type(record) is kind:
         return record

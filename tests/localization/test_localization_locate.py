@@ -129,7 +129,7 @@ def test_bad_files_are_recorded_and_the_others_done(tmp_path, lamp, bright):
 def test_photos_are_never_replaced(tmp_path, lamp, bright):
     write_image(tmp_path / "one.png", Picture(lamp))
     before = (tmp_path / "one.png").read_bytes()
-    with pytest.raises(InputError, match="replace the photo"):
+    with pytest.raises(InputError, match="would be overwritten"):
         locate_files([tmp_path], tmp_path)
     assert (tmp_path / "one.png").read_bytes() == before
 

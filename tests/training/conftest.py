@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from training_runs import MakeConfig, tiny_run
+
+from ganvas.training import trainer
 
 
 @pytest.fixture
@@ -45,3 +49,22 @@ def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
 def tiny_config(tiny_data: Path) -> MakeConfig:
     """`tiny_run` on `tiny_data`."""
     return lambda **changes: tiny_run(tiny_data, **changes)
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Do something after so many steps of the next run."""
+
+    def arrange(step: int, action: Callable[[], None]) -> None:
+        steps = iter(range(1, 10_000))
+
+        def counted(*given: Any, **named: Any) -> Any:
+            losses = take_turns(*given, **named)
+            if next(steps) == step:
+                action()
+            return losses
+
+        monkeypatch.setattr(trainer, "take_turns", counted)
+
+    take_turns = trainer.take_turns
+    return arrange

@@ -64,7 +64,7 @@ def test_moments_are_loaded_in_the_order_of_their_weights() -> None:
             for key in ("exp_avg", "exp_avg_sq")
         }
         saved |= {f"{n}/step": torch.tensor(3.0) for n in range(len(parameters))}
-        load_optimizer(optimizer, saved)
+        load_optimizer(optimizer, saved, Path("state.safetensors"))
         for n, parameter in enumerate(parameters):
             entry = optimizer.state[parameter]
             assert entry["exp_avg"].stride() == parameter.stride()

@@ -28,6 +28,7 @@ from ganvas.hardware.threads import using_threads
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.record import load_generators, read_run_record
+from ganvas.output import FolderInUse
 from ganvas.training import session, trainer
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
@@ -37,25 +38,6 @@ from ganvas.training.trainer import train
 
 class PowerCutError(Exception):
     """Stands for a crash."""
-
-
-@pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Do something after so many steps of the next run."""
-
-    def arrange(step: int, action: Callable[[], None]) -> None:
-        steps = iter(range(1, 10_000))
-
-        def counted(*given: Any, **named: Any) -> Any:
-            losses = take_turns(*given, **named)
-            if next(steps) == step:
-                action()
-            return losses
-
-        monkeypatch.setattr(trainer, "take_turns", counted)
-
-    take_turns = trainer.take_turns
-    return arrange
 
 
 def crash() -> None:
@@ -73,7 +55,7 @@ def test_a_run_leaves_a_whole_run_folder(tiny_config: MakeConfig, tmp_path: Path
     assert result.seconds > 0
     assert result.images_per_second > 0
     names = {path.name for path in run.iterdir()}
-    assert names == {"lock", "metrics.jsonl", "refused.json", "run.json", "samples", "snapshots", "state.safetensors"}
+    assert names == {"metrics.jsonl", "refused.json", "run.json", "samples", "snapshots", "state.safetensors"}
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000016.png", "00000032.png", "00000042.png"]
     assert json.loads((run / "refused.json").read_text()) == []
     assert read_config(run) == config
@@ -310,7 +292,7 @@ def test_a_process_that_does_not_see_the_state_stops(
 
 
 def test_one_trainer_a_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with locked(tmp_path / "run"), pytest.raises(RunError, match="being trained by another process"):
+    with locked(tmp_path / "run"), pytest.raises(FolderInUse, match="in use by another"):
         train(tiny_config(), tmp_path / "run", quiet=True)
 
 

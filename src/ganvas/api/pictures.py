@@ -9,6 +9,7 @@ from ganvas.api.words import ClassName, Out, Photos, Source, Threads
 from ganvas.engines import Engine
 from ganvas.hardware.threads import using_threads
 from ganvas.progress import telling
+from ganvas.terminal import one_line
 
 if TYPE_CHECKING:
     from ganvas.redaction.redact_files import Redacted
@@ -50,7 +51,7 @@ def locate(
             photos, out, classifier=classifier, class_name=class_name, threshold=threshold,
             progress=lambda done, total: tell("locate", done, total),
         )  # fmt: skip
-    return "\n".join(f"{record['photo']}: {record['class']} {record['score']:.3f}" for record in records)
+    return "\n".join(f"{one_line(str(record['photo']))}: {record['class']} {record['score']:.3f}" for record in records)
 
 
 def prepare(

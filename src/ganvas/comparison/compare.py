@@ -13,10 +13,13 @@ from rich.console import Console
 from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
 from ganvas.comparison.pictures import TestPictures, open_test_pictures
 from ganvas.comparison.plan import Terms, plan_data, plan_runs
-from ganvas.comparison.report import write_reports
+from ganvas.comparison.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
 from ganvas.comparison.result import Compared, Comparison, count_parameters
+from ganvas.data.config import DataConfig
+from ganvas.data.files import data_files
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device, pick_precision
+from ganvas.output import claimed, require_apart
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
 from ganvas.training.run_folder import read_config
@@ -51,6 +54,15 @@ def compare(
     runs, data = _with_precision(plan_runs(recipes, terms), terms.device), plan_data(terms)
     for name, config in runs.items():
         _check_same_data(config, out / "runs" / name)
+    require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME)], data_files(data))
+    with claimed(out):
+        return _compare(runs, data, terms, out, pictures=pictures, progress=progress)
+
+
+def _compare(
+    runs: dict[str, RunConfig], data: DataConfig, terms: Terms, out: Path, *, pictures: int, progress: bool
+) -> Comparison:
+    """As `compare`, into a folder that this process holds."""
     test = open_test_pictures(data, limit=pictures)
     instruments = load_instruments(test)
     references = {

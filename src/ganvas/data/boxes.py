@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from ganvas.errors import ImageError, InputError
 from ganvas.image.names import match_names
 from ganvas.image.picture import Box
+from ganvas.strict_json import parse_json, read_text
 
 __all__ = ["boxes_by_picture", "read_boxes"]
 
@@ -36,8 +36,8 @@ def read_boxes(path: Path) -> BoxTable:
             or bottom edge comes first); names the entry.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {SHAPE}") from error
     return _from_csv(path, text) if path.suffix.lower() == ".csv" else _from_json(path, text)
 
@@ -54,7 +54,7 @@ def boxes_by_picture(path: Path, names: Iterable[str]) -> BoxTable:
 
 def _from_json(path: Path, text: str) -> BoxTable:
     try:
-        pairs = json.loads(text, object_pairs_hook=tuple)  # a dict would keep only the last of a name's entries
+        pairs = parse_json(text, pairs=tuple)  # a dict would keep only the last of a name's entries
     except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error}); {SHAPE}") from error
     if not isinstance(pairs, tuple) or not all(isinstance(rows, list) for _, rows in pairs):
@@ -67,7 +67,11 @@ def _from_json(path: Path, text: str) -> BoxTable:
 
 def _from_csv(path: Path, text: str) -> BoxTable:
     table: BoxTable = {}
-    for index, row in enumerate(csv.reader(text.splitlines())):
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:  # such as a cell of more than 131,072 characters
+        raise InputError(f"{path}: is not CSV ({error}); {SHAPE}") from error
+    for index, row in enumerate(rows):
         cells = [cell.strip() for cell in row]
         if not any(cells) or (index == 0 and cells[1:3] == ["left", "top"]):
             continue
@@ -83,7 +87,7 @@ def _box(path: Path, name: str, row: Any) -> Box:
         _require_pixels(left, top, right, bottom)
         return Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
     except (TypeError, ValueError, OverflowError, ImageError) as error:
-        raise InputError(f"{path}: {name}: {row} is not a box ({error}); {SHAPE}") from error
+        raise InputError(f"{path}: {name[:200]}: {str(row)[:200]} is not a box ({error}); {SHAPE}") from error
 
 
 def _numbers(row: Any) -> list[float]:

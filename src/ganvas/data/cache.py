@@ -35,6 +35,7 @@ from ganvas.data.unpaired import find_sides
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import PictureWarning, read_image
 from ganvas.image.picture import PictureSpec, Pixels
+from ganvas.strict_json import read_json
 
 __all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
 
@@ -99,10 +100,10 @@ class UnpairedCache:
 
 
 def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:
-    checks = json.loads((folder / CHECKS_NAME).read_text(encoding="utf-8"))
+    checks = read_json(folder / CHECKS_NAME)
     if any(zlib.crc32((folder / name).read_bytes()) != known for name, known in checks.items()):
         raise ValueError(f"{folder} is damaged")
-    record = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    record = read_json(folder / INDEX_NAME)
     recorded = record["sides"]
     names: dict[str, list[str]] = {side: kept["names"] for side, kept in recorded.items() if "names" in kept}
     sides = [

@@ -49,4 +49,4 @@ def permutation(seed: int, epoch: int, count: int, purpose: Purpose = Purpose.OR
 
 def seed_of_name(name: str) -> int:
     """A seed in [0, 2^64) that belongs to a name, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
 
+from ganvas.data.pairs import Split
 from ganvas.errors import DataError
 from ganvas.image.atomic import append_line
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from ganvas.strict_json import parse_json
 
-__all__ = ["PairFolder", "Record"]
+__all__ = ["JOURNAL", "PairFolder", "Record", "pair_folders"]
 
 JOURNAL = ".prepare.jsonl"
+SIDES = ("a", "b")
 Record = dict[str, Any]
+
+
+def pair_folders(out: Path) -> list[Path]:
+    """Return the folders of all halves of pairs, of every split; they need not exist."""
+    return [out / split / side for split in get_args(Split) for side in SIDES]
 
 
 @dataclass
@@ -46,7 +54,10 @@ class PairFolder:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise DataError(f"{path} holds something else; give an empty or new folder")
             return cls(path, settings)
-        lines = [_parsed(line) for line in (path / JOURNAL).read_text(encoding="utf-8").splitlines()]
+        text = (path / JOURNAL).read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in map(_parsed, text.splitlines()) if "settings" in line or _is_entry(line)]
+        if not lines and all(child.name == JOURNAL for child in path.iterdir()):
+            return cls(path, settings)  # stopped while it was writing the first line
         if not lines or lines[0].get("settings") != settings:
             raise DataError(f"{path} holds pairs made with other settings; give another folder, or remove it")
         return cls(path, settings, lines)
@@ -56,7 +67,7 @@ class PairFolder:
         own = [line for line in self.lines if line.get("name") == name]
         if not own or (own[-1]["sha256"], own[-1]["split"]) != (sha256, split):
             return None
-        return own[-1] if all((self.path / own[-1][side]).is_file() for side in ("a", "b")) else None
+        return own[-1] if all((self.path / own[-1][side]).is_file() for side in SIDES) else None
 
     def write(self, entry: Record, a: Picture, b: Picture) -> None:
         """Write one pair to entry["a"] and entry["b"].
@@ -73,8 +84,8 @@ class PairFolder:
 
     def remove_all_but(self, entries: list[Record]) -> None:
         """Remove pairs of earlier runs that are in another split now, or whose source is gone."""
-        wanted = {entry[side] for entry in entries for side in ("a", "b")}
-        written = {line[side] for line in self.lines if "name" in line for side in ("a", "b")}
+        wanted = {entry[side] for entry in entries for side in SIDES}
+        written = {line[side] for line in self.lines if "name" in line for side in SIDES}
         for stray in written - wanted:
             (self.path / stray).unlink(missing_ok=True)
 
@@ -86,7 +97,18 @@ class PairFolder:
 def _parsed(line: str) -> Record:
     """A line of the journal; one that was cut short says nothing."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _is_entry(line: Record) -> bool:
+    """Return whether a line speaks of a pair, both halves of which lie where pairs do: they may be removed."""
+    if not all(isinstance(line.get(key), str) for key in ("name", "sha256", "split", *SIDES)):
+        return False
+    places = [PurePosixPath(line[side]).parts for side in SIDES]
+    return line["split"] in get_args(Split) and all(
+        len(parts) == 3 and parts[:2] == (line["split"], side) and parts[2] != ".."
+        for parts, side in zip(places, SIDES, strict=True)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -12,6 +11,7 @@ from ganvas.data.config import PairedData
 from ganvas.errors import DataError
 from ganvas.image.files import image_names, read_image
 from ganvas.image.names import name_key
+from ganvas.strict_json import read_json
 
 __all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "pictures_in", "some_names"]
 
@@ -213,7 +213,7 @@ def _read_split_file(path: Path) -> dict[Split, list[str]]:
         DataError: it is no such file.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a split file: {error}") from error
     splits: tuple[Split, ...] = get_args(Split)

@@ -23,24 +23,22 @@ from ganvas.data.decode import remarks_on, warn_of_opacity
 from ganvas.data.degrade import degrade_each, strength_at
 from ganvas.data.draws import Purpose, seed_of_name, uniforms
 from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
-from ganvas.data.pair_folder import PairFolder, Record
+from ganvas.data.pair_folder import PairFolder, Record, pair_folders
+from ganvas.data.pair_names import MANIFEST, check_targets, named_files, pair_name, target_name
 from ganvas.data.pairs import Split, some_names
 from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.regions import RegionFinder, region_finder
 from ganvas.data.splits import share_out, warn_of_empty_splits
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.image.atomic import write_json
-from ganvas.image.files import PictureWarning, list_images, read_image, tell_passed_over
-from ganvas.image.names import name_key
+from ganvas.image.files import PictureWarning, read_image, tell_passed_over
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
+from ganvas.output import claimed
 from ganvas.records import to_record
 
 __all__ = ["Prepared", "prepare_pairs"]
 
-MANIFEST = "manifest.json"
-LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".bmp")
-"""Suffixes that pairs keep; others become .png, so that no second loss is learnt."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and of how many."""
 
@@ -100,12 +98,22 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
 
     Raises:
         DataError: there are no pictures, two would have one name, or `out` holds pairs made by other settings.
+        InputError: a pair would replace a picture that is read, or another process writes to `out`.
         PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
         PartialFailure: some pictures failed; the others and the manifest are written.
     """
     tell = progress or _tell_nobody
-    files = _named_files(source, out)
+    files = named_files(source, out)
     find = region_finder(config, set(files))
+    check_targets(files, out, config)
+    with claimed(out, beside=pair_folders(out)):
+        return _prepare(source, out, config, files, find, tell)
+
+
+def _prepare(
+    source: Path, out: Path, config: PrepareConfig, files: dict[str, Path], find: RegionFinder, tell: Progress
+) -> Prepared:
+    """As `prepare_pairs`, into a folder that this process holds."""
     folder = PairFolder.open(out, _settings(config))
     tell_passed_over(source, recursive=True, out=out)
     seen = _look(files, tell)
@@ -127,27 +135,6 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
     if seen.failures:
         raise PartialFailure(seen.failures, len(files))
     return prepared
-
-
-def _named_files(source: Path, out: Path) -> dict[str, Path]:
-    """Name with folders and ending -> file, of every picture below `source` but not below `out`."""
-    paths = list_images(source, recursive=True)
-    if not source.resolve().is_relative_to(out.resolve()):
-        paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
-    if not paths:
-        raise DataError(f"{source}: no pictures in it or in its folders")
-    files = {path.relative_to(source).as_posix(): path for path in paths}
-    by_name = defaultdict(list)
-    for file in files:
-        by_name[name_key(_pair_name(file))].append(file)
-    if twice := sorted(file for same in by_name.values() if len(same) > 1 for file in same):
-        raise DataError(f"{source}: {len(twice)} files would share a pair's name; rename them: {some_names(twice)}")
-    return files
-
-
-def _pair_name(file: str) -> str:
-    """Folders become part of the name: roses/1.jpg -> roses__1."""
-    return "__".join(Path(file).with_suffix("").parts)
 
 
 def _look(files: dict[str, Path], tell: Progress) -> _Seen:
@@ -175,7 +162,7 @@ def _look(files: dict[str, Path], tell: Progress) -> _Seen:
 def _look_at(file: str, path: Path) -> _Source:
     picture = read_image(path)
     return _Source(
-        name=_pair_name(file),
+        name=pair_name(file),
         path=path,
         sha256=_sha256(path),
         score=policy.admit(picture, name=file),
@@ -245,8 +232,7 @@ def _write_pair(
 
 def _entry(item: _Source, split: Split, boxes: list[Box], strength: float | None, target: Picture) -> Record:
     """What the manifest says about one pair."""
-    own = item.path.suffix.lower()
-    file = f"{item.name}{own if own in LOSSLESS else '.png'}"
+    file = target_name(item.name, item.path)
     return {
         "name": item.name,
         "split": split,

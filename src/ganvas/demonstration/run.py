@@ -24,6 +24,7 @@ from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier
+from ganvas.output import claimed, files_in, require_apart
 from ganvas.training.result import TrainingResult
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
@@ -80,6 +81,12 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
     """
     if not minutes > 0:
         raise ConfigError(f"minutes {minutes} must be positive")
+    with claimed(out):
+        return _run_demo(out, minutes)
+
+
+def _run_demo(out: Path, minutes: float) -> DemoResult:
+    """As `run_demo`, into a folder that this process holds."""
     started = time.monotonic()
     with step(1, "unpack nine photographs"):
         unpack(out)
@@ -149,6 +156,7 @@ def unpack(out: Path) -> None:
         PolicyRefusal: the gate refused one; nothing was written or removed.
     """
     paths = {photograph: locate_photograph(photograph) for photograph in PHOTOGRAPHS}  # all packages are there, or none
+    require_apart(files_in(out), paths.values())
     pictures = [(photograph, read_image(path)) for photograph, path in paths.items()]
     for photograph, picture in pictures:
         policy.admit(picture, name=photograph.name)

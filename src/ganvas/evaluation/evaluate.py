@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from ganvas.data.agreement import repeat_gray
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
+from ganvas.data.files import data_files
 from ganvas.data.loading import evaluation_pairs
 from ganvas.data.pairs import Split
 from ganvas.errors import DataError, InputError, PolicyRefusal
@@ -24,9 +26,10 @@ from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarg
 from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
-from ganvas.inference.record import SnapshotName, find_snapshot
+from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.output import require_apart
 from ganvas.policy import admit
 from ganvas.progress import telling, track
 from ganvas.refusals import describe_refusals
@@ -112,10 +115,9 @@ def evaluate_run(
     num_shown: int = 24,
     progress: bool = True,
 ) -> Evaluation:
-    """Translate every picture of a split and compare with its target, at the size the data settings give.
+    """Translate every picture of a split, compare with its target, and write `evaluation.json` and `report.html`.
 
-    What is compared is what would be written: outputs are rounded to their file's type. Writes `evaluation.json` and
-    `report.html`.
+    What is compared is what would be written: outputs are rounded to their file's type.
 
     Args:
         run: a run folder.
@@ -141,6 +143,7 @@ def evaluate_run(
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed, direction=direction)
     config = data_settings(translator, data)
     chosen = choose_split(config) if split == "auto" else split
+    target = _checked_target(out or run / "evaluation" / chosen, run, config)
     cache = _read(config, chosen, progress)
     check_channels(cache, translator)
     evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
@@ -158,7 +161,15 @@ def evaluate_run(
         refused=refused,
         seconds=time.monotonic() - started,
     )
-    return write_reports(evaluation, run, out or run / "evaluation" / chosen, evaluator.shown)
+    return write_reports(evaluation, run, target, evaluator.shown)
+
+
+def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
+    """Return the folder to write; raise InputError where a report would replace a file that is read."""
+    from ganvas.evaluation.report import HTML_NAME, JSON_NAME
+
+    require_apart([target / JSON_NAME, target / HTML_NAME], chain(run_files(run), data_files(config)))
+    return target
 
 
 def data_settings(translator: Translator, folder: Path | None) -> PairedData:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +17,8 @@ from ganvas.evaluation.chart import Point, line_chart
 from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScores, Trio
 from ganvas.evaluation.summary import Summary
 from ganvas.image.atomic import write_json, write_text
+from ganvas.output import claimed
+from ganvas.strict_json import parse_json
 
 JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"
 NUM_NAMED = 10
@@ -32,8 +33,9 @@ HOW = {
 
 def write_reports(evaluation: Evaluation, run: Path, out: Path, shown: Mapping[str, Trio]) -> Evaluation:
     """Write `evaluation.json` and `report.html`; returns the evaluation with the report's place."""
-    write_json(out / JSON_NAME, as_record(evaluation))
-    write_text(out / HTML_NAME, as_html(evaluation, shown, curves(run)))
+    with claimed(out):
+        write_json(out / JSON_NAME, as_record(evaluation))
+        write_text(out / HTML_NAME, as_html(evaluation, shown, curves(run)))
     return replace(evaluation, report=out / HTML_NAME)
 
 
@@ -108,7 +110,7 @@ def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
 def _row(line: str) -> dict[str, Any]:
     """One line, or nothing of a line that a crash left unfinished."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return {}
     return row if isinstance(row, dict) else {}

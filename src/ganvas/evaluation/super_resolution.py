@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -27,10 +28,12 @@ from ganvas.evaluation.fidelity import SSIM_WINDOW
 from ganvas.evaluation.luma import BORDER, luma_psnr, luma_ssim
 from ganvas.evaluation.perceptual import LPIPS, load_lpips
 from ganvas.evaluation.pictures import as_unit
-from ganvas.image.atomic import write_json
+from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
+from ganvas.inference.record import run_files
 from ganvas.inference.translator import Translator
+from ganvas.output import claimed, require_apart
 from ganvas.policy import admit
 from ganvas.progress import track
 from ganvas.refusals import check_share, describe_refusals
@@ -43,6 +46,7 @@ PROTOCOL = (
     "High resolution cut to multiples of the scale, reduced by antialiased bicubic interpolation (a = -0.5) to 8 bits; "
     f"PSNR and SSIM on Y, {BORDER} pixels of border cut; LPIPS on RGB, whole."
 )
+JSON_NAME, MARKDOWN_NAME = "sr.json", "sr.md"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
 
@@ -129,6 +133,9 @@ def benchmark_super_resolution(
         RunError: a run cannot be read.
         PolicyRefusal: too many of the given pictures are refused (`ganvas.refusals.check_share`).
     """
+    pictures = _pictures(data)
+    written = [out / JSON_NAME, out / MARKDOWN_NAME]
+    require_apart(written, chain((path for _, path in pictures), *map(run_files, runs)))
     translators = {run.resolve().name: Translator.load(run, device=device) for run in runs}
     scale = _common_scale(translators, len(runs))
     ways: dict[str, Enlarge] = {
@@ -138,7 +145,6 @@ def benchmark_super_resolution(
     ways |= {name: _by_run(translator) for name, translator in translators.items()}
     judge, said = _judge(may_download=may_download, progress=progress)
     scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
-    pictures = _pictures(data)
     given = {str(path) for _, path in pictures}
     for name, path in track(iter(pictures), "benchmark", total=len(pictures), shown=progress):
         try:
@@ -151,10 +157,10 @@ def benchmark_super_resolution(
         check_share([refusal for refusal in refusals if refusal.name in given], len(pictures))
     _check_measured(scores, failures, refusals, data)
     table = SuperResolutionTable(scale, tuple(scores), said, failures)
-    out.mkdir(parents=True, exist_ok=True)
     record = {"scale": scale, "protocol": PROTOCOL, "lpips": said, "failures": failures}
-    write_json(out / "sr.json", record | {"scores": [asdict(score) for score in scores]})
-    (out / "sr.md").write_text(f"{table}\n", encoding="utf-8")
+    with claimed(out):
+        write_json(out / JSON_NAME, record | {"scores": [asdict(score) for score in scores]})
+        write_text(out / MARKDOWN_NAME, f"{table}\n")
     return table
 
 

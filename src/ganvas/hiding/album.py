@@ -18,7 +18,7 @@ from ganvas.policy import admit
 from ganvas.progress import track
 from ganvas.refusals import check_share
 
-__all__ = ["Album", "Pictures", "open_album", "write_training_pictures"]
+__all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pictures"]
 
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
@@ -105,6 +105,11 @@ def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True)
         if not len(pictures):
             raise DataError(f"{folder}: no picture to {part} could be used: {'; '.join(list(left_out.values())[:3])}")
     return Album(kinds, train, test, left_out)
+
+
+def album_files(folder: Path, seed: int) -> list[Path]:
+    """Return the picture files of an album, of both parts."""
+    return [path for entries in _find(folder, seed).values() for _, path in entries]
 
 
 def write_training_pictures(album: Album, folder: Path) -> None:

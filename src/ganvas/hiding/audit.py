@@ -22,16 +22,17 @@ from ganvas.evaluation.features import efficientnet_features
 from ganvas.evaluation.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.evaluation.pictures import as_unit, evenly
 from ganvas.evaluation.summary import Summary, summarise
-from ganvas.hiding.album import Album, open_album, write_training_pictures
+from ganvas.hiding.album import Album, album_files, open_album, write_training_pictures
 from ganvas.hiding.covers import Hiding, plan_covers
 from ganvas.hiding.naming import Attacker, probe, small_network
 from ganvas.hiding.recovery import fixed_attacks
-from ganvas.hiding.report import JSON_NAME, write_reports
+from ganvas.hiding.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
 from ganvas.hiding.result import AS_COVERED, Audit, AuditedCover, Named, Shown
 from ganvas.hiding.terms import Terms
 from ganvas.image.atomic import write_text
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
+from ganvas.output import claimed, require_apart
 from ganvas.policy import admit
 from ganvas.progress import telling, track
 from ganvas.recipes import restore
@@ -80,6 +81,15 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
     """
     covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
     album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
+    require_apart(
+        [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, terms.seed)
+    )
+    with claimed(out, beside=[out / PICTURES_NAME / "train"]):
+        return _audit(album, folder, out, terms, covers, progress=progress)
+
+
+def _audit(album: Album, folder: Path, out: Path, terms: Terms, covers: Sequence[Hiding], *, progress: bool) -> Audit:
+    """As `audit`, into a folder that this process holds."""
     _claim(out, album)
     judge = _judge()
     with telling(shown=progress) as tell:

@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["append_line", "atomic_file", "write_bytes", "write_json", "write_text"]
+__all__ = ["append_line", "atomic_file", "is_leftover", "write_bytes", "write_json", "write_text"]
 
+TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
+"""The name of a temporary file: hidden; the target's stem, the writer's process id, eight random digits, the suffix."""
 STEM_BYTES = 64
 """Of the name of a file, in the name of its temporary one; a name may have 255 bytes."""
+_in_progress: set[str] = set()
+"""Names of the temporary files that this process is writing."""
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a new name beside `path` for a file that is being written; it keeps the suffix."""
+    return path.with_name(f".{_start_of(path.stem)}.{os.getpid():08x}{secrets.token_hex(4)}{path.suffix}")
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether a file of this name is what a process that no longer runs was writing with `atomic_file`.
+
+    A process on another machine counts as one that no longer runs, so ask only while the folder is locked.
+    """
+    found = TEMPORARY.fullmatch(name)
+    return found is not None and name not in _in_progress and not _runs(int(found[1], 16))
+
+
+def _runs(process: int) -> bool:
+    """Return whether another process of this number runs on this machine."""
+    if process in (0, os.getpid()) or os.name != "posix":  # on Windows, signal 0 would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 @contextmanager
@@ -26,14 +58,28 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{_start_of(path.stem)}.{secrets.token_hex(8)}{path.suffix}")
+    temporary = temporary_path(path)
+    _in_progress.add(temporary.name)
     try:
-        yield temporary
-        _flush_file(temporary)
-        temporary.replace(path)
-        _flush_folder(path.parent)
+        with naming(path, temporary):
+            yield temporary
+            _flush_file(temporary)
+            temporary.replace(path)
+            _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        _in_progress.discard(temporary.name)
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an OSError that names no file, or only the temporary one, name `path`: a full disk is told without a name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -58,7 +104,7 @@ def append_line(path: Path, line: str) -> None:
     A line that an earlier process left unfinished is ended first, so it spoils no other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as log:
+    with naming(path), path.open("ab+") as log:
         start = b"" if _ends_with_newline(path) else b"\n"
         log.write(start + _encoded(line) + b"\n")
         log.flush()

@@ -7,16 +7,21 @@ https://cv.iptc.org/newscodes/digitalsourcetype/
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-__all__ = ["SOURCE_TYPE", "SyntheticLabel", "sidecar_path"]
+from ganvas.strict_json import read_json
+from ganvas.terminal import one_line
+
+__all__ = ["SOURCE_TYPE", "SyntheticLabel", "sidecar_path", "with_sidecar"]
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """Part of the picture was made by a trained model."""
+
+SIDECAR_SUFFIXES = (".bmp", ".npy")
+"""Formats without a place for a label."""
 
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -47,12 +52,13 @@ class SyntheticLabel:
 
     def as_text(self) -> dict[str, str]:
         """PNG text: keyword -> text."""
-        return {"Software": self.software, "Source": self.model, "Comment": self.note, "DigitalSourceType": SOURCE_TYPE}
+        texts = {"Software": self.software, "Source": self.model, "Comment": self.note}
+        return {**{keyword: one_line(text) for keyword, text in texts.items()}, "DigitalSourceType": SOURCE_TYPE}
 
     def as_xmp(self) -> bytes:
         """The XMP packet."""
         fields = {"software": self.software, "model": self.model, "note": self.note, "source_type": SOURCE_TYPE}
-        return _PACKET.format(**{name: quoteattr(text) for name, text in fields.items()}).encode()
+        return _PACKET.format(**{name: quoteattr(one_line(text)) for name, text in fields.items()}).encode()
 
     def as_record(self) -> dict[str, str]:
         """The content of the JSON file beside a BMP or .npy picture."""
@@ -62,6 +68,11 @@ class SyntheticLabel:
 def sidecar_path(path: Path) -> Path:
     """Where the label of a BMP or .npy picture lies: NAME.npy.json beside NAME.npy."""
     return path.with_name(path.name + ".json")
+
+
+def with_sidecar(path: Path) -> tuple[Path, ...]:
+    """Return the files that writing a labelled picture touches: the picture, and its sidecar where it has one."""
+    return (path, sidecar_path(path)) if path.suffix.lower() in SIDECAR_SUFFIXES else (path,)
 
 
 def source_type_in_xmp(packet: bytes) -> str | None:
@@ -76,7 +87,7 @@ def source_type_in_xmp(packet: bytes) -> str | None:
 def source_type_in_sidecar(path: Path) -> str | None:
     """The digital source type that a picture's JSON file gives, or None where there is none."""
     try:
-        record = json.loads(sidecar_path(path).read_bytes())
+        record = read_json(sidecar_path(path))
     except (OSError, ValueError):
         return None
     value = record.get("digital_source_type") if isinstance(record, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -36,8 +37,10 @@ class PictureSpec:
     def __post_init__(self) -> None:
         if self.value_range == (0.0, 0.0):
             object.__setattr__(self, "value_range", NATURAL_RANGE[self.dtype])
-        if not self.value_range[0] < self.value_range[1]:
-            raise ConfigError(f"value_range {self.value_range} must be in order")
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            raise ConfigError(f"channels {self.channels} must lie in 1..{MAX_CHANNELS}")
+        if not (self.value_range[0] < self.value_range[1] and all(map(math.isfinite, self.value_range))):
+            raise ConfigError(f"value_range {self.value_range} must be finite and in order")
 
 
 @dataclass(frozen=True)

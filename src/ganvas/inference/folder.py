@@ -11,22 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from ganvas.engines import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, tell_passed_over
-from ganvas.image.label import SyntheticLabel
+from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
-from ganvas.inference.manifest import Manifest, hash_files, hash_settings
+from ganvas.inference.manifest import MANIFEST_NAME, Manifest, hash_files, hash_settings
 from ganvas.inference.pipeline import translate_all
-from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot
+from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot, run_files
 from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
+from ganvas.output import claimed, files_in, require_apart, swept_beside
 from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
@@ -123,15 +125,26 @@ def translate_files(
     check_workers(engine, workers)
     plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, pick_precision(precision, device), direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
+    _check_targets(jobs, plan, out)
     if source.is_file() and jobs[0].target == out:
-        return _translate_one(jobs[0], plan.load(), progress=progress)
+        with swept_beside(out.parent):
+            return _translate_one(jobs[0], plan.load(), progress=progress)
+    with claimed(out, beside={job.target.parent for job in jobs}):
+        report = _translate_folder(jobs, plan, out, engine=engine, workers=workers, progress=progress)
+    return _checked(report, len(jobs), alone=source.is_file())
+
+
+def _translate_folder(
+    jobs: Sequence[Job], plan: _Plan, out: Path, *, engine: Engine, workers: int | None, progress: bool
+) -> TranslationReport:
+    """Translate into a folder that this process holds."""
     settings, identity = _load_and_identify(plan)
     manifest, report, started = Manifest(out, identity), TranslationReport(), time.monotonic()
     if engine == "ray":
         _translate_on_ray(jobs, manifest, report, plan=plan, workers=workers, progress=progress)
     else:
         translate_all(jobs, manifest, report, settings=settings, progress=progress)
-    return _checked(replace(report, seconds=time.monotonic() - started), len(jobs), alone=source.is_file())
+    return replace(report, seconds=time.monotonic() - started)
 
 
 def _load_and_identify(plan: _Plan) -> tuple[Settings, str]:
@@ -180,16 +193,17 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     is_file = not source.is_dir() and names_file(out)
     names = [path.relative_to(root) for path in paths]
     targets = [out if is_file else out / (name.with_suffix(suffix) if suffix else name) for name in names]
-    _check_targets(paths, targets)
+    if twice := [str(target) for target, count in Counter(targets).items() if count > 1]:
+        raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or leave the suffix out")
     return [Job(path, target, name.as_posix()) for path, target, name in zip(paths, targets, names, strict=True)]
 
 
-def _check_targets(paths: list[Path], targets: list[Path]) -> None:
-    if twice := [str(target) for target, count in Counter(targets).items() if count > 1]:
-        raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or leave the suffix out")
-    sources = {path.resolve() for path in paths}
-    if over := [str(target) for target in targets if target.resolve() in sources]:
-        raise InputError(f"{', '.join(over[:5])} would be overwritten by its own translation; choose another place")
+def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
+    """Raise InputError where a translation, its sidecar or the manifest would replace a file that is read."""
+    targets = [path for job in jobs for path in with_sidecar(job.target)]
+    if jobs[0].target != out:
+        targets.append(out / MANIFEST_NAME)
+    require_apart(targets, chain((job.source for job in jobs), files_in(plan.mask), run_files(plan.run)))
 
 
 def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -> None:

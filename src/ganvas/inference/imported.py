@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,9 @@ from ganvas.methods.reference import ImportedMethod, import_reference
 from ganvas.methods.reference_checkpoint import ReferenceNetwork, describe, read_reference
 from ganvas.methods.reference_cyclegan import AS_RELEASED, import_cyclegan
 from ganvas.networks import PatchGAN, PixelGAN
+from ganvas.output import claimed, require_apart
 from ganvas.records import from_record, to_record
+from ganvas.strict_json import read_json
 from ganvas.tensor_files import save_tensors
 
 DISCRIMINATOR_RECORD_NAME = "discriminator.json"
@@ -75,6 +77,8 @@ def import_checkpoints(
     """
     given = {"cycle_weight_a": cycle_weight_a, "cycle_weight_b": cycle_weight_b, "identity_weight": identity_weight}
     training: dict[str, Any] = {name: weight for name, weight in given.items() if weight is not None}
+    made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
+    require_apart(made, paths)
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1
     if training and not several:
@@ -82,15 +86,21 @@ def import_checkpoints(
     if len(paths) == 1:
         (network,) = networks
         if not network.is_generator:
-            write_discriminator(network, folder)
+            with _held(folder):
+                write_discriminator(network, folder)
             told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
             return f"{paths[0].name}: {describe(network)}", told
     if several:
         imported = import_cyclegan(*paths, dropout=dropout, training=replace(AS_RELEASED, **training))
     else:
         imported = import_reference(*paths, dropout=dropout)
-    write_imported(imported, folder)
+    with _held(folder):
+        write_imported(imported, folder)
     return *imported.notes, f"{folder}: ready for ganvas translate"
+
+
+def _held(folder: Path) -> AbstractContextManager[None]:
+    return claimed(folder, beside=[folder / "snapshots"], tensors=True)
 
 
 def write_imported(imported: ImportedMethod, run: Path) -> None:
@@ -141,7 +151,7 @@ def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
     """
     path = Path(folder) / DISCRIMINATOR_RECORD_NAME
     try:
-        record = from_record(DiscriminatorRecord, json.loads(path.read_text(encoding="utf-8")))
+        record = from_record(DiscriminatorRecord, read_json(path))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as the record of an imported discriminator: {error}") from error
     weights = read_snapshot(snapshot_path(Path(folder), "last"))[0]

@@ -14,6 +14,7 @@ from ganvas.image.atomic import append_line
 from ganvas.image.files import open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.records import to_record
+from ganvas.strict_json import parse_json
 
 MANIFEST_NAME = "translate.jsonl"
 
@@ -134,7 +135,7 @@ def _is_labelled(path: Path) -> bool:
 
 def _parse(line: bytes) -> dict[str, str] | None:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) and {"name", "input", "output", "settings"} <= row.keys() else None

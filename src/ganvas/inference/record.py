@@ -5,7 +5,6 @@ A run describes itself: nobody retypes network options to use it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
 from ganvas.records import from_record, to_record
+from ganvas.strict_json import read_json
 from ganvas.tensor_files import save_tensors
 
 RECORD_VERSION = 1
@@ -39,6 +39,8 @@ DRAWS = {
     "xavier_uniform_",
 }
 """What layers draw their first weights with."""
+UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
+"""What a damaged safetensors file raises; the last ones for types of numbers that torch has not."""
 SnapshotName = Literal["auto", "best", "last"]
 
 
@@ -84,7 +86,7 @@ def read_run_record(run: Path) -> RunRecord:
     """
     path = run / RECORD_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -104,7 +106,7 @@ def _read_method(record: object) -> object:
     from ganvas.methods.registry import methods
 
     name = record.get("kind") if isinstance(record, dict) else None
-    if name not in methods():
+    if not isinstance(name, str) or name not in methods():
         raise RunError(f"method: no installed method has settings {name}; known: {', '.join(sorted(methods()))}")
     return from_record(methods()[name].config_type, record)
 
@@ -127,6 +129,11 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
             return candidate
     there = sorted(path.stem for path in (run / "snapshots").glob("*.safetensors"))
     raise RunError(f"{run}: no snapshot '{snapshot}'; there is {', '.join(there) or 'none: train it first'}")
+
+
+def run_files(run: Path) -> list[Path]:
+    """Return the files of a run that inference reads, for the check that no output replaces them."""
+    return [run / RECORD_NAME, *sorted((run / "snapshots").glob("*.safetensors"))]
 
 
 def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -163,9 +170,17 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
             if metadata.get("format") != SNAPSHOT_FORMAT:
                 raise RunError(f"{path} is not a snapshot of ganvas ('{SNAPSHOT_FORMAT}')")
             names: list[str] = file.keys()  # the file itself cannot be iterated
-            return {name: file.get_tensor(name) for name in names}, int(metadata["images_seen"])
-    except (OSError, SafetensorError) as error:
+            return {name: file.get_tensor(name) for name in names}, _images_seen(metadata, path)
+    except UNREADABLE as error:
         raise RunError(f"{path} cannot be read as a snapshot: {error}") from error
+
+
+def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
+    """Return how far training was when a snapshot was taken, as its metadata say."""
+    text = metadata.get("images_seen", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise RunError(f"{path}: its metadata have no number of images seen, or {text[:20]!r}; the file is damaged")
+    return int(text)
 
 
 def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
@@ -201,6 +216,14 @@ class _Undrawn(TorchFunctionMode):
         return (*args, *named.values())[0] if func.__name__ in DRAWS else func(*args, **named)
 
 
+def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:
+    """Raise RunError where a tensor of a file has another shape or kind of numbers than the one that it replaces."""
+    if value.shape != like.shape:
+        raise RunError(f"{source}: weight {name} has shape {tuple(value.shape)}, the run needs {tuple(like.shape)}")
+    if (value.is_floating_point(), value.is_complex()) != (like.is_floating_point(), like.is_complex()):
+        raise RunError(f"{source}: weight {name} holds {value.dtype}, the run needs {like.dtype}")
+
+
 def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path) -> None:
     """Give the generators the named weights, which stay where they are in memory.
 
@@ -212,9 +235,7 @@ def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path)
         where = "missing from" if odd[0] in targets else "unknown in"
         raise RunError(f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such); it is of another run")
     for name, target in targets.items():
-        if target.shape != weights[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, the run needs {tuple(target.shape)}"
-            raise RunError(f"{source}: weight {name} has shape {shapes}")
+        check_like(name, weights[name], target, source)
     for name in method.generators:
         own = {
             key: weights[f"{name}.{key}"].to(value.dtype) for key, value in getattr(method, name).state_dict().items()

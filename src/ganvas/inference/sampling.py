@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
+from ganvas.image.atomic import write_json
 from ganvas.image.files import IMAGE_SUFFIXES, write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -24,17 +26,29 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
 from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.jobs import as_one
+from ganvas.inference.manifest import hash_files
 from ganvas.inference.prepacking import lower
-from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
+from ganvas.inference.record import (
+    RECORD_NAME,
+    RunRecord,
+    SnapshotName,
+    find_snapshot,
+    load_generators,
+    read_run_record,
+)
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
+from ganvas.output import claimed
 from ganvas.policy import admit_many
 from ganvas.progress import track
+from ganvas.strict_json import read_json
 
 __all__ = ["SamplingReport", "sample_files"]
 
 GRID_NAME = "grid.png"
+SETTINGS_NAME = ".sample.json"
+"""Says what is being drawn, until all is there: only the same command may go on in the folder."""
 GRID_COLUMNS = 8
 GRID_MOST = 64
 """Draws on the overview, the first ones."""
@@ -79,7 +93,7 @@ def sample_files(
 
     Args:
         run: a run folder, of a method that draws.
-        out: a folder to make, or an empty one.
+        out: a folder to make, an empty one, or one in which the same command was stopped.
         count: pictures of each side.
         seed: of the noise.
         suffix: write this format, such as ".tif"; unset: .png where it can hold the pictures, else .tif.
@@ -95,15 +109,17 @@ def sample_files(
     """
     started, where = time.monotonic(), pick_device(device)
     computed, record = choose_precision(precision, where), read_run_record(run)
-    sides = _check(record, out, count=count, suffix=suffix)
-    method = load_generators(run, snapshot).to(where)
-    for name in method.generators if computed == "bfloat16" else ():
-        lower(getattr(method, name))
-    album = _Album(out, sides, suffix, _label(run, record))
-    draws = _draws(method, _specs(record, sides), where, count=count, seed=seed)
-    for drawn in track(draws, "sample", total=count, shown=progress):
-        album.add(drawn)
-    album.write_grid()
+    sides = _check(record, count=count, suffix=suffix)
+    asked = {"run": _identity(run, snapshot), "seed": seed, "count": count, "suffix": suffix, "precision": computed}
+    with claimed(out, beside=[out / side for side in sides]), _noted(out, asked):
+        method = load_generators(run, snapshot).to(where)
+        for name in method.generators if computed == "bfloat16" else ():
+            lower(getattr(method, name))
+        album = _Album(out, sides, suffix, _label(run, record))
+        draws = _draws(method, _specs(record, sides), where, count=count, seed=seed)
+        for drawn in track(draws, "sample", total=count, shown=progress):
+            album.add(drawn)
+        album.write_grid()
     if album.refused:
         raise as_one(album.refused, count * len(sides))
     return SamplingReport(album.written, out / GRID_NAME, time.monotonic() - started)
@@ -149,7 +165,7 @@ class _Album:
         write_image(self._folder / GRID_NAME, Picture(grid), synthetic=self._label)
 
 
-def _check(record: RunRecord, out: Path, *, count: int, suffix: str | None) -> tuple[Domain, ...]:
+def _check(record: RunRecord, *, count: int, suffix: str | None) -> tuple[Domain, ...]:
     """Raise what needs no weights to know; the sides that the method draws."""
     kind = method_type(record.method)
     if not kind.samples:
@@ -162,11 +178,37 @@ def _check(record: RunRecord, out: Path, *, count: int, suffix: str | None) -> t
         raise ConfigError(f"count {count} must be at least 1")
     if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    return kind.samples
+
+
+def _identity(run: Path, snapshot: SnapshotName | Path) -> str:
+    """Return the SHA-256 of all files that decide what is drawn."""
+    return hash_files(find_snapshot(run, snapshot), run / RECORD_NAME)
+
+
+@contextmanager
+def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
+    """Keep a note in the folder of what is drawn into it: stopped or killed, the same command goes on.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    note = out / SETTINGS_NAME
+    try:
+        same = read_json(note) == asked
+    except (OSError, ValueError):
+        same = False
+    if not same and any(out.iterdir()):
         raise InputError(
             f"{out} holds something already; choose another folder, so that no old picture is taken for new"
         )
-    return kind.samples
+    write_json(note, asked)
+    try:
+        yield
+    except Exception:
+        note.unlink()
+        raise
+    note.unlink()
 
 
 def _specs(record: RunRecord, sides: Sequence[Domain]) -> dict[Domain, PictureSpec]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, GanvasError, InputError
 from ganvas.localization.activation import is_activation
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.preprocess import Preprocessing
+from ganvas.records import from_record
+from ganvas.strict_json import read_json
 
 CLASSIFIERS = ("nsfw", "imagenet")
 _NAMED_TENSORS = ("features", "head", "bias")
@@ -45,20 +46,29 @@ def _load_onnx(path: Path) -> Classifier:
     sidecar = path.with_suffix(".json")
     record = _read_sidecar(sidecar)
     names, activation = record.pop("class_names", None), record.pop("activation", None)
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ConfigError(f"{sidecar}: class_names must be a list of strings, one for each class")
     if activation is not None and not is_activation(activation):
         raise ConfigError(f'{sidecar}: activation {activation!r} is unknown; give "softmax" or "sigmoid"')
     tensors = {key: record.pop(key) for key in _NAMED_TENSORS if key in record}
+    if odd := [key for key, value in tensors.items() if not isinstance(value, str)]:
+        raise ConfigError(f"{sidecar}: {odd[0]} must be the name of a tensor")
     try:
-        preprocessing = Preprocessing(**record) if record else None
-    except TypeError as problem:
+        preprocessing = from_record(Preprocessing, record) if record else None
+    except InputError as problem:
         raise ConfigError(f"{sidecar}: {problem}") from problem
-    return OnnxClassifier(path, names, preprocessing=preprocessing, activation=activation, **tensors)
+    try:
+        return OnnxClassifier(path, names, preprocessing=preprocessing, activation=activation, **tensors)
+    except GanvasError:
+        raise
+    except Exception as problem:  # a graph may hold anything, and neither onnx nor numpy has a class for that
+        raise ConfigError(f"{path}: its graph cannot be used ({type(problem).__name__}: {problem})") from problem
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
     """The JSON object beside a model; empty where there is none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        record = read_json(path) if path.is_file() else {}
     except ValueError as problem:
         raise ConfigError(f"{path} is not JSON: {problem}") from problem
     if not isinstance(record, dict):

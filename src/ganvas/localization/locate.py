@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.activation import warn_if_assumed
 from ganvas.localization.cam import heat
@@ -71,16 +71,21 @@ def locate(
 
     Raises:
         ConfigError: no such class (the message names near ones), or a threshold out of range.
+        ImageError: the classifier gives numbers that are not finite.
     """
     if not 0 <= threshold < 1:
         raise ConfigError(f"threshold {threshold} is out of range; give 0 <= threshold < 1")
     rgb = picture.as_rgb8() if isinstance(picture, Picture) else picture
     require_rgb(rgb)
     warn_if_assumed(classifier.activation)
-    seen = classifier.evidence(rgb)
-    scores = seen.scores
-    index = default_class(seen) if class_name is None else class_index(classifier, class_name)
-    found = heat(classifier.dense_evidence(rgb), index, height=rgb.shape[0], width=rgb.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurd weights; what comes of them is looked at below
+        seen = classifier.evidence(rgb)
+        scores = seen.scores
+        index = default_class(seen) if class_name is None else class_index(classifier, class_name)
+        found = heat(classifier.dense_evidence(rgb), index, height=rgb.shape[0], width=rgb.shape[1])
+    if not (np.isfinite(found).all() and np.isfinite(scores).all()):
+        source = picture.source if isinstance(picture, Picture) else None
+        raise ImageError(source, "the classifier gives numbers that are not finite; its weights are damaged")
     return Finding(
         class_name=classifier.class_names[index],
         score=float(scores[index]),

@@ -14,6 +14,8 @@ from ganvas.localization.load import load_classifier
 from ganvas.localization.locate import class_index, locate
 from ganvas.localization.overlay import overlay
 from ganvas.localization.regions import THRESHOLD
+from ganvas.output import claimed, require_apart
+from ganvas.strict_json import read_json
 
 RECORD = "locate.json"
 
@@ -40,26 +42,30 @@ def locate_files(
         progress: called with how many are done, and of how many.
 
     Raises:
-        InputError: no photos, an unknown classifier or class, or a threshold out of range.
+        InputError: no photos, a file would be replaced that no earlier call made, an unknown classifier or class, or a
+            threshold out of range.
         PartialFailure: after the rest is done, where some photos failed.
     """
     files = [file for photo in photos for file in (list_images(photo) if photo.is_dir() else [photo])]
     if not files:
         raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; give files or a folder")
     names = overlay_names(files)
-    require_apart(files, [out / name for name in names])
+    require_apart([*(out / name for name in names), out / RECORD], [*files, Path(classifier)])
     loaded = load_classifier(classifier)
     if class_name is not None:
         class_index(loaded, class_name)
     for folder in (photo for photo in photos if photo.is_dir()):
         tell_passed_over(folder, out=out)
-    out.mkdir(parents=True, exist_ok=True)
-    records: list[dict[str, object]] = []
-    for file, name in zip(files, names, strict=True):
-        records.append(_locate_file(file, out / name, loaded, class_name, threshold))
-        if progress is not None:
-            progress(len(records), len(files))
-    write_json(out / RECORD, {"classifier": classifier, "threshold": threshold, "photos": records})
+    with claimed(out):
+        _check_free(out, names)
+        found = {"classifier": classifier, "threshold": threshold, "overlays": names}
+        write_json(out / RECORD, found)  # before the first overlay: what lies there is ours, if we are stopped
+        records: list[dict[str, object]] = []
+        for file, name in zip(files, names, strict=True):
+            records.append(_locate_file(file, out / name, loaded, class_name, threshold))
+            if progress is not None:
+                progress(len(records), len(files))
+        write_json(out / RECORD, {**found, "photos": records})
     failures = {str(record["photo"]): str(record["error"]) for record in records if "error" in record}
     if failures:
         raise PartialFailure(failures, len(files))
@@ -79,11 +85,17 @@ def overlay_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def require_apart(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Raises InputError where an overlay would take the place of one of the photos."""
-    sources = {file.resolve() for file in files}
-    if replaced := [str(target) for target in targets if target.resolve() in sources]:
-        raise InputError(f"the overlay would replace the photo {replaced[0]}; give another output folder")
+def _check_free(out: Path, names: Sequence[str]) -> None:
+    """Raise InputError where a file is there that no earlier `locate` into this folder made."""
+    try:
+        record = read_json(out / RECORD)
+        ours = set(record["overlays"]) if isinstance(record, dict) else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set()
+    if strange := [name for name in names if name not in ours and (out / name).exists()]:
+        raise InputError(
+            f"{out / strange[0]} is there already and was not made by locate; move it away, or give another folder"
+        )
 
 
 def _locate_file(

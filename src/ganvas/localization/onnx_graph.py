@@ -93,9 +93,13 @@ class _Graph:
 
     def before(self, name: str, skipped: set[str]) -> Any:
         """The node that made `name`, looking through nodes of the `skipped` kinds."""
-        node = self.producers.get(name)
+        node, passed = self.producers.get(name), set[str]()
         while node is not None and node.op_type in skipped:
-            node = self.producers.get(node.input[0])
+            name = node.input[0] if node.input else ""
+            if name in passed:
+                raise ConfigError(f"the graph goes round in a circle at {name!r}")
+            passed.add(name)
+            node = self.producers.get(name)
         if node is None:
             raise ConfigError(f"nothing in the graph computes {name!r}; expected an ending {SHAPE}")
         return node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.errors import ImageError
+from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box
 from ganvas.localization.evidence import Floats
 
 Bytes = NDArray[np.uint8]
 STRIDE = 32
 LONGEST_SIDE = 1024
+MOST_PIXELS = 4096
+"""Of a network's input, a side."""
 STRIP = 256
 """Rows that are narrowed at once: Pillow copies what it resizes, four bytes a pixel."""
 
@@ -38,6 +41,14 @@ class Preprocessing:
     """The network takes BGR."""
     bicubic: bool = False
     """Bicubic instead of bilinear resizing."""
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.size <= MOST_PIXELS and 1 <= self.dense_size <= MOST_PIXELS):
+            raise ConfigError(f"size {self.size} and dense_size {self.dense_size} must lie in 1..{MOST_PIXELS}")
+        if not 0 < self.crop_share <= 1:
+            raise ConfigError(f"crop_share {self.crop_share} must lie in (0, 1]")
+        if not all(map(math.isfinite, (*self.mean, *self.deviation))) or 0 in self.deviation:
+            raise ConfigError(f"mean {self.mean} and deviation {self.deviation} must be finite, no deviation 0")
 
     def centre(self, rgb: Bytes) -> tuple[Floats, Box]:
         """The look of record, (size, size, 3) normalised, and the part of the picture it shows. rgb: (H, W, 3)."""

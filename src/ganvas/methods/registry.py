@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from ganvas.errors import ConfigError
 from ganvas.methods import METHODS
 from ganvas.methods.base import Method
+from ganvas.methods.sizes import check_size
 
 ENTRY_POINT_GROUP = "ganvas.methods"
 
@@ -34,7 +35,10 @@ def build(config: object, *, input_channels: int, output_channels: int, image_si
         ConfigError: no method has such settings, or they do not fit the channels or the size.
     """
     method = method_type(config)
-    return method(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+    make = partial(method, config, input_channels=input_channels, output_channels=output_channels)
+    make = partial(make, image_size=image_size)
+    check_size(config, image_size, make)
+    return make()
 
 
 def method_type(config: object) -> type[Method]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ganvas.errors import ConfigError
 from ganvas.image.atomic import write_json
+from ganvas.output import claimed
 from ganvas.points.answers import ANSWERS, USUAL_STEPS, Row
 from ganvas.points.figures import check_matplotlib, save_figure
 from ganvas.progress import Tell
@@ -50,12 +51,12 @@ def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Tell)
     if steps is not None and steps < 1:
         raise ConfigError(f"steps {steps} must be at least 1")
     check_matplotlib()
-    out.mkdir(parents=True, exist_ok=True)
-    answer = ANSWERS[question](seed=seed, steps=steps or 0, tell=tell)
-    figure, metrics = out / f"{question}.png", out / f"{question}.json"
-    save_figure(answer.figure, figure)
-    asked = {"question": question, "seed": seed, "steps": steps}
-    write_json(metrics, {**asked, "rows": answer.rows, **answer.more})
+    with claimed(out):
+        answer = ANSWERS[question](seed=seed, steps=steps or 0, tell=tell)
+        figure, metrics = out / f"{question}.png", out / f"{question}.json"
+        save_figure(answer.figure, figure)
+        asked = {"question": question, "seed": seed, "steps": steps}
+        write_json(metrics, {**asked, "rows": answer.rows, **answer.more})
     return Study(answer.rows, figure, metrics)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.image.atomic import append_line
+from ganvas.strict_json import parse_json
 
 __all__ = ["KEYED_ORIGINAL", "LOG", "ORIGINAL", "AuditLog"]
 
@@ -28,12 +29,13 @@ class AuditLog:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOG
         self._done: dict[str, bytes] = {}
+        self._earlier: set[str] = set()
         self._start = self.path.stat().st_size if self.path.is_file() else 0
         for line in _lines(self.path):
             if proof := _proof(line):
                 self._done[line["file"]] = proof
-            else:
-                self._done.pop(line["file"], None)
+            elif self._done.pop(line["file"], None):
+                self._earlier.add(line["file"])
 
     def proof(self, name: str) -> list[str] | None:
         """Return what must be unchanged for a picture to be left alone: hashes of settings, original and result.
@@ -43,6 +45,10 @@ class AuditLog:
         if (proof := self._done.get(name)) is None:
             return None
         return [proof[start : start + 32].hex() for start in (0, 32, 64)]
+
+    def knows(self, name: str) -> bool:
+        """Return whether a result of the picture was ever written here, even if a later attempt failed."""
+        return name in self._done or name in self._earlier
 
     def add(self, lines: Iterable[dict[str, Any]]) -> None:
         """Append lines and put them on the disk together."""
@@ -65,7 +71,7 @@ def _lines(path: Path, *, start: int = 0) -> Iterator[dict[str, Any]]:
 
 def _parse(text: bytes) -> dict[str, Any] | None:
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return None
     return line if isinstance(line, dict) and isinstance(line.get("file"), str) else None

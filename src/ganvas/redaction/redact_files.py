@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ganvas.engines import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import read_image, tell_notes, write_image
+from ganvas.image.files import encode_image, read_image, tell_notes, write_image
+from ganvas.image.label import with_sidecar
+from ganvas.image.picture import Picture
 from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
-from ganvas.redaction.audit import KEYED_ORIGINAL, ORIGINAL, AuditLog
+from ganvas.output import claimed, files_in, require_apart, swept_beside
+from ganvas.redaction.audit import KEYED_ORIGINAL, LOG, ORIGINAL, AuditLog
 from ganvas.redaction.given import GivenRegion, given_region
 from ganvas.redaction.judge import Judge
 from ganvas.redaction.log_line import clear_hidden, line_of, relative_names
@@ -134,20 +138,40 @@ def redact_files(
         raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
     check_workers(engine, workers)
     released = out if source.is_dir() or not names_file(out) else out.parent
-    audit = AuditLog(log or released)
-    files = find_sources(source, out, {path.resolve() for path in (boxes, mask, audit.path) if path is not None})
+    path = (log or released) / LOG
+    files = _find(source, out, path, boxes=boxes, mask=mask, classifier=classifier)
     region = given_region({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
     settings = _Settings(
         classifier=classifier, class_name=class_name, pass_score=pass_score, coverage=coverage, region=region,
-        how=how or Cover(), key=original_key() if _is_in(audit.path, released) else None,
+        how=how or Cover(), key=original_key() if _is_in(path, released) else None,
         folders=_folders(source, released, boxes, mask),
     )  # fmt: skip
-    redactor = _Redactor.start(settings)
-    if problem := cosmetic(settings.how):
-        warnings.warn(problem, CosmeticWarning, stacklevel=2)
-    jobs = [_job(name, path, target, audit) for name, (path, target) in files.items()]
-    outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
+    redactor = _start(settings)
+    named, folders = released != out, {target.parent for _, target in files.values() if target}
+    with swept_beside(released) if named else claimed(released, beside=folders):
+        audit = AuditLog(path.parent)
+        jobs = [_job(name, file, target, audit, replaces=named) for name, (file, target) in files.items()]
+        outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
     return outcome.checked(audit, len(jobs), tested=redactor.judge.class_name if redactor.judge else None)
+
+
+def _start(settings: _Settings) -> _Redactor:
+    """Load the classifier, and warn once of a cover that hides little."""
+    if problem := cosmetic(settings.how):
+        warnings.warn(problem, CosmeticWarning, stacklevel=3)
+    return _Redactor.start(settings)
+
+
+def _find(
+    source: Path, out: Path, log: Path, *, boxes: Path | None, mask: Path | None, classifier: str | None
+) -> dict[str, tuple[Path, Path | None]]:
+    """Return what `find_sources` does; raise InputError where a result or the log would replace a file that is read."""
+    own = log.parent.resolve() / log.name  # what a link of that name leads to is a source like others
+    files = find_sources(source, out, {own, *(path.resolve() for path in (boxes, mask) if path is not None)})
+    targets = [path for _, target in files.values() if target for path in with_sidecar(target)]
+    models = [Path(classifier)] if classifier else []
+    require_apart([*targets, log], chain((path for path, _ in files.values()), files_in(boxes), files_in(mask), models))
+    return files
 
 
 def _is_in(path: Path, folder: Path) -> bool:
@@ -192,8 +216,11 @@ def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress 
     return outcome
 
 
-def _job(name: str, path: Path, target: Path | None, audit: AuditLog) -> Record:
-    return {"name": name, "source": str(path), "target": target and str(target), "proof": audit.proof(name)}
+def _job(name: str, path: Path, target: Path | None, audit: AuditLog, *, replaces: bool) -> Record:
+    """Return what a worker needs; `replaces`: a file named on the command line is replaced whatever it is."""
+    replaces = replaces or audit.knows(name)
+    proof = audit.proof(name)
+    return {"name": name, "source": str(path), "target": target and str(target), "proof": proof, "replaces": replaces}
 
 
 def _line(name: str) -> Record:
@@ -224,12 +251,20 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
             return {"file": name, "skipped": True}
         redaction = _redact(name, path, redactor)
         released, cleared = clear_hidden(redaction.picture)
+        if not job["replaces"]:
+            _check_free(target, released)
         write_image(target, released)
         line["sha256_out"] = hash_file(target)
     except FILE_ERRORS as error:
         problem = relative_names(problem_of(error), redactor.settings.folders)
         return {**line, "failed": f"{problem}{_stale(target)}"}
     return {**line, **_record(redaction, redactor), "cleared": cleared}
+
+
+def _check_free(target: Path, released: Picture) -> None:
+    """Raise where a file is there that the log does not know, unless it is this result: a killed process wrote it."""
+    if target.exists() and target.read_bytes() != encode_image(released, target.suffix):
+        raise InputError(f"{target} is there already, and not by this log; move it away, or give another folder")
 
 
 def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:

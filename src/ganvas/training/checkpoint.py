@@ -6,18 +6,22 @@ JSON with the counters. Random numbers need no entry: each step's noise is seede
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from ganvas.errors import DivergenceError, RunError
+from ganvas.inference.record import UNREADABLE, check_like
 from ganvas.methods.base import Method
 from ganvas.records import from_record, to_record
+from ganvas.strict_json import parse_json
 from ganvas.tensor_files import save_tensors
 from ganvas.training.ema import Average
 from ganvas.training.meter import LossMeter
@@ -25,6 +29,8 @@ from ganvas.training.turns import Optimizers
 
 STATE_NAME = "state.safetensors"
 STATE_FORMAT = "ganvas training state 1"
+MOST = 2**53
+"""Counts and seconds from here on are absurd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,17 @@ class Counters:
     """Steps summed in each loss since the last row of metrics."""
     reserved: float = 0.0
     """Seconds that another step and the last validation, sample grid and checkpoint were expected to take."""
+
+    def __post_init__(self) -> None:
+        counts = {"images_seen": self.images_seen, "step": self.step, "pictures": self.pictures, **self.loss_counts}
+        if odd := [f"{name} {count}" for name, count in counts.items() if not 0 <= count < MOST]:
+            raise RunError(f"{odd[0]} is no count")
+        if not 0 <= self.seconds < MOST:
+            raise RunError(f"seconds {self.seconds} is no time")
+        if self.best and not {"images", "psnr"} <= self.best.keys():
+            raise RunError("best lacks images or psnr")
+        if any(math.isnan(value) for value in self.best.values()):
+            raise RunError("best holds a NaN")
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,14 @@ class TrainingState:
 
 def save_state(path: Path, state: TrainingState, counters: Counters) -> None:
     """Write the state atomically: after a crash there is the old file or the new one."""
-    save_tensors(path, state.tensors(), {"format": STATE_FORMAT, "counters": json.dumps(to_record(counters))})
+    tensors = state.tensors()
+    metadata = {"format": STATE_FORMAT, "counters": json.dumps(to_record(counters)), "names": _hash_names(tensors)}
+    save_tensors(path, tensors, metadata)
+
+
+def _hash_names(tensors: Iterable[str]) -> str:
+    """Return the SHA-256 of all names: which moments an optimizer has cannot be told from the networks."""
+    return hashlib.sha256("\n".join(sorted(tensors)).encode()).hexdigest()
 
 
 def load_state(path: Path, state: TrainingState) -> Counters:
@@ -96,20 +120,46 @@ def load_state(path: Path, state: TrainingState) -> Counters:
             if metadata.get("format") != STATE_FORMAT:
                 raise RunError(f"{path} is not a training state of this ganvas ('{STATE_FORMAT}')")
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-    except (OSError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise RunError(f"{path} cannot be read as a training state: {error}") from error
-    counters = from_record(Counters, json.loads(metadata["counters"]))
+    counters = _read_counters(metadata, path)
+    _check_tensors(tensors, metadata, counters, state, path)
     try:
         state.method.load_state_dict(_under("method", tensors))
     except RuntimeError as error:
         raise RunError(f"{path} holds other networks than the run's: {error}") from error
     for player, optimizer in state.optimizers.items():
-        load_optimizer(optimizer, _under(f"optimizer/{player}", tensors))
+        load_optimizer(optimizer, _under(f"optimizer/{player}", tensors), path)
     _load_average(state.average, _under("average", tensors), path)
     device = next(state.method.parameters()).device
     state.meter.totals = {name: value.to(device) for name, value in _under("losses", tensors).items()}
     state.meter.counts = dict(counters.loss_counts)
     return counters
+
+
+def _read_counters(metadata: Mapping[str, str], path: Path) -> Counters:
+    try:
+        return from_record(Counters, parse_json(metadata.get("counters", "")))
+    except ValueError as error:
+        raise RunError(f"{path}: its counters cannot be read: {error}") from error
+
+
+def _check_tensors(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], counters: Counters, state: TrainingState, path: Path
+) -> None:
+    """Raise RunError where tensors are missing or more than were saved, or are of other kinds than the run's."""
+    if metadata.get("names") != _hash_names(tensors):
+        raise RunError(f"{path} lacks tensors that were saved, or holds others: the file is damaged; take a copy of it")
+    own = {f"method/{name}": value for name, value in state.method.state_dict().items()}
+    for name in own.keys() & tensors.keys():
+        check_like(name, tensors[name], own[name], path)
+    players = {name.split("/")[1] for name in tensors if name.startswith("optimizer/")}
+    if strange := sorted(players - state.optimizers.keys()):
+        raise RunError(f"{path} holds the optimizer of {strange[0]}, which this run does not have")
+    losses = _under("losses", tensors)
+    sums = all(value.shape == () and value.is_floating_point() for value in losses.values())
+    if losses.keys() != counters.loss_counts.keys() or not sums:
+        raise RunError(f"{path}: its sums of losses do not fit its counters; the file is damaged")
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,14 +168,22 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Moments by parameter index, in the parameter's order of memory; the settings stay the run's own."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Moments by parameter index, in the parameter's order of memory; the settings stay the run's own.
+
+    Raises:
+        RunError: an entry is of no parameter, or does not fit its parameter.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        index, key = name.split("/")
+        index, _, key = name.partition("/")
+        if not (index.isascii() and index.isdigit() and int(index) < len(parameters)):
+            raise RunError(f"{path}: the optimizer's entry {name} is of no parameter of the run")
         like = parameters[int(index)]
         same = value.shape == like.shape
+        if not value.is_floating_point() or not (same or value.numel() == 1):
+            raise RunError(f"{path}: the optimizer's entry {name} does not fit its parameter; the file is damaged")
         entries.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value).detach() if same else value
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
@@ -134,4 +192,5 @@ def _load_average(average: Average, tensors: Mapping[str, Tensor], path: Path) -
     if set(tensors) != set(average.weights):
         raise RunError(f"{path} holds another moving average than the run's; keep ema_half_life as it was")
     for name, value in average.weights.items():
+        check_like(f"average/{name}", tensors[name], value, path)
         value.copy_(tensors[name])

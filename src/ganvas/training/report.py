@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from ganvas.terminal import printable
 from ganvas.training.schedule import duration
 
 PLAIN_EVERY = 30.0
@@ -58,7 +59,7 @@ class Report:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         if self._live:

@@ -11,24 +11,22 @@ tensorboard/           where asked for
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from ganvas.data.files import data_files
 from ganvas.errors import ConfigError, RunError
 from ganvas.image.atomic import write_text
 from ganvas.image.picture import PictureSpec
-from ganvas.inference.record import RECORD_NAME, read_run_record
+from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
+from ganvas.output import claimed, require_apart
 from ganvas.records import from_record, to_record
+from ganvas.strict_json import parse_json
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig, TrainingConfig
 
-LOCK_NAME = "lock"
 METRICS_NAME = "metrics.jsonl"
 REFUSED_NAME = "refused.json"
 FREE = frozenset(
@@ -41,54 +39,35 @@ FREE = frozenset(
     | {"training.accumulate", "training.compile", "training.capture"}
 )
 """Settings that may change on resuming: how long, how often, where, how fast, and what mends a divergence."""
-FAILED_START = frozenset({LOCK_NAME, REFUSED_NAME, RECORD_NAME, METRICS_NAME})
-"""All that is left of a start that failed before its first checkpoint; none of it could be gone on with."""
-TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")
-"""The name of a file that a killed process was writing."""
+UNSAVED_NAME = ".unsaved"
+"""Lies in the run folder from the start until the first checkpoint."""
+NUMBERED = re.compile(r"\d+\.png")
 
 
-@contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the folder against a second trainer; the system lets go of it however this process ends.
+def locked(run: Path) -> AbstractContextManager[None]:
+    """Hold the run folder against a second trainer, and remove what a killed one left half written.
 
     Raises:
-        RunError: another trainer holds it.
+        FolderInUse: another trainer holds it.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / LOCK_NAME).open("a+") as file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            raise RunError(
-                f"{run} is being trained by another process; wait for it or choose another folder"
-            ) from error
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return claimed(run, beside=[run / "snapshots", run / "samples"], tensors=True)
 
 
 def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
-    """Whether `config` may be trained in `run`; sweeps away what a killed process left half written.
+    """Check that `config` may be trained in `run`, and clear a start that failed before its first checkpoint.
 
     Raises:
-        RunError: it holds more than a start that failed and `resume` is off, or holds a run with other settings.
+        RunError: it holds something else and `resume` is off, or holds a run with other settings.
+        InputError: a training picture lies where the run writes.
     """
-    for path in [*run.glob(".*"), *(run / "snapshots").glob(".*"), *(run / "samples").glob(".*")]:
-        if TEMPORARY.fullmatch(path.name):
-            path.unlink()
+    own = {REFUSED_NAME}
+    if (run / UNSAVED_NAME).exists() and not (run / STATE_NAME).exists():
+        _clear_failed_start(run)
+        own |= {UNSAVED_NAME, RECORD_NAME, METRICS_NAME}
+    written = [*run.glob("*"), *(run / "snapshots").glob("*"), *(run / "samples").glob("*")]
+    require_apart((path for path in written if path.is_file()), data_files(config.data))
     if not resume:
-        if there := sorted(path.name for path in run.iterdir() if path.name not in FAILED_START):
+        if there := sorted(path.name for path in run.iterdir() if path.name not in own):
             shown = ", ".join(there[:5])
             raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
         return
@@ -96,6 +75,27 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
         check_same(read_config(run), config, run)
     elif (run / STATE_NAME).exists():
         raise RunError(f"{run} has a training state but no {RECORD_NAME}; choose another folder")
+
+
+def mark_unsaved(run: Path) -> None:
+    """Note that no checkpoint has been saved: a start that fails now may be begun anew."""
+    write_text(run / UNSAVED_NAME, "No checkpoint was saved yet: training may begin anew in this folder.\n")
+
+
+def mark_saved(run: Path) -> None:
+    """Note that a checkpoint has been saved."""
+    (run / UNSAVED_NAME).unlink(missing_ok=True)
+
+
+def _clear_failed_start(run: Path) -> None:
+    """Remove what a start without a checkpoint wrote and the next one would not replace, and nothing else."""
+    boards = (run / "tensorboard").glob("events.out.tfevents.*")
+    grids = (path for path in (run / "samples").glob("*.png") if NUMBERED.fullmatch(path.name))
+    for path in (*boards, *grids, snapshot_path(run, "best"), snapshot_path(run, "last")):
+        path.unlink(missing_ok=True)
+    for name in ("tensorboard", "samples", "snapshots"):
+        with suppress(OSError):  # it is not there, or holds something of the user's
+            (run / name).rmdir()
 
 
 def read_config(run: Path) -> RunConfig:
@@ -164,7 +164,7 @@ def cut_metrics(run: Path, images_seen: int, *, evaluation_due: bool = False) ->
 
 def _stays(line: str, limit: int, *, evaluation_due: bool) -> bool:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         images = int(row["images"])
         return images < limit or (images == limit and not (evaluation_due and row["kind"] == "validation"))
     except (ValueError, KeyError, TypeError):

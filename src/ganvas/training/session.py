@@ -26,6 +26,7 @@ from ganvas.training.metrics import Metrics
 from ganvas.training.pictures import Pictures
 from ganvas.training.report import Report
 from ganvas.training.result import Stopped, TrainingResult
+from ganvas.training.run_folder import mark_saved
 from ganvas.training.samples import sample_path, write_samples
 from ganvas.training.schedule import Clock, learning_rate, reached
 from ganvas.training.validation import validate
@@ -248,6 +249,7 @@ class Session:
             )
             self._snapshot("last")
             save_state(self.run / STATE_NAME, self.state, counters)
+            mark_saved(self.run)
 
     @contextmanager
     def _evaluating(self) -> Iterator[Method]:

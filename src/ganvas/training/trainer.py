@@ -40,7 +40,7 @@ from ganvas.training.pictures import Pictures, open_pictures
 from ganvas.training.placement import place, tuned
 from ganvas.training.report import Report
 from ganvas.training.result import TrainingResult
-from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked
+from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked, mark_unsaved
 from ganvas.training.schedule import Clock, num_images, step_seed
 from ganvas.training.session import Session
 from ganvas.training.turns import make_optimizers, set_rate, take_turns
@@ -158,6 +158,8 @@ def open_session(
         if counters.pictures != pictures_seen:
             raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
     if processes.first:
+        if not there:
+            mark_unsaved(out)
         write_run_record(out, run_record(config, pictures, out))
         cut_metrics(out, counters.images_seen, evaluation_due=counters.evaluation_due)
         if not counters.best:

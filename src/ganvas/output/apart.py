@@ -1,0 +1,71 @@
+"""Protection of originals: no file that a command writes may be one that it reads, whatever links lead to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from ganvas.errors import InputError
+
+__all__ = ["files_in", "require_apart"]
+
+Identity = tuple[int, int]
+"""Device and inode of a file, which symbolic links and hard links to it share."""
+
+
+def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Raise where a target is a source, or where two targets are one file through a link.
+
+    Call this for all files before the first one is written.
+
+    Args:
+        targets: files that will be written; need not exist. Sidecars of labels count with their pictures.
+        sources: files that are read; those that do not exist are passed over. Not asked for where no target exists.
+
+    Raises:
+        InputError: names the first targets that are sources, and the remedy.
+    """
+    there = _existing(targets)
+    over = [str(there[identity]) for path in sources if (identity := _identity(path)) in there] if there else []
+    if over:
+        over = sorted(set(over))
+        more = f" and {len(over) - 3} more" if len(over) > 3 else ""
+        raise InputError(
+            f"{', '.join(over[:3])}{more} would be overwritten, and this command reads it; give another output folder"
+        )
+
+
+def _existing(targets: Iterable[Path]) -> dict[Identity | None, Path]:
+    """Return the targets that exist by their identity; raise where two are one file."""
+    there: dict[Identity | None, Path] = {}
+    places = dict[tuple[str, str], Path]()
+    real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
+    for target in targets:
+        if identity := _identity(target):
+            there[identity] = target
+        if (other := places.setdefault((real(target.parent), target.name), target)) != target:
+            raise InputError(f"{target} and {other} are one file through a link; give a folder without such links")
+    return there
+
+
+def files_in(path: Path | None) -> Iterator[Path]:
+    """Yield the file itself, or the visible files of a folder and of the folders below it; nothing for None."""
+    if path is None:
+        return
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _identity(path: Path) -> Identity | None:
+    """Return what identifies the file behind all links, or None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

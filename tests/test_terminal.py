@@ -1,0 +1,55 @@
+"""Names and foreign text cannot steer a terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas.cli import main
+from ganvas.errors import PartialFailure
+from ganvas.image.files import write_image
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture
+from ganvas.terminal import one_line, printable
+
+ESCAPE = "\x1b]0;owned\x07\x1b[31m"
+
+
+def test_control_characters_are_shown() -> None:
+    assert printable(f"a{ESCAPE}b\n\tc") == r"a\x1b]0;owned\x07\x1b[31mb" + "\n\tc"
+    assert printable("\x9b31m \u202egnp.exe \udcff") == r"\x9b31m \u202egnp.exe \udcff"
+    assert printable("Größe 日本 é") == "Größe 日本 é"
+    assert one_line("a\nganvas redact: done") == r"a\nganvas redact: done"
+
+
+def test_a_failure_cannot_look_like_another_line() -> None:
+    assert str(PartialFailure({"x\n5 redacted.png": "bad"}, 2)).splitlines()[1:] == [r"  x\n5 redacted.png: bad"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX")
+@pytest.mark.parametrize("name", [f"{ESCAPE}.png", "a\nb.png", os.fsdecode(b"\xff\xfe.png")])
+@pytest.mark.parametrize("verb", ["prepare", "redact"])
+def test_odd_names_go_through_every_verb(
+    verb: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, file in enumerate([name, "2.png", "3.png"]):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+        write_image(tmp_path / "photos" / file, Picture(pixels))
+    (tmp_path / "photos" / f"bad{name}").write_bytes(b"no picture")
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("2.png,0,0,4,4\n")
+    words = {"prepare": ["--strength", "4", "4"], "redact": ["--boxes", str(boxes)]}[verb]
+    assert main([verb, str(tmp_path / "photos"), str(tmp_path / "out"), *words]) == 5
+    shown = capsys.readouterr()
+    assert not set("\x1b\x07\udcff") & set(shown.out + shown.err)
+    assert "bad" in shown.err
+
+
+def test_labels_hold_no_control_characters() -> None:
+    """XML has no place for them, and PNG's text wants UTF-8."""
+    label = SyntheticLabel(software="ganvas", model=f"Pix2Pix ({ESCAPE}\udcff)", note="made")
+    assert b"\x1b" not in label.as_xmp()
+    assert not set("\x1b\udcff") & set("".join(label.as_text().values()))

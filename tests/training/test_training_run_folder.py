@@ -1,0 +1,102 @@
+"""A start that failed before its first checkpoint may be begun anew; nothing else in a folder is ever removed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from training_runs import MakeConfig, assert_same_run
+
+from ganvas.errors import InputError, RunError
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
+from ganvas.training import session
+from ganvas.training.run_folder import UNSAVED_NAME
+from ganvas.training.trainer import train
+
+
+class StopError(Exception):
+    """The end of a process."""
+
+
+def fail(*_: Any, **__: Any) -> None:
+    raise StopError
+
+
+def full_disk(path: Path, *_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize(
+    ("moment", "how"), [("save_snapshot", fail), ("save_state", fail), ("save_state", full_disk), ("mark_saved", fail)]
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_begun_anew_after_validation_sample_board_or_a_full_disk(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, how: Any, resume: bool
+) -> None:
+    config = tiny_config(epochs=2, checkpoint_every=7, validate_every=2, sample_every=2, tensorboard=True)
+    works = getattr(session, moment)
+    monkeypatch.setattr(session, moment, how)
+    with pytest.raises((StopError, OSError)):
+        train(config, tmp_path / "run", quiet=True)
+    monkeypatch.setattr(session, moment, works)
+    saved = (tmp_path / "run" / "state.safetensors").exists()
+    assert saved == (moment == "mark_saved")
+    if saved and not resume:
+        with pytest.raises(RunError, match="resume that run"):
+            train(config, tmp_path / "run", quiet=True)
+        return
+    train(config, tmp_path / "run", resume=resume, quiet=True)
+    train(config, tmp_path / "whole", quiet=True)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert not (tmp_path / "run" / UNSAVED_NAME).exists()
+
+
+def test_a_start_with_other_settings_may_follow_a_failed_one(
+    tiny_config: MakeConfig, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None]
+) -> None:
+    at_step(3, fail)
+    with pytest.raises(StopError):
+        train(tiny_config(validate_every=2), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "snapshots" / "best.safetensors").exists()
+    train(tiny_config(epochs=1, seed=1), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "samples/mine.png", "tensorboard/mine", "snapshots/mine.safetensors"])
+def test_what_is_not_the_trainers_stays(
+    tiny_config: MakeConfig, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None], name: str
+) -> None:
+    at_step(3, fail)
+    with pytest.raises(StopError):
+        train(tiny_config(validate_every=2, sample_every=2, tensorboard=True), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / name).touch()
+    with pytest.raises(RunError, match=name.split("/")[0]):
+        train(tiny_config(), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / name).exists()
+
+
+def test_a_run_without_its_state_is_no_failed_start(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    """Somebody removed the large file to pass the run on."""
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "state.safetensors").unlink()
+    with pytest.raises(RunError, match="already holds"):
+        train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "snapshots" / "last.safetensors").exists()
+
+
+def test_training_pictures_among_the_samples_are_an_error(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config(epochs=1)
+    train(config, tmp_path / "run", quiet=True)
+    for side in "ab":
+        folder = tmp_path / "data" / "train" / side
+        write_image(folder / "9.png", Picture(np.zeros((20, 20, 3), np.uint8)))
+    picture = tmp_path / "data" / "train" / "a" / "9.png"
+    picture.unlink()
+    picture.symlink_to(tmp_path / "run" / "samples" / "00000008.png")
+    with pytest.raises(InputError, match=r"00000008\.png would be overwritten"):
+        train(replace(config, training=replace(config.training, epochs=2)), tmp_path / "run", resume=True, quiet=True)
