@@ -10,12 +10,11 @@ import torch
 
 from ganvas.errors import ConfigError
 from ganvas.hardware import Precision, PrecisionChoice
+from ganvas.hardware.instructions import ISA_VARIABLES
 
 __all__ = ["bfloat16_obstacle", "choose_precision"]
 
 X86 = ("x86_64", "amd64", "i386", "i686")
-ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""Environment variables that limit the instructions oneDNN uses."""
 ISA_WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")
 """Limits under which oneDNN accepts bfloat16 but emulates it; under lower ones it says itself that it has none."""
 AMPERE = 8
