@@ -310,5 +310,5 @@ def test_a_missing_ray_is_told_before_anything_is_read(
     missing = tmp_path / "missing"  # neither run nor pictures are there
     given = (missing, missing, tmp_path / "out") if verb is translate_files else (missing, tmp_path / "out")
     named = {} if verb is translate_files else {"classifier": "imagenet", "class_name": "zebra"}
-    with pytest.raises(MissingDependency, match=r"pip install 'ganvas\[ray\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install 'ray\[data\]"):
         verb(*given, engine="ray", **named)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from measure.table import Table
 from measure.timing import timer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -27,6 +28,20 @@ STATUS = Path("/proc/self/status")
 def device() -> torch.device:
     """The GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precisions() -> dict[str, str]:
+    """Precision -> why its rows are left out here; empty for what is measured."""
+    from ganvas.hardware.precision import bfloat16_obstacle
+
+    return {"float32": "", "bfloat16": bfloat16_obstacle(device()) or ""}
+
+
+def measured_precisions(table: Table) -> list[str]:
+    """The precisions whose rows can be had; the table says why others are left out."""
+    found = precisions()
+    table.notes += [f"No rows for {name}: {reason}." for name, reason in found.items() if reason]
+    return [name for name, reason in found.items() if not reason]
 
 
 def finish() -> None:

@@ -1,21 +1,28 @@
-"""Part `network`: generators alone, on pictures that lie on the device: no files, no gate."""
+"""Part `network`: generators alone, on pictures that lie on the device: no files, no gate.
+
+Beside the reference, and on a CPU beside ONNX Runtime and OpenVINO, which are given the same network through
+`torch.onnx.export` (packages onnxscript and openvino; a runtime that is not installed is left out with the reason).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ganvas.demonstration.learn import demo_config
 from ganvas.inference.prepacking import make_ready
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
+from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.registry import build
-from measure.machine import DTYPES, device, matmul_peak
+from measure.machine import device, matmul_peak, measured_precisions
 from measure.operations import share_of_peak
 from measure.options import Options
 from measure.reference import Reference
+from measure.runtimes import RUNTIMES, in_runtime, installed_runtimes
 from measure.table import Row, Table
 from measure.timing import Timing, Work, in_turn, ratio
 from measure.workers import Team, team
@@ -31,32 +38,37 @@ REFERENCE, PLAIN = "reference float32", "plain"
 
 @dataclass(frozen=True)
 class Network:
-    """A generator as both sides call it."""
+    """A generator as both sides call it; the reference has none of it where its name is empty."""
 
     method: MethodConfig
     reference_name: str
     norm: str
     batch: int
+    size: int = 256
 
 
 UNET, RESNET = Pix2PixConfig(dropout=0.0), CycleGANConfig()
+DEMO = demo_config(Path(), adversarial_weight=0.0).method
 NETWORKS = {
     "U-Net 256, batch 1": Network(UNET, "unet_256", "batch", 1),
     "U-Net 256, batch 8": Network(UNET, "unet_256", "batch", 8),
     "ResNet 9 blocks, batch 1": Network(RESNET, "resnet_9blocks", "instance", 1),
     "ResNet 9 blocks, batch 32": Network(RESNET, "resnet_9blocks", "instance", 32),
+    "SRResNet x4 of 64x64, batch 1": Network(SRResNetConfig(), "", "batch", 1, size=64),
+    "the demo's network, batch 1": Network(DEMO, "", "none", 1),
 }
 
 
 def measure_networks(options: Options) -> list[Table]:
     """A row for each variant of each network; the largest batch only on a GPU."""
-    peaks = {precision: matmul_peak(precision) for precision in DTYPES}
     table = Table("Networks alone", notes=[NOTE])
+    peaks = {precision: matmul_peak(precision) for precision in measured_precisions(table)}
+    runtimes = installed_runtimes(table) if device().type == "cpu" else []
     for name, network in ((name, network) for name, network in NETWORKS.items() if options.work in name):
         if network.batch > 8 and device().type != "cuda":
             continue
         try:
-            table.rows += _rows(name, options, peaks, table)
+            table.rows += _rows(name, options, peaks, runtimes, table)
         except (RuntimeError, ValueError, LookupError, OSError) as error:
             table.fail(name, error)
     return [table]
@@ -65,12 +77,14 @@ def measure_networks(options: Options) -> list[Table]:
 def prepare(given: dict[str, Any]) -> Callable[[], Work]:
     """Import all that is needed; what comes back makes the network, and then the pass."""
     network, variant = NETWORKS[given["work"]], given["variant"]
-    images = torch.rand(network.batch, 3, 256, 256, device=device()) * 2 - 1
+    images = torch.rand(network.batch, 3, network.size, network.size, device=device()) * 2 - 1
     reference = Reference(**given["reference"]) if given["reference"] else None
     if reference:
         reference.prepare()
 
     def make() -> Work:
+        if variant in RUNTIMES:
+            return in_runtime(variant, _ours(network, PLAIN), images, threads=given["threads"])
         generator = _theirs(network, reference) if reference and variant == REFERENCE else _ours(network, variant)
         generator.to(device()).eval()
         return torch.inference_mode()(lambda: generator(images))
@@ -91,8 +105,10 @@ def _ours(network: Network, variant: str) -> nn.Module:
     return generator
 
 
-def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) -> list[Row]:
-    names = [*([REFERENCE] if options.reference else []), *(f"ganvas {precision}" for precision in DTYPES)]
+def _rows(work: str, options: Options, peaks: dict[str, float], runtimes: Sequence[str], table: Table) -> list[Row]:
+    beside = [REFERENCE] if options.reference and NETWORKS[work].reference_name else []
+    others = runtimes if NETWORKS[work].batch == 1 else []
+    names = [*beside, *others, *(f"ganvas {precision}" for precision in peaks)]
     given = {name: options.for_worker("networks", work=work, variant=name) for name in [*names, PLAIN]}
     with team(work, given, table) as made:
         timers = {name: made.workers[name].seconds for name in names if name in made.workers}
@@ -112,7 +128,14 @@ def _row(
         "images/s": batch / timing.median,
         "slowest-fastest": f"{batch / max(timing.seconds):.3g}-{batch / min(timing.seconds):.3g}",
         "x reference": ratio(timings[REFERENCE], timing) if REFERENCE in timings else None,
+        "x faster runtime": _beside_runtimes(timings, timing),
         "peak MB": made.peaks[name] / 1e6,
         "GFLOP an image": operations / batch / 1e9,
         "% of peak": share_of_peak(operations, timing.median, peaks[precision]),
     }
+
+
+def _beside_runtimes(timings: dict[str, Timing], timing: Timing) -> float | None:
+    """How many times as fast as the faster of the other runtimes."""
+    others = [timings[name] for name in RUNTIMES if name in timings]
+    return ratio(min(others, key=lambda other: other.median), timing) if others else None

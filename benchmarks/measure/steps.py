@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from measure.machine import DTYPES, device, matmul_peak
+from measure.machine import device, matmul_peak, measured_precisions
 from measure.operations import share_of_peak
 from measure.options import Options
 from measure.table import Row, Table
 from measure.timing import Timing, in_turn, ratio
-from measure.training import REFERENCE, TRAININGS
+from measure.training import REFERENCE, TRAININGS, precision_of
 from measure.workers import Team, team
 
 NOTE = (
@@ -23,9 +23,10 @@ WARM_UP = 3
 
 def measure_steps(options: Options) -> list[Table]:
     """A row for each variant of each training."""
-    peaks = {precision: matmul_peak(precision) for precision in DTYPES}
+    table = Table("Training step")
+    peaks = {precision: matmul_peak(precision) for precision in measured_precisions(table)}
     told = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())
-    table = Table("Training step", notes=[NOTE.format(told)])
+    table.notes.insert(0, NOTE.format(told))
     for work in (name for name in TRAININGS if options.work in name):
         try:
             table.rows += _rows(work, options, peaks, table)
@@ -35,7 +36,8 @@ def measure_steps(options: Options) -> list[Table]:
 
 
 def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) -> list[Row]:
-    names = TRAININGS[work].variants(beside_reference=options.reference is not None)
+    variants = TRAININGS[work].variants(beside_reference=options.reference is not None)
+    names = [name for name in variants if precision_of(name) in peaks]
     given = {name: options.for_worker("training", work=work, variant=name) for name in names}
     rounds = options.of(11 if work == "pix2pix 256, batch 1" else 5, 3)
     least = 0.5 if device().type == "cuda" else 0.0
@@ -47,7 +49,6 @@ def _rows(work: str, options: Options, peaks: dict[str, float], table: Table) ->
 
 def _row(work: str, name: str, timings: dict[str, Timing], made: Team, peaks: dict[str, float]) -> Row:
     timing, batch, operations = timings[name], TRAININGS[work].batch, made.count(name)
-    precision = "bfloat16" if "bfloat16" in name else "float32"
     return {
         "work": work,
         "variant": name,
@@ -57,6 +58,6 @@ def _row(work: str, name: str, timings: dict[str, Timing], made: Team, peaks: di
         "x reference": ratio(timings[REFERENCE], timing) if REFERENCE in timings else None,
         "peak MB": made.peaks[name] / 1e6,
         "GFLOP a step": operations / 1e9,
-        "% of peak": share_of_peak(operations, timing.median, peaks[precision]),
+        "% of peak": share_of_peak(operations, timing.median, peaks[precision_of(name)]),
         "rounds": len(timing.seconds),
     }

@@ -43,6 +43,11 @@ OURS: dict[str, dict[str, Any]] = {
 PLAIN, MIXED = ("ganvas float32", "ganvas bfloat16"), ("ganvas bfloat16", "ganvas bfloat16, captured")
 
 
+def precision_of(variant: str) -> str:
+    """Of a variant's name."""
+    return "bfloat16" if "bfloat16" in variant else "float32"
+
+
 @dataclass(frozen=True)
 class Training:
     """What is trained.

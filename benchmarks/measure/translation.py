@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from measure.child import run, run_json, seconds_of
-from measure.machine import DTYPES
+from measure.machine import measured_precisions
 from measure.options import Options
 from measure.pictures import opened
 from measure.table import Row, Table
@@ -80,7 +80,7 @@ def measure_translation(options: Options) -> list[Table]:
     pictures = options.of(200, 40)
     job = _prepare(options, pictures)
     table = Table("Translating a folder")
-    variants = _variants(job)
+    variants = _variants(job, measured_precisions(table))
     timers = {name: timer(work) for name, work in variants.items()}
     timings = in_turn(timers, rounds=options.of(3, 2), budget=options.of(540, 90))
     table.rows = [_row(name, timings, pictures) for name in variants]
@@ -95,9 +95,9 @@ def measure_translation(options: Options) -> list[Table]:
     return [table]
 
 
-def _variants(job: Job) -> dict[str, Callable[[], object]]:
+def _variants(job: Job, precisions: Sequence[str]) -> dict[str, Callable[[], object]]:
     variants = {REFERENCE: job.theirs()} if job.options.reference else {}
-    for precision in DTYPES:
+    for precision in precisions:
         variants[f"ganvas {precision}"] = job.ours(precision, known=False)
         variants[f"ganvas {precision}, scores known"] = job.ours(precision, known=True)
     return variants

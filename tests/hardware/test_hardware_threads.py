@@ -51,9 +51,16 @@ class Machine:
         return steps
 
 
-def start(pace: Callable[[float], dict[int, float]], counts: tuple[int, ...] = (2, 1)) -> tuple[Machine, StepThreads]:
+def start(
+    pace: Callable[[float], dict[int, float]],
+    counts: tuple[int, ...] = (2, 1),
+    contended: Callable[[float], bool] = lambda time: True,
+) -> tuple[Machine, StepThreads]:
     machine = Machine(pace)
-    return machine, StepThreads(counts, machine.set_threads, now=lambda: machine.time)
+    choice = StepThreads(
+        counts, machine.set_threads, is_contended=lambda: contended(machine.time), now=lambda: machine.time
+    )
+    return machine, choice
 
 
 @pytest.mark.parametrize(("load", "best"), [(0, 2), (1, 1), (2, 1)])
@@ -63,6 +70,26 @@ def test_beside_any_load_a_short_training_reaches_most_of_the_best_setting(load:
     assert steps > 0.8 * 30.0 / MEASURED[load][best]
     assert choice.threads == best
     assert choice.pace == pytest.approx(MEASURED[load][best])
+
+
+def test_an_idle_machine_computes_with_all_threads_from_the_first_step_to_the_last() -> None:
+    """Whatever the speed does: the results are then the same to the bit."""
+    machine, choice = start(lambda time: {2: 0.04 if time < 100 else 0.2, 1: 0.01}, contended=lambda time: False)
+    machine.train(choice, until=300.0)
+    assert {count for _, count in machine.used} == {2}
+    assert choice.is_settled
+    assert choice.pace == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("load", [1, 2])
+def test_after_the_other_programs_all_threads_compute_again(load: int) -> None:
+    machine, choice = start(lambda time: MEASURED[load if 60 < time < 90 else 0], contended=lambda time: 60 < time < 90)
+    machine.train(choice, until=60.0)
+    assert machine.used == [(0.0, 2)]
+    machine.train(choice, until=80.0)
+    assert choice.threads == 1
+    machine.train(choice, until=100.0)
+    assert (choice.threads, choice.is_settled) == (2, True)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (0, 1), (1, 0)])

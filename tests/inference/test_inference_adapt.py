@@ -96,17 +96,17 @@ def test_other_objects_are_a_type_error(image: object) -> None:
 def test_another_scale_than_the_trainings_is_said(side: int, is_said: bool) -> None:
     picture = Picture(np.zeros((side, side + 30, 3), np.uint8))
     data = PairedData(folder=Path("data"), resize="shorter_side", load_size=(110, 110), crop_size=(64, 64))
-    notes = input_notes(picture, PictureSpec(), data, enlarges=False)
+    notes = input_notes(picture, PictureSpec(), data, any_scale=False)
     assert bool(notes) == is_said
     assert all("whose shorter side had 110 pixels" in note for note in notes)
-    assert input_notes(picture, PictureSpec(), data, enlarges=True) == ()
-    assert input_notes(picture, PictureSpec(), replace(data, resize="none"), enlarges=False) == ()
-    assert input_notes(picture, PictureSpec(), None, enlarges=False) == ()
+    assert input_notes(picture, PictureSpec(), data, any_scale=True) == ()
+    assert input_notes(picture, PictureSpec(), replace(data, resize="none"), any_scale=False) == ()
+    assert input_notes(picture, PictureSpec(), None, any_scale=False) == ()
 
 
 def test_notes_of_reading_and_the_size_of_pixels_are_carried() -> None:
     resolution = Resolution(Fraction(300), Fraction(200), "inch")
     picture = Picture(np.zeros((8, 8, 3), np.uint8), notes=("read",), resolution=resolution)
-    assert input_notes(picture, PictureSpec(), None, enlarges=False) == ("read",)
+    assert input_notes(picture, PictureSpec(), None, any_scale=False) == ("read",)
     assert blank_result(picture, PictureSpec()).resolution == resolution
     assert blank_result(picture, PictureSpec(), scale=4).resolution == Resolution(Fraction(1200), Fraction(800), "inch")

@@ -98,7 +98,7 @@ def test_the_gate_sees_both_sides_of_every_picture(
     policy.forget_scorer()
     translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out")
     files = [*photos.glob("*.png"), *(tmp_path / "out").glob("*.png")]
-    assert sorted(seen) == sorted(read_image(path).pixels.tobytes() for path in files)
+    assert {read_image(path).pixels.tobytes() for path in files} <= set(seen)  # flat ones are seen stretched too
 
 
 def test_a_gate_that_fails_refuses_each(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

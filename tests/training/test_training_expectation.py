@@ -95,7 +95,7 @@ def test_another_number_of_threads_is_told(
         time[0] += {2: 0.1 if time[0] < 30 else 2.0, 1: 0.2}[number[0]]
         return play(*given, **named)  # type: ignore[arg-type]
 
-    def choosing(counts: tuple[int, ...], set_threads: Callable[[int], None]) -> StepThreads:
+    def choosing(counts: tuple[int, ...], set_threads: Callable[[int], None], **_: object) -> StepThreads:
         return StepThreads((2, 1), lambda count: number.__setitem__(0, count), now=lambda: time[0])
 
     play = trainer.take_turns

@@ -133,12 +133,14 @@ class _Watch:
 class StepThreads:
     """The number of threads of repeated, equal steps, measured on the steps themselves.
 
-    At the start each number of `counts` computes a few steps, from the largest down until fewer are slower. Then the
-    fastest goes on. When its speed falls, and from time to time, its neighbors are tried again.
+    On an otherwise idle machine the largest number is used and nothing is tried, so results are the same to the bit.
+    Beside other programs each number of `counts` computes a few steps, from the largest down until fewer are slower,
+    and the fastest goes on. When its speed falls, and from time to time, its neighbors are tried again.
 
     Attributes:
         counts: numbers of threads to choose from, the largest first; a single one is used and never measured.
         set_threads: makes the process compute with that many.
+        is_contended: whether other programs took some of the cores since the last call.
         now: a clock in seconds.
         threads: the number in use.
         pace: seconds a step of the choice, as last measured; None before the first choice.
@@ -147,6 +149,7 @@ class StepThreads:
 
     counts: Sequence[int]
     set_threads: Callable[[int], None]
+    is_contended: Callable[[], bool] = lambda: True
     now: Callable[[], float] = time.monotonic
     threads: int = field(init=False)
     pace: float | None = field(init=False, default=None)
@@ -194,6 +197,8 @@ class StepThreads:
             return
         tried = self._waiting.pop(0)
         self._paces[tried] = self._watch.pace
+        if self.pace is None and tried == self.counts[0] and not self.is_contended():
+            self._waiting.clear()
         if self._paces[tried] > BETTER * best:  # going on in that direction makes it slower still
             self._waiting = [count for count in self._waiting if (count < self._chosen) != (tried < self._chosen)]
         self._begin_next() if self._waiting else self._choose()
@@ -223,7 +228,11 @@ class StepThreads:
         pace, self._window = self._window.pace, _Watch()
         assert self.pace is not None, "watching begins after the choice"
         has_fallen, now = pace * FALLEN > self.pace, self.now()
-        if (has_fallen and now >= self._resting_until) or now >= self._next_trial:
+        if not self.is_contended():
+            self.pace = min(pace, self.pace)
+            if self._chosen != self.counts[0]:
+                self._return_to_all()
+        elif (has_fallen and now >= self._resting_until) or now >= self._next_trial:
             self._begin_trial(pace)
         else:
             self.pace = min(pace, self.pace)
@@ -234,6 +243,12 @@ class StepThreads:
         lower = [count for count in self.counts if count < self._chosen]
         higher = [count for count in reversed(self.counts) if count > self._chosen]
         self._waiting = lower + higher
+        self._begin_next()
+
+    def _return_to_all(self) -> None:
+        """Take the largest number again, and measure its speed."""
+        self._chosen, self._paces, self._waiting, self._trial_seconds = self.counts[0], {}, [self.counts[0]], 0.0
+        self.pace = None
         self._begin_next()
 
     def _use(self, threads: int) -> None:

@@ -73,19 +73,19 @@ def as_kind_of(image: AnyImage, result: Picture) -> Any:
     return result
 
 
-def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, enlarges: bool) -> tuple[str, ...]:
+def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, any_scale: bool) -> tuple[str, ...]:
     """Return what a person should know about a picture before a model sees it, one sentence each.
 
     Args:
         picture: the picture.
         spec: what the model takes.
         data: what it was trained on, where that is known.
-        enlarges: the model makes larger pictures, so scale is its purpose.
+        any_scale: the model enlarges pictures, or resizes them to those of its training.
 
     Raises:
         ImageError: as `check_input`.
     """
-    scale = () if data is None or enlarges else _scale_note(picture, data)
+    scale = () if data is None or any_scale else _scale_note(picture, data)
     return picture.notes + check_input(picture, spec) + scale
 
 

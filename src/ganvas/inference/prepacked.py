@@ -48,7 +48,7 @@ class Activation:
         if type(layer) is nn.LeakyReLU:
             return cls("leaky_relu", (layer.negative_slope,))
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
-            return cls("leaky_relu", (float(layer.weight),))
+            return cls("leaky_relu", (layer.weight.item(),))
         return NO_ACTIVATION
 
     def __call__(self, features: Tensor) -> Tensor:

@@ -242,7 +242,8 @@ def notes_on(translator: Translator, picture: Picture) -> tuple[str, ...]:
         ImageError: the model cannot take it.
     """
     record = translator.record
-    return input_notes(picture, record.input, record.data, enlarges=translator.method.scale > 1)
+    method = translator.method
+    return input_notes(picture, record.input, record.data, any_scale=method.resizes or method.scale > 1)
 
 
 def translate_admitted(

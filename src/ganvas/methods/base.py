@@ -57,6 +57,8 @@ class Method(nn.Module, ABC):
     """The domains that `sample` draws pictures of; none where the method only translates."""
     translates_by_search: ClassVar[bool] = False
     """Whether `translate` takes gradients through its networks, whose layers must then stay as torch knows them."""
+    resizes: ClassVar[bool] = False
+    """Whether `translate` resizes a picture to a training crop's size and back, so that its scale does not matter."""
     capturable: ClassVar[bool] = False
     """Whether every step is alike: progress and counts in Python change nothing, and no line waits for the device."""
     players: Mapping[str, tuple[str, ...]]

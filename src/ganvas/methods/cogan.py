@@ -26,6 +26,7 @@ class CoGAN(Method):
     """
 
     config_type = CoGANConfig
+    resizes = True
     capturable = True
     directions = ("a_to_b", "b_to_a")
     paired = False

@@ -33,6 +33,7 @@ class DomainGAN(Method):
     """
 
     config_type = DomainGANConfig
+    resizes = True
     directions = ("a_to_b", "b_to_a")
     paired = False
     samples = ("a", "b")

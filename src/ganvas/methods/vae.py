@@ -94,6 +94,7 @@ class VAE(Autoencoder):
     """
 
     config_type = VAEConfig
+    resizes = True
 
     def __init__(
         self, config: VAEConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]

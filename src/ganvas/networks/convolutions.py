@@ -66,7 +66,10 @@ def convolution(features: Tensor, weight: Tensor, bias: Tensor | None, geometry:
     if not torch.compiler.is_compiling() and gains_from_planes(features, weight):
         made: Tensor = _PlanarWeightGradient.apply(features, weight, bias, geometry)  # type: ignore[no-untyped-call]
         return made
-    return torch.convolution(features, weight, bias, *geometry)
+    stride, padding, dilation, transposed, output_padding, groups = geometry
+    if transposed:
+        return functional.conv_transpose2d(features, weight, bias, stride, padding, output_padding, groups, dilation)
+    return functional.conv2d(features, weight, bias, stride, padding, dilation, groups)  # autocast knows these two
 
 
 def gains_from_planes(features: Tensor, weight: Tensor) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganvas.data.prefetch import Prefetched
 from ganvas.errors import ConfigError, RunError
+from ganvas.hardware.load import OtherLoad
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
 from ganvas.inference.record import (
@@ -248,7 +249,8 @@ def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStac
     most = given or before
     free = given is None and processes.world == 1 and not settings.compile
     counts = thread_counts(most) if free and processes.device.type == "cpu" else (most,)
-    return StepThreads(counts, torch.set_num_threads)
+    others = OtherLoad()
+    return StepThreads(counts, torch.set_num_threads, is_contended=lambda: others.leaves_no(most))
 
 
 def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
