@@ -52,7 +52,7 @@ def finish() -> None:
 
 def describe() -> dict[str, Any]:
     """Where and with what figures were made."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "commit": commit.stdout.strip(),
         "python": platform.python_version(),

@@ -206,7 +206,8 @@ def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
     try:
         yield
     except Exception:
-        note.unlink()
+        if all(path == note for path in out.iterdir()):  # else it says whose the pictures are, as after a full disk
+            note.unlink()
         raise
     note.unlink()
 
