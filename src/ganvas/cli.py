@@ -120,6 +120,7 @@ def _plain_warnings(verb: str) -> Iterator[None]:
     root.addHandler(silence)  # without a handler, Python prints warnings and errors that packages log
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # arithmetic of other packages; ours are of other kinds
             warnings.showwarning = lambda message, *_where, **_more: _complain(verb, str(message))
             yield
     finally:
