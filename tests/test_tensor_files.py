@@ -10,7 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ganvas import tensor_files
-from ganvas.tensor_files import save_tensors
+from ganvas.errors import RunError
+from ganvas.tensor_files import check_name, save_tensors
 
 TENSORS = {"two": torch.arange(6.0).view(2, 3), "one": torch.ones(3, dtype=torch.int64)}
 METADATA = {"format": "a", "images": "3", "counters": json.dumps({"name": 'ü "quoted" \n'}), "z": "", "b": "1"}
@@ -45,3 +46,10 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pyte
         save_tensors(tmp_path / "one.safetensors", TENSORS, METADATA)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "one.safetensors"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX")
+def test_a_name_that_safetensors_cannot_open_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:
+    check_name(tmp_path / "größe 日本")
+    with pytest.raises(RunError, match="names are UTF-8; rename it"):
+        check_name(tmp_path / os.fsdecode(b"\xff") / "run")

@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ganvas.errors import RunError
 from ganvas.image.atomic import atomic_file
 
-__all__ = ["save_tensors"]
+__all__ = ["check_name", "save_tensors"]
 
 LENGTH_BYTES = 8
 """A safetensors file starts with the length of its JSON header, little endian."""
@@ -39,6 +40,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             raise
         temporary.chmod(permissions)
         _sort_metadata(temporary)
+
+
+def check_name(path: Path) -> None:
+    """Raise where safetensors could write a file of that name and not open it again.
+
+    Raises:
+        RunError: the name is not UTF-8.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{path}: runs are kept in folders whose names are UTF-8; rename it") from error
 
 
 def _sort_metadata(path: Path) -> None:

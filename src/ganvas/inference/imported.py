@@ -29,7 +29,7 @@ from ganvas.networks import PatchGAN, PixelGAN
 from ganvas.output import claimed, require_apart
 from ganvas.records import from_record, to_record
 from ganvas.strict_json import read_json
-from ganvas.tensor_files import save_tensors
+from ganvas.tensor_files import check_name, save_tensors
 
 DISCRIMINATOR_RECORD_NAME = "discriminator.json"
 
@@ -78,6 +78,7 @@ def import_checkpoints(
     given = {"cycle_weight_a": cycle_weight_a, "cycle_weight_b": cycle_weight_b, "identity_weight": identity_weight}
     training: dict[str, Any] = {name: weight for name, weight in given.items() if weight is not None}
     made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
+    check_name(folder)
     require_apart(made, paths)
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1

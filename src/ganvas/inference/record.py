@@ -24,7 +24,7 @@ from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
 from ganvas.records import from_record, to_record
 from ganvas.strict_json import read_json
-from ganvas.tensor_files import save_tensors
+from ganvas.tensor_files import check_name, save_tensors
 
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"
@@ -164,6 +164,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
     Raises:
         RunError: the file is no snapshot or is damaged.
     """
+    check_name(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

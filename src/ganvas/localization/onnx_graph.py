@@ -48,10 +48,19 @@ class _Graph:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.producers = {name: node for node in model.graph.node for name in node.output}
+        self._check_order()
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         for node in model.graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = node.attribute[0].t
+
+    def _check_order(self) -> None:
+        """Raise ConfigError where a node takes what only a later one makes: such a graph may go round in a circle."""
+        made = set[str]()
+        for node in self.model.graph.node:
+            if late := [name for name in node.input if name in self.producers and name not in made]:
+                raise ConfigError(f"the graph's nodes are not in order: {late[0]!r} is used before it is computed")
+            made.update(node.output)
 
     def constant(self, name: str) -> NDArray[Any]:
         """Return the numbers of an initializer, also through Cast, Identity and Transpose.
@@ -93,13 +102,9 @@ class _Graph:
 
     def before(self, name: str, skipped: set[str]) -> Any:
         """The node that made `name`, looking through nodes of the `skipped` kinds."""
-        node, passed = self.producers.get(name), set[str]()
+        node = self.producers.get(name)
         while node is not None and node.op_type in skipped:
-            name = node.input[0] if node.input else ""
-            if name in passed:
-                raise ConfigError(f"the graph goes round in a circle at {name!r}")
-            passed.add(name)
-            node = self.producers.get(name)
+            node = self.producers.get(node.input[0])
         if node is None:
             raise ConfigError(f"nothing in the graph computes {name!r}; expected an ending {SHAPE}")
         return node

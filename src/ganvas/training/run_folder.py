@@ -24,6 +24,7 @@ from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
 from ganvas.output import claimed, require_apart
 from ganvas.records import from_record, to_record
 from ganvas.strict_json import parse_json
+from ganvas.tensor_files import check_name
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig, TrainingConfig
 
@@ -60,6 +61,7 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
         RunError: it holds something else and `resume` is off, or holds a run with other settings.
         InputError: a training picture lies where the run writes.
     """
+    check_name(run)
     own = {REFUSED_NAME}
     if (run / UNSAVED_NAME).exists() and not (run / STATE_NAME).exists():
         _clear_failed_start(run)
