@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
+from ganvas.networks.convolutions import as_planes
+
 LAYERS = (
     ("U-Net, first", nn.Conv2d(3, 64, 4, 2, 1), 256),
     ("U-Net, encoder", nn.Conv2d(64, 128, 4, 2, 1), 128),
@@ -71,7 +73,7 @@ def timed(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, rounds: int) 
     gradient, weights = torch.randn_like(made), list(layer.parameters())
 
     def on_planes() -> None:
-        again = features.detach().contiguous(), gradient.contiguous()
+        again = as_planes(features.detach()), as_planes(gradient)
         transposed = isinstance(layer, nn.ConvTranspose2d)
         torch.ops.aten.convolution_backward(
             again[1], again[0], layer.weight, [layer.out_channels], layer.stride, layer.padding, layer.dilation,

@@ -33,6 +33,7 @@ LAYERS = {
 @pytest.fixture(autouse=True)
 def narrow_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolutions, "has_avx512", lambda: False)
+    monkeypatch.setattr(convolutions, "WIDE", 4)
 
 
 def differentiated(layer: nn.Module, features: Tensor) -> list[Tensor]:
@@ -69,5 +70,15 @@ def test_only_what_learns_with_channels_last_goes_through_planes(monkeypatch: py
         assert not gains_from_planes(last, weight)
     with torch.autocast("cpu", torch.bfloat16):
         assert not gains_from_planes(last, weight)
+    assert not gains_from_planes(last, weight[:3])
     monkeypatch.setattr(convolutions, "has_avx512", lambda: True)
     assert not gains_from_planes(last, weight)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 6), (3, 70, 9, 80), (2, 1, 5, 5), (2, 5, 1, 1)])
+def test_planes_hold_the_same(shape: tuple[int, ...]) -> None:
+    features = torch.randn(shape)
+    for given in (features, features.contiguous(memory_format=torch.channels_last), features.transpose(2, 3)):
+        made = convolutions.as_planes(given)
+        assert made.is_contiguous()
+        assert torch.equal(made, given)
