@@ -4,7 +4,7 @@
     ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/layouts.py
 
 For each layer of pix2pix's networks: milliseconds of the forward pass, of the features' gradient and of the weights'
-gradient, in either order, and of the weights' gradient on planes made from features that have their channels last.
+gradient, in either order.
 One thread, its processor time, the fastest of several rounds.
 """
 
@@ -17,8 +17,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.autograd import grad
-
-from ganvas.networks.convolutions import as_planes
 
 LAYERS = (
     ("U-Net, first", nn.Conv2d(3, 64, 4, 2, 1), 256),
@@ -47,17 +45,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"instructions of PyTorch: {torch.backends.cpu.get_cpu_capability()}; batch {given.batch}; milliseconds")
-    print("| layer | GFLOP | planes: forward, features, weights | channels last | weights on planes made |")
-    print("|---|---|---|---|---|")
+    print("| layer | GFLOP | planes: forward, features, weights | channels last: the same |")
+    print("|---|---|---|---|")
     for name, layer, size in LAYERS:
         features = torch.randn(given.batch, layer.in_channels, size, size)
         planes = timed(layer, features, given.rounds)
         last = timed(layer, features.contiguous(memory_format=torch.channels_last), given.rounds)
-        told = [", ".join(f"{1e3 * seconds:.1f}" for seconds in row[:3]) for row in (planes, last)]
+        told = [", ".join(f"{1e3 * seconds:.1f}" for seconds in row) for row in (planes, last)]
         channels = f"{layer.in_channels} to {layer.out_channels}, {size} pixels"
-        print(
-            f"| {name}, {channels} | {operations(layer, features):.2f} | {told[0]} | {told[1]} | {1e3 * last[3]:.1f} |"
-        )
+        print(f"| {name}, {channels} | {operations(layer, features):.2f} | {told[0]} | {told[1]} |")
 
 
 def operations(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor) -> float:
@@ -67,24 +63,15 @@ def operations(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor) -> float
 
 
 def timed(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, rounds: int) -> list[float]:
-    """Seconds of: forward, gradient of the features, of the weights, of the weights on planes."""
+    """Seconds of: forward, gradient of the features, of the weights."""
     features = features.requires_grad_()
     made = layer(features)
     gradient, weights = torch.randn_like(made), list(layer.parameters())
-
-    def on_planes() -> None:
-        again = as_planes(features.detach()), as_planes(gradient)
-        transposed = isinstance(layer, nn.ConvTranspose2d)
-        torch.ops.aten.convolution_backward(
-            again[1], again[0], layer.weight, [layer.out_channels], layer.stride, layer.padding, layer.dilation,
-            transposed, layer.output_padding, layer.groups, [False, True, True],
-        )  # fmt: skip
 
     works: list[Callable[[], object]] = [
         lambda: layer(features),
         lambda: grad(made, features, gradient, retain_graph=True),
         lambda: grad(made, weights, gradient, retain_graph=True),
-        on_planes,
     ]
     return [min(seconds(work) for _ in range(rounds)) for work in works]
 

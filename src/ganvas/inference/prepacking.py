@@ -20,18 +20,16 @@ from ganvas.methods.base import Method
 from ganvas.networks import Generator
 from ganvas.networks.blocks import ConvBlock, DecodeBlock, EncodeBlock, InstanceNorm
 from ganvas.networks.convolutions import (
-    Convolution,
     DoublingConvolution,
     HalvingConvolution,
     ReflectConvolution,
     ResizeConvolution,
     ScoreConvolution,
-    TransposedConvolution,
 )
 from ganvas.networks.resnet import UpsampleBlock
 
-CONVOLUTIONS = (nn.Conv2d, Convolution, HalvingConvolution, ReflectConvolution, ScoreConvolution)
-TRANSPOSED = (nn.ConvTranspose2d, TransposedConvolution, DoublingConvolution)
+CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution)
+TRANSPOSED = (nn.ConvTranspose2d, DoublingConvolution)
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, InstanceNorm)
 CHAINS: dict[type[nn.Module], tuple[str, ...]] = {
     ConvBlock: ("conv", "norm", "activation"),

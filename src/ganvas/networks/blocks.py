@@ -13,13 +13,11 @@ from torch import Tensor, nn
 from ganvas.networks.convolutions import (
     BilinearConvolution,
     Blur,
-    Convolution,
     DoublingConvolution,
     HalvingConvolution,
     ReflectConvolution,
     ResizeConvolution,
     ScoreConvolution,
-    TransposedConvolution,
 )
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
 
@@ -164,7 +162,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         blurred = antialias and stride == 2
         stride = 1 if blurred else stride
-        convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else Convolution
+        convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else nn.Conv2d
         self.conv = convolution(input_channels, output_channels, kernel, stride, padding, bias=bias)
         self.norm = make_norm(norm, output_channels)
         self.activation = nn.Identity() if activation is None else activation
@@ -232,7 +230,7 @@ def upsampling_layer(
         return ResizeConvolution(input_channels, output_channels, bias=bias)
     if kernel == 4:
         return DoublingConvolution(input_channels, output_channels, bias=bias)
-    return TransposedConvolution(input_channels, output_channels, kernel, 2, 1, output_padding=1, bias=bias)
+    return nn.ConvTranspose2d(input_channels, output_channels, kernel, 2, 1, output_padding=1, bias=bias)
 
 
 def before_upsampling(needed: Interval, *, kernel: Literal[3, 4], upsampling: Upsampling) -> Interval:

@@ -9,115 +9,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from ganvas.hardware.instructions import has_avx512
-
-convolution_backward = torch.ops.aten.convolution_backward
-Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool, tuple[int, ...], int]
-"""Stride, padding, dilation, whether it is transposed, output padding, groups: as `torch.convolution` takes them."""
-DOUBLING: Geometry = ((2, 2), (1, 1), (1, 1), True, (0, 0), 1)
-"""Of a transposed 4x4 convolution that doubles height and width."""
-WIDE = 32
-"""Channels on both sides of a convolution from which the weights' gradient gains from planes."""
 LANES = 16
 """Float32 numbers in a vector register of AVX-512."""
 FEW_POSITIONS = 512
 """Positions of a batch up to which the weights outweigh the features (benchmarked on a CPU with bfloat16)."""
-
-
-class _PlanarWeightGradient(Function):
-    """A convolution with its channels last, whose weights' gradient is computed on planes.
-
-    Without AVX-512, oneDNN's forward pass and gradient of the features are faster with the channels last, and its
-    gradient of the weights takes up to twice as long (benchmarks/layouts.py).
-    """
-
-    @staticmethod
-    def forward(features: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-        return torch.convolution(features, weight, bias, *geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None, Geometry], output: Tensor) -> None:  # noqa: ARG004
-        features, weight, bias, ctx.geometry = inputs
-        ctx.save_for_backward(features, weight)
-        ctx.bias_sizes = None if bias is None else list(bias.shape)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        features, weight = ctx.saved_tensors
-        of_features, of_weight, of_bias, _ = ctx.needs_input_grad
-        made, made_weight, made_bias = None, None, None
-        if of_features:
-            made, _, _ = convolution_backward(gradient, features, weight, None, *ctx.geometry, [True, False, False])
-        if of_weight or of_bias:
-            planes = as_planes(gradient), as_planes(features)
-            _, made_weight, made_bias = convolution_backward(
-                *planes, weight, ctx.bias_sizes, *ctx.geometry, [False, of_weight, of_bias]
-            )
-        return made, made_weight, made_bias, None
-
-
-def convolution(features: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """PyTorch's convolution, in a form whose backward pass suits features with their channels last.
-
-    Args:
-        features: (N, C, H, W).
-        weight: as the layer has it.
-        bias: (C'), or None.
-        geometry: stride, padding, dilation, whether it is transposed, output padding, groups.
-    """
-    if not torch.compiler.is_compiling() and gains_from_planes(features, weight):
-        made: Tensor = _PlanarWeightGradient.apply(features, weight, bias, geometry)  # type: ignore[no-untyped-call]
-        return made
-    stride, padding, dilation, transposed, output_padding, groups = geometry
-    if transposed:
-        return functional.conv_transpose2d(features, weight, bias, stride, padding, output_padding, groups, dilation)
-    return functional.conv2d(features, weight, bias, stride, padding, dilation, groups)  # autocast knows these two
-
-
-def gains_from_planes(features: Tensor, weight: Tensor) -> bool:
-    """Return whether the weights' gradient is faster on planes than in the order that the features have."""
-    learns = weight.requires_grad and torch.is_grad_enabled()
-    is_wide = min(weight.shape[:2]) >= WIDE  # else the copies take longer than the gradient
-    return learns and is_wide and not features.is_contiguous() and in_float32_on_cpu(features) and not has_avx512()
-
-
-def as_planes(features: Tensor) -> Tensor:
-    """(N, C, H, W) in planes. A 2-d transposition of each picture takes a third of the time of PyTorch's own copy."""
-    if not features.is_contiguous(memory_format=torch.channels_last):
-        return features.contiguous()
-    planes = torch.empty(features.shape, dtype=features.dtype)
-    for index in range(len(features)):
-        planes[index].flatten(1).copy_(features[index].flatten(1))
-    return planes
-
-
-def in_float32_on_cpu(features: Tensor) -> bool:
-    """Return whether convolutions of these features run in float32 on a CPU."""
-    on_cpu = features.device.type == "cpu" and features.dtype == torch.float32
-    return on_cpu and not torch.is_autocast_enabled("cpu")
-
-
-class Convolution(nn.Conv2d):
-    """A convolution padded with zeros."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
-        return convolution(features, self.weight, self.bias, _geometry(self))
-
-
-class TransposedConvolution(nn.ConvTranspose2d):
-    """A transposed convolution."""
-
-    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
-        assert output_size is None, "the output padding is given to the layer"
-        return convolution(features, self.weight, self.bias, _geometry(self))
-
-
-def _geometry(layer: nn.Conv2d | nn.ConvTranspose2d) -> Geometry:
-    assert not isinstance(layer.padding, str)
-    transposed = isinstance(layer, nn.ConvTranspose2d)
-    return layer.stride, layer.padding, layer.dilation, transposed, layer.output_padding, layer.groups
 
 
 class ReflectConvolution(nn.Conv2d):
@@ -176,7 +71,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tupl
     """Torch's convolution of what is padded already, or one that makes few channels faster."""
     if set(stride) == {1} and fills_no_register(features, weight):
         return convolve_to_few(features, weight, bias)
-    return convolution(features, weight, bias, (stride, (0, 0), (1, 1), False, (0, 0), 1))
+    return functional.conv2d(features, weight, bias, stride)
 
 
 def fills_no_register(features: Tensor, weight: Tensor) -> bool:
@@ -224,7 +119,7 @@ class Blur(nn.Module):
         return functional.conv2d(reflect(features, 1), kernel, stride=2, groups=channels)
 
 
-class BilinearConvolution(Convolution):
+class BilinearConvolution(nn.Conv2d):
     """Bilinear enlargement by 2, the filter [1, 3, 3, 1] of Zhang 2019, then a 3x3 convolution."""
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -235,7 +130,7 @@ class BilinearConvolution(Convolution):
         return super().forward(functional.interpolate(features, scale_factor=2, mode="bilinear"))
 
 
-class HalvingConvolution(Convolution):
+class HalvingConvolution(nn.Conv2d):
     """A 4x4 convolution of stride 2 and padding 1.
 
     Where the weights outweigh the features, as near a U-Net's bottleneck, it is one matrix product: torch's convolution
@@ -255,7 +150,7 @@ class HalvingConvolution(Convolution):
         return made.transpose(1, 2).view(count, -1, height // 2, width // 2)
 
 
-class DoublingConvolution(TransposedConvolution):
+class DoublingConvolution(nn.ConvTranspose2d):
     """A transposed 4x4 convolution of stride 2 and padding 1; a matrix product where `HalvingConvolution` is."""
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -291,7 +186,7 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
-        return convolution(features, self.transposed_kernel(), self.bias, DOUBLING)
+        return nn.functional.conv_transpose2d(features, self.transposed_kernel(), self.bias, stride=2, padding=1)
 
     def transposed_kernel(self) -> Tensor:
         """(input_channels, output_channels, 4, 4), of the transposed convolution of stride 2 and padding 1."""
