@@ -123,6 +123,24 @@ def test_tensors_that_are_foreign_in_a_file_that_is_not_damaged(
     check(spoil, stopped, tmp_path, names_follow=True)
 
 
+def test_a_state_of_an_earlier_version_goes_on(stopped: Callable[[], None], tmp_path: Path) -> None:
+    path, tensors, metadata = state_of(tmp_path)
+    del metadata["names"]
+    save_file(tensors, path, metadata=metadata)
+    stopped()
+
+
+def test_a_state_of_an_earlier_version_without_an_optimizer_is_refused(
+    stopped: Callable[[], None], tmp_path: Path
+) -> None:
+    path, tensors, metadata = state_of(tmp_path)
+    del metadata["names"]
+    without_optimizer(tensors)
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(RunError, match="lacks the optimizer of"):
+        stopped()
+
+
 def check(spoil: Callable[[Tensors], None], stopped: Callable[[], None], tmp_path: Path, *, names_follow: bool) -> None:
     path, tensors, metadata = state_of(tmp_path)
     spoil(tensors)

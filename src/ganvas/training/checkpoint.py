@@ -148,7 +148,8 @@ def _check_tensors(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], counters: Counters, state: TrainingState, path: Path
 ) -> None:
     """Raise RunError where tensors are missing or more than were saved, or are of other kinds than the run's."""
-    if metadata.get("names") != _hash_names(tensors):
+    names = metadata.get("names")  # None in states that earlier versions wrote
+    if names is not None and names != _hash_names(tensors):
         raise RunError(f"{path} lacks tensors that were saved, or holds others: the file is damaged; take a copy of it")
     own = {f"method/{name}": value for name, value in state.method.state_dict().items()}
     for name in own.keys() & tensors.keys():
@@ -156,6 +157,8 @@ def _check_tensors(
     players = {name.split("/")[1] for name in tensors if name.startswith("optimizer/")}
     if strange := sorted(players - state.optimizers.keys()):
         raise RunError(f"{path} holds the optimizer of {strange[0]}, which this run does not have")
+    if names is None and (missing := sorted(state.optimizers.keys() - players)):
+        raise RunError(f"{path} lacks the optimizer of {missing[0]}: the file is damaged; take a copy of it")
     losses = _under("losses", tensors)
     sums = all(value.shape == () and value.is_floating_point() for value in losses.values())
     if losses.keys() != counters.loss_counts.keys() or not sums:
