@@ -241,6 +241,7 @@ def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore:.*colors were converted from the file's profile")
 def test_horse2zebra_has_grey_files_and_sides_of_its_own(real_data: Path, tmp_path: Path) -> None:
     data = UnpairedData(folder=real_data / "horse2zebra")
     cache = build(data, tmp_path, "test")
