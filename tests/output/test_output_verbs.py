@@ -105,6 +105,16 @@ def test_redact_replaces_nothing_that_its_log_does_not_know(boxes: Path, tmp_pat
     assert (tmp_path / "new" / "x.png").read_bytes() != whole
 
 
+def test_redact_replaces_no_named_file_that_its_log_does_not_know(boxes: Path, tmp_path: Path) -> None:
+    picture, named = tmp_path / "photos" / "x.png", tmp_path / "out.png"
+    draw(picture)
+    (tmp_path / "boxes.json").write_text(json.dumps({"x.png": [[0, 0, 8, 16]]}))
+    strange = draw(named, 1)
+    with pytest.raises(ganvas.GanvasError, match="is there already, and not by this log"):
+        ganvas.redact(picture, named, boxes=boxes)
+    assert named.read_bytes() == strange
+
+
 def test_prepare_follows_no_link_back_and_no_line_of_a_journal_out_of_its_folder(tmp_path: Path) -> None:
     source, out = tmp_path / "photos", tmp_path / "out"
     for number in range(4):

@@ -150,7 +150,7 @@ def redact_files(
     named, folders = released != out, {target.parent for _, target in files.values() if target}
     with swept_beside(released) if named else claimed(released, beside=folders):
         audit = AuditLog(path.parent)
-        jobs = [_job(name, file, target, audit, replaces=named) for name, (file, target) in files.items()]
+        jobs = [_job(name, file, target, audit) for name, (file, target) in files.items()]
         outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
     return outcome.checked(audit, len(jobs), tested=redactor.judge.class_name if redactor.judge else None)
 
@@ -216,11 +216,10 @@ def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress 
     return outcome
 
 
-def _job(name: str, path: Path, target: Path | None, audit: AuditLog, *, replaces: bool) -> Record:
-    """Return what a worker needs; `replaces`: a file named on the command line is replaced whatever it is."""
-    replaces = replaces or audit.knows(name)
-    proof = audit.proof(name)
-    return {"name": name, "source": str(path), "target": target and str(target), "proof": proof, "replaces": replaces}
+def _job(name: str, path: Path, target: Path | None, audit: AuditLog) -> Record:
+    """Return what a worker needs; `replaces`: the log knows the target as an earlier result."""
+    proof, known = audit.proof(name), audit.knows(name)
+    return {"name": name, "source": str(path), "target": target and str(target), "proof": proof, "replaces": known}
 
 
 def _line(name: str) -> Record:
@@ -264,7 +263,9 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
 def _check_free(target: Path, released: Picture) -> None:
     """Raise where a file is there that the log does not know, unless it is this result: a killed process wrote it."""
     if target.exists() and target.read_bytes() != encode_image(released, target.suffix):
-        raise InputError(f"{target} is there already, and not by this log; move it away, or give another folder")
+        raise InputError(
+            f"{target} is there already, and not by this log; move it away, or give another name or folder"
+        )
 
 
 def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
