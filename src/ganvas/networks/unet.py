@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ganvas.hardware.instructions import has_avx512
+from ganvas.hardware.instructions import HAS_AVX512
 from ganvas.networks.encoder_decoder import EncoderDecoder
 
 WIDE, FEW_CHANNELS = 64, 256
@@ -38,7 +38,7 @@ class UNet(EncoderDecoder):
         planes are fastest everywhere: there oneDNN's gradient of the weights takes up to twice as long channels last.
         """
         narrow = self.width < WIDE  # its rounding stays the released code's
-        if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not has_avx512():
+        if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not HAS_AVX512:
             return features
         last = features.shape[1] <= FEW_CHANNELS
         return features.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
