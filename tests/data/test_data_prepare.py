@@ -167,11 +167,17 @@ class TestPairs:
         assert len(set(drawn[0])) >= 4
         assert {2, 9} >= {min(drawn[0]), max(drawn[0])} or (min(drawn[0]) >= 2 and max(drawn[0]) <= 9)
 
-    def test_folders_below_count_and_out_inside_source_does_not(self, photos: Path) -> None:
+    def test_pairs_among_the_photographs_would_be_photographs_next_time(self, photos: Path) -> None:
+        for out in (photos, photos / "pairs"):
+            with pytest.raises(InputError, match="give an output folder outside it"):
+                prepare_pairs(photos, out, PrepareConfig())
+        assert not (photos / "pairs").exists()
+
+    def test_folders_below_count(self, photos: Path, tmp_path: Path) -> None:
         write_image(photos / "roses" / "00.png", Picture(scene(77)))
         for _ in range(2):
-            prepare_pairs(photos, photos / "pairs", PrepareConfig())
-        pairs = manifest(photos / "pairs")["pairs"]
+            prepare_pairs(photos, tmp_path / "pairs", PrepareConfig())
+        pairs = manifest(tmp_path / "pairs")["pairs"]
         assert len(pairs) == 21
         assert pairs[-1]["name"] == "roses__00"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 
 from ganvas.data.prepare import prepare_pairs
 from ganvas.data.prepare_config import PrepareConfig
-from ganvas.image.files import PassedOverWarning, list_images, tell_passed_over
+from ganvas.errors import ImageError
+from ganvas.image.files import PassedOverWarning, list_images, read_image, tell_passed_over
 from ganvas.image.folders import list_folder
 from ganvas.redaction.given import given_region
 from ganvas.redaction.redact_files import redact_files
@@ -62,12 +64,19 @@ def test_a_real_folder_goes_before_links_to_it_whatever_their_names(tmp_path: Pa
         tell_passed_over(tmp_path / "in", recursive=True)
 
 
-def test_hidden_and_broken_links_are_left_out(tmp_path: Path) -> None:
+def test_hidden_links_are_left_out_and_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
     picture(tmp_path / "store/p.png")
     picture(tmp_path / "in/q.png")
     (tmp_path / "in/.hidden").symlink_to(tmp_path / "store")
-    (tmp_path / "in/broken").symlink_to(tmp_path / "nowhere")
-    assert below(tmp_path / "in", list_folder(tmp_path / "in").files) == ["q.png"]
+    (tmp_path / "in/broken.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "in/zero.png").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    names = ["broken.png", "pipe.png", "q.png", "zero.png"]
+    assert below(tmp_path / "in", list_folder(tmp_path / "in").files) == names
+    assert below(tmp_path / "in", list_images(tmp_path / "in")) == names
+    for name, problem in (("broken.png", "No such file"), ("pipe.png", "device, pipe"), ("zero.png", "device, pipe")):
+        with pytest.raises(ImageError, match=problem):
+            read_image(tmp_path / "in" / name)
 
 
 def test_a_list_that_is_not_recursive_names_the_folders(shared: Path) -> None:

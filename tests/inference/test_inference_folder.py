@@ -137,10 +137,9 @@ def test_folders_below(run: Path, photos: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(run: Path, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="own folder"):
-        translate(run, photos, photos)
-    with pytest.raises(InputError, match="own folder"):
-        translate(run, photos, photos / "out", recursive=True)
+    for out, recursive in ((photos, False), (photos / "out", False), (photos / "out", True)):
+        with pytest.raises(InputError, match="give an output folder outside it"):
+            translate(run, photos, out, recursive=recursive)
     with pytest.raises(InputError, match="would be overwritten"):
         translate(run, photos / "one.png", photos / "one.png")
     shutil.copy(photos / "one.png", photos / "two.png")

@@ -130,7 +130,10 @@ def test_photos_are_never_replaced(tmp_path, lamp, bright):
     write_image(tmp_path / "one.png", Picture(lamp))
     before = (tmp_path / "one.png").read_bytes()
     with pytest.raises(InputError, match="would be overwritten"):
-        locate_files([tmp_path], tmp_path)
+        locate_files([tmp_path / "one.png"], tmp_path)
+    for out in (tmp_path, tmp_path / "out"):
+        with pytest.raises(InputError, match="give an output folder outside it"):
+            locate_files([tmp_path], out)
     assert (tmp_path / "one.png").read_bytes() == before
 
 
@@ -142,8 +145,9 @@ def test_a_wrong_class_stops_before_any_file(tmp_path, lamp, bright):
 
 
 def test_no_photos(tmp_path):
+    (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match="no pictures"):
-        locate_files([tmp_path], tmp_path / "out")
+        locate_files([tmp_path / "photos"], tmp_path / "out")
 
 
 def test_overlays_of_equal_stems_get_names_of_their_own(tmp_path):

@@ -14,7 +14,7 @@ from ganvas.errors import DataError
 from ganvas.image.files import list_images
 from ganvas.image.label import with_sidecar
 from ganvas.image.names import name_key
-from ganvas.output import require_apart
+from ganvas.output import require_apart, require_outside
 
 __all__ = ["MANIFEST", "check_targets", "named_files", "pair_name", "target_name"]
 
@@ -27,8 +27,10 @@ def named_files(source: Path, out: Path) -> dict[str, Path]:
     """Return name with folders and ending -> file, of every picture below `source` but not below `out`.
 
     Raises:
+        InputError: `out` lies in `source`.
         DataError: there are none, or two would share a pair's name.
     """
+    require_outside(out, source)
     paths = list_images(source, recursive=True)
     if not source.resolve().is_relative_to(out.resolve()):
         paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]

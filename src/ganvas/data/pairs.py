@@ -152,7 +152,11 @@ def pictures_in(folder: Path) -> list[str]:
     """
     if names := image_names(folder):
         return names
-    raise DataError(f"{folder}: no pictures in it")
+    inside = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and image_names(child)]
+    if {name.lower() for name in inside} >= {"a", "b"}:
+        raise DataError(f"{folder}: no pictures in it but pairs in its folders; give --layout folders, --degrade none")
+    hint = f", only in its folders ({some_names(inside, 3)}): move them up" if inside else ""
+    raise DataError(f"{folder}: no pictures in it{hint}")
 
 
 def _by_stem(folder: Path) -> list[str]:

@@ -262,7 +262,7 @@ def _visible_folders(folder: Path) -> list[Path]:
 
 def _visible_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:  # several times as fast as asking of each path, which counts from 100,000 on
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
 
 
 def _is_image(name: str) -> bool:

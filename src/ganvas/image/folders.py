@@ -26,7 +26,8 @@ class FolderListing:
     """What lies below a folder, hidden files and folders left out.
 
     Attributes:
-        files: all files, in the order of their paths; links to files count as files.
+        files: all that is no folder, in the order of their paths. Links that lead nowhere, devices and pipes are among
+            them, so that reading them fails by name and none is left out in silence.
         repeated: linked folders that are not followed, because what they lead to is listed already.
         litter: files and folders that the operating system left, which are neither listed nor followed.
     """
@@ -65,7 +66,7 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                 path = Path(entry.path)
                 if entry.name.startswith("."):
                     continue
-                if entry.is_file():
+                if not entry.is_dir():
                     (listing.litter if is_litter(entry.name) else listing.files).append(path)
                 elif is_litter_folder(entry.name):
                     listing.litter.append(path)
@@ -73,7 +74,7 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                     if (identity := _identity(path)) not in seen:  # else a link led here before
                         seen.add(identity)
                         waiting.append(path)
-                elif entry.is_dir():
+                else:
                     links.append(path)
 
 

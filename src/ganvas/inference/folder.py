@@ -28,7 +28,7 @@ from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
-from ganvas.output import claimed, files_in, require_apart, swept_beside
+from ganvas.output import claimed, files_in, require_apart, require_outside, swept_beside
 from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
@@ -130,7 +130,10 @@ def translate_files(
         with swept_beside(out.parent):
             return _translate_one(jobs[0], plan.load(), progress=progress)
     with claimed(out, beside={job.target.parent for job in jobs}):
+        is_new = not (out / MANIFEST_NAME).exists()
         report = _translate_folder(jobs, plan, out, engine=engine, workers=workers, progress=progress)
+        if source.is_file() and is_new and not report.written:  # a picture that fails leaves nothing behind
+            (out / MANIFEST_NAME).unlink(missing_ok=True)
     return _checked(report, len(jobs), alone=source.is_file())
 
 
@@ -180,8 +183,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         raise InputError(f"{source}: no such file or folder; check the name")
     require_regular(source)
     if source.is_dir():
-        if out.resolve() == source.resolve() or (recursive and out.resolve().is_relative_to(source.resolve())):
-            raise InputError(f"{out} lies in the pictures' own folder; choose another, so that none is overwritten")
+        require_outside(out, source)
         paths, root = list_images(source, recursive=recursive), source
         if not root.resolve().is_relative_to(out.resolve()):  # pictures behind a link may lie there
             paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]

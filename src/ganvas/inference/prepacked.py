@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.networks.convolutions import ReflectConvolution, ResizeConvolution, by_kernel_rows, fills_no_register
+from ganvas.networks.winograd import Winograd, apply_winograd, suits_winograd, winograd
 
 OPERATORS = (
     "_convolution_pointwise",
@@ -101,6 +102,7 @@ class Packed(nn.Module):
         self.norm = PictureNorm(norm) if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d) else None
         self._activation = activation
         self._is_laid_out, self._folds, self._num_rows = False, False, 0
+        self._winograd: Winograd | None = None
 
     @classmethod
     def of(
@@ -154,16 +156,26 @@ class Packed(nn.Module):
             self._weight, self._bias, self._folds = *folded(self._weight, self._bias, norm, self._transposed), True
         if self._makes_few(features):
             self._num_rows, self._weight = self._weight.shape[2], by_kernel_rows(self._weight)
-        self._weight = self._reorder(self._weight, *self._geometry, list(features.shape))
+        if self._is_simple and suits_winograd(features, self._weight):
+            self._winograd = winograd(self._weight.shape[2])
+            self._weight = self._winograd.weights(self._weight)
+        else:
+            self._weight = self._reorder(self._weight, *self._geometry, list(features.shape))
         self._is_laid_out = True
+
+    @property
+    def _is_simple(self) -> bool:
+        """Whether the convolution has neither stride nor dilation nor groups."""
+        return not self._transposed and self._geometry[1:] == ((1, 1), (1, 1), 1)
 
     def _makes_few(self, features: Tensor) -> bool:
         """Whether so few channels are made that a kernel's rows are better computed side by side."""
-        is_simple = not self._transposed and self._geometry[1:] == ((1, 1), (1, 1), 1)
         is_alone = self._activation == NO_ACTIVATION and self._dtype == torch.float32 and self._weight.shape[2] > 1
-        return is_simple and is_alone and fills_no_register(features, self._weight)
+        return self._is_simple and is_alone and fills_no_register(features, self._weight)
 
     def _convolved(self, features: Tensor, activation: Activation) -> Tensor:
+        if self._winograd is not None:
+            return activation(apply_winograd(features, self._winograd, self._weight, self._bias, self._geometry[0][0]))
         bias = None if self._num_rows else self._bias
         made: Tensor = self._convolve(
             features, self._weight, bias, *self._geometry, activation.name, list(activation.scalars), ""

@@ -25,10 +25,11 @@ from ganvas.networks.convolutions import (
     ReflectConvolution,
     ResizeConvolution,
     ScoreConvolution,
+    WideConvolution,
 )
 from ganvas.networks.resnet import UpsampleBlock
 
-CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution)
+CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution, WideConvolution)
 TRANSPOSED = (nn.ConvTranspose2d, DoublingConvolution)
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, InstanceNorm)
 CHAINS: dict[type[nn.Module], tuple[str, ...]] = {

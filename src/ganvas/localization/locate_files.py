@@ -14,7 +14,7 @@ from ganvas.localization.load import load_classifier
 from ganvas.localization.locate import class_index, locate
 from ganvas.localization.overlay import overlay
 from ganvas.localization.regions import THRESHOLD
-from ganvas.output import claimed, require_apart
+from ganvas.output import claimed, require_apart, require_outside
 from ganvas.strict_json import read_json
 
 RECORD = "locate.json"
@@ -46,6 +46,8 @@ def locate_files(
             threshold out of range.
         PartialFailure: after the rest is done, where some photos failed.
     """
+    for folder in (photo for photo in photos if photo.is_dir()):
+        require_outside(out, folder)
     files = [file for photo in photos for file in (list_images(photo) if photo.is_dir() else [photo])]
     if not files:
         raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; give files or a folder")

@@ -18,6 +18,7 @@ from ganvas.networks.convolutions import (
     ReflectConvolution,
     ResizeConvolution,
     ScoreConvolution,
+    WideConvolution,
 )
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
 
@@ -162,7 +163,8 @@ class ConvBlock(nn.Module):
         super().__init__()
         blurred = antialias and stride == 2
         stride = 1 if blurred else stride
-        convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else nn.Conv2d
+        convolution: type[nn.Conv2d] = WideConvolution if stride == 1 else nn.Conv2d
+        convolution = ReflectConvolution if reflect else ScoreConvolution if output_channels == 1 else convolution
         self.conv = convolution(input_channels, output_channels, kernel, stride, padding, bias=bias)
         self.norm = make_norm(norm, output_channels)
         self.activation = nn.Identity() if activation is None else activation

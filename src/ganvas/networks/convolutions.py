@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from ganvas.networks.winograd import convolve_winograd, suits_winograd
+
 LANES = 16
 """Float32 numbers in a vector register of AVX-512."""
 FEW_POSITIONS = 512
@@ -67,10 +69,23 @@ class ScoreConvolution(nn.Conv2d):
         return convolve(padded, self.weight, self.bias, self.stride)
 
 
+class WideConvolution(nn.Conv2d):
+    """A convolution of stride 1 that is computed by `ganvas.networks.winograd` where that is faster."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
+        if suits_winograd(features, self.weight):
+            assert isinstance(self.padding[0], int)
+            return convolve_winograd(features, self.weight, self.bias, self.padding[0])
+        return super().forward(features)
+
+
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...] = (1, 1)) -> Tensor:
-    """Torch's convolution of what is padded already, or one that makes few channels faster."""
+    """Torch's convolution of what is padded already, or a faster one where few channels are made or many."""
     if set(stride) == {1} and fills_no_register(features, weight):
         return convolve_to_few(features, weight, bias)
+    if suits_winograd(features, weight, stride):
+        return convolve_winograd(features, weight, bias)
     return functional.conv2d(features, weight, bias, stride)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.errors import ConfigError, InputError
+from ganvas.networks.convolutions import WideConvolution
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Of R, G, B in [0, 1], as torchvision's classifiers were trained."""
@@ -99,7 +100,9 @@ class FeatureStack(nn.Module):
 def _convolutions(layers: Sequence[Layer]) -> list[nn.Conv2d]:
     inputs = (3, *(layer.channels for layer in layers))
     return [
-        nn.Conv2d(before, layer.channels, layer.kernel, layer.stride, layer.padding)
+        (WideConvolution if layer.stride == 1 else nn.Conv2d)(
+            before, layer.channels, layer.kernel, layer.stride, layer.padding
+        )
         for before, layer in zip(inputs, layers, strict=False)
     ]
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganvas.networks.blocks import Norm, PReLU, make_norm
+from ganvas.networks.convolutions import WideConvolution
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
 
@@ -156,7 +157,8 @@ class SRDiscriminator(nn.Module):
         layers, before = list[nn.Module](), channels
         for index, (factor, stride) in enumerate(BLOCKS):
             own_norm: Norm = "none" if index == 0 else norm
-            convolution = nn.Conv2d(before, factor * width, 3, stride, 1, bias=own_norm != "batch")
+            kind = WideConvolution if stride == 1 else nn.Conv2d
+            convolution = kind(before, factor * width, 3, stride, 1, bias=own_norm != "batch")
             layers += [constrain(convolution), make_norm(own_norm, factor * width), nn.LeakyReLU(SLOPE)]
             before = factor * width
         height, breadth = (-(-side // 16) for side in image_size)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganvas.errors import InputError
 
-__all__ = ["files_in", "require_apart"]
+__all__ = ["files_in", "require_apart", "require_outside"]
 
 Identity = tuple[int, int]
 """Device and inode of a file, which symbolic links and hard links to it share."""
@@ -34,6 +34,23 @@ def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
         more = f" and {len(over) - 3} more" if len(over) > 3 else ""
         raise InputError(
             f"{', '.join(over[:3])}{more} would be overwritten, and this command reads it; give another output folder"
+        )
+
+
+def require_outside(out: Path, source: Path) -> None:
+    """Raise where an output folder is a source folder or lies in one: the next command would read the results there.
+
+    Args:
+        out: need not exist.
+        source: a folder whose files are read.
+
+    Raises:
+        InputError: names both, and the remedy.
+    """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise InputError(
+            f"{out} lies in {source}, whose pictures are read: originals and results would mix; "
+            "give an output folder outside it"
         )
 
 

@@ -8,6 +8,7 @@ from ganvas.errors import InputError
 from ganvas.image.files import IMAGE_SUFFIXES, tell_repeated
 from ganvas.image.folders import list_folder
 from ganvas.inference.target import names_file
+from ganvas.output import require_outside
 
 __all__ = ["find_sources"]
 
@@ -34,8 +35,7 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
 
 
 def _of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
-    if out.resolve() == source.resolve():
-        raise InputError(f"{out} is the folder of the originals; give another one")
+    require_outside(out, source)
     root = source.resolve()
     aside = {path for path in {*aside, out.resolve()} if not root.is_relative_to(path)}
     listing = list_folder(source)
