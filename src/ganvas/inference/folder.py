@@ -130,10 +130,7 @@ def translate_files(
         with swept_beside(out.parent):
             return _translate_one(jobs[0], plan.load(), progress=progress)
     with claimed(out, beside={job.target.parent for job in jobs}):
-        is_new = not (out / MANIFEST_NAME).exists()
         report = _translate_folder(jobs, plan, out, engine=engine, workers=workers, progress=progress)
-        if source.is_file() and is_new and not report.written:  # a picture that fails leaves nothing behind
-            (out / MANIFEST_NAME).unlink(missing_ok=True)
     return _checked(report, len(jobs), alone=source.is_file())
 
 
@@ -142,11 +139,14 @@ def _translate_folder(
 ) -> TranslationReport:
     """Translate into a folder that this process holds."""
     settings, identity = _load_and_identify(plan)
+    is_new = not (out / MANIFEST_NAME).exists()
     manifest, report, started = Manifest(out, identity), TranslationReport(), time.monotonic()
     if engine == "ray":
         _translate_on_ray(jobs, manifest, report, plan=plan, workers=workers, progress=progress)
     else:
         translate_all(jobs, manifest, report, settings=settings, progress=progress)
+    if is_new and not report.written:  # where all fail, nothing is left behind
+        manifest.path.unlink(missing_ok=True)
     return replace(report, seconds=time.monotonic() - started)
 
 

@@ -35,6 +35,8 @@ WIDE = 128
 """Channels on both sides from which the products outweigh the transforms."""
 FEW_TILES = 48
 """Tiles of a batch below which the kernels' transforms outweigh the products."""
+Strip = tuple[slice, slice]
+"""Pictures of a batch, and rows of tiles."""
 STRIP = 256
 """Tiles that are computed at once, so that what lies between the steps stays in the processor's cache."""
 
@@ -230,10 +232,6 @@ def _matrix_shape(tiles: Tensor, is_last: bool) -> tuple[int, int]:
     return (prod(tiles.shape[2:5]), tiles.shape[5]) if is_last else (tiles.shape[2], prod(tiles.shape[3:]))
 
 
-Strip = tuple[slice, slice]
-"""Pictures of the batch, and rows of tiles."""
-
-
 @dataclass(frozen=True)
 class _Grid:
     """Tiles of a batch: where each lies in the inputs and in the outputs.
@@ -289,8 +287,9 @@ class _Grid:
         below, right = (side - had - self.padding for side, had in zip(sides, self.size, strict=True))
         if (self.padding, below, right) == (0, 0, 0):
             return features.contiguous(memory_format=self.layout)
-        padded = functional.pad(features, (self.padding, right, self.padding, below))
-        return padded.contiguous(memory_format=self.layout)
+        return functional.pad(features, (self.padding, right, self.padding, below)).contiguous(
+            memory_format=self.layout
+        )
 
     def cut_inputs(self, padded: Tensor) -> Tensor:
         """The opposite of `padded_inputs`."""
@@ -310,14 +309,12 @@ class _Grid:
     def padded_outputs(self, gradient: Tensor) -> Tensor:
         """Fill the last tiles with zeros."""
         made, (height, width) = self.transforms.made, self.output_size
-        below, right = self.rows * made - height, self.columns * made - width
-        padded = functional.pad(gradient, (0, right, 0, below)) if below or right else gradient
+        padded = functional.pad(gradient, (0, self.columns * made - width, 0, self.rows * made - height))
         return padded.contiguous(memory_format=self.layout)
 
     def output_tiles(self, made: Tensor, strip: Strip) -> Tensor:
         """View of outputs: (m, m, C, N, rows, columns), or (m, m, N, rows, columns, C)."""
-        side = self.transforms.made
-        return self._tiles(made, strip, side)
+        return self._tiles(made, strip, self.transforms.made)
 
     def transformed_inputs(self, padded: Tensor, strip: Strip) -> Tensor:
         """(t^2, C, tiles), or with channels last (t^2, tiles, C)."""
