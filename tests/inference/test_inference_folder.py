@@ -340,6 +340,6 @@ def test_tiles_of_large_pictures_are_told_beside_the_pictures(
 
 def test_where_all_fail_nothing_is_left(run: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match="broken.png"):
+    with pytest.raises(InputError, match=r"broken\.png"):
         translate(run, tmp_path / "broken.png", tmp_path / "out")
     assert not (tmp_path / "out").exists()

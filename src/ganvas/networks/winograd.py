@@ -33,7 +33,7 @@ TILE = len(POINTS) + 1
 KERNELS = (3, 4)
 WIDE = 128
 """Channels on both sides from which the products outweigh the transforms."""
-FEW_TILES = 48
+FEW_TILES = 64
 """Tiles of a batch below which the kernels' transforms outweigh the products."""
 Strip = tuple[slice, slice]
 """Pictures of a batch, and rows of tiles."""
