@@ -1,5 +1,6 @@
 """PNG files whose checksums, lengths or scanlines are wrong are refused, whatever a decoder would make of them."""
 
+import re
 import struct
 import sys
 import zlib
@@ -130,3 +131,35 @@ def test_real_encoders_pass(tmp_path):
     for name, options in {"a": {}, "b": {"optimize": True}, "c": {"compress_level": 0}}.items():
         Image.fromarray(pixels).save(tmp_path / f"{name}.png", **options)
         assert np.array_equal(read_image(tmp_path / f"{name}.png").pixels, pixels)
+
+
+P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+"""Chromaticities of Display P3, in 1/100000."""
+SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "named"),
+    [
+        ([], None),
+        ([(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", struct.pack(">8I", *SRGB))], None),
+        ([(b"gAMA", struct.pack(">I", 100000))], "gAMA"),
+        ([(b"cHRM", struct.pack(">8I", *P3))], "cHRM"),
+        ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100000))], None),
+        ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">I", 100000))], None),
+        ([(b"cICP", bytes([12, 13, 0, 1]))], r"cICP chunk \(12, 13, 0, 1\)"),
+        ([(b"cICP", bytes([9, 16, 0, 1])), (b"sRGB", b"\0")], "cICP"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_chunks_that_name_other_colors_are_told(tmp_path, dtype, chunks, named):
+    """In the order of precedence of the specification; no sample is changed."""
+    data, path = png(dtype), tmp_path / "a.png"
+    path.write_bytes(data)
+    plain = read_image(path)
+    path.write_bytes(data[:33] + b"".join(chunk(*one) for one in chunks) + data[33:])
+    picture = read_image(path)
+    np.testing.assert_array_equal(picture.pixels, plain.pixels)
+    told = [note for note in picture.notes if "other colors than sRGB" in note]
+    assert len(told) == (named is not None)
+    assert named is None or re.search(named, told[0])

@@ -183,6 +183,18 @@ def test_a_second_process_is_told_to_wait(
         assert list(out.iterdir()) == []
 
 
+def test_two_redactions_do_not_share_a_log(boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw(tmp_path / "photos" / "x.png")
+    boxes.write_text(json.dumps({"x.png": []}))
+    log = tmp_path / "log"
+    words = ["redact", str(tmp_path / "photos"), str(tmp_path / "out"), "--boxes", str(boxes), "--log", str(log)]
+    with claimed(log):
+        assert main(words) == 2
+        assert f"{log} is in use by another ganvas process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(words) == 0
+
+
 def test_leftovers_are_removed_from_a_release_folder_and_a_sample(boxes: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "photos", tmp_path / "out"
     draw(source / "x.png"), draw(source / "p" / "x.png")

@@ -47,11 +47,13 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     check_size(path, height=image.height, width=image.width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
     if getattr(image, "is_animated", False):
         raise ImageError(path, "an animation; save the frame you want as a picture of its own")
+    note = None
     if kind == "png":
         place = file.tell()
-        check_png(file, path)
+        note = check_png(file, path)
         file.seek(place)
-    return replace(_of_pillow(image, _read_deep_png(file) if deep else _read_plain(image)), source=path)
+    picture = _of_pillow(image, _read_deep_png(file) if deep else _read_plain(image))
+    return replace(picture, source=path, notes=(*picture.notes, note) if note else picture.notes)
 
 
 def picture_of_pillow(image: Image.Image) -> Picture:

@@ -24,10 +24,23 @@ PIECE = 2**20
 """Bytes that are read or inflated at a time."""
 
 
-def check_png(file: BinaryIO, path: Path) -> None:
+COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+SRGB_CICP = bytes([1, 13, 0, 1])
+"""Primaries of BT.709, the transfer of sRGB, RGB, full range (11.3.2.6)."""
+SRGB_GAMMA = 45455
+SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+"""gAMA and cHRM of sRGB, in 1/100000 (11.3.2.1, 11.3.2.2)."""
+NEARLY = 500
+"""Difference that rounding in encoders explains, in 1/100000."""
+
+
+def check_png(file: BinaryIO, path: Path) -> str | None:
     """Verify all chunk checksums, the zlib checksum and the number of scanlines of a PNG file.
 
     Decoders skip some of these checks and would return other pixels.
+
+    Returns:
+        What a person should know about its colors: that chunks other than an ICC profile name a space that is not sRGB.
 
     Raises:
         ImageError: the file is cut short or damaged.
@@ -35,7 +48,7 @@ def check_png(file: BinaryIO, path: Path) -> None:
     """
     file.seek(len(SIGNATURE))
     scanlines: _Scanlines | None = None
-    kind = b""
+    kind, colors = b"", dict[bytes, bytes]()
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", _exactly(file, 8, path))
         checksum = zlib.crc32(kind)
@@ -45,10 +58,35 @@ def check_png(file: BinaryIO, path: Path) -> None:
                 scanlines = _Scanlines(piece, path)
             elif kind == b"IDAT" and scanlines is not None:
                 scanlines.take(piece)
+            elif kind in COLOR_CHUNKS:
+                colors[kind] = piece
         if checksum != int.from_bytes(_exactly(file, 4, path), "big"):
             raise _damaged(path, f"the checksum of its {kind.decode('latin-1')!r} chunk does not match")
     if scanlines is None or not scanlines.are_complete:
         raise _damaged(path, "its pixel data end early")
+    return _note_on_colors(colors)
+
+
+def _note_on_colors(chunks: dict[bytes, bytes]) -> str | None:
+    """In the order of precedence: cICP, iCCP, sRGB, then gAMA with cHRM (PNG 3rd edition, 4.3)."""
+    space = None
+    if b"cICP" in chunks:
+        if chunks[b"cICP"] != SRGB_CICP:
+            space = f"cICP chunk ({', '.join(map(str, chunks[b'cICP'][:4]))})"
+    elif not chunks.keys() & {b"iCCP", b"sRGB"}:
+        space = next((f"{kind.decode()} chunk" for kind in (b"gAMA", b"cHRM") if _differs(kind, chunks)), None)
+    return None if space is None else f"its {space} names other colors than sRGB's and was ignored"
+
+
+def _differs(kind: bytes, chunks: dict[bytes, bytes]) -> bool:
+    """Whether a chunk of numbers is there and is not sRGB's."""
+    wanted = (SRGB_GAMMA,) if kind == b"gAMA" else SRGB_PRIMARIES
+    body = chunks.get(kind, b"")
+    if len(body) != 4 * len(wanted):
+        return False
+    return any(
+        abs(one - other) > NEARLY for one, other in zip(struct.unpack(f">{len(wanted)}I", body), wanted, strict=True)
+    )
 
 
 def pixels_alone(file: BinaryIO) -> bytes:

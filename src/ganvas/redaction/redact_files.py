@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -148,7 +148,10 @@ def redact_files(
     )  # fmt: skip
     redactor = _start(settings)
     named, folders = released != out, {target.parent for _, target in files.values() if target}
-    with swept_beside(released) if named else claimed(released, beside=folders):
+    with ExitStack() as held:
+        held.enter_context(swept_beside(released) if named else claimed(released, beside=folders))
+        if path.parent.resolve() != released.resolve():  # the log is continued too
+            held.enter_context(swept_beside(path.parent) if named else claimed(path.parent))
         audit = AuditLog(path.parent)
         jobs = [_job(name, file, target, audit) for name, (file, target) in files.items()]
         outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
