@@ -25,12 +25,11 @@ from quality import write_split
 from torch import Tensor
 from torch.nn import functional
 
+from ganvas.bulk.atomic import write_json, write_text
+from ganvas.content_gate.gate import admit
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import evaluation_pairs
-from ganvas.evaluation.fidelity import psnr
-from ganvas.evaluation.sharpness import gradient_energy
-from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -38,11 +37,12 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, unit_from_signed
 from ganvas.inference.record import load_generators
 from ganvas.methods.config import VAEConfig, VAEGANConfig
-from ganvas.policy import admit
+from ganvas.metrics.fidelity import psnr
+from ganvas.metrics.sharpness import gradient_energy
 from ganvas.recipes import vae
-from ganvas.records import to_record
+from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 from ganvas.weights import cache_folder
 
 WIDTH = 16

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from ganvas.image.atomic import write_json, write_text
-from ganvas.points.answers import draw_trials
-from ganvas.points.collapse import GAMES, TARGETS, Trial, run_trial, summarise
-from ganvas.points.figures import draw_covered, save_figure
-from ganvas.progress import telling
+from ganvas.bulk.atomic import write_json, write_text
+from ganvas.bulk.progress import telling
+from ganvas.toy.answers import draw_trials
+from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarise
+from ganvas.toy.figures import draw_covered, save_figure
 
 HEADINGS = {"covered": "modes covered", "held": "modes held", "high_quality": "share of high quality"}
 

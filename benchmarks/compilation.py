@@ -29,11 +29,11 @@ from ganvas.data.batch import Batch
 from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
-from ganvas.training.allocator import memory_kept
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.placement import place
-from ganvas.training.turns import make_optimizers, take_turns
+from ganvas.training.performance.allocator import memory_kept
+from ganvas.training.performance.memory_format import place
+from ganvas.training.step import make_optimizers, take_turns
 
 SIDE, WARM_UP = 256, 4
 WORKS: dict[str, tuple[MethodConfig, int]] = {

@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ganvas.evaluation.localization import covered_shares, needless_share
 from ganvas.image.files import read_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import boxes_from_map, class_index, heat, load_classifier
-from ganvas.redaction.judge import COVERAGE, Judge
+from ganvas.metrics.localization import covered_shares, needless_share
 from ganvas.redaction.redact import redact_picture
+from ganvas.redaction.verifier import COVERAGE, Judge
 
 BOXES = Path(__file__).with_name("zebra_boxes.json")
 COVERAGES = (0.7, 0.8, 0.9, 0.95, 0.98)

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ganvas.content_gate.gate import THRESHOLD, admit
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import list_images, read_image
-from ganvas.policy import THRESHOLD, admit
 
 SAFE = 0.2
 """Below it the authors of Open NSFW call a picture safe."""

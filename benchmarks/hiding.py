@@ -19,11 +19,11 @@ import torch
 from measure.digits import read_mnist
 from measure.plot import Panel, write_panels
 
-from ganvas.hiding.audit import audit
-from ganvas.hiding.report import AXES, JSON_NAME
-from ganvas.hiding.terms import Terms
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from ganvas.privacy_audit.audit import audit
+from ganvas.privacy_audit.config import Terms
+from ganvas.privacy_audit.report import AXES, JSON_NAME
 
 PLACES_OF_A_KIND = 80
 """Oxford flowers are numbered from 1, 80 of each kind, whether or not all are there."""

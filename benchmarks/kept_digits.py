@@ -26,19 +26,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ganvas.bulk.atomic import write_json
+from ganvas.bulk.progress import track
 from ganvas.data.config import UnpairedData
-from ganvas.hiding.naming import interval, small_network
-from ganvas.image.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction, DomainGANConfig
-from ganvas.progress import track
+from ganvas.privacy_audit.reidentification import interval, small_network
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 Rgb = NDArray[np.uint8]
 Namer = Callable[[Sequence[Rgb]], Tensor]

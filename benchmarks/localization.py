@@ -19,7 +19,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ganvas.evaluation.localization import (
+from ganvas.image.files import read_image
+from ganvas.image.picture import Box
+from ganvas.localization import Evidence, class_index, heat, load_classifier
+from ganvas.localization.evidence import Floats
+from ganvas.localization.preprocess import Bytes
+from ganvas.metrics.localization import (
     Spread,
     best_overlaps,
     bootstrap,
@@ -30,11 +35,6 @@ from ganvas.evaluation.localization import (
     matched_gaussian,
     pixel_average_precision,
 )
-from ganvas.image.files import read_image
-from ganvas.image.picture import Box
-from ganvas.localization import Evidence, class_index, heat, load_classifier
-from ganvas.localization.evidence import Floats
-from ganvas.localization.preprocess import Bytes
 
 BOXES = Path(__file__).with_name("zebra_boxes.json")
 STRATA = {

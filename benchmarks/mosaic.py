@@ -26,20 +26,20 @@ from measure.table import Table, markdown
 from numpy.typing import NDArray
 from quality import machine, timed, write_split
 
+from ganvas.bulk.atomic import write_json
+from ganvas.bulk.progress import track
 from ganvas.evaluation.evaluate import measure
-from ganvas.evaluation.perceptual import LPIPS, load_lpips
 from ganvas.evaluation.pictures import as_unit
-from ganvas.image.atomic import write_json
 from ganvas.image.cover import bicubic_resize, block_means, mosaic
 from ganvas.image.files import read_image, write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.progress import track
+from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.recipes import restore, srgan_modern, srresnet_modern
 from ganvas.training.config import RunConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 Rgb = NDArray[np.uint8]
 Way = Callable[[Rgb], Rgb]

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from quality import machine, write_split
 
-from ganvas.image.atomic import write_json
+from ganvas.bulk.atomic import write_json
 from ganvas.recipes import cyclegan, facades, restore
 from ganvas.training.config import RunConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 Precision = Literal["float32", "bfloat16"]
 Curve = list[tuple[float, float]]

@@ -33,8 +33,8 @@ from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, join
-from ganvas.training.placement import place
-from ganvas.training.turns import make_optimizers, take_turns
+from ganvas.training.performance.memory_format import place
+from ganvas.training.step import make_optimizers, take_turns
 
 SIDE = 256
 WORKS: dict[str, tuple[MethodConfig, int]] = {

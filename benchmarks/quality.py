@@ -25,16 +25,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganvas.bulk.atomic import write_json
 from ganvas.data.cache import build_cache
 from ganvas.data.loading import evaluation_pairs
 from ganvas.evaluation.evaluate import evaluate_run
-from ganvas.evaluation.fidelity import l1, psnr, ssim
-from ganvas.image.atomic import write_json
 from ganvas.image.ranges import unit_from_signed
+from ganvas.metrics.fidelity import l1, psnr, ssim
 from ganvas.recipes import facades, restore
-from ganvas.records import to_record
+from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 from ganvas.weights import cache_folder
 
 BLOCK = 8

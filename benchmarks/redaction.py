@@ -19,8 +19,8 @@ from rich.progress import track
 
 from ganvas.image.files import list_images, read_image
 from ganvas.localization import load_classifier
-from ganvas.redaction.judge import Judge
 from ganvas.redaction.redact import Redaction, redact_picture
+from ganvas.redaction.verifier import Judge
 
 
 def summarise(redactions: list[Redaction], judge: Judge) -> dict[str, float | int]:

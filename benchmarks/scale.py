@@ -168,7 +168,7 @@ def assert_same_bytes(local: Path, written: Sequence[Path]) -> None:
 
 def measure_ray(workers: int) -> Record:
     """Start-up of a cluster with workers that load nothing, and the cost of a job that does nothing."""
-    from ganvas.engines import Work, spread
+    from ganvas.bulk.ray_backend import Work, spread
 
     def run(count: int) -> tuple[float, float]:
         start, first = time.perf_counter(), 0.0
@@ -200,7 +200,7 @@ def in_child(kind: str, folder: Path, rows: int) -> Record:
 def memory_of(kind: str, folder: Path, rows: int) -> Record:
     """Bytes of memory and microseconds for each of many rows or files."""
     from ganvas.inference.manifest import Manifest
-    from ganvas.redaction.audit import AuditLog
+    from ganvas.redaction.redaction_log import AuditLog
     from ganvas.redaction.sources import find_sources
 
     rows = min(rows, 50_000) if kind == "files" else rows

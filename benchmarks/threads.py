@@ -76,7 +76,7 @@ def write_pairs(folder: Path) -> Path:
 
 def train_for_a_while(order: dict[str, Any]) -> dict[str, Any]:
     """Train in this process; how many images were seen."""
-    from ganvas.training.trainer import train
+    from ganvas.training.loop import train
 
     data = PairedData(folder=Path(order["data"]), load_size=(SIDE, SIDE), crop_size=(SIDE, SIDE))
     training = TrainingConfig(

@@ -30,6 +30,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ganvas.bulk.atomic import write_json
 from ganvas.comparison.measures import (
     Instruments,
     Measured,
@@ -40,11 +41,7 @@ from ganvas.comparison.measures import (
 )
 from ganvas.comparison.pictures import SIDES, TestPictures, open_test_pictures
 from ganvas.data.config import UnpairedData
-from ganvas.evaluation.distribution import Distance
-from ganvas.evaluation.localization import bootstrap
 from ganvas.evaluation.pictures import evenly
-from ganvas.hiding.naming import interval
-from ganvas.image.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -53,9 +50,12 @@ from ganvas.inference.record import RunRecord, find_snapshot, read_run_record, r
 from ganvas.localization import class_index, load_classifier
 from ganvas.localization.evidence import Classifier
 from ganvas.methods.config import CycleGANConfig, Direction
+from ganvas.metrics.distribution import Distance
+from ganvas.metrics.localization import bootstrap
+from ganvas.privacy_audit.reidentification import interval
 from ganvas.recipes import cyclegan
 from ganvas.training.config import RunConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 CLASSES: dict[Direction, str] = {"a_to_b": "zebra", "b_to_a": "sorrel"}
 """What a translation that way should be seen as."""

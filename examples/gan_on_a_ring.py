@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from ganvas.data.density import ring
-from ganvas.evaluation.collapse import Coverage, measure_coverage
-from ganvas.points.adversarial import GAN
-from ganvas.points.game import normal_noise, play, points_of
+from ganvas.metrics.collapse import Coverage, measure_coverage
+from ganvas.toy.adversarial import GAN
+from ganvas.toy.game import normal_noise, play, points_of
 
 
 def main(*, steps: int = 4000) -> Coverage:

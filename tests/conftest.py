@@ -59,13 +59,13 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 @pytest.fixture(autouse=True)
 def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The content gate asks a stub that passes everything, unless the test is marked `real_gate`."""
-    from ganvas import policy
+    from ganvas.content_gate import gate
 
     if "real_gate" not in request.keywords:
-        monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.0)
-        policy.forget_scorer()
+        monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.0)
+        gate.forget_scorer()
     yield
-    policy.forget_scorer()
+    gate.forget_scorer()
 
 
 @pytest.fixture

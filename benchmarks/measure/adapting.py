@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.methods.base import Batch, Progress, Turn
-from ganvas.methods.cogan import CoGAN
+from ganvas.methods.cogan.method import CoGAN
 from ganvas.methods.config import CoGANConfig, UNITConfig
-from ganvas.methods.unit import UNIT
-from ganvas.training.turns import set_rate
+from ganvas.methods.unit.method import UNIT
+from ganvas.training.step import set_rate
 from measure.digit_discriminator import DigitDiscriminator, start_alike
 from measure.digits import SIZE, Digits
 

@@ -26,8 +26,8 @@ from ganvas.data.pairs import has_split
 from ganvas.errors import GanvasError, InputError, problem_of
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.record import load_generators, snapshot_path
+from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.localization import load_classifier
-from ganvas.methods.reference_checkpoint import read_reference
 from measure.fault_lab import Lab, picture, run
 
 SECONDS = 20

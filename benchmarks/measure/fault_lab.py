@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from ganvas import policy
 from ganvas.cli import main
+from ganvas.content_gate import gate
 from ganvas.errors import GanvasError
 from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
@@ -114,8 +114,8 @@ def warm_up() -> None:
     """Import once what children need, with one thread and a gate that passes everything."""
     methods()
     torch.set_num_threads(1)
-    policy.load_scorer = lambda: lambda _rgb: 0.0
-    policy.forget_scorer()
+    gate.load_scorer = lambda: lambda _rgb: 0.0
+    gate.forget_scorer()
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ganvas.content_gate.gate import admit, load_scorer
 from ganvas.image.files import list_images, read_image
-from ganvas.policy import admit, load_scorer
 from measure.child import given_words
 
 

@@ -26,7 +26,7 @@ from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 from measure.child import given_words
 from measure.machine import device, finish, most_of, peak_bytes_of, resident_bytes
 from measure.pictures import Pictures, pattern

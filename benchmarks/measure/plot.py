@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from ganvas.evaluation.chart import Axis, Point, log_axis, tick_text
+from ganvas.reports.chart import Axis, Point, log_axis, tick_text
 
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 66, 32, 34, 48

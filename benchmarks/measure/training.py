@@ -14,15 +14,15 @@ from torch import Tensor
 
 from ganvas.data.batch import Batch
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.data.degrade import reduce
+from ganvas.data.degradations import reduce
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
+from ganvas.training.loop import build_state, open_step
 from ganvas.training.schedule import step_seed
-from ganvas.training.trainer import build_state, open_step
-from ganvas.training.turns import set_rate
+from ganvas.training.step import set_rate
 from measure.machine import device
 from measure.pictures import Pictures
 from measure.reference import Reference

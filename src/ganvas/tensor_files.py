@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ganvas.bulk.atomic import atomic_file
 from ganvas.errors import RunError
-from ganvas.image.atomic import atomic_file
 
 __all__ = ["check_name", "save_tensors"]
 

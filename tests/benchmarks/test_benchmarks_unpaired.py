@@ -16,8 +16,8 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from ganvas.comparison import measures
-from ganvas.evaluation.distribution import FeatureSpace
-from ganvas.evaluation.features import FeatureExtractor
+from ganvas.metrics.distribution import FeatureSpace
+from ganvas.metrics.features import FeatureExtractor
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

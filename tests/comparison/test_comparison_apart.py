@@ -14,8 +14,8 @@ from ganvas.errors import ConfigError
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
+from ganvas.training.loop import train
 from ganvas.training.pictures import PairedPictures, open_pictures
-from ganvas.training.trainer import train
 
 METHOD = CycleGANConfig(width=4, discriminator_width=4, residual_blocks=1, receptive_field=16, pool_size=3)
 

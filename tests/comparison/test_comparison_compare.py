@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganvas import policy
 from ganvas.cli import main
 from ganvas.comparison import compare as comparing
 from ganvas.comparison.compare import compare
@@ -19,6 +18,7 @@ from ganvas.comparison.measures import translate_all
 from ganvas.comparison.pictures import open_test_pictures
 from ganvas.comparison.plan import Terms, plan_data
 from ganvas.comparison.result import Comparison
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image, read_label
@@ -161,8 +161,8 @@ def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeyp
 def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate refuses all that a method makes: the method is listed, with nothing measured and all names."""
     real = {read_image(path).pixels.tobytes() for path in sides.rglob("*.png")}
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.0 if rgb.tobytes() in real else 0.9)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.0 if rgb.tobytes() in real else 0.9)
+    gate.forget_scorer()
     comparison = run(["cyclegan"], sides, tmp_path / "out")
     found = record(tmp_path / "out")["methods"]["cyclegan"]
     assert list(found["refused"]["a_to_b"]) == ["0.png", "1.png", "2.png", "3.png"]
@@ -180,8 +180,8 @@ def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, mo
     """Seen: two early, blurry outputs of twelve ended the method as a refused data set."""
     made = run(["pix2pix"], pairs, tmp_path / "out").methods["pix2pix"].measured.translated["a_to_b"].rgb()
     refused = {picture.tobytes() for picture in made[:2]}
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in refused))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in refused))
+    gate.forget_scorer()
     comparison = run(["pix2pix"], pairs, tmp_path / "out")
     measured = comparison.methods["pix2pix"].measured
     assert list(measured.translated["a_to_b"].refused) == ["0", "1"]
@@ -195,16 +195,16 @@ def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyP
     data = plan_data(Terms(data=pairs, **TINY))
     assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
     target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
+    gate.forget_scorer()
     test = open_test_pictures(data, limit=9)
     assert [list(pictures) for pictures in test.sides.values()] == [["0", "1", "2", "4"]] * 2
     assert list(test.refused) == ["3"]
 
 
 def test_a_gate_that_refuses_too_much_ends_it(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9)
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal):
         run(["pix2pix"], pairs, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -15,9 +15,9 @@ import tifffile
 from data_sets import folders, noise, photographs, save, side_by_side
 from PIL import Image
 
-from ganvas import policy
+from ganvas.content_gate import gate as content_gate
 from ganvas.data import cache as cache_module
-from ganvas.data import side as side_module
+from ganvas.data import memmap as side_module
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.decode import OpacityWarning
@@ -35,8 +35,8 @@ def build(config: PairedData, tmp_path: Path, split: str = "train") -> Cache:
 
 def gate(monkeypatch: pytest.MonkeyPatch, refuse: Any) -> None:
     """Refuse what the function says of the (H, W, 3) picture."""
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(refuse(rgb)))
-    policy.forget_scorer()
+    monkeypatch.setattr(content_gate, "load_scorer", lambda: lambda rgb: float(refuse(rgb)))
+    content_gate.forget_scorer()
 
 
 def test_pixels_come_out_as_they_are_in_the_files(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
 
 
 def _build_elsewhere(arguments: tuple[PairedData, Path]) -> bytes:
-    policy.load_scorer = lambda: lambda rgb: 0.0
+    content_gate.load_scorer = lambda: lambda rgb: 0.0
     cache = build_cache(arguments[0], "train", arguments[1])
     return b"".join(cache[index][0].tobytes() for index in range(len(cache)))
 
@@ -424,7 +424,7 @@ def test_another_look_of_the_gate_makes_another_cache(tmp_path: Path, monkeypatc
     config = PairedData(folder=photographs(tmp_path / "set"), degrade="grey", **ALL_OF_IT)
     build(config, tmp_path)
     before = set(tmp_path.rglob("index.json"))
-    monkeypatch.setattr(policy, "VIEWS_VERSION", policy.VIEWS_VERSION + 1)
+    monkeypatch.setattr(content_gate, "VIEWS_VERSION", content_gate.VIEWS_VERSION + 1)
     build(config, tmp_path)
     assert len(set(tmp_path.rglob("index.json")) - before) == 1
 

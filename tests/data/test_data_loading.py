@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.degrade import mosaic
+from ganvas.data.degradations import mosaic
 from ganvas.data.loading import TrainLoader, evaluation_pairs
 from ganvas.errors import ConfigError, DataError
 
@@ -117,8 +117,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(cache: Cache, data: PairedData
 
 CODE = """
 import hashlib, pathlib, sys
-from ganvas import policy
-policy.load_scorer = lambda: lambda rgb: 0.0
+from ganvas.content_gate import gate
+gate.load_scorer = lambda: lambda rgb: 0.0
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import TrainLoader

@@ -15,7 +15,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.data import prepare, regions
 from ganvas.data.boxes import read_boxes
 from ganvas.data.config import PairedData
@@ -361,8 +361,8 @@ class TestSplits:
 class TestGate:
     @pytest.fixture
     def refusing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 if rgb[0, 0, 0] == 255 else 0.1)
-        policy.forget_scorer()
+        monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if rgb[0, 0, 0] == 255 else 0.1)
+        gate.forget_scorer()
 
     def add_refused(self, photos: Path, count: int) -> None:
         for index in range(count):
@@ -390,11 +390,11 @@ class TestGate:
     def test_without_a_model_nothing_is_written(
         self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def missing() -> policy.Scorer:
+        def missing() -> gate.Scorer:
             raise OSError("gone")
 
-        monkeypatch.setattr(policy, "load_scorer", missing)
-        policy.forget_scorer()
+        monkeypatch.setattr(gate, "load_scorer", missing)
+        gate.forget_scorer()
         with pytest.raises(PolicyRefusal):
             prepare_pairs(photos, tmp_path / "out", PrepareConfig())
         assert not (tmp_path / "out").exists()
@@ -403,8 +403,8 @@ class TestGate:
         self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         prepare_pairs(photos, tmp_path / "out", PrepareConfig())
-        monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 1.0)
-        policy.forget_scorer()
+        monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 1.0)
+        gate.forget_scorer()
         with pytest.raises(PolicyRefusal):
             prepare_pairs(photos, tmp_path / "out", PrepareConfig())
 

@@ -11,7 +11,7 @@ from data_sets import noise, save, unpaired
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganvas import policy
+from ganvas.content_gate import gate as content_gate
 from ganvas.data.cache import UnpairedCache, build_unpaired_cache
 from ganvas.data.config import UnpairedData
 from ganvas.data.unpaired import find_sides, has_sides
@@ -113,9 +113,11 @@ def test_files_that_cannot_be_used_are_named_with_their_side(data: UnpairedData,
 
 def gate(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
     monkeypatch.setattr(
-        policy, "load_scorer", lambda: lambda rgb: 0.9 if any(np.array_equal(rgb, bad) for bad in refused) else 0.1
+        content_gate,
+        "load_scorer",
+        lambda: lambda rgb: 0.9 if any(np.array_equal(rgb, bad) for bad in refused) else 0.1,
     )
-    policy.forget_scorer()
+    content_gate.forget_scorer()
 
 
 def test_refusals_are_counted_over_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,8 +214,8 @@ def test_evaluation_shows_whole_pictures_in_order(cache: UnpairedCache) -> None:
 
 CODE = """
 import hashlib, pathlib, sys
-from ganvas import policy
-policy.load_scorer = lambda: lambda rgb: 0.0
+from ganvas.content_gate import gate as content_gate
+content_gate.load_scorer = lambda: lambda rgb: 0.0
 from ganvas.data.cache import build_unpaired_cache
 from ganvas.data.config import UnpairedData
 from ganvas.data.unpaired_loading import UnpairedLoader

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.evaluate import Evaluation, evaluate_run, measure
-from ganvas.evaluation.fidelity import psnr, ssim
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
+from ganvas.metrics.fidelity import psnr, ssim
 
 SIZE = (32, 40)
 
@@ -146,9 +146,9 @@ def test_other_channels_have_no_baseline(tmp_path: Path, pairs: PairedData) -> N
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
     monkeypatch.setattr(
-        policy, "load_scorer", lambda: lambda rgb: 0.9 * any(np.array_equal(rgb, picture) for picture in refused)
+        gate, "load_scorer", lambda: lambda rgb: 0.9 * any(np.array_equal(rgb, picture) for picture in refused)
     )
-    policy.forget_scorer()
+    gate.forget_scorer()
 
 
 def test_refused_outputs_are_left_out_and_listed(

@@ -132,9 +132,9 @@ def test_a_processor_with_avx2_alone_says_so_and_goes_on_in_float32(tmp_path: Pa
     script = (
         "import sys, torch\n"
         "from pathlib import Path\n"
-        "from ganvas import policy\n"
+        "from ganvas.content_gate import gate\n"
         "from ganvas.cli import main\n"
-        "policy.load_scorer = lambda: lambda rgb: 0.0\n"
+        "gate.load_scorer = lambda: lambda rgb: 0.0\n"
         "torch.set_num_threads(1)\n"
         "train = ['train', 'pix2pix', '--data', 'data', '--out', 'run', '--epochs', '1', '--device', 'cpu']\n"
         f"train += {SMALL_FLAGS!r}\n"

@@ -14,8 +14,8 @@ from ganvas.data.prepare_config import PrepareConfig
 from ganvas.errors import ImageError
 from ganvas.image.files import PassedOverWarning, list_images, read_image, tell_passed_over
 from ganvas.image.folders import list_folder
-from ganvas.redaction.given import given_region
 from ganvas.redaction.redact_files import redact_files
+from ganvas.redaction.user_regions import given_region
 
 
 def picture(path: Path, level: int = 90) -> None:

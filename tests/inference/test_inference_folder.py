@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from inference_runs import FIVE_DEEP, tiny_method, tiny_record, write_tiny_run
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.files import PassedOverWarning, read_image, read_label, write_image
 from ganvas.image.picture import Picture
@@ -39,8 +39,8 @@ def translate(run: Path, source: Path, out: Path, **settings: object) -> Transla
 def refuse(monkeypatch: pytest.MonkeyPatch, *pictures: Path) -> None:
     """The gate refuses these pictures and no other."""
     barred = [read_image(path).as_rgb8() for path in pictures]
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(any(np.array_equal(rgb, b) for b in barred)))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(any(np.array_equal(rgb, b) for b in barred)))
+    gate.forget_scorer()
 
 
 def test_names_formats_and_labels(run: Path, photos: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 import numpy as np
 import torch
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
@@ -25,7 +25,7 @@ from ganvas.methods.registry import build
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")
 # the real views and look of record, without the network
-policy.load_scorer = lambda: policy._RecordedScorer(lambda rgb: float(open_nsfw.record_input(rgb).sum() * 0), "none")
+gate.load_scorer = lambda: gate._RecordedScorer(lambda rgb: float(open_nsfw.record_input(rgb).sum() * 0), "none")
 size, norm, dtype = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 config = Pix2PixConfig(width=4, depth=2, norm=norm, dropout=0.0, adversarial_weight=0.0)
 spec = PictureSpec(dtype=dtype)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from inference_runs import EXACT, NOISY, write_tiny_run
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import PartialFailure, PolicyRefusal
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
@@ -75,8 +75,8 @@ def test_a_picture_among_others_is_as_alone(
 
 def test_the_manifest_is_in_order_and_tells_all(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     barred = read_image(photos / "7.png").pixels
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, barred))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, barred))
+    gate.forget_scorer()
     (photos / "2.png").write_bytes(b"no picture")
     write_image(photos / "5.tif", Picture(np.zeros((9, 9, 5), np.uint8)))
     with pytest.raises(PartialFailure) as caught:
@@ -94,8 +94,8 @@ def test_the_gate_sees_both_sides_of_every_picture(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: seen.append(rgb.tobytes()) or 0.0)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: seen.append(rgb.tobytes()) or 0.0)
+    gate.forget_scorer()
     translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out")
     files = [*photos.glob("*.png"), *(tmp_path / "out").glob("*.png")]
     assert {read_image(path).pixels.tobytes() for path in files} <= set(seen)  # flat ones are seen stretched too
@@ -105,8 +105,8 @@ def test_a_gate_that_fails_refuses_each(photos: Path, tmp_path: Path, monkeypatc
     def broken(rgb: np.ndarray) -> float:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(policy, "load_scorer", lambda: broken)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: broken)
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match="10 of 10 pictures"):
         translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["translate.jsonl"]
@@ -280,10 +280,10 @@ KILLED = """
 import sys
 import torch
 from pathlib import Path
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.inference.folder import translate_files
 torch.set_num_threads(1)
-policy.load_scorer = lambda: lambda rgb: 0.0
+gate.load_scorer = lambda: lambda rgb: 0.0
 translate_files(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), device="cpu", progress=False)
 """
 

@@ -28,7 +28,7 @@ from ganvas.inference.record import (
 )
 from ganvas.methods import registry
 from ganvas.methods.config import Pix2PixConfig
-from ganvas.methods.pix2pix import Pix2Pix
+from ganvas.methods.pix2pix.method import Pix2Pix
 
 
 def test_record_reads_back_as_written(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, InputError, PolicyRefusal
 from ganvas.image.files import read_image, read_label
 from ganvas.image.label import SOURCE_TYPE
@@ -127,8 +127,8 @@ def test_another_format_can_be_asked_for(tmp_path):
 def refuse(monkeypatch, refused):
     """A gate that refuses the calls of those numbers."""
     calls = iter(range(1_000))
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 if next(calls) in refused else 0.1)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if next(calls) in refused else 0.1)
+    gate.forget_scorer()
 
 
 def test_a_refused_picture_is_left_out_and_named(tmp_path, monkeypatch):
@@ -158,8 +158,8 @@ def test_a_gate_that_fails_refuses_all(tmp_path, monkeypatch):
         raise RuntimeError("no such model")
 
     write_run(tmp_path / "run")
-    monkeypatch.setattr(policy, "load_scorer", broken)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", broken)
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match="no such model"):
         draw(tmp_path / "run", tmp_path / "out", count=2)
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import torch
 from inference_runs import EXACT, FIVE_DEEP, FLOAT, NOISY, tiny_method, tiny_record, write_tiny_run
 from PIL import Image
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
@@ -242,12 +242,12 @@ def test_the_gate_sees_input_and_output(monkeypatch: pytest.MonkeyPatch, rng: np
     bright = np.full((20, 20, 3), 255, np.uint8)
     translator = translator_of()
     made = translator(bright)
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(rgb.mean() == 255))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(rgb.mean() == 255))
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match=r"^picture: refused"):
         translator(bright)
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: float(np.array_equal(rgb, made)))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(np.array_equal(rgb, made)))
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match=r"picture \(translated\): refused"):
         translator(bright)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas.evaluation.localization import boxes_mask, centred_gaussian, energy_inside
 from ganvas.image.files import read_image
 from ganvas.image.picture import Box
 from ganvas.localization import class_index, heat, load_classifier
+from ganvas.metrics.localization import boxes_mask, centred_gaussian, energy_inside
 
 pytestmark = pytest.mark.realdata
 BOXES = Path(__file__).parents[2] / "benchmarks" / "zebra_boxes.json"

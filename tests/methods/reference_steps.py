@@ -21,8 +21,8 @@ import torch
 from contract import play
 from torch import Tensor, nn
 
+from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.methods.base import Batch, Method
-from ganvas.methods.reference_checkpoint import read_reference
 
 RATE, BETAS = 2e-4, (0.5, 0.999)
 GRADIENT_NOISE = 1e-5

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.networks.domain_gan import ClassGenerator, PictureReader
+from ganvas.methods.domain_gan.networks import ClassGenerator, PictureReader
+from ganvas.methods.vae.networks import FeatureDiscriminator, VAEDecoder, VAEEncoder
 from ganvas.networks.latent import FullyConnected, LatentDecoder, initialise_by_fan_in
-from ganvas.networks.vae import FeatureDiscriminator, VAEDecoder, VAEEncoder
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (24, 40)])

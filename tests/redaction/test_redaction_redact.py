@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.cover import Cover
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence, load_classifier
-from ganvas.redaction.judge import Judge, Scores, window_scores
 from ganvas.redaction.redact import CosmeticWarning, cosmetic, redact_picture
+from ganvas.redaction.verifier import Judge, Scores, window_scores
 
 MakeScene = Callable[..., np.ndarray]
 MIDDLE = Box(48, 32, 80, 64)
@@ -110,10 +110,10 @@ class TestCovering:
             redact_picture(Picture(scene()), region=np.ones((96, 127), bool))
 
     def test_the_gate_is_not_asked(self, checkers: Any, scene: MakeScene, monkeypatch: pytest.MonkeyPatch) -> None:
-        def scorer() -> policy.Scorer:
+        def scorer() -> gate.Scorer:
             raise AssertionError("asked")
 
-        monkeypatch.setattr(policy, "load_scorer", scorer)
+        monkeypatch.setattr(gate, "load_scorer", scorer)
         redact_picture(Picture(scene(MIDDLE)), judge=judge_of(checkers))
 
 

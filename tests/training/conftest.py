@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from training_runs import MakeConfig, tiny_run
 
-from ganvas.training import trainer
+from ganvas.training import loop
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None
                 action()
             return losses
 
-        monkeypatch.setattr(trainer, "take_turns", counted)
+        monkeypatch.setattr(loop, "take_turns", counted)
 
-    take_turns = trainer.take_turns
+    take_turns = loop.take_turns
     return arrange

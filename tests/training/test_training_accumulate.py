@@ -18,12 +18,12 @@ from ganvas.errors import ConfigError
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.registry import build
-from ganvas.training import trainer, turns
+from ganvas.training import loop, step
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, warn_of_batch_norm
-from ganvas.training.recomputation import recomputing
-from ganvas.training.trainer import train
-from ganvas.training.turns import make_optimizers, take_turns
+from ganvas.training.loop import train
+from ganvas.training.performance.activation_checkpointing import recomputing
+from ganvas.training.step import make_optimizers, take_turns
 
 ALONE = Processes(torch.device("cpu"))
 SMALL = {"width": 4, "discriminator_width": 4, "receptive_field": 16}
@@ -51,7 +51,7 @@ def gradients(config: Any, parts: int, *, precision: Any = "float32") -> tuple[d
     for player, optimizer in optimizers.items():
 
         def note(optimizer: torch.optim.Optimizer, args: Any, named: Any, player: str = player) -> None:
-            for index, parameter in enumerate(turns.trained_by(optimizer)):
+            for index, parameter in enumerate(step.trained_by(optimizer)):
                 assert parameter.grad is not None
                 found[f"{player}/{index}"] = parameter.grad.clone()
 
@@ -79,16 +79,16 @@ def test_recomputing_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
         for recompute in (True, False):
             if not recompute:
-                monkeypatch.setattr(turns, "recomputing", lambda networks: recomputing([]))
+                monkeypatch.setattr(step, "recomputing", lambda networks: recomputing([]))
             method = build(Pix2PixConfig(**SMALL, depth=2), input_channels=3, output_channels=3, image_size=(16, 16))
             torch.manual_seed(1)
             for parameter in method.parameters():
                 nn.init.normal_(parameter, 0, 0.1)
             settings = TrainingConfig(batch_size=4, accumulate=2, precision=precision)
             optimizers = make_optimizers(method.train(), settings)
-            for step in range(2):
+            for index in range(2):
                 a, b = torch.rand(2, 4, 3, 16, 16) * 2 - 1
-                take_turns(method, optimizers, Batch(a, b), Progress(step, step), settings=settings, processes=ALONE)
+                take_turns(method, optimizers, Batch(a, b), Progress(index, index), settings=settings, processes=ALONE)
             seen.append(method.state_dict())
             monkeypatch.undo()
         assert [key for key in seen[0] if not torch.equal(seen[0][key], seen[1][key])] == []
@@ -131,7 +131,7 @@ def test_lines_after_the_last_turn_run_for_every_part() -> None:
             self.maker, self.ended = nn.Linear(2, 2), 0
 
         def training_step(self, batch: Batch, progress: Progress) -> Iterator[Any]:
-            yield turns.Turn("maker", {"loss": self.maker(batch.a).square().mean()})
+            yield step.Turn("maker", {"loss": self.maker(batch.a).square().mean()})
             self.ended += 1
 
         translate = size_multiple = context = None
@@ -152,7 +152,7 @@ from ganvas.methods.config import {kind}
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.turns import make_optimizers, take_turns
+from ganvas.training.step import make_optimizers, take_turns
 torch.set_num_threads(1)
 settings = TrainingConfig(batch_size=8, accumulate={parts})
 method = build({config!r}, input_channels=3, output_channels=3, image_size=(64, 64))
@@ -221,17 +221,17 @@ def test_a_crashed_run_of_every_kind_resumes_to_the_bit(
 ) -> None:
     config = tiny_config(epochs=3, **changes)
     train(config, tmp_path / "whole", quiet=True)
-    play, steps = trainer.take_turns, iter(range(1, 1000))
+    play, steps = loop.take_turns, iter(range(1, 1000))
 
     def crashing(*given: Any, **named: Any) -> Any:
         if next(steps) == 7:
             raise PowerCutError
         return play(*given, **named)
 
-    monkeypatch.setattr(trainer, "take_turns", crashing)
+    monkeypatch.setattr(loop, "take_turns", crashing)
     with pytest.raises(PowerCutError):
         train(config, tmp_path / "stopped", quiet=True)
-    monkeypatch.setattr(trainer, "take_turns", play)
+    monkeypatch.setattr(loop, "take_turns", play)
     train(config, tmp_path / "stopped", resume=True, quiet=True)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 

@@ -9,9 +9,9 @@ import pytest
 from training_runs import MakeConfig
 
 from ganvas.hardware.threads import StepThreads
-from ganvas.training import schedule, trainer
+from ganvas.training import loop, schedule
 from ganvas.training.budget import RESERVE_MOST, Budget
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 
 class Clock:
@@ -104,16 +104,16 @@ def test_training_on_a_slow_machine_keeps_its_minutes(
     """The whole trainer on a fake clock: a step takes 8 s, and validation of 3 pictures 8 s."""
     clock = Clock()
     monkeypatch.setattr(schedule.time, "monotonic", clock)
-    monkeypatch.setattr(trainer, "Clock", lambda **given: schedule.Clock(started=clock(), **given))
-    monkeypatch.setattr(trainer, "Budget", partial(Budget, now=clock))
-    monkeypatch.setattr(trainer, "StepThreads", partial(StepThreads, now=clock))
-    play = trainer.take_turns
+    monkeypatch.setattr(loop, "Clock", lambda **given: schedule.Clock(started=clock(), **given))
+    monkeypatch.setattr(loop, "Budget", partial(Budget, now=clock))
+    monkeypatch.setattr(loop, "StepThreads", partial(StepThreads, now=clock))
+    play = loop.take_turns
 
     def slow(*given: object, **named: object) -> object:
         clock.take(8.0)
         return play(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer, "take_turns", slow)
+    monkeypatch.setattr(loop, "take_turns", slow)
     result = train(tiny_config(epochs=1000, minutes=2.0), tmp_path / "run", quiet=True)
     assert result.stopped == "minutes"
     assert result.seconds == pytest.approx(120.0, rel=0.1)

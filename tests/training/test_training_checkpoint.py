@@ -11,7 +11,7 @@ from training_runs import MakeConfig
 
 from ganvas.errors import RunError
 from ganvas.training.checkpoint import STATE_NAME
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 
 def test_a_damaged_state_is_an_error(tiny_config: MakeConfig, tmp_path: Path) -> None:

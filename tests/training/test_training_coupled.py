@@ -14,7 +14,7 @@ from ganvas.inference.record import find_snapshot
 from ganvas.inference.translator import Translator
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 SMALL = {
     "cogan": {"width": 16, "discriminator_width": 2, "search_steps": 4, "search_restarts": 2},

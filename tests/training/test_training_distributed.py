@@ -20,8 +20,8 @@ from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training import distributed
 from ganvas.training.distributed import Processes, choose_device, join, warn_of_batch_norm
-from ganvas.training.trainer import train
-from ganvas.training.turns import make_optimizers, take_turns
+from ganvas.training.loop import train
+from ganvas.training.step import make_optimizers, take_turns
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
 CONFIG = Pix2PixConfig(width=4, depth=2, discriminator_width=4, receptive_field=16, norm="none", dropout=0.0)

@@ -17,9 +17,9 @@ from ganvas.image.files import read_image
 from ganvas.inference.record import find_snapshot
 from ganvas.inference.sampling import sample_files
 from ganvas.methods.config import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
-from ganvas.training import samples
+from ganvas.training import previews
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 Make = Callable[..., RunConfig]
 pytestmark = pytest.mark.filterwarnings("ignore:this run ends after .* before the encoder learns:UserWarning")
@@ -80,7 +80,7 @@ def test_the_grid_of_an_autoencoder_shows_pictures_drawn(
     tiny_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(samples.policy, "admit", lambda tile, *, name: seen.append(name) or 0.0)
+    monkeypatch.setattr(previews.gate, "admit", lambda tile, *, name: seen.append(name) or 0.0)
     config = make_config(METHODS[0], tiny_pictures, tiny_pictures, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     assert seen[-6:] == [f"drawn b ({number})" for number in range(1, 7)]
@@ -94,7 +94,7 @@ def test_the_grid_of_two_sides_shows_pairs_drawn(
     tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(samples.policy, "admit", lambda tile, *, name: seen.append(name) or 0.0)
+    monkeypatch.setattr(previews.gate, "admit", lambda tile, *, name: seen.append(name) or 0.0)
     config = make_config(METHODS[2], tiny_sides, tiny_sides, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     rows = [("a", (1, 2, 3)), ("b", (1, 2, 3)), ("a", (4, 5, 6)), ("b", (4, 5, 6))]

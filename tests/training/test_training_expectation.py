@@ -14,10 +14,10 @@ from training_runs import MakeConfig
 from ganvas.hardware import precision
 from ganvas.hardware.threads import StepThreads
 from ganvas.recipes import RECIPES
-from ganvas.training import session, trainer
+from ganvas.training import loop, session
 from ganvas.training.config import RunConfig
 from ganvas.training.expectation import expect, smaller
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 CPU = torch.device("cpu")
 NOON = datetime(2026, 11, 29, 12, 0)
@@ -98,9 +98,9 @@ def test_another_number_of_threads_is_told(
     def choosing(counts: tuple[int, ...], set_threads: Callable[[int], None], **_: object) -> StepThreads:
         return StepThreads((2, 1), lambda count: number.__setitem__(0, count), now=lambda: time[0])
 
-    play = trainer.take_turns
-    monkeypatch.setattr(trainer, "take_turns", slow)
-    monkeypatch.setattr(trainer, "StepThreads", choosing)
+    play = loop.take_turns
+    monkeypatch.setattr(loop, "take_turns", slow)
+    monkeypatch.setattr(loop, "StepThreads", choosing)
     monkeypatch.setattr(session, "expect", lambda *_, **figures: [f"{figures['threads']} at the start"])
     train(tiny_config(epochs=100, checkpoint_every=1000, validate_every=1000, sample_every=1000), tmp_path / "run")
     said = capsys.readouterr().err

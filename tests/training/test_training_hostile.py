@@ -15,7 +15,7 @@ from training_runs import MakeConfig, tensors_of
 
 from ganvas.errors import RunError
 from ganvas.training import checkpoint
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 Tensors = dict[str, torch.Tensor]
 

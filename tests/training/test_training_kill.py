@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from training_runs import assert_same_run, tiny_cyclegan, tiny_run
 
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
 

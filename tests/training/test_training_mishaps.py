@@ -14,7 +14,7 @@ from ganvas.errors import DataError
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.inference.record import read_run_record
 from ganvas.training import session
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 
 def make_gray(folder: Path) -> None:

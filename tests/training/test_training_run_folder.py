@@ -16,8 +16,8 @@ from ganvas.errors import InputError, RunError
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.training import session
+from ganvas.training.loop import train
 from ganvas.training.run_folder import UNSAVED_NAME
-from ganvas.training.trainer import train
 
 
 class StopError(Exception):

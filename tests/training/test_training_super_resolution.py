@@ -12,7 +12,8 @@ import pytest
 import torch
 from training_runs import assert_same_run
 
-from ganvas import api, policy
+from ganvas import api
+from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, DataError, PolicyRefusal, RunError, WeightsError
 from ganvas.evaluation.evaluate import evaluate_run
@@ -22,10 +23,10 @@ from ganvas.image.picture import Picture
 from ganvas.inference.record import load_generators, save_snapshot, snapshot_path
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import SRGANConfig, SRResNetConfig
-from ganvas.training import trainer
+from ganvas.training import loop
 from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.loop import train
 from ganvas.training.run_folder import read_config
-from ganvas.training.trainer import train
 from ganvas.weights import download, find
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
@@ -95,7 +96,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
         config(photographs), start_from=tmp_path / "first", constant_fraction=0.5, decay="tenth", checkpoint_every=3
     )
     train(run, tmp_path / "whole", quiet=True)
-    steps, take_turns = iter(range(100)), trainer.take_turns
+    steps, take_turns = iter(range(100)), loop.take_turns
 
     def until_the_fourth(*given: object, **named: object) -> object:
         if next(steps) == 4:
@@ -103,7 +104,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
         return take_turns(*given, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "take_turns", until_the_fourth)
+        patch.setattr(loop, "take_turns", until_the_fourth)
         with pytest.raises(KeyboardInterrupt):
             train(run, tmp_path / "parts", quiet=True)
     (tmp_path / "first").rename(tmp_path / "moved")  # which a resumption does not need
@@ -244,15 +245,15 @@ def test_refused_outputs_are_listed_and_refused_originals_end_it(
         return 0.0
 
     assert sides == {33}
-    monkeypatch.setattr(policy, "load_scorer", lambda: refuse_first_outputs)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: refuse_first_outputs)
+    gate.forget_scorer()
     table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
     assert len(table.failures) == 4
     assert "(run) (translated): refused: Open NSFW scores it 0.900" in str(table)
     assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 8)
 
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.shape[0] == 33))
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.shape[0] == 33))
+    gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match=r"the data set: refused: the content gate refuses 3 of 12 pictures"):
         benchmark_super_resolution([run], photographs, tmp_path / "other", device="cpu", progress=False)
     assert not (tmp_path / "other").exists()

@@ -14,19 +14,19 @@ import pytest
 import torch
 from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, tiny_run
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.errors import ConfigError
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
 from ganvas.inference.record import find_snapshot, read_run_record
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
-from ganvas.records import from_record, to_record
-from ganvas.training import samples
+from ganvas.serialization import from_record, to_record
+from ganvas.training import previews
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
+from ganvas.training.loop import train
 from ganvas.training.pictures import open_pictures
 from ganvas.training.run_folder import read_config
-from ganvas.training.trainer import train
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
 
@@ -80,7 +80,7 @@ def test_the_grid_shows_each_side_translated_and_back(
     tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(samples.policy, "admit", lambda tile, *, name: seen.append(name) or 0.0)
+    monkeypatch.setattr(previews.gate, "admit", lambda tile, *, name: seen.append(name) or 0.0)
     train(tiny_cyclegan(tiny_sides, epochs=1, sample_every=1000), tmp_path / "run", quiet=True)
     tiles = [f"{name} ({side})" for name in ("0.png", "2.png") for side in ("input", "output", "back")]
     tiles += [f"{name} ({side})" for name in ("0.png", "3.png") for side in ("input", "output", "back")]
@@ -94,8 +94,8 @@ def test_the_grid_shows_each_side_translated_and_back(
 def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_cyclegan(tiny_sides, epochs=1)
     pictures = open_pictures(config, Processes(torch.device("cpu")), tmp_path)
-    monkeypatch.setattr(policy, "load_scorer", lambda: lambda rgb: 0.9 if rgb.min() >= 127 else 0.0)
-    policy.forget_scorer()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if rgb.min() >= 127 else 0.0)
+    gate.forget_scorer()
 
     class Same(torch.nn.Module):
         size_multiple, directions, samples, scale = 1, ("a_to_b", "b_to_a"), (), 1
@@ -103,9 +103,9 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
         def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
             return images
 
-    refused = samples.write_samples(tmp_path / "grid.png", Same(), pictures)
+    refused = previews.write_samples(tmp_path / "grid.png", Same(), pictures)
     assert len(refused) == 6  # both bright pictures, given, made and made back
-    grey = np.all(read_image(tmp_path / "grid.png").pixels == samples.GREY, axis=2)
+    grey = np.all(read_image(tmp_path / "grid.png").pixels == previews.GREY, axis=2)
     assert grey.sum() >= 6 * 16 * 16
 
 

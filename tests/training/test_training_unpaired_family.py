@@ -13,7 +13,7 @@ from ganvas.data.config import UnpairedData
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import CUTConfig, DiscoGANConfig, DualGANConfig, MethodConfig
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 METHODS: dict[str, MethodConfig] = {
     "cut": CUTConfig(width=4, residual_blocks=1, discriminator_width=4, receptive_field=16, patches=16, projection=4),

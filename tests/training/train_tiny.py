@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from training_runs import MakeConfig, tiny_cyclegan, tiny_run
 
-from ganvas import policy
+from ganvas.content_gate import gate
 from ganvas.methods.registry import methods
-from ganvas.training.trainer import train
+from ganvas.training.loop import train
 
 ALONE = {"norm": "none", "dropout": 0.0}
 """No picture's result depends on the others of its batch..."""
@@ -37,8 +37,8 @@ def prepare() -> None:
     """One thread, a gate that passes everything, and what children would import again and again."""
     methods()
     torch.set_num_threads(1)
-    policy.load_scorer = lambda: lambda rgb: 0.0
-    policy.forget_scorer()
+    gate.load_scorer = lambda: lambda rgb: 0.0
+    gate.forget_scorer()
 
 
 def train_under_fire(data: Path, run: Path, seed: int) -> int:

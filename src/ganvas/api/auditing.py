@@ -11,7 +11,7 @@ from ganvas.api.words import Threads
 from ganvas.hardware.threads import using_threads
 
 if TYPE_CHECKING:
-    from ganvas.hiding.result import Audit
+    from ganvas.privacy_audit.result import Audit
 
 
 def audit(
@@ -46,8 +46,8 @@ def audit(
         device: of the restorers: auto, cpu, cuda, cuda:1 or mps.
         threads: of the CPU to compute with; unset: as many as are fastest.
     """
-    from ganvas.hiding.audit import audit as audit_covers
-    from ganvas.hiding.terms import Terms
+    from ganvas.privacy_audit.audit import audit as audit_covers
+    from ganvas.privacy_audit.config import Terms
 
     terms = Terms(
         styles=style, blocks=blocks, sigmas=sigmas, size=size, minutes=minutes, steps=steps, seed=seed, device=device

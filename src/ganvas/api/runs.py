@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas.api.words import Out, RunFolder, Snapshot, Source, Threads
-from ganvas.engines import Engine
+from ganvas.bulk.ray_backend import Engine
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.methods.config import Direction
@@ -59,7 +59,7 @@ def translate(
         workers: of ray; unset: one a core, or one a GPU.
         threads: of the CPU to compute with; unset: all.
     """
-    from ganvas.policy import loading_scorer
+    from ganvas.content_gate.gate import loading_scorer
 
     with using_threads(threads), loading_scorer():  # while torch is imported and the run is loaded
         from ganvas.inference.folder import translate_files

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from ganvas.api.words import Threads
+from ganvas.bulk.progress import telling
 from ganvas.hardware.threads import using_threads
-from ganvas.progress import telling
 
 if TYPE_CHECKING:
     from ganvas.diagnosis.doctor import Diagnosis
-    from ganvas.points.study import Study
+    from ganvas.toy.study import Study
 
 
 def demo(*, out: Path = Path("demo"), minutes: float = 4.0, threads: Threads = None) -> str:
@@ -70,7 +70,7 @@ def density(
         steps: of training; unset: as many as the question needs.
         threads: of the CPU to compute with; unset: all.
     """
-    from ganvas.points.study import study
+    from ganvas.toy.study import study
 
     with using_threads(threads), telling() as tell:
         return study(question, out, seed=seed, steps=steps, tell=tell)

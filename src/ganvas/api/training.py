@@ -23,9 +23,9 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
         out: the run folder to make.
 
     Raises:
-        GanvasError: see `ganvas.training.trainer.train`.
+        GanvasError: see `ganvas.training.loop.train`.
     """
-    from ganvas.training.trainer import train as train_run
+    from ganvas.training.loop import train as train_run
 
     with using_threads(config.training.threads):
         return train_run(config, out)
@@ -55,8 +55,8 @@ def resume(
         threads: of the CPU from here on; unset: as first said, or as many as are fastest.
         data: where the training data lies now, if it was moved.
     """
+    from ganvas.training.loop import train as train_run
     from ganvas.training.run_folder import read_config
-    from ganvas.training.trainer import train as train_run
 
     config = read_config(run)
     before = config.training
@@ -89,7 +89,7 @@ def import_reference(
         cycle_weight_b: its lambda_B; unset: 10.
         identity_weight: its lambda_identity; unset: 0.5.
     """
-    from ganvas.inference.imported import import_checkpoints
+    from ganvas.interop.import_checkpoints import import_checkpoints
 
     return "\n".join(
         import_checkpoints(

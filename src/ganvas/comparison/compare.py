@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from ganvas.bulk import claimed, require_apart
 from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
 from ganvas.comparison.pictures import TestPictures, open_test_pictures
 from ganvas.comparison.plan import Terms, plan_data, plan_runs
@@ -19,11 +20,10 @@ from ganvas.data.config import DataConfig
 from ganvas.data.files import data_files
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device, pick_precision
-from ganvas.output import claimed, require_apart
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
 from ganvas.training.run_folder import read_config
-from ganvas.training.trainer import train
 
 
 def compare(

@@ -13,9 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.comparison.pictures import SIDES, Rgb, TestPictures, training_pictures
+from ganvas.content_gate.gate import admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
-from ganvas.evaluation.distribution import (
+from ganvas.evaluation.evaluate import measure
+from ganvas.evaluation.pictures import as_unit
+from ganvas.evaluation.summary import Summary, summarise
+from ganvas.image.picture import Picture
+from ganvas.inference.translator import Translator, translate_admitted
+from ganvas.methods.config import OPPOSITE, Direction, Domain
+from ganvas.metrics.distribution import (
     SUBSET_SIZE,
     Distance,
     FeatureStatistics,
@@ -23,16 +30,9 @@ from ganvas.evaluation.distribution import (
     frechet_distance,
     kernel_distance,
 )
-from ganvas.evaluation.evaluate import measure
-from ganvas.evaluation.features import FeatureExtractor, efficientnet_features, inception_features
-from ganvas.evaluation.fidelity import psnr
-from ganvas.evaluation.perceptual import LPIPS, load_lpips, lpips_or_none
-from ganvas.evaluation.pictures import as_unit
-from ganvas.evaluation.summary import Summary, summarise
-from ganvas.image.picture import Picture
-from ganvas.inference.translator import Translator, translate_admitted
-from ganvas.methods.config import OPPOSITE, Direction, Domain
-from ganvas.policy import admit
+from ganvas.metrics.features import FeatureExtractor, efficientnet_features, inception_features
+from ganvas.metrics.fidelity import psnr
+from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 
 LARGEST_PSNR = 100.0
 """dB, for what comes back to the last grey level."""

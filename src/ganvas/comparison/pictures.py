@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ganvas.content_gate.gate import admit_many
+from ganvas.content_gate.refusals import check_share
 from ganvas.data.agreement import agree_across_splits
 from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.decode import evaluation_size
+from ganvas.data.memmap import Side
 from ganvas.data.pairs import Split
-from ganvas.data.side import Side
 from ganvas.errors import PolicyRefusal
 from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
-from ganvas.policy import admit_many
-from ganvas.refusals import check_share
 from ganvas.weights import cache_folder
 
 Rgb = NDArray[np.uint8]
@@ -61,7 +61,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
     Raises:
         DataError: there is no test and no val split, or its pictures cannot be used.
-        PolicyRefusal: too many are refused (`ganvas.refusals.check_share`).
+        PolicyRefusal: too many are refused (`ganvas.content_gate.refusals.check_share`).
     """
     split = choose_split(data)
     sides, specs = _read(data, split, limit, like=_training_data(data))

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 
+from ganvas.bulk.atomic import write_json, write_text
 from ganvas.comparison.measures import Measured
 from ganvas.comparison.pictures import SIDES
 from ganvas.comparison.result import Compared, Comparison, as_record
-from ganvas.evaluation import html
-from ganvas.evaluation.chart import Point, line_chart
 from ganvas.evaluation.evaluate import TITLES
 from ganvas.evaluation.pictures import evenly
 from ganvas.evaluation.report import curves
 from ganvas.evaluation.summary import Summary
-from ganvas.evaluation.text import Cell, Rows, tables_as_text
-from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.methods.config import Direction
+from ganvas.reports import html
+from ganvas.reports.chart import Point, line_chart
+from ganvas.reports.text import Cell, Rows, tables_as_text
 from ganvas.training.schedule import duration
 
 JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ganvas.data.cache import Cache, UnpairedCache
+from ganvas.data.memmap import Side
 from ganvas.data.pairs import Split
-from ganvas.data.side import Side
 from ganvas.errors import DataError
 from ganvas.image.picture import PictureSpec
 

@@ -25,12 +25,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from ganvas import policy
+from ganvas.content_gate import gate
+from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
-from ganvas.data.draft import CHECKS_NAME, FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
+from ganvas.data.memmap import Side
 from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
-from ganvas.data.side import Side
 from ganvas.data.unpaired import find_sides
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import PictureWarning, read_image
@@ -177,7 +177,7 @@ class _Plan:
         size = config.load_size if self.split == "train" else evaluation_size(config)
         settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
         real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
-        digest = hashlib.sha256(json.dumps([settings, policy.THRESHOLD, policy.VIEWS_VERSION]).encode())
+        digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
         for source in self.sources:
             digest.update(json.dumps([source.name, *(_fingerprint(file, real) for file in source.files)]).encode())
         return digest.hexdigest()[:32]

@@ -12,10 +12,10 @@ from ganvas.data.batch import Batch
 from ganvas.data.cache import Cache
 from ganvas.data.config import PairedData
 from ganvas.data.crops import Crop, require_crops, signed_crops, signed_picture
-from ganvas.data.degrade import degrade_each, strength_at
-from ganvas.data.draws import Purpose, permutation, seed_of_name, uniforms
-from ganvas.data.share import Share
-from ganvas.data.side import Side
+from ganvas.data.degradations import degrade_each, strength_at
+from ganvas.data.memmap import Side
+from ganvas.data.sharding import Share
+from ganvas.data.stateless_rng import Purpose, permutation, seed_of_name, uniforms
 
 __all__ = ["Cut", "TrainLoader", "evaluation_pairs"]
 

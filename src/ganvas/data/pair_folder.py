@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from ganvas.bulk.atomic import append_line
 from ganvas.data.pairs import Split
 from ganvas.errors import DataError
-from ganvas.image.atomic import append_line
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.strict_json import parse_json

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
+from ganvas.bulk import require_apart, require_outside
 from ganvas.data.pair_folder import JOURNAL, pair_folders
 from ganvas.data.pairs import some_names
 from ganvas.data.prepare_config import PrepareConfig
@@ -14,7 +15,6 @@ from ganvas.errors import DataError
 from ganvas.image.files import list_images
 from ganvas.image.label import with_sidecar
 from ganvas.image.names import name_key
-from ganvas.output import require_apart, require_outside
 
 __all__ = ["MANIFEST", "check_targets", "named_files", "pair_name", "target_name"]
 

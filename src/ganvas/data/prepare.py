@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganvas import policy
+from ganvas.bulk import claimed
+from ganvas.bulk.atomic import write_json
+from ganvas.content_gate import gate
 from ganvas.data.decode import remarks_on, warn_of_opacity
-from ganvas.data.degrade import degrade_each, strength_at
-from ganvas.data.draws import Purpose, seed_of_name, uniforms
+from ganvas.data.degradations import degrade_each, strength_at
 from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
 from ganvas.data.pair_folder import PairFolder, Record, pair_folders
 from ganvas.data.pair_names import MANIFEST, check_targets, named_files, pair_name, target_name
@@ -29,13 +30,12 @@ from ganvas.data.pairs import Split, some_names
 from ganvas.data.prepare_config import PrepareConfig
 from ganvas.data.regions import RegionFinder, region_finder
 from ganvas.data.splits import share_out, warn_of_empty_splits
+from ganvas.data.stateless_rng import Purpose, seed_of_name, uniforms
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
-from ganvas.image.atomic import write_json
 from ganvas.image.files import PictureWarning, read_image, tell_passed_over
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
-from ganvas.output import claimed
-from ganvas.records import to_record
+from ganvas.serialization import to_record
 
 __all__ = ["Prepared", "prepare_pairs"]
 
@@ -153,7 +153,7 @@ def _look(files: dict[str, Path], tell: Progress) -> _Seen:
         except FILE_ERRORS as error:
             seen.failures[file] = problem_of(error)
         tell("looking at pictures", done, len(files))
-    policy.check_share(seen.refused, len(seen.sources) + len(seen.refused))
+    gate.check_share(seen.refused, len(seen.sources) + len(seen.refused))
     if not seen.sources:
         raise DataError(f"not one picture can be used: {some_names(list(seen.failures.values()), limit=3)}")
     return seen
@@ -165,7 +165,7 @@ def _look_at(file: str, path: Path) -> _Source:
         name=pair_name(file),
         path=path,
         sha256=_sha256(path),
-        score=policy.admit(picture, name=file),
+        score=gate.admit(picture, name=file),
         fingerprint=fingerprint(picture),
         file=file,
         has_alpha=picture.has_alpha,

@@ -12,9 +12,9 @@ from torch import Tensor
 from ganvas.data.batch import Batch
 from ganvas.data.config import DataConfig
 from ganvas.data.crops import Crop, require_crops, signed_crops, signed_picture
-from ganvas.data.draws import Purpose, permutation, uniforms
-from ganvas.data.share import Share
-from ganvas.data.side import Side
+from ganvas.data.memmap import Side
+from ganvas.data.sharding import Share
+from ganvas.data.stateless_rng import Purpose, permutation, uniforms
 
 __all__ = ["Sides", "UnpairedCut", "UnpairedLoader", "evaluation_pictures"]
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ganvas.demonstration.regions import BLOCK, Covered
-from ganvas.evaluation.fidelity import psnr, ssim
 from ganvas.image.cover import bicubic_resize, block_means
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture
 from ganvas.image.ranges import to_unit
+from ganvas.metrics.fidelity import psnr, ssim
 
 RENDITIONS = ("mosaic", "bicubic", "l1", "l1_gan")
 """What is measured: the mosaic as it is, its blocks interpolated, and the two trained runs."""

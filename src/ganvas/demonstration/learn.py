@@ -15,8 +15,8 @@ from ganvas.hardware.threads import given_threads
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
 from ganvas.training.result import TrainingResult
-from ganvas.training.trainer import train
 
 PROBE_MINUTES = 0.05
 """Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""

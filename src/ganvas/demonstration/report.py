@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.bulk.atomic import write_text
 from ganvas.demonstration.conclusion import Conclusion
 from ganvas.demonstration.judge import RENDITIONS, Judgement, mean_scores
 from ganvas.demonstration.regions import BLOCK, Covered
-from ganvas.evaluation.chart import line_chart
-from ganvas.evaluation.html import (
+from ganvas.evaluation.report import curves
+from ganvas.image.cover import mosaic
+from ganvas.image.picture import Picture
+from ganvas.localization import overlay
+from ganvas.reports.chart import line_chart
+from ganvas.reports.html import (
     Image,
     commands,
     figures,
@@ -27,11 +32,6 @@ from ganvas.evaluation.html import (
     points,
     table,
 )
-from ganvas.evaluation.report import curves
-from ganvas.image.atomic import write_text
-from ganvas.image.cover import mosaic
-from ganvas.image.picture import Picture
-from ganvas.localization import overlay
 from ganvas.training.result import TrainingResult
 
 TITLES = {"mosaic": "mosaic", "bicubic": "bicubic", "l1": "restored: L1", "l1_gan": "restored: L1 + GAN"}

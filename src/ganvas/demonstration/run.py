@@ -11,7 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ganvas import policy
+from ganvas.bulk import claimed, files_in, require_apart
+from ganvas.bulk.atomic import write_json, write_text
+from ganvas.content_gate import gate
 from ganvas.demonstration.conclusion import Conclusion, conclude
 from ganvas.demonstration.judge import RENDITIONS, Judgement, judge, mean_scores
 from ganvas.demonstration.learn import demo_config, learn
@@ -20,11 +22,9 @@ from ganvas.demonstration.photographs import PHOTOGRAPHS, locate_photograph
 from ganvas.demonstration.regions import Covered, cover_photograph
 from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
-from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier
-from ganvas.output import claimed, files_in, require_apart
 from ganvas.training.result import TrainingResult
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
@@ -159,7 +159,7 @@ def unpack(out: Path) -> None:
     require_apart(files_in(out), paths.values())
     pictures = [(photograph, read_image(path)) for photograph, path in paths.items()]
     for photograph, picture in pictures:
-        policy.admit(picture, name=photograph.name)
+        gate.admit(picture, name=photograph.name)
     clear(out)
     for photograph, picture in pictures:
         split = "train" if photograph.split == "train" else "test"

@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganvas.bulk import require_apart
+from ganvas.bulk.progress import telling, track
+from ganvas.content_gate.gate import admit
+from ganvas.content_gate.refusals import describe_refusals
 from ganvas.data.agreement import repeat_gray
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
@@ -21,7 +25,6 @@ from ganvas.data.files import data_files
 from ganvas.data.loading import evaluation_pairs
 from ganvas.data.pairs import Split
 from ganvas.errors import DataError, InputError, PolicyRefusal
-from ganvas.evaluation.fidelity import l1, ms_ssim, psnr, ssim
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.grid import all_channels
@@ -29,10 +32,7 @@ from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
-from ganvas.output import require_apart
-from ganvas.policy import admit
-from ganvas.progress import telling, track
-from ganvas.refusals import describe_refusals
+from ganvas.metrics.fidelity import l1, ms_ssim, psnr, ssim
 from ganvas.weights import cache_folder
 
 MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
@@ -133,7 +133,7 @@ def evaluate_run(
 
     Raises:
         DataError: there is no such split, or its pictures do not fit the run.
-        PolicyRefusal: too many of the given pictures are refused (`ganvas.refusals.check_share`), or every output is.
+        PolicyRefusal: too many given pictures are refused (`ganvas.content_gate.refusals.check_share`), or all outputs.
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """

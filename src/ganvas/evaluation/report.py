@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ganvas.evaluation import html
-from ganvas.evaluation.chart import Point, line_chart
+from ganvas.bulk import claimed
+from ganvas.bulk.atomic import write_json, write_text
 from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScores, Trio
 from ganvas.evaluation.summary import Summary
-from ganvas.image.atomic import write_json, write_text
-from ganvas.output import claimed
+from ganvas.reports import html
+from ganvas.reports.chart import Point, line_chart
 from ganvas.strict_json import parse_json
 
 JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.degrade import reduce
+from ganvas.bulk import claimed, require_apart
+from ganvas.bulk.atomic import write_json, write_text
+from ganvas.bulk.progress import track
+from ganvas.content_gate.gate import admit
+from ganvas.content_gate.refusals import check_share, describe_refusals
+from ganvas.data.degradations import reduce
 from ganvas.errors import (
     FILE_ERRORS,
     ConfigError,
@@ -24,19 +29,14 @@ from ganvas.errors import (
     WeightsError,
     problem_of,
 )
-from ganvas.evaluation.fidelity import SSIM_WINDOW
-from ganvas.evaluation.luma import BORDER, luma_psnr, luma_ssim
-from ganvas.evaluation.perceptual import LPIPS, load_lpips
 from ganvas.evaluation.pictures import as_unit
-from ganvas.image.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.record import run_files
 from ganvas.inference.translator import Translator
-from ganvas.output import claimed, require_apart
-from ganvas.policy import admit
-from ganvas.progress import track
-from ganvas.refusals import check_share, describe_refusals
+from ganvas.metrics.fidelity import SSIM_WINDOW
+from ganvas.metrics.luma import BORDER, luma_psnr, luma_ssim
+from ganvas.metrics.perceptual import LPIPS, load_lpips
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 
@@ -131,7 +131,7 @@ def benchmark_super_resolution(
         ConfigError: the runs have different scales, or one name, or enlarge nothing.
         DataError: there is no set.
         RunError: a run cannot be read.
-        PolicyRefusal: too many of the given pictures are refused (`ganvas.refusals.check_share`).
+        PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.refusals.check_share`).
     """
     pictures = _pictures(data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]

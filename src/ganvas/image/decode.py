@@ -16,9 +16,9 @@ from ganvas.image.convert import cmyk_to_rgb, plain_dtype, upright
 from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_file
 from ganvas.image.jpeg import check_scans
 from ganvas.image.picture import Picture, Pixels
+from ganvas.image.pixel_values import strips
 from ganvas.image.png import check_png, pixels_alone
 from ganvas.image.profile import to_srgb
-from ganvas.image.samples import strips
 
 __all__ = ["decode", "has_white_zero", "picture_of_pillow", "read_xmp", "stored_size"]
 

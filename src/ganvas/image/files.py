@@ -17,8 +17,8 @@ from io import BufferedReader, BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from ganvas.bulk.atomic import write_bytes, write_json
 from ganvas.errors import ImageError
-from ganvas.image.atomic import write_bytes, write_json
 from ganvas.image.decode import decode, has_white_zero, read_xmp, stored_size
 from ganvas.image.encode import encode
 from ganvas.image.folders import FolderListing, list_folder

@@ -122,8 +122,8 @@ class Picture:
 
     def as_rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""
+        from ganvas.image.pixel_values import strips
         from ganvas.image.ranges import from_unit, to_unit
-        from ganvas.image.samples import strips
 
         three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
         if three.dtype == np.uint8:

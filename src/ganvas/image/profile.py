@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ganvas.image.picture import Pixels
-from ganvas.image.samples import strips
+from ganvas.image.pixel_values import strips
 
 __all__ = ["to_srgb"]
 

@@ -17,8 +17,8 @@ from ganvas.errors import ImageError
 from ganvas.image.decode import picture_of_pillow
 from ganvas.image.files import read_image, read_image_bytes
 from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
+from ganvas.image.pixel_values import all_finite, strips
 from ganvas.image.ranges import from_signed, from_unit, signed_from_unit, to_signed, to_unit
-from ganvas.image.samples import all_finite, strips
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor

@@ -14,7 +14,9 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from ganvas.engines import Engine, check_workers
+from ganvas.bulk import claimed, files_in, require_apart, require_outside, swept_beside
+from ganvas.bulk.progress import telling
+from ganvas.bulk.ray_backend import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, tell_passed_over
@@ -28,8 +30,6 @@ from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
-from ganvas.output import claimed, files_in, require_apart, require_outside, swept_beside
-from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
 

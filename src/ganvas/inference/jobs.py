@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ganvas.content_gate.gate import admit
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import read_image, write_image
 from ganvas.image.label import SyntheticLabel
@@ -14,7 +15,6 @@ from ganvas.image.picture import Picture
 from ganvas.inference.compositing import composite, find_mask, read_mask
 from ganvas.inference.tiling import Tell
 from ganvas.inference.translator import Translation, Translator
-from ganvas.policy import admit
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganvas.bulk.atomic import append_line
 from ganvas.errors import ImageError
-from ganvas.image.atomic import append_line
 from ganvas.image.files import open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
-from ganvas.records import to_record
+from ganvas.serialization import to_record
 from ganvas.strict_json import parse_json
 
 MANIFEST_NAME = "translate.jsonl"

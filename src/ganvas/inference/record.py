@@ -17,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ganvas.bulk.atomic import write_json
 from ganvas.data.config import DataConfig
 from ganvas.errors import RunError
-from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
-from ganvas.records import from_record, to_record
+from ganvas.serialization import from_record, to_record
 from ganvas.strict_json import read_json
 from ganvas.tensor_files import check_name, save_tensors
 

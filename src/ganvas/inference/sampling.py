@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganvas.bulk import claimed
+from ganvas.bulk.atomic import write_json
+from ganvas.bulk.progress import track
+from ganvas.content_gate.gate import admit_many
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
-from ganvas.image.atomic import write_json
 from ganvas.image.files import IMAGE_SUFFIXES, write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -39,9 +42,6 @@ from ganvas.inference.record import (
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
-from ganvas.output import claimed
-from ganvas.policy import admit_many
-from ganvas.progress import track
 from ganvas.strict_json import read_json
 
 __all__ = ["SamplingReport", "sample_files"]

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas.content_gate.gate import admit
 from ganvas.errors import ImageError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import computing_with
@@ -38,7 +39,6 @@ from ganvas.inference.record import RunRecord, SnapshotName, load_generators, re
 from ganvas.inference.tiling import Span, Tell, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
-from ganvas.policy import admit
 
 Floats = NDArray[np.float32]
 OUT_OF_MEMORY = ("out of memory", "allocate memory")

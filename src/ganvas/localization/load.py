@@ -9,7 +9,7 @@ from ganvas.errors import ConfigError, GanvasError, InputError
 from ganvas.localization.activation import is_activation
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.preprocess import Preprocessing
-from ganvas.records import from_record
+from ganvas.serialization import from_record
 from ganvas.strict_json import read_json
 
 CLASSIFIERS = ("nsfw", "imagenet")

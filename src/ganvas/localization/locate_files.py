@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ganvas.bulk import claimed, require_apart, require_outside
+from ganvas.bulk.atomic import write_json
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
-from ganvas.image.atomic import write_json
 from ganvas.image.files import list_images, read_image, tell_notes, tell_passed_over, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization.evidence import Classifier
@@ -14,7 +15,6 @@ from ganvas.localization.load import load_classifier
 from ganvas.localization.locate import class_index, locate
 from ganvas.localization.overlay import overlay
 from ganvas.localization.regions import THRESHOLD
-from ganvas.output import claimed, require_apart, require_outside
 from ganvas.strict_json import read_json
 
 RECORD = "locate.json"

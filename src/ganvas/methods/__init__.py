@@ -1,4 +1,4 @@
-"""One file is one paper. `METHODS` lists the modules here; others come by the entry point `ganvas.methods`."""
+"""Methods, a folder per paper; `METHODS` lists those here, others come by the entry point `ganvas.methods`."""
 
 METHODS = (
     "pix2pix",
@@ -14,4 +14,4 @@ METHODS = (
     "srresnet",
     "srgan",
 )
-"""Modules of this package, each with its method under the name `METHOD`."""
+"""Folders of this package: `config` has the settings, `method` the method under the name `METHOD`."""

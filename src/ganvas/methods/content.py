@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.errors import WeightsError
-from ganvas.methods.config.super_resolution import Content
+from ganvas.methods.srresnet.config import Content
 from ganvas.networks.vgg import VGG
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import VGG16, VGG19

@@ -17,7 +17,7 @@ ENTRY_POINT_GROUP = "ganvas.methods"
 @cache
 def methods() -> dict[str, type[Method]]:
     """Name of the settings' class -> method: those of this package, then those of installed entry points."""
-    built_in = [import_module(f"ganvas.methods.{name}").METHOD for name in METHODS]
+    built_in = [import_module(f"ganvas.methods.{name}.method").METHOD for name in METHODS]
     installed = [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
     return {method.config_type.__name__: method for method in [*built_in, *installed]}
 

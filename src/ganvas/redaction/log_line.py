@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ganvas.image.picture import Picture
-from ganvas.redaction.judge import Judge
 from ganvas.redaction.redact import Redaction
+from ganvas.redaction.verifier import Judge
 
 __all__ = ["clear_hidden", "line_of", "relative_names", "verdict"]
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 from ganvas.errors import ImageError
 from ganvas.image.cover import Cover, Style, cover_picture
 from ganvas.image.picture import Box, Picture
-from ganvas.redaction.judge import Judge, Scores
+from ganvas.redaction.verifier import Judge, Scores
 
 __all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_picture"]
 

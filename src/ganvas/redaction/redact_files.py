@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ganvas.engines import Engine, Record, Work, check_workers, spread
+from ganvas.bulk import claimed, files_in, require_apart, swept_beside
+from ganvas.bulk.ray_backend import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
 from ganvas.image.files import encode_image, read_image, tell_notes, write_image
@@ -22,15 +23,14 @@ from ganvas.image.picture import Picture
 from ganvas.inference.manifest import hash_files, hash_settings
 from ganvas.inference.target import names_file
 from ganvas.localization import load_classifier
-from ganvas.output import claimed, files_in, require_apart, swept_beside
-from ganvas.redaction.audit import KEYED_ORIGINAL, LOG, ORIGINAL, AuditLog
-from ganvas.redaction.given import GivenRegion, given_region
-from ganvas.redaction.judge import Judge
 from ganvas.redaction.log_line import clear_hidden, line_of, relative_names
 from ganvas.redaction.original_key import hash_file, keyed_hash, original_key
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
+from ganvas.redaction.redaction_log import KEYED_ORIGINAL, LOG, ORIGINAL, AuditLog
 from ganvas.redaction.result import Outcome, Redacted
 from ganvas.redaction.sources import find_sources
+from ganvas.redaction.user_regions import GivenRegion, given_region
+from ganvas.redaction.verifier import Judge
 
 __all__ = ["Redacted", "redact_files"]
 
@@ -148,14 +148,21 @@ def redact_files(
     )  # fmt: skip
     redactor = _start(settings)
     named, folders = released != out, {target.parent for _, target in files.values() if target}
-    with ExitStack() as held:
-        held.enter_context(swept_beside(released) if named else claimed(released, beside=folders))
-        if path.parent.resolve() != released.resolve():  # the log is continued too
-            held.enter_context(swept_beside(path.parent) if named else claimed(path.parent))
+    with _held(released, path.parent, folders, alone=not named):
         audit = AuditLog(path.parent)
         jobs = [_job(name, file, target, audit) for name, (file, target) in files.items()]
         outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
     return outcome.checked(audit, len(jobs), tested=redactor.judge.class_name if redactor.judge else None)
+
+
+@contextmanager
+def _held(released: Path, log: Path, folders: set[Path], *, alone: bool) -> Iterator[None]:
+    """Hold the folder of the results, and that of the log, which is continued too."""
+    with ExitStack() as held:
+        held.enter_context(claimed(released, beside=folders) if alone else swept_beside(released))
+        if log.resolve() != released.resolve():
+            held.enter_context(claimed(log) if alone else swept_beside(log))
+        yield
 
 
 def _start(settings: _Settings) -> _Redactor:

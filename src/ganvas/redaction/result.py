@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganvas.engines import Record
+from ganvas.bulk.ray_backend import Record
 from ganvas.errors import PartialFailure
-from ganvas.redaction.audit import AuditLog
+from ganvas.redaction.redaction_log import AuditLog
 
 __all__ = ["Outcome", "Redacted"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganvas.bulk import require_outside
 from ganvas.errors import InputError
 from ganvas.image.files import IMAGE_SUFFIXES, tell_repeated
 from ganvas.image.folders import list_folder
 from ganvas.inference.target import names_file
-from ganvas.output import require_outside
 
 __all__ = ["find_sources"]
 

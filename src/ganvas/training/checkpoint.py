@@ -20,12 +20,12 @@ from torch import Tensor
 from ganvas.errors import DivergenceError, RunError
 from ganvas.inference.record import UNREADABLE, check_like
 from ganvas.methods.base import Method
-from ganvas.records import from_record, to_record
+from ganvas.serialization import from_record, to_record
 from ganvas.strict_json import parse_json
 from ganvas.tensor_files import save_tensors
 from ganvas.training.ema import Average
 from ganvas.training.meter import LossMeter
-from ganvas.training.turns import Optimizers
+from ganvas.training.step import Optimizers
 
 STATE_NAME = "state.safetensors"
 STATE_FORMAT = "ganvas training state 1"

@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganvas.bulk.atomic import write_json
+from ganvas.bulk.progress import Tell, telling
 from ganvas.data.agreement import agree_across_sides, agree_across_splits
 from ganvas.data.batch import Loader
 from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.data.memmap import Side
 from ganvas.data.pairs import Split, has_split
-from ganvas.data.side import Side
 from ganvas.data.unpaired import has_sides
 from ganvas.data.unpaired_loading import UnpairedLoader, evaluation_pictures
-from ganvas.image.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
-from ganvas.progress import Tell, telling
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.run_folder import REFUSED_NAME

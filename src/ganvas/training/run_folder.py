@@ -16,13 +16,13 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from ganvas.bulk import claimed, require_apart
+from ganvas.bulk.atomic import write_text
 from ganvas.data.files import data_files
 from ganvas.errors import ConfigError, RunError
-from ganvas.image.atomic import write_text
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
-from ganvas.output import claimed, require_apart
-from ganvas.records import from_record, to_record
+from ganvas.serialization import from_record, to_record
 from ganvas.strict_json import parse_json
 from ganvas.tensor_files import check_name
 from ganvas.training.checkpoint import STATE_NAME

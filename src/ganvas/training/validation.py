@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.evaluation.fidelity import SSIM_WINDOW, l1, psnr, ssim
 from ganvas.image.ranges import unit_from_signed
 from ganvas.inference.padding import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.metrics.fidelity import SSIM_WINDOW, l1, psnr, ssim
 from ganvas.training.pictures import Named, Pair, PairedPictures, Pictures
 
 THUMBNAIL = 8

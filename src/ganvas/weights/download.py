@@ -14,8 +14,8 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
+from ganvas.bulk.progress import Tell, telling
 from ganvas.errors import WeightsError
-from ganvas.progress import Tell, telling
 from ganvas.weights.digest import sha256_of
 from ganvas.weights.http import open_rest, starts_at, version_mark
 

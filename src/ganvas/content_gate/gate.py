@@ -1,0 +1,273 @@
+"""The content gate: one function that every way into and out of ganvas asks.
+
+A toolkit that learns to restore what was covered can be turned on pictures of people, to uncover what they or
+a publisher chose to hide. So sexual imagery is neither learnt from, nor translated, nor produced here: `admit`
+asks Yahoo's Open NSFW (2016, BSD-2) about each picture and refuses above `THRESHOLD`, the score from which its
+authors call a picture unsafe. Covering (`ganvas redact`) and looking (`ganvas locate`) are never gated.
+
+The gate fails closed: no model, a model that is not the published one, any exception and any score that is not
+a number in [0, 1] all refuse. There is no setting, flag or environment variable that opens it or moves the threshold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.content_gate.refusals import check_share
+from ganvas.content_gate.score_cache import ScoreCache
+from ganvas.errors import PolicyRefusal
+from ganvas.image.picture import Picture, Pixels
+from ganvas.image.pixel_values import all_finite, percentiles, strips
+
+__all__ = [
+    "THRESHOLD",
+    "admit",
+    "admit_all",
+    "admit_many",
+    "check_share",
+    "forget_scorer",
+    "load_scorer",
+    "loading_scorer",
+]
+
+THRESHOLD: Final = 0.8
+"""Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
+VIEWS_VERSION: Final = 2
+"""Raised whenever `views` or the preprocessing changes, so that no older score is taken from the cache."""
+LEAST_CONTRAST: Final = 64
+"""Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are looked at stretched too."""
+THINNED: Final = 2**17
+"""Pixels."""
+MISTAKEN: Final = "; a sheet of many pictures can score so by mistake: cut it into its pictures"
+
+Scorer = Callable[[NDArray[np.uint8]], float]
+"""(H, W, 3) uint8 -> probability in [0, 1] that the picture is sexual."""
+
+
+@dataclass(frozen=True)
+class _RecordedScorer:
+    """A scorer that can say which weights it runs, so that its scores may be kept.
+
+    Attributes:
+        score: the function itself.
+        fingerprint: SHA-256 of the model file.
+    """
+
+    score: Scorer
+    fingerprint: str
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> float:
+        return self.score(rgb)
+
+
+def load_scorer() -> Scorer:
+    """The scorer of record, Open NSFW with Yahoo's preprocessing.
+
+    Raises:
+        WeightsError: the model cannot be found or is not the published one.
+    """
+    from ganvas.localization.open_nsfw import SHA256, NSFWScorer
+
+    return _RecordedScorer(NSFWScorer(), SHA256)
+
+
+_LOADING = threading.Lock()
+
+
+@functools.cache
+def _loaded_scorer() -> Scorer:
+    return load_scorer()
+
+
+def _scorer() -> Scorer:
+    with _LOADING:  # pictures may be judged in several threads
+        return _loaded_scorer()
+
+
+def forget_scorer() -> None:
+    """The next picture loads the scorer anew."""
+    _loaded_scorer.cache_clear()
+
+
+@contextlib.contextmanager
+def loading_scorer() -> Iterator[None]:
+    """Load the scorer in a thread, beside what the block does; one that cannot be loaded refuses once it is asked."""
+
+    def load() -> None:
+        with contextlib.suppress(Exception):
+            _scorer()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def admit(picture: Picture, *, name: str) -> float:
+    """Let a picture through, or refuse it.
+
+    Args:
+        picture: any number of channels and any depth; opacity is not looked at.
+        name: what the user calls it, for the message.
+
+    Returns:
+        Its score in [0, THRESHOLD]: the largest over `views`.
+
+    Raises:
+        PolicyRefusal: the score is above THRESHOLD, or no trustworthy score could be had.
+    """
+    (outcome,) = admit_many([(name, picture)])
+    if isinstance(outcome, PolicyRefusal):
+        raise outcome
+    return outcome
+
+
+def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRefusal]:
+    """`admit` for several pictures: of each its score, or its refusal. One picture's refusal is no other's.
+
+    The cache of scores is opened once for all of them. May be called from several threads.
+
+    Args:
+        pictures: (name, picture).
+    """
+    outcomes: list[float | PolicyRefusal] = []
+    with ScoreCache() as kept:
+        for name, picture in pictures:
+            try:
+                outcomes.append(_admitted(picture, name, kept))
+            except PolicyRefusal as refusal:
+                outcomes.append(refusal)
+    return outcomes
+
+
+def _admitted(picture: Picture, name: str, kept: ScoreCache) -> float:
+    try:
+        score = _score(picture, kept)
+    except Exception as error:
+        raise PolicyRefusal(name, f"the content gate could not judge it ({type(error).__name__}: {error})") from error
+    if not 0.0 <= score <= 1.0:  # also NaN
+        raise PolicyRefusal(name, f"the content gate gave no usable score ({score})")
+    if score > THRESHOLD:
+        raise PolicyRefusal(name, f"Open NSFW scores it {score:.3f}, above {THRESHOLD}{MISTAKEN}", score)
+    return score
+
+
+def admit_all(pictures: Iterable[tuple[str, Picture]]) -> tuple[list[str], list[PolicyRefusal]]:
+    """Ask the gate about a data set, one picture at a time.
+
+    Args:
+        pictures: (name, picture); may be a generator. The two halves of a pair carry the same name: the
+            pair is admitted when both are.
+
+    Returns:
+        The admitted names in order, and the refusals (the first one of each name).
+
+    Raises:
+        PolicyRefusal: the gate has no model, or `check_share` refuses the whole set.
+    """
+    names: dict[str, PolicyRefusal | None] = {}
+    for name, picture in pictures:
+        if not names:
+            _require_scorer(name)
+        if names.setdefault(name, None) is None:
+            names[name] = _refusal(picture, name)
+    refusals = [refusal for refusal in names.values() if refusal is not None]
+    check_share(refusals, len(names))
+    return [name for name, refusal in names.items() if refusal is None], refusals
+
+
+def _refusal(picture: Picture, name: str) -> PolicyRefusal | None:
+    try:
+        admit(picture, name=name)
+    except PolicyRefusal as refusal:
+        return refusal
+    return None
+
+
+def _require_scorer(name: str) -> None:
+    """A missing model ends a data set at its first picture instead of failing once for each."""
+    try:
+        _scorer()
+    except Exception as error:
+        raise PolicyRefusal(name, f"the content gate has no model ({type(error).__name__}: {error})") from error
+
+
+def _score(picture: Picture, kept: ScoreCache) -> float:
+    scorer = _scorer()
+    if not isinstance(scorer, _RecordedScorer):
+        return _largest(scorer, picture)
+    key = f"{scorer.fingerprint} {VIEWS_VERSION} {content_hash(picture)}"
+    if (known := kept.recall(key)) is not None:
+        return known
+    score = _largest(scorer, picture)
+    if 0.0 <= score <= 1.0:
+        kept.remember(key, score)
+    return score
+
+
+def _largest(scorer: Scorer, picture: Picture) -> float:
+    scores = [float(score) for score in map(scorer, views(picture))]  # map lets go of a view before the next is made
+    return float(np.max(scores))  # unlike max(), keeps NaN
+
+
+def content_hash(picture: Picture) -> str:
+    """SHA-256 over shape, sample type and the pixels without opacity."""
+    colour = picture.colour
+    digest = hashlib.sha256(f"{colour.shape} {colour.dtype.str}".encode())
+    for rows in strips(colour):
+        digest.update(np.ascontiguousarray(colour[rows]).data)
+    return digest.hexdigest()
+
+
+def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
+    """What the gate looks at: the first three channels as RGB and each further one as grey, (H, W, 3) uint8.
+
+    Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are looked at a second time with
+    their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels
+    would otherwise look black or white to the classifier.
+
+    Raises:
+        ValueError: a sample is not finite.
+    """
+    if not all_finite(picture.colour):
+        raise ValueError("it holds samples that are NaN or infinite")
+    for group in _groups(picture.colour):
+        yield Picture(group).as_rgb8()
+        low, high = percentiles(_thinned(group), (0.5, 99.5))  # a few hot pixels do not count
+        if group.dtype != np.uint8 or 0 < high - low < LEAST_CONTRAST:
+            yield _stretched(group, low, high)
+
+
+def _groups(colour: Pixels) -> list[Pixels]:
+    num_together = 3 if colour.shape[2] >= 3 else 1
+    further = [colour[:, :, index : index + 1] for index in range(num_together, colour.shape[2])]
+    return [colour[:, :, :num_together], *further]
+
+
+def _thinned(group: Pixels) -> Pixels:
+    """Of 8-bit pixels every n-th row and column, about `THINNED` in all: they are asked for their contrast alone."""
+    if group.dtype != np.uint8:
+        return group
+    step = max(1, math.isqrt(group.shape[0] * group.shape[1] // THINNED))
+    return group[::step, ::step]
+
+
+def _stretched(group: Pixels, low: float, high: float) -> NDArray[np.uint8]:
+    span = max(high - low, float(np.finfo(np.float32).tiny))
+    screen = np.empty((*group.shape[:2], 3), np.uint8)
+    for rows in strips(group):
+        unit = (group[rows].astype(np.float64) - low) / span
+        screen[rows] = np.rint(255 * np.clip(unit, 0, 1))
+    return screen

@@ -1,0 +1,268 @@
+"""Writing a cache folder: pictures decoded and judged on all cores, written in order."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+
+from ganvas.bulk.atomic import write_json
+from ganvas.content_gate import gate
+from ganvas.data.decode import remarks_on
+from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
+from ganvas.data.pairs import some_names
+from ganvas.errors import DataError, ImageError, PolicyRefusal
+from ganvas.image.picture import Picture, Pixels
+
+__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
+
+FORMAT = 6
+"""Raised when the content of a cache folder changes its meaning."""
+INDEX_NAME = "index.json"
+CHECKS_NAME = "checks.json"
+"""CRC-32 of every file of a cache but the pictures, which have checksums of their own."""
+Report = Callable[[int, int], None]
+"""Called with (pictures done, pictures in all)."""
+Kind = tuple[str, int]
+"""Type of the samples, number of channels."""
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files that become one picture in each of some sides, all of them or none.
+
+    Attributes:
+        label: what messages and refusals call it.
+        name: what the sides call it.
+        sides: which ones.
+        files: where it is read from.
+        read: gives one picture a side.
+    """
+
+    label: str
+    name: str
+    sides: tuple[str, ...]
+    files: tuple[Path, ...]
+    read: Callable[[], Sequence[Picture]]
+
+
+class Sources:
+    """Sources that are made when they are asked for: 100,000 of them take no memory.
+
+    Args:
+        parts: what each is made from, and how; part after part.
+    """
+
+    def __init__(self, *parts: tuple[Sequence[Any], Callable[[Any], Source]]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(items) for items, _ in self._parts)
+
+    def __iter__(self) -> Iterator[Source]:
+        return (make(item) for items, make in self._parts for item in items)
+
+
+def admitted(source: Source) -> Sequence[Picture]:
+    """The picture of each side, once the content gate has let all of them through.
+
+    Raises:
+        PolicyRefusal: it has not.
+        ImageError, DataError: a file cannot be read or used.
+    """
+    pictures = source.read()
+    for outcome in gate.admit_many([(source.label, picture) for picture in pictures]):
+        if isinstance(outcome, PolicyRefusal):
+            raise outcome
+    return pictures
+
+
+@cache
+def _kind(dtype: str, channels: int) -> Kind:
+    """One and the same object each time."""
+    return dtype, channels
+
+
+@dataclass
+class _SideDraft:
+    """One side's files and what the index will say of it. Shapes are (C, H, W)."""
+
+    file: BinaryIO
+    shapes: BinaryIO
+    sums: BinaryIO
+    names: list[str] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
+    highest: int = 0
+
+    def append(self, name: str, planes: Pixels) -> None:
+        self.file.write(planes.data)
+        self.shapes.write(np.array(planes.shape, dtype=SHAPE_TYPE).tobytes())
+        self.sums.write(np.array(checksum(planes), dtype=CHECKSUM_TYPE).tobytes())
+        self.names.append(name)
+        self.kinds.append(_kind(planes.dtype.name, len(planes)))
+
+    def close(self) -> None:
+        for file in (self.file, self.shapes, self.sums):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """One source at the size of the cache.
+
+    Attributes:
+        planes: (C, H, W) of each side, without opacity.
+        num_with_opacity: how many of its files had some.
+        notes: on the reading of its files.
+        highest: the largest value of each side as stored, 0 where samples are not of 16 bits.
+    """
+
+    planes: list[Pixels]
+    num_with_opacity: int
+    notes: tuple[str, ...]
+    highest: list[int]
+
+
+class Draft:
+    """Writes the files of a cache.
+
+    Args:
+        folder: where to.
+        sides: their names.
+        fit: brings (H, W, C) to the size of the cache.
+        what: what a source is, in the plural: pairs, pictures.
+
+    Attributes:
+        num_with_opacity: of the pictures written, how many had opacity, which was dropped.
+    """
+
+    def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
+        self._folder, self._fit, self._what = folder, fit, what
+        self._sides = {
+            side: _SideDraft(
+                file=(folder / f"{side}.bin").open("wb"),
+                shapes=(folder / f"{side}.shapes").open("wb"),
+                sums=(folder / f"{side}.sums").open("wb"),
+            )
+            for side in sides
+        }
+        self._refusals: list[PolicyRefusal] = []
+        self._problems: dict[str, str] = {}
+        self._notes = Counter[str]()
+        self.num_with_opacity = 0
+
+    def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
+        """Decode, judge, size and write all sources, in their order.
+
+        Args:
+            sources: what to write.
+            report: is told the progress.
+            one_range: a value range is given, so all sides must have one sample type.
+
+        Raises:
+            DataError: some cannot be used, or not together; it names them.
+            PolicyRefusal: too many are refused.
+        """
+        try:
+            for done, (source, decoded) in enumerate(_in_order(self._decode, sources), start=1):
+                self._take(source, decoded)
+                gate.check_share(self._refusals, len(sources))
+                if report is not None:
+                    report(done, len(sources))
+        finally:
+            for side in self._sides.values():
+                side.close()
+        self._check(len(sources), one_range=one_range)
+        highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
+        write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
+        described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
+        checks = {name: zlib.crc32((self._folder / name).read_bytes()) for name in described}
+        write_json(self._folder / CHECKS_NAME, checks)
+
+    def _decode(self, source: Source) -> _Decoded:
+        pictures = admitted(source)
+        planes = [np.ascontiguousarray(self._fit(picture.colour).transpose(2, 0, 1)) for picture in pictures]
+        notes = tuple({picture.source: picture.notes for picture in pictures}.values())
+        return _Decoded(
+            planes,
+            len({picture.source for picture in pictures if picture.has_alpha}),
+            notes=tuple(note for of_file in notes for note in of_file),
+            highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
+        )
+
+    def _take(self, source: Source, decoded: Future[_Decoded]) -> None:
+        try:
+            ready = decoded.result()
+            for side, planes, highest in zip(source.sides, ready.planes, ready.highest, strict=True):
+                self._sides[side].append(source.name, planes)
+                self._sides[side].highest = max(self._sides[side].highest, highest)
+            self._notes.update(ready.notes)
+            self.num_with_opacity += ready.num_with_opacity
+        except PolicyRefusal as refusal:
+            self._refusals.append(refusal)
+        except (ImageError, DataError) as error:
+            self._problems[source.label] = str(error)
+
+    def _record(self) -> dict[str, Any]:
+        sides: dict[str, dict[str, Any]] = {}
+        for name, side in self._sides.items():
+            alike = next((other for other in sides if self._sides[other].names == side.names), None)
+            sides[name] = {"dtype": side.kinds[0][0]} | ({"names_of": alike} if alike else {"names": side.names})
+        return {"format": FORMAT, "sides": sides, "refusals": [refusal.as_record() for refusal in self._refusals]}
+
+    def _check(self, total: int, *, one_range: bool) -> None:
+        """Refuse pictures that cannot be used, or not together with the others."""
+        if self._problems:
+            listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
+            raise DataError(f"{len(self._problems)} of {total} {self._what} cannot be used: {listed}")
+        for name, side in self._sides.items():
+            if not side.names:
+                raise DataError(f"side {name}: the content gate left no picture; remove what {name} must not hold")
+            _check_alike(side, name)
+        if one_range and len({side.kinds[0][0] for side in self._sides.values()}) > 1:
+            raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
+
+
+def _check_alike(side: _SideDraft, name: str) -> None:
+    """All of one side must have one type and number of channels; grey counts as RGB where the most are RGB."""
+    usual = Counter(side.kinds).most_common(1)[0][0]
+    if usual[1] in (1, 3) and (usual[0], 3) in side.kinds:
+        usual = (usual[0], 3)
+    fitting = {usual, (usual[0], 1)} if usual[1] == 3 else {usual}
+    odd = [
+        f"{own} ({dtype}, {count} channels)"
+        for own, (dtype, count) in zip(side.names, side.kinds, strict=True)
+        if (dtype, count) not in fitting
+    ]
+    if odd:
+        known = f"{usual[0]} with {usual[1]} channels"
+        raise DataError(f"side {name}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
+
+
+def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Made]]]:
+    """Each item and what is made of it, in order, made on all cores; only a few are ahead of the one that is taken."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[Item, Future[Made]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(make, item)))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -1,0 +1,181 @@
+"""Checkpoints of the reference code as folders: generators become a run, one discriminator a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from ganvas.bulk import claimed, require_apart
+from ganvas.bulk.atomic import write_json
+from ganvas.errors import ConfigError, RunError
+from ganvas.image.picture import PictureSpec
+from ganvas.inference.record import (
+    RECORD_NAME,
+    SNAPSHOT_FORMAT,
+    RunRecord,
+    read_snapshot,
+    save_snapshot,
+    snapshot_path,
+    write_run_record,
+)
+from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read_reference
+from ganvas.interop.reference_cyclegan import AS_RELEASED, import_cyclegan
+from ganvas.interop.reference_pix2pix import ImportedMethod, import_reference
+from ganvas.methods.config import Norm
+from ganvas.networks import PatchGAN, PixelGAN
+from ganvas.serialization import from_record, to_record
+from ganvas.strict_json import read_json
+from ganvas.tensor_files import check_name, save_tensors
+
+DISCRIMINATOR_RECORD_NAME = "discriminator.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorRecord:
+    """What a discriminator is: enough to build it. It judges pictures in [-1, 1], so nothing is translated with it."""
+
+    network: Literal["patchgan", "pixelgan"]
+    input_channels: int
+    """Of what it judges: pix2pix's sees input and output as the channels of one picture, CycleGAN's outputs alone."""
+    width: int
+    num_layers: int
+    """Strided convolutions of a PatchGAN; 0 for a PixelGAN."""
+    norm: Norm
+    ganvas: str
+    """The version that wrote the record."""
+
+
+def import_checkpoints(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    dropout: float | None = None,
+    cycle_weight_a: float | None = None,
+    cycle_weight_b: float | None = None,
+    identity_weight: float | None = None,
+) -> tuple[str, ...]:
+    """Read checkpoints of the reference into `folder`: a run, or from one discriminator alone, a discriminator.
+
+    Args:
+        paths: the files.
+        folder: to write.
+        dropout: of the generator, where its file cannot tell.
+        cycle_weight_a: lambda_A that a CycleGAN was trained with; unset: the reference's 10.
+        cycle_weight_b: lambda_B, likewise.
+        identity_weight: lambda_identity, likewise; unset: the reference's 0.5.
+
+    Returns:
+        Sentences for the user.
+
+    Raises:
+        RunError: a file cannot be read, they do not belong together, or the folder holds something already.
+        ConfigError: weights of a cycle for files that are no CycleGAN's, or weights out of range.
+    """
+    given = {"cycle_weight_a": cycle_weight_a, "cycle_weight_b": cycle_weight_b, "identity_weight": identity_weight}
+    training: dict[str, Any] = {name: weight for name, weight in given.items() if weight is not None}
+    made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
+    check_name(folder)
+    require_apart(made, paths)
+    networks = [read_reference(path) for path in paths]
+    several = sum(network.is_generator for network in networks) > 1
+    if training and not several:
+        raise ConfigError(f"{', '.join(training)}: of a CycleGAN's files alone, G_A and G_B; leave it out")
+    if len(paths) == 1:
+        (network,) = networks
+        if not network.is_generator:
+            with _held(folder):
+                write_discriminator(network, folder)
+            told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
+            return f"{paths[0].name}: {describe(network)}", told
+    if several:
+        imported = import_cyclegan(*paths, dropout=dropout, training=replace(AS_RELEASED, **training))
+    else:
+        imported = import_reference(*paths, dropout=dropout)
+    with _held(folder):
+        write_imported(imported, folder)
+    return *imported.notes, f"{folder}: ready for ganvas translate"
+
+
+def _held(folder: Path) -> AbstractContextManager[None]:
+    return claimed(folder, beside=[folder / "snapshots"], tensors=True)
+
+
+def write_imported(imported: ImportedMethod, run: Path) -> None:
+    """Make a run folder of it, for 8-bit pictures, which is all that the reference reads.
+
+    The record is written last: without it the folder is not a run.
+
+    Raises:
+        RunError: the folder holds a run or a discriminator already.
+    """
+    check_unused(run)
+    save_snapshot(snapshot_path(run, "last"), imported.method, images_seen=0)
+    record = RunRecord(
+        method=imported.config,
+        input=PictureSpec(channels=imported.input_channels),
+        output=PictureSpec(channels=imported.output_channels),
+        image_size=imported.image_size,
+    )
+    write_run_record(run, record)
+
+
+def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
+    """Write a discriminator's weights and, last, the record that says what it is.
+
+    Raises:
+        RunError: the folder holds a run or a discriminator already.
+    """
+    assert network.kind in ("patchgan", "pixelgan")
+    check_unused(folder)
+    weights = {f"discriminator.{key}": value for key, value in network.weights.items()}
+    save_tensors(snapshot_path(folder, "last"), weights, {"format": SNAPSHOT_FORMAT, "images_seen": "0"})
+    record = DiscriminatorRecord(
+        network=network.kind,
+        input_channels=network.input_channels,
+        width=network.width,
+        num_layers=network.count,
+        norm=network.norm,
+        ganvas=version("ganvas"),
+    )
+    write_json(folder / DISCRIMINATOR_RECORD_NAME, to_record(record))
+
+
+def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
+    """The discriminator of such a folder, in eval mode: (N, C, H, W) in [-1, 1] -> raw scores (N, 1, h, w).
+
+    Raises:
+        RunError: the folder holds none, or its record and its weights do not belong together.
+    """
+    path = Path(folder) / DISCRIMINATOR_RECORD_NAME
+    try:
+        record = from_record(DiscriminatorRecord, read_json(path))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as the record of an imported discriminator: {error}") from error
+    weights = read_snapshot(snapshot_path(Path(folder), "last"))[0]
+    network = ReferenceNetwork(
+        kind=record.network,
+        input_channels=record.input_channels,
+        output_channels=1,
+        width=record.width,
+        count=record.num_layers,
+        norm=record.norm,
+        dropout=0.0,
+        weights={key.removeprefix("discriminator."): value for key, value in weights.items()},
+    )
+    try:
+        discriminator = network.build()
+    except RuntimeError as error:
+        raise RunError(f"{folder}: the record and the weights do not belong together: {error}") from error
+    assert isinstance(discriminator, PatchGAN | PixelGAN)
+    return discriminator.eval()
+
+
+def check_unused(folder: Path) -> None:
+    """Raise RunError where an import would overwrite."""
+    for name in (RECORD_NAME, DISCRIMINATOR_RECORD_NAME):
+        if (folder / name).exists():
+            raise RunError(f"{folder} holds a {name} already; give another folder")

@@ -1,0 +1,56 @@
+"""The settings of CUT and FastCUT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ganvas.errors import ConfigError
+from ganvas.methods.types import Norm, ReceptiveField
+
+
+@dataclass(frozen=True, kw_only=True)
+class CUTConfig:
+    """Unpaired translation, one way, held together by patches. Park et al. 2020, arXiv:2007.15651."""
+
+    paired: ClassVar[bool] = False
+    """Learns from two sides that need not correspond; pairs will do."""
+    width: int = 64
+    """Channels of the generator's first layer."""
+    residual_blocks: int | None = None
+    """Unset: 6 where a side of the crop is below 256 pixels, else 9, as CycleGAN."""
+    norm: Norm = "instance"
+    """Of both networks."""
+    antialias: bool = True
+    """Halve by a blur and double by a bilinear filter (Zhang 2019), as the released code; else by strides."""
+    initialisation: Literal["xavier", "normal"] = "xavier"
+    """Xavier's with gain 0.02, as the released code; `normal`: N(0, 0.02), as CycleGAN."""
+    receptive_field: ReceptiveField = 70
+    """Pixels that one judgement of the PatchGAN sees; with `antialias` a few more (84 for 70)."""
+    discriminator_width: int = 64
+    """Channels of the discriminator's first layer."""
+    objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
+    """The adversarial loss; least squares is the paper's."""
+    contrast_weight: float = 1.0
+    """lambda_X of Eq. 5: a patch made is most like the one it was made of. FastCUT: 10."""
+    identity_weight: float = 1.0
+    """lambda_Y of Eq. 5: so is a patch made of a picture of side b. FastCUT: 0."""
+    patches: int = 256
+    """Places compared with one another, of each picture and layer."""
+    projection: int = 256
+    """Size of the vectors compared."""
+    temperature: float = 0.07
+    """tau: cosines are divided by it."""
+    flip_equivariance: bool = False
+    """FastCUT's: half of the pictures go mirrored through the generator, and their patches are mirrored back."""
+
+    def __post_init__(self) -> None:
+        counts = (self.width, self.discriminator_width, self.projection)
+        if min(counts) < 1 or (self.residual_blocks is not None and self.residual_blocks < 1):
+            raise ConfigError("width, discriminator_width, projection and residual_blocks must be at least 1")
+        if self.patches < 2:
+            raise ConfigError(f"patches {self.patches} must be at least 2: one is compared with the others")
+        if min(self.contrast_weight, self.identity_weight) < 0 or self.contrast_weight + self.identity_weight == 0:
+            raise ConfigError("contrast_weight and identity_weight must not be negative, nor both 0")
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature {self.temperature} must be positive")

@@ -1,0 +1,160 @@
+"""CUT and FastCUT: one translator that learns without pairs, and needs no way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import ConfigError
+from ganvas.losses import fake_loss, generator_loss, patch_nce, real_loss
+from ganvas.methods.architectures import check_crop, choose_blocks, patch_discriminator, translate
+from ganvas.methods.base import Batch, Method, Progress, Turn
+from ganvas.methods.config import CUTConfig, Direction
+from ganvas.methods.cut.networks import ContrastiveResNet, PatchHeads, draw_places, initialise_xavier
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A picture translated, and what its patches are to be compared with."""
+
+    picture: Tensor
+    """(N, C, H, W) in [-1, 1], in training with gradients."""
+    keys: list[Tensor]
+    """Features of the picture given."""
+    mirrored: Tensor | None
+    """(N, 1, 1, 1): which pictures went through the generator mirrored; None where none ever does."""
+
+
+class CUT(Method):
+    """The generator fools a judge, and each patch that it makes is most like the patch it was made of.
+
+    Park et al. 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. What the paper
+    leaves open is the released code's: the filters and initial weights, the mean instead of the sum over layers and
+    patches. Features are of the picture itself, the two halving convolutions before their norm, and the first and
+    fifth residual block (layers 0, 4, 8, 12 and 16 of the released code, whose layer 0 has a mirrored border too).
+    """
+
+    config_type = CUTConfig
+    capturable = True
+    paired = False
+    generators = ("generator",)
+
+    def __init__(
+        self, config: CUTConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        if input_channels != output_channels:
+            raise ConfigError(
+                f"CUT compares patches of both sides in one encoder ({input_channels} and {output_channels} channels): "
+                "give both as many channels, or train CycleGAN"
+            )
+        self.config = config
+        self.players = {"generator": ("generator", "heads"), "discriminator": ("discriminator",)}
+        self.generator = make_generator(config, input_channels, image_size)
+        self.heads = PatchHeads(self.generator.feature_channels, size=config.projection)
+        self.discriminator = patch_discriminator(
+            output_channels,
+            receptive_field=config.receptive_field,
+            width=config.discriminator_width,
+            norm=config.norm,
+            image_size=image_size,
+            antialias=config.antialias,
+        )
+        if config.initialisation == "xavier":
+            initialise_xavier(self)
+
+    @classmethod
+    def needs_equal_channels(cls, config: CUTConfig) -> bool:
+        """Return True: one encoder looks at both sides."""
+        del config
+        return True
+
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """One step of D, then one of G and the heads against the updated D, as the released code."""
+        del progress  # every step is alike
+        fake_b = self._translated(batch.a)
+        yield Turn("discriminator", self._tell_apart(real_b=batch.b, fake_b=fake_b.picture.detach()))
+        config = self.config
+        losses = {"adversarial": generator_loss(self.discriminator(fake_b.picture), config.objective)}
+        if config.contrast_weight > 0:
+            losses["contrast"] = config.contrast_weight * self._contrast(fake_b)
+        if config.identity_weight > 0:
+            losses["identity"] = config.identity_weight * self._contrast(self._translated(batch.b))
+        yield Turn("generator", losses)  # Eq. 5
+
+    def _tell_apart(self, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Eq. 1, least squares in the place of the logarithm, halved."""
+        objective = self.config.objective
+        return {
+            "fake": 0.5 * fake_loss(self.discriminator(fake_b), objective),
+            "real": 0.5 * real_loss(self.discriminator(real_b), objective),
+        }
+
+    def _translated(self, real: Tensor) -> Translated:
+        """G(real) and G_enc(real), in one pass unless the picture goes through mirrored."""
+        if not self.config.flip_equivariance:
+            return Translated(*self.generator.with_features(real), mirrored=None)
+        mirrored = torch.rand(len(real), 1, 1, 1, device=real.device) < 0.5
+        made = self.generator(mirror(real, mirrored))
+        with torch.no_grad():  # after a pass with gradients: autocast keeps the weights as first cast
+            keys = self.generator.encode(real)
+        return Translated(made, keys, mirrored)
+
+    def _contrast(self, made: Translated) -> Tensor:
+        """Eq. 4: each patch made is known by the patch that it was made of, among others of the same picture."""
+        features: Sequence[Tensor] = self.generator.encode(made.picture)
+        if made.mirrored is not None:
+            features = [mirror(values, made.mirrored) for values in features]
+        places = draw_places(made.keys, self.config.patches)
+        queries = self.heads(features, places)
+        with torch.no_grad():  # after the queries, for autocast's sake
+            keys = self.heads(made.keys, places)
+        pairs = zip(queries, keys, strict=True)
+        losses = [patch_nce(query, key, temperature=self.config.temperature) for query, key in pairs]
+        return torch.stack(losses).mean()
+
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> the same shape and range.
+
+        Raises:
+            ImageError: height or width is no multiple of `size_multiple`.
+            ConfigError: direction b_to_a.
+        """
+        self.check_direction(direction)
+        return translate(self.generator, images)
+
+    @property
+    def size_multiple(self) -> int:
+        """The product of the generator's strides."""
+        return ContrastiveResNet.size_multiple
+
+    @property
+    def context(self) -> int | None:
+        """None where a norm makes a tile differ from the whole picture."""
+        return self.generator.context
+
+
+METHOD = CUT
+
+
+def mirror(values: Tensor, chosen: Tensor) -> Tensor:
+    """(N, C, H, W), left and right changed in the pictures that `chosen` (N, 1, 1, 1) says."""
+    return torch.where(chosen, values.flip(3), values)
+
+
+def make_generator(config: CUTConfig, channels: int, image_size: tuple[int, int]) -> ContrastiveResNet:
+    """CycleGAN's, with filters where it has strides if `antialias` says so."""
+    multiple = ContrastiveResNet.size_multiple
+    check_crop(image_size, multiple=multiple, smallest=2 * multiple, network="the ResNet")
+    return ContrastiveResNet(
+        channels,
+        channels,
+        width=config.width,
+        num_blocks=choose_blocks(config.residual_blocks, image_size),
+        norm=config.norm,
+        upsampling="bilinear" if config.antialias else "transposed",
+        antialias=config.antialias,
+    )

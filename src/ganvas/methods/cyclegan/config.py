@@ -1,0 +1,74 @@
+"""The settings of CycleGAN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ganvas.errors import ConfigError
+from ganvas.methods.types import Domain, Norm, ReceptiveField, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig:
+    """Unpaired translation held together by cycle consistency. Zhu et al. 2017, arXiv:1703.10593."""
+
+    paired: ClassVar[bool] = False
+    """Learns from two sides that need not correspond; pairs will do."""
+    generator: Literal["resnet", "unet"] = "resnet"
+    """`resnet`: Sec. 7.2; `unet` is pix2pix's."""
+    width: int = 64
+    """Channels of each generator's first layer."""
+    residual_blocks: int | None = None
+    """Of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
+    depth: int | None = None
+    """Halvings of `unet`; unset: as often as the crop divides by 2, at most 8."""
+    norm: Norm = "instance"
+    """Of all four networks; instance is the paper's."""
+    dropout: float = 0.0
+    """Within residual blocks, or a U-Net's decoder, at test too; the paper has none."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    receptive_field: ReceptiveField = 70
+    """Pixels that one judgement of a PatchGAN sees."""
+    discriminator_width: int = 64
+    """Channels of each discriminator's first layer."""
+    objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
+    """The adversarial loss; least squares is the paper's (Sec. 4)."""
+    cycle_weight: float = 10.0
+    """lambda of Eq. 3; 0: GAN alone."""
+    cycle_weight_a: float | None = None
+    """Of a -> b -> a alone (the released code's lambda_A); unset: `cycle_weight`."""
+    cycle_weight_b: float | None = None
+    """Of b -> a -> b alone (the released code's lambda_B); unset: `cycle_weight`."""
+    cycle: Literal["both", "forward", "backward"] = "both"
+    """Which half of Eq. 2 counts: `forward` a -> b -> a alone, `backward` b -> a -> b alone (Sec. 5.1.4)."""
+    identity_weight: float = 0.0
+    """Times the cycle weight of the side whose pictures are shown.
+    0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
+    pool_size: int = 50
+    """Past fakes that a discriminator is shown half of the time (Sec. 4); 0: the newest alone."""
+    order: Literal["generators_first", "discriminators_first"] = "generators_first"
+    """Who moves first in a step; the released PyTorch code moves both generators, then both discriminators."""
+    variant: Variant = "paper"
+    """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout), for its checkpoints."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.discriminator_width) < 1 or (
+            self.residual_blocks is not None and self.residual_blocks < 1
+        ):
+            raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
+        if min(self.cycle_weight, *self.cycle_weights.values(), self.identity_weight, self.pool_size) < 0:
+            raise ConfigError("cycle weights, identity_weight and pool_size must not be negative")
+        if self.identity_weight > 0 and not any(self.cycle_weights.values()):
+            raise ConfigError("identity_weight counts in units of the cycle weights, which are 0: set both, or neither")
+        if self.depth is not None and not 1 <= self.depth <= 10:
+            raise ConfigError(f"depth {self.depth} must lie in 1..10")
+
+    @property
+    def cycle_weights(self) -> dict[Domain, float]:
+        """The weight of each side's cycle."""
+        a, b = self.cycle_weight_a, self.cycle_weight_b
+        return {"a": self.cycle_weight if a is None else a, "b": self.cycle_weight if b is None else b}

@@ -1,0 +1,158 @@
+"""Translation by a GAN that draws both sides from the same noise, and an encoder that finds a picture's noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.errors import ConfigError
+from ganvas.losses import fake_loss, generator_loss, real_loss
+from ganvas.losses.precision import at_least_float32
+from ganvas.methods.architectures import check_crop
+from ganvas.methods.base import Batch, Method, Progress, Turn
+from ganvas.methods.config import Direction, DomainGANConfig
+from ganvas.methods.domain_gan.networks import HALVINGS, ClassGenerator, PictureReader
+from ganvas.methods.resizing import at_size
+from ganvas.networks import in_evaluation
+
+Losses = dict[str, Tensor]
+SIDES = ("a", "b")
+"""Class 0 and class 1."""
+
+
+class DomainGAN(Method):
+    """What two sides share is the noise that one generator draws both from; an encoder finds it in a picture.
+
+    Dong et al. 2017, "Unsupervised Image-to-Image Translation with Generative Adversarial Networks", arXiv:1701.02676:
+    first a GAN conditioned on the class, whose judge also tells the classes apart; then, with the generator as it is,
+    an encoder on pictures drawn from it; then a picture is drawn again from its noise, as the other class. Layers as
+    in the released code.
+    """
+
+    config_type = DomainGANConfig
+    resizes = True
+    directions = ("a_to_b", "b_to_a")
+    paired = False
+    samples = ("a", "b")
+    generators = ("generator", "encoder")
+
+    def __init__(
+        self, config: DomainGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        if input_channels != output_channels:
+            raise ConfigError(
+                f"one generator draws both sides ({input_channels} and {output_channels} channels): "
+                "give both as many channels"
+            )
+        check_crop(image_size, multiple=2**HALVINGS, network="DomainGAN")
+        self.config, self.image_size = config, image_size
+        self.players = {"generator": ("generator",), "judge": ("judge",), "encoder": ("encoder",)}
+        self.generator = ClassGenerator(
+            config.z_size,
+            num_classes=len(SIDES),
+            embedding_size=config.embedding_size,
+            output_channels=input_channels,
+            width=config.width,
+            image_size=image_size,
+        )
+        self.judge = PictureReader(input_channels, (1, len(SIDES)), width=config.width, image_size=image_size)
+        self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
+
+    def left_untrained(self, images: int) -> str | None:
+        """The encoder, where its stage never comes."""
+        if images > self.config.encoder_after:
+            return None
+        return (
+            f"this run ends after {images:,} images, before the encoder learns (encoder_after "
+            f"{self.config.encoder_after:,}), so that it can draw and not translate: give more --epochs, or a smaller "
+            "--encoder-after to a new run"
+        )
+
+    @classmethod
+    def needs_equal_channels(cls, config: DomainGANConfig) -> bool:
+        """Return True: one generator draws both sides."""
+        del config
+        return True
+
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """The GAN alone until `encoder_after` images, then the encoder alone."""
+        classes = torch.arange(len(SIDES), device=batch.a.device).repeat_interleave(len(batch.a))
+        if progress.images_seen < self.config.encoder_after:
+            yield from self._play(torch.cat([batch.a, batch.b]), classes)
+        else:
+            yield Turn("encoder", {"noise": self._misread(classes)})
+
+    def _play(self, real: Tensor, classes: Tensor) -> Iterator[Turn]:
+        """Step 1: real pictures of both sides against as many drawn ones of the same classes."""
+        z = self.draw_noise(len(classes))
+        with torch.no_grad():
+            fake = self.generator(z, classes)
+        yield Turn("judge", self._tell_apart(real, fake, classes))
+        for _ in range(self.config.generator_steps):
+            yield Turn("generator", self._fool(self.generator(z, classes), classes))
+
+    def _tell_apart(self, real: Tensor, fake: Tensor, classes: Tensor) -> Losses:
+        """Real from drawn, and of real pictures which side."""
+        real_scores, real_sides = self.judge(real)
+        fake_scores, _ = self.judge(fake)
+        losses = {"real": real_loss(real_scores, "vanilla"), "fake": fake_loss(fake_scores, "vanilla")}
+        return losses | self._side(real_sides, classes)
+
+    def _fool(self, fake: Tensor, classes: Tensor) -> Losses:
+        """Taken for real, and for the side that was asked for."""
+        scores, sides = self.judge(fake)
+        return {"adversarial": generator_loss(scores, "vanilla")} | self._side(sides, classes)
+
+    def _side(self, sides: Tensor, classes: Tensor) -> Losses:
+        return {"side": self.config.class_weight * functional.cross_entropy(at_least_float32(sides), classes)}
+
+    def _misread(self, classes: Tensor) -> Tensor:
+        """Step 2: || z - E(G(z, c)) ||^2, a mean over its numbers, on pictures as the generator draws them at test."""
+        z = self.draw_noise(len(classes))
+        with torch.no_grad(), in_evaluation(self.generator):
+            drawn = self.generator(z, classes)
+        (found,) = self.encoder(drawn)
+        return functional.mse_loss(at_least_float32(found), z)
+
+    def draw_noise(self, count: int) -> Tensor:
+        """(count, z_size) from N(0, I)."""
+        return torch.randn(count, self.config.z_size, device=self.generator.embedding.weight.device)
+
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """Step 3: G(E(x), the other side), (N, C, H, W) in [-1, 1] of any size -> the same shape and range.
+
+        What is not of a training crop's size is resized to it and back. Before the encoder has learnt, the pictures
+        have nothing to do with those given.
+
+        Raises:
+            ConfigError: no such direction.
+        """
+        self.check_direction(direction)
+        side = SIDES.index(direction[-1])
+        return at_size(lambda crops: self._draw(self.encoder(crops)[0], side), images, self.image_size)
+
+    def sample(self, count: int) -> tuple[Tensor, ...]:
+        """`count` pictures of a and of b, each two from the same noise: two of (count, C, H, W) in [-1, 1]."""
+        z = self.draw_noise(count)
+        return tuple(self._draw(z, side) for side in range(len(SIDES)))
+
+    def _draw(self, z: Tensor, side: int) -> Tensor:
+        drawn: Tensor = self.generator(z, torch.full((len(z),), side, device=z.device))
+        return drawn
+
+    @property
+    def size_multiple(self) -> int:
+        """Any size."""
+        return 1
+
+    @property
+    def context(self) -> int | None:
+        """The whole picture goes into the noise."""
+        return None
+
+
+METHOD = DomainGAN

@@ -1,0 +1,132 @@
+"""DualGAN: dual learning of two translators, each undoing the other, against Wasserstein critics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
+from ganvas.methods.architectures import check_crop, choose_depth, patch_discriminator, translate
+from ganvas.methods.base import Batch, Method, Progress, Turn
+from ganvas.methods.config import Direction, DualGANConfig
+from ganvas.methods.dualgan.networks import SMALLEST, GlobalCritic
+from ganvas.networks import UNet
+
+Losses = dict[str, Tensor]
+
+
+class DualGAN(Method):
+    """What one translator makes the other must recover, and a critic of each side prefers the real to the made.
+
+    Yi et al. 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510, where
+    `a_to_b` is G_A, `judge_b` D_A, a is U and b is V. Dropout is the noise z, at test too. The paper's several moves of
+    the critics, each on its own batch, are several steps, of which only the first moves the generators too.
+    """
+
+    config_type = DualGANConfig
+    directions = ("a_to_b", "b_to_a")
+    paired = False
+    generators = ("a_to_b", "b_to_a")
+
+    def __init__(
+        self, config: DualGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        self.config = config
+        self.players = {"generators": ("a_to_b", "b_to_a"), "critics": ("judge_a", "judge_b")}
+        a, b = input_channels, output_channels
+        self.a_to_b = make_generator(config, a, b, image_size)
+        self.b_to_a = make_generator(config, b, a, image_size)
+        self.judge_a = make_critic(config, a, image_size)
+        self.judge_b = make_critic(config, b, image_size)
+
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """Algorithm 1: the critics move and are clipped; in every `critic_steps`-th step the generators move after."""
+        translated = progress.step % self.config.critic_steps == 0
+        with torch.set_grad_enabled(translated and torch.is_grad_enabled()):
+            fake_b, fake_a = self.a_to_b(batch.a), self.b_to_a(batch.b)
+        yield Turn("critics", self._tell_apart(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
+        self._clip()
+        if translated:
+            yield Turn("generators", self._fool_and_recover(batch, fake_a=fake_a, fake_b=fake_b))
+
+    def _tell_apart(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Eq. 1 and 2, of both critics."""
+        weight, losses = self.config.gradient_penalty, {}
+        for side, judge, real, fake in (("a", self.judge_a, batch.a, fake_a), ("b", self.judge_b, batch.b, fake_b)):
+            losses[f"real_{side}"] = real_loss(judge(real), "wasserstein")
+            losses[f"fake_{side}"] = fake_loss(judge(fake), "wasserstein")
+            if weight > 0:
+                losses[f"gradient_penalty_{side}"] = weight * gradient_penalty(judge, real=real, fake=fake)
+        return losses
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        """Hold the critics' weights near 0, so that no slope of theirs is steep (Arjovsky et al. 2017, Algorithm 1)."""
+        if self.config.clip > 0:
+            for weight in self.player_parameters("critics"):
+                weight.clamp_(-self.config.clip, self.config.clip)
+
+    def _fool_and_recover(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Eq. 3: both recovery errors in L1, and what the critics say."""
+        weight_a, weight_b = self.config.recovery_weight_a, self.config.recovery_weight_b
+        return {
+            "recovery_a": weight_a * l1_loss(self.b_to_a(fake_b), batch.a),
+            "recovery_b": weight_b * l1_loss(self.a_to_b(fake_a), batch.b),
+            "adversarial_a": generator_loss(self.judge_a(fake_a), "wasserstein"),
+            "adversarial_b": generator_loss(self.judge_b(fake_b), "wasserstein"),
+        }
+
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], dropout drawing as in training.
+
+        The channels change places from b to a.
+
+        Raises:
+            ImageError: height or width is no multiple of `size_multiple`.
+        """
+        self.check_direction(direction)
+        return translate(self.a_to_b if direction == "a_to_b" else self.b_to_a, images)
+
+    @property
+    def size_multiple(self) -> int:
+        """The product of a generator's strides."""
+        return self.a_to_b.size_multiple
+
+    @property
+    def context(self) -> int | None:
+        """None where a norm, or noise drawn by place, makes a tile differ from the whole picture."""
+        return None if self.config.dropout > 0 else self.a_to_b.context
+
+
+METHOD = DualGAN
+
+
+def make_generator(
+    config: DualGANConfig, input_channels: int, output_channels: int, image_size: tuple[int, int]
+) -> UNet:
+    """pix2pix's U-Net."""
+    return UNet(
+        input_channels,
+        output_channels,
+        width=config.width,
+        depth=choose_depth(config.depth, image_size),
+        norm=config.norm,
+        dropout=config.dropout,
+        upsampling=config.upsampling,
+    )
+
+
+def make_critic(config: DualGANConfig, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """A PatchGAN, or one that gives a single score."""
+    width, norm = config.discriminator_width, config.norm
+    if norm == "batch":
+        norm = "instance"  # clipping would cut its scales; a penalty needs scores of single pictures (docs/dualgan.md)
+    if config.critic == "global":
+        check_crop(image_size, smallest=SMALLEST, network="a global critic")
+        return GlobalCritic(channels, image_size=image_size, width=width, norm=norm)
+    return patch_discriminator(
+        channels, receptive_field=config.receptive_field, width=width, norm=norm, image_size=image_size
+    )

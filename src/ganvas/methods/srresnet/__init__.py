@@ -1,0 +1,1 @@
+"""SRResNet: super-resolution by a residual network (Ledig et al. 2017, arXiv:1609.04802)."""

@@ -1,0 +1,60 @@
+"""The settings of UNIT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ganvas.errors import ConfigError
+from ganvas.methods.types import Norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNITConfig:
+    """Unpaired translation through one latent space. Liu et al. 2017, arXiv:1703.00848."""
+
+    paired: ClassVar[bool] = False
+    """Learns from two sides that need not correspond; pairs will do."""
+    width: int = 64
+    """Channels of each encoder's first layer; the latent space has 4 times as many."""
+    residual_blocks: int = 4
+    """Of each encoder, and of each generator."""
+    shared_blocks: int = 1
+    """How many of an encoder's last blocks, and of a generator's first, both domains share; the released code: 0."""
+    norm: Norm = "instance"
+    """Of encoders and generators."""
+    discriminator_width: int = 64
+    """Channels of each discriminator's first layer; they double each layer."""
+    discriminator_scales: int = 1
+    """Discriminators of each domain, each at half the resolution of the one before; the released code has 3."""
+    discriminator_shared_layers: int = 0
+    """How many of a discriminator's last layers both domains share, as the paper does to adapt a classifier."""
+    objective: Literal["vanilla", "least_squares", "hinge"] = "vanilla"
+    """The adversarial loss; the released code's is least squares."""
+    judged: Literal["all", "translations"] = "all"
+    """What the discriminators see beside real pictures: reconstructions, translations and what is drawn from the
+    prior, or translations alone."""
+    adversarial_weight: float = 10.0
+    """lambda 0."""
+    kl_weight: float = 0.1
+    """lambda 1 and lambda 3: of the latent means' distance from the prior."""
+    reconstruction_weight: float = 100.0
+    """lambda 2: of the distance of a reconstruction in L1."""
+    cycle_weight: float = 100.0
+    """lambda 4: of the distance of a picture translated there and back."""
+
+    def __post_init__(self) -> None:
+        sizes = ("width", "residual_blocks", "discriminator_width", "discriminator_scales")
+        if min(getattr(self, name) for name in sizes) < 1:
+            raise ConfigError(f"{', '.join(sizes)} must be at least 1")
+        if not 0 <= self.shared_blocks <= self.residual_blocks:
+            raise ConfigError(
+                f"shared_blocks {self.shared_blocks} must lie in 0..{self.residual_blocks}, the residual_blocks"
+            )
+        if self.discriminator_shared_layers < 0:
+            raise ConfigError(f"discriminator_shared_layers {self.discriminator_shared_layers} must not be negative")
+        weights = ("adversarial_weight", "kl_weight", "reconstruction_weight", "cycle_weight")
+        if min(getattr(self, name) for name in weights) < 0:
+            raise ConfigError(f"{', '.join(weights)} must not be negative")
+        if self.adversarial_weight == 0:
+            raise ConfigError("adversarial_weight 0 would leave nothing that translates: make it positive")

@@ -1,0 +1,129 @@
+"""VAE: pictures through a small random code and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ganvas.image.ranges import unit_from_signed
+from ganvas.losses.precision import at_least_float32
+from ganvas.losses.variational import (
+    bernoulli_negative_log_likelihood,
+    gaussian_negative_log_likelihood,
+    kl_to_standard_normal,
+)
+from ganvas.methods.architectures import check_batch, check_crop
+from ganvas.methods.base import Batch, Method, Progress, Turn
+from ganvas.methods.config import Direction, VAEConfig, VAEGANConfig
+from ganvas.methods.resizing import at_size
+from ganvas.methods.vae.networks import HALVINGS, VAEDecoder, VAEEncoder
+
+
+class Autoencoder(Method):
+    """What VAE and VAE/GAN share: an encoder to q(z|x), a decoder, and what becomes of them after training.
+
+    Pictures given and wanted may differ (a denoiser, say); where they are the same it is the papers' autoencoder.
+    """
+
+    capturable = True
+    generators = ("encoder", "decoder")
+    samples = ("b",)
+
+    def __init__(
+        self,
+        config: VAEConfig | VAEGANConfig,
+        *,
+        input_channels: int,
+        output_channels: int,
+        image_size: tuple[int, int],
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        check_crop(image_size, multiple=2**HALVINGS, network=type(self).__name__)
+        self.latent_size, self.image_size = config.latent_size, image_size
+        self.encoder = VAEEncoder(input_channels, config.latent_size, width=config.width, image_size=image_size)
+        self.decoder = VAEDecoder(
+            config.latent_size,
+            output_channels,
+            width=config.width,
+            image_size=image_size,
+            upsampling=config.upsampling,
+        )
+
+    def draw_prior(self, count: int) -> Tensor:
+        """(count, latent_size) from p(z) = N(0, I)."""
+        return torch.randn(count, self.latent_size, device=self.encoder.heads.weight.device)
+
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], decoded from the mean of q; any size.
+
+        What is not of a training crop's size is resized to it and back.
+
+        Raises:
+            ConfigError: direction b_to_a.
+        """
+        self.check_direction(direction)
+        return at_size(lambda crops: self.decode(self.encoder(crops)[0]), images, self.image_size)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(N, latent_size) -> (N, C_out, H, W) in [-1, 1]."""
+        return torch.tanh(at_least_float32(self.decoder(latents)))
+
+    def sample(self, count: int) -> tuple[Tensor, ...]:
+        """(count, C_out, H, W) in [-1, 1], decoded from the prior."""
+        return (self.decode(self.draw_prior(count)),)
+
+    @property
+    def size_multiple(self) -> int:
+        """Any size."""
+        return 1
+
+    @property
+    def context(self) -> int | None:
+        """The whole picture goes into the code."""
+        return None
+
+
+class VAE(Autoencoder):
+    """The code of a picture is a normal distribution near N(0, I), so that the prior's own codes make pictures.
+
+    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with one draw of z a picture
+    (Sec. 2.3). The paper's networks have one hidden layer; these are the convolutional ones of Larsen et al. 2016,
+    Table 1.
+    """
+
+    config_type = VAEConfig
+    resizes = True
+
+    def __init__(
+        self, config: VAEConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        self.config = config
+        self.players = {"autoencoder": ("encoder", "decoder")}
+
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """Eq. 10 with the sign turned, in nats a picture."""
+        del progress  # every step is alike
+        check_batch(batch.a, network="a VAE")
+        mean, log_variance = self.encoder(batch.a)
+        raw = self.decoder(draw_code(mean, log_variance))
+        losses = {"kl": kl_to_standard_normal(mean, log_variance), "reconstruction": self._unlikely(raw, batch.b)}
+        yield Turn("autoencoder", losses)
+
+    def _unlikely(self, raw: Tensor, wanted: Tensor) -> Tensor:
+        """- log p(x|z)."""
+        if self.config.likelihood == "bernoulli":  # (tanh(r) + 1) / 2 = sigmoid(2 r)
+            return bernoulli_negative_log_likelihood(2 * raw, unit_from_signed(wanted))
+        return gaussian_negative_log_likelihood(
+            torch.tanh(at_least_float32(raw)), wanted, deviation=self.config.deviation
+        )
+
+
+METHOD = VAE
+
+
+def draw_code(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Z from q(z|x), the noise apart from what is learnt: Kingma and Welling 2014, Sec. 2.4."""
+    return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)

@@ -1,0 +1,96 @@
+"""VAE/GAN: a VAE whose pictures are compared as a discriminator sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ganvas.losses import fake_loss, generator_loss, real_loss
+from ganvas.losses.variational import gaussian_negative_log_likelihood, kl_to_standard_normal
+from ganvas.methods.architectures import check_batch
+from ganvas.methods.base import Batch, Progress, Turn
+from ganvas.methods.config import VAEGANConfig
+from ganvas.methods.vae.method import Autoencoder, draw_code
+from ganvas.methods.vae.networks import FeatureDiscriminator
+
+Losses = dict[str, Tensor]
+
+
+class VAEGAN(Autoencoder):
+    """What a discriminator sees in a picture is what its reconstruction must keep, so that blur costs.
+
+    Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300, Algorithm 1.
+    Where the paper says nothing: the features compared are the third halving's and what real pictures show is no one's
+    to change, as in the released code; a discriminator always sees real, reconstructed and drawn pictures as one batch.
+    """
+
+    config_type = VAEGANConfig
+
+    def __init__(
+        self, config: VAEGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
+    ) -> None:
+        super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
+        self.config = config
+        self.players = {"encoder": ("encoder",), "decoder": ("decoder",), "discriminator": ("discriminator",)}
+        self.discriminator = FeatureDiscriminator(output_channels, width=config.width, image_size=image_size)
+
+    def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
+        """Algorithm 1. Its three updates are simultaneous, and so are these.
+
+        Each turn has a graph of its own, and reads nothing that an earlier turn of the step has moved: the decoder's
+        begins at the code of the encoder before it moved, the discriminator's at the pictures of the decoder before it
+        moved.
+        """
+        del progress  # every step is alike
+        check_batch(batch.a, network="a VAE")
+        mean, log_variance = self.encoder(batch.a)
+        code, prior_code = draw_code(mean, log_variance), self.draw_prior(len(batch.a))
+        with torch.no_grad():
+            drawn = self.decode(prior_code)
+        kl = kl_to_standard_normal(mean, log_variance)
+        yield Turn("encoder", {"kl": kl, "features": self._unlike(batch.b, self.decode(code), drawn)})
+
+        reconstructed, drawn = self.decode(code.detach()), self.decode(prior_code)
+        yield Turn("decoder", self._please(batch.b, reconstructed, drawn))
+
+        yield Turn("discriminator", self._tell_apart(batch.b, reconstructed.detach(), drawn.detach()))
+
+    def _unlike(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Tensor:
+        """L_llike^Dis_l, of what the discriminator sees: - log N(Dis_l(x); Dis_l(x~), I)."""
+        seen, seen_again, _ = self.discriminator.features(torch.cat([real, reconstructed, drawn])).chunk(3)
+        return gaussian_negative_log_likelihood(seen_again, seen.detach())
+
+    def _please(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+        """Gamma L_llike - L_GAN."""
+        scores, features = self.discriminator(torch.cat([real, reconstructed, drawn]))
+        seen, seen_again, _ = features.chunk(3)
+        unlike = gaussian_negative_log_likelihood(seen_again, seen.detach())
+        return {"features": self.config.gamma * unlike, **self._fool(*scores.chunk(3))}
+
+    def _fool(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+        """- L_GAN. Real pictures are in it: their scores move with the statistics of the batch that they share."""
+        if self.config.adversarial == "non_saturating":
+            return {
+                "reconstructed": generator_loss(reconstructed, "vanilla"),
+                "drawn": generator_loss(drawn, "vanilla"),
+            }
+        return {name: -loss for name, loss in gan_losses(real, reconstructed, drawn).items()}
+
+    def _tell_apart(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+        """L_GAN, as the cross-entropy that Algorithm 1 has the discriminator lower."""
+        scores, _ = self.discriminator(torch.cat([real, reconstructed, drawn]))
+        return gan_losses(*scores.chunk(3))
+
+
+METHOD = VAEGAN
+
+
+def gan_losses(real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+    """- log Dis(x), - log(1 - Dis(x~)) and - log(1 - Dis(x_p)) of raw scores (N, 1, 1, 1)."""
+    return {
+        "real": real_loss(real, "vanilla"),
+        "reconstructed": fake_loss(reconstructed, "vanilla"),
+        "drawn": fake_loss(drawn, "vanilla"),
+    }

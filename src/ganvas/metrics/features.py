@@ -1,0 +1,165 @@
+"""Pictures to feature vectors, by networks whose names go into every figure made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ganvas.errors import WeightsError
+from ganvas.image.cover import bicubic_resize
+from ganvas.image.ranges import signed_from_value
+from ganvas.localization.efficientnet_lite import PREPROCESSING, load_network
+from ganvas.localization.preprocess import require_rgb
+from ganvas.metrics.distribution import FeatureSpace, Moments
+from ganvas.networks.inception import POOL3, SIDE, InceptionFID
+from ganvas.networks.vgg import VGG
+from ganvas.weights.find import find_weights
+from ganvas.weights.known import EFFICIENTNET_LITE0, INCEPTION_FID, VGG16
+from ganvas.weights.tensors import load_convolutions, load_state
+
+__all__ = ["FeatureExtractor", "efficientnet_features", "inception_features", "resize_antialiased", "vgg_features"]
+
+Rgb = NDArray[np.uint8]
+VGG_SIDE = 224
+BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureExtractor:
+    """A network that gives each picture one vector."""
+
+    space: FeatureSpace
+    network: nn.Module
+    """(N, 3, side, side) to a feature map; move it to a device, and the work is done there."""
+    pool: Callable[[Any], Tensor]
+    """What the network gives to (N, D)."""
+    prepare: Callable[[Rgb], NDArray[np.float32]]
+    """(H, W, 3) uint8 to (side, side, 3) as the network takes it."""
+
+    def vectors(self, pictures: Sequence[Rgb]) -> NDArray[np.float32]:
+        """(N, D). pictures: N of (H, W, 3) uint8, of any sizes."""
+        parts = [self._batch(pictures[start : start + BATCH]) for start in range(0, len(pictures), BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.space.dimension), np.float32)
+
+    def moments(self, pictures: Iterable[Rgb]) -> Moments:
+        """Mean and covariance of any number of pictures, read one batch at a time."""
+        moments, batch = Moments(self.space), list[Rgb]()
+        for picture in pictures:
+            batch.append(picture)
+            if len(batch) == BATCH:
+                moments.add(self._batch(batch))
+                batch.clear()
+        if batch:
+            moments.add(self._batch(batch))
+        return moments
+
+    @torch.inference_mode()
+    def _batch(self, pictures: Sequence[Rgb]) -> NDArray[np.float32]:
+        for picture in pictures:
+            require_rgb(picture)
+        images = torch.from_numpy(np.stack([self.prepare(picture).transpose(2, 0, 1) for picture in pictures]))
+        device = next(self.network.parameters()).device
+        vectors: NDArray[np.float32] = self.pool(self.network(images.to(device))).float().cpu().numpy()
+        return vectors
+
+
+def resize_antialiased(rgb: Rgb, side: int) -> NDArray[np.float32]:
+    """(side, side, 3) in 0..255, not rounded: Pillow's bicubic on floats, cut to the range.
+
+    Parmar et al. 2022, arXiv:2104.11222: a resizer that does not filter, or that rounds, moves FID by whole points.
+    """
+    return bicubic_resize(rgb.astype(np.float32), side, side).clip(0, 255)
+
+
+def efficientnet_features() -> FeatureExtractor:
+    """EfficientNet-lite0's pooled features, whose weights are installed with ganvas.
+
+    Raises:
+        WeightsError: they are missing.
+    """
+    network = load_network(find_weights(EFFICIENTNET_LITE0, may_download=False).path)
+    space = FeatureSpace(
+        name="efficientnet-lite0 pooled (1280)",
+        dimension=1280,
+        protocol="centre square of 7/8, Pillow bicubic to 224 x 224",
+    )
+    return FeatureExtractor(
+        space=space, network=network.features, pool=_mean, prepare=lambda rgb: PREPROCESSING.centre(rgb)[0]
+    )
+
+
+def vgg_features(*, path: Path | None = None, may_download: bool = True, progress: bool = True) -> FeatureExtractor:
+    """VGG16's last activation, averaged over the picture.
+
+    Args:
+        path: where the weights are; by default wherever `find_weights` looks.
+        may_download: fetch them if they are not on this machine.
+        progress: draw a bar while downloading.
+
+    Raises:
+        WeightsError: they are nowhere.
+    """
+    network = VGG(depth=16, taps=("relu5_3",))
+    found = find_weights(VGG16, path=path, may_download=may_download, progress=progress)
+    network.load_convolutions(load_convolutions(found))
+    space = FeatureSpace(
+        name="vgg16-relu5_3-mean",
+        dimension=512,
+        protocol=f"antialiased bicubic to {VGG_SIDE} x {VGG_SIDE}, not rounded",
+    )
+    return FeatureExtractor(space=space, network=network, pool=lambda maps: _mean(maps[0]), prepare=_signed(VGG_SIDE))
+
+
+def inception_features(
+    *, path: Path | None = None, may_download: bool = True, progress: bool = True
+) -> FeatureExtractor:
+    """The features of FID and KID: Inception-v3's `pool3`, with pytorch-fid's weights and clean-fid's resizing.
+
+    Args:
+        path: the file; by default wherever `find_weights` looks.
+        may_download: fetch it if it is not on this machine.
+        progress: draw a bar while downloading.
+
+    Raises:
+        WeightsError: it is nowhere, or other weights.
+    """
+    found = find_weights(INCEPTION_FID, path=path, may_download=may_download, progress=progress)
+    network = inception_from(load_state(found), found.path)
+    space = FeatureSpace(
+        name="inception-v3 pool3",
+        dimension=POOL3,
+        protocol=f"antialiased bicubic to {SIDE} x {SIDE}, not rounded (clean-fid); weights of pytorch-fid",
+        is_inception_fid=True,
+    )
+    return FeatureExtractor(space=space, network=network, pool=lambda vectors: vectors, prepare=_signed(SIDE))
+
+
+def inception_from(state: dict[str, Tensor], path: Path) -> nn.Module:
+    """The network with a state dict in pytorch-fid's naming.
+
+    Raises:
+        WeightsError: a tensor is missing, unknown or of another shape; names the file.
+    """
+    network = InceptionFID()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as problem:
+        raise WeightsError(f"{path} does not hold the Inception-v3 of FID: {problem}") from problem
+    return network
+
+
+def _signed(side: int) -> Callable[[Rgb], NDArray[Any]]:
+    """Resize antialiased, then to [-1, 1]."""
+    return lambda rgb: signed_from_value(resize_antialiased(rgb, side), (0, 255))
+
+
+def _mean(maps: Tensor) -> Tensor:
+    """(N, C, h, w) to (N, C)."""
+    return maps.mean(dim=(2, 3))

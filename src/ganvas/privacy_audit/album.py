@@ -1,0 +1,184 @@
+"""Pictures of known kinds, brought to one size: those that attackers learn from, and those they are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.bulk.progress import track
+from ganvas.content_gate.gate import admit
+from ganvas.content_gate.refusals import check_share
+from ganvas.errors import DataError, InputError, PolicyRefusal
+from ganvas.image.cover import bicubic_resize
+from ganvas.image.files import list_images, read_image, write_image
+from ganvas.image.picture import Picture
+
+__all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pictures"]
+
+Rgb = NDArray[np.uint8]
+"""(H, W, 3)."""
+TEST_EVERY = 4
+"""Without folders of their own, one picture in so many of each kind is asked about."""
+LEAST = 4
+"""Pictures of a kind, so that there are some to learn from and one to ask about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """N pictures of one size.
+
+    Attributes:
+        names: kind/file.
+        kinds: (N,) numbers of their kinds.
+        images: N of (size, size, 3) uint8.
+    """
+
+    names: tuple[str, ...]
+    kinds: NDArray[np.int64]
+    images: tuple[Rgb, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Album:
+    """All pictures.
+
+    Attributes:
+        kinds: their names, by number.
+        train: what attackers learn from.
+        test: what they are asked about.
+        left_out: kind/file -> why it could not be used.
+    """
+
+    kinds: tuple[str, ...]
+    train: Pictures
+    test: Pictures
+    left_out: dict[str, str]
+
+    @property
+    def chance(self) -> float:
+        """Share of test pictures that a guesser names rightly who always says the kind most frequent in training."""
+        guess = np.bincount(self.train.kinds, minlength=len(self.kinds)).argmax()
+        return float((self.test.kinds == guess).mean())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all pictures as they are used, their kinds, and which part each is in."""
+        found = sha256(repr(self.kinds).encode())
+        for pictures in (self.train, self.test):
+            found.update(repr((pictures.kinds.tolist(), [image.shape for image in pictures.images])).encode())
+            for image in pictures.images:
+                found.update(image.tobytes())
+        return found.hexdigest()
+
+
+def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True) -> Album:
+    """Read FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*; without these, `seed` draws the test pictures.
+
+    Each picture is made RGB, its shorter side brought to `size` by antialiased bicubic interpolation, and the middle
+    cut out.
+
+    Raises:
+        DataError: fewer than two kinds, too few pictures of one, or a kind in the test that is not in training.
+        PolicyRefusal: more than 5 % of the pictures are refused by the content gate.
+    """
+    parts = _find(folder, seed)
+    kinds = tuple(sorted({kind for kind, _ in parts["train"]}))
+    if len(kinds) < 2:
+        raise DataError(
+            f"{folder}: pictures of {len(kinds)} kinds to learn from; give a folder for each of two kinds or more"
+        )
+    if strange := sorted({kind for kind, _ in parts["test"]} - set(kinds)):
+        raise DataError(f"{folder}: no pictures of {', '.join(strange)} to learn from; put some into train")
+    left_out: dict[str, str] = {}
+    paths = parts["train"] + parts["test"]
+    read = dict(zip(paths, _read(paths, size, left_out, progress), strict=True))
+    train, test = (_collected(parts[part], read, kinds) for part in ("train", "test"))
+    for part, pictures in (("train", train), ("test", test)):
+        if not len(pictures):
+            raise DataError(f"{folder}: no picture to {part} could be used: {'; '.join(list(left_out.values())[:3])}")
+    return Album(kinds, train, test, left_out)
+
+
+def album_files(folder: Path, seed: int) -> list[Path]:
+    """Return the picture files of an album, of both parts."""
+    return [path for entries in _find(folder, seed).values() for _, path in entries]
+
+
+def write_training_pictures(album: Album, folder: Path) -> None:
+    """FOLDER/train/*.png, as a restorer learns from them."""
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(album.train.images):
+        path = folder / "train" / f"{number:06d}.png"
+        if not path.exists():
+            write_image(path, Picture(image))
+
+
+Entry = tuple[str, Path]
+"""Kind and file."""
+
+
+def _find(folder: Path, seed: int) -> dict[str, list[Entry]]:
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        return {part: _of_kinds(folder / part) for part in ("train", "test")}
+    parts: dict[str, list[Entry]] = {"train": [], "test": []}
+    entries = _of_kinds(folder)
+    for number, kind in enumerate(dict.fromkeys(kind for kind, _ in entries)):
+        own = [entry for entry in entries if entry[0] == kind]
+        if len(own) < LEAST:
+            raise DataError(f"{folder / kind}: {len(own)} pictures; {LEAST} or more are needed to learn and to ask")
+        order = np.random.default_rng([seed, number]).permutation(len(own))
+        chosen = set(order[: len(own) // TEST_EVERY].tolist())
+        for index, entry in enumerate(own):
+            parts["test" if index in chosen else "train"].append(entry)
+    return parts
+
+
+def _of_kinds(folder: Path) -> list[Entry]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one with a folder of pictures for each kind")
+    kinds = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [(kind.name, path) for kind in kinds for path in list_images(kind)]
+
+
+def _read(entries: Sequence[Entry], size: int, left_out: dict[str, str], progress: bool) -> list[Rgb | None]:
+    """Each picture at that size, or None where it cannot be used."""
+    refusals, made = list[PolicyRefusal](), list[Rgb | None]()
+    for kind, path in track(entries, "read", total=len(entries), shown=progress):
+        name = f"{kind}/{path.name}"
+        try:
+            picture = read_image(path)
+            admit(picture, name=str(path))
+            made.append(_squared(picture.as_rgb8(), size))
+            continue
+        except PolicyRefusal as refusal:
+            refusals.append(refusal)
+            left_out[name] = refusal.reason
+        except InputError as error:
+            left_out[name] = str(error)
+        made.append(None)
+    check_share(refusals, len(entries))
+    return made
+
+
+def _squared(rgb: Rgb, size: int) -> Rgb:
+    """(size, size, 3): the shorter side brought to size, and the middle cut out."""
+    height, width = rgb.shape[:2]
+    scale = size / min(height, width)
+    resized = bicubic_resize(rgb, max(round(height * scale), size), max(round(width * scale), size))
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    return np.ascontiguousarray(resized[top : top + size, left : left + size])
+
+
+def _collected(entries: Sequence[Entry], read: dict[Entry, Rgb | None], kinds: Sequence[str]) -> Pictures:
+    used = [(kind, path, image) for kind, path in entries if (image := read[kind, path]) is not None]
+    numbers = np.array([kinds.index(kind) for kind, _, _ in used], dtype=np.int64)
+    names = tuple(f"{kind}/{path.name}" for kind, path, _ in used)
+    return Pictures(names, numbers, tuple(image for _, _, image in used))

@@ -1,0 +1,257 @@
+"""Attack covers and count what still shows.
+
+After McPherson, Shokri & Shmatikov 2016, arXiv:1609.00408 (classifiers retrained on covered pictures), and Hill et al.
+2016, "On the (In)effectiveness of Mosaicing and Blurring as Tools for Document Redaction".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganvas.bulk import claimed, require_apart
+from ganvas.bulk.atomic import write_text
+from ganvas.bulk.progress import telling, track
+from ganvas.content_gate.gate import admit
+from ganvas.data.config import PairedData
+from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
+from ganvas.evaluation.evaluate import measure
+from ganvas.evaluation.pictures import as_unit, evenly
+from ganvas.evaluation.summary import Summary, summarise
+from ganvas.image.picture import Picture
+from ganvas.inference.translator import Translator
+from ganvas.metrics.features import efficientnet_features
+from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
+from ganvas.privacy_audit.album import Album, album_files, open_album, write_training_pictures
+from ganvas.privacy_audit.config import Terms
+from ganvas.privacy_audit.covers import Hiding, plan_covers
+from ganvas.privacy_audit.recovery import fixed_attacks
+from ganvas.privacy_audit.reidentification import Attacker, probe, small_network
+from ganvas.privacy_audit.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
+from ganvas.privacy_audit.result import AS_COVERED, Audit, AuditedCover, Named, Shown
+from ganvas.recipes import restore
+from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
+
+Rgb = NDArray[np.uint8]
+Attempt = Callable[[Rgb], Rgb]
+ORIGINAL = "original"
+PICTURES_NAME, RESTORERS_NAME, CLAIM_NAME = "pictures", "restorers", "pictures.sha256"
+NUM_SHOWN = 4
+"""Pictures on the page, of each cover."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attackers:
+    """All that learn to name pictures, and what they learnt from clear ones.
+
+    Attributes:
+        given: the attackers.
+        learnt: the namer of each.
+    """
+
+    given: tuple[Attacker, ...]
+    learnt: tuple[Callable[[Tensor], Tensor], ...]
+
+
+def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Audit:
+    """Cover all pictures in each way and strength, attack them, and write one page.
+
+    Writes `report.html`, `audit.json` and `grid.png`, anew after each cover. Restorers lie in OUT/restorers; stopped,
+    the same call goes on with them and does the rest again.
+
+    Args:
+        folder: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*.
+        out: the folder to write.
+        terms: covers and attackers.
+        progress: say what is being done.
+
+    Raises:
+        ConfigError: the covers cannot be planned, or `out` holds an audit of other pictures.
+        DataError: too few kinds or pictures.
+        PolicyRefusal: more than 5 % of the pictures are refused.
+        WeightsError: the classifier that is installed with ganvas is missing.
+        KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
+    """
+    covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
+    album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
+    require_apart(
+        [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, terms.seed)
+    )
+    with claimed(out, beside=[out / PICTURES_NAME / "train"]):
+        return _audit(album, folder, out, terms, covers, progress=progress)
+
+
+def _audit(album: Album, folder: Path, out: Path, terms: Terms, covers: Sequence[Hiding], *, progress: bool) -> Audit:
+    """As `audit`, into a folder that this process holds."""
+    _claim(out, album)
+    judge = _judge()
+    with telling(shown=progress) as tell:
+        attackers = (probe(efficientnet_features()), small_network(steps=terms.steps))
+        known = _learn_from_clear(album, attackers, terms.seed)
+        audited = _begin(folder, out, terms, album, known)
+        for number, hiding in enumerate(covers):
+            tell("covers", number, len(covers))
+            audited.covers.append(_attack(hiding, album, known, judge, out, terms, progress=progress))
+            write_reports(audited)
+        tell("covers", len(covers), len(covers))
+    return audited
+
+
+def _claim(out: Path, album: Album) -> None:
+    """Note in OUT which pictures it is about, so that nothing that learnt from others is taken for theirs."""
+    path, digest = out / CLAIM_NAME, album.digest
+    held = path.read_text(encoding="utf-8").strip() if path.exists() else None
+    if held != digest and any((out / name).exists() for name in (PICTURES_NAME, RESTORERS_NAME, JSON_NAME)):
+        raise ConfigError(
+            f"{out} holds an audit of other pictures, or of these at another size or in another split: give another "
+            "--out, or the folder, --size and --seed of that audit"
+        )
+    write_text(path, f"{digest}\n")
+
+
+def _begin(folder: Path, out: Path, terms: Terms, album: Album, known: Attackers) -> Audit:
+    clean = {
+        attacker.name: _rightly(namer(attacker.see(album.test.images)), album.test.kinds)
+        for attacker, namer in zip(known.given, known.learnt, strict=True)
+    }
+    return Audit(
+        out=out,
+        terms={"data": folder.resolve().name, **vars(terms)},
+        kinds=album.kinds,
+        counts=(len(album.train), len(album.test)),
+        chance=album.chance,
+        clean=clean,
+        left_out=dict(album.left_out),
+    )
+
+
+def _learn_from_clear(album: Album, attackers: tuple[Attacker, ...], seed: int) -> Attackers:
+    learnt = [_learn(attacker, album.train.images, album, seed) for attacker in attackers]
+    return Attackers(attackers, tuple(learnt))
+
+
+def _learn(attacker: Attacker, images: Sequence[Rgb], album: Album, seed: int) -> Callable[[Tensor], Tensor]:
+    kinds = torch.from_numpy(album.train.kinds)
+    return attacker.learn(attacker.see(images), kinds, len(album.kinds), seed)
+
+
+def _attack(
+    hiding: Hiding, album: Album, known: Attackers, judge: LPIPS | None, out: Path, terms: Terms, *, progress: bool
+) -> AuditedCover:
+    train_images = [hiding.over(image) for image in album.train.images]
+    test_images = [hiding.over(image) for image in album.test.images]
+    attempts: dict[str, Attempt] = {AS_COVERED: lambda image: image}
+    attempts |= fixed_attacks(hiding, album.train.images, train_images)
+    if terms.minutes > 0 and hiding.degradation is not None:
+        attempts["restorer"] = _restorer(hiding, album, out, terms, quiet=not progress)
+    recovered, shown, refused = _recover(attempts, album, test_images, judge, hiding.name, progress=progress)
+    named = tuple(
+        _name(attacker, namer, train_images, test_images, album, terms.seed)
+        for attacker, namer in zip(known.given, known.learnt, strict=True)
+    )
+    return AuditedCover(hiding=hiding, recovered=recovered, named=named, shown=shown, refused=refused)
+
+
+def _name(
+    attacker: Attacker,
+    untrained: Callable[[Tensor], Tensor],
+    train_images: Sequence[Rgb],
+    test_images: Sequence[Rgb],
+    album: Album,
+    seed: int,
+) -> Named:
+    seen, kinds = attacker.see(test_images), album.test.kinds
+    retrained = _learn(attacker, train_images, album, seed)
+    return Named(attacker.name, _rightly(untrained(seen), kinds), _rightly(retrained(seen), kinds))
+
+
+def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
+    return int((named == torch.from_numpy(kinds)).sum())
+
+
+def _restorer(hiding: Hiding, album: Album, out: Path, terms: Terms, *, quiet: bool) -> Attempt:
+    """A U-Net that learns to restore this cover, from the training pictures alone."""
+    write_training_pictures(album, out / PICTURES_NAME)
+    run = out / RESTORERS_NAME / hiding.name.replace(", ", "-").replace(" ", "-")
+    trained = train(_restorer_config(hiding, out / PICTURES_NAME, terms), run, resume=True, quiet=quiet)
+    if trained.stopped == "interrupted":
+        raise KeyboardInterrupt
+    translator = Translator.load(run, device=terms.device, snapshot="last")
+    return lambda image: translator.translate_picture(Picture(image), name="restored").picture.as_rgb8()
+
+
+def _restorer_config(hiding: Hiding, folder: Path, terms: Terms) -> RunConfig:
+    """Recipe `restore` on whole pictures, whose place in the grid an attacker knows."""
+    assert hiding.degradation is not None
+    degrade, strength = hiding.degradation
+    recipe, size = restore(), (terms.size, terms.size)
+    data = PairedData(
+        folder=folder, layout="single", degrade=degrade, strength=(strength, strength), resize="none",
+        load_size=size, crop_size=size,
+    )  # fmt: skip
+    training = replace(recipe.training, minutes=terms.minutes, batch_size=8, seed=terms.seed, device=terms.device)
+    return replace(recipe, data=data, training=training)
+
+
+def _recover(
+    attempts: dict[str, Attempt],
+    album: Album,
+    covered: Sequence[Rgb],
+    judge: LPIPS | None,
+    what: str,
+    *,
+    progress: bool,
+) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown], dict[str, str]]:
+    """Measure each attempt on each test picture; keep a few to look at, and what the content gate refuses."""
+    rows: dict[str, list[dict[str, float | None]]] = {way: [] for way in attempts}
+    chosen, shown, refused = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown](), dict[str, str]()
+    for index, image in enumerate(track(covered, what, total=len(covered), shown=progress)):
+        truth, name = album.test.images[index], album.test.names[index]
+        made = dict[str, Rgb]()
+        for way, attempt in attempts.items():
+            try:
+                made[way] = attempt(image)
+            except PolicyRefusal as refusal:
+                refused[f"{name}, {way}"] = refusal.reason
+                continue
+            rows[way].append(_measured(made[way], truth, judge))
+        if index in chosen:
+            candidates = {ORIGINAL: truth, **made}
+            reasons = {way: reason for way, guess in candidates.items() if (reason := _why_refused(guess, name, way))}
+            shown[name] = {way: guess for way, guess in candidates.items() if way not in reasons}
+            refused |= {f"{name}, {way}": reason for way, reason in reasons.items()}
+    return {way: _summaries(found) for way, found in rows.items() if found}, shown, refused
+
+
+def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
+    return {name: summarise([row[name] for row in rows]) for name in rows[0]}
+
+
+def _why_refused(image: Rgb, name: str, way: str) -> str:
+    """Return why the content gate refuses the picture; empty where it admits it."""
+    try:
+        admit(Picture(image), name=f"{name} ({way})")
+    except PolicyRefusal as refusal:
+        return refusal.reason
+    return ""
+
+
+def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | None]:
+    pictures = Picture(guess), Picture(truth)
+    images, targets = (as_unit(picture, picture.spec) for picture in pictures)
+    values, _ = measure(images, targets)
+    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(judge, images, targets)}
+
+
+def _judge() -> LPIPS | None:
+    try:
+        return load_lpips("alexnet", may_download=False)
+    except WeightsError:
+        return None

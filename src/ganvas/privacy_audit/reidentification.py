@@ -1,0 +1,161 @@
+"""Attackers who learn to name the kind of a covered picture. McPherson et al. 2016, arXiv:1609.00408, Sec. 3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.image.ranges import signed_from_value
+from ganvas.metrics.features import FeatureExtractor, resize_antialiased
+
+__all__ = ["Attacker", "interval", "probe", "small_network"]
+
+Rgb = NDArray[np.uint8]
+Namer = Callable[[Tensor], Tensor]
+"""What an attacker has seen of N pictures -> (N,) kinds."""
+DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Of the linear classifier's weights; a fifth of the training pictures chooses."""
+NOISE = 1e-3
+"""Features that vary less than this share of their mean size count as constant. What is left of pictures that are all
+alike is the arithmetic's noise, which depends on a picture's place in its batch, and so would give the kind away."""
+HELD_OUT = 5
+WIDTHS = (16, 32, 64, 128)
+LARGEST_SIDE = 64
+"""Pixels: what the small network sees."""
+BATCH = 64
+RATE = 3e-3
+SHIFT = 8
+"""The small network's pictures are shifted by up to this part of their side."""
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """One way to learn to name pictures.
+
+    Attributes:
+        name: as in tables.
+        see: pictures -> what is learnt from, (N, ...).
+        learn: what was seen, (N,) kinds, how many kinds, seed -> a namer.
+    """
+
+    name: str
+    see: Callable[[Sequence[Rgb]], Tensor]
+    learn: Callable[[Tensor, Tensor, int, int], Namer]
+
+
+def probe(extractor: FeatureExtractor) -> Attacker:
+    """A linear classifier on the features of a network that was trained on other pictures."""
+
+    def see(pictures: Sequence[Rgb]) -> Tensor:
+        return torch.from_numpy(extractor.vectors(pictures))
+
+    return Attacker("linear", see, _learn_linear)
+
+
+def small_network(*, steps: int) -> Attacker:
+    """A convolutional network trained from nothing, for so many steps of 64 pictures."""
+
+    def learn(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Namer:
+        return _learn_network(seen, kinds, num_kinds, seed, steps)
+
+    return Attacker("network", _see_small, learn)
+
+
+def interval(right: int, total: int, *, deviations: float = 1.959964) -> tuple[float, float]:
+    """Wilson's interval for a share, 95 % by default. Wilson 1927, JASA 22, p. 209."""
+    share, spread = right / total, deviations**2 / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = deviations / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Namer:
+    vectors = seen.double()
+    mean, deviation = vectors.mean(0), vectors.std(0)
+    deviation[deviation < NOISE * vectors.abs().mean()] = torch.inf
+    scaled = (vectors - mean) / deviation
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(scaled)))
+    held, rest = order[::HELD_OUT], order[torch.arange(len(order)) % HELD_OUT != 0]
+
+    def rightly(decay: float) -> float:
+        weights = _logistic(scaled[rest], kinds[rest], num_kinds, decay)
+        return (_named(scaled[held], weights) == kinds[held]).double().mean().item()
+
+    decay = max(reversed(DECAYS), key=rightly)  # the strongest of those alike
+    weights = _logistic(scaled, kinds, num_kinds, decay)
+    return lambda vectors: _named((vectors.double() - mean) / deviation, weights)
+
+
+def _logistic(vectors: Tensor, kinds: Tensor, num_kinds: int, decay: float) -> Tensor:
+    """(D + 1, K): weights and, last, offsets of multinomial logistic regression with an L2 penalty on the weights."""
+    weights = torch.zeros(vectors.shape[1] + 1, num_kinds, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = functional.cross_entropy(vectors @ weights[:-1] + weights[-1], kinds)
+        value = value + decay * (weights[:-1] ** 2).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach()
+
+
+def _named(vectors: Tensor, weights: Tensor) -> Tensor:
+    return (vectors @ weights[:-1] + weights[-1]).argmax(1)
+
+
+def _see_small(pictures: Sequence[Rgb]) -> Tensor:
+    """(N, 3, side, side) in [-1, 1]."""
+    side = min(pictures[0].shape[0], LARGEST_SIDE)
+    signed = [signed_from_value(resize_antialiased(picture, side), (0, 255)) for picture in pictures]
+    return torch.from_numpy(np.stack(signed)).permute(0, 3, 1, 2).contiguous()
+
+
+def _learn_network(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int, steps: int) -> Namer:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = _make_network(num_kinds)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+        for _ in range(steps):
+            chosen = torch.randint(len(seen), (BATCH,))
+            loss = functional.cross_entropy(network(_shifted(seen[chosen])), kinds[chosen])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    return lambda pictures: _named_by(network, pictures)
+
+
+def _make_network(num_kinds: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels, made in zip((3, *WIDTHS), WIDTHS, strict=False):
+        layers += [nn.Conv2d(channels, made, 3, padding=1), nn.BatchNorm2d(made), nn.ReLU(), nn.MaxPool2d(2)]
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(WIDTHS[-1], num_kinds)
+    return nn.Sequential(*layers, *head)
+
+
+def _shifted(batch: Tensor) -> Tensor:
+    """Each picture moved by up to a part of its side, borders mirrored."""
+    reach, side = batch.shape[-1] // SHIFT, batch.shape[-1]
+    if reach == 0:
+        return batch
+    wide = functional.pad(batch, (reach,) * 4, mode="reflect")
+    corners = torch.randint(2 * reach + 1, (len(batch), 2)).tolist()
+    moved = [one[:, top : top + side, left : left + side] for one, (top, left) in zip(wide, corners, strict=True)]
+    return torch.stack(moved)
+
+
+@torch.inference_mode()
+def _named_by(network: nn.Module, pictures: Tensor) -> Tensor:
+    return torch.cat([network(part).argmax(1) for part in torch.split(pictures, BATCH)])

@@ -1,0 +1,165 @@
+"""An audit as a page, a table for the terminal, JSON and a grid."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from ganvas.bulk.atomic import write_json, write_text
+from ganvas.evaluation.summary import Summary
+from ganvas.image.files import write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture
+from ganvas.privacy_audit.reidentification import interval
+from ganvas.privacy_audit.result import AS_COVERED, Audit, AuditedCover, percent
+from ganvas.reports import html
+from ganvas.reports.chart import Point, line_chart
+from ganvas.reports.text import Cell, Rows, tables_as_text
+
+JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+SHOWN_SIDE = 96
+"""Pixels: smaller pictures are enlarged in the grid, by a whole number."""
+CHART = "Test pictures whose kind an attacker names correctly"
+AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
+HOW = (
+    "Retrained attackers learnt from pictures covered alike, untrained ones from clear pictures alone; both were asked "
+    "about pictures that neither had seen. Linear: logistic regression on the features of EfficientNet-lite0, "
+    "which knows ImageNet. Network: a small convolutional one trained from nothing. The better of the two counts; it "
+    "was chosen on the test pictures, which flatters it a little. Intervals are Wilson's, 95 %. Bicubic interpolates "
+    "between the means of the blocks; Wiener's filter knows the kernel, and its noise was chosen on training pictures. "
+    "PSNR and SSIM: more is nearer to the truth; LPIPS: less is."
+)
+SYNTHETIC = "What a restorer adds is invented: it looks like the truth where pictures are alike, and proves nothing."
+
+
+def write_reports(audit: Audit) -> None:
+    """Write the JSON, the grid and the page; what an earlier call wrote is replaced."""
+    audit.out.mkdir(parents=True, exist_ok=True)
+    write_json(audit.out / JSON_NAME, audit.as_record())
+    labels, rows, captions = grid_of(audit)
+    if rows:
+        label = SyntheticLabel(
+            software=f"ganvas {version('ganvas')}",
+            model="attacks on covered pictures",
+            note="Columns right of the covered pictures are guesses; their detail is not recovered evidence.",
+        )
+        scale = max(SHOWN_SIDE // audit.terms["size"], 1)
+        grid = make_grid(rows, captions=captions, row_labels=labels, scale=scale)
+        write_image(audit.out / GRID_NAME, Picture(grid), synthetic=label)
+    write_text(audit.out / HTML_NAME, as_html(audit))
+
+
+def as_text(audit: Audit) -> str:
+    """The tables for the terminal, the verdicts, and where the page lies."""
+    verdicts = [audit.verdict(cover) for cover in audit.covers]
+    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
+    return "\n".join(
+        [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
+    )
+
+
+def as_html(audit: Audit) -> str:
+    """The whole report as one page."""
+    verdicts = "".join(html.paragraph(audit.verdict(cover)) for cover in audit.covers)
+    sections = [("What it hides", verdicts + html.paragraph(audit.conclusion()))]
+    sections += [(f"Named, by {AXES[style]}", line_chart(lines, AXES[style], "named correctly (%)", title=CHART))
+                 for style, lines in lines_of(audit).items()]  # fmt: skip
+    sections += [(title, html.table(header, rows)) for title, (header, rows) in tables(audit).items()]
+    labels, rows, captions = grid_of(audit)
+    pictures = html.paragraph("Select a picture to see it large.") + html.note(SYNTHETIC)
+    sections.append(("Pictures", pictures + html.picture_grid(rows, captions, labels, lossy=True)))
+    sections.append(("How it was measured", html.note(HOW)))
+    if left_out(audit):
+        rows_left_out: list[list[Cell]] = [[name, why] for name, why in left_out(audit).items()]
+        sections.append(("Left out", html.table(["", "why"], rows_left_out)))
+    return html.page("How much a cover hides", html.paragraph(introduction(audit)), sections)
+
+
+def left_out(audit: Audit) -> dict[str, str]:
+    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
+    guesses = {f"{cover.hiding.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
+    return audit.left_out | guesses
+
+
+def introduction(audit: Audit) -> str:
+    """What was audited, in a sentence."""
+    train, test = audit.counts
+    return (
+        f"Pictures of {audit.terms['data']}, {len(audit.kinds)} kinds, {audit.terms['size']} pixels a side: attackers "
+        f"learnt from {train:,} and were asked about {test:,}. Guessing names {percent(audit.chance)} rightly."
+    )
+
+
+def tables(audit: Audit) -> dict[str, Rows]:
+    """Title -> header and rows."""
+    return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
+
+
+def _naming(audit: Audit) -> Rows:
+    names = list(audit.clean)
+    header = ["", *(f"{state}: {name}" for name in names for state in ("untrained", "retrained")), "95 %", "kept"]
+    clear: list[Cell] = ["clear"]
+    for name in names:
+        clear += [None, percent(audit.share(audit.clean[name]))]
+    rows: list[list[Cell]] = [[*clear, _interval(audit, max(audit.clean.values())), None]]
+    for cover in audit.covers:
+        row: list[Cell] = [cover.hiding.name]
+        for one in cover.named:
+            row += [percent(audit.share(one.untrained)), percent(audit.share(one.retrained))]
+        rows.append([*row, _interval(audit, cover.retrained), percent(audit.kept(cover))])
+    return header, [*rows, ["guessing", *[percent(audit.chance)] * (2 * len(names)), None, None]]
+
+
+def _interval(audit: Audit, right: int) -> str:
+    low, high = interval(right, audit.counts[1])
+    return f"{100 * low:.0f} to {percent(high)}"
+
+
+def _recovery(audit: Audit) -> Rows:
+    rows: list[list[Cell]] = []
+    for cover in audit.covers:
+        for way, measures in cover.recovered.items():
+            values = [_told(measures.get(name)) for name in TITLES]
+            rows.append([f"{cover.hiding.name}: {way}", *values])
+    return ["", *TITLES.values()], rows
+
+
+def _told(summary: Summary | None) -> Cell:
+    return None if summary is None else summary.mean
+
+
+def lines_of(audit: Audit) -> dict[str, dict[str, list[Point]]]:
+    """Style -> line -> points, for styles in more than one strength."""
+    found: dict[str, dict[str, list[Point]]] = {}
+    for style in AXES:
+        covers = sorted((one for one in audit.covers if one.hiding.style == style), key=lambda one: one.hiding.strength)
+        if len(covers) > 1:
+            found[style] = _lines(audit, covers)
+    return found
+
+
+def _lines(audit: Audit, covers: list[AuditedCover]) -> dict[str, list[Point]]:
+    clear = audit.share(max(audit.clean.values()))
+    levels = {
+        "clear": [clear] * len(covers),
+        "retrained": [audit.share(cover.retrained) for cover in covers],
+        "untrained": [audit.share(cover.untrained) for cover in covers],
+        "guessing": [audit.chance] * len(covers),
+    }
+    strengths = [cover.hiding.strength for cover in covers]
+    return {
+        name: [(x, 100 * share) for x, share in zip(strengths, shares, strict=True)] for name, shares in levels.items()
+    }
+
+
+def grid_of(audit: Audit) -> tuple[list[str], list[list[Picture | None]], list[str]]:
+    """Labels, rows and captions: the first ways are those that every cover has."""
+    ways = list(dict.fromkeys(way for cover in audit.covers for made in cover.shown.values() for way in made))
+    captions = sorted(ways, key=lambda way: (way != "original", way != AS_COVERED))
+    labels, rows = list[str](), list[list[Picture | None]]()
+    for cover in audit.covers:
+        for name, made in cover.shown.items():
+            labels.append(f"{cover.hiding.name}: {name}")
+            rows.append([Picture(made[way]) if way in made else None for way in captions])
+    return labels, rows, captions

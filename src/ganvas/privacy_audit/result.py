@@ -1,0 +1,242 @@
+"""What an audit found, and what that means in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import PartialFailure
+from ganvas.evaluation.summary import Summary
+from ganvas.privacy_audit.covers import Hiding
+from ganvas.privacy_audit.reidentification import interval
+
+__all__ = ["Audit", "AuditedCover", "Named", "Shown"]
+
+AS_COVERED = "as covered"
+LITTLE, SOME = 0.75, 0.25
+"""Share of what could be known that is kept: above the first a cover hides little, above the second in part."""
+HIDDEN = 0.25
+"""A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
+Shown = dict[str, NDArray[np.uint8]]
+"""Way -> picture, for the page; what the content gate refuses is left out."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """How many test pictures attackers named rightly.
+
+    Attributes:
+        attacker: its name.
+        untrained: having learnt from clear pictures alone.
+        retrained: having learnt from pictures covered alike.
+    """
+
+    attacker: str
+    untrained: int
+    retrained: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedCover:
+    """One cover.
+
+    Attributes:
+        hiding: the cover.
+        recovered: way -> measure -> over the test pictures; the first way is the covered picture as it is.
+        named: one for each attacker.
+        shown: name of a picture -> what each way made of it.
+        refused: picture and way -> why the content gate refuses what the way made: it is not shown, and a restorer's
+            is not measured either.
+    """
+
+    hiding: Hiding
+    recovered: dict[str, dict[str, Summary]]
+    named: tuple[Named, ...]
+    shown: dict[str, Shown]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def retrained(self) -> int:
+        """Test pictures that the better attacker named rightly."""
+        return max(one.retrained for one in self.named)
+
+    @property
+    def untrained(self) -> int:
+        """Alike, of those that never saw a covered picture."""
+        return max(one.untrained for one in self.named)
+
+    @property
+    def gain(self) -> tuple[str, float] | None:
+        """The way that comes nearest to the truth, and by how many dB nearer than the covered picture."""
+        means = {way: measures["psnr"].mean for way, measures in self.recovered.items()}
+        start = means.pop(AS_COVERED)
+        known = {way: mean for way, mean in means.items() if mean is not None}
+        if start is None or not known:
+            return None
+        best = max(known, key=lambda way: known[way])
+        return best, known[best] - start
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """All covers.
+
+    Attributes:
+        out: the folder written.
+        terms: what was asked, for the record.
+        kinds: their names.
+        counts: pictures to learn from, and test pictures.
+        chance: share that guessing names rightly.
+        clean: attacker -> test pictures named rightly when nothing is covered.
+        covers: one for each cover, as they were done.
+        left_out: picture -> why it could not be used.
+    """
+
+    out: Path
+    terms: dict[str, Any]
+    kinds: tuple[str, ...]
+    counts: tuple[int, int]
+    chance: float
+    clean: dict[str, int]
+    covers: list[AuditedCover] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """That of a partial failure where pictures could not be used."""
+        return PartialFailure.exit_code if self.left_out else 0
+
+    def share(self, right: int) -> float:
+        """Of the test pictures."""
+        return right / self.counts[1]
+
+    def kept(self, cover: AuditedCover) -> float:
+        """What of the kind still shows: 0 at chance, 1 as in clear pictures."""
+        return self._kept_of(self.share(cover.retrained))
+
+    def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
+        """Alike, at the ends of the better attacker's interval."""
+        low, high = interval(cover.retrained, self.counts[1])
+        return self._kept_of(low), self._kept_of(high)
+
+    def _kept_of(self, share: float) -> float:
+        clear = self.share(max(self.clean.values())) - self.chance
+        return float(np.clip((share - self.chance) / max(clear, 1e-9), 0, 1))
+
+    @property
+    def clear_are_named(self) -> bool:
+        """Whether an attacker can be told from guessing where nothing is covered; else no cover can be judged."""
+        return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
+
+    def at_chance(self, cover: AuditedCover) -> bool:
+        """Whether the better attacker cannot be told from guessing: of few test pictures, that says little."""
+        return interval(cover.retrained, self.counts[1])[0] <= self.chance
+
+    def hides(self, cover: AuditedCover) -> bool:
+        """Whether there are test pictures enough to say that the better attacker does little better than guessing."""
+        return self.clear_are_named and self.at_chance(cover) and self.kept_between(cover)[1] <= HIDDEN
+
+    def undecided(self, cover: AuditedCover) -> bool:
+        """Whether the better attacker may be guessing, and may as well not."""
+        return self.at_chance(cover) and not self.hides(cover)
+
+    def verdict(self, cover: AuditedCover) -> str:
+        """One cover in a sentence or two."""
+        said = f"{cover.hiding.name}: {self._judgement(cover)}"
+        said += f" {percent(self.share(cover.retrained))} of the pictures are still named rightly"
+        said += f" (clear {percent(self.share(max(self.clean.values())))}, guessing {percent(self.chance)})."
+        if cover.gain is not None and cover.gain[1] >= 0.05:
+            said += f" {cover.gain[0].capitalize()} comes {cover.gain[1]:.1f} dB nearer to the truth than the cover."
+        return said
+
+    def _judgement(self, cover: AuditedCover) -> str:
+        if not self.clear_are_named:
+            return "no verdict, since these attackers do not name clear pictures either."
+        if self.hides(cover):
+            return "hides the kind from these attackers."
+        if self.undecided(cover):
+            return f"what it hides cannot be told with {self.counts[1]:,} test pictures."
+        kept = self.kept(cover)
+        return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
+
+    def conclusion(self) -> str:
+        """All covers in words."""
+        if not self.clear_are_named:
+            return (
+                "These attackers cannot be told from guessing even where nothing is covered, so no verdict on any "
+                "cover can be given: audit more pictures of each kind, or kinds that differ more."
+            )
+        return (
+            f"{self._told()} An attacker with more pictures, a larger network or knowledge of the place does better, "
+            "so these figures say how much shows at least, never how much at most. By construction, only a solid cover "
+            "keeps no pixel."
+        )
+
+    def _told(self) -> str:
+        """Which covers hold, and of which that cannot be told."""
+        hidden = "; ".join(cover.hiding.name for cover in self.covers if self.hides(cover))
+        undecided = "; ".join(cover.hiding.name for cover in self.covers if self.undecided(cover))
+        if undecided:
+            held = f"{hidden} left these attackers guessing. " if hidden else ""
+            few = f"With {self.counts[1]:,} test pictures it cannot be told what these hide: {undecided}."
+            return f"{held}{few} Audit more of each kind."
+        if not hidden:
+            return "No cover that was tried left these attackers guessing."
+        if all(self.hides(cover) for cover in self.covers):
+            return "Every cover that was tried left these attackers guessing."
+        return f"Only {hidden} left these attackers guessing."
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "terms": self.terms,
+            "kinds": list(self.kinds),
+            "pictures": {"train": self.counts[0], "test": self.counts[1]},
+            "chance": self.chance,
+            "clear": {name: self.share(right) for name, right in self.clean.items()},
+            "covers": [self._record_of(cover) for cover in self.covers],
+            "conclusion": self.conclusion(),
+            "left_out": self.left_out,
+        }
+
+    def _record_of(self, cover: AuditedCover) -> dict[str, Any]:
+        recovered = {
+            way: {name: vars(summary) for name, summary in measures.items()}
+            for way, measures in cover.recovered.items()
+        }
+        named = {
+            one.attacker: {
+                "untrained": self.share(one.untrained),
+                "retrained": self.share(one.retrained),
+                "interval": interval(one.retrained, self.counts[1]),
+            }
+            for one in cover.named
+        }
+        hiding = cover.hiding
+        return {
+            "name": hiding.name,
+            "style": hiding.style,
+            "strength": hiding.strength,
+            "recovered": recovered,
+            "refused": cover.refused,
+            "named": named,
+            "kept": self.kept(cover),
+            "kept_between": self.kept_between(cover),
+            "at_chance": self.at_chance(cover),
+            "hidden": self.hides(cover),
+            "verdict": self.verdict(cover),
+        }
+
+    def __str__(self) -> str:
+        from ganvas.privacy_audit.report import as_text
+
+        return as_text(self)
+
+
+def percent(share: float) -> str:
+    """A share as people read it."""
+    return f"{100 * share:.0f}\u00a0%"

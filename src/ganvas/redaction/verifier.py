@@ -1,0 +1,159 @@
+"""Does a picture still show a class, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.content_gate.gate import views
+from ganvas.errors import ConfigError, ImageError
+from ganvas.image.picture import Picture
+from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
+from ganvas.localization.activation import activate, require_activation
+
+__all__ = ["Judge", "Scores"]
+
+Mask = NDArray[np.bool_]
+WINDOW = 7
+"""Cells of the feature map that a 224-pixel input has; a window of them is what the classifier would see there."""
+PASS_SCORE = 0.2
+"""README of yahoo/open_nsfw: "scores < 0.2 indicate that the image is likely to be safe"."""
+PASS_WINDOW_OF_TWO = 0.8
+"""Open NSFW's windows exceed 0.2 in a third of ordinary flowers, 0.8 in one of fifty: docs/redaction.md."""
+
+COVERAGE = 0.9
+"""The first region is all that is hotter than 1 - COVERAGE of the maximum, in boxes; 0.8 left a fifth of half of all
+zebras bare, 0.9 nothing of half of them and covers .13 of the picture needlessly: docs/experiments.md."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Probabilities of a class in [0, 1], each the largest over the picture's views.
+
+    Attributes:
+        record: of the classifier's own look, which leaves out borders.
+        dense: of the whole picture at its own aspect.
+        window: the largest over windows of the dense look, for what is small or at a border.
+    """
+
+    record: float
+    dense: float
+    window: float
+
+    def as_record(self) -> dict[str, float]:
+        """Rounded, ready for JSON."""
+        return {name: round(value, 6) for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier, one of its classes, and what counts as gone.
+
+    Attributes:
+        classifier: see `load_classifier`.
+        index: of the class.
+        pass_score: largest `record` and `dense` score that passes.
+        pass_window: largest `window` score that passes.
+        coverage: the first region is boxes round what is hotter than 1 - coverage of the maximum, in (0, 1].
+    """
+
+    classifier: Classifier
+    index: int
+    pass_score: float = PASS_SCORE
+    pass_window: float = PASS_SCORE
+    coverage: float = COVERAGE
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        class_name: str | None,
+        *,
+        pass_score: float | None = None,
+        coverage: float | None = None,
+    ) -> Judge:
+        """Return the judge of a named class; by default of the only class, or of the second one of a softmax of two.
+
+        Raises:
+            ConfigError: no class is named where there are many, there is no such class, nothing says what makes scores
+                of the classifier's logits, or pass_score or coverage is out of range.
+        """
+        activation = require_activation(classifier.activation)
+        num_classes = len(classifier.class_names)
+        of_two = num_classes == 2 and activation == "softmax"
+        if class_name is None and not of_two and num_classes > 1:
+            raise ConfigError(f"a classifier of {num_classes} classes; say which to cover: --class NAME")
+        limit = PASS_SCORE if pass_score is None else pass_score
+        if not 0 < limit < 1:
+            raise ConfigError(f"pass_score {limit} must lie between 0 and 1")
+        share = COVERAGE if coverage is None else coverage
+        if not 0 < share <= 1:
+            raise ConfigError(f"coverage {share} must lie above 0 and be at most 1")
+        index = num_classes - 1 if class_name is None else class_index(classifier, class_name)
+        return cls(classifier, index, limit, max(limit, PASS_WINDOW_OF_TWO) if of_two else limit, share)
+
+    @property
+    def class_name(self) -> str:
+        """As the classifier calls it."""
+        return self.classifier.class_names[self.index]
+
+    def scores(self, picture: Picture) -> Scores:
+        """How likely the class is in the picture.
+
+        Raises:
+            ImageError: the classifier failed, or gave something that is no probability: that is never a pass.
+        """
+        try:
+            each = [self._look(view) for view in views(picture)]
+        except Exception as error:
+            raise ImageError(picture.source, f"could not be judged ({type(error).__name__}: {error})") from error
+        record, dense, window = np.max(each, axis=0).tolist()  # unlike max(), keeps NaN
+        if not all(0 <= score <= 1 for score in (record, dense, window)):
+            raise ImageError(picture.source, f"the classifier gave no usable score ({record}, {dense}, {window})")
+        return Scores(record, dense, window)
+
+    def passes(self, scores: Scores) -> bool:
+        """Whether the class counts as gone."""
+        return max(scores.record, scores.dense) <= self.pass_score and scores.window <= self.pass_window
+
+    def find(self, picture: Picture) -> Mask:
+        """(H, W) bool: boxes round what speaks for the class; all of the picture where nothing in particular does.
+
+        Raises:
+            ImageError: the classifier failed.
+        """
+        region = np.zeros((picture.height, picture.width), dtype=bool)
+        try:
+            for view in views(picture):
+                for evidence in (self.classifier.dense_evidence(view), self.classifier.evidence(view)):
+                    if region.any():
+                        break
+                    region |= self._boxes(evidence, *region.shape)
+        except Exception as error:
+            raise ImageError(picture.source, f"could not be looked at ({type(error).__name__}: {error})") from error
+        return region if region.any() else ~region
+
+    def _look(self, view: NDArray[np.uint8]) -> tuple[float, float, float]:
+        dense = self.classifier.dense_evidence(view)
+        record = self.classifier.evidence(view).scores[self.index]
+        return float(record), float(dense.scores[self.index]), float(window_scores(dense)[..., self.index].max())
+
+    def _boxes(self, evidence: Evidence, height: int, width: int) -> Mask:
+        found = heat(evidence, self.index, height=height, width=width)
+        region = np.zeros((height, width), dtype=bool)
+        for box in boxes_from_map(found, threshold=1 - self.coverage, largest_only=False):
+            region |= box.mask(height, width)
+        return region
+
+
+def window_scores(evidence: Evidence) -> NDArray[np.float64]:
+    """(rows, columns, K) probabilities of each 7x7 window of the feature map, as if the picture were cut to it."""
+    features = evidence.features.astype(np.float64)
+    rows, columns = (min(WINDOW, side) for side in features.shape[1:])
+    table = np.pad(features, ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
+    bands = table[:, rows:] - table[:, :-rows]
+    means = (bands[:, :, columns:] - bands[:, :, :-columns]) / (rows * columns)
+    weight, bias = np.asarray(evidence.head).astype(np.float64), np.asarray(evidence.bias).astype(np.float64)
+    return activate(np.tensordot(means, weight, axes=(0, 1)) + bias, evidence.activation)

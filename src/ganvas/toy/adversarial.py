@@ -1,0 +1,162 @@
+"""GAN, Wasserstein GAN and conditional GAN on points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn, optim
+
+from ganvas.losses import discriminator_loss, generator_loss
+from ganvas.methods.base import Turn
+from ganvas.networks.mlp import MLP
+from ganvas.toy.game import Draw, Game, Optimizers, adam
+
+BATCH_SIZE = 128
+NOISE_SIZE = 2
+"""Numbers of z, as Lin et al. 2018, arXiv:1712.04086, have it for points."""
+RATE = 1e-3
+"""Of Adam, for all players."""
+
+
+class GAN(Game):
+    """Goodfellow et al. 2014, arXiv:1406.2661, with the generator's non-saturating loss.
+
+    Args:
+        given: what the generator makes points of: noise, or points of another domain.
+        wanted: points to imitate.
+        input_size: numbers of a point given.
+        width: of the two hidden layers of both networks.
+        batch_size: points a turn.
+        discriminator_rate: of Adam; the generator's is `RATE`.
+    """
+
+    def __init__(
+        self,
+        given: Draw,
+        wanted: Draw,
+        *,
+        input_size: int = 2,
+        width: int = 128,
+        batch_size: int = BATCH_SIZE,
+        discriminator_rate: float = RATE,
+    ) -> None:
+        super().__init__()
+        self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
+        self.discriminator_rate = discriminator_rate
+        self.given, self.wanted, self.batch_size = given, wanted, batch_size
+        self.generator, self.discriminator = MLP(input_size, 2, width=width), MLP(2, 1, width=width)
+
+    def turns(self) -> Iterator[Turn]:
+        """One step of D, then one of G against the updated D (Algorithm 1 with k = 1)."""
+        fake, real = self.generator(self.given(self.batch_size)), self.wanted(self.batch_size)
+        told_apart = discriminator_loss(
+            real=self.discriminator(real), fake=self.discriminator(fake.detach()), objective="vanilla"
+        )
+        yield Turn("discriminator", {"discriminator": told_apart})
+        yield Turn("generator", {"generator": generator_loss(self.discriminator(fake), "vanilla")})
+
+    def optimizers(self) -> Optimizers:
+        """Adam."""
+        return adam(self, {"generator": RATE, "discriminator": self.discriminator_rate})
+
+    @torch.no_grad()
+    def sample(self, count: int) -> Tensor:
+        """(count, 2) points."""
+        points: Tensor = self.generator(self.given(count))
+        return points
+
+
+class WGAN(GAN):
+    """Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1: five steps of a critic with clipped weights, one of G.
+
+    Its rate, clipping and number of critic steps are the defaults of that algorithm.
+    """
+
+    critic_steps = 5
+    clip = 0.01
+    rate = 5e-5
+
+    def turns(self) -> Iterator[Turn]:
+        """The critic's weights are clipped after each of its steps."""
+        for _ in range(self.critic_steps):
+            with torch.no_grad():
+                fake = self.generator(self.given(self.batch_size))
+            real = self.wanted(self.batch_size)
+            distance = discriminator_loss(
+                real=self.discriminator(real), fake=self.discriminator(fake), objective="wasserstein"
+            )
+            yield Turn("discriminator", {"discriminator": distance})
+            self._clip_weights()
+        fake = self.generator(self.given(self.batch_size))
+        yield Turn("generator", {"generator": generator_loss(self.discriminator(fake), "wasserstein")})
+
+    @torch.no_grad()
+    def _clip_weights(self) -> None:
+        for value in self.discriminator.parameters():
+            value.clamp_(-self.clip, self.clip)
+
+    def optimizers(self) -> Optimizers:
+        """RMSProp, for Adam at times made the paper's critic unstable."""
+        return {player: optim.RMSprop(self.player_parameters(player), self.rate) for player in self.players}
+
+
+class ConditionalGAN(Game):
+    """Mirza and Osindero 2014, arXiv:1411.1784: G and D are both told which mode is wanted, as a one-hot vector.
+
+    Args:
+        draw_modes: count -> (count,) numbers of modes.
+        points_of_modes: (N,) numbers of modes -> (N, 2) points of them.
+        modes: how many there are.
+        noise_size: numbers of z.
+        width: of the two hidden layers of both networks.
+        batch_size: points a turn.
+    """
+
+    def __init__(
+        self,
+        draw_modes: Draw,
+        points_of_modes: Callable[[Tensor], Tensor],
+        *,
+        modes: int,
+        noise_size: int = NOISE_SIZE,
+        width: int = 128,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        super().__init__()
+        self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
+        self.draw_modes, self.points_of_modes = draw_modes, points_of_modes
+        self.modes, self.noise_size, self.batch_size = modes, noise_size, batch_size
+        self.generator = MLP(noise_size + modes, 2, width=width)
+        self.discriminator = MLP(2 + modes, 1, width=width)
+
+    def turns(self) -> Iterator[Turn]:
+        """As `GAN`, with the mode beside each point."""
+        mode = self.draw_modes(self.batch_size)
+        fake, real = self._make(mode), self.points_of_modes(mode)
+        told_apart = discriminator_loss(
+            real=self._judge(real, mode), fake=self._judge(fake.detach(), mode), objective="vanilla"
+        )
+        yield Turn("discriminator", {"discriminator": told_apart})
+        yield Turn("generator", {"generator": generator_loss(self._judge(fake, mode), "vanilla")})
+
+    def _judge(self, points: Tensor, mode: Tensor) -> Tensor:
+        scores: Tensor = self.discriminator(torch.cat([points, self._one_hot(mode)], dim=1))
+        return scores
+
+    def _one_hot(self, mode: Tensor) -> Tensor:
+        return nn.functional.one_hot(mode, self.modes).float()
+
+    def optimizers(self) -> Optimizers:
+        """Adam."""
+        return adam(self, dict.fromkeys(self.players, RATE))
+
+    @torch.no_grad()
+    def sample(self, mode: Tensor) -> Tensor:
+        """(N,) numbers of modes -> (N, 2) points."""
+        return self._make(mode)
+
+    def _make(self, mode: Tensor) -> Tensor:
+        noise = torch.randn(len(mode), self.noise_size)
+        points: Tensor = self.generator(torch.cat([noise, self._one_hot(mode)], dim=1))
+        return points

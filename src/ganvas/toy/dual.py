@@ -1,0 +1,135 @@
+"""Dual learning (He et al. 2016, "Dual learning for machine translation", arXiv:1611.00179) in the plane.
+
+Two translators play against each other without pairs. One translates a point; a judge of the other domain says how
+likely the translation is there; the second translates back, and says how likely it holds the start to be. The paper's
+judge is a language model; here it is the domain's own density, which is known exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import backward
+
+from ganvas.data.density import Mixture
+from ganvas.methods.base import Turn
+from ganvas.networks.mlp import MLP
+from ganvas.toy.game import Draw, Game, Optimizers, adam
+
+Judge = Callable[[Tensor], Tensor]
+"""(N, 2) points -> (N,) log density."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Points of a domain, and who judges them."""
+
+    draw: Draw
+    judge: Judge
+
+
+class Translator(nn.Module):
+    """P(y | x) = N(y; f(x), noise^2): a policy, from which translations are drawn.
+
+    Args:
+        noise: its standard deviation; fixed.
+        width: of the two hidden layers of f.
+    """
+
+    def __init__(self, *, noise: float, width: int = 128) -> None:
+        super().__init__()
+        self.noise, self.mean = noise, MLP(2, 2, width=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 2) -> (N, 2), the likeliest translation."""
+        y: Tensor = self.mean(x)
+        return y
+
+    def draw(self, x: Tensor) -> Tensor:
+        """(N, 2) -> (N, 2), a translation by chance, without gradient."""
+        mean: Tensor = self(x).detach()
+        return mean + self.noise * torch.randn_like(mean)
+
+    def log_probability(self, y: Tensor, x: Tensor) -> Tensor:
+        """Log P(y | x), (N,)."""
+        squared: Tensor = ((y - self(x)) / self.noise).square().sum(-1)
+        return -0.5 * squared - math.log(2 * math.pi * self.noise**2)
+
+
+class DualLearning(Game):
+    """Algorithm 1, both games in each step.
+
+    Args:
+        a: one domain.
+        b: the other.
+        alpha: share of fluency in the reward; 0.01 is the paper's.
+        noise: of both translators.
+        samples: K, translations drawn of each point. Their mean reward is subtracted from each one's, which changes no
+            expectation and calms the gradient; the paper takes the K likeliest of a beam instead.
+        batch_size: points of each domain a step.
+        width: of the translators' hidden layers.
+    """
+
+    def __init__(
+        self,
+        a: Domain,
+        b: Domain,
+        *,
+        alpha: float = 0.01,
+        noise: float = 0.1,
+        samples: int = 4,
+        batch_size: int = 64,
+        width: int = 128,
+    ) -> None:
+        super().__init__()
+        self.players = {"translators": ("to_b", "to_a")}
+        self.a, self.b, self.alpha, self.samples, self.batch_size = a, b, alpha, samples, batch_size
+        self.to_b, self.to_a = Translator(noise=noise, width=width), Translator(noise=noise, width=width)
+
+    def turns(self) -> Iterator[Turn]:
+        """The game from a and the game from b, then one update of both translators."""
+        from_a = self._game(self.a, self.b, self.to_b, self.to_a)
+        from_b = self._game(self.b, self.a, self.to_a, self.to_b)
+        self.rewards = {name: (from_a.rewards[name] + from_b.rewards[name]) / 2 for name in from_a.rewards}
+        yield Turn("translators", {"from_a": from_a.loss, "from_b": from_b.loss})
+
+    def _game(self, start: Domain, other: Domain, there: Translator, back: Translator) -> Played:
+        x = start.draw(self.batch_size).repeat_interleave(self.samples, dim=0)
+        y = there.draw(x)
+        fluency, reconstruction = other.judge(y), back.log_probability(x, y)
+        reward = self.alpha * fluency + (1 - self.alpha) * reconstruction.detach()
+        advantage = (reward.view(-1, self.samples) - reward.view(-1, self.samples).mean(1, keepdim=True)).flatten()
+        learn_there = -(advantage * there.log_probability(y, x)).mean()
+        learn_back = -(1 - self.alpha) * reconstruction.mean()
+        seen = {"reward": reward, "fluency": fluency, "reconstruction": reconstruction.detach()}
+        return Played(learn_there + learn_back, {name: float(value.mean()) for name, value in seen.items()})
+
+    def optimizers(self) -> Optimizers:
+        """Adam; the paper's AdaDelta and SGD suit its recurrent networks."""
+        return adam(self, {"translators": 1e-3}, betas=(0.9, 0.999))
+
+    def learn_from_pairs(self, a: Tensor, b: Tensor, *, steps: int = 300) -> None:
+        """The paper's warm start: both translators by maximum likelihood on a few pairs, (N, 2) each."""
+        optimizer = self.optimizers()["translators"]
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = -(self.to_b.log_probability(b, a).mean() + self.to_a.log_probability(a, b).mean())
+            backward(loss)
+            optimizer.step()
+
+
+@dataclass(frozen=True)
+class Played:
+    """One game: the loss to minimise, and the mean of each part of the reward."""
+
+    loss: Tensor
+    rewards: dict[str, float]
+
+
+def judged_by(mixture: Mixture) -> Judge:
+    """The exact log density of a mixture as a judge."""
+    return lambda points: torch.from_numpy(mixture.log_density(points.double().numpy())).float()

@@ -1,0 +1,266 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganvas.data.prefetch import Prefetched
+from ganvas.errors import ConfigError, RunError
+from ganvas.hardware.load import OtherLoad
+from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
+from ganvas.inference.record import (
+    RunRecord,
+    find_snapshot,
+    load_weights,
+    read_run_record,
+    read_snapshot,
+    snapshot_path,
+    write_run_record,
+)
+from ganvas.methods.base import Batch, Method, Progress
+from ganvas.methods.registry import build, method_type
+from ganvas.serialization import to_record
+from ganvas.training.budget import Budget
+from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
+from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.distributed import Processes, join, warn_of_batch_norm
+from ganvas.training.ema import Average
+from ganvas.training.interrupts import Interrupts
+from ganvas.training.meter import LossMeter
+from ganvas.training.metrics import Metrics, check_tensorboard
+from ganvas.training.performance.allocator import memory_kept
+from ganvas.training.performance.cuda_graph import CapturedStep, Step, check_capture
+from ganvas.training.performance.memory_format import place, tuned
+from ganvas.training.pictures import Pictures, open_pictures
+from ganvas.training.report import Report
+from ganvas.training.result import TrainingResult
+from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked, mark_unsaved
+from ganvas.training.schedule import Clock, num_images, step_seed
+from ganvas.training.session import Session
+from ganvas.training.step import make_optimizers, set_rate, take_turns
+
+
+def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+    """Train a run from start to end, or go on with one.
+
+    Args:
+        config: method, data and training.
+        out: the run folder (`ganvas.training.run_folder` says what it holds).
+        resume: go on with the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise
+            that of a run never stopped, if both compute with the same number of threads.
+        quiet: show nothing.
+
+    Raises:
+        RunError: `out` holds something already, is in use, or holds a run with other settings.
+        DataError, ImageError, ConfigError: the pictures or the settings do not fit, or not what `out` was trained on;
+            bfloat16 is asked for where it is not fast.
+        PolicyRefusal: too many training pictures were refused.
+        DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
+    """
+    with ExitStack() as stack:  # what is trained, on what, from where
+        config, processes = join_processes(config, out, stack)
+        settings = config.training
+        if processes.first:
+            stack.enter_context(locked(out))
+            check_folder(out, config, resume=resume)
+        pictures = open_pictures(config, processes, out, quiet=quiet)
+        session = open_session(config, out, processes, pictures, stack, quiet=quiet)
+        state, interrupts = session.state, stack.enter_context(Interrupts())
+        take_step, threads = open_step(state, config, processes, stack), open_threads(settings, processes, stack)
+        batches = stack.enter_context(Prefetched(pictures.loader, enabled=processes.device.type == "cuda"))
+        stopped, _ = session.tick(interrupted=False)
+        if session.evaluation_due:  # it failed after the first checkpoint was saved for it
+            session.evaluate(session.images_seen - settings.batch_size, last=stopped is not None)
+            session.checkpoint()
+
+        while stopped is None:
+            # One batch; its noise is seeded by the clock
+            torch.manual_seed(step_seed(settings.seed, session.images_seen, processes.rank))
+            with threads.step():
+                batch = batches.batch(session.images_seen)
+
+                # Every player's turn
+                set_rate(state.optimizers, session.rate)
+                losses = take_step(batch, Progress(session.images_seen, session.step))
+
+            # The clock and the running means
+            before = session.images_seen
+            session.images_seen, session.step = before + settings.batch_size, session.step + 1
+            state.average.update(images=settings.batch_size, images_seen=session.images_seen)
+            state.meter.add(losses)
+            session.budget.took_step(threads.last)
+            stopped, late = session.tick(interrupted=interrupts.requested)
+
+            # Rows, measures, pictures; the checkpoint last
+            session.write_due(before, stopped, late=late)
+            session.tell_speed(config, threads)
+            session.show()
+        return session.result(stopped)
+
+
+def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunConfig, Processes]:
+    """Join the processes that train together; the run as they compute it, its precision chosen.
+
+    Raises:
+        ConfigError: the device, the precision, the batch or a recorded step cannot be had.
+        MissingDependency: TensorBoard is asked for and not installed.
+    """
+    if config.training.tensorboard:
+        check_tensorboard()
+    parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+    processes = stack.enter_context(join(config.training.device, **parts))
+    if config.training.capture:
+        check_capture(method_type(config.method), processes)
+    return with_precision(config, processes, run), processes
+
+
+def with_precision(config: RunConfig, processes: Processes, run: Path) -> RunConfig:
+    """Return the run with the precision that is computed in: bfloat16 for `auto` where every process has it fast.
+
+    A run's record holds the precision chosen, so that a resumption elsewhere does not change it silently.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and not fast here.
+    """
+    choice = config.training.precision
+    (is_slow,) = processes.agree(choose_precision("auto", processes.device) == "float32")
+    try:
+        chosen = choose_precision("float32" if choice == "auto" and is_slow else choice, processes.device)
+    except ConfigError as error:
+        raise ConfigError(f"{run}: {error}") from None
+    return replace(config, training=replace(config.training, precision=chosen))
+
+
+def open_session(
+    config: RunConfig, out: Path, processes: Processes, pictures: Pictures, stack: ExitStack, *, quiet: bool
+) -> Session:
+    """Build the run's state, bring it to the last checkpoint if there is one, and open what it writes to."""
+    pictures_seen = pictures.loader.epoch_size
+    total = num_images(config.training.epochs, pictures_seen)
+    there = (out / STATE_NAME).exists()
+    if there:
+        check_specs(out, pictures.input_spec, pictures.output_spec)
+    state = build_state(config, processes, pictures, fresh=not there)
+    if processes.first and (untrained := state.method.left_untrained(total)):
+        warnings.warn(untrained, stacklevel=2)
+    counters, saved = Counters(pictures=pictures_seen), None
+    if processes.agree(there) != (there,):
+        raise RunError(f"process {processes.rank} does not see {out / STATE_NAME}; all must share the run folder")
+    if there:
+        counters = load_state(out / STATE_NAME, state)
+        saved = counters.images_seen
+        if counters.pictures != pictures_seen:
+            raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
+    if processes.first:
+        if not there:
+            mark_unsaved(out)
+        write_run_record(out, run_record(config, pictures, out))
+        cut_metrics(out, counters.images_seen, evaluation_due=counters.evaluation_due)
+        if not counters.best:
+            snapshot_path(out, "best").unlink(missing_ok=True)
+    processes.broadcast(state.method)
+    board = config.training.tensorboard and processes.first
+    metrics = Metrics(out, tensorboard=board, images_seen=counters.images_seen) if processes.first else None
+    report = Report(total, pictures_seen, quiet=quiet or not processes.first)
+    return Session(
+        run=out,
+        settings=config.training,
+        total=total,
+        processes=processes,
+        pictures=pictures,
+        state=state,
+        report=stack.enter_context(report),
+        metrics=stack.enter_context(metrics) if metrics else None,
+        clock=Clock(before=counters.seconds, images_at_start=counters.images_seen),
+        budget=Budget(
+            limit=None if config.training.minutes is None else 60 * config.training.minutes,
+            batch_size=config.training.batch_size,
+            validation_pictures=pictures.validation_count(config.training.validation_pictures),
+            kept=counters.reserved,
+        ),
+        images_seen=counters.images_seen,
+        step=counters.step,
+        best=dict(counters.best),
+        saved=saved,
+        saved_at=counters.seconds,
+        evaluation_due=counters.evaluation_due,
+    )
+
+
+def build_state(config: RunConfig, processes: Processes, pictures: Pictures, *, fresh: bool = True) -> TrainingState:
+    """The untrained method on its device, its weights drawn from the seed, with optimizers and averages.
+
+    Args:
+        config: the run's.
+        processes: that train together.
+        pictures: to learn from.
+        fresh: take the first weights of `start_from`, if it is given; of no use before a checkpoint is loaded.
+
+    Raises:
+        RunError: `start_from` is no run, or of other generators.
+    """
+    torch.manual_seed(config.training.seed)
+    method: Method = build(
+        config.method,
+        input_channels=pictures.input_spec.channels,
+        output_channels=pictures.output_spec.channels,
+        image_size=config.data.crop_size,
+    )
+    if config.training.start_from is not None and fresh:
+        snapshot = find_snapshot(config.training.start_from)
+        load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
+    place(method, processes.device, config.training)
+    parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+    warn_of_batch_norm(method, processes, **parts)
+    optimizers = make_optimizers(method, config.training)
+    return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
+
+
+def open_step(state: TrainingState, config: RunConfig, processes: Processes, stack: ExitStack) -> Step:
+    """The training step, recorded where asked, on a machine tuned for it until the stack is left."""
+    stack.enter_context(tuned(processes.device))
+    stack.enter_context(memory_kept())
+
+    def step(batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        method, optimizers, settings = state.method, state.optimizers, config.training
+        return take_turns(method, optimizers, batch, progress, settings=settings, processes=processes)
+
+    if not config.training.capture:
+        return step
+    return CapturedStep(step, state.tensors, clear=state.method.zero_grad)
+
+
+def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStack) -> StepThreads:
+    """Return the choice of CPU threads for the steps; torch's own number is put back when the stack is left.
+
+    Nothing is chosen where a number is given, several processes wait for each other, networks are compiled for a
+    number of threads, or a GPU computes.
+    """
+    before = torch.get_num_threads()
+    stack.callback(torch.set_num_threads, before)
+    given = settings.threads or given_threads()
+    most = given or before
+    free = given is None and processes.world == 1 and not settings.compile
+    counts = thread_counts(most) if free and processes.device.type == "cpu" else (most,)
+    others = OtherLoad()
+    return StepThreads(counts, torch.set_num_threads, is_contended=lambda: others.leaves_no(most))
+
+
+def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
+    """What `run.json` says; the time of the first start stays, unless all of that failed."""
+    record = RunRecord(
+        method=config.method,
+        input=pictures.input_spec,
+        output=pictures.output_spec,
+        image_size=config.data.crop_size,
+        data=config.data,
+        training=to_record(config.training),
+    )
+    return replace(record, created=read_run_record(out).created) if (out / STATE_NAME).exists() else record

@@ -1,0 +1,1 @@
+"""Speed and memory of a training step: CUDA graphs, compilation, checkpointed activations, memory formats."""

@@ -1,0 +1,133 @@
+"""Sample grids: the same few pictures each time, so that progress shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas.content_gate import gate
+from ganvas.errors import PolicyRefusal
+from ganvas.image.files import write_image
+from ganvas.image.grid import make_grid
+from ganvas.image.label import SyntheticLabel
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_signed
+from ganvas.inference.padding import translate_padded
+from ganvas.methods.base import Method
+from ganvas.methods.config import OPPOSITE, Direction, Domain
+from ganvas.training.pictures import Named, PairedPictures, Pictures
+
+NUM_SHOWN = 4
+DRAWN_ROWS = 2
+"""Of each side that a method draws."""
+PAIRED = ("input", "output", "target")
+UNPAIRED = ("input", "output", "back")
+GREY = 128
+
+
+def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
+    """Draw a few pictures and what becomes of them into one picture.
+
+    Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back. Below, of
+    methods that draw, pictures from noise; of two sides those one above the other belong together.
+    Every tile passes the content gate; a refused one is drawn grey.
+
+    Returns:
+        One sentence for each refused tile.
+    """
+    rows, draws = list(_rows(method, pictures)), bool(method.samples)
+    rows += _drawn_rows(method, pictures)
+    paired = isinstance(pictures, PairedPictures)
+    captions = PAIRED if paired else UNPAIRED
+    refused: list[str] = []
+    cells = [
+        [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, row.sides, strict=False)]
+        for row in rows
+    ]
+    labels = None if paired and not draws else [row.label for row in rows]
+    grid = make_grid(cells, captions=captions, row_labels=labels)
+    note = "The middle column was made by a model." if paired else "All columns but the first were made by a model."
+    note += " So were the rows drawn." if draws else ""
+    label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
+    write_image(path, Picture(grid), synthetic=label)
+    return refused
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Tiles beside each other: of one pair, of one picture of side a or b, or drawn."""
+
+    name: str
+    label: str
+    tiles: list[Picture]
+    sides: Sequence[str]
+
+
+def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
+    given, made = pictures.input_spec, pictures.output_spec
+    if isinstance(pictures, PairedPictures):
+        for name, image, target in pictures.shown_pairs(NUM_SHOWN):
+            output = _translated(method, image, "a_to_b")
+            shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
+            yield _Row(name, "", [_picture(shown, given), _picture(output, made), _picture(target, made)], PAIRED)
+        return
+    a, b = pictures.shown_sides(NUM_SHOWN // 2)
+    yield from _side_rows(method, a, "a_to_b", given, made)
+    yield from _side_rows(method, b, "b_to_a", made, given)
+
+
+def _side_rows(
+    method: Method, pictures: Iterator[Named], direction: Direction, own: PictureSpec, other: PictureSpec
+) -> Iterator[_Row]:
+    """Real, translated, and back again, as far as the method goes."""
+    if direction not in method.directions:
+        return
+    for name, image in pictures:
+        output = _translated(method, image, direction)
+        tiles = [_picture(image, own), _picture(output, other)]
+        if OPPOSITE[direction] in method.directions:
+            tiles.append(_picture(_translated(method, output, OPPOSITE[direction]), own))
+        yield _Row(name, direction.replace("_", " "), tiles, UNPAIRED)
+
+
+def _drawn_rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
+    """Pictures from noise, as many as the rows above have columns."""
+    if not method.samples:
+        return
+    specs: dict[Domain, PictureSpec] = {"a": pictures.input_spec, "b": pictures.output_spec}
+    drawn = method.sample(DRAWN_ROWS * len(UNPAIRED))
+    for row in range(DRAWN_ROWS):
+        places = range(row * len(UNPAIRED), (row + 1) * len(UNPAIRED))
+        for side, images in zip(method.samples, drawn, strict=True):
+            tiles = [_picture(images[place, None].float().clamp(-1, 1), specs[side]) for place in places]
+            yield _Row(f"drawn {side}", f"drawn {side}", tiles, [str(place + 1) for place in places])
+
+
+def _translated(method: Method, image: Tensor, direction: Direction) -> Tensor:
+    return translate_padded(method, image, direction=direction).float().clamp(-1, 1)
+
+
+def _picture(image: Tensor, spec: PictureSpec) -> Picture:
+    """(1, C, H, W) in [-1, 1] -> a picture of the run's own type."""
+    return Picture(from_signed(image[0].permute(1, 2, 0).cpu().numpy(), spec))
+
+
+def _admitted(tile: Picture, label: str, refused: list[str]) -> Picture:
+    """The tile, or a grey one where the gate says no."""
+    try:
+        gate.admit(tile, name=label)
+    except PolicyRefusal as refusal:
+        refused.append(str(refusal))
+        return Picture(np.full((tile.height, tile.width, 3), GREY, dtype=np.uint8))
+    return tile
+
+
+def sample_path(run: Path, images_seen: int) -> Path:
+    """Where the grid after so many images lies."""
+    return run / "samples" / f"{images_seen:08d}.png"

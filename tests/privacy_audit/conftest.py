@@ -1,0 +1,45 @@
+"""Tiny pictures of kinds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
+from ganvas.privacy_audit import audit, reidentification
+from quick_features import absent, quick_extractor
+
+KINDS = {"brick": (180, 60, 40), "leaf": (40, 160, 60), "sky": (70, 120, 220)}
+
+
+def striped(colour: tuple[int, int, int], seed: int, side: int = 32) -> np.ndarray:
+    """(side, side, 3): a colour with soft stripes and grain, which differ from seed to seed."""
+    draw = np.random.default_rng(seed)
+    stripes = 40 * np.sin(np.arange(side) / draw.uniform(1.5, 4) + draw.uniform(0, 6))
+    picture = np.asarray(colour) + stripes[:, None, None] + draw.normal(0, 12, (side, side, 3))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> Path:
+    """FOLDER/KIND: eight pictures of each of three kinds, 40x32."""
+    for number, (kind, colour) in enumerate(KINDS.items()):
+        for index in range(8):
+            picture = striped(colour, 100 * number + index, 40)[:32]
+            write_image(tmp_path / "kinds" / kind / f"{index}.png", Picture(picture))
+    return tmp_path / "kinds"
+
+
+@pytest.fixture
+def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve features instead of EfficientNet's, one penalty to choose from, no LPIPS, and a small restorer."""
+    recipe = audit.restore()
+    small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
+    monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)
+    monkeypatch.setattr(reidentification, "DECAYS", (1e-3,))
+    monkeypatch.setattr(audit, "load_lpips", absent)
+    monkeypatch.setattr(audit, "restore", lambda: small)

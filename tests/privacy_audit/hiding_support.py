@@ -1,0 +1,16 @@
+"""What tests of verdicts share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ganvas.evaluation.summary import Summary
+from ganvas.image.cover import Cover
+from ganvas.privacy_audit.covers import Hiding
+from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Named
+
+
+def audited_cover(style: Literal["mosaic", "blur"], strength: float, retrained: int) -> AuditedCover:
+    hiding = Hiding(name=f"{style} {strength}", style=style, strength=strength, cover=Cover(style=style))
+    recovered = {way: {"psnr": Summary(value, 0.0, 4)} for way, value in ((AS_COVERED, 20.0), ("bicubic", 22.0))}
+    return AuditedCover(hiding=hiding, recovered=recovered, named=(Named("linear", 10, retrained),), shown={})

@@ -1,0 +1,95 @@
+"""Attacks that nobody has to train."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from ganvas.image.cover import mosaic
+from ganvas.privacy_audit.covers import Hiding, plan_covers
+from ganvas.privacy_audit.recovery import fixed_attacks, interpolate, kernel_of, wiener
+
+
+def one(style: str, strength: float, size: int = 64) -> Hiding:
+    (hiding,) = plan_covers((style,), blocks=(int(strength),), sigmas=(strength,), size=size)  # type: ignore[arg-type]
+    return hiding
+
+
+def smooth(seed: int, size: int = 64) -> np.ndarray:
+    """Falls as photographs do: power as 1 / f^2."""
+    draw = np.random.default_rng(seed)
+    rows, columns = np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]
+    spectrum = np.fft.fft2(draw.normal(size=(size, size, 3)), axes=(0, 1))
+    spectrum /= np.maximum(np.hypot(rows, columns), 1 / size)[:, :, None]
+    picture = np.fft.ifft2(spectrum, axes=(0, 1)).real
+    return np.clip(128 + 45 * picture / picture.std(), 0, 255).astype(np.uint8)
+
+
+def error(made: np.ndarray, truth: np.ndarray) -> float:
+    return float(((made.astype(float) - truth) ** 2).mean())
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_the_kernel_of_a_mosaic_is_the_mean_about_a_place(side: int) -> None:
+    kernel = kernel_of(one("mosaic", 64 // side if side == 4 else 22))
+    assert kernel.sum() == pytest.approx(1)
+    line = np.random.default_rng(0).uniform(size=50)
+    blurred = ndimage.convolve1d(line, kernel, mode="reflect")
+    if side == 4:  # its middle lies between pixels: the mean of the two blocks that meet there
+        halves = (line[18:22].mean() + line[19:23].mean()) / 2
+        assert blurred[20] == pytest.approx(halves)
+    else:
+        assert blurred[20] == pytest.approx(line[19:22].mean())
+
+
+def test_the_kernel_of_a_blur_is_what_the_cover_does() -> None:
+    line = np.random.default_rng(0).uniform(size=60)
+    ours = ndimage.convolve1d(line, kernel_of(one("blur", 2.5)), mode="reflect")
+    np.testing.assert_allclose(ours, ndimage.gaussian_filter1d(line, 2.5, mode="reflect", truncate=4.0), atol=1e-12)
+
+
+def test_without_noise_the_inverse_of_a_mild_blur_is_exact() -> None:
+    image = smooth(0)
+    kernel = np.array([0.2, 0.6, 0.2])  # never 0 at any frequency
+    blurred = ndimage.convolve1d(ndimage.convolve1d(image.astype(float), kernel, axis=0, mode="reflect"),
+                                 kernel, axis=1, mode="reflect")  # fmt: skip
+    restored = wiener(blurred, kernel, 0.0)  # type: ignore[arg-type]  # unrounded, so that it can be exact
+    assert np.abs(restored.astype(int) - image).max() <= 1
+
+
+def test_the_mean_stays() -> None:
+    image = np.full((32, 48, 3), 97, np.uint8)
+    assert np.array_equal(wiener(image, kernel_of(one("blur", 4)), 1.0), image)
+
+
+def test_blocks_are_interpolated_about_their_middles() -> None:
+    ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], 64, axis=0)
+    made = interpolate(mosaic(ramp, 8), 8).astype(float)
+    inside = slice(16, -16)
+    assert np.abs(made[:, inside] - ramp[:, inside].astype(float)).max() <= 1
+
+
+def test_a_last_block_may_be_narrow() -> None:
+    image = smooth(1)[:61, :57]
+    assert interpolate(mosaic(image, 7), 7).shape == image.shape
+
+
+@pytest.mark.parametrize(("style", "strength"), [("mosaic", 16), ("blur", 2.0)])
+def test_attacks_come_nearer_to_the_truth(style: str, strength: float) -> None:
+    hiding = one(style, strength)
+    pictures = [smooth(seed) for seed in range(6)]
+    covered = [hiding.over(picture) for picture in pictures]
+    attacks = fixed_attacks(hiding, pictures[:4], covered[:4])
+    assert set(attacks) == ({"bicubic", "Wiener"} if style == "mosaic" else {"Wiener"})
+    start = np.mean([error(image, picture) for image, picture in zip(covered[4:], pictures[4:], strict=True)])
+    errors = {
+        name: np.mean([error(attack(image), picture) for image, picture in zip(covered[4:], pictures[4:], strict=True)])
+        for name, attack in attacks.items()
+    }
+    assert max(errors.values()) < 0.95 * start
+    assert errors["Wiener"] == min(errors.values())
+
+
+def test_a_solid_cover_leaves_nothing_to_attack() -> None:
+    assert fixed_attacks(one("solid", 1), [smooth(0)], [smooth(0)]) == {}
