@@ -338,7 +338,7 @@ def test_tiles_of_large_pictures_are_told_beside_the_pictures(
     assert "tiles" not in capsys.readouterr().err
 
 
-def test_where_all_fail_nothing_is_left(run: Path, tmp_path: Path) -> None:
+def test_a_picture_that_fails_leaves_nothing(run: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"broken\.png"):
         translate(run, tmp_path / "broken.png", tmp_path / "out")

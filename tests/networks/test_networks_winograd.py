@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from ganvas.networks import winograd
@@ -128,3 +129,17 @@ def test_it_is_left_out_of_compiled_and_exported_networks() -> None:
     program = torch.export.export(wide, (torch.randn(1, 128, 64, 64),))
     targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
     assert targets == ["aten.conv2d.default"]
+
+
+def test_counting_operations_and_inference_mode_leave_no_trace() -> None:
+    """Memory that is kept between calls, and the transforms, stay ordinary tensors."""
+    winograd.winograd.cache_clear()
+    wide = WideConvolution(128, 128, 3, padding=1)
+    features = torch.randn(1, 128, 40, 40)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        wide(torch.empty(1, 128, 40, 40))
+    with torch.inference_mode():
+        made = wide(features)
+    torch.testing.assert_close(wide(features).detach(), made.clone(), atol=0, rtol=0)
+    wide(features).sum().backward()
+    assert wide.weight.grad is not None

@@ -145,7 +145,7 @@ def _translate_folder(
         _translate_on_ray(jobs, manifest, report, plan=plan, workers=workers, progress=progress)
     else:
         translate_all(jobs, manifest, report, settings=settings, progress=progress)
-    if is_new and not report.written:  # where all fail, nothing is left behind
+    if is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
         manifest.path.unlink(missing_ok=True)
     return replace(report, seconds=time.monotonic() - started)
 

@@ -83,7 +83,8 @@ def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
     # Powers of two moved from the kernels to the inputs, so that neither becomes large
     scale = np.exp2(np.round(np.log2(np.abs(kernels).max(axis=1, keepdims=True))))
     matrices = (outputs, inputs * scale, kernels / scale)
-    return Winograd(made, *(torch.from_numpy(np.kron(one, one)).to(dtype) for one in matrices))
+    with torch.inference_mode(mode=False):
+        return Winograd(made, *(torch.from_numpy(np.kron(one, one)).to(dtype) for one in matrices))
 
 
 def _powers(count: int) -> np.ndarray:
@@ -93,11 +94,7 @@ def _powers(count: int) -> np.ndarray:
 
 
 class _Workspace(local):
-    """Memory between the steps, kept from call to call for each thread.
-
-    Blocks of some megabytes that come and go between those that autograd keeps would leave gaps: a CycleGAN step had a
-    fifth more memory so.
-    """
+    """Memory between the steps, kept from call to call for each thread, so that it leaves no gaps in the heap."""
 
     def __init__(self) -> None:
         self._buffers = dict[tuple[str, torch.dtype], Tensor]()
@@ -106,7 +103,8 @@ class _Workspace(local):
         """An uninitialized tensor, which the next call of the same name overwrites."""
         size, key = prod(shape), (name, like.dtype)
         if key not in self._buffers or self._buffers[key].numel() < size:
-            self._buffers[key] = torch.empty(size, dtype=like.dtype)
+            with torch.inference_mode(mode=False):  # usable in either mode later
+                self._buffers[key] = torch.empty(size, dtype=like.dtype)
         return self._buffers[key][:size].view(shape)
 
 
@@ -115,7 +113,8 @@ workspace = _Workspace()
 
 def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (1, 1)) -> bool:
     """Whether a convolution without dilation and groups is faster so: wide, float32, on a CPU, over many positions."""
-    if features.device.type != "cpu" or features.dtype != torch.float32 or min(weight.shape[:2]) < WIDE:
+    is_plain = type(features) is Tensor and features.device.type == "cpu"  # no tensor that only counts operations
+    if not is_plain or features.dtype != torch.float32 or min(weight.shape[:2]) < WIDE:
         return False
     if set(stride) != {1} or weight.shape[2] != weight.shape[3] or weight.shape[2] not in KERNELS:
         return False

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from test_methods_srresnet import SmallInput
+from test_methods_srresnet_method import SmallInput
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganvas.errors import ConfigError, WeightsError
