@@ -13,9 +13,8 @@ import ganvas
 from ganvas.cli import VERBS
 from ganvas.comparison.measures import Instruments
 from ganvas.content_gate import gate
-from ganvas.data.config import PairedData
+from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.prepare import prepare_pairs
-from ganvas.data.prepare_config import PrepareConfig
 from ganvas.errors import PolicyRefusal
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.cover import mosaic

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ganvas import strict_json
-from ganvas.data.boxes import read_boxes
 from ganvas.data.config import PairedData
-from ganvas.data.pairs import has_split
+from ganvas.data.layouts import has_split
+from ganvas.data.regions import read_boxes
 from ganvas.errors import GanvasError
 from ganvas.image.label import sidecar_path, source_type_in_sidecar
 from ganvas.inference.manifest import Manifest

@@ -20,9 +20,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ganvas.data.boxes import read_boxes
 from ganvas.data.config import PairedData
-from ganvas.data.pairs import has_split
+from ganvas.data.layouts import has_split
+from ganvas.data.regions import read_boxes
 from ganvas.errors import GanvasError, InputError, problem_of
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.record import load_generators, snapshot_path

@@ -16,8 +16,8 @@ import torch
 
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
+from ganvas.data.layouts import find_entries
 from ganvas.data.loading import TrainLoader
-from ganvas.data.pairs import find_entries
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord

@@ -17,14 +17,20 @@ from PIL import Image
 
 from ganvas.content_gate import gate
 from ganvas.data import prepare, regions
-from ganvas.data.boxes import read_boxes
-from ganvas.data.config import PairedData
+from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.decode import OpacityWarning
-from ganvas.data.duplicates import BITS, MAX_DISTANCE, _close_pairs, fingerprint, group_duplicates
-from ganvas.data.pairs import find_entries
+from ganvas.data.layouts import find_entries
 from ganvas.data.prepare import prepare_pairs
-from ganvas.data.prepare_config import PrepareConfig
-from ganvas.data.splits import EmptySplitWarning, share_out
+from ganvas.data.regions import read_boxes
+from ganvas.data.splits import (
+    BITS,
+    MAX_DISTANCE,
+    EmptySplitWarning,
+    _close_pairs,
+    fingerprint,
+    group_duplicates,
+    share_out,
+)
 from ganvas.errors import ConfigError, DataError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.cover import bicubic_resize, mosaic
 from ganvas.image.files import PassedOverWarning, PictureWarning, read_image, write_image

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas.data.config import PrepareConfig
 from ganvas.data.prepare import prepare_pairs
-from ganvas.data.prepare_config import PrepareConfig
 from ganvas.errors import ImageError
 from ganvas.image.files import PassedOverWarning, list_images, read_image, tell_passed_over
 from ganvas.image.folders import list_folder

@@ -14,8 +14,7 @@ from ganvas.errors import InputError, WeightsError
 from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.networks.alexnet import AlexNet
 from ganvas.weights.find import Found, find_weights
-from ganvas.weights.known import ALEXNET, ALEXNET_LPIPS
-from ganvas.weights.record import Weights, WeightsFile
+from ganvas.weights.known import ALEXNET, ALEXNET_LPIPS, Weights, WeightsFile
 from ganvas.weights.tensors import load_convolutions, load_heads, load_state
 
 # Of the released code (PerceptualSimilarity 082bb24) on the pictures below, at phase 9 and at half the contrast.

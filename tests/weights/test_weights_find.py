@@ -14,8 +14,7 @@ from ganvas.errors import WeightsError
 from ganvas.localization import open_nsfw
 from ganvas.weights import cache_folder
 from ganvas.weights.find import find_weights, packaged_file
-from ganvas.weights.known import EFFICIENTNET_LITE0, KNOWN, OPEN_NSFW
-from ganvas.weights.record import Archive, Package, Weights, WeightsFile
+from ganvas.weights.known import EFFICIENTNET_LITE0, KNOWN, OPEN_NSFW, Archive, Package, Weights, WeightsFile
 
 CONTENT, SECOND = b"the weights" * 100, b"the same in another layout" * 100
 

@@ -92,8 +92,8 @@ def prepare(
         seed: of the splits and the strengths.
         threads: of the CPU to compute with; unset: all.
     """
+    from ganvas.data.config import PrepareConfig
     from ganvas.data.prepare import prepare_pairs
-    from ganvas.data.prepare_config import PrepareConfig
 
     config = PrepareConfig(
         degrade=degrade, strength=strength, where=where, boxes=boxes, classifier=classifier, class_name=class_name,

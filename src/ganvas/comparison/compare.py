@@ -17,7 +17,7 @@ from ganvas.comparison.plan import Terms, plan_data, plan_runs
 from ganvas.comparison.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
 from ganvas.comparison.result import Compared, Comparison, count_parameters
 from ganvas.data.config import DataConfig
-from ganvas.data.files import data_files
+from ganvas.data.layouts import data_files
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device, pick_precision
 from ganvas.training.checkpoint import STATE_NAME

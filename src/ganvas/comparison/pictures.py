@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from ganvas.content_gate.gate import admit_many
 from ganvas.content_gate.refusals import check_share
-from ganvas.data.agreement import agree_across_splits
-from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
+from ganvas.data.cache import Cache, UnpairedCache, agree_across_splits, build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.decode import evaluation_size
+from ganvas.data.layouts import Split
 from ganvas.data.memmap import Side
-from ganvas.data.pairs import Split
 from ganvas.errors import PolicyRefusal
 from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.image.picture import Picture, PictureSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.data.pairs import find_entries
+from ganvas.data.layouts import find_entries
 from ganvas.errors import ConfigError, DataError
 from ganvas.hardware import PrecisionChoice
 from ganvas.methods.config import Direction

@@ -27,7 +27,7 @@ from ganvas.content_gate.refusals import check_share
 from ganvas.content_gate.score_cache import ScoreCache
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
-from ganvas.image.pixel_values import all_finite, percentiles, strips
+from ganvas.image.ranges import all_finite, percentiles, strips
 
 __all__ = [
     "THRESHOLD",

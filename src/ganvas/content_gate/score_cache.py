@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from ganvas.weights import cache_folder
-from ganvas.weights.user_key import read_or_make_key
+from ganvas.weights.cache import read_or_make_key
 
 __all__ = ["ScoreCache"]
 

@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -29,15 +29,22 @@ from ganvas.content_gate import gate
 from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
+from ganvas.data.layouts import Entry, Layout, Split, find_entries, find_layout, find_sides
 from ganvas.data.memmap import Side
-from ganvas.data.pairs import Entry, Layout, Split, find_entries, find_layout
-from ganvas.data.unpaired import find_sides
-from ganvas.errors import PolicyRefusal
+from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.files import PictureWarning, read_image
 from ganvas.image.picture import PictureSpec, Pixels
 from ganvas.strict_json import read_json
 
-__all__ = ["Cache", "UnpairedCache", "build_cache", "build_unpaired_cache"]
+__all__ = [
+    "Cache",
+    "UnpairedCache",
+    "agree_across_sides",
+    "agree_across_splits",
+    "build_cache",
+    "build_unpaired_cache",
+    "repeat_gray",
+]
 
 Opened = TypeVar("Opened", "Cache", "UnpairedCache")
 
@@ -245,3 +252,39 @@ def _publish(temporary: Path, home: Path) -> None:
     except OSError:
         if not home.exists():
             raise
+
+
+COLOR = 3
+"""Channels that gray is repeated to."""
+
+
+def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
+    """Bring each side to the same channels in all splits, by repeating gray ones in place.
+
+    Raises:
+        DataError: a side has another sample type or other channels in one split than in another.
+    """
+    caches = list(splits.values())
+    for name in caches[0].sides:
+        sides = [cache.sides[name] for cache in caches]
+        repeat_gray(sides)
+        if len({side.spec for side in sides}) > 1:
+            told = ", ".join(f"{split} is {_told(side.spec)}" for split, side in zip(splits, sides, strict=True))
+            raise DataError(f"side {name} differs from split to split: {told}; convert the pictures of one of them")
+
+
+def agree_across_sides(caches: Iterable[Cache | UnpairedCache]) -> None:
+    """Bring both sides to the same channels where one is gray, for methods that need as many on both."""
+    repeat_gray([side for cache in caches for side in cache.sides.values()])
+
+
+def repeat_gray(sides: Iterable[Side], *, like: int | None = None) -> None:
+    """Repeat gray sides where others are in color, or where `like` channels are wanted and those are three."""
+    sides = list(sides)
+    if {side.spec.channels for side in sides} | ({like} if like else set()) == {1, COLOR}:
+        for side in sides:
+            side.repeat_gray(COLOR)
+
+
+def _told(spec: PictureSpec) -> str:
+    return f"{spec.dtype} with {spec.channels} channel{'s' * (spec.channels > 1)}"

@@ -17,8 +17,8 @@ import numpy as np
 from ganvas.bulk.atomic import write_json
 from ganvas.content_gate import gate
 from ganvas.data.decode import remarks_on
+from ganvas.data.layouts import some_names
 from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
-from ganvas.data.pairs import some_names
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
 

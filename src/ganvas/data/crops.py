@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganvas.data.layouts import some_names
 from ganvas.data.memmap import Side
-from ganvas.data.pairs import some_names
 from ganvas.errors import DataError
 from ganvas.image.picture import PictureSpec, Pixels
 from ganvas.image.ranges import make_signed

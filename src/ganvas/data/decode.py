@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ganvas.data.config import DataConfig
-from ganvas.data.pairs import Entry, Layout, Split
+from ganvas.data.layouts import Entry, Layout, Split
 from ganvas.errors import DataError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image

@@ -7,19 +7,131 @@ Grids are anchored at the top left corner. The result for one picture does not d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import BytesIO
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.blind_degradation import wear
 from ganvas.data.config import REDUCING, DegradationName
-from ganvas.data.filters import blur, downscale, reduce
 from ganvas.errors import ConfigError
 
-__all__ = ["blur", "degrade", "degrade_each", "downscale", "edges", "grey", "mosaic", "reduce", "strength_at"]
+__all__ = [
+    "blur",
+    "compress",
+    "degrade",
+    "degrade_each",
+    "downscale",
+    "edges",
+    "grey",
+    "mosaic",
+    "reduce",
+    "strength_at",
+    "wear",
+]
+
+
+def downscale(images: Tensor, factor: int) -> Tensor:
+    """Smaller by `factor` (sides rounded up) and back, both by antialiased bicubic interpolation with a = -0.5.
+
+    The kernel is Keys' (1981), the one of Pillow and of MATLAB's imresize. What it overshoots is cut to [-1, 1].
+    """
+    height, width = images.shape[-2:]
+    small = _bicubic(images, -(-height // factor), -(-width // factor)).clamp(-1, 1)
+    return _bicubic(small, height, width).clamp(-1, 1)
+
+
+def reduce(images: Tensor, factor: int) -> Tensor:
+    """Smaller by `factor` and left so; (N, C, H, W) -> (N, C, H / factor, W / factor). H, W: multiples of `factor`."""
+    height, width = images.shape[-2:]
+    assert height % factor == width % factor == 0, "loaders cut pictures to multiples"
+    return _bicubic(images, height // factor, width // factor).clamp(-1, 1)
+
+
+def _bicubic(images: Tensor, height: int, width: int) -> Tensor:
+    # antialias=True also selects a = -0.5; without it torch takes a = -0.75.
+    return functional.interpolate(images, (height, width), mode="bicubic", antialias=True)
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of `sigma` pixels, cut at 4 sigma, borders mirrored (scipy.ndimage.gaussian_filter's defaults)."""
+    radius = int(4 * sigma + 0.5)
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    rows = _mirrored(images, radius, -2).flatten(0, 1)[:, None]
+    columns = functional.conv2d(rows, kernel[None, None, :, None]).view(images.shape)
+    planes = _mirrored(columns, radius, -1).flatten(0, 1)[:, None]
+    return functional.conv2d(planes, kernel[None, None, None]).view(images.shape)
+
+
+def _mirrored(images: Tensor, radius: int, dim: int) -> Tensor:
+    """Pad one dimension as `d c b a | a b c d | d c b a`, however small it is."""
+    size = images.shape[dim]
+    index = torch.arange(-radius, size + radius, device=images.device) % (2 * size)
+    return images.index_select(dim, torch.where(index < size, index, 2 * size - 1 - index))
+
+
+BLUR = (0.2, 1.6)
+"""Sigma in pixels of the picture as it is then."""
+NOISE = (0.0, 10.0)
+"""Deviation in grey levels of 255."""
+QUALITY = (40, 95)
+"""Of JPEG."""
+DRAWS = 8
+"""Numbers behind one picture's order and amounts."""
+
+
+def wear(image: Tensor, factor: int, chance: float) -> Tensor:
+    """(C, H, W) in [-1, 1] -> (C, H / factor, W / factor) in [-1, 1]: reduced, blurred, noisy, compressed.
+
+    Args:
+        image: H and W are multiples of `factor`.
+        factor: of the antialiased bicubic reduction, which has its own place in the order.
+        chance: in [0, 1): order and amounts follow from it.
+    """
+    generator = torch.Generator().manual_seed(int(chance * 2**32))  # it reads 32 bits
+    drawn = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
+    steps: list[Callable[[Tensor], Tensor]] = [
+        lambda images: reduce(images, factor),
+        lambda images: blur(images, _between(BLUR, drawn[0])),
+        lambda images: _noise(images, _between(NOISE, drawn[1]), generator),
+        lambda images: compress(images, round(_between(QUALITY, drawn[2]))),
+    ]
+    for step in np.argsort(drawn[3:7]).tolist():
+        image = steps[step](image[None])[0].clamp(-1, 1)
+    return image
+
+
+def compress(images: Tensor, quality: int) -> Tensor:
+    """(N, C, H, W) in [-1, 1] through JPEG of that quality; three channels as colour, others one by one as grey."""
+    levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+    groups = levels if levels.shape[1] == 3 else levels.flatten(0, 1)[:, None]
+    made = torch.stack([_through_jpeg(picture, quality) for picture in groups])
+    return made.view(levels.shape).to(images) / 127.5 - 1
+
+
+def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
+    """(3 or 1, H, W) uint8."""
+    pixels = picture.permute(1, 2, 0).numpy()
+    file = BytesIO()
+    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, "JPEG", quality=quality)
+    again = np.asarray(Image.open(file))
+    return torch.from_numpy(again.reshape(pixels.shape).copy()).permute(2, 0, 1)
+
+
+def _noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Gaussian, in each sample of its own."""
+    noise = torch.randn(images.shape, generator=generator, dtype=torch.float32).to(images)
+    return images + 2 * deviation / 255 * noise
+
+
+def _between(ends: tuple[float, float], uniform: float) -> float:
+    return ends[0] + uniform * (ends[1] - ends[0])
+
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Rec. ITU-R BT.601, as JPEG and Pillow weigh red, green and blue."""

@@ -21,15 +21,22 @@ import torch
 from ganvas.bulk import claimed
 from ganvas.bulk.atomic import write_json
 from ganvas.content_gate import gate
+from ganvas.data.config import PrepareConfig
 from ganvas.data.decode import remarks_on, warn_of_opacity
 from ganvas.data.degradations import degrade_each, strength_at
-from ganvas.data.duplicates import Fingerprint, fingerprint, group_duplicates
-from ganvas.data.pair_folder import PairFolder, Record, pair_folders
-from ganvas.data.pair_names import MANIFEST, check_targets, named_files, pair_name, target_name
-from ganvas.data.pairs import Split, some_names
-from ganvas.data.prepare_config import PrepareConfig
+from ganvas.data.layouts import Split, some_names
+from ganvas.data.pair_folder import (
+    MANIFEST,
+    PairFolder,
+    Record,
+    check_targets,
+    named_files,
+    pair_folders,
+    pair_name,
+    target_name,
+)
 from ganvas.data.regions import RegionFinder, region_finder
-from ganvas.data.splits import share_out, warn_of_empty_splits
+from ganvas.data.splits import Fingerprint, fingerprint, group_duplicates, share_out, warn_of_empty_splits
 from ganvas.data.stateless_rng import Purpose, seed_of_name, uniforms
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.image.files import PictureWarning, read_image, tell_passed_over

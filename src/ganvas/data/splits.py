@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from ganvas.data.pairs import Split
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
-__all__ = ["EmptySplitWarning", "share_out", "warn_of_empty_splits"]
+from ganvas.data.layouts import Split
+from ganvas.image.cover import bicubic_resize
+from ganvas.image.picture import Picture
+
+__all__ = ["EmptySplitWarning", "Fingerprint", "fingerprint", "group_duplicates", "share_out", "warn_of_empty_splits"]
 
 
 class EmptySplitWarning(UserWarning):
@@ -69,3 +76,133 @@ def _room(count: int, *, val_fraction: float, test_fraction: float) -> dict[Spli
 
 def _place(seed: int, key: str) -> str:
     return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
+
+
+SIDE = 8
+BITS = 2 * SIDE * SIDE
+MAX_DISTANCE = 16
+"""Bits of 128 that may differ: see docs/prepare.md for what copies and different pictures measure."""
+ROWS_AT_ONCE = 128
+MIN_LAYOUT_GROUP = 8
+"""Pictures in a group from which on it may be a common layout: sets of real copies are smaller."""
+DETAIL_SIDE = 32
+"""Pixels a side of the thumbnail in which details are compared."""
+DETAIL_WINDOW = 5
+"""Pixels of the thumbnail over which shading is averaged and removed."""
+MIN_CORRELATION = 0.5
+"""Correlation of two copies' details: see docs/prepare.md."""
+MAX_DIFFERENCE = 3e-4
+"""1 - correlation of whole thumbnails up to which pictures are copies, however little details they have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What two pictures are compared by.
+
+    Attributes:
+        hashes: (2, 2) uint64: the hash of the picture, and of its mirror image, 2 words each.
+        thumbnail: (32, 32) uint8: gray, stretched to its own range.
+    """
+
+    hashes: NDArray[np.uint64]
+    thumbnail: NDArray[np.uint8]
+
+
+def fingerprint(picture: Picture) -> Fingerprint:
+    """Return a picture's fingerprint. Depth does not matter; channels are averaged."""
+    gray = picture.colour.mean(axis=2, dtype=np.float32, keepdims=True)
+    small = bicubic_resize(gray, DETAIL_SIDE, DETAIL_SIDE)[:, :, 0]
+    low, high = float(small.min()), float(small.max())
+    thumbnail = np.rint((small - low) * (255 / (high - low) if high > low else 0.0)).astype(np.uint8)
+    return Fingerprint(np.stack([_hash(gray), _hash(gray[:, ::-1])]), thumbnail)
+
+
+def _hash(gray: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(2,) uint64. gray: (H, W, 1)."""
+    across = bicubic_resize(gray, SIDE, SIDE + 1)[:, :, 0]
+    down = bicubic_resize(gray, SIDE + 1, SIDE)[:, :, 0]
+    bits = np.stack([across[:, 1:] > across[:, :-1], down[1:] > down[:-1]])
+    return np.packbits(bits.reshape(2, -1), axis=1).view(np.uint64)[:, 0]
+
+
+def group_duplicates(fingerprints: list[Fingerprint], *, max_distance: int = MAX_DISTANCE) -> list[int]:
+    """Return for each picture the index of the first one of its group; pictures in a chain of copies share a group.
+
+    Args:
+        fingerprints: of the pictures.
+        max_distance: bits of 128 in which the hashes of copies may differ.
+    """
+    hashes = np.stack([one.hashes for one in fingerprints]) if fingerprints else np.empty((0, 2, 2), np.uint64)
+    pairs = _close_pairs(hashes, max_distance)
+    groups = _connected(len(fingerprints), pairs)
+    large = {group for group, members in _members(groups).items() if len(members) >= MIN_LAYOUT_GROUP}
+    if not large:
+        return groups
+    kept = [pair for pair in pairs if groups[pair[0]] not in large]
+    for group, members in _members(groups).items():
+        if group in large:
+            alike = _alike_in_detail(np.stack([fingerprints[index].thumbnail for index in members]))
+            kept += [(members[first], members[second]) for first, second in alike]
+    return _connected(len(fingerprints), kept)
+
+
+def _members(groups: list[int]) -> dict[int, list[int]]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    return members
+
+
+def _connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """For each of `count` items the first one that a chain of pairs leads to."""
+    parents = list(range(count))
+    for first, second in pairs:
+        low, high = sorted((_root(parents, first), _root(parents, second)))
+        parents[high] = low
+    return [_root(parents, index) for index in range(count)]
+
+
+def _root(parents: list[int], index: int) -> int:
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]  # halve the path
+        index = parents[index]
+    return index
+
+
+def _close_pairs(hashes: NDArray[np.uint64], max_distance: int) -> list[tuple[int, int]]:
+    """Pairs (i, j), i > j, whose hashes (N, 2, 2), plain or mirrored, differ in at most `max_distance` bits."""
+    plain, pairs = hashes[:, 0], []
+    for start in range(0, len(hashes), ROWS_AT_ONCE):
+        rows = hashes[start : start + ROWS_AT_ONCE]
+        differing = np.bitwise_count(rows[:, None] ^ plain[None, :, None])  # (rows, N, 2, 2)
+        distance = differing.sum(axis=3, dtype=np.uint8).min(axis=2)
+        close = np.argwhere(np.tril(distance <= max_distance, k=start - 1))
+        pairs += [(start + int(row), int(column)) for row, column in close]
+    return pairs
+
+
+def _alike_in_detail(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs (i, j), i > j, of (N, 32, 32) whose deviations from the mean are alike, plain or mirrored."""
+    normal = thumbnails.astype(np.float32) - thumbnails.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    normal /= np.maximum(np.linalg.norm(normal, axis=(1, 2), keepdims=True), 1e-9)
+    turned = np.einsum("nij,ij->n", normal[:, :, ::-1] - normal, normal[0]) > 0
+    normal[turned] = normal[turned, :, ::-1]  # all in the orientation of the first, so that the layout is one
+    residuals = normal - normal.mean(axis=0)
+    plain, mirrored = _details(residuals), _details(residuals[:, :, ::-1])
+    flat, flat_mirrored = (images.reshape(len(images), -1) for images in (normal, normal[:, :, ::-1]))
+    pairs = []
+    for start in range(0, len(plain), ROWS_AT_ONCE):
+        chosen = slice(start, start + ROWS_AT_ONCE)
+        details = np.maximum(plain[chosen] @ plain.T, plain[chosen] @ mirrored.T)
+        whole = np.maximum(flat[chosen] @ flat.T, flat[chosen] @ flat_mirrored.T)
+        alike = np.argwhere(np.tril((details >= MIN_CORRELATION) | (whole >= 1 - MAX_DIFFERENCE), k=start - 1))
+        pairs += [(start + int(row), int(column)) for row, column in alike]
+    return pairs
+
+
+def _details(residuals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 32 * 32) unit vectors: residuals without their shading."""
+    shading = ndimage.uniform_filter(residuals, (0, DETAIL_WINDOW, DETAIL_WINDOW), mode="nearest")
+    details = (residuals - shading).reshape(len(residuals), -1)
+    unit: NDArray[np.float32] = details / np.maximum(np.linalg.norm(details, axis=1, keepdims=True), 1e-9)
+    return unit

@@ -9,8 +9,7 @@ from pathlib import Path
 from ganvas.errors import WeightsError, install_command
 from ganvas.weights.cache import cache_folder
 from ganvas.weights.find import find_weights
-from ganvas.weights.known import KNOWN
-from ganvas.weights.record import Weights
+from ganvas.weights.known import KNOWN, Weights
 
 __all__ = ["Extra", "FoundWeights", "list_cache", "list_extras", "list_weights"]
 

@@ -18,12 +18,10 @@ from ganvas.bulk import require_apart
 from ganvas.bulk.progress import telling, track
 from ganvas.content_gate.gate import admit
 from ganvas.content_gate.refusals import describe_refusals
-from ganvas.data.agreement import repeat_gray
-from ganvas.data.cache import Cache, build_cache
+from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
-from ganvas.data.files import data_files
+from ganvas.data.layouts import Split, data_files
 from ganvas.data.loading import evaluation_pairs
-from ganvas.data.pairs import Split
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.summary import Summary, summarise

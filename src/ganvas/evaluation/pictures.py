@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.data.pairs import Split, has_split
-from ganvas.data.unpaired import has_sides
+from ganvas.data.layouts import Split, has_sides, has_split
 from ganvas.errors import DataError
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, to_unit

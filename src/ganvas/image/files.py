@@ -19,8 +19,7 @@ from typing import BinaryIO
 
 from ganvas.bulk.atomic import write_bytes, write_json
 from ganvas.errors import ImageError
-from ganvas.image.decode import decode, has_white_zero, read_xmp, stored_size
-from ganvas.image.encode import encode
+from ganvas.image.codecs import decode, encode, has_white_zero, read_xmp, stored_size
 from ganvas.image.folders import FolderListing, list_folder
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp

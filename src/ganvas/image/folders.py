@@ -9,13 +9,57 @@ this reason are reported, so that nothing is left out in silence.
 from __future__ import annotations
 
 import os
-from collections import deque
+import unicodedata
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganvas.image.litter import is_litter, is_litter_folder
+__all__ = ["FolderListing", "is_litter", "is_litter_folder", "list_folder", "match_names", "name_key"]
 
-__all__ = ["FolderListing", "list_folder"]
+
+def name_key(name: str) -> str:
+    """Return the form by which names are compared: NFC."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def match_names(given: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Return for each name given the one of `names` that it means.
+
+    That is the same name where it is among them, else the only one that has the same normal form, else itself.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[name_key(name)].append(name)
+    return {name: _meant(name, alike[name_key(name)]) for name in given}
+
+
+def _meant(name: str, alike: list[str]) -> str:
+    return alike[0] if len(alike) == 1 else name
+
+
+FILES = {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "folder.desktop"}
+FILES |= {
+    "picasa.ini",
+    "zbthumbnail.info",
+    "icon\r",
+    "ntuser.ini",
+    "autorun.inf",
+    "wpsettings.dat",
+    "indexervolumeguid",
+}
+FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file of that name is none of the user's own."""
+    return name.casefold() in FILES
+
+
+def is_litter_folder(name: str) -> bool:
+    """Whether a folder of that name holds no pictures of the user's own, but thumbnails, forks or deleted files."""
+    return name.casefold() in FOLDERS
+
 
 Identity = tuple[int, int]
 """Device and inode of a folder."""

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import ConfigError, ImageError
+from ganvas.errors import ImageError
+from ganvas.image.ranges import MAX_CHANNELS, NATURAL_RANGE, DType, PictureSpec, Pixels, from_unit, strips, to_unit
 
-Pixels = NDArray[Any]
-DType = Literal["uint8", "uint16", "float32"]
-MAX_CHANNELS = 32
-NATURAL_RANGE: dict[str, tuple[float, float]] = {
-    "uint8": (0.0, 255.0),
-    "uint16": (0.0, 65535.0),
-    "float32": (0.0, 1.0),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureSpec:
-    """What kind of numbers a picture holds: enough to write one like it."""
-
-    dtype: DType = "uint8"
-    """The type of one sample."""
-    channels: int = 3
-    """Number of channels, 1 to 32, opacity not counted."""
-    value_range: tuple[float, float] = (0.0, 0.0)
-    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
-
-    def __post_init__(self) -> None:
-        if self.value_range == (0.0, 0.0):
-            object.__setattr__(self, "value_range", NATURAL_RANGE[self.dtype])
-        if not 1 <= self.channels <= MAX_CHANNELS:
-            raise ConfigError(f"channels {self.channels} must lie in 1..{MAX_CHANNELS}")
-        if not (self.value_range[0] < self.value_range[1] and all(map(math.isfinite, self.value_range))):
-            raise ConfigError(f"value_range {self.value_range} must be finite and in order")
+__all__ = ["MAX_CHANNELS", "NATURAL_RANGE", "Box", "DType", "Picture", "PictureSpec", "Pixels", "Resolution"]
 
 
 @dataclass(frozen=True)
@@ -122,9 +95,6 @@ class Picture:
 
     def as_rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""
-        from ganvas.image.pixel_values import strips
-        from ganvas.image.ranges import from_unit, to_unit
-
         three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
         if three.dtype == np.uint8:
             return np.ascontiguousarray(np.broadcast_to(three, (*three.shape[:2], 3)))

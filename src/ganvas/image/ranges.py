@@ -10,24 +10,34 @@ out whole-number types are rounded, never truncated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import ImageError
-from ganvas.image.picture import NATURAL_RANGE, PictureSpec, Pixels
+from ganvas.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "MAX_CHANNELS",
+    "NATURAL_RANGE",
+    "DType",
+    "PictureSpec",
+    "Pixels",
+    "all_finite",
     "from_signed",
     "from_unit",
     "make_signed",
+    "percentiles",
     "round_to_dtype",
     "signed_from_unit",
     "signed_from_value",
+    "strips",
     "to_signed",
     "to_unit",
     "unit_from_signed",
@@ -35,7 +45,35 @@ __all__ = [
     "value_from_signed",
 ]
 
+Pixels = NDArray[Any]
+DType = Literal["uint8", "uint16", "float32"]
+MAX_CHANNELS = 32
+NATURAL_RANGE: dict[str, tuple[float, float]] = {
+    "uint8": (0.0, 255.0),
+    "uint16": (0.0, 65535.0),
+    "float32": (0.0, 1.0),
+}
 FloatArray = TypeVar("FloatArray", NDArray[np.float32], "torch.Tensor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSpec:
+    """What kind of numbers a picture holds: enough to write one like it."""
+
+    dtype: DType = "uint8"
+    """The type of one sample."""
+    channels: int = 3
+    """Number of channels, 1 to 32, opacity not counted."""
+    value_range: tuple[float, float] = (0.0, 0.0)
+    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
+
+    def __post_init__(self) -> None:
+        if self.value_range == (0.0, 0.0):
+            object.__setattr__(self, "value_range", NATURAL_RANGE[self.dtype])
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            raise ConfigError(f"channels {self.channels} must lie in 1..{MAX_CHANNELS}")
+        if not (self.value_range[0] < self.value_range[1] and all(map(math.isfinite, self.value_range))):
+            raise ConfigError(f"value_range {self.value_range} must be finite and in order")
 
 
 def to_unit(pixels: Pixels, spec: PictureSpec | None = None) -> NDArray[np.float32]:
@@ -133,3 +171,80 @@ def round_to_dtype(values: NDArray[np.floating[Any]], dtype: str) -> Pixels:
 
 def _value_range(pixels: Pixels, spec: PictureSpec | None) -> tuple[float, float]:
     return NATURAL_RANGE[pixels.dtype.name] if spec is None else spec.value_range
+
+
+STRIP = 2**19
+"""Samples that are worked on at a time."""
+LOW_BITS = 16
+"""Order statistics of 32-bit samples are found in two rounds: by the upper bits, then by these."""
+
+
+def strips(pixels: NDArray[Any]) -> Iterator[slice]:
+    """Slices of rows, together all of them, each of at most STRIP samples (or of one row)."""
+    rows = max(1, STRIP // max(1, pixels[0].size))
+    return (slice(top, min(top + rows, len(pixels))) for top in range(0, len(pixels), rows))
+
+
+def all_finite(pixels: Pixels) -> bool:
+    """Whether no sample is NaN or infinite."""
+    return pixels.dtype.kind != "f" or all(np.isfinite(pixels[rows]).all() for rows in strips(pixels))
+
+
+def percentiles(pixels: Pixels, shares: Sequence[float]) -> list[float]:
+    """`np.percentile` of the samples as float64, to the bit, without sorting a copy of them.
+
+    Args:
+        pixels: (H, W, C) uint8, uint16 or finite float32.
+        shares: in [0, 100].
+    """
+    places = [(pixels.size - 1) * (share / 100) for share in shares]
+    lower = [int(place) for place in places]
+    upper = [min(rank + 1, pixels.size - 1) for rank in lower]
+    found = _order_statistics(pixels, {*lower, *upper})
+    return [
+        _between(found[low], found[high], place - low) for place, low, high in zip(places, lower, upper, strict=True)
+    ]
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """As numpy does it: from the nearer end, so that rounding never leaves the interval."""
+    step = high - low
+    return low + step * share if share < 0.5 else high - step * (1 - share)
+
+
+def _order_statistics(pixels: Pixels, ranks: set[int]) -> dict[int, float]:
+    """Rank, from 0 for the smallest sample -> the sample."""
+    if pixels.dtype.kind == "u":
+        counts = _count(pixels, lambda samples: samples)
+        return {rank: float(np.searchsorted(counts.cumsum(), rank, side="right")) for rank in ranks}
+    upper = _count(pixels, lambda samples: _ordered(samples) >> LOW_BITS).cumsum()
+    return {rank: _within(pixels, int(np.searchsorted(upper, rank, side="right")), rank, upper) for rank in ranks}
+
+
+def _within(pixels: Pixels, bits: int, rank: int, upper: NDArray[np.intp]) -> float:
+    """The sample of that rank, whose upper bits are known."""
+
+    def lower_bits(samples: Pixels) -> NDArray[np.uint32]:
+        ordered = _ordered(samples)
+        lower: NDArray[np.uint32] = ordered[ordered >> LOW_BITS == bits] & np.uint32(2**LOW_BITS - 1)
+        return lower
+
+    before = int(upper[bits - 1]) if bits else 0
+    low = int(np.searchsorted(_count(pixels, lower_bits).cumsum(), rank - before, side="right"))
+    ordered = np.array([bits << LOW_BITS | low], np.uint32)
+    negative = ordered < 2**31
+    return float(np.where(negative, ~ordered, ordered ^ np.uint32(2**31)).view(np.float32)[0])
+
+
+def _ordered(samples: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Whole numbers in the same order: the sign bit turned, of negative numbers all bits (IEEE 754)."""
+    bits = np.ascontiguousarray(samples).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits ^ np.uint32(2**31))
+
+
+def _count(pixels: Pixels, key: Any) -> NDArray[np.intp]:
+    """How often each key in 0..65535 occurs."""
+    counts = np.zeros(2**16, np.intp)
+    for rows in strips(pixels):
+        counts += np.bincount(key(pixels[rows]).reshape(-1), minlength=2**16)
+    return counts

@@ -14,8 +14,7 @@ from typing import Any, Final
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from ganvas.errors import ImageError
-from ganvas.image.codestream import Size, jpeg2000_size, jpegxl_size, webp_size
-from ganvas.image.jpeg import check_scans, jpeg_size
+from ganvas.image.codestream import Size, check_scans, jpeg2000_size, jpeg_size, jpegxl_size, webp_size
 
 __all__ = ["check_contiguous", "check_page", "logged_problems"]
 

@@ -14,11 +14,10 @@ from PIL import Image
 
 from ganvas.data.config import DataConfig
 from ganvas.errors import ImageError
-from ganvas.image.decode import picture_of_pillow
+from ganvas.image.codecs import picture_of_pillow
 from ganvas.image.files import read_image, read_image_bytes
 from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
-from ganvas.image.pixel_values import all_finite, strips
-from ganvas.image.ranges import from_signed, from_unit, signed_from_unit, to_signed, to_unit
+from ganvas.image.ranges import all_finite, from_signed, from_unit, signed_from_unit, strips, to_signed, to_unit
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor

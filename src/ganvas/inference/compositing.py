@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
 from ganvas.image.files import list_images, read_image, stores_white_as_zero
-from ganvas.image.names import name_key
+from ganvas.image.folders import name_key
 from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import to_unit
 from ganvas.inference.adapt import convert_samples

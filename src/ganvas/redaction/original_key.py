@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganvas.image.files import open_regular
 from ganvas.weights import cache_folder
-from ganvas.weights.user_key import KEY_SIZE, read_or_make_key
+from ganvas.weights.cache import KEY_SIZE, read_or_make_key
 
 __all__ = ["hash_file", "keyed_hash", "original_key"]
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.data.boxes import boxes_by_picture
-from ganvas.data.pairs import some_names
-from ganvas.data.regions import boxes_on
+from ganvas.data.layouts import some_names
+from ganvas.data.regions import boxes_by_picture, boxes_on
 from ganvas.errors import ImageError, InputError
 from ganvas.image.files import list_images
-from ganvas.image.names import match_names
+from ganvas.image.folders import match_names
 from ganvas.image.picture import Picture
 from ganvas.inference.compositing import read_levels
 from ganvas.inference.manifest import hash_files
@@ -42,7 +41,7 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
 
     Args:
         names: of the pictures there are, with folders and endings.
-        boxes: see `ganvas.data.boxes.read_boxes`.
+        boxes: see `ganvas.data.regions.read_boxes`.
         mask: a picture in which all that is not black is covered, for every picture; or a folder of such masks, each
             with the name of its picture and any ending. None may be transparent anywhere.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas.data.prefetch import Prefetched
+from ganvas.data.batch import Prefetched
 from ganvas.errors import ConfigError, RunError
 from ganvas.hardware.load import OtherLoad
 from ganvas.hardware.precision import choose_precision

@@ -13,15 +13,19 @@ from torch import Tensor
 
 from ganvas.bulk.atomic import write_json
 from ganvas.bulk.progress import Tell, telling
-from ganvas.data.agreement import agree_across_sides, agree_across_splits
 from ganvas.data.batch import Loader
-from ganvas.data.cache import Cache, UnpairedCache, build_cache, build_unpaired_cache
+from ganvas.data.cache import (
+    Cache,
+    UnpairedCache,
+    agree_across_sides,
+    agree_across_splits,
+    build_cache,
+    build_unpaired_cache,
+)
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.data.layouts import Split, has_sides, has_split
+from ganvas.data.loading import TrainLoader, UnpairedLoader, evaluation_pairs, evaluation_pictures
 from ganvas.data.memmap import Side
-from ganvas.data.pairs import Split, has_split
-from ganvas.data.unpaired import has_sides
-from ganvas.data.unpaired_loading import UnpairedLoader, evaluation_pictures
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
 from ganvas.training.config import RunConfig

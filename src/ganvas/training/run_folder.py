@@ -18,7 +18,7 @@ from typing import Any
 
 from ganvas.bulk import claimed, require_apart
 from ganvas.bulk.atomic import write_text
-from ganvas.data.files import data_files
+from ganvas.data.layouts import data_files
 from ganvas.errors import ConfigError, RunError
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path

@@ -13,9 +13,8 @@ from shutil import copyfileobj
 from filelock import FileLock
 
 from ganvas.errors import WeightsError
-from ganvas.weights.cache import cache_folder
-from ganvas.weights.digest import sha256_of
-from ganvas.weights.record import Archive, Weights, WeightsFile
+from ganvas.weights.cache import cache_folder, sha256_of
+from ganvas.weights.known import Archive, Weights, WeightsFile
 
 __all__ = ["Found", "find_weights", "packaged_file"]
 

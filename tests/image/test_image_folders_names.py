@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganvas.data.boxes import boxes_by_picture
-from ganvas.data.config import PairedData
-from ganvas.data.pairs import find_entries
+from ganvas.data.config import PairedData, PrepareConfig
+from ganvas.data.layouts import find_entries
 from ganvas.data.prepare import prepare_pairs
-from ganvas.data.prepare_config import PrepareConfig
+from ganvas.data.regions import boxes_by_picture
 from ganvas.errors import DataError
-from ganvas.image.names import match_names, name_key
+from ganvas.image.folders import match_names, name_key
 from ganvas.inference.compositing import find_mask
 from ganvas.redaction.redact_files import redact_files
 

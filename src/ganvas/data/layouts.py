@@ -1,19 +1,32 @@
-"""Which files make a pair: the layouts of a data set, and what does not fit in them, by name."""
+"""Layouts of data sets on disk: which files form pairs or unpaired sides, and what does not fit, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, get_args, overload
 
-from ganvas.data.config import PairedData
-from ganvas.errors import DataError
+from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.errors import DataError, InputError
 from ganvas.image.files import image_names, read_image
-from ganvas.image.names import name_key
+from ganvas.image.folders import name_key
 from ganvas.strict_json import read_json
 
-__all__ = ["Entry", "Layout", "Split", "find_entries", "find_layout", "has_split", "pictures_in", "some_names"]
+__all__ = [
+    "Entry",
+    "Layout",
+    "Split",
+    "data_files",
+    "find_entries",
+    "find_layout",
+    "find_sides",
+    "has_sides",
+    "has_split",
+    "pictures_in",
+    "some_names",
+]
 
 Split = Literal["train", "val", "test"]
 Layout = Literal["folders", "side_by_side", "single"]
@@ -228,3 +241,61 @@ def _read_split_file(path: Path) -> dict[Split, list[str]]:
 
 def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+SideName = Literal["a", "b"]
+
+
+def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
+    """The folder of each side of a split and the names of its pictures, in order; the sides may differ in number.
+
+    Raises:
+        DataError: a side of the split is not there or is empty.
+    """
+    if not config.folder.is_dir():
+        raise DataError(f"{config.folder} is not a folder; check the path")
+    folders: dict[SideName, Path] = {side: _side_folder(config, split, side) for side in get_args(SideName)}
+    return {side: (folder, pictures_in(folder)) for side, folder in folders.items()}
+
+
+def has_sides(config: UnpairedData, split: Split) -> bool:
+    """Whether the data has such a split at all, for validation that is optional."""
+    return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in ("a", "b"))
+
+
+def _side_folder(config: UnpairedData, split: Split, side: SideName) -> Path:
+    found = _candidates(config.folder, split, side)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{config.folder}: {' and '.join(map(str, found))} are both side {side} of {split}; keep one")
+    named = f"{split}{side.upper()}"
+    raise DataError(
+        f"{config.folder}: unpaired data needs the folders {split}A and {split}B (or {split}/a and {split}/b), and "
+        f"there is no {named}; make it, or give pairs to a method that learns from them"
+    )
+
+
+def _candidates(folder: Path, split: Split, side: str) -> list[Path]:
+    """Folders called trainA, or train/a, in letters of any case."""
+    together = [child for child in _folders(folder) if child.name.lower() == f"{split}{side}"]
+    below = [split_folder for split_folder in _folders(folder) if split_folder.name.lower() == split]
+    return together + [child for parent in below for child in _folders(parent) if child.name.lower() == side]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir())
+
+
+def data_files(config: DataConfig) -> Iterator[Path]:
+    """Yield the picture files of every split, and the split file; a split that cannot be read yields nothing."""
+    for split in get_args(Split):
+        with suppress(InputError):  # told where the split is used
+            if isinstance(config, PairedData):
+                for entry in find_entries(config, split):
+                    yield from (path for path in (entry.a, entry.b) if path is not None)
+            else:
+                for folder, names in find_sides(config, split).values():
+                    yield from (folder / name for name in names)
+    if isinstance(config, PairedData) and config.split_file is not None:
+        yield config.split_file

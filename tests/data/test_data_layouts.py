@@ -5,7 +5,7 @@ import pytest
 from data_sets import folders, noise, photographs, save, side_by_side
 
 from ganvas.data.config import PairedData
-from ganvas.data.pairs import Entry, find_entries, find_layout, has_split, some_names
+from ganvas.data.layouts import Entry, find_entries, find_layout, has_split, some_names
 from ganvas.errors import DataError
 
 

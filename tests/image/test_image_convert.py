@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
+from ganvas.image.convert import BROKEN, NOT_RGB
 from ganvas.image.files import encode_image, read_image
 from ganvas.image.picture import Picture
-from ganvas.image.profile import BROKEN, NOT_RGB
 
 KINDS = [(".png", "uint8"), (".webp", "uint8"), (".tif", "uint8"), (".png", "uint16"), (".tif", "uint16")]
 D65 = (0.3127, 0.3290, 1.0)

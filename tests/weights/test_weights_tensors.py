@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ganvas.errors import WeightsError
-from ganvas.weights.numpy_pickle import read_numpy_pickle
+from ganvas.weights.tensors import read_numpy_pickle
 
 FLOATS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ganvas.content_gate import gate as content_gate
 from ganvas.data.cache import UnpairedCache, build_unpaired_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.unpaired import find_sides, has_sides
-from ganvas.data.unpaired_loading import UnpairedLoader, evaluation_pictures
+from ganvas.data.layouts import find_sides, has_sides
+from ganvas.data.loading import UnpairedLoader, evaluation_pictures
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 
 
@@ -218,7 +218,7 @@ from ganvas.content_gate import gate as content_gate
 content_gate.load_scorer = lambda: lambda rgb: 0.0
 from ganvas.data.cache import build_unpaired_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.unpaired_loading import UnpairedLoader
+from ganvas.data.loading import UnpairedLoader
 root = pathlib.Path(sys.argv[1])
 data = UnpairedData(folder=root / "set", resize="none", crop_size=(8, 8))
 loader = UnpairedLoader(build_unpaired_cache(data, "train", root / "cache"), data, batch_size=3, seed=11)

@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image
 
 from ganvas.errors import ImageError
+from ganvas.image.codestream import MAX_SCANS, check_scans, jpeg_size
 from ganvas.image.files import read_image
-from ganvas.image.jpeg import MAX_SCANS, check_scans, jpeg_size
 
 FILE = "a.jpg"
 
