@@ -200,8 +200,8 @@ def in_child(kind: str, folder: Path, rows: int) -> Record:
 def memory_of(kind: str, folder: Path, rows: int) -> Record:
     """Bytes of memory and microseconds for each of many rows or files."""
     from ganvas.inference.manifest import Manifest
+    from ganvas.redaction.redact_files import find_sources
     from ganvas.redaction.redaction_log import AuditLog
-    from ganvas.redaction.sources import find_sources
 
     rows = min(rows, 50_000) if kind == "files" else rows
     write = {"manifest": write_manifest, "audit": write_audit, "files": write_files}[kind]

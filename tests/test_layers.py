@@ -11,10 +11,8 @@ ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"terminal"},
     {"errors"},
-    {"signals", "strict_json"},
     {"bulk"},
     {"serialization", "image", "weights", "hardware"},
-    {"tensor_files"},
     {"localization"},
     {"content_gate"},
     {"networks", "losses", "data"},

@@ -1,19 +1,21 @@
-"""Names and foreign text cannot steer a terminal."""
+"""Terminal text and signals."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ganvas import api, cli
 from ganvas.cli import main
 from ganvas.errors import PartialFailure
 from ganvas.image.files import write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
-from ganvas.terminal import one_line, printable
+from ganvas.terminal import as_interrupts, one_line, printable
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m"
 
@@ -53,3 +55,32 @@ def test_labels_hold_no_control_characters() -> None:
     label = SyntheticLabel(software="ganvas", model=f"Pix2Pix ({ESCAPE}\udcff)", note="made")
     assert b"\x1b" not in label.as_xmp()
     assert not set("\x1b\udcff") & set("".join(label.as_text().values()))
+
+
+NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_interrupts_and_the_handler_is_put_back(number: int) -> None:
+    before = signal.getsignal(number)
+    signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), as_interrupts():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN)
+        with as_interrupts():
+            os.kill(os.getpid(), number)  # ignored, as under nohup
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_verb_that_is_terminated_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def study(*, out: str = "x") -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(api, "demo", study)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr().err == "ganvas demo: interrupted\n"

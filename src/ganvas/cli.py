@@ -24,8 +24,7 @@ from ganvas.crash import report_crash
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.hardware.threads import let_waiting_threads_sleep
 from ganvas.recipes import RECIPES, recipe_summary
-from ganvas.signals import as_interrupts
-from ganvas.terminal import one_line, printable
+from ganvas.terminal import as_interrupts, one_line, printable
 from ganvas.training.config import RunConfig
 
 VERBS = {

@@ -1,18 +1,108 @@
-"""Frozen dataclasses as JSON, read back strictly: a record either means what it says or is an error naming the key.
+"""Serialization: strict JSON, frozen dataclasses as JSON records, and safetensors files.
 
-A dataclass becomes an object whose `kind` is the class name; that tells the members of a union apart. A record written
-by hand may leave `kind` out wherever only one class fits.
+JSON from files that may be hostile is bounded in size and depth, and every fault is a ValueError. A dataclass becomes
+an object whose `kind` is the class name, which tells the members of a union apart; a record written by hand may leave
+`kind` out wherever only one class fits. Reading is strict: an unknown key is an error that names the key. Safetensors
+files are written atomically, with the same bytes for the same content.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from ganvas.bulk.atomic import atomic_file
 from ganvas.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "check_name",
+    "from_record",
+    "parse_json",
+    "read_json",
+    "read_text",
+    "save_tensors",
+    "to_record",
+]
+
+MAX_DEPTH = 64
+"""Lists and objects inside one another; no file of ganvas has more than ten."""
+MAX_BYTES = 1 << 28
+"""Of a file; boxes for a million pictures take a quarter of it."""
+Pairs = Callable[[list[tuple[str, Any]]], Any]
+
+
+def read_json(path: Path, *, encoding: str = "utf-8", pairs: Pairs | None = None) -> Any:
+    """Return the content of a JSON file; see `parse_json`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON, too large or nested too deep.
+    """
+    return parse_json(read_text(path, encoding=encoding), pairs=pairs)
+
+
+def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """Return the text of a file of at most `MAX_BYTES`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is larger, or of another encoding.
+    """
+    with path.open("rb") as file:  # an endless one ends here too
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it holds more than {MAX_BYTES >> 20} MiB")
+    return data.decode(encoding)
+
+
+def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
+    """Return what a JSON text says.
+
+    Args:
+        text: the whole text.
+        pairs: makes the value of an object from its (key, value) pairs; None: a dict, the last of equal keys.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    if _deeper_than(value, MAX_DEPTH):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    """Return whether containers lie inside one another more than `limit` deep, without recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Sequence[Any]:
+    """Return the containers directly inside a value."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [child for child in inside if isinstance(child, (dict, list, tuple))]
+
 
 T = TypeVar("T")
 KIND = "kind"
@@ -159,3 +249,55 @@ def _shown(record: object) -> str:
     """A value as a message shows it, cut short."""
     text = repr(record)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+LENGTH_BYTES = 8
+"""A safetensors file starts with the length of its JSON header, little endian."""
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors to a safetensors file atomically, and create its folders.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors import SafetensorError  # both load torch, which records and JSON do not need
+    from safetensors.torch import save_file
+
+    stored = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+    with atomic_file(path) as temporary:
+        temporary.touch()
+        permissions = temporary.stat().st_mode  # of any new file; safetensors itself shuts other people out
+        try:
+            save_file(stored, temporary, metadata=dict(metadata))
+        except SafetensorError as error:
+            if found := SYSTEM_ERROR.search(str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+            raise
+        temporary.chmod(permissions)
+        _sort_metadata(temporary)
+
+
+def check_name(path: Path) -> None:
+    """Raise where safetensors could write a file of that name and not open it again.
+
+    Raises:
+        RunError: the name is not UTF-8.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{path}: runs are kept in folders whose names are UTF-8; rename it") from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata in order: safetensors writes its entries in another one each time."""
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        assert len(text) == length, "the header keeps its length"
+        file.seek(LENGTH_BYTES)
+        file.write(text)

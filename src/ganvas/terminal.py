@@ -1,10 +1,16 @@
-"""Text made safe for a terminal: control characters in file names and in foreign data are shown, not obeyed."""
+"""Terminal output and signals: escaped control characters, and SIGTERM and SIGHUP as Ctrl-C."""
 
 from __future__ import annotations
 
 import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
-__all__ = ["one_line", "printable"]
+__all__ = ["as_interrupts", "one_line", "printable"]
 
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1: escape sequences begin with them
@@ -21,3 +27,28 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     r"""As `printable`, with newlines and tabs as \n and \t: for names, which may hold them."""
     return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+NAMES = ("SIGTERM", "SIGHUP")
+"""Windows has no SIGHUP."""
+
+
+@contextmanager
+def as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP inside the block; signals that are ignored stay so (`nohup`)."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in NAMES:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt

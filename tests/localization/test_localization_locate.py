@@ -12,7 +12,7 @@ from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding, class_index, locate
 from ganvas.localization import locate_files as verb
 from ganvas.localization.efficientnet_lite import imagenet_class_names
-from ganvas.localization.head import LinearHead
+from ganvas.localization.evidence import LinearHead
 from ganvas.localization.locate_files import locate_files, overlay_names
 
 

@@ -1,7 +1,7 @@
 """Output folders: no target is a source, one process writes at a time, killed processes leave nothing behind."""
 
+from ganvas.bulk.atomic import sweep
 from ganvas.bulk.folder_lock import FolderInUse, claimed, swept_beside
-from ganvas.bulk.leftovers import sweep
 from ganvas.bulk.paths import files_in, require_apart, require_outside
 
 __all__ = ["FolderInUse", "claimed", "files_in", "require_apart", "require_outside", "sweep", "swept_beside"]

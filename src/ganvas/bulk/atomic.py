@@ -1,16 +1,17 @@
-"""Files that are either wholly there or not there at all."""
+"""Atomic file writes, and removal of the temporary files of killed processes."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["append_line", "atomic_file", "is_leftover", "write_bytes", "write_json", "write_text"]
+__all__ = ["append_line", "atomic_file", "is_leftover", "sweep", "write_bytes", "write_json", "write_text"]
 
 TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 """The name of a temporary file: hidden; the target's stem, the writer's process id, eight random digits, the suffix."""
@@ -146,3 +147,30 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+SAFETENSORS_TEMPORARY = re.compile(r"\.tmp[A-Za-z0-9]{6}")
+"""The name under which safetensors writes a file before it renames it."""
+
+
+def sweep(folders: Iterable[Path], *, tensors: bool = False) -> None:
+    """Remove leftovers of killed processes from folders; a folder that does not exist is passed over.
+
+    Only files whose names ganvas itself makes are removed, and none that a running process is writing. Call it while
+    the output folder is locked (`claimed`).
+
+    Args:
+        folders: each is looked at without the folders below it.
+        tensors: remove safetensors' temporary files too; for run folders, where nothing else has such names.
+    """
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            found = [entry.path for entry in entries if _is_ours(entry, tensors=tensors)]
+            for path in found:
+                Path(path).unlink(missing_ok=True)
+
+
+def _is_ours(entry: os.DirEntry[str], *, tensors: bool) -> bool:
+    if not entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
+        return False
+    return is_leftover(entry.name) or (tensors and SAFETENSORS_TEMPORARY.fullmatch(entry.name) is not None)

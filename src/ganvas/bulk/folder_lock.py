@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganvas.bulk.leftovers import sweep
+from ganvas.bulk.atomic import sweep
 from ganvas.errors import InputError
 
 __all__ = ["FolderInUse", "claimed", "swept_beside"]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.content_gate.gate import admit_many
-from ganvas.content_gate.refusals import check_share
+from ganvas.content_gate.gate import admit_many, check_share
 from ganvas.data.cache import Cache, UnpairedCache, agree_across_splits, build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.decode import evaluation_size
@@ -60,7 +59,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
     Raises:
         DataError: there is no test and no val split, or its pictures cannot be used.
-        PolicyRefusal: too many are refused (`ganvas.content_gate.refusals.check_share`).
+        PolicyRefusal: too many are refused (`ganvas.content_gate.gate.check_share`).
     """
     split = choose_split(data)
     sides, specs = _read(data, split, limit, like=_training_data(data))

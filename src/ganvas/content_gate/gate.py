@@ -1,12 +1,12 @@
-"""The content gate: one function that every way into and out of ganvas asks.
+"""Content gate: one function that every path into and out of ganvas calls.
 
-A toolkit that learns to restore what was covered can be turned on pictures of people, to uncover what they or
-a publisher chose to hide. So sexual imagery is neither learnt from, nor translated, nor produced here: `admit`
-asks Yahoo's Open NSFW (2016, BSD-2) about each picture and refuses above `THRESHOLD`, the score from which its
-authors call a picture unsafe. Covering (`ganvas redact`) and looking (`ganvas locate`) are never gated.
+A toolkit that learns to restore what was covered can be turned on pictures of people, to uncover what they or a
+publisher chose to hide. Sexual imagery is therefore neither learned from, nor translated, nor produced here: `admit`
+scores each picture with Yahoo's Open NSFW (2016, BSD-2) and refuses above `THRESHOLD`, the score from which its authors
+call a picture unsafe. Covering (`ganvas redact`) and locating (`ganvas locate`) are never gated.
 
-The gate fails closed: no model, a model that is not the published one, any exception and any score that is not
-a number in [0, 1] all refuse. There is no setting, flag or environment variable that opens it or moves the threshold.
+The gate fails closed: no model, a model that is not the published one, any exception and any score that is not a number
+in [0, 1] all refuse. No setting, flag or environment variable opens it or moves the threshold.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.content_gate.refusals import check_share
 from ganvas.content_gate.score_cache import ScoreCache
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
@@ -39,6 +38,44 @@ __all__ = [
     "load_scorer",
     "loading_scorer",
 ]
+
+LARGEST_REFUSED_SHARE: Final = 0.05
+"""A data set of which a larger share is refused is not an accident: the whole set is refused."""
+LEAST_PICTURES: Final = 20
+LEAST_REFUSALS: Final = 3
+"""The share counts from so many pictures or so many refusals on: below both, a single false refusal exceeds it."""
+NUM_NAMED = 3
+"""Refused pictures that a message names with their reasons."""
+
+
+def check_share(refusals: Sequence[PolicyRefusal], total: int) -> None:
+    """Refuse a whole data set where the gate refuses too many of its pictures.
+
+    The rule is about pictures that a user gives. What a model makes of them is refused picture by picture, left out and
+    listed: a blurry output of a model is no sign of a bad data set.
+
+    Args:
+        refusals: one for each refused picture.
+        total: pictures in the data set, the refused ones included.
+
+    Raises:
+        PolicyRefusal: every picture is refused, or more than LARGEST_REFUSED_SHARE of them where there are at least
+            LEAST_PICTURES pictures or LEAST_REFUSALS refusals.
+    """
+    refused = len(refusals)
+    counts = total >= LEAST_PICTURES or refused >= LEAST_REFUSALS
+    too_many = counts and refused > LARGEST_REFUSED_SHARE * total
+    if refused and (too_many or refused == total):
+        limit = f", more than {LARGEST_REFUSED_SHARE:.0%}" if refused < total else ""
+        raise PolicyRefusal("the data set", f"the content gate refuses {describe_refusals(refusals, total)}{limit}")
+
+
+def describe_refusals(refusals: Sequence[PolicyRefusal], total: int, *, what: str = "pictures") -> str:
+    """Return how many of how many are refused, and the first few by name with the reason of each."""
+    named = [f"{refusal.name}: {refusal.reason}" for refusal in refusals[:NUM_NAMED]]
+    more = [f"and {len(refusals) - NUM_NAMED} more"] if len(refusals) > NUM_NAMED else []
+    return f"{len(refusals)} of {total} {what} ({'; '.join(named + more)})"
+
 
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""

@@ -34,7 +34,7 @@ from ganvas.data.memmap import Side
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.files import PictureWarning, read_image
 from ganvas.image.picture import PictureSpec, Pixels
-from ganvas.strict_json import read_json
+from ganvas.serialization import read_json
 
 __all__ = [
     "Cache",

@@ -12,7 +12,7 @@ from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.errors import DataError, InputError
 from ganvas.image.files import image_names, read_image
 from ganvas.image.folders import name_key
-from ganvas.strict_json import read_json
+from ganvas.serialization import read_json
 
 __all__ = [
     "Entry",

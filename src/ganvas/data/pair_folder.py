@@ -19,7 +19,7 @@ from ganvas.image.files import list_images, write_image
 from ganvas.image.folders import name_key
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
-from ganvas.strict_json import parse_json
+from ganvas.serialization import parse_json
 
 __all__ = [
     "JOURNAL",

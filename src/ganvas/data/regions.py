@@ -13,7 +13,7 @@ from ganvas.data.layouts import some_names
 from ganvas.errors import DataError, ImageError, InputError
 from ganvas.image.folders import match_names
 from ganvas.image.picture import Box, Picture
-from ganvas.strict_json import parse_json, read_text
+from ganvas.serialization import parse_json, read_text
 
 __all__ = ["RegionFinder", "boxes_by_picture", "boxes_on", "read_boxes", "region_finder"]
 

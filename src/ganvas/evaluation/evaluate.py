@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ganvas.bulk import require_apart
 from ganvas.bulk.progress import telling, track
-from ganvas.content_gate.gate import admit
-from ganvas.content_gate.refusals import describe_refusals
+from ganvas.content_gate.gate import admit, describe_refusals
 from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files
@@ -131,7 +130,7 @@ def evaluate_run(
 
     Raises:
         DataError: there is no such split, or its pictures do not fit the run.
-        PolicyRefusal: too many given pictures are refused (`ganvas.content_gate.refusals.check_share`), or all outputs.
+        PolicyRefusal: too many given pictures are refused (`ganvas.content_gate.gate.check_share`), or all outputs.
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """

@@ -18,7 +18,7 @@ from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScor
 from ganvas.evaluation.summary import Summary
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.strict_json import parse_json
+from ganvas.serialization import parse_json
 
 JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"
 NUM_NAMED = 10

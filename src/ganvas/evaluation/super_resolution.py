@@ -16,8 +16,7 @@ from torch.nn import functional
 from ganvas.bulk import claimed, require_apart
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.bulk.progress import track
-from ganvas.content_gate.gate import admit
-from ganvas.content_gate.refusals import check_share, describe_refusals
+from ganvas.content_gate.gate import admit, check_share, describe_refusals
 from ganvas.data.degradations import reduce
 from ganvas.errors import (
     FILE_ERRORS,
@@ -131,7 +130,7 @@ def benchmark_super_resolution(
         ConfigError: the runs have different scales, or one name, or enlarge nothing.
         DataError: there is no set.
         RunError: a run cannot be read.
-        PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.refusals.check_share`).
+        PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.gate.check_share`).
     """
     pictures = _pictures(data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]

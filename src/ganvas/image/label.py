@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from ganvas.strict_json import read_json
+from ganvas.serialization import read_json
 from ganvas.terminal import one_line
 
 __all__ = ["SOURCE_TYPE", "SyntheticLabel", "sidecar_path", "with_sidecar"]

@@ -23,10 +23,9 @@ from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, tel
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
-from ganvas.inference.manifest import MANIFEST_NAME, Manifest, hash_files, hash_settings
+from ganvas.inference.manifest import MANIFEST_NAME, Manifest, hash_files, hash_settings, names_file
 from ganvas.inference.pipeline import translate_all
 from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot, run_files
-from ganvas.inference.target import names_file
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction

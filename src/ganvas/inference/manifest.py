@@ -1,4 +1,4 @@
-"""What has been translated already: one JSON line a picture, so that an interrupted folder goes on where it stopped."""
+"""Manifest of an output folder: one JSON line per picture, from which an interrupted translation resumes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.bulk.atomic import append_line
-from ganvas.errors import ImageError
-from ganvas.image.files import open_regular, read_label
+from ganvas.errors import ImageError, InputError
+from ganvas.image.files import IMAGE_SUFFIXES, open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
-from ganvas.serialization import to_record
-from ganvas.strict_json import parse_json
+from ganvas.serialization import parse_json, to_record
+
+__all__ = ["names_file"]
+
+
+def names_file(out: Path) -> bool:
+    """Whether `out` is the name of a picture; else it is a folder, there already or to be made.
+
+    Raises:
+        InputError: it has the ending of a file, and of none that can be written.
+    """
+    if out.is_dir() or not out.suffix:
+        return False
+    if out.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    known = ", ".join(sorted(IMAGE_SUFFIXES))
+    raise InputError(f"{out}: {out.suffix} cannot be written; give one of {known}, or make a folder of that name first")
+
 
 MANIFEST_NAME = "translate.jsonl"
 

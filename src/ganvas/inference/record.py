@@ -22,9 +22,7 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import RunError
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
-from ganvas.serialization import from_record, to_record
-from ganvas.strict_json import read_json
-from ganvas.tensor_files import check_name, save_tensors
+from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"

@@ -42,7 +42,7 @@ from ganvas.inference.record import (
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
-from ganvas.strict_json import read_json
+from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]
 

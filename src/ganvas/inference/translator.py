@@ -33,10 +33,19 @@ from ganvas.inference.adapt import (
     write_part,
 )
 from ganvas.inference.device import cores_for_networks, pick_device, pick_precision
-from ganvas.inference.padding import mirrored, padded_size
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
-from ganvas.inference.tiling import Span, Tell, TilePlan, TilingWarning, plan_tiles, run_tiles, whole
+from ganvas.inference.tiling import (
+    Span,
+    Tell,
+    TilePlan,
+    TilingWarning,
+    mirrored,
+    padded_size,
+    plan_tiles,
+    run_tiles,
+    whole,
+)
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
 

@@ -23,13 +23,10 @@ from ganvas.inference.record import (
     write_run_record,
 )
 from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read_reference
-from ganvas.interop.reference_cyclegan import AS_RELEASED, import_cyclegan
-from ganvas.interop.reference_pix2pix import ImportedMethod, import_reference
+from ganvas.interop.reference_methods import AS_RELEASED, ImportedMethod, import_cyclegan, import_reference
 from ganvas.methods.config import Norm
 from ganvas.networks import PatchGAN, PixelGAN
-from ganvas.serialization import from_record, to_record
-from ganvas.strict_json import read_json
-from ganvas.tensor_files import check_name, save_tensors
+from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 DISCRIMINATOR_RECORD_NAME = "discriminator.json"
 

@@ -1,12 +1,21 @@
 """Classifiers, and where in a picture they see a class."""
 
-from ganvas.localization.cam import class_map, evidence_map, grad_cam, heat, log_odds, margin_map, upsample
+from ganvas.localization.cam import (
+    boxes_from_map,
+    class_map,
+    evidence_map,
+    grad_cam,
+    heat,
+    log_odds,
+    margin_map,
+    mask_from_map,
+    overlay,
+    upsample,
+)
 from ganvas.localization.evidence import Classifier, Evidence
 from ganvas.localization.load import CLASSIFIERS, load_classifier
 from ganvas.localization.locate import Finding, class_index, locate
-from ganvas.localization.overlay import overlay
 from ganvas.localization.preprocess import Preprocessing
-from ganvas.localization.regions import boxes_from_map, mask_from_map
 
 __all__ = [
     "CLASSIFIERS",

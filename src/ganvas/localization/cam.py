@@ -1,11 +1,16 @@
-"""Class activation maps as pure functions. Zhou et al. 2016, arXiv:1512.04150."""
+"""Class activation maps, their boxes and masks, and heat-map overlays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
+from ganvas.image.picture import Box
 from ganvas.localization.evidence import Evidence, Floats
+from ganvas.localization.preprocess import Bytes
 
 
 def class_map(evidence: Evidence, index: int) -> Floats:
@@ -78,3 +83,65 @@ def _interpolation(source: int, target: int) -> NDArray[np.float32]:
     matrix[rows, np.minimum(before + 1, source - 1)] = share
     matrix[rows, before] += 1 - share
     return matrix
+
+
+THRESHOLD = 0.2
+
+
+def mask_from_map(heat: Floats, *, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+    """(H, W) bool: above `threshold` of the maximum (Zhou et al. 2016, Sec. 3.2: 20 %); all False where nothing is hot.
+
+    Args:
+        heat: (H, W), not negative.
+        threshold: share of the maximum, in [0, 1).
+    """
+    mask: NDArray[np.bool_] = heat > threshold * heat.max()
+    return mask
+
+
+def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: bool = True) -> list[Box]:
+    """The boxes round the mask's connected parts, by area of the part, largest first; none where nothing is hot.
+
+    Args:
+        heat: (H, W), not negative.
+        threshold: share of the maximum, in [0, 1).
+        largest_only: the paper's one box.
+    """
+    from scipy import ndimage  # slow to import, and looking without boxes needs none of it
+
+    labels, count = ndimage.label(mask_from_map(heat, threshold=threshold))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-areas, kind="stable")[: 1 if largest_only else count]
+    slices = ndimage.find_objects(labels)
+    return [Box(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in (slices[i] for i in order)]
+
+
+# Black, violet, red, orange, pale yellow: brightness rises all the way, so it survives grey printing.
+_STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], np.float64)
+
+
+def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: float = 0.6) -> Bytes:
+    """(H, W, 3) uint8: the picture in grey where it is cold, coloured where it is hot.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        heat: (H, W) in [0, 1].
+        boxes: drawn as frames.
+        strength: share of the colour map where it is hottest, in [0, 1].
+    """
+    grey = rgb.mean(axis=2, keepdims=True)
+    share = strength * np.sqrt(heat)[:, :, None]
+    mixed = (1 - share) * grey + share * colour_map(heat)
+    drawn = Image.fromarray(np.rint(mixed).clip(0, 255).astype(np.uint8))
+    line = max(round(min(rgb.shape[:2]) / 128), 1)
+    for box in boxes:
+        frame = (box.left, box.top, box.right - 1, box.bottom - 1)
+        ImageDraw.Draw(drawn).rectangle(frame, outline=(255, 255, 255), width=line)
+    return np.asarray(drawn)
+
+
+def colour_map(heat: Floats) -> Floats:
+    """(H, W, 3) in 0..255, of heat (H, W) in [0, 1]."""
+    positions = np.linspace(0, 1, len(_STOPS))
+    channels = [np.interp(heat, positions, _STOPS[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=2).astype(np.float32)

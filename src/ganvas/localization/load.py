@@ -9,8 +9,7 @@ from ganvas.errors import ConfigError, GanvasError, InputError
 from ganvas.localization.activation import is_activation
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.preprocess import Preprocessing
-from ganvas.serialization import from_record
-from ganvas.strict_json import read_json
+from ganvas.serialization import from_record, read_json
 
 CLASSIFIERS = ("nsfw", "imagenet")
 _NAMED_TENSORS = ("features", "head", "bias")

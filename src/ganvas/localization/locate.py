@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.activation import warn_if_assumed
-from ganvas.localization.cam import heat
+from ganvas.localization.cam import THRESHOLD, boxes_from_map, heat, mask_from_map
 from ganvas.localization.evidence import Classifier, Evidence, Floats
 from ganvas.localization.preprocess import Bytes, require_rgb
-from ganvas.localization.regions import THRESHOLD, boxes_from_map, mask_from_map
 
 NEAR = 0.75
 """Least likeness of a suggested name, as difflib measures it; at 0.6 "face" suggests "racer"."""

@@ -10,12 +10,11 @@ from ganvas.bulk.atomic import write_json
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.image.files import list_images, read_image, tell_notes, tell_passed_over, write_image
 from ganvas.image.picture import Picture
+from ganvas.localization.cam import THRESHOLD, overlay
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.load import load_classifier
 from ganvas.localization.locate import class_index, locate
-from ganvas.localization.overlay import overlay
-from ganvas.localization.regions import THRESHOLD
-from ganvas.strict_json import read_json
+from ganvas.serialization import read_json
 
 RECORD = "locate.json"
 

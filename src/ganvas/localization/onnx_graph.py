@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from ganvas.errors import ConfigError
 from ganvas.localization.activation import Activation
-from ganvas.localization.head import LinearHead
+from ganvas.localization.evidence import LinearHead
 from ganvas.localization.onnx_input import GraphInput
 
 ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}

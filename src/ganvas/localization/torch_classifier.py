@@ -1,4 +1,4 @@
-"""Class activation maps of a torch module that ends in global average pooling and a linear layer."""
+"""Class activation maps and Grad-CAM of torch modules."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
 from ganvas.image.picture import Box
-from ganvas.localization.activation import Activation, recognize, resolve
-from ganvas.localization.evidence import Evidence, Floats
-from ganvas.localization.gradient_classifier import GradCamClassifier
-from ganvas.localization.head import LinearHead
+from ganvas.localization.activation import Activation, activate, recognize, resolve
+from ganvas.localization.evidence import Evidence, Floats, LinearHead
 from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb
 from ganvas.localization.torch_forward import (
     Place,
     Seen,
+    as_batch,
     checked_names,
+    from_layer,
     probes,
     run_module,
     takes_any_size,
@@ -29,6 +30,147 @@ from ganvas.localization.torch_forward import (
 from ganvas.localization.torch_forward import as_batch as _batch
 
 __all__ = ["GradCamClassifier", "TorchClassifier", "watch"]
+
+
+class GradCamClassifier:
+    """Any differentiable module: Grad-CAM's weights take the place of the linear layer (arXiv:1610.02391).
+
+    The evidence's `head` holds, for each class, the gradient of its logit summed over the map, and `bias` what is left
+    of the logit; so the class map is Grad-CAM's times h * w, and for a module that does end in pooling and a linear
+    layer it is the class activation map itself. A class's gradient is computed when its row is asked for.
+
+    Args:
+        module: (N, 3, H, W) to (N, K) logits; put into eval mode and left on its device.
+        layer: the submodule whose output (N, C, h, w) is mapped, usually the last convolution's.
+        class_names: K names.
+        preprocessing: what the module was trained with; the usual ImageNet values by default.
+        activation: softmax for one class a picture, sigmoid for each class by itself. One logit is a sigmoid's. Where
+            it is not given, a softmax is assumed with a warning, and redaction refuses.
+
+    Raises:
+        ConfigError: the module gives something other than logits, the layer is not part of it or gives no map, or K
+            names were not given.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layer: nn.Module,
+        class_names: Sequence[str],
+        *,
+        preprocessing: Preprocessing | None = None,
+        activation: Activation | None = None,
+    ) -> None:
+        self._module, self._layer = module.eval(), layer
+        self._preprocessing = preprocessing or Preprocessing()
+        if all(layer is not each for each in module.modules()):
+            raise ConfigError("the layer is not part of the module; give one of module.modules()")
+        logits, _ = _forward(self._module, layer, probes(self._preprocessing.size)[0])
+        self._class_names = checked_names(class_names, logits.shape[1])
+        _require_logits(self._module, self._preprocessing.size)
+        self._activation = resolve(None, activation, num_classes=logits.shape[1], where="the module")
+        self._any_size = takes_any_size(self._module, self._preprocessing.size)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names, in the order of the scores."""
+        return self._class_names
+
+    @property
+    def activation(self) -> Activation | None:
+        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
+        return self._activation
+
+    def evidence(self, rgb: Bytes) -> Evidence:
+        """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
+        require_rgb(rgb)
+        return self._look(*self._preprocessing.centre(rgb))
+
+    def dense_evidence(self, rgb: Bytes) -> Evidence:
+        """Return a look at the whole picture, at its own aspect if the module takes any size. rgb: (H, W, 3) uint8."""
+        require_rgb(rgb)
+        return self._look(*(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)))
+
+    def _look(self, image: Floats, extent: Box) -> Evidence:
+        logits, leaf = _forward(self._module, self._layer, image)
+        rows = _GradientRows(logits[0], leaf)
+        scores = activate(to_numpy(logits[0]).astype(np.float64), self._activation).astype(np.float32)
+        return Evidence(scores, rows.features, rows, _Remainders(rows), extent, self._activation)
+
+
+class _GradientRows:
+    """(K, C): the gradient of each logit summed over the map, one backward pass for each row that is asked for.
+
+    Args:
+        logits: (K,), with their graph.
+        leaf: (1, C, h, w), what they come from.
+    """
+
+    def __init__(self, logits: Tensor, leaf: Tensor) -> None:
+        self._logits, self._leaf = logits, leaf
+        self.plain = to_numpy(logits)
+        self.features = to_numpy(leaf[0])
+        self._known: dict[int, Floats] = {}
+
+    def __len__(self) -> int:
+        return len(self._logits)
+
+    def __getitem__(self, index: int) -> Floats:
+        if index not in self._known:
+            (gradient,) = torch.autograd.grad(self._logits[index], self._leaf, retain_graph=True)
+            self._known[index] = to_numpy(gradient[0].float().sum(dim=(1, 2)))
+        return self._known[index]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.float32]:
+        return np.stack([self[index] for index in range(len(self))])
+
+
+class _Remainders:
+    """(K,): what the gradients leave of each logit."""
+
+    def __init__(self, rows: _GradientRows) -> None:
+        self._rows = rows
+        self._pooled = rows.features.mean(axis=(1, 2))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> np.float32:
+        return np.float32(self._rows.plain[index] - self._rows[index] @ self._pooled)
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.float32]:
+        return np.stack([self[index] for index in range(len(self))])
+
+
+def _forward(module: nn.Module, layer: nn.Module, image: Floats) -> tuple[Tensor, Tensor]:
+    """Logits (1, K) with their graph, and the layer's map (1, C, h, w) that the graph starts from.
+
+    Raises:
+        ConfigError: the layer was not called, or the logits do not depend on it.
+    """
+    with from_layer(layer) as leaves:
+        logits = run_module(module, as_batch(image, module))
+    if not leaves:
+        raise ConfigError("the layer took no part in the forward pass; give one that the logits come from")
+    if not logits.requires_grad:
+        raise ConfigError("no gradient leads from the logits to the layer; give a layer that they come from")
+    return logits, leaves[-1]
+
+
+@torch.inference_mode()
+def _require_logits(module: nn.Module, size: int) -> None:
+    """Refuse a module that ends in a softmax or sigmoid, whose scores a second one would bend.
+
+    Raises:
+        ConfigError: all outputs on noise of several strengths are probabilities.
+    """
+    outputs = np.concatenate([to_numpy(run_module(module, as_batch(image, module))) for image in probes(size)])
+    within = bool((outputs >= 0).all() and (outputs <= 1).all())
+    sums = outputs.sum(axis=1)
+    if within and (outputs.shape[1] == 1 or bool(np.abs(sums - 1).max() <= tolerance_of(module))):
+        raise ConfigError("the module gives probabilities; Grad-CAM needs logits: return what goes into the activation")
+    if within and bool((outputs > 0).all()):
+        raise ConfigError("the module gives scores in (0, 1); Grad-CAM needs logits: leave out the final sigmoid")
 
 
 class TorchClassifier:

@@ -1,4 +1,4 @@
-"""Redact a picture or a folder: what comes out is fit to be released, or it does not come out."""
+"""Redaction of a picture or a folder: every result is fit to be released, or is not written."""
 
 from __future__ import annotations
 
@@ -13,26 +13,35 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk import claimed, files_in, require_apart, swept_beside
+from ganvas.bulk import claimed, files_in, require_apart, require_outside, swept_beside
 from ganvas.bulk.ray_backend import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import encode_image, read_image, tell_notes, write_image
+from ganvas.image.files import IMAGE_SUFFIXES, encode_image, read_image, tell_notes, tell_repeated, write_image
+from ganvas.image.folders import list_folder
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
-from ganvas.inference.manifest import hash_files, hash_settings
-from ganvas.inference.target import names_file
+from ganvas.inference.manifest import hash_files, hash_settings, names_file
 from ganvas.localization import load_classifier
-from ganvas.redaction.log_line import clear_hidden, line_of, relative_names
-from ganvas.redaction.original_key import hash_file, keyed_hash, original_key
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
-from ganvas.redaction.redaction_log import KEYED_ORIGINAL, LOG, ORIGINAL, AuditLog
-from ganvas.redaction.result import Outcome, Redacted
-from ganvas.redaction.sources import find_sources
+from ganvas.redaction.redaction_log import (
+    KEYED_ORIGINAL,
+    LOG,
+    ORIGINAL,
+    AuditLog,
+    Outcome,
+    Redacted,
+    clear_hidden,
+    hash_file,
+    keyed_hash,
+    line_of,
+    original_key,
+    relative_names,
+)
 from ganvas.redaction.user_regions import GivenRegion, given_region
 from ganvas.redaction.verifier import Judge
 
-__all__ = ["Redacted", "redact_files"]
+__all__ = ["Redacted", "find_sources", "redact_files"]
 
 Blocks = Generator[list[tuple[int, Record]]]
 Progress = Callable[[str, int, int], None]
@@ -292,3 +301,44 @@ def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
 def _record(redaction: Redaction, redactor: _Redactor) -> dict[str, Any]:
     is_cosmetic = cosmetic(redactor.settings.how) is not None
     return line_of(redaction, redactor.judge, classifier=redactor.settings.classifier, is_cosmetic=is_cosmetic)
+
+
+def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
+    """Name -> (file, where its result goes, None for no picture), of all that a person would think is redacted.
+
+    Args:
+        source: a picture, or a folder.
+        out: a folder, or for one picture also a file name.
+        aside: files that lie in the folder and are no part of it, resolved.
+
+    Raises:
+        InputError: there is none, an original would be written over, or `out` has an ending that is no format.
+    """
+    if source.is_dir():
+        return _of_folder(source, out, aside)
+    if not source.is_file():
+        raise InputError(f"{source}: no such file or folder")
+    target = out if names_file(out) else out / source.name
+    if target.resolve() == source.resolve():
+        raise InputError(f"{target} is the original; give another name")
+    return {source.name: (source, _target(source, target))}
+
+
+def _of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
+    require_outside(out, source)
+    root = source.resolve()
+    aside = {path for path in {*aside, out.resolve()} if not root.is_relative_to(path)}
+    listing = list_folder(source)
+    tell_repeated(source, listing)
+    inside = [path.relative_to(source) for path in listing.files if _counts(path, aside)]
+    if not inside:
+        raise InputError(f"{source}: no files in it")
+    return {path.as_posix(): (source / path, _target(path, out / path)) for path in inside}
+
+
+def _counts(path: Path, aside: set[Path]) -> bool:
+    return not any(path.resolve().is_relative_to(other) for other in aside)
+
+
+def _target(path: Path, target: Path) -> Path | None:
+    return target if path.suffix.lower() in IMAGE_SUFFIXES else None

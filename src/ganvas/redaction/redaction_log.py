@@ -1,16 +1,74 @@
-"""The redaction log: a JSON line a picture, by which a stopped redaction also goes on."""
+"""Redaction log: a JSON line per picture, from which an interrupted redaction resumes, and the report of a run.
+
+A log in the released folder identifies originals by keyed hashes, which tell only the owner of the key whether a
+picture has changed. Names are relative to their folders.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import hmac
 import json
+import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk.atomic import append_line
-from ganvas.strict_json import parse_json
+import numpy as np
 
-__all__ = ["KEYED_ORIGINAL", "LOG", "ORIGINAL", "AuditLog"]
+from ganvas.bulk.atomic import append_line
+from ganvas.bulk.ray_backend import Record
+from ganvas.errors import PartialFailure
+from ganvas.image.files import open_regular
+from ganvas.image.picture import Picture
+from ganvas.redaction.redact import Redaction
+from ganvas.redaction.verifier import Judge
+from ganvas.serialization import parse_json
+from ganvas.weights import cache_folder
+from ganvas.weights.cache import KEY_SIZE, read_or_make_key
+
+__all__ = [
+    "KEYED_ORIGINAL",
+    "LOG",
+    "ORIGINAL",
+    "AuditLog",
+    "Outcome",
+    "Redacted",
+    "clear_hidden",
+    "hash_file",
+    "keyed_hash",
+    "line_of",
+    "original_key",
+    "relative_names",
+    "verdict",
+]
+
+NAME = "redaction.key"
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def keyed_hash(path: Path, key: bytes) -> str:
+    """Return the HMAC-SHA256 of a file's SHA-256, in hexadecimal: without the key nobody can confirm a guess."""
+    return hmac.digest(key, bytes.fromhex(hash_file(path)), "sha256").hex()
+
+
+def original_key() -> bytes:
+    """Return the user's key for originals, made at first use in the cache folder.
+
+    Where it cannot be kept there it is of this run alone, and a later run redacts its pictures anew.
+    """
+    with contextlib.suppress(OSError):
+        if (key := read_or_make_key(cache_folder() / NAME)) is not None:
+            return key
+    return secrets.token_bytes(KEY_SIZE)
+
 
 LOG = "redaction.jsonl"
 ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
@@ -84,3 +142,139 @@ def _proof(line: dict[str, Any]) -> bytes | None:
     except (KeyError, TypeError, ValueError):
         return None
     return proof if len(proof) == 96 and "failed" not in line else None
+
+
+def line_of(redaction: Redaction, judge: Judge | None, *, classifier: str | None, is_cosmetic: bool) -> dict[str, Any]:
+    """Return what the log says about a covered picture."""
+    boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
+    before, after = redaction.score_before, redaction.score_after
+    return {
+        "region": {"boxes": boxes, "share": round(float(redaction.region.mean()), 6), "whole": redaction.whole},
+        "style": redaction.style,
+        "cosmetic": redaction.style != "solid" and is_cosmetic,
+        "widened": redaction.widened,
+        "classifier": classifier and (Path(classifier).name if Path(classifier).suffix else classifier),
+        "class": judge.class_name if judge else None,
+        "coverage": judge.coverage if judge else None,
+        "score_before": before.as_record() if before else None,
+        "score_after": after.as_record() if after else None,
+        "verdict": verdict(redaction, judge),
+    }
+
+
+def verdict(redaction: Redaction, judge: Judge | None) -> str:
+    """Return in words what is known of a picture, and no more."""
+    if judge is None or redaction.score_after is None or redaction.score_before is None:
+        return "the given region is covered; nothing was tested"
+    named = repr(judge.class_name)
+    if not judge.passes(redaction.score_after):
+        return f"the whole picture is covered; the classifier named {named} to the end"
+    if redaction.region.any():
+        return f"the classifier no longer names {named}; whether a person sees it was not tested"
+    return f"the classifier does not name {named}; nothing was covered"
+
+
+def clear_hidden(picture: Picture) -> tuple[Picture, int]:
+    """Return a picture whose fully transparent pixels hold no color, and how many held some.
+
+    Nothing that a viewer shows changes; what lay there would be released unseen.
+    """
+    if picture.alpha is None:
+        return picture, 0
+    hidden = (picture.alpha[:, :, 0] == 0) & (picture.colour != 0).any(axis=2)
+    if not hidden.any():
+        return picture, 0
+    pixels = picture.pixels.copy()
+    pixels[hidden] = 0
+    return Picture(pixels, has_alpha=True, source=picture.source), int(np.count_nonzero(hidden))
+
+
+def relative_names(problem: str, folders: Iterable[Path]) -> str:
+    """Return a message without the folders before the names in it, longest first, for a log that may be released."""
+    spellings = {f"{spelling}/" for folder in folders for spelling in (folder, folder.absolute(), folder.resolve())}
+    for spelling in sorted(spellings - {"./", "//"}, key=len, reverse=True):
+        problem = problem.replace(spelling, "")
+    return problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redacted:
+    """What a redaction left.
+
+    Attributes:
+        audit: the redaction log; later runs append to it.
+        redacted: how many pictures were redacted now.
+        skipped: how many an earlier run with the same settings, picture and result had redacted.
+        uncovered: in how many of those redacted now there was nothing to cover.
+        whole: how many of those redacted now are covered whole.
+        cleared: in how many of those redacted now colors under full transparency were removed.
+        tested: the class whose absence a classifier confirmed; None where nothing was tested.
+    """
+
+    audit: AuditLog
+    redacted: int
+    skipped: int
+    uncovered: int
+    whole: int = 0
+    cleared: int = 0
+    tested: str | None = None
+
+    @property
+    def log(self) -> Path:
+        """The file of the redaction log, a JSON line a picture."""
+        return self.audit.path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Those of this run, read from the log."""
+        return list(self.audit.added())
+
+    def __str__(self) -> str:
+        parts = [f"{self.redacted} redacted" + (f", {self.skipped} were there already" if self.skipped else "")]
+        if self.uncovered:
+            parts.append(f"nothing was covered in {self.uncovered}")
+        if self.whole:
+            parts.append(f"{self.whole} covered whole")
+        if self.cleared:
+            parts.append(f"colors under full transparency removed from {self.cleared}")
+        if self.tested is not None and self.redacted:
+            aside = ", those covered whole aside" if self.whole else ""
+            parts.append(f"tested: the classifier names {self.tested!r} in no result{aside}")
+            parts.append("whether a person sees it was not tested, so look at them")
+        return "; ".join([*parts, f"redaction log: {self.log}"])
+
+
+@dataclass
+class Outcome:
+    """What has become of the files so far."""
+
+    redacted: int = 0
+    skipped: int = 0
+    uncovered: int = 0
+    whole: int = 0
+    cleared: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def count(self, row: Record) -> None:
+        """Add a row of the log."""
+        self.skipped += "skipped" in row
+        self.redacted += "sha256_out" in row
+        self.uncovered += "region" in row and not row["region"]["boxes"]
+        self.whole += "region" in row and row["region"]["whole"]
+        self.cleared += row.get("cleared", 0) > 0
+        if "failed" in row:
+            self.failures[row["file"]] = row["failed"]
+
+    def checked(self, audit: AuditLog, total: int, *, tested: str | None) -> Redacted:
+        """Return what a redaction of `total` files left.
+
+        Raises:
+            PartialFailure: some files failed; it tells what became of the others.
+        """
+        redacted = Redacted(
+            audit=audit, redacted=self.redacted, skipped=self.skipped, uncovered=self.uncovered, whole=self.whole,
+            cleared=self.cleared, tested=tested,
+        )  # fmt: skip
+        if self.failures:
+            raise PartialFailure(self.failures, total, done=str(redacted))
+        return redacted

@@ -20,9 +20,7 @@ from torch import Tensor
 from ganvas.errors import DivergenceError, RunError
 from ganvas.inference.record import UNREADABLE, check_like
 from ganvas.methods.base import Method
-from ganvas.serialization import from_record, to_record
-from ganvas.strict_json import parse_json
-from ganvas.tensor_files import save_tensors
+from ganvas.serialization import from_record, parse_json, save_tensors, to_record
 from ganvas.training.ema import Average
 from ganvas.training.meter import LossMeter
 from ganvas.training.step import Optimizers

@@ -18,7 +18,7 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
-from ganvas.inference.padding import translate_padded
+from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.training.pictures import Named, PairedPictures, Pictures

@@ -22,9 +22,7 @@ from ganvas.data.layouts import data_files
 from ganvas.errors import ConfigError, RunError
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
-from ganvas.serialization import from_record, to_record
-from ganvas.strict_json import parse_json
-from ganvas.tensor_files import check_name
+from ganvas.serialization import check_name, from_record, parse_json, to_record
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig, TrainingConfig
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.image.ranges import unit_from_signed
-from ganvas.inference.padding import translate_padded
+from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import SSIM_WINDOW, l1, psnr, ssim

@@ -8,7 +8,7 @@ from reference_steps import compare_weights, play_as_reference
 from safetensors.torch import load_file
 
 from ganvas.errors import ConfigError
-from ganvas.interop.reference_cyclegan import AS_RELEASED, OURS, import_cyclegan
+from ganvas.interop.reference_methods import AS_RELEASED, OURS, import_cyclegan
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import CycleGANConfig
 from ganvas.methods.registry import build

@@ -7,7 +7,7 @@ from reference_steps import compare_weights, play_as_reference
 from safetensors.torch import load_file
 
 from ganvas.errors import ConfigError
-from ganvas.interop.reference_pix2pix import import_reference
+from ganvas.interop.reference_methods import import_reference
 from ganvas.methods.architectures import choose_depth
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import Pix2PixConfig

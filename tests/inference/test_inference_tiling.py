@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.inference.padding import pad_to_multiple, translate_padded
+from ganvas.inference.tiling import pad_to_multiple, translate_padded
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 

@@ -1,0 +1,305 @@
+"""Import of reference PyTorch pix2pix, CUT and CycleGAN checkpoints as methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from ganvas.errors import ConfigError, RunError
+from ganvas.interop.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
+from ganvas.methods.architectures import NUM_LAYERS
+from ganvas.methods.base import Method
+from ganvas.methods.config import CUTConfig, CycleGANConfig, Objective, Pix2PixConfig, ReceptiveField
+from ganvas.methods.cut.method import CUT
+from ganvas.methods.cyclegan.method import CycleGAN
+from ganvas.methods.pix2pix.method import Pix2Pix
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedMethod:
+    """A reference model as one of ours.
+
+    Attributes:
+        method: holds the weights; a discriminator that was not given is new.
+        image_size: height and width that the reference trains such a network on.
+        notes: sentences for the user on what the files could not tell.
+    """
+
+    config: Pix2PixConfig | CycleGANConfig | CUTConfig
+    method: Method
+    input_channels: int
+    output_channels: int
+    image_size: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def import_reference(
+    *paths: Path, dropout: float | None = None, objective: Objective = "vanilla", l1_weight: float = 100.0
+) -> ImportedMethod:
+    """Read a generator's checkpoint and, if given, its discriminator's, in any order.
+
+    The method is the variant "pytorch": its training steps are the reference's too.
+
+    Args:
+        paths: the files.
+        dropout: the rate of the generator's dropout, where its file cannot tell; unset: none.
+        objective: to train on with; no file tells it. Wasserstein has no gradient penalty, as in the reference.
+        l1_weight: to train on with; no file tells it.
+
+    Raises:
+        RunError: a file cannot be read, or does not hold what is needed.
+    """
+    training = Pix2PixConfig(objective=objective, l1_weight=l1_weight, gradient_penalty=0.0, variant="pytorch")
+    networks = {path: read_reference(path) for path in paths}
+    generators = [path for path, network in networks.items() if network.is_generator]
+    discriminators = [path for path, network in networks.items() if not network.is_generator]
+    if len(generators) != 1 or len(discriminators) > 1:
+        found = ", ".join(f"{path.name} is a {network.kind}" for path, network in networks.items()) or "nothing"
+        raise RunError(
+            "give one generator and at most one discriminator, or the generators, and if wanted the discriminators, of "
+            f"a CycleGAN; given: {found}"
+        )
+    notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
+    generator = networks[generators[0]]
+    rate, note = choose_dropout(generator, asked=dropout, path=generators[0])
+    notes += note
+    if generator.antialias:
+        return assemble_cut(generator, dropout=rate, path=generators[0], notes=tuple(notes))
+    if not discriminators:
+        notes.append("no discriminator was given: further training begins with a new one")
+        return assemble_pix2pix(generator, None, replace(training, dropout=rate), notes=tuple(notes))
+    check_discriminator(generator, networks[discriminators[0]], path=discriminators[0])
+    return assemble_pix2pix(generator, networks[discriminators[0]], replace(training, dropout=rate), notes=tuple(notes))
+
+
+def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Path) -> tuple[float, list[str]]:
+    """The rate to use, and what to tell the user about it."""
+    if generator.dropout is not None:
+        if asked not in (None, generator.dropout):
+            raise RunError(f"{path}: its keys say dropout {generator.dropout}, not {asked}; leave dropout unset")
+        return generator.dropout, []
+    if asked is not None:
+        return asked, []
+    return 0.0, [
+        f"{path.name}: a U-Net's file does not tell whether it was trained with dropout; taken as without, "
+        f"set dropout to {REFERENCE_DROPOUT} if it was (the reference's default for pix2pix)"
+    ]
+
+
+def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, notes: tuple[str, ...]) -> ImportedMethod:
+    """The generator as CUT, whose discriminator and patch heads are new.
+
+    Raises:
+        RunError: CUT can hold no such generator.
+    """
+    if dropout > 0:
+        raise RunError(f"{path}: CUT's generator with dropout in its residual blocks, which CUT here does not have")
+    config = CUTConfig(width=generator.width, residual_blocks=generator.count, norm=generator.norm)
+    size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
+    try:
+        method = CUT(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
+    except ConfigError as error:
+        raise RunError(f"{path}: CUT cannot hold the checkpoint's network: {error}") from error
+    method.generator.load_state_dict(generator.weights)
+    notes = (*notes, "taken as CUT: further training begins with a new discriminator and new patch heads")
+    return _imported(config, method, generator, notes)
+
+
+def assemble_pix2pix(
+    generator: ReferenceNetwork,
+    discriminator: ReferenceNetwork | None,
+    training: Pix2PixConfig,
+    *,
+    notes: tuple[str, ...],
+) -> ImportedMethod:
+    """Build a pix2pix method that holds both networks.
+
+    Raises:
+        RunError: pix2pix cannot hold them.
+    """
+    size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
+    try:
+        blocks = 9 if generator.kind == "unet" else generator.count
+        config = replace(training, **_architecture(generator, discriminator), residual_blocks=blocks)
+        method = Pix2Pix(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
+    except ConfigError as error:
+        raise RunError(f"pix2pix cannot hold the checkpoint's network: {error}") from error
+    method.generator.load_state_dict(generator.weights)
+    if discriminator is not None:
+        method.discriminator.load_state_dict(discriminator.weights)
+    return _imported(config, method, generator, notes)
+
+
+def _architecture(generator: ReferenceNetwork, discriminator: ReferenceNetwork | None) -> dict[str, Any]:
+    """Return the config fields that pix2pix and CycleGAN share, which build such networks."""
+    is_unet = generator.kind == "unet"
+    return {
+        "generator": "unet" if is_unet else "resnet",
+        "width": generator.width,
+        "depth": generator.count if is_unet else None,
+        "norm": generator.norm,
+        "receptive_field": receptive_field_of(discriminator),
+        "discriminator_width": generator.width if discriminator is None else discriminator.width,
+    }
+
+
+def _imported(
+    config: Pix2PixConfig | CycleGANConfig | CUTConfig,
+    method: Method,
+    generator: ReferenceNetwork,
+    notes: tuple[str, ...],
+) -> ImportedMethod:
+    """Return a loaded method with the channels and picture size of its (first) generator."""
+    return ImportedMethod(
+        config=config,
+        method=method,
+        input_channels=generator.input_channels,
+        output_channels=generator.output_channels,
+        image_size=image_size_of(generator),
+        notes=notes,
+    )
+
+
+def check_discriminator(generator: ReferenceNetwork, discriminator: ReferenceNetwork, *, path: Path) -> None:
+    """Raise RunError unless one pix2pix can hold both networks."""
+    together = generator.input_channels + generator.output_channels
+    if discriminator.input_channels == generator.output_channels:
+        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; give all four files of one, or one alone")
+    if discriminator.input_channels != together:
+        raise RunError(f"{path}: judges {discriminator.input_channels} channels, but input and output have {together}")
+    if discriminator.norm != generator.norm:
+        raise RunError(
+            f"{path}: its norm is {discriminator.norm}, the generator's {generator.norm}; import them one by one"
+        )
+    check_layers(discriminator, path=path)
+
+
+def check_layers(discriminator: ReferenceNetwork, *, path: Path) -> None:
+    """Raise RunError unless a method can have such a discriminator."""
+    if discriminator.kind == "patchgan" and discriminator.count not in NUM_LAYERS.values():
+        raise RunError(f"{path}: {discriminator.count} strided layers, more than 5; import them one by one")
+
+
+def receptive_field_of(discriminator: ReferenceNetwork | None) -> ReceptiveField:
+    """What makes such a discriminator; without one, the reference's default."""
+    if discriminator is None:
+        return 70
+    fields = {1: 0, **NUM_LAYERS}
+    field: ReceptiveField = next(field for field in get_args(ReceptiveField) if fields[field] == discriminator.count)
+    return field
+
+
+def image_size_of(generator: ReferenceNetwork) -> tuple[int, int]:
+    """Height and width that the reference trains such a generator on."""
+    side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
+    return side, side
+
+
+OURS = {"G_A": "a_to_b", "G_B": "b_to_a", "D_A": "judge_b", "D_B": "judge_a"}
+"""Their name of a network -> ours: their D_A judges what G_A makes, so the pictures of b."""
+AS_RELEASED = CycleGANConfig(identity_weight=0.5, variant="pytorch")
+"""What no file tells, as the reference trains unless told otherwise."""
+
+Networks = Mapping[str, ReferenceNetwork]
+"""By our names."""
+
+
+def import_cyclegan(
+    *paths: Path, dropout: float | None = None, training: CycleGANConfig = AS_RELEASED
+) -> ImportedMethod:
+    """Read both generators' checkpoints and, if given, both discriminators', in any order.
+
+    Args:
+        paths: the files, named as the reference names them: `*_net_G_A.pth`, G_B, D_A, D_B.
+        dropout: the rate of U-Nets' dropout, which no file tells; unset: none.
+        training: to train on with: its losses, weights and pool, which no file tells.
+
+    Raises:
+        RunError: a file cannot be read, its name does not tell its role, or they do not belong together.
+    """
+    files = by_role(paths)
+    networks = {role: read_reference(path) for role, path in files.items()}
+    check_together(files, networks)
+    notes = [f"{path.name}: {describe(networks[role])}, here {role}" for role, path in files.items()]
+    rate, note = choose_dropout(networks["a_to_b"], asked=dropout, path=files["a_to_b"])
+    notes += note
+    if "judge_a" not in networks:
+        notes.append("no discriminators were given: further training begins with new ones")
+    return assemble_cyclegan(networks, replace(training, dropout=rate), notes=tuple(notes))
+
+
+def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
+    """Our name of each file's network, told from the file's name.
+
+    Raises:
+        RunError: a name tells no role, two tell the same, or one is missing.
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        named = re.search(r"(?:^|[_-])([GD]_[AB])$", path.stem)
+        if named is None:
+            raise RunError(
+                f"{path}: which of a CycleGAN's networks this is, only its name can tell; "
+                "name it as the reference does, *_net_G_A.pth, G_B, D_A or D_B"
+            )
+        role = OURS[named[1]]
+        if role in files:
+            raise RunError(f"{path} and {files[role]} are both {named[1]} by name; give one of them")
+        files[role] = path
+    if set(files) not in ({"a_to_b", "b_to_a"}, set(OURS.values())):
+        given = ", ".join(path.name for path in paths)
+        raise RunError(f"a CycleGAN is G_A and G_B, with D_A and D_B or without both; given: {given}")
+    return files
+
+
+def check_together(files: Mapping[str, Path], networks: Networks) -> None:
+    """Raise RunError unless one CycleGAN can hold all networks."""
+    for role, network in networks.items():
+        if network.is_generator != (role in CycleGAN.generators):
+            raise RunError(f"{files[role]}: by its name it is {role}, but it holds a {describe(network)}")
+        if network.antialias:
+            raise RunError(f"{files[role]}: CUT's generator, which learns one way; import it alone")
+        check_layers(network, path=files[role])
+    forth = networks["a_to_b"]
+    a, b = forth.input_channels, forth.output_channels
+    channels = {"a_to_b": (a, b), "b_to_a": (b, a), "judge_a": (a, 1), "judge_b": (b, 1)}
+    for role, network in networks.items():
+        like = forth if network.is_generator else networks["judge_a"]
+        fits = (network.input_channels, network.output_channels) == channels[role]
+        if not fits or make(network) != make(like) or network.norm != forth.norm:
+            raise RunError(
+                f"{files[role]}: {describe(network)}; it does not go with {describe(like)}; import them one by one"
+            )
+
+
+def make(network: ReferenceNetwork) -> tuple[object, ...]:
+    """All that two generators, or two discriminators, of one CycleGAN have in common."""
+    return network.kind, network.width, network.count, network.norm, network.dropout
+
+
+def assemble_cyclegan(networks: Networks, training: CycleGANConfig, *, notes: tuple[str, ...]) -> ImportedMethod:
+    """Build a CycleGAN method that holds all networks.
+
+    Raises:
+        RunError: CycleGAN cannot hold them.
+    """
+    forth, discriminator = networks["a_to_b"], networks.get("judge_a")
+    channels = (forth.input_channels, forth.output_channels)
+    try:
+        config = replace(
+            training,
+            **_architecture(forth, discriminator),
+            residual_blocks=None if forth.kind == "unet" else forth.count,
+            identity_weight=training.identity_weight if channels[0] == channels[1] else 0.0,
+        )
+        method = CycleGAN(
+            config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(forth)
+        )
+    except ConfigError as error:
+        raise RunError(f"CycleGAN cannot hold the checkpoints' networks: {error}") from error
+    for role, network in networks.items():
+        getattr(method, role).load_state_dict(network.weights)
+    return _imported(config, method, forth, notes)
