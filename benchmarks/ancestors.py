@@ -37,8 +37,7 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, unit_from_signed
 from ganvas.inference.record import load_generators
 from ganvas.methods.config import VAEConfig, VAEGANConfig
-from ganvas.metrics.fidelity import psnr
-from ganvas.metrics.sharpness import gradient_energy
+from ganvas.metrics.fidelity import gradient_energy, psnr
 from ganvas.recipes import vae
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig

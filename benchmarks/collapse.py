@@ -17,9 +17,9 @@ import torch
 
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.bulk.progress import telling
-from ganvas.toy.answers import draw_trials
 from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarise
 from ganvas.toy.figures import draw_covered, save_figure
+from ganvas.toy.study import draw_trials
 
 HEADINGS = {"covered": "modes covered", "held": "modes held", "high_quality": "share of high quality"}
 

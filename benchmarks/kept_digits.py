@@ -35,7 +35,7 @@ from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction, DomainGANConfig
-from ganvas.privacy_audit.reidentification import interval, small_network
+from ganvas.privacy_audit.attacks import interval, small_network
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

@@ -28,7 +28,6 @@ from quality import machine, timed, write_split
 
 from ganvas.bulk.atomic import write_json
 from ganvas.bulk.progress import track
-from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.pictures import as_unit
 from ganvas.image.cover import bicubic_resize, block_means, mosaic
 from ganvas.image.files import read_image, write_image
@@ -36,6 +35,7 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
+from ganvas.metrics.fidelity import measure
 from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.recipes import restore, srgan_modern, srresnet_modern
 from ganvas.training.config import RunConfig

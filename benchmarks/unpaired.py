@@ -39,7 +39,7 @@ from ganvas.comparison.measures import (
     load_instruments,
     measure_run,
 )
-from ganvas.comparison.pictures import SIDES, TestPictures, open_test_pictures
+from ganvas.comparison.plan import SIDES, TestPictures, open_test_pictures
 from ganvas.data.config import UnpairedData
 from ganvas.evaluation.pictures import evenly
 from ganvas.image.files import write_image
@@ -52,7 +52,7 @@ from ganvas.localization.evidence import Classifier
 from ganvas.methods.config import CycleGANConfig, Direction
 from ganvas.metrics.distribution import Distance
 from ganvas.metrics.localization import bootstrap
-from ganvas.privacy_audit.reidentification import interval
+from ganvas.privacy_audit.attacks import interval
 from ganvas.recipes import cyclegan
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

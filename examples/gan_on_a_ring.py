@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ganvas.data.density import ring
-from ganvas.metrics.collapse import Coverage, measure_coverage
+from ganvas.metrics.distribution import Coverage, measure_coverage
 from ganvas.toy.adversarial import GAN
 from ganvas.toy.game import normal_noise, play, points_of
 

@@ -15,8 +15,7 @@ from ganvas.cli import main
 from ganvas.comparison import compare as comparing
 from ganvas.comparison.compare import compare
 from ganvas.comparison.measures import translate_all
-from ganvas.comparison.pictures import open_test_pictures
-from ganvas.comparison.plan import Terms, plan_data
+from ganvas.comparison.plan import Terms, open_test_pictures, plan_data
 from ganvas.comparison.result import Comparison
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal

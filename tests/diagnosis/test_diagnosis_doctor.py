@@ -12,9 +12,8 @@ import torch
 
 import ganvas
 from ganvas.cli import main, parse_train
-from ganvas.diagnosis import doctor, inventory, measurement
-from ganvas.diagnosis.doctor import Diagnosis, diagnose
-from ganvas.diagnosis.inventory import list_cache, list_extras, list_weights
+from ganvas.diagnosis import doctor, measurement
+from ganvas.diagnosis.doctor import Diagnosis, diagnose, list_cache, list_extras, list_weights
 from ganvas.diagnosis.measurement import MAIN_RECIPES, estimate_recipes, matrix_peak, measure_step, operations_of
 from ganvas.errors import install_command
 from ganvas.hardware import precision, processor
@@ -79,7 +78,7 @@ def test_extras_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> Non
     def nothing(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr(inventory, "version", nothing)
+    monkeypatch.setattr(doctor, "version", nothing)
     assert all(extra.missing and not extra.installed for extra in list_extras())
 
 

@@ -13,14 +13,15 @@ import torch
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
-from ganvas.evaluation.evaluate import Evaluation, evaluate_run, measure
+from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
-from ganvas.metrics.fidelity import psnr, ssim
+from ganvas.metrics.fidelity import measure, psnr, ssim
 
 SIZE = (32, 40)
 

@@ -7,12 +7,7 @@ import torch
 
 from ganvas.errors import WeightsError
 from ganvas.localization import class_index
-from ganvas.localization.efficientnet_lite import (
-    SameConv2d,
-    imagenet_class_names,
-    load_efficientnet_lite0,
-    rename,
-)
+from ganvas.localization.efficientnet_lite import SameConv2d, imagenet_class_names, load_efficientnet_lite0, rename
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,7 @@ from PIL import Image
 from ganvas.errors import ImageError
 from ganvas.image.picture import Box
 from ganvas.localization import preprocess
-from ganvas.localization.preprocess import (
-    LONGEST_SIDE,
-    Preprocessing,
-    centre_square,
-    dense_shape,
-    require_rgb,
-    resize,
-)
+from ganvas.localization.preprocess import LONGEST_SIDE, Preprocessing, centre_square, dense_shape, require_rgb, resize
 
 side = st.integers(1, 5000)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
+from torch.nn import functional
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
     peak_signal_noise_ratio,
@@ -14,7 +16,20 @@ from torchmetrics.functional.image import (
 )
 
 from ganvas.errors import InputError
-from ganvas.metrics.fidelity import MS_SSIM_MINIMUM, l1, ms_ssim, psnr, ssim
+from ganvas.metrics.fidelity import (
+    BORDER,
+    MS_SSIM_MINIMUM,
+    Summary,
+    gradient_energy,
+    l1,
+    luma,
+    luma_psnr,
+    luma_ssim,
+    ms_ssim,
+    psnr,
+    ssim,
+    summarise,
+)
 
 
 def noisy_pair(*shape: int, noise: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,3 +134,80 @@ def test_errors_name_the_mend() -> None:
         l1(small, small, torch.zeros(1, 1, 10, 40))
     with pytest.raises(InputError, match="expected a mask"):
         l1(small, small, torch.zeros(1, 3, 10, 40))
+
+
+@pytest.mark.parametrize(
+    ("rgb", "level"),
+    [
+        ((0, 0, 0), 16),
+        ((255, 255, 255), 235),
+        ((255, 0, 0), 81),
+        ((0, 255, 0), 145),
+        ((0, 0, 255), 41),
+        ((12, 200, 99), 130),
+    ],
+)
+def test_y_is_that_of_rgb2ycbcr(rgb, level):
+    """Levels of MATLAB's rgb2ycbcr."""
+    images = torch.tensor(rgb).view(1, 3, 1, 1) / 255
+    assert round(luma(images).item() * 255) == level
+
+
+def test_grey_stays():
+    images = torch.rand(2, 1, 3, 3)
+    assert torch.equal(luma(images), images)
+
+
+def test_the_border_does_not_count():
+    truth = torch.rand(1, 3, 32, 40)
+    made = truth.clone()
+    made[..., :BORDER, :] = 0
+    made[..., -BORDER:] = 1
+    assert luma_psnr(made, truth).item() == np.inf
+    assert luma_ssim(made, truth).item() == pytest.approx(1)
+
+
+def test_psnr_is_that_of_whole_levels():
+    truth = torch.full((1, 3, 24, 24), 100 / 255)
+    made = truth + 10 / 255
+    levels = round(16 + 219 * 110 / 255) - round(16 + 219 * 100 / 255)
+    assert luma_psnr(made, truth).item() == pytest.approx(20 * np.log10(255 / levels), abs=1e-4)
+
+
+def test_of_a_ramp_it_is_the_squared_slope():
+    ramp = torch.linspace(0, 1, 11).expand(1, 1, 7, 11)
+    torch.testing.assert_close(gradient_energy(ramp), torch.tensor([0.01], dtype=torch.float64), atol=1e-8, rtol=0)
+    torch.testing.assert_close(gradient_energy(ramp.mT), gradient_energy(ramp))
+
+
+def test_of_a_checkerboard_it_is_2_and_of_one_grey_0():
+    board = (torch.arange(6)[:, None] + torch.arange(8)) % 2
+    pictures = torch.stack([board.float(), torch.full((6, 8), 0.3)])[:, None]
+    assert gradient_energy(pictures).tolist() == [2.0, 0.0]
+
+
+def test_each_direction_is_a_mean_over_its_own_places_and_channels():
+    torch.manual_seed(0)
+    pictures = torch.rand(3, 4, 5, 9)
+    exact = pictures.double().numpy()
+    wanted = [
+        ((one[:, 1:] - one[:, :-1]) ** 2).mean() + ((one[:, :, 1:] - one[:, :, :-1]) ** 2).mean() for one in exact
+    ]
+    assert gradient_energy(pictures).tolist() == pytest.approx(wanted)
+    assert gradient_energy(pictures).dtype == torch.float64
+
+
+def test_blur_lowers_it_and_noise_raises_it():
+    torch.manual_seed(0)
+    picture = functional.interpolate(torch.rand(1, 3, 8, 8), (64, 64), mode="bilinear")
+    blurred = functional.avg_pool2d(picture, 5, 1, 2, count_include_pad=False)
+    assert gradient_energy(blurred) < gradient_energy(picture) < gradient_energy(picture + 0.1 * torch.randn(64, 64))
+
+
+def test_values_that_cannot_be_taken_are_left_out() -> None:
+    assert summarise([1.0, None, 3.0]) == Summary(2.0, 1.0, 2)
+
+
+@pytest.mark.parametrize("values", [[], [None, None]])
+def test_without_any_value_there_is_no_mean(values: list[float | None]) -> None:
+    assert summarise(values) == Summary(None, None, 0)

@@ -10,7 +10,7 @@ import pytest
 
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.privacy_audit import audit, reidentification
+from ganvas.privacy_audit import attacks, audit
 from quick_features import absent, quick_extractor
 
 KINDS = {"brick": (180, 60, 40), "leaf": (40, 160, 60), "sky": (70, 120, 220)}
@@ -40,6 +40,6 @@ def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = audit.restore()
     small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
     monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)
-    monkeypatch.setattr(reidentification, "DECAYS", (1e-3,))
+    monkeypatch.setattr(attacks, "DECAYS", (1e-3,))
     monkeypatch.setattr(audit, "load_lpips", absent)
     monkeypatch.setattr(audit, "restore", lambda: small)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ganvas.evaluation.summary import Summary
 from ganvas.image.cover import Cover
-from ganvas.privacy_audit.covers import Hiding
+from ganvas.metrics.fidelity import Summary
+from ganvas.privacy_audit.config import Hiding
 from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Named
 
 

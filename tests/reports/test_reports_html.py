@@ -17,6 +17,7 @@ from ganvas.image.picture import Picture
 from ganvas.reports import html
 from ganvas.reports.chart import line_chart, linear_axis, log_axis, thin, tick_text
 from ganvas.reports.html import commands, figures, folded, hero, page, paragraph, picture_grid, points, table
+from ganvas.reports.text import format_value
 
 EVIL = '<script>alert("x")</script>&'
 VOID = {"meta", "img", "input", "br"}
@@ -92,7 +93,7 @@ def test_lossy_pictures_are_jpeg() -> None:
     [(None, "\u2013"), ("a", "a"), (12345, "12,345"), (24.318, "24.32"), (-1.5, "\u22121.500"), (0.03, "0.0300")],
 )
 def test_numbers_as_people_read_them(value: str | float | None, text: str) -> None:
-    assert html.format_value(value) == text
+    assert format_value(value) == text
 
 
 @pytest.mark.parametrize("log_y", [False, True])

@@ -1,7 +1,6 @@
 """Tables for the terminal."""
 
-from ganvas.reports.html import EN_DASH
-from ganvas.reports.text import tables_as_text
+from ganvas.reports.text import EN_DASH, tables_as_text
 
 
 def test_numbers_stand_to_the_right_and_what_is_missing_is_a_dash() -> None:

@@ -8,10 +8,9 @@ import torch
 
 from ganvas.data.density import Mixture, ring, spiral
 from ganvas.errors import DivergenceError
-from ganvas.metrics.collapse import measure_coverage
-from ganvas.toy.adversarial import GAN, WGAN, ConditionalGAN
+from ganvas.metrics.distribution import measure_coverage
+from ganvas.toy.adversarial import GAN, WGAN, ConditionalGAN, CycleGAN
 from ganvas.toy.collapse import COMPARED, GAMES, Trial, run_trial, summarise
-from ganvas.toy.cycle import CycleGAN
 from ganvas.toy.dual import Domain, DualLearning, judged_by
 from ganvas.toy.game import Game, normal_noise, play, points_of, seeded, silent, train
 

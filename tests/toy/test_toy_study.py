@@ -8,10 +8,9 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.image.files import read_image
-from ganvas.toy.likelihood import likelihood_curves
-from ganvas.toy.sampler import sample_piecewise
+from ganvas.toy.density import likelihood_curves, sample_piecewise
+from ganvas.toy.dual import watch_dual_learning
 from ganvas.toy.study import as_table
-from ganvas.toy.translation import watch_dual_learning
 
 matplotlib = pytest.importorskip("matplotlib")
 FAST = {"sample": [], "likelihood": [], "gan": ["--steps", "2"], "collapse": ["--steps", "1"], "dual": ["--steps", "2"]}

@@ -4,13 +4,9 @@ A signature here is a command: positional-only arguments are its words, keyword 
 Modules that need torch are imported when a verb is called, so that asking for help is quick.
 """
 
-from ganvas.api.auditing import audit
-from ganvas.api.benchmarks import benchmark
-from ganvas.api.comparing import compare
 from ganvas.api.pictures import locate, prepare, redact
-from ganvas.api.runs import evaluate, load, sample, translate
-from ganvas.api.studies import demo, density, doctor
-from ganvas.api.training import import_reference, resume, train
+from ganvas.api.runs import evaluate, import_reference, load, resume, sample, train, translate
+from ganvas.api.studies import audit, benchmark, compare, demo, density, doctor
 
 __all__ = [
     "audit",

@@ -1,11 +1,11 @@
-"""Verbs on photographs: find, make pairs of them, cover."""
+"""Commands on photographs: locate, prepare, redact."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganvas.api.words import ClassName, Out, Photos, Source, Threads
+from ganvas.api.types import ClassName, Out, Photos, Source, Threads
 from ganvas.bulk.progress import telling
 from ganvas.bulk.ray_backend import Engine
 from ganvas.hardware.threads import using_threads

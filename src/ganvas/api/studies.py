@@ -1,4 +1,4 @@
-"""Verbs that show what the rest rests on."""
+"""Commands that study methods, covers and the machine: demo, density, compare, benchmark, audit, doctor."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ganvas.api.words import Threads
+from ganvas.api.types import Threads
 from ganvas.bulk.progress import telling
+from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
+from ganvas.methods.config import Direction
 
 if TYPE_CHECKING:
+    from ganvas.comparison.result import Comparison
     from ganvas.diagnosis.doctor import Diagnosis
+    from ganvas.evaluation.super_resolution import SuperResolutionTable
+    from ganvas.privacy_audit.result import Audit
     from ganvas.toy.study import Study
+
+Runs = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
 
 
 def demo(*, out: Path = Path("demo"), minutes: float = 4.0, threads: Threads = None) -> str:
@@ -74,3 +81,124 @@ def density(
 
     with using_threads(threads), telling() as tell:
         return study(question, out, seed=seed, steps=steps, tell=tell)
+
+
+def compare(
+    *,
+    data: Path,
+    methods: tuple[str, ...],
+    out: Path,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    crop_size: tuple[int, int] = (128, 128),
+    load_size: tuple[int, int] | None = None,
+    direction: Direction = "a_to_b",
+    width: int | None = None,
+    batch_size: int | None = None,
+    precision: PrecisionChoice | None = None,
+    pictures: int = 200,
+    seed: int = 0,
+    device: str = "auto",
+    threads: Threads = None,
+) -> Comparison:
+    """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
+
+    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. Stopped, the same command goes on.
+
+    Args:
+        data: pairs, or two sides that need not correspond, with a test or a val split.
+        methods: recipes, such as cyclegan cut pix2pix; of pairs, those that need none see the two sides apart.
+        out: the folder to write.
+        minutes: of training, for each method.
+        epochs: for each method; unset: its recipe's, which the minutes may cut short.
+        crop_size: height and width of a training crop, and of the pictures measured.
+        load_size: height and width before cropping; unset: 286/256 of the crop's.
+        direction: of pairs, b_to_a: b is given and a is made.
+        width: channels of the first layers, of the methods that have such a setting.
+        batch_size: pictures a step; unset: each recipe's.
+        precision: of the forward passes, where auto is bfloat16 if that is fast here; unset: each recipe's.
+        pictures: measure on at most so many of each side, evenly spread.
+        seed: of every run.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the CPU to compute with; unset: as many as are fastest.
+    """
+    from ganvas.comparison.compare import compare as compare_methods
+    from ganvas.comparison.plan import Terms
+
+    terms = Terms(
+        data=data, minutes=minutes, epochs=epochs, crop_size=crop_size, load_size=load_size, direction=direction,
+        width=width, batch_size=batch_size, precision=precision, seed=seed, device=device,
+    )  # fmt: skip
+    with using_threads(threads):
+        return compare_methods(methods, terms, out, pictures=pictures)
+
+
+def benchmark(
+    task: Annotated[Literal["sr"], tyro.conf.arg(metavar="TASK")],
+    runs: Runs,
+    /,
+    *,
+    data: Path,
+    out: Path,
+    device: str = "auto",
+    download: bool = False,
+    threads: Threads = None,
+) -> SuperResolutionTable:
+    """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
+
+    Args:
+        task: sr, super-resolution: PSNR and SSIM on Y and LPIPS, of each picture and in the mean.
+        runs: run folders; none for the rows of nearest neighbour and bicubic interpolation alone.
+        data: a folder with a folder of high-resolution pictures for each set, such as Set5, Set14 and BSD100.
+        out: the folder to write.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        download: fetch the weights of LPIPS where they are not on this machine; else LPIPS is left out.
+        threads: of the CPU to compute with; unset: all.
+    """
+    from ganvas.evaluation.super_resolution import benchmark_super_resolution
+
+    assert task == "sr", task
+    with using_threads(threads):
+        return benchmark_super_resolution(runs, data, out, device=device, may_download=download)
+
+
+def audit(
+    folder: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
+    /,
+    *,
+    out: Path,
+    style: tuple[Literal["mosaic", "blur", "solid"], ...] = ("mosaic",),
+    blocks: tuple[int, ...] = (32, 16, 8, 4),
+    sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0),
+    size: int = 128,
+    minutes: float = 0.0,
+    steps: int = 800,
+    seed: int = 0,
+    device: str = "auto",
+    threads: Threads = None,
+) -> Audit:
+    """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognise.
+
+    Writes report.html, audit.json and grid.png. Ordinary pictures only: all of them pass the content gate.
+
+    Args:
+        folder: a folder of pictures for each kind; or such folders in train and in test.
+        out: the folder to write.
+        style: mosaic, blur, solid.
+        blocks: of a mosaic, across the picture.
+        sigmas: of a blur, in pixels.
+        size: pixels a side that every picture is brought to; a multiple of 16.
+        minutes: of training for a restorer of each cover; 0: none.
+        steps: of training for the small network that names pictures.
+        seed: of the split and of all training.
+        device: of the restorers: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the CPU to compute with; unset: as many as are fastest.
+    """
+    from ganvas.privacy_audit.audit import audit as audit_covers
+    from ganvas.privacy_audit.config import Terms
+
+    terms = Terms(
+        styles=style, blocks=blocks, sigmas=sigmas, size=size, minutes=minutes, steps=steps, seed=seed, device=device
+    )
+    with using_threads(threads):
+        return audit_covers(folder, out, terms)

@@ -12,14 +12,14 @@ from rich.console import Console
 
 from ganvas.bulk import claimed, require_apart
 from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
-from ganvas.comparison.pictures import TestPictures, open_test_pictures
-from ganvas.comparison.plan import Terms, plan_data, plan_runs
-from ganvas.comparison.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
-from ganvas.comparison.result import Compared, Comparison, count_parameters
+from ganvas.comparison.plan import Terms, TestPictures, open_test_pictures, plan_data, plan_runs
+from ganvas.comparison.report import write_reports
+from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, Compared, Comparison
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device, pick_precision
+from ganvas.inference.record import load_generators
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
@@ -127,3 +127,10 @@ def _in_words(device: str) -> str:
     chosen = pick_device(device)
     threads = torch.get_num_threads()
     return f"{threads} thread{'s' * (threads > 1)} of the CPU" if chosen.type == "cpu" else str(chosen)
+
+
+def count_parameters(run: Path) -> tuple[int, int]:
+    """All that are trained, and those that a snapshot holds."""
+    method = load_generators(run, "last")
+    held = [parameter for name in method.generators for parameter in getattr(method, name).parameters()]
+    return sum(p.numel() for p in method.parameters()), sum(p.numel() for p in held)

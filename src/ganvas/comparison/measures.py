@@ -12,13 +12,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.comparison.pictures import SIDES, Rgb, TestPictures, training_pictures
+from ganvas.comparison.plan import SIDES, Rgb, TestPictures, training_pictures
 from ganvas.content_gate.gate import admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
-from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.pictures import as_unit
-from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods.config import OPPOSITE, Direction, Domain
@@ -31,7 +29,7 @@ from ganvas.metrics.distribution import (
     kernel_distance,
 )
 from ganvas.metrics.features import FeatureExtractor, efficientnet_features, inception_features
-from ganvas.metrics.fidelity import psnr
+from ganvas.metrics.fidelity import Summary, measure, psnr, summarise
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 
 LARGEST_PSNR = 100.0

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from importlib.metadata import version
 
 from ganvas.bulk.atomic import write_json, write_text
-from ganvas.comparison.measures import Measured
-from ganvas.comparison.pictures import SIDES
-from ganvas.comparison.result import Compared, Comparison, as_record
-from ganvas.evaluation.evaluate import TITLES
+from ganvas.comparison.plan import SIDES
+from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, WAYS, Comparison, as_record, remarks, tables
 from ganvas.evaluation.pictures import evenly
-from ganvas.evaluation.report import curves
-from ganvas.evaluation.summary import Summary
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.methods.config import Direction
 from ganvas.reports import html
-from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.text import Cell, Rows, tables_as_text
-from ganvas.training.schedule import duration
+from ganvas.reports.chart import Point, curves, line_chart
+from ganvas.reports.text import Cell
 
-JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
 NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
 """Test pictures in the grid."""
 VALIDATION = "Validation PSNR during training: outputs against the targets of the validation split"
-NUM_NAMED = 10
-"""Refused pictures that are named on the page and the terminal."""
-FIDELITY = {**TITLES, "lpips": "LPIPS"}
-WAYS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
-COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
-Columns = dict[str, Callable[[Measured], Cell]]
 HOW = (
     "PSNR and SSIM: more is nearer to the target; L1 and LPIPS: less is. Frechet and kernel distance: to the real "
     "pictures of that side; less is nearer. Back: PSNR of pictures translated there and back; a method can do well at "
@@ -81,13 +67,6 @@ def grid_rows(comparison: Comparison) -> list[tuple[str, list[Picture | None]]]:
     return rows
 
 
-def as_text(comparison: Comparison) -> str:
-    """The tables for the terminal, what failed, and where the page lies."""
-    failed = [f"{name} failed: {why}" for name, why in comparison.failures.items()]
-    lines = [tables_as_text(tables(comparison)), *remarks(comparison), *failed]
-    return "\n".join([*lines, f"Report: {comparison.out / HTML_NAME}"])
-
-
 def as_html(comparison: Comparison) -> str:
     """The whole report as one page."""
     notes = html.note(HOW) + html.note(f"{features_of(comparison)}.")
@@ -108,28 +87,6 @@ def as_html(comparison: Comparison) -> str:
     return html.page(f"{', '.join(comparison.methods)}, compared", html.paragraph(introduction(comparison)), sections)
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """Return what the content gate refuses, in sentences: test pictures, then outputs of each method and direction."""
-    test = comparison.test
-    sentences = [_refused(f"test pictures of {comparison.terms.data.resolve().name}", test.refused, None)]
-    for name, compared in comparison.methods.items():
-        for way, translated in compared.measured.translated.items():
-            total = len(translated.made) + len(translated.refused)
-            sentences.append(_refused(f"outputs of {name}, {WAYS[way]}", translated.refused, total))
-    return [sentence for sentence in sentences if sentence]
-
-
-def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
-    """One sentence, empty where nothing is refused; `comparison.json` has what a long list leaves out."""
-    if not refused:
-        return ""
-    named = [f"{name} ({reason})" for name, reason in refused.items()]
-    more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
-    count = f"{len(refused)}" if total is None else f"{len(refused)} of {total}"
-    rest = "" if total is None else f"; its figures are of the other {total - len(refused)}"
-    return f"{count} {what}, refused by the content gate: {'; '.join(named[:NUM_NAMED] + more)}{rest}"
-
-
 def introduction(comparison: Comparison) -> str:
     """What all were given, in sentences."""
     terms, test = comparison.terms, comparison.test
@@ -145,61 +102,6 @@ def introduction(comparison: Comparison) -> str:
     )
 
 
-def tables(comparison: Comparison) -> dict[str, Rows]:
-    """Title -> header and rows."""
-    targets: Columns = {title: partial(_fidelity, name) for name, title in FIDELITY.items()}
-    found: dict[str, Columns] = {"Against the targets": targets, "Without targets": distribution_columns(comparison)}
-    cost = [[name, *_cost(compared)] for name, compared in comparison.methods.items()]
-    measured = {title: _filled(comparison, columns) for title, columns in found.items()}
-    return {title: table for title, table in measured.items() if table[1]} | {"What it cost": (["", *COST], cost)}
-
-
-def distribution_columns(comparison: Comparison) -> Columns:
-    """Title -> how to take the value: distances from the real pictures of either side, and what comes back."""
-    columns: Columns = {}
-    for way, (_, wanted) in SIDES.items():
-        found = [one.measure for row in comparison.rows.values() for one in row.distances.get(way, [])]
-        for measure in dict.fromkeys(found):
-            columns[f"{measure.removesuffix(' distance')}, {wanted}"] = partial(_distance, way, measure)
-    return columns | {f"{given} back (dB)": partial(_returned, way) for way, (given, _) in SIDES.items()}
-
-
-def _filled(comparison: Comparison, columns: Columns) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows, without the rows and columns in which nothing stands."""
-    rows = {name: {title: take(one) for title, take in columns.items()} for name, one in comparison.rows.items()}
-    kept = [title for title in columns if any(row[title] is not None for row in rows.values())]
-    filled = {name: [row[title] for title in kept] for name, row in rows.items()}
-    return ["", *kept], [[name, *row] for name, row in filled.items() if any(value is not None for value in row)]
-
-
-def _fidelity(name: str, measured: Measured) -> Cell:
-    return _told(measured.fidelity.get(name))
-
-
-def _returned(way: Direction, measured: Measured) -> Cell:
-    return _told(measured.returned.get(way))
-
-
-def _distance(way: Direction, measure: str, measured: Measured) -> Cell:
-    for one in measured.distances.get(way, []):
-        if one.measure == measure:
-            return one.value if one.deviation is None else _with_deviation(one.value, one.deviation)
-    return None
-
-
-def _cost(compared: Compared) -> list[Cell]:
-    trained, translated = compared.trained, compared.measured.translated
-    stopped = {"done": "all epochs", "minutes": "the time was over"}[trained.stopped]
-    return [
-        "pairs" if compared.pairs_seen else "two sides",
-        trained.images_seen,
-        f"{duration(trained.seconds)}, {stopped}",
-        compared.training_seconds,
-        translated["a_to_b"].seconds,
-        *(f"{count / 1e6:.2f} M" for count in compared.parameters),
-    ]
-
-
 def validation_lines(comparison: Comparison) -> dict[str, list[Point]]:
     """Method -> (minutes, PSNR against the targets of the validation split), where there is one."""
     lines = {}
@@ -209,16 +111,6 @@ def validation_lines(comparison: Comparison) -> dict[str, list[Point]]:
             clock = dict(rows["seconds"])
             lines[name] = [(clock[images] / 60, value) for images, value in rows["psnr"]]
     return lines
-
-
-def _told(summary: Summary | None) -> Cell:
-    if summary is None or summary.mean is None or summary.deviation is None:
-        return None
-    return _with_deviation(summary.mean, summary.deviation)
-
-
-def _with_deviation(value: float, deviation: float) -> str:
-    return f"{html.format_value(value)} ± {html.format_value(deviation, like=value)}"
 
 
 def features_of(comparison: Comparison) -> str:

@@ -1,21 +1,30 @@
-"""What a comparison found."""
+"""Result of a comparison: its tables, text and JSON record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ganvas.comparison.measures import Measured
-from ganvas.comparison.pictures import TestPictures
-from ganvas.comparison.plan import Terms
+from ganvas.comparison.plan import SIDES, Terms, TestPictures
 from ganvas.errors import PartialFailure
-from ganvas.evaluation.summary import Summary
-from ganvas.inference.record import load_generators
 from ganvas.methods.config import Direction
+from ganvas.metrics.fidelity import TITLES, Summary
+from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
 from ganvas.training.config import RunConfig
 from ganvas.training.result import TrainingResult
+from ganvas.training.schedule import duration
+
+JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
+NUM_NAMED = 10
+"""Refused pictures that are named on the page and the terminal."""
+FIDELITY = {**TITLES, "lpips": "LPIPS"}
+WAYS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
+COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
+Columns = dict[str, Callable[[Measured], Cell]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +89,6 @@ class Comparison:
         return PartialFailure.exit_code if self.failures else 0
 
     def __str__(self) -> str:
-        from ganvas.comparison.report import as_text
 
         return as_text(self)
 
@@ -88,13 +96,6 @@ class Comparison:
     def rows(self) -> dict[str, Measured]:
         """Name -> measures: the methods, then the references."""
         return {name: compared.measured for name, compared in self.methods.items()} | dict(self.references)
-
-
-def count_parameters(run: Path) -> tuple[int, int]:
-    """All that are trained, and those that a snapshot holds."""
-    method = load_generators(run, "last")
-    held = [parameter for name in method.generators for parameter in getattr(method, name).parameters()]
-    return sum(p.numel() for p in method.parameters()), sum(p.numel() for p in held)
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
@@ -147,3 +148,91 @@ def _measures(measured: Measured) -> dict[str, Any]:
 
 def _summaries(summaries: Mapping[Any, Summary]) -> dict[str, dict[str, Any]]:
     return {str(name): vars(summary) for name, summary in summaries.items()}
+
+
+def as_text(comparison: Comparison) -> str:
+    """The tables for the terminal, what failed, and where the page lies."""
+    failed = [f"{name} failed: {why}" for name, why in comparison.failures.items()]
+    lines = [tables_as_text(tables(comparison)), *remarks(comparison), *failed]
+    return "\n".join([*lines, f"Report: {comparison.out / HTML_NAME}"])
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Return what the content gate refuses, in sentences: test pictures, then outputs of each method and direction."""
+    test = comparison.test
+    sentences = [_refused(f"test pictures of {comparison.terms.data.resolve().name}", test.refused, None)]
+    for name, compared in comparison.methods.items():
+        for way, translated in compared.measured.translated.items():
+            total = len(translated.made) + len(translated.refused)
+            sentences.append(_refused(f"outputs of {name}, {WAYS[way]}", translated.refused, total))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
+    """One sentence, empty where nothing is refused; `comparison.json` has what a long list leaves out."""
+    if not refused:
+        return ""
+    named = [f"{name} ({reason})" for name, reason in refused.items()]
+    more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
+    count = f"{len(refused)}" if total is None else f"{len(refused)} of {total}"
+    rest = "" if total is None else f"; its figures are of the other {total - len(refused)}"
+    return f"{count} {what}, refused by the content gate: {'; '.join(named[:NUM_NAMED] + more)}{rest}"
+
+
+def tables(comparison: Comparison) -> dict[str, Rows]:
+    """Title -> header and rows."""
+    targets: Columns = {title: partial(_fidelity, name) for name, title in FIDELITY.items()}
+    found: dict[str, Columns] = {"Against the targets": targets, "Without targets": distribution_columns(comparison)}
+    cost = [[name, *_cost(compared)] for name, compared in comparison.methods.items()]
+    measured = {title: _filled(comparison, columns) for title, columns in found.items()}
+    return {title: table for title, table in measured.items() if table[1]} | {"What it cost": (["", *COST], cost)}
+
+
+def distribution_columns(comparison: Comparison) -> Columns:
+    """Title -> how to take the value: distances from the real pictures of either side, and what comes back."""
+    columns: Columns = {}
+    for way, (_, wanted) in SIDES.items():
+        found = [one.measure for row in comparison.rows.values() for one in row.distances.get(way, [])]
+        for measure in dict.fromkeys(found):
+            columns[f"{measure.removesuffix(' distance')}, {wanted}"] = partial(_distance, way, measure)
+    return columns | {f"{given} back (dB)": partial(_returned, way) for way, (given, _) in SIDES.items()}
+
+
+def _filled(comparison: Comparison, columns: Columns) -> tuple[list[str], list[list[Cell]]]:
+    """Header and rows, without the rows and columns in which nothing stands."""
+    rows = {name: {title: take(one) for title, take in columns.items()} for name, one in comparison.rows.items()}
+    kept = [title for title in columns if any(row[title] is not None for row in rows.values())]
+    filled = {name: [row[title] for title in kept] for name, row in rows.items()}
+    return ["", *kept], [[name, *row] for name, row in filled.items() if any(value is not None for value in row)]
+
+
+def _fidelity(name: str, measured: Measured) -> Cell:
+    return _mean_of(measured.fidelity.get(name))
+
+
+def _returned(way: Direction, measured: Measured) -> Cell:
+    return _mean_of(measured.returned.get(way))
+
+
+def _distance(way: Direction, measure: str, measured: Measured) -> Cell:
+    for one in measured.distances.get(way, []):
+        if one.measure == measure:
+            return one.value if one.deviation is None else mean_and_deviation(one.value, one.deviation)
+    return None
+
+
+def _cost(compared: Compared) -> list[Cell]:
+    trained, translated = compared.trained, compared.measured.translated
+    stopped = {"done": "all epochs", "minutes": "the time was over"}[trained.stopped]
+    return [
+        "pairs" if compared.pairs_seen else "two sides",
+        trained.images_seen,
+        f"{duration(trained.seconds)}, {stopped}",
+        compared.training_seconds,
+        translated["a_to_b"].seconds,
+        *(f"{count / 1e6:.2f} M" for count in compared.parameters),
+    ]
+
+
+def _mean_of(summary: Summary | None) -> Cell:
+    return None if summary is None else mean_and_deviation(summary.mean, summary.deviation)

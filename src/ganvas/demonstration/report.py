@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from ganvas.bulk.atomic import write_text
-from ganvas.demonstration.conclusion import Conclusion
-from ganvas.demonstration.judge import RENDITIONS, Judgement, mean_scores
-from ganvas.demonstration.regions import BLOCK, Covered
-from ganvas.evaluation.report import curves
+from ganvas.demonstration.measures import RENDITIONS, Conclusion, Judgement, mean_scores
+from ganvas.demonstration.photographs import BLOCK, Covered
 from ganvas.image.cover import mosaic
 from ganvas.image.picture import Picture
 from ganvas.localization import overlay
-from ganvas.reports.chart import line_chart
+from ganvas.reports.chart import curves, line_chart
 from ganvas.reports.html import (
     Image,
     commands,

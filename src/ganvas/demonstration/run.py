@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -14,14 +17,12 @@ from rich.console import Console
 from ganvas.bulk import claimed, files_in, require_apart
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.content_gate import gate
-from ganvas.demonstration.conclusion import Conclusion, conclude
-from ganvas.demonstration.judge import RENDITIONS, Judgement, judge, mean_scores
-from ganvas.demonstration.learn import demo_config, learn
-from ganvas.demonstration.machine import describe_machine
-from ganvas.demonstration.photographs import PHOTOGRAPHS, locate_photograph
-from ganvas.demonstration.regions import Covered, cover_photograph
+from ganvas.demonstration.measures import RENDITIONS, Conclusion, Judgement, conclude, judge, mean_scores
+from ganvas.demonstration.photographs import PHOTOGRAPHS, Covered, cover_photograph, locate_photograph
 from ganvas.demonstration.report import DemoReport, write_report
+from ganvas.demonstration.training import demo_config, learn
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.hardware.processor import core_count, processor_name
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier
@@ -216,4 +217,17 @@ def as_metrics(
             for name, result in results.items()
         },
         "per_photograph": {judgement.covered.photograph.name: judgement.scores for judgement in judgements},
+    }
+
+
+def describe_machine(today: date | None = None) -> dict[str, str]:
+    """Return date (ISO 8601), processor, cores, system, and the versions of ganvas, PyTorch and Python."""
+    return {
+        "date": (today or date.today()).isoformat(),
+        "processor": processor_name(),
+        "cores": str(core_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "ganvas": version("ganvas"),
+        "torch": version("torch"),
+        "python": platform.python_version(),
     }

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ganvas.bulk import require_apart
@@ -23,80 +20,14 @@ from ganvas.data.layouts import Split, data_files
 from ganvas.data.loading import evaluation_pairs
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
-from ganvas.evaluation.summary import Summary, summarise
+from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
 from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
-from ganvas.metrics.fidelity import l1, ms_ssim, psnr, ssim
+from ganvas.metrics.fidelity import measure
 from ganvas.weights import cache_folder
-
-MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
-TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "l1": "L1"}
-Measures = dict[str, float | None]
-"""Name of a measure -> value, None where it cannot be taken."""
-Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-"""Input, output and target as (H, W, 3)."""
-
-
-@dataclass(frozen=True)
-class PictureScores:
-    """One picture.
-
-    Attributes:
-        name: of the pair.
-        output: the run's output against the target.
-        baseline: the input as it is against the target, a smaller one enlarged by bicubic interpolation; None where
-            the two have different channels.
-        why_missing: measure -> why it is None.
-    """
-
-    name: str
-    output: Measures
-    baseline: Measures | None
-    why_missing: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A run measured on a split.
-
-    Attributes:
-        run: the run's folder, by name.
-        snapshot: the snapshot's name.
-        data: the folder of the pairs.
-        split: train, val or test.
-        pictures: per picture, in order.
-        refused: name -> why the content gate refuses it; an output's name ends in `(translated)`.
-        seconds: in all.
-        report: the HTML file, where one was written.
-    """
-
-    run: str
-    snapshot: str
-    data: str
-    split: str
-    pictures: tuple[PictureScores, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    report: Path | None = None
-
-    @property
-    def output(self) -> dict[str, Summary]:
-        """Measure -> the run's outputs in all."""
-        return summaries([scores.output for scores in self.pictures])
-
-    @property
-    def baseline(self) -> dict[str, Summary] | None:
-        """Measure -> the inputs as they are in all, or None."""
-        rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
-        return summaries(rows) if rows else None
-
-    def __str__(self) -> str:
-        from ganvas.evaluation.report import as_text
-
-        return as_text(self)
 
 
 def evaluate_run(
@@ -134,8 +65,6 @@ def evaluate_run(
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """
-    from ganvas.evaluation.report import write_reports
-
     started = time.monotonic()
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed, direction=direction)
     config = data_settings(translator, data)
@@ -163,8 +92,6 @@ def evaluate_run(
 
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
     """Return the folder to write; raise InputError where a report would replace a file that is read."""
-    from ganvas.evaluation.report import HTML_NAME, JSON_NAME
-
     require_apart([target / JSON_NAME, target / HTML_NAME], chain(run_files(run), data_files(config)))
     return target
 
@@ -216,25 +143,6 @@ def check_channels(cache: Cache, translator: Translator) -> None:
             raise DataError(f"the run {what} {needed} channels, the data has {found}; give the kind it learnt from")
 
 
-def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
-    """All measures of one picture against its target, and why some could not be taken.
-
-    Args:
-        images: (1, C, H, W) in [0, 1].
-        targets: alike.
-    """
-    values: Measures = {}
-    missing: dict[str, str] = {}
-    for name, function in MEASURES.items():
-        try:
-            values[name] = function(images, targets).item()
-        except InputError as error:
-            values[name], missing[name] = None, str(error)
-    if values["psnr"] == math.inf:
-        values["psnr"], missing["psnr"] = None, "nothing differs, so it is infinite"
-    return values, missing
-
-
 class _Evaluator:
     """Measures pair after pair, and keeps what the report shows."""
 
@@ -271,11 +179,6 @@ class _Evaluator:
         same = given.spec.channels == target.spec.channels
         baseline = measure(enlarged(as_unit(given, self._input), truth.shape[-2:]), truth)[0] if same else None
         return PictureScores(name, output, baseline, missing)
-
-
-def summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
-    """Each measure over all rows."""
-    return {name: summarise([row[name] for row in rows]) for name in MEASURES}
 
 
 def _read(config: PairedData, split: Split, progress: bool) -> Cache:

@@ -1,26 +1,26 @@
-"""An evaluation as text, JSON and HTML."""
+"""Evaluation of a run: scores, and their text, JSON and HTML reports."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
-from io import StringIO
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
+from numpy.typing import NDArray
 
 from ganvas.bulk import claimed
 from ganvas.bulk.atomic import write_json, write_text
-from ganvas.evaluation.evaluate import TITLES, Evaluation, Measures, PictureScores, Trio
-from ganvas.evaluation.summary import Summary
+from ganvas.metrics.fidelity import TITLES, Measures, Summary, summaries
 from ganvas.reports import html
-from ganvas.reports.chart import Point, line_chart
-from ganvas.serialization import parse_json
+from ganvas.reports.chart import Point, curves, line_chart
+from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
 
-JSON_NAME, HTML_NAME, METRICS_NAME = "evaluation.json", "report.html", "metrics.jsonl"
+Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Input, output and target as (H, W, 3)."""
+JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
 NUM_NAMED = 10
 """Refused pictures that are named on the page and the terminal."""
 HOW = {
@@ -29,6 +29,63 @@ HOW = {
     "ms_ssim": "the same over five scales",
     "l1": "mean absolute difference where white is 1; less is nearer",
 }
+
+
+@dataclass(frozen=True)
+class PictureScores:
+    """One picture.
+
+    Attributes:
+        name: of the pair.
+        output: the run's output against the target.
+        baseline: the input as it is against the target, a smaller one enlarged by bicubic interpolation; None where
+            the two have different channels.
+        why_missing: measure -> why it is None.
+    """
+
+    name: str
+    output: Measures
+    baseline: Measures | None
+    why_missing: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A run measured on a split.
+
+    Attributes:
+        run: the run's folder, by name.
+        snapshot: the snapshot's name.
+        data: the folder of the pairs.
+        split: train, val or test.
+        pictures: per picture, in order.
+        refused: name -> why the content gate refuses it; an output's name ends in `(translated)`.
+        seconds: in all.
+        report: the HTML file, where one was written.
+    """
+
+    run: str
+    snapshot: str
+    data: str
+    split: str
+    pictures: tuple[PictureScores, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    report: Path | None = None
+
+    @property
+    def output(self) -> dict[str, Summary]:
+        """Measure -> the run's outputs in all."""
+        return summaries([scores.output for scores in self.pictures])
+
+    @property
+    def baseline(self) -> dict[str, Summary] | None:
+        """Measure -> the inputs as they are in all, or None."""
+        rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
+        return summaries(rows) if rows else None
+
+    def __str__(self) -> str:
+        return as_text(self)
 
 
 def write_reports(evaluation: Evaluation, run: Path, out: Path, shown: Mapping[str, Trio]) -> Evaluation:
@@ -60,15 +117,7 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
 
 def as_text(evaluation: Evaluation) -> str:
     """The figures in all as a table for the terminal."""
-    table = Table(title=_title(evaluation), title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    for title in TITLES.values():
-        table.add_column(title, justify="right")
-    for name, summaries in _kinds(evaluation).items():
-        table.add_row(name, *(_mean_and_deviation(summaries[measure]) for measure in TITLES))
-    stream = StringIO()
-    Console(file=stream, width=110, force_terminal=False).print(table)
-    lines = [stream.getvalue().rstrip(), *_remarks(evaluation)]
+    lines = [tables_as_text({_title(evaluation): _overall_table(evaluation)}, width=110), *_remarks(evaluation)]
     return "\n".join(lines + ([f"Report: {evaluation.report}"] if evaluation.report else []))
 
 
@@ -80,7 +129,7 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[s
         shown: name -> (input, output, target); these pictures have passed the content gate.
         series: as `curves` gives it.
     """
-    sections = [("In all", _in_all(evaluation)), ("Pictures", _pictures(evaluation, shown))]
+    sections = [("In all", _overall(evaluation)), ("Pictures", _pictures(evaluation, shown))]
     for kind, lines in series.items():
         charts = [
             line_chart(group, "images seen", label, title=f"{kind.capitalize()}: {label}")
@@ -90,30 +139,6 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[s
     sections.append(("Each picture", _each(evaluation)))
     intro = f"{len(evaluation.pictures)} pictures of {evaluation.data}, snapshot {evaluation.snapshot}."
     return html.page(_title(evaluation), html.paragraph(intro), sections)
-
-
-def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
-    """Kind of row -> measure -> (images seen, value), from the run's `metrics.jsonl`; empty where there is none."""
-    found: dict[str, dict[str, list[Point]]] = {}
-    path = run / METRICS_NAME
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    for line in lines:
-        row = _row(line)
-        lists = found.setdefault(str(row.pop("kind", "training")), {})
-        images = row.pop("images", None)
-        for name, value in row.items():
-            if isinstance(value, (int, float)) and isinstance(images, (int, float)):
-                lists.setdefault(name, []).append((float(images), float(value)))
-    return {kind: lists for kind, lists in found.items() if lists}
-
-
-def _row(line: str) -> dict[str, Any]:
-    """One line, or nothing of a line that a crash left unfinished."""
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
 
 
 def _grouped(lines: Mapping[str, list[Point]]) -> dict[str, dict[str, list[Point]]]:
@@ -136,10 +161,12 @@ def _kinds(evaluation: Evaluation) -> dict[str, dict[str, Summary]]:
     return kinds if evaluation.baseline is None else {**kinds, "input as it is": evaluation.baseline}
 
 
-def _mean_and_deviation(summary: Summary) -> str:
-    if summary.mean is None or summary.deviation is None:
-        return html.EN_DASH
-    return f"{html.format_value(summary.mean)} ± {html.format_value(summary.deviation, like=summary.mean)}"
+def _overall_table(evaluation: Evaluation) -> Rows:
+    rows: list[list[Cell]] = [
+        [name, *(mean_and_deviation(found[measure].mean, found[measure].deviation) for measure in TITLES)]
+        for name, found in _kinds(evaluation).items()
+    ]
+    return ["", *TITLES.values()], rows
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:
@@ -158,15 +185,11 @@ def _names(evaluation: Evaluation) -> str:
     return "; ".join(named[:NUM_NAMED] + more)
 
 
-def _in_all(evaluation: Evaluation) -> str:
-    rows = [
-        [name, *(_mean_and_deviation(summaries[measure]) for measure in TITLES)]
-        for name, summaries in _kinds(evaluation).items()
-    ]
+def _overall(evaluation: Evaluation) -> str:
     how = "; ".join(f"{TITLES[name]}: {what}" for name, what in HOW.items())
     remarks = "".join(html.note(remark + ".") for remark in _remarks(evaluation))
-    table = html.table(["", *TITLES.values()], rows)
-    return table + html.note(f"Mean and standard deviation over the pictures. {how}.") + remarks
+    note = html.note(f"Mean and standard deviation over the pictures. {how}.")
+    return html.table(*_overall_table(evaluation)) + note + remarks
 
 
 def _pictures(evaluation: Evaluation, shown: Mapping[str, Trio]) -> str:

@@ -33,12 +33,10 @@ from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.record import run_files
 from ganvas.inference.translator import Translator
-from ganvas.metrics.fidelity import SSIM_WINDOW
-from ganvas.metrics.luma import BORDER, luma_psnr, luma_ssim
+from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.metrics.perceptual import LPIPS, load_lpips
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
-
 Enlarge = Callable[[Picture, str], Tensor]
 """A low-resolution picture and its name -> (1, 3 or 1, H, W) in [0, 1], in whole gray levels."""
 PROTOCOL = (

@@ -1,10 +1,15 @@
-"""How near a picture is to the truth: PSNR, SSIM, MS-SSIM and L1, one value a picture.
+"""Fidelity of a picture to its target: PSNR, SSIM, MS-SSIM, L1, their luminance variants and summaries.
 
-All take pictures (N, C, H, W) in [0, 1] and return (N,) float64; sums are in double precision. Where a mask is taken
-it is (N or 1, 1, H, W), bool or 0/1, and only what it marks counts.
+All measures take pictures (N, C, H, W) in [0, 1] and return (N,) float64; sums are in double precision. A mask, where
+one is accepted, is (N or 1, 1, H, W), bool or 0/1, and only marked pixels count.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
 
 import torch
 from torch import Tensor
@@ -20,6 +25,13 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the five scales (Wang, Simoncelli & Bovik 2003, Sec. 3.2)."""
 MS_SSIM_MINIMUM = SSIM_WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)
 """Smallest side in pixels for which the coarsest scale still holds one window: 176."""
+BORDER = 4
+"""Pixels cut from each side (Ledig et al. 2017, arXiv:1609.04802, Sec. 3.1)."""
+WEIGHTS = (65.481, 128.553, 24.966)
+"""Of R, G and B in [0, 1]: ITU-R BT.601 as MATLAB's rgb2ycbcr has it; black is 16, white 235."""
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "l1": "L1"}
+Measures = dict[str, float | None]
+"""Name of a measure -> value, None where it cannot be taken."""
 
 
 def psnr(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -123,3 +135,92 @@ def _check_side(images: Tensor, minimum: int, name: str) -> None:
     if min(images.shape[-2:]) < minimum:
         height, width = images.shape[-2:]
         raise InputError(f"{name} needs sides of at least {minimum} pixels, the picture has {height} x {width}")
+
+
+def luma(images: Tensor) -> Tensor:
+    """(N, 3 or 1, H, W) in [0, 1] -> Y, (N, 1, H, W) in [16, 235] / 255, in whole grey levels; grey stays as it is.
+
+    MATLAB gives whole levels, and leaves a picture without colour alone, which is how the published tables were made.
+    """
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor(WEIGHTS, dtype=torch.float64, device=images.device)
+    levels = (images.double() * weights[:, None, None]).sum(1, keepdim=True) + 16
+    return levels.round() / 255
+
+
+def luma_psnr(images: Tensor, targets: Tensor) -> Tensor:
+    """(N,) dB on Y without the border. Both (N, C, H, W) in [0, 1]."""
+    return psnr(_middle(images), _middle(targets))
+
+
+def luma_ssim(images: Tensor, targets: Tensor) -> Tensor:
+    """(N,) SSIM on Y without the border. Both (N, C, H, W) in [0, 1]."""
+    return ssim(_middle(images), _middle(targets))
+
+
+def _middle(images: Tensor) -> Tensor:
+    return luma(images)[..., BORDER:-BORDER, BORDER:-BORDER]
+
+
+def gradient_energy(images: Tensor) -> Tensor:
+    """Mean squared difference between neighbours, down plus across: blur lowers it, noise raises it.
+
+    A share of another set's energy says how much of its edges and texture is left, not whether they are true.
+
+    Args:
+        images: (N, C, H, W) in [0, 1], at least 2 pixels a side.
+
+    Returns:
+        (N,) float64, at least 0: the mean over places and channels, each direction over its own places.
+    """
+    exact = images.double()
+    down, across = exact.diff(dim=-2), exact.diff(dim=-1)
+    return down.square().mean(dim=(1, 2, 3)) + across.square().mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One measure over all pictures.
+
+    Attributes:
+        mean, deviation: over the pictures that have a value; None where none has. The deviation is the population's.
+        count: how many have.
+    """
+
+    mean: float | None
+    deviation: float | None
+    count: int
+
+
+def summarise(values: Sequence[float | None]) -> Summary:
+    """Mean and deviation of the values that there are."""
+    there = [value for value in values if value is not None]
+    return Summary(fmean(there), pstdev(there), len(there)) if there else Summary(None, None, 0)
+
+
+MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
+
+
+def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
+    """All measures of one picture against its target, and why some could not be taken.
+
+    Args:
+        images: (1, C, H, W) in [0, 1].
+        targets: alike.
+    """
+    values: Measures = {}
+    missing: dict[str, str] = {}
+    for name, function in MEASURES.items():
+        try:
+            values[name] = function(images, targets).item()
+        except InputError as error:
+            values[name], missing[name] = None, str(error)
+    if values["psnr"] == math.inf:
+        values["psnr"], missing["psnr"] = None, "nothing differs, so it is infinite"
+    return values, missing
+
+
+def summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
+    """Each measure over all rows."""
+    return {name: summarise([row[name] for row in rows]) for name in MEASURES}

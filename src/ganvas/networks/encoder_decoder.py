@@ -6,14 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import (
-    DecodeBlock,
-    EncodeBlock,
-    Norm,
-    Upsampling,
-    before_upsampling,
-    needs_bias,
-)
+from ganvas.networks.blocks import DecodeBlock, EncodeBlock, Norm, Upsampling, before_upsampling, needs_bias
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution
 

@@ -21,20 +21,17 @@ from ganvas.bulk.progress import telling, track
 from ganvas.content_gate.gate import admit
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
-from ganvas.evaluation.evaluate import measure
 from ganvas.evaluation.pictures import as_unit, evenly
-from ganvas.evaluation.summary import Summary, summarise
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import efficientnet_features
+from ganvas.metrics.fidelity import Summary, measure, summarise
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.privacy_audit.album import Album, album_files, open_album, write_training_pictures
-from ganvas.privacy_audit.config import Terms
-from ganvas.privacy_audit.covers import Hiding, plan_covers
-from ganvas.privacy_audit.recovery import fixed_attacks
-from ganvas.privacy_audit.reidentification import Attacker, probe, small_network
-from ganvas.privacy_audit.report import GRID_NAME, HTML_NAME, JSON_NAME, write_reports
-from ganvas.privacy_audit.result import AS_COVERED, Audit, AuditedCover, Named, Shown
+from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, probe, small_network
+from ganvas.privacy_audit.config import Hiding, Terms, plan_covers
+from ganvas.privacy_audit.report import write_reports
+from ganvas.privacy_audit.result import AS_COVERED, GRID_NAME, HTML_NAME, JSON_NAME, Audit, AuditedCover, Named, Shown
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

@@ -1,13 +1,18 @@
-"""What an audit is asked. No torch here."""
+"""Configuration of a privacy audit and the covers that it plans."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganvas.errors import ConfigError
-from ganvas.image.cover import Style
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Terms"]
+from ganvas.data.config import DegradationName
+from ganvas.errors import ConfigError
+from ganvas.image.cover import Cover, Style, cover
+from ganvas.image.picture import Box
 
 SIZE_MULTIPLE = 16
 """The restorer halves a picture four times."""
@@ -41,3 +46,73 @@ class Terms:
             raise ConfigError(f"minutes {self.minutes} must not be negative, steps {self.steps} must be 1 or more")
         if any(sigma <= 0 for sigma in self.sigmas):
             raise ConfigError(f"sigmas {self.sigmas} must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hiding:
+    """A cover over a whole square picture.
+
+    Attributes:
+        name: as in tables.
+        style: solid, mosaic or blur.
+        strength: blocks across, or sigma in pixels; 0 for solid.
+        cover: what is done, in pixels.
+    """
+
+    name: str
+    style: Style
+    strength: float
+    cover: Cover
+
+    @property
+    def degradation(self) -> tuple[DegradationName, float] | None:
+        """What makes a restorer's training pictures; None where nothing is left to restore from."""
+        if self.style == "mosaic":
+            return "mosaic", float(self.cover.block_size or 0)
+        return ("blur", self.strength) if self.style == "blur" else None
+
+    def over(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) -> the same, covered."""
+        covered: NDArray[np.uint8] = cover(image, Box(0, 0, image.shape[1], image.shape[0]), self.cover)
+        return covered
+
+
+def plan_covers(
+    styles: Sequence[Style], *, blocks: Sequence[int], sigmas: Sequence[float], size: int
+) -> tuple[Hiding, ...]:
+    """Every style in every strength, the weakest of each first.
+
+    Args:
+        styles: each once.
+        blocks: of a mosaic, across the picture.
+        sigmas: of a blur, in pixels.
+        size: side of the pictures.
+
+    Raises:
+        ConfigError: no style, one twice, one without strengths, or a mosaic with blocks of one pixel.
+    """
+    if not styles or len(set(styles)) < len(styles):
+        raise ConfigError("give one or more styles, each once: mosaic, blur, solid")
+    planned: list[Hiding] = []
+    for style in styles:
+        if style == "solid":
+            planned.append(Hiding(name="solid", style=style, strength=0.0, cover=Cover()))
+        elif style == "mosaic":
+            planned += [_mosaic(count, size) for count in sorted(blocks, reverse=True)]
+        else:
+            planned += [_blur(sigma) for sigma in sorted(sigmas)]
+    if missing := set(styles) - {hiding.style for hiding in planned}:
+        raise ConfigError(f"{', '.join(sorted(missing))}: give strengths, --blocks 8 16 or --sigmas 2 4")
+    return tuple(planned)
+
+
+def _mosaic(blocks: int, size: int) -> Hiding:
+    if not 1 <= blocks <= size // 2:
+        raise ConfigError(f"{blocks} blocks across {size} pixels: give 1 to {size // 2}, or a larger --size")
+    side = math.ceil(size / blocks)
+    name = f"mosaic, {blocks} blocks across"
+    return Hiding(name=name, style="mosaic", strength=blocks, cover=Cover(style="mosaic", block_size=side))
+
+
+def _blur(sigma: float) -> Hiding:
+    return Hiding(name=f"blur, sigma {sigma:g}", style="blur", strength=sigma, cover=Cover(style="blur", sigma=sigma))

@@ -5,19 +5,25 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from ganvas.bulk.atomic import write_json, write_text
-from ganvas.evaluation.summary import Summary
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
-from ganvas.privacy_audit.reidentification import interval
-from ganvas.privacy_audit.result import AS_COVERED, Audit, AuditedCover, percent
+from ganvas.privacy_audit.result import (
+    AS_COVERED,
+    GRID_NAME,
+    HTML_NAME,
+    JSON_NAME,
+    Audit,
+    AuditedCover,
+    left_out,
+    percent,
+    tables,
+)
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.text import Cell, Rows, tables_as_text
+from ganvas.reports.text import Cell
 
-JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
-TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 SHOWN_SIDE = 96
 """Pixels: smaller pictures are enlarged in the grid, by a whole number."""
 CHART = "Test pictures whose kind an attacker names correctly"
@@ -50,15 +56,6 @@ def write_reports(audit: Audit) -> None:
     write_text(audit.out / HTML_NAME, as_html(audit))
 
 
-def as_text(audit: Audit) -> str:
-    """The tables for the terminal, the verdicts, and where the page lies."""
-    verdicts = [audit.verdict(cover) for cover in audit.covers]
-    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
-    return "\n".join(
-        [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
-    )
-
-
 def as_html(audit: Audit) -> str:
     """The whole report as one page."""
     verdicts = "".join(html.paragraph(audit.verdict(cover)) for cover in audit.covers)
@@ -76,12 +73,6 @@ def as_html(audit: Audit) -> str:
     return html.page("How much a cover hides", html.paragraph(introduction(audit)), sections)
 
 
-def left_out(audit: Audit) -> dict[str, str]:
-    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
-    guesses = {f"{cover.hiding.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
-    return audit.left_out | guesses
-
-
 def introduction(audit: Audit) -> str:
     """What was audited, in a sentence."""
     train, test = audit.counts
@@ -89,44 +80,6 @@ def introduction(audit: Audit) -> str:
         f"Pictures of {audit.terms['data']}, {len(audit.kinds)} kinds, {audit.terms['size']} pixels a side: attackers "
         f"learnt from {train:,} and were asked about {test:,}. Guessing names {percent(audit.chance)} rightly."
     )
-
-
-def tables(audit: Audit) -> dict[str, Rows]:
-    """Title -> header and rows."""
-    return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
-
-
-def _naming(audit: Audit) -> Rows:
-    names = list(audit.clean)
-    header = ["", *(f"{state}: {name}" for name in names for state in ("untrained", "retrained")), "95 %", "kept"]
-    clear: list[Cell] = ["clear"]
-    for name in names:
-        clear += [None, percent(audit.share(audit.clean[name]))]
-    rows: list[list[Cell]] = [[*clear, _interval(audit, max(audit.clean.values())), None]]
-    for cover in audit.covers:
-        row: list[Cell] = [cover.hiding.name]
-        for one in cover.named:
-            row += [percent(audit.share(one.untrained)), percent(audit.share(one.retrained))]
-        rows.append([*row, _interval(audit, cover.retrained), percent(audit.kept(cover))])
-    return header, [*rows, ["guessing", *[percent(audit.chance)] * (2 * len(names)), None, None]]
-
-
-def _interval(audit: Audit, right: int) -> str:
-    low, high = interval(right, audit.counts[1])
-    return f"{100 * low:.0f} to {percent(high)}"
-
-
-def _recovery(audit: Audit) -> Rows:
-    rows: list[list[Cell]] = []
-    for cover in audit.covers:
-        for way, measures in cover.recovered.items():
-            values = [_told(measures.get(name)) for name in TITLES]
-            rows.append([f"{cover.hiding.name}: {way}", *values])
-    return ["", *TITLES.values()], rows
-
-
-def _told(summary: Summary | None) -> Cell:
-    return None if summary is None else summary.mean
 
 
 def lines_of(audit: Audit) -> dict[str, dict[str, list[Point]]]:

@@ -1,4 +1,4 @@
-"""What an audit found, and what that means in words."""
+"""Result of a privacy audit: its tables, verdicts and JSON record."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import PartialFailure
-from ganvas.evaluation.summary import Summary
-from ganvas.privacy_audit.covers import Hiding
-from ganvas.privacy_audit.reidentification import interval
-
-__all__ = ["Audit", "AuditedCover", "Named", "Shown"]
+from ganvas.metrics.fidelity import Summary
+from ganvas.privacy_audit.attacks import interval
+from ganvas.privacy_audit.config import Hiding
+from ganvas.reports.text import Cell, Rows, tables_as_text
 
 AS_COVERED = "as covered"
 LITTLE, SOME = 0.75, 0.25
@@ -23,6 +22,8 @@ HIDDEN = 0.25
 """A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
 Shown = dict[str, NDArray[np.uint8]]
 """Way -> picture, for the page; what the content gate refuses is left out."""
+JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,6 @@ class Audit:
         }
 
     def __str__(self) -> str:
-        from ganvas.privacy_audit.report import as_text
 
         return as_text(self)
 
@@ -240,3 +240,56 @@ class Audit:
 def percent(share: float) -> str:
     """A share as people read it."""
     return f"{100 * share:.0f}\u00a0%"
+
+
+def as_text(audit: Audit) -> str:
+    """The tables for the terminal, the verdicts, and where the page lies."""
+    verdicts = [audit.verdict(cover) for cover in audit.covers]
+    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
+    return "\n".join(
+        [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
+    )
+
+
+def left_out(audit: Audit) -> dict[str, str]:
+    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
+    guesses = {f"{cover.hiding.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
+    return audit.left_out | guesses
+
+
+def tables(audit: Audit) -> dict[str, Rows]:
+    """Title -> header and rows."""
+    return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
+
+
+def _naming(audit: Audit) -> Rows:
+    names = list(audit.clean)
+    header = ["", *(f"{state}: {name}" for name in names for state in ("untrained", "retrained")), "95 %", "kept"]
+    clear: list[Cell] = ["clear"]
+    for name in names:
+        clear += [None, percent(audit.share(audit.clean[name]))]
+    rows: list[list[Cell]] = [[*clear, _interval(audit, max(audit.clean.values())), None]]
+    for cover in audit.covers:
+        row: list[Cell] = [cover.hiding.name]
+        for one in cover.named:
+            row += [percent(audit.share(one.untrained)), percent(audit.share(one.retrained))]
+        rows.append([*row, _interval(audit, cover.retrained), percent(audit.kept(cover))])
+    return header, [*rows, ["guessing", *[percent(audit.chance)] * (2 * len(names)), None, None]]
+
+
+def _interval(audit: Audit, right: int) -> str:
+    low, high = interval(right, audit.counts[1])
+    return f"{100 * low:.0f} to {percent(high)}"
+
+
+def _recovery(audit: Audit) -> Rows:
+    rows: list[list[Cell]] = []
+    for cover in audit.covers:
+        for way, measures in cover.recovered.items():
+            values = [_told(measures.get(name)) for name in TITLES]
+            rows.append([f"{cover.hiding.name}: {way}", *values])
+    return ["", *TITLES.values()], rows
+
+
+def _told(summary: Summary | None) -> Cell:
+    return None if summary is None else summary.mean

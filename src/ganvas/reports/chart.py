@@ -1,4 +1,4 @@
-"""Line charts as inline SVG."""
+"""Line charts as inline SVG, and the curves of a training run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from typing import Any
 
-from ganvas.metrics.style import SERIES_COLOURS
+from ganvas.serialization import parse_json
 
 Point = tuple[float, float]
 LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 46
@@ -15,6 +17,9 @@ SIZES = {"wide": (720, 340), "narrow": (380, 300)}
 """Class -> width and height: the style sheet shows the one that fits, so that letters keep their size on a phone."""
 MAX_POINTS = 600
 """Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
+SERIES_COLOURS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
+"""CSS variables of chart series, in order; chosen to be told apart on both grounds and by colour-blind readers."""
+METRICS_NAME = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -188,3 +193,27 @@ def tick_text(value: float) -> str:
     if abs(value) >= 1e6 or abs(value) < 1e-4:
         return f"{value:.3g}"
     return f"{round(value):,}" if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
+    """Kind of row -> measure -> (images seen, value), from the run's `metrics.jsonl`; empty where there is none."""
+    found: dict[str, dict[str, list[Point]]] = {}
+    path = run / METRICS_NAME
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        row = _row(line)
+        lists = found.setdefault(str(row.pop("kind", "training")), {})
+        images = row.pop("images", None)
+        for name, value in row.items():
+            if isinstance(value, (int, float)) and isinstance(images, (int, float)):
+                lists.setdefault(name, []).append((float(images), float(value)))
+    return {kind: lists for kind, lists in found.items() if lists}
+
+
+def _row(line: str) -> dict[str, Any]:
+    """One line, or nothing of a line that a crash left unfinished."""
+    try:
+        row = parse_json(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Numbers and tables as text for the terminal."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from ganvas.reports.html import format_value
-
-__all__ = ["Cell", "Rows", "tables_as_text"]
-
 Cell = str | float | int | None
 Rows = tuple[list[str], list[list[Cell]]]
 """Header and rows."""
 WIDTH = 150
 """Letters in a line."""
+EN_DASH, MINUS = "\u2013", "\u2212"
 
 
-def tables_as_text(tables: Mapping[str, Rows]) -> str:
+def mean_and_deviation(mean: float | None, deviation: float | None) -> str | None:
+    """Return "mean ± deviation" with the digits of the mean, or None where there is no mean."""
+    if mean is None or deviation is None:
+        return None
+    return f"{format_value(mean)} ± {format_value(deviation, like=mean)}"
+
+
+def tables_as_text(tables: Mapping[str, Rows], *, width: int = WIDTH) -> str:
     """Each under its title: the first column to the left, the others to the right, None as a dash."""
     stream = StringIO()
-    console = Console(file=stream, width=WIDTH, force_terminal=False)
+    console = Console(file=stream, width=width, force_terminal=False)
     for title, (header, rows) in tables.items():
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for index, name in enumerate(header):
@@ -31,3 +35,21 @@ def tables_as_text(tables: Mapping[str, Rows]) -> str:
             table.add_row(*(format_value(value) for value in row))
         console.print(table, "")
     return stream.getvalue().rstrip()
+
+
+def format_value(value: str | float | int | None, *, like: float | None = None) -> str:
+    """A number as people read it: about four significant digits, a true minus sign; None as a dash.
+
+    Args:
+        value: text is left as it is.
+        like: give as many digits as this number would get.
+    """
+    if value is None:
+        return EN_DASH
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", MINUS)
+    size = abs(value if like is None else like)
+    digits = 2 if size >= 10 else 3 if size >= 1 else 4
+    return f"{value:.{digits}f}".replace("-", MINUS)

@@ -14,9 +14,8 @@ from statistics import fmean, pstdev
 
 from ganvas.bulk.progress import Tell
 from ganvas.data.density import Floats, Mixture, grid, ring, spiral
-from ganvas.metrics.collapse import PROTOCOL_SAMPLES, Coverage, measure_coverage
-from ganvas.toy.adversarial import GAN, WGAN
-from ganvas.toy.cycle import CycleGAN
+from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
+from ganvas.toy.adversarial import GAN, WGAN, CycleGAN
 from ganvas.toy.game import Draw, points_of, seeded, silent, train
 
 SLOW_RATE = 1e-4

@@ -12,8 +12,7 @@ from ganvas.bulk.atomic import atomic_file
 from ganvas.data.density import Floats, grid_points, piecewise_density
 from ganvas.errors import MissingDependency
 from ganvas.toy.collapse import Trial
-from ganvas.toy.likelihood import Curves
-from ganvas.toy.sampler import Sampling
+from ganvas.toy.density import Curves, Sampling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

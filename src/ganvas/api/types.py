@@ -1,4 +1,4 @@
-"""The words of the commands: what a positional argument is called in the help."""
+"""Annotations that the command signatures share: the metavariables of positional arguments."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Maximum likelihood is minimum KL: the two differ by the entropy H(P), which no model can change.
+"""Sampling from a known density, and maximum likelihood as minimum KL divergence.
+
+The two objectives differ by the entropy H(P), which does not depend on the model:
 
     - mean log q(x)  ->  H(P, Q) = H(P) + KL(P || Q)
 
-Goodfellow et al. 2016, "Deep Learning", Sec. 5.5. Here the family is N(mu, s^2) with s held at that of P, so that each
-curve is over mu alone and can be drawn.
+Goodfellow et al. 2016, "Deep Learning", Sec. 5.5. The family is N(mu, s^2) with s fixed to the deviation of P, so that
+each curve is a function of mu alone and can be drawn.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import kstest
 from torch import Tensor
 
-from ganvas.data.density import GRID_STEP, Floats, grid_points, piecewise_density, piecewise_samples
+from ganvas.data.density import GRID_STEP, Floats, grid_points, piecewise_cdf, piecewise_density, piecewise_samples
 from ganvas.losses.divergence import cross_entropy, entropy, kl_divergence
 
 MEANS = 301
 """Values of mu, from -1.5 to 1.5."""
+SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,25 @@ def _log_normal(x: Tensor, means: Tensor, deviation: float) -> Tensor:
     scaled = (x - means[:, None]) / deviation
     logarithms: Tensor = -0.5 * scaled.square() - math.log(deviation * math.sqrt(2 * math.pi))
     return logarithms
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What was drawn, and the two-sided Kolmogorov-Smirnov test of it against the exact CDF.
+
+    Attributes:
+        samples: (N,).
+        distance: largest difference between the empirical and the exact CDF.
+        p_value: of a distance at least as large, were the sampler exact.
+    """
+
+    samples: Floats
+    distance: float
+    p_value: float
+
+
+def sample_piecewise(*, seed: int, count: int = SAMPLES) -> Sampling:
+    """Draw from the piecewise density of `ganvas.data.density` and test."""
+    samples = piecewise_samples(count, np.random.default_rng(seed))
+    tested = kstest(piecewise_cdf(samples), "uniform")  # F(X) is uniform where X has the CDF F
+    return Sampling(samples, distance=float(tested.statistic), p_value=float(tested.pvalue))

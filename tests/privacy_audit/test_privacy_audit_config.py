@@ -9,8 +9,7 @@ import pytest
 
 from ganvas.errors import ConfigError
 from ganvas.image.cover import gaussian_blur, mosaic
-from ganvas.privacy_audit.config import Terms
-from ganvas.privacy_audit.covers import plan_covers
+from ganvas.privacy_audit.config import Terms, plan_covers
 
 
 def test_each_style_from_the_weakest_on() -> None:

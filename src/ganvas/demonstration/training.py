@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from ganvas.data.config import PairedData
-from ganvas.demonstration.photographs import PHOTOGRAPHS
-from ganvas.demonstration.regions import BLOCK
+from ganvas.demonstration.photographs import BLOCK, PHOTOGRAPHS
 from ganvas.hardware.threads import given_threads
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.recipes import restore

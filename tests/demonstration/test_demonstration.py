@@ -12,16 +12,13 @@ import pytest
 import torch
 
 import ganvas
-from ganvas.demonstration import learn as learning
 from ganvas.demonstration import run as running
-from ganvas.demonstration.conclusion import conclude
-from ganvas.demonstration.judge import RENDITIONS, Judgement, interpolated, judge, mean_scores
-from ganvas.demonstration.learn import demo_config, learn, quickest
-from ganvas.demonstration.machine import describe_machine
-from ganvas.demonstration.photographs import PHOTOGRAPHS, Photograph, locate_photograph
-from ganvas.demonstration.regions import BLOCK, Covered, on_grid
+from ganvas.demonstration import training as learning
+from ganvas.demonstration.measures import RENDITIONS, Judgement, conclude, interpolated, judge, mean_scores
+from ganvas.demonstration.photographs import BLOCK, PHOTOGRAPHS, Covered, Photograph, locate_photograph, on_grid
 from ganvas.demonstration.report import NEXT, DemoReport, write_report
-from ganvas.demonstration.run import as_metrics, restore_and_judge, run_demo, unpack
+from ganvas.demonstration.run import as_metrics, describe_machine, restore_and_judge, run_demo, unpack
+from ganvas.demonstration.training import demo_config, learn, quickest
 from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.hardware.threads import using_threads
 from ganvas.image.cover import Cover, cover_picture
@@ -237,7 +234,7 @@ def test_a_refused_restoration_is_left_out_and_told(
 
 
 def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganvas.demonstration.machine.processor_name", lambda: "A Processor @ 2 GHz")
+    monkeypatch.setattr("ganvas.demonstration.run.processor_name", lambda: "A Processor @ 2 GHz")
     machine = describe_machine(date(2026, 2, 3))
     assert (machine["date"], machine["processor"]) == ("2026-02-03", "A Processor @ 2 GHz")
     assert machine["torch"] == torch.__version__
