@@ -32,6 +32,15 @@ def shared_folder(variable: str, name: str) -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the overfitting test slow in each method contract that sets `overfit_is_slow`."""
+    for item in items:
+        slow = isinstance(item, pytest.Function) and getattr(item.cls, "overfit_is_slow", False)
+        if slow and item.originalname == "test_one_batch_is_overfitted":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The real pictures that tests may read and never copy."""

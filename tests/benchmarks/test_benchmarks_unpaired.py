@@ -72,6 +72,7 @@ def test_wilsons_interval(unpaired: ModuleType, count: int, of: int) -> None:
     assert (ours.share, ours.low, ours.high) == pytest.approx((count / of, theirs.low, theirs.high), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_ablation_from_end_to_end(
     unpaired: ModuleType, horses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -124,6 +124,7 @@ SMALL_FLAGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_processor_with_avx2_alone_says_so_and_goes_on_in_float32(tmp_path: Path) -> None:
     """The command itself, in a process whose libraries are limited to AVX2; then a run that was begun in bfloat16."""
     forced = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}

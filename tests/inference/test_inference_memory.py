@@ -45,10 +45,11 @@ def peak(size: int, norm: str, dtype: str) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted otherwise")
 @pytest.mark.parametrize(
     ("norm", "dtype", "views"),
-    [pytest.param("instance", "uint8", 0, marks=pytest.mark.slow), ("none", "uint16", 1)],
+    [("instance", "uint8", 0), ("none", "uint16", 1)],
 )
 def test_memory_grows_by_the_picture_and_no_more(norm: str, dtype: str, views: int) -> None:
     """Blended tiles keep strips as wide as the picture; a deep picture is shown to the gate in 8 bits."""

@@ -80,6 +80,8 @@ class MethodContract:
     """A method whose norms see numbers, not places, needs several."""
     overfit_rate = 2e-3
     overfit_betas = (0.9, 0.999)
+    overfit_is_slow = False
+    """Mark `test_one_batch_is_overfitted` slow: for a variant that takes over a second, beside a quicker one."""
     stages = (Progress(0, 0),)
     """A step of each kind that the method takes."""
     draws_at_test = False

@@ -166,15 +166,12 @@ print(peak() - before)
 WIDE = {"width": 16, "discriminator_width": 8, "receptive_field": 16, "residual_blocks": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted otherwise")
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param(
-            Pix2PixConfig(**WIDE, generator="resnet", norm="instance", dropout=0.0),
-            id="pix2pix",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param(Pix2PixConfig(**WIDE, generator="resnet", norm="instance", dropout=0.0), id="pix2pix"),
         pytest.param(CycleGANConfig(**WIDE, pool_size=0), id="cyclegan"),
     ],
 )

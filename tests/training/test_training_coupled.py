@@ -22,7 +22,14 @@ SMALL = {
 }
 
 
-@pytest.fixture(params=["cogan", "cogan_port", "unit", "unit_port"])
+@pytest.fixture(
+    params=[
+        "cogan",
+        pytest.param("cogan_port", marks=pytest.mark.slow),
+        "unit",
+        pytest.param("unit_port", marks=pytest.mark.slow),
+    ]
+)
 def config(request: pytest.FixtureRequest, tiny_sides: Path) -> RunConfig:
     """The recipe on 16-pixel pictures, with small networks."""
     recipe: RunConfig = RECIPES[request.param]()

@@ -90,10 +90,13 @@ def test_another_number_of_threads_is_told(
     """Two threads are faster for 30 steps of a fake clock; then another program takes a core."""
     time = [0.0]
     number = [2]
+    losses: dict[str, torch.Tensor] = {}
 
     def slow(*given: object, **named: object) -> object:
         time[0] += {2: 0.1 if time[0] < 30 else 2.0, 1: 0.2}[number[0]]
-        return play(*given, **named)  # type: ignore[arg-type]
+        if not losses:
+            losses.update(play(*given, **named))  # type: ignore[arg-type]
+        return dict(losses)
 
     def choosing(counts: tuple[int, ...], set_threads: Callable[[int], None], **_: object) -> StepThreads:
         return StepThreads((2, 1), lambda count: number.__setitem__(0, count), now=lambda: time[0])

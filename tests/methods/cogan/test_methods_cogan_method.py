@@ -31,11 +31,13 @@ class Learns:
 
 class TestUniform(Learns, MethodContract):
     config = CoGANConfig(**TINY)
+    overfit_is_slow = True
 
 
 class TestNormal(Learns, MethodContract):
     config = CoGANConfig(**TINY, noise="normal")
     input_channels, output_channels, image_size = 1, 4, (28, 36)
+    overfit_is_slow = True
 
 
 def tiny(size=(28, 28), channels=(1, 3), **options):

@@ -48,6 +48,7 @@ class TestStrides(CUTContract):
     )
     input_channels, output_channels, image_size = 1, 1, (32, 48)
     overfit_steps = 240
+    overfit_is_slow = True
 
 
 class TestBatchNorm(CUTContract):

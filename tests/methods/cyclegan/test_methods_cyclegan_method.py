@@ -20,6 +20,7 @@ TINY = {"width": 4, "discriminator_width": 4, "residual_blocks": 1}
 class TestPaper(MethodContract):
     config = CycleGANConfig(**TINY, pool_size=3)
     overfit_steps = 100
+    overfit_is_slow = True
 
 
 class TestPhotographs(MethodContract):
@@ -33,6 +34,7 @@ class TestChannels(MethodContract):
     config = CycleGANConfig(**TINY, norm="none", receptive_field=1, pool_size=0, upsampling="resize")
     input_channels, output_channels, image_size = 4, 1, (32, 48)
     overfit_steps = 120
+    overfit_is_slow = True
 
 
 class TestUNet(MethodContract):
@@ -47,6 +49,7 @@ class TestUNet(MethodContract):
         cycle_weight=30.0,
     )
     overfit_steps = 150
+    overfit_is_slow = True
 
 
 def tiny(image_size=(32, 32), channels=(3, 3), **options):

@@ -16,6 +16,7 @@ class TestPaper(MethodContract):
     config = DiscoGANConfig(**MOSTLY_RECONSTRUCTION)
     image_size = (64, 64)
     overfit_steps = 150
+    overfit_is_slow = True
 
 
 class TestPort(MethodContract):
@@ -24,6 +25,7 @@ class TestPort(MethodContract):
     input_channels = 1
     stages = (Progress(0, 0), Progress(2, 1))
     overfit_steps = 250
+    overfit_is_slow = True
 
 
 def tiny(image_size=(64, 64), channels=(3, 3), **options):

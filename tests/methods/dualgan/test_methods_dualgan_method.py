@@ -17,12 +17,14 @@ TINY = {"width": 4, "depth": 3, "discriminator_width": 4}
 class TestPaper(MethodContract):
     config = DualGANConfig(**TINY | {"width": 8}, dropout=0.2)
     overfit_steps = 200
+    overfit_is_slow = True
 
 
 class TestPort(MethodContract):
     config = DualGANConfig(**TINY, dropout=0.0, critic="global", critic_steps=1, clip=0.0, gradient_penalty=10.0)
     image_size = (64, 64)
     overfit_steps = 100
+    overfit_is_slow = True
 
 
 class TestChannels(MethodContract):

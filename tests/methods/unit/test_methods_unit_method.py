@@ -19,6 +19,7 @@ TINY = {"width": 4, "residual_blocks": 2, "discriminator_width": 4}
 class TestPaper(MethodContract):
     config = UNITConfig(**TINY | {"width": 8})
     overfit_steps = 120
+    overfit_is_slow = True
 
 
 class TestReleased(MethodContract):
@@ -34,6 +35,7 @@ class TestReleased(MethodContract):
         cycle_weight=10.0,
     )
     overfit_steps = 120
+    overfit_is_slow = True
 
 
 class TestAdapting(MethodContract):
@@ -45,6 +47,7 @@ class TestAdapting(MethodContract):
 class TestBatchNorm(MethodContract):
     config = UNITConfig(**TINY | {"width": 8}, norm="batch", shared_blocks=2)
     overfit_steps = 120
+    overfit_is_slow = True
 
 
 def tiny(size=(16, 16), channels=(1, 3), **options):

@@ -33,6 +33,7 @@ class VAEGANContract(MethodContract):
 class TestPaper(VAEGANContract):
     config = VAEGANConfig(width=8, latent_size=8, gamma=1.0)
     image_size = (16, 16)
+    overfit_is_slow = True
 
 
 class TestNonSaturating(VAEGANContract):
