@@ -17,14 +17,14 @@ from ganvas.data.degradations import (
     blur,
     compress,
     degrade,
+    degrade_blindly,
     degrade_each,
     downscale,
     edges,
-    grey,
+    gray,
     mosaic,
     reduce,
     strength_at,
-    wear,
 )
 from ganvas.data.loading import TrainLoader, evaluation_pairs
 from ganvas.errors import ConfigError
@@ -85,7 +85,7 @@ def test_blur_is_scipys_gaussian(sigma: float, size: tuple[int, int]) -> None:
 def test_grey_weighs_colours_as_pillow_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     luminance = np.asarray(Image.fromarray(pixels).convert("L")).astype(np.float32)
-    result = grey(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1)
+    result = gray(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1)
     assert result.shape == (1, 3, 16, 16)
     np.testing.assert_allclose((result[0, 1].numpy() + 1) * 127.5, luminance, atol=1.01)
     assert torch.equal(result[:, 0], result[:, 2])
@@ -94,7 +94,7 @@ def test_grey_weighs_colours_as_pillow_does() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_grey_of_other_channel_counts_is_their_mean(channels: int) -> None:
     given_images = images(1, channels, 4, 4)
-    torch.testing.assert_close(grey(given_images)[:, 0], given_images.mean(1))
+    torch.testing.assert_close(gray(given_images)[:, 0], given_images.mean(1))
 
 
 def test_edges_are_dark_where_flat_and_one_at_a_full_step() -> None:
@@ -221,7 +221,11 @@ def test_whole_pictures_are_cut_to_multiples(photographs: Path, tmp_path: Path) 
 
 def test_wear_follows_from_chance_alone_and_differs_with_it() -> None:
     image = torch.rand(3, 32, 32) * 2 - 1
-    once, twice, other = wear(image, 2, 0.25), wear(image, 2, 0.25), wear(image, 2, 0.75)
+    once, twice, other = (
+        degrade_blindly(image, 2, 0.25),
+        degrade_blindly(image, 2, 0.25),
+        degrade_blindly(image, 2, 0.75),
+    )
     assert once.shape == (3, 16, 16)
     assert torch.equal(once, twice)
     assert not torch.equal(once, other)

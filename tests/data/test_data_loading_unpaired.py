@@ -155,7 +155,7 @@ def test_each_side_goes_through_all_its_pictures_before_one_comes_again(
 ) -> None:
     stream = loader(cache, data)
     assert stream.epoch_size == 5
-    cuts = [stream.cuts(position) for position in range(60)]
+    cuts = [stream.crops_at(position) for position in range(60)]
     for side, count in ((0, 3), (1, 5)):
         for start in range(0, 60, count):
             assert sorted(cut[side].index for cut in cuts[start : start + count]) == list(range(count))
@@ -165,7 +165,7 @@ def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
     """As many on both sides, and yet every a meets many a b, in a crop and a mirroring of its own."""
     data = UnpairedData(folder=unpaired(tmp_path / "set", counts=(4, 4)), resize="none", crop_size=(8, 8))
     stream = loader(build(data, tmp_path), data)
-    cuts = [stream.cuts(position) for position in range(400)]
+    cuts = [stream.crops_at(position) for position in range(400)]
     assert len({(a.index, b.index) for a, b in cuts}) == 16
     for name in ("top", "left", "mirror"):
         values = np.array([[getattr(a, name), getattr(b, name)] for a, b in cuts], dtype=float)
@@ -196,7 +196,7 @@ def test_the_ranks_together_are_one_process(cache: UnpairedCache, data: Unpaired
 
 def test_mirroring_can_be_turned_off(cache: UnpairedCache, data: UnpairedData) -> None:
     stream = loader(cache, replace(data, mirror=False))
-    assert not any(cut.mirror for position in range(50) for cut in stream.cuts(position))
+    assert not any(cut.mirror for position in range(50) for cut in stream.crops_at(position))
 
 
 def test_pictures_smaller_than_the_crop_are_named(data: UnpairedData, tmp_path: Path) -> None:

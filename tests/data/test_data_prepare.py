@@ -27,13 +27,13 @@ from ganvas.data.splits import (
     MAX_DISTANCE,
     EmptySplitWarning,
     _close_pairs,
+    assign_splits,
     fingerprint,
     group_duplicates,
-    share_out,
 )
 from ganvas.errors import ConfigError, DataError, ImageError, InputError, PartialFailure, PolicyRefusal
 from ganvas.image.cover import bicubic_resize, mosaic
-from ganvas.image.files import PassedOverWarning, PictureWarning, read_image, write_image
+from ganvas.image.files import PictureWarning, SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence
 
@@ -340,17 +340,21 @@ class TestSplits:
 
     def test_neither_order_nor_names_matter(self) -> None:
         keys = [f"key {index}" for index in range(50)]
-        split = dict(zip(keys, share_out(keys, range(50), val_fraction=0.2, test_fraction=0.1, seed=3), strict=True))
+        split = dict(
+            zip(keys, assign_splits(keys, range(50), val_fraction=0.2, test_fraction=0.1, seed=3), strict=True)
+        )
         turned = keys[::-1]
         again = dict(
-            zip(turned, share_out(turned, range(50), val_fraction=0.2, test_fraction=0.1, seed=3), strict=True)
+            zip(turned, assign_splits(turned, range(50), val_fraction=0.2, test_fraction=0.1, seed=3), strict=True)
         )
-        other = dict(zip(keys, share_out(keys, range(50), val_fraction=0.2, test_fraction=0.1, seed=4), strict=True))
+        other = dict(
+            zip(keys, assign_splits(keys, range(50), val_fraction=0.2, test_fraction=0.1, seed=4), strict=True)
+        )
         assert split == again != other
         assert sorted(split.values()) == ["test"] * 5 + ["train"] * 35 + ["val"] * 10
 
     def test_a_group_too_large_for_the_small_splits_is_trained_on(self) -> None:
-        splits = share_out(
+        splits = assign_splits(
             [str(index) for index in range(20)],
             [0] * 15 + list(range(15, 20)),
             val_fraction=0.1,
@@ -361,7 +365,7 @@ class TestSplits:
         assert sorted(splits[15:]) == ["test", "test", "train", "val", "val"]
 
     def test_none_to_share(self) -> None:
-        assert share_out(["a"], [0], val_fraction=0.0, test_fraction=0.0, seed=0) == ["train"]
+        assert assign_splits(["a"], [0], val_fraction=0.0, test_fraction=0.0, seed=0) == ["train"]
 
 
 class TestGate:
@@ -574,7 +578,7 @@ class TestMistakes:
     def test_what_is_no_picture_is_told(self, photos: Path, tmp_path: Path) -> None:
         (photos / "deep").mkdir()
         (photos / "deep" / "film.gif").write_bytes(b"GIF89a")
-        with pytest.warns(PassedOverWarning, match=r"deep/film\.gif"):
+        with pytest.warns(SkippedWarning, match=r"deep/film\.gif"):
             prepare_pairs(photos, tmp_path / "out", PrepareConfig())
 
     def test_the_module_shows_only_its_verb(self) -> None:

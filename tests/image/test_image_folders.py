@@ -12,7 +12,7 @@ from PIL import Image
 from ganvas.data.config import PrepareConfig
 from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import ImageError
-from ganvas.image.files import PassedOverWarning, list_images, read_image, tell_passed_over
+from ganvas.image.files import SkippedWarning, list_images, read_image, warn_of_skipped
 from ganvas.image.folders import list_folder
 from ganvas.redaction.redact_files import redact_files
 from ganvas.redaction.user_regions import given_region
@@ -60,8 +60,8 @@ def test_a_real_folder_goes_before_links_to_it_whatever_their_names(tmp_path: Pa
     listing = list_folder(tmp_path / "in")
     assert below(tmp_path / "in", listing.files) == ["z/p.png"]
     assert below(tmp_path / "in", listing.repeated) == ["a", "zz"]
-    with pytest.warns(PassedOverWarning, match="links to folders that are read anyway: a, zz$"):
-        tell_passed_over(tmp_path / "in", recursive=True)
+    with pytest.warns(SkippedWarning, match="links to folders that are read anyway: a, zz$"):
+        warn_of_skipped(tmp_path / "in", recursive=True)
 
 
 def test_hidden_links_are_left_out_and_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_hidden_links_are_left_out_and_what_cannot_be_read_is_listed(tmp_path: P
 def test_a_list_that_is_not_recursive_names_the_folders(shared: Path) -> None:
     assert below(shared, list_images(shared)) == ["top.png"]
     (shared / "out").mkdir()
-    with pytest.warns(PassedOverWarning, match="folders: patients$"):
-        tell_passed_over(shared, out=shared / "out")
+    with pytest.warns(SkippedWarning, match="folders: patients$"):
+        warn_of_skipped(shared, out=shared / "out")
 
 
 def test_redaction_covers_what_lies_behind_a_link(shared: Path, tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_what_operating_systems_leave_is_neither_listed_nor_followed(tmp_path: P
         (tmp_path / name).write_bytes(b"x")
     listing = list_folder(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in listing.files] == ["a.png", "b/c.png"]
-    left = [path.relative_to(tmp_path).as_posix() for path in listing.litter]
+    left = [path.relative_to(tmp_path).as_posix() for path in listing.system]
     assert left == ["Thumbs.db", "__MACOSX", "b/@eaDir", "b/desktop.ini"]

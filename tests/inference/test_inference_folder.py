@@ -12,7 +12,7 @@ from inference_runs import FIVE_DEEP, tiny_method, tiny_record, write_tiny_run
 
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, PolicyRefusal
-from ganvas.image.files import PassedOverWarning, read_image, read_label, write_image
+from ganvas.image.files import SkippedWarning, read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.record import save_snapshot, snapshot_path
@@ -130,7 +130,7 @@ def test_one_picture_to_a_file_or_a_folder(run: Path, photos: Path, tmp_path: Pa
 def test_folders_below(run: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, photos / "more" / "of")
     out = tmp_path / "out"
-    with pytest.warns(PassedOverWarning, match="folders: more$"):
+    with pytest.warns(SkippedWarning, match="folders: more$"):
         assert len(translate(run, photos, out).written) == 6
     assert len(translate(run, photos, out, recursive=True).written) == 6
     assert (out / "more" / "of" / "one.png").is_file()
@@ -318,7 +318,7 @@ def test_other_errors_of_a_network_are_not_called_memory(
 def test_what_is_no_picture_is_told_in_one_line(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("film.gif", "notes.txt", ".hidden.txt"):
         (photos / name).write_bytes(b"GIF89a")
-    with pytest.warns(PassedOverWarning, match=r"passed over .*: film\.gif, notes\.txt$") as told:
+    with pytest.warns(SkippedWarning, match=r"passed over .*: film\.gif, notes\.txt$") as told:
         report = translate(run, photos, tmp_path / "out")
     assert len(told) == 1
     assert len(report.written) == 6

@@ -7,7 +7,7 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.errors import ConfigError, InputError, PartialFailure
-from ganvas.image.files import PassedOverWarning, read_image, write_image
+from ganvas.image.files import SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding, class_index, locate
 from ganvas.localization import locate_files as verb
@@ -170,5 +170,5 @@ def test_too_little_memory_for_a_photo_is_recorded(tmp_path, lamp, bright, monke
 def test_what_is_no_picture_in_a_folder_is_told(tmp_path, lamp, bright):
     write_image(tmp_path / "photos" / "one.png", Picture(lamp))
     (tmp_path / "photos" / "film.gif").write_bytes(b"GIF89a")
-    with pytest.warns(PassedOverWarning, match=r"film\.gif"):
+    with pytest.warns(SkippedWarning, match=r"film\.gif"):
         locate_files([tmp_path / "photos"], tmp_path / "out")

@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, WeightsError
 from ganvas.image.cover import Cover
-from ganvas.image.files import PassedOverWarning, read_image, write_image
+from ganvas.image.files import SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.redaction import redact_files as module
 from ganvas.redaction.redact import CosmeticWarning
@@ -659,9 +659,9 @@ class TestPlaces:
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).write_bytes(b"x")
         (photos / ".DS_Store").write_bytes(b"x")
-        with pytest.warns(PassedOverWarning) as told:
+        with pytest.warns(SkippedWarning) as told:
             assert redact_files(photos, tmp_path / "out", classifier="checkers").redacted == 3
-        (told_once,) = (warning for warning in told if issubclass(warning.category, PassedOverWarning))
+        (told_once,) = (warning for warning in told if issubclass(warning.category, SkippedWarning))
         assert name.partition("/")[0] in str(told_once.message)
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -238,7 +238,7 @@ def test_https_never_steps_down(address):
 
 
 def test_a_silent_server_is_left(monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/weights.bin"
         with pytest.raises(OSError, match="timed out"):

@@ -1,4 +1,4 @@
-"""Pictures, paired or not: found, decoded once into a memory map, cropped and degraded for training.
+"""Data sets of paired and unpaired pictures: layouts, caches, loaders, degradations and preparation.
 
-Import from the submodules: config, pairs, unpaired, cache, loading, unpaired_loading, prefetch, degrade, prepare.
+Import from the submodules: config, layouts, cache, loading, batch, degradations, prepare.
 """

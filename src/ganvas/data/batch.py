@@ -14,75 +14,75 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError
 
-__all__ = ["Batch", "Loader", "Prefetched", "Share"]
+__all__ = ["Batch", "Loader", "Prefetched", "Shard"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch. `a` and `b`: (N, C, H, W) in [-1, 1]; paired methods: a[i] is given, and b[i] is to be made of it."""
+    """One batch of `a` and `b`, (N, C, H, W) in [-1, 1]. In paired methods b[i] is the target of a[i]."""
 
     a: Tensor
     b: Tensor
 
 
 class Loader(Protocol):
-    """Batches as a pure function of how many pictures were seen."""
+    """Source of batches, each a pure function of the number of images seen."""
 
     @property
     def batch_size(self) -> int:
-        """Pictures a step, over all processes together."""
+        """Return the number of pictures in a step, over all processes."""
 
     @property
     def epoch_size(self) -> int:
-        """Pictures in an epoch."""
+        """Return the number of pictures in an epoch."""
 
     @property
     def device(self) -> torch.device:
-        """Where batches are wanted."""
+        """Return the device of the batches."""
 
     def batch(self, images_seen: int) -> Batch:
-        """This process's share of the batch that follows after `images_seen` pictures."""
+        """Return this process's shard of the batch that follows `images_seen` pictures."""
 
 
-class Share:
-    """One process's part of every batch.
+class Shard:
+    """Shard of every batch that one process loads.
 
     Args:
-        batch_size: pictures a step, over all processes together.
-        rank: which part.
-        world: how many processes share a batch.
+        batch_size: pictures in a step, over all processes.
+        rank: index of this process.
+        world: number of processes.
 
     Raises:
-        ConfigError: the batch cannot be shared evenly.
+        ConfigError: the batch cannot be divided evenly.
     """
 
     def __init__(self, batch_size: int, *, rank: int, world: int) -> None:
         if batch_size % world:
-            raise ConfigError(f"batch_size {batch_size} is no multiple of the {world} processes that share it")
+            raise ConfigError(f"batch_size {batch_size} is not a multiple of the {world} processes that share it")
         self._size = batch_size // world
         self._offset = rank * self._size
 
     def positions(self, images_seen: int) -> range:
-        """The places in the endless stream of pictures, when all processes together have seen so many."""
+        """Return the positions in the endless stream of pictures, once all processes have seen `images_seen`."""
         first = images_seen + self._offset
         return range(first, first + self._size)
 
 
 Ready = Callable[[], Batch]
-"""Called by the thread that uses the batch, on the stream that it uses it on."""
+"""Called in the thread, and on the CUDA stream, that uses the batch."""
 
 
 class Prefetched:
-    """A loader that is one batch ahead of its user.
+    """Loader that prepares the next batch in a background thread.
 
-    A batch depends on its position alone, so what comes out is what the loader itself gives, whatever is asked for
-    in whatever order; only the batch that follows the last one is ready. On a GPU it is copied on a stream of its own.
+    A batch depends on its position alone, so the batches equal those of the wrapped loader in any order of requests;
+    only the batch after the last one is prefetched. On a GPU it is copied on a separate CUDA stream.
     `close`, or leaving the `with` block, ends the thread.
 
     Args:
-        loader: whose batches.
-        enabled: off, the loader is asked directly and there is no thread. On a CPU the step and the thread share
-            the cores: docs/data.md says what it brings.
+        loader: the loader to wrap.
+        enabled: whether to prefetch; if False, batches are loaded without a thread. On a CPU the step and the thread
+            share the cores: see docs/data.md for the effect.
     """
 
     def __init__(self, loader: Loader, *, enabled: bool = True) -> None:
@@ -93,21 +93,21 @@ class Prefetched:
 
     @property
     def batch_size(self) -> int:
-        """Pictures a step, over all processes together."""
+        """Return the number of pictures in a step, over all processes."""
         return self._loader.batch_size
 
     @property
     def epoch_size(self) -> int:
-        """Pictures in an epoch."""
+        """Return the number of pictures in an epoch."""
         return self._loader.epoch_size
 
     @property
     def device(self) -> torch.device:
-        """Where batches are wanted."""
+        """Return the device of the batches."""
         return self._loader.device
 
     def batch(self, images_seen: int) -> Batch:
-        """The loader's own batch after `images_seen` pictures; an error of the loader is raised here."""
+        """Return the loader's batch after `images_seen` pictures; errors of the loader are raised here."""
         if self._thread is None:
             return self._loader.batch(images_seen)
         if self._ahead is None or self._ahead[0] != images_seen:
@@ -118,7 +118,7 @@ class Prefetched:
         return ready()
 
     def close(self) -> None:
-        """End the thread; a batch that it is making is let go."""
+        """Stop the thread and discard the batch that it is loading."""
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)
 
@@ -129,18 +129,18 @@ class Prefetched:
         self.close()
 
     def _begin(self) -> None:
-        """In the thread, before its first batch."""
+        """Initialize the thread."""
         if self._stream is not None:
             torch.accelerator.set_stream(self._stream)
 
     def _make(self, images_seen: int) -> Ready:
-        """In the thread: one batch."""
+        """Load one batch, in the thread."""
         batch = self._loader.batch(images_seen)
         return (lambda: batch) if self._stream is None else partial(_handed_over, batch, self._stream.record_event())
 
 
 def _handed_over(batch: Batch, copied: torch.Event) -> Batch:
-    """The user's stream waits for the copy, not the user; the memory is kept until that stream is done with it."""
+    """Return the batch once the current stream waits for its copy; its memory is kept until that stream is done."""
     stream = torch.accelerator.current_stream(batch.a.device)
     stream.wait_event(copied)
     batch.a.record_stream(stream)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ganvas.content_gate import gate
-from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, Draft, Report, Source, Sources, admitted
+from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, CacheWriter, Report, Source, Sources, admitted
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
 from ganvas.data.layouts import Entry, Layout, Split, find_entries, find_layout, find_sides
@@ -46,7 +46,7 @@ __all__ = [
     "repeat_gray",
 ]
 
-Opened = TypeVar("Opened", "Cache", "UnpairedCache")
+AnyCache = TypeVar("AnyCache", "Cache", "UnpairedCache")
 
 
 class Cache:
@@ -66,26 +66,26 @@ class Cache:
         sides, self.refusals = _read_index(folder, config)
         self.degraded = len(sides) == 1
         first, last = sides[0], sides[-1]
-        self.given, self.made = (last, first) if config.direction == "b_to_a" else (first, last)
+        self.a, self.b = (last, first) if config.direction == "b_to_a" else (first, last)
         self.sides = {"a": first, "b": last} if len(sides) == 2 else {"b": last}
-        self.names, self.sizes = self.given.names, self.given.sizes
+        self.names, self.sizes = self.a.names, self.a.sizes
 
     @property
     def input_spec(self) -> PictureSpec:
         """The numbers of the given side."""
-        return self.given.spec
+        return self.a.spec
 
     @property
     def output_spec(self) -> PictureSpec:
         """The numbers of the made side."""
-        return self.made.spec
+        return self.b.spec
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Pixels, Pixels]:
         """The given and the made side, (H, W, C) each, as read-only views of the file."""
-        return self.given[index].transpose(1, 2, 0), self.made[index].transpose(1, 2, 0)
+        return self.a[index].transpose(1, 2, 0), self.b[index].transpose(1, 2, 0)
 
     def name(self, index: int) -> str:
         """The stem that a pair was found by."""
@@ -130,7 +130,7 @@ def build_cache(config: PairedData, split: Split, folder: Path, *, report: Repor
         config: where the pairs are and how they are sized.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: where caches are kept; made if missing.
-        report: is told the progress while a cache is made.
+        report: is described the progress while a cache is made.
 
     Raises:
         DataError: pairs cannot be found, read or used together; it names them.
@@ -192,9 +192,9 @@ class _Plan:
     def write(self, folder: Path, report: Report | None) -> None:
         """Write the cache's files."""
         fit = partial(at_cache_size, config=self.config, split=self.split)
-        draft = Draft(folder, self.sides, fit=fit, what="pictures" if self.layout == "unpaired" else "pairs")
-        draft.write(self.sources, report, one_range=self.config.value_range is not None)
-        warn_of_opacity(draft.num_with_opacity, self.split)
+        writer = CacheWriter(folder, self.sides, fit=fit, what="pictures" if self.layout == "unpaired" else "pairs")
+        writer.write(self.sources, report, one_range=self.config.value_range is not None)
+        warn_of_opacity(writer.num_with_opacity, self.split)
 
 
 def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
@@ -204,10 +204,10 @@ def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
     return [real(folder), name, status.st_size, status.st_mtime_ns]
 
 
-def _build(plan: _Plan, open_cache: Callable[[Path], Opened], folder: Path, report: Report | None) -> Opened:
+def _build(plan: _Plan, open_cache: Callable[[Path], AnyCache], folder: Path, report: Report | None) -> AnyCache:
     home = folder / plan.key
-    if (there := _opened(open_cache, home)) is not None and _is_admitted(there, plan.sources):
-        _tell_remarks(home, plan.split)
+    if (there := _open_if_valid(open_cache, home)) is not None and _is_still_admitted(there, plan.sources):
+        _warn_of_remarks(home, plan.split)
         return there
     shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
     folder.mkdir(parents=True, exist_ok=True)
@@ -217,17 +217,17 @@ def _build(plan: _Plan, open_cache: Callable[[Path], Opened], folder: Path, repo
         _publish(temporary, home)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _tell_remarks(home, plan.split)
+    _warn_of_remarks(home, plan.split)
     return open_cache(home)
 
 
-def _tell_remarks(home: Path, split: Split) -> None:
+def _warn_of_remarks(home: Path, split: Split) -> None:
     """Warn, also where the cache was there, of what a person should know about its pictures."""
     for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
         warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=4)
 
 
-def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
+def _open_if_valid(open_cache: Callable[[Path], AnyCache], home: Path) -> AnyCache | None:
     """The cache at that place, or None where there is none or it is damaged."""
     try:
         return open_cache(home)
@@ -235,7 +235,7 @@ def _opened(open_cache: Callable[[Path], Opened], home: Path) -> Opened | None:
         return None
 
 
-def _is_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
+def _is_still_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
     """Whether the gate, as it is now, admits the first picture: a cache must not outlive a gate that is shut."""
     refused = {refusal.name for refusal in there.refusals}
     try:
@@ -269,8 +269,12 @@ def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
         sides = [cache.sides[name] for cache in caches]
         repeat_gray(sides)
         if len({side.spec for side in sides}) > 1:
-            told = ", ".join(f"{split} is {_told(side.spec)}" for split, side in zip(splits, sides, strict=True))
-            raise DataError(f"side {name} differs from split to split: {told}; convert the pictures of one of them")
+            described = ", ".join(
+                f"{split} is {_describe(side.spec)}" for split, side in zip(splits, sides, strict=True)
+            )
+            raise DataError(
+                f"side {name} differs from split to split: {described}; convert the pictures of one of them"
+            )
 
 
 def agree_across_sides(caches: Iterable[Cache | UnpairedCache]) -> None:
@@ -286,5 +290,5 @@ def repeat_gray(sides: Iterable[Side], *, like: int | None = None) -> None:
             side.repeat_gray(COLOR)
 
 
-def _told(spec: PictureSpec) -> str:
+def _describe(spec: PictureSpec) -> str:
     return f"{spec.dtype} with {spec.channels} channel{'s' * (spec.channels > 1)}"

@@ -22,7 +22,7 @@ from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "Draft", "Report", "Source", "Sources", "admitted"]
+__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "Source", "Sources", "admitted"]
 
 FORMAT = 6
 """Raised when the content of a cache folder changes its meaning."""
@@ -94,7 +94,7 @@ def _kind(dtype: str, channels: int) -> Kind:
 
 
 @dataclass
-class _SideDraft:
+class _SideWriter:
     """One side's files and what the index will say of it. Shapes are (C, H, W)."""
 
     file: BinaryIO
@@ -135,7 +135,7 @@ class _Decoded:
     highest: list[int]
 
 
-class Draft:
+class CacheWriter:
     """Writes the files of a cache.
 
     Args:
@@ -151,7 +151,7 @@ class Draft:
     def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
         self._folder, self._fit, self._what = folder, fit, what
         self._sides = {
-            side: _SideDraft(
+            side: _SideWriter(
                 file=(folder / f"{side}.bin").open("wb"),
                 shapes=(folder / f"{side}.shapes").open("wb"),
                 sums=(folder / f"{side}.sums").open("wb"),
@@ -168,7 +168,7 @@ class Draft:
 
         Args:
             sources: what to write.
-            report: is told the progress.
+            report: is described the progress.
             one_range: a value range is given, so all sides must have one sample type.
 
         Raises:
@@ -235,8 +235,8 @@ class Draft:
             raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
 
 
-def _check_alike(side: _SideDraft, name: str) -> None:
-    """All of one side must have one type and number of channels; grey counts as RGB where the most are RGB."""
+def _check_alike(side: _SideWriter, name: str) -> None:
+    """All of one side must have one type and number of channels; gray counts as RGB where the most are RGB."""
     usual = Counter(side.kinds).most_common(1)[0][0]
     if usual[1] in (1, 3) and (usual[0], 3) in side.kinds:
         usual = (usual[0], 3)

@@ -154,7 +154,7 @@ class PrepareConfig:
     """For `classifier`: nsfw, imagenet or the path of an .onnx file."""
     class_name: str | None = None
     """For `classifier`: whose region; pictures that score below `least_score` for it are left out. Unset: the
-    likeliest class of each picture."""
+    most likely class of each picture."""
     least_score: float = 0.2
     """For a named class: the smallest probability that counts as seen."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Parts of cached pictures -> what networks take."""
+"""Crops of cached pictures as network inputs in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Crop", "require_crops", "signed_crops", "signed_picture"]
 
 @dataclass(frozen=True)
 class Crop:
-    """Where a crop lies, in pixels, and whether left and right change places."""
+    """Position of a crop in pixels, and whether it is mirrored left to right."""
 
     top: int
     left: int
@@ -30,63 +30,63 @@ class Crop:
 def signed_crops(
     pictures: Sequence[Pixels], crops: Sequence[Crop], size: tuple[int, int], spec: PictureSpec, device: torch.device
 ) -> Tensor:
-    """(N, C, height, width) float32 in [-1, 1] on the device.
+    """Return crops as (N, C, height, width) float32 in [-1, 1] on the device.
 
-    On a CPU one channel of a crop after another is made while it is in the core's cache, in one thread, which several
-    times beats one pass after another over the batch. To a GPU the small type travels.
+    On a CPU each channel of a crop is converted while it is in the core's cache, in one thread, which is several times
+    faster than successive passes over the batch. To a GPU the samples are copied in their small type.
 
     Args:
-        pictures: N of (C, H, W), of the type of `spec`.
-        crops: one a picture; must lie on it.
+        pictures: N pictures (C, H, W) of the type of `spec`.
+        crops: one for each picture, inside it.
         size: height and width of every crop.
-        spec: what the numbers mean.
-        device: where the result is wanted.
+        spec: type and value range of the samples.
+        device: device of the result.
     """
     shape = (len(pictures), spec.channels, *size)
     if device.type == "cpu":
         images = torch.empty(shape)
         for image, picture, crop in zip(images.numpy(), pictures, crops, strict=True):
             for signed, channel in zip(image, picture, strict=True):
-                np.copyto(signed, _cut_out(channel, crop, size))
+                np.copyto(signed, _crop_view(channel, crop, size))
                 make_signed(signed, spec.value_range)
         return images
     levels = torch.empty(shape, dtype=getattr(torch, spec.dtype), pin_memory=device.type == "cuda")
     for level, picture, crop in zip(levels.numpy(), pictures, crops, strict=True):
-        np.copyto(level, _cut_out(picture, crop, size))
+        np.copyto(level, _crop_view(picture, crop, size))
     images = levels.to(device, non_blocking=True).to(torch.float32)
     make_signed(images, spec.value_range)
     return images
 
 
 def signed_picture(picture: Pixels, spec: PictureSpec, device: torch.device) -> Tensor:
-    """A whole picture (C, H, W) as (1, C, H, W) float32 in [-1, 1] on the device."""
+    """Return a whole picture (C, H, W) as (1, C, H, W) float32 in [-1, 1] on the device."""
     _, height, width = picture.shape
     return signed_crops([picture], [Crop(0, 0, mirror=False)], (height, width), spec, device)
 
 
 def require_crops(side: Side, size: tuple[int, int]) -> None:
-    """Raise where a crop of that size does not fit.
+    """Require that every picture of a side is at least as large as the crop.
 
     Raises:
-        DataError: names the pictures.
+        DataError: some are smaller; the message names them.
     """
     small = np.flatnonzero((side.sizes < size).any(axis=1)).tolist()
     if not small:
         return
     listed = some_names([f"{side.names[row]} ({side.sizes[row][1]}x{side.sizes[row][0]})" for row in small])
     crop = f"{size[1]}x{size[0]}"
-    mend = "make crop_size smaller, or resize 'stretch' or 'shorter_side', or remove them"
-    raise DataError(f"{len(small)} pictures are smaller than the crop of {crop}; {mend}: {listed}")
+    remedy = "make crop_size smaller, or resize 'stretch' or 'shorter_side', or remove them"
+    raise DataError(f"{len(small)} pictures are smaller than the crop of {crop}; {remedy}: {listed}")
 
 
-def _cut_out(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
-    """A crop (..., height, width) of a picture (..., H, W): a view of it, or a mirrored copy."""
+def _crop_view(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
+    """Return a crop (..., height, width) of a picture (..., H, W): a view, or a mirrored copy."""
     height, width = size
     part = picture[..., crop.top : crop.top + height, crop.left : crop.left + width]
     if not crop.mirror:
         return part
     if part.dtype != np.uint8 or width % 8:
-        return np.ascontiguousarray(part[..., ::-1])  # numbers of another type are slow to make of a mirrored view
-    turned = np.empty(part.shape, np.uint8)  # eight bytes turned round at a time: many times as fast
+        return np.ascontiguousarray(part[..., ::-1])  # conversion from a mirrored view is slow
+    turned = np.empty(part.shape, np.uint8)  # reverse eight bytes at a time: many times faster
     np.copyto(turned.view(">u8"), np.ascontiguousarray(part).view("<u8")[..., ::-1])
     return turned

@@ -1,4 +1,4 @@
-"""Files -> the sides that they hold as pictures, and those at the size of the cache."""
+"""Decoding of paired files into sides, and resizing to the size of the cache."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["OpacityWarning", "at_cache_size", "evaluation_size", "read_sides", "
 
 
 class OpacityWarning(UserWarning):
-    """Opacity was dropped, and what a file calls opacity may be data."""
+    """Warning that opacity was dropped; the opacity channel of a file may be data."""
 
 
 def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
-    """The sides of one pair: (a, b), or the one picture of layout `single`.
+    """Return the sides of one pair: (a, b), or the one picture of layout `single`.
 
     Raises:
         ImageError: a file cannot be read.
@@ -44,7 +44,7 @@ def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
 
 
 def warn_of_opacity(count: int, where: str) -> None:
-    """Say, once for all pictures, how many had opacity; `tifffile.imwrite` calls a fourth channel so unasked."""
+    """Warn once of the number of pictures with opacity; `tifffile.imwrite` marks a fourth channel so by default."""
     if count:
         warnings.warn(
             f"opacity was dropped from {count} picture{'s' * (count > 1)} of {where}; if that channel is data, write "
@@ -55,11 +55,11 @@ def warn_of_opacity(count: int, where: str) -> None:
 
 
 def remarks_on(notes: Mapping[str, int], highest: Mapping[str, int]) -> list[str]:
-    """Return what a person should know about the pictures of a data set, one sentence each.
+    """Return remarks on the pictures of a data set, one sentence each.
 
     Args:
-        notes: on the reading of pictures -> how many it is true of.
-        highest: what is trained on -> its largest 16-bit sample, 0 where samples are of another type.
+        notes: note on reading -> number of pictures that have it.
+        highest: name of a side or set -> its largest 16-bit sample, 0 for other types.
     """
     remarks = [f"{note} ({count} picture{'s' * (count > 1)})" for note, count in notes.items()]
     fitting = unused_range(max(highest.values(), default=0))
@@ -80,7 +80,7 @@ def _halves(picture: Picture) -> tuple[Picture, Picture]:
 
 
 def at_cache_size(pixels: Pixels, config: DataConfig, split: Split) -> Pixels:
-    """(H, W, C) at the size of the cache for that split: antialiased bicubic, type kept, no value beyond the range.
+    """Resize (H, W, C) to the cache size of a split: antialiased bicubic, same type, values clipped to the range.
 
     Raises:
         DataError: a value is not finite, or lies outside the value range.
@@ -94,7 +94,7 @@ def at_cache_size(pixels: Pixels, config: DataConfig, split: Split) -> Pixels:
 
 
 def cached_size(height: int, width: int, config: DataConfig, split: Split) -> tuple[int, int]:
-    """Height and width in the cache of a picture of that size."""
+    """Return height and width in the cache for a picture of the given size."""
     load_height, load_width = evaluation_size(config) if split != "train" else config.load_size
     match config.resize:
         case "none":
@@ -106,21 +106,21 @@ def cached_size(height: int, width: int, config: DataConfig, split: Split) -> tu
 
 
 def evaluation_size(config: DataConfig) -> tuple[int, int]:
-    """Height and width of validation and test pictures, as its `evaluation_size` says."""
+    """Return height and width of validation and test pictures (see `evaluation_size` of the config)."""
     if config.evaluation_size is not None:
         return config.evaluation_size
     return config.crop_size if config.resize == "stretch" else config.load_size
 
 
 def _within(pixels: Pixels, low: float, high: float) -> Pixels:
-    """The nearest samples of the same type that lie in the range; whole numbers stay whole, whatever the range is."""
+    """Clip samples to the range, keeping their type; integers stay integers for any range."""
     if pixels.dtype.kind == "u":
         low, high = math.ceil(low), math.floor(high)
     return round_to_dtype(np.clip(pixels, low, high), pixels.dtype.name)
 
 
 def _checked_range(pixels: Pixels, config: DataConfig) -> tuple[float, float]:
-    """The range that the values keep to: value_range, or [0, 1] for floats, or the whole type."""
+    """Return the range that the values must lie in: value_range, or [0, 1] for floats, or the range of the type."""
     if config.value_range is None and pixels.dtype != np.float32:
         return 0, float(np.iinfo(pixels.dtype).max)
     low, high = config.value_range or (0.0, 1.0)

@@ -23,14 +23,14 @@ __all__ = [
     "blur",
     "compress",
     "degrade",
+    "degrade_blindly",
     "degrade_each",
     "downscale",
     "edges",
-    "grey",
+    "gray",
     "mosaic",
     "reduce",
     "strength_at",
-    "wear",
 ]
 
 
@@ -78,14 +78,14 @@ def _mirrored(images: Tensor, radius: int, dim: int) -> Tensor:
 BLUR = (0.2, 1.6)
 """Sigma in pixels of the picture as it is then."""
 NOISE = (0.0, 10.0)
-"""Deviation in grey levels of 255."""
+"""Deviation in gray levels of 255."""
 QUALITY = (40, 95)
 """Of JPEG."""
 DRAWS = 8
 """Numbers behind one picture's order and amounts."""
 
 
-def wear(image: Tensor, factor: int, chance: float) -> Tensor:
+def degrade_blindly(image: Tensor, factor: int, chance: float) -> Tensor:
     """(C, H, W) in [-1, 1] -> (C, H / factor, W / factor) in [-1, 1]: reduced, blurred, noisy, compressed.
 
     Args:
@@ -107,11 +107,11 @@ def wear(image: Tensor, factor: int, chance: float) -> Tensor:
 
 
 def compress(images: Tensor, quality: int) -> Tensor:
-    """(N, C, H, W) in [-1, 1] through JPEG of that quality; three channels as colour, others one by one as grey."""
+    """(N, C, H, W) in [-1, 1] through JPEG of that quality; three channels as color, others one by one as gray."""
     levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
     groups = levels if levels.shape[1] == 3 else levels.flatten(0, 1)[:, None]
-    made = torch.stack([_through_jpeg(picture, quality) for picture in groups])
-    return made.view(levels.shape).to(images) / 127.5 - 1
+    compressed = torch.stack([_through_jpeg(picture, quality) for picture in groups])
+    return compressed.view(levels.shape).to(images) / 127.5 - 1
 
 
 def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
@@ -144,7 +144,7 @@ def mosaic(images: Tensor, block: int) -> Tensor:
     return means.repeat_interleave(block, -2)[..., :height, :].repeat_interleave(block, -1)[..., :width]
 
 
-def grey(images: Tensor) -> Tensor:
+def gray(images: Tensor) -> Tensor:
     """Luminance of three channels, the mean of any other number, repeated to all channels."""
     return _luminance(images).expand_as(images).contiguous()
 
@@ -217,7 +217,7 @@ def degrade_each(
         case "none" | "identity":
             return images
         case "grey":
-            return grey(images)
+            return gray(images)
         case "edges":
             return edges(images)
         case "reduce":
@@ -225,8 +225,10 @@ def degrade_each(
         case "means":
             return functional.avg_pool2d(images, int(strengths[0]))
         case "wear":
-            worn = [wear(image, int(strengths[0]), chance) for image, chance in zip(images, chances, strict=True)]
-            return torch.stack(worn)
+            degraded = [
+                degrade_blindly(image, int(strengths[0]), chance) for image, chance in zip(images, chances, strict=True)
+            ]
+            return torch.stack(degraded)
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     for strength in np.unique(np.asarray(strengths)).tolist():
         chosen = [index for index, own in enumerate(strengths) if own == strength]

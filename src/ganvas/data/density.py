@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 SUPPORT = (-3.0, 3.0)
 GRID_STEP = 0.01
 AREA = 3.5
-"""Of the density before it is normalised: 1/3 + 2/3 + 1 by the steps, 3/2 by the cosine."""
+"""Of the density before it is normalized: 1/3 + 2/3 + 1 by the steps, 3/2 by the cosine."""
 
 
 def grid_points() -> Floats:
@@ -58,7 +58,7 @@ def piecewise_samples(count: int, rng: np.random.Generator) -> Floats:
     """(count,) samples: uniform numbers through the inverse of the CDF, which is interpolated on the grid.
 
     If U is uniform, the inverse CDF of U has the density (Devroye 1986, "Non-Uniform Random Variate Generation",
-    Sec. II.2). The CDF is the running mean of the density over the grid's cells, normalised to end at 1.
+    Sec. II.2). The CDF is the running mean of the density over the grid's cells, normalized to end at 1.
     """
     x = grid_points()
     density = piecewise_density(x)

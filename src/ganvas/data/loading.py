@@ -1,4 +1,7 @@
-"""Batches as a pure function of the seed and of how many pictures were seen: nothing to save, so a resume is exact."""
+"""Loaders of paired and unpaired training batches, and iterators over evaluation pictures.
+
+A batch is a pure function of the seed and the number of images seen: there is no state to save, and resume is exact.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import Batch, Share
+from ganvas.data.batch import Batch, Shard
 from ganvas.data.cache import Cache
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.data.crops import Crop, require_crops, signed_crops, signed_picture
@@ -17,18 +20,26 @@ from ganvas.data.degradations import degrade_each, strength_at
 from ganvas.data.memmap import Side
 from ganvas.data.stateless_rng import Purpose, permutation, seed_of_name, uniforms
 
-__all__ = ["Cut", "Sides", "TrainLoader", "UnpairedCut", "UnpairedLoader", "evaluation_pairs", "evaluation_pictures"]
+__all__ = [
+    "PairCrop",
+    "Sides",
+    "TrainLoader",
+    "UnpairedCrop",
+    "UnpairedLoader",
+    "evaluation_pairs",
+    "evaluation_pictures",
+]
 
 
 @dataclass(frozen=True)
-class Cut(Crop):
-    """What happens to one pair on its way into a batch; both sides alike.
+class PairCrop(Crop):
+    """Random parameters of one pair in a batch, the same for both sides.
 
     Attributes:
-        index: which pair of the cache.
-        brightness, contrast: factors about black and about mid-grey.
-        strength: of the degradation.
-        chance: in [0, 1), what else a degradation leaves to chance follows from it.
+        index: index of the pair in the cache.
+        brightness, contrast: factors about black and about mid-gray.
+        strength: strength of the degradation.
+        chance: in [0, 1), seed of all other random choices of a degradation.
     """
 
     index: int
@@ -39,14 +50,14 @@ class Cut(Crop):
 
 
 class TrainLoader:
-    """Random crops of a cache, mirrored, jittered, brought to [-1, 1] and degraded on the device.
+    """Loader of random crops of pairs: mirrored, jittered, scaled to [-1, 1] and degraded on the device.
 
-    Every epoch goes through all pairs once, in an order of its own; a batch may reach into the next epoch.
+    Every epoch visits all pairs once, in a new order; a batch may extend into the next epoch.
 
     Attributes:
-        batch_size: pictures a step, over all processes together.
+        batch_size: pictures in a step, over all processes.
         epoch_size: pairs in an epoch.
-        device: where batches are wanted.
+        device: device of the batches.
     """
 
     def __init__(
@@ -60,41 +71,41 @@ class TrainLoader:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Make a loader.
+        """Create a loader.
 
         Args:
-            cache: of the split to train on.
+            cache: the cache of the training split.
             config: crop size, mirror, jitter, degradation.
-            batch_size: pictures a step, over all processes together.
-            seed: of order, crops and strengths.
-            device: where batches are wanted.
-            rank: which share of each batch this process takes.
-            world: how many processes share each batch.
+            batch_size: pictures in a step, over all processes.
+            seed: seed of order, crops and strengths.
+            device: device of the batches.
+            rank: index of this process.
+            world: number of processes.
 
         Raises:
             DataError: pictures are smaller than the crop.
-            ConfigError: the batch cannot be shared evenly.
+            ConfigError: the batch cannot be divided evenly.
         """
-        require_crops(cache.made, config.crop_size)
+        require_crops(cache.b, config.crop_size)
         self._cache, self._config, self._seed = cache, config, seed
         self.batch_size, self.epoch_size, self.device = batch_size, len(cache), torch.device(device)
-        self._share = Share(batch_size, rank=rank, world=world)
+        self._shard = Shard(batch_size, rank=rank, world=world)
 
     def batch(self, images_seen: int) -> Batch:
-        """This process's share of the batch that follows after `images_seen` pictures (over all processes)."""
-        cuts = [self.cut(position) for position in self._share.positions(images_seen)]
-        made = self._crops(self._cache.made, cuts)
+        """Return this process's shard of the batch that follows `images_seen` pictures (over all processes)."""
+        crops = [self.crop_at(position) for position in self._shard.positions(images_seen)]
+        b = self._crops(self._cache.b, crops)
         if self._cache.degraded:
-            return _degraded(made, [cut.strength for cut in cuts], [cut.chance for cut in cuts], self._config)
-        return Batch(self._crops(self._cache.given, cuts), made)
+            return _degraded(b, [crop.strength for crop in crops], [crop.chance for crop in crops], self._config)
+        return Batch(self._crops(self._cache.a, crops), b)
 
-    def cut(self, position: int) -> Cut:
-        """What is drawn for the picture at that position of the endless stream."""
+    def crop_at(self, position: int) -> PairCrop:
+        """Return the random parameters of the picture at a position of the endless stream."""
         epoch, place = divmod(position, len(self._cache))
         index = int(permutation(self._seed, epoch, len(self._cache))[place])
         drawn = uniforms(self._seed, Purpose.CROP, position, 6).tolist()
         height, width = self._cache.sizes[index].tolist()
-        return Cut(
+        return PairCrop(
             index=index,
             top=int(drawn[0] * (height - self._config.crop_size[0] + 1)),
             left=int(drawn[1] * (width - self._config.crop_size[1] + 1)),
@@ -105,38 +116,38 @@ class TrainLoader:
             chance=drawn[5],
         )
 
-    def _crops(self, side: Side, cuts: Sequence[Cut]) -> Tensor:
-        """(N, C, H, W) float32 in [-1, 1] on the device: one side of the batch, not degraded."""
-        pictures = [side[cut.index] for cut in cuts]
-        images = signed_crops(pictures, cuts, self._config.crop_size, side.spec, self.device)
-        return images if self._config.jitter == 0 else _jittered(images, cuts)
+    def _crops(self, side: Side, crops: Sequence[PairCrop]) -> Tensor:
+        """Return one side of the batch, not degraded: (N, C, H, W) float32 in [-1, 1] on the device."""
+        pictures = [side[crop.index] for crop in crops]
+        images = signed_crops(pictures, crops, self._config.crop_size, side.spec, self.device)
+        return images if self._config.jitter == 0 else _jittered(images, crops)
 
 
-def _jittered(images: Tensor, cuts: Sequence[Cut]) -> Tensor:
-    """Brightness scales the distance from -1, contrast the distance from 0; the result is cut to [-1, 1]."""
-    factors = torch.tensor([[cut.brightness, cut.contrast] for cut in cuts], dtype=images.dtype).to(images.device)
+def _jittered(images: Tensor, crops: Sequence[PairCrop]) -> Tensor:
+    """Scale the distance from -1 by the brightness, from 0 by the contrast, and clip to [-1, 1]."""
+    factors = torch.tensor([[crop.brightness, crop.contrast] for crop in crops], dtype=images.dtype).to(images.device)
     brightness, contrast = factors[:, :, None, None, None].unbind(1)
     return (((images + 1) * brightness - 1) * contrast).clamp(-1, 1)
 
 
 def _degraded(images: Tensor, strengths: Sequence[float], chances: Sequence[float], config: PairedData) -> Batch:
-    """Pairs made of single pictures, turned as the direction says."""
-    poorer = degrade_each(config.degrade, images, strengths, chances)
-    return Batch(images, poorer) if config.direction == "b_to_a" else Batch(poorer, images)
+    """Return pairs made from single pictures, oriented by `direction`."""
+    degraded = degrade_each(config.degrade, images, strengths, chances)
+    return Batch(images, degraded) if config.direction == "b_to_a" else Batch(degraded, images)
 
 
 def evaluation_pairs(
     cache: Cache, config: PairedData, *, device: torch.device | str = "cpu", every: int = 1
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Name, given and made side of the pairs in order: whole pictures, (1, C, H, W) float32 in [-1, 1].
+    """Yield name, a and b of the pairs in order: whole pictures, (1, C, H, W) float32 in [-1, 1].
 
-    Nothing is random: a degradation's strength belongs to the name. `every` 3 gives the first, fourth, seventh pair...
+    Nothing is random: the strength of a degradation depends on the name. With `every` 3: pairs 1, 4, 7, ...
     """
     device = torch.device(device)
     for index in range(0, len(cache), every):
-        name, images = cache.name(index), signed_picture(cache.made[index], cache.output_spec, device)
+        name, images = cache.name(index), signed_picture(cache.b[index], cache.output_spec, device)
         if not cache.degraded:
-            yield name, signed_picture(cache.given[index], cache.input_spec, device), images
+            yield name, signed_picture(cache.a[index], cache.input_spec, device), images
             continue
         uniform = uniforms(seed_of_name(name), Purpose.EVALUATION, 0, 1).item()
         height, width = (side // config.scale * config.scale for side in images.shape[-2:])
@@ -146,36 +157,36 @@ def evaluation_pairs(
 
 
 class Sides(Protocol):
-    """Two sides: an `UnpairedCache`, or those of pairs that are shown apart."""
+    """Two sides: an `UnpairedCache`, or the sides of pairs that are loaded independently."""
 
     @property
     def a(self) -> Side:
-        """What is translated."""
+        """Return the source domain."""
         ...
 
     @property
     def b(self) -> Side:
-        """What it shall look like."""
+        """Return the target domain."""
         ...
 
 
 @dataclass(frozen=True)
-class UnpairedCut(Crop):
-    """What happens to one picture of one side on its way into a batch; `index` says which picture."""
+class UnpairedCrop(Crop):
+    """Random parameters of one picture of one side; `index` is its index in the side."""
 
     index: int
 
 
 class UnpairedLoader:
-    """Random crops of two sides, each in an order of its own, cropped and mirrored on its own.
+    """Loader of random crops of two sides, each with its own order, crops and mirroring.
 
-    Each side goes through all its pictures before one of them comes again; what it meets on the other side differs
-    from pass to pass. An epoch is one pass of the longer side; a batch may reach into the next.
+    Each side visits all its pictures before it repeats one; the combinations of the two sides differ from pass to
+    pass. An epoch is one pass of the longer side; a batch may extend into the next.
 
     Attributes:
-        batch_size: pictures of each side a step, over all processes together.
+        batch_size: pictures of each side in a step, over all processes.
         epoch_size: pictures of the longer side.
-        device: where batches are wanted.
+        device: device of the batches.
     """
 
     def __init__(
@@ -189,20 +200,20 @@ class UnpairedLoader:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Make a loader.
+        """Create a loader.
 
         Args:
-            sides: of the split to train on.
+            sides: the sides of the training split.
             config: crop size and mirror.
-            batch_size: pictures of each side a step, over all processes together.
-            seed: of orders and crops.
-            device: where batches are wanted.
-            rank: which share of each batch this process takes.
-            world: how many processes share each batch.
+            batch_size: pictures of each side in a step, over all processes.
+            seed: seed of orders and crops.
+            device: device of the batches.
+            rank: index of this process.
+            world: number of processes.
 
         Raises:
             DataError: pictures are smaller than the crop.
-            ConfigError: the batch cannot be shared evenly.
+            ConfigError: the batch cannot be divided evenly.
         """
         for side in (sides.a, sides.b):
             require_crops(side, config.crop_size)
@@ -211,23 +222,23 @@ class UnpairedLoader:
         self._b = _Stream(sides.b, Purpose.ORDER_B, Purpose.CROP_B)
         self.batch_size, self.device = batch_size, torch.device(device)
         self.epoch_size = max(len(sides.a), len(sides.b))
-        self._share = Share(batch_size, rank=rank, world=world)
+        self._shard = Shard(batch_size, rank=rank, world=world)
 
     def batch(self, images_seen: int) -> Batch:
-        """This process's share of the batch that follows after `images_seen` pictures (over all processes)."""
-        positions = self._share.positions(images_seen)
+        """Return this process's shard of the batch that follows `images_seen` pictures (over all processes)."""
+        positions = self._shard.positions(images_seen)
         return Batch(self._crops(self._a, positions), self._crops(self._b, positions))
 
-    def cuts(self, position: int) -> tuple[UnpairedCut, UnpairedCut]:
-        """What is drawn for sides a and b at that position of the endless stream."""
-        return self._cut(self._a, position), self._cut(self._b, position)
+    def crops_at(self, position: int) -> tuple[UnpairedCrop, UnpairedCrop]:
+        """Return the random parameters of sides a and b at a position of the endless stream."""
+        return self._crop_of(self._a, position), self._crop_of(self._b, position)
 
-    def _cut(self, stream: _Stream, position: int) -> UnpairedCut:
+    def _crop_of(self, stream: _Stream, position: int) -> UnpairedCrop:
         passes, place = divmod(position, len(stream.side))
         index = int(permutation(self._seed, passes, len(stream.side), stream.order)[place])
         drawn = uniforms(self._seed, stream.crop, position, 3).tolist()
         height, width = stream.side.sizes[index].tolist()
-        return UnpairedCut(
+        return UnpairedCrop(
             index=index,
             top=int(drawn[0] * (height - self._config.crop_size[0] + 1)),
             left=int(drawn[1] * (width - self._config.crop_size[1] + 1)),
@@ -235,15 +246,15 @@ class UnpairedLoader:
         )
 
     def _crops(self, stream: _Stream, positions: range) -> Tensor:
-        """(N, C, H, W) float32 in [-1, 1] on the device."""
-        cuts = [self._cut(stream, position) for position in positions]
-        pictures = [stream.side[cut.index] for cut in cuts]
-        return signed_crops(pictures, cuts, self._config.crop_size, stream.side.spec, self.device)
+        """Return (N, C, H, W) float32 in [-1, 1] on the device."""
+        crops = [self._crop_of(stream, position) for position in positions]
+        pictures = [stream.side[crop.index] for crop in crops]
+        return signed_crops(pictures, crops, self._config.crop_size, stream.side.spec, self.device)
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One side, and which random numbers belong to it."""
+    """One side and the random streams that belong to it."""
 
     side: Side
     order: Purpose
@@ -253,9 +264,9 @@ class _Stream:
 def evaluation_pictures(
     side: Side, *, device: torch.device | str = "cpu", every: int = 1
 ) -> Iterator[tuple[str, Tensor]]:
-    """Names and whole pictures of one side in order, (1, C, H, W) float32 in [-1, 1].
+    """Yield names and whole pictures of one side in order, (1, C, H, W) float32 in [-1, 1].
 
-    `every` 3 gives the first, fourth, seventh picture...
+    With `every` 3: pictures 1, 4, 7, ...
     """
     device = torch.device(device)
     for index in range(0, len(side), every):

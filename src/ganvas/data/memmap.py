@@ -1,7 +1,7 @@
 """Memory-mapped pictures of one side of a data set, each checked against its checksum when it is first read.
 
-The file holds the pictures one after the other as planes, (C, H, W), without a header: a crop is read in whole rows,
-and becomes what networks take in one pass.
+The file holds the pictures one after the other as planes, (C, H, W), without a header: a crop is read in whole rows
+and converted to network input in one pass.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ def checksum(planes: Pixels) -> int:
 
 
 class Side:
-    """The pictures of one side, by index. Holds no pictures in memory itself.
+    """Memory-mapped pictures of one side, by index.
 
     Args:
-        folder: of the cache.
-        side: whose files they are.
-        names: of the pictures, in order.
-        dtype: of the samples.
+        folder: folder of the cache.
+        side: name of the side and of its files.
+        names: names of the pictures, in order.
+        dtype: type of the samples.
         value_range: the values that become -1 and 1; None: the natural range of the type.
 
     Attributes:
-        names: of the pictures, in order.
+        names: names of the pictures, in order.
         sizes: (N, 2) heights and widths.
-        spec: the numbers of every picture.
+        spec: type, channels and value range of every picture.
 
     Raises:
-        ValueError: the files do not fit each other.
+        ValueError: the files are inconsistent.
         OSError: a file is missing or cannot be read.
     """
 
@@ -88,7 +88,7 @@ class Side:
 
     def _verify(self, index: int, planes: Pixels) -> None:
         if checksum(planes) != self._sums[index]:
-            for path in self._folder.glob("*.json"):  # without its index the cache is made anew
+            for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
                 path.unlink(missing_ok=True)
             raise DataError(
                 f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); the cache "
@@ -98,7 +98,7 @@ class Side:
 
 
 def _ends(shapes: NDArray[np.int32], *, total: int) -> NDArray[np.int64]:
-    """(N,) where each picture ends in the file, in samples.
+    """Return (N,): where each picture ends in the file, in samples.
 
     Raises:
         ValueError: the shapes do not fill a file of `total` samples.

@@ -1,4 +1,4 @@
-"""The folder that a preparation writes: pairs, and a journal by which it goes on where it was stopped."""
+"""Output folder of a preparation: names of pairs, their files, and a journal for resuming."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ Record = dict[str, Any]
 
 
 def pair_folders(out: Path) -> list[Path]:
-    """Return the folders of all halves of pairs, of every split; they need not exist."""
+    """Return the folders of both sides of all splits; they need not exist."""
     return [out / split / side for split in get_args(Split) for side in SIDES]
 
 
 @dataclass
 class PairFolder:
-    """Pairs of one set of settings.
+    """Pairs made with one configuration.
 
-    A pair's line goes to the journal before its files, and its half a is written last: a line whose files are there
-    is a whole pair, and no file is there without a line.
+    The journal line of a pair is written before its files, and side a is written last: a line whose files exist
+    is a complete pair, and no file exists without a line.
 
     Attributes:
-        path: the folder; made with the first pair.
-        settings: what its pairs were made by.
+        path: the folder, created with the first pair.
+        settings: the configuration of the pairs.
         lines: the journal, oldest first.
     """
 
@@ -62,7 +62,7 @@ class PairFolder:
 
     @classmethod
     def open(cls, path: Path, settings: Record) -> PairFolder:
-        """A new or empty folder, or one that an earlier run of the same settings began.
+        """Open a new or empty folder, or one that an earlier run with the same settings started.
 
         Raises:
             DataError: it holds something else.
@@ -74,13 +74,13 @@ class PairFolder:
         text = (path / JOURNAL).read_text(encoding="utf-8", errors="replace")
         lines = [line for line in map(_parsed, text.splitlines()) if "settings" in line or _is_entry(line)]
         if not lines and all(child.name == JOURNAL for child in path.iterdir()):
-            return cls(path, settings)  # stopped while it was writing the first line
+            return cls(path, settings)  # stopped while writing the first line
         if not lines or lines[0].get("settings") != settings:
             raise DataError(f"{path} holds pairs made with other settings; give another folder, or remove it")
         return cls(path, settings, lines)
 
     def kept(self, name: str, sha256: str, split: str) -> Record | None:
-        """The entry of a pair that is already there, made from the same bytes and for the same split."""
+        """Return the entry of an existing pair made from the same bytes for the same split, or None."""
         own = [line for line in self.lines if line.get("name") == name]
         if not own or (own[-1]["sha256"], own[-1]["split"]) != (sha256, split):
             return None
@@ -100,7 +100,7 @@ class PairFolder:
         write_image(self.path / entry["a"], a)
 
     def remove_all_but(self, entries: list[Record]) -> None:
-        """Remove pairs of earlier runs that are in another split now, or whose source is gone."""
+        """Remove pairs of earlier runs that now belong to another split, or whose source is gone."""
         wanted = {entry[side] for entry in entries for side in SIDES}
         written = {line[side] for line in self.lines if "name" in line for side in SIDES}
         for stray in written - wanted:
@@ -112,7 +112,7 @@ class PairFolder:
 
 
 def _parsed(line: str) -> Record:
-    """A line of the journal; one that was cut short says nothing."""
+    """Return a line of the journal as a record; a truncated line is empty."""
     try:
         record = parse_json(line)
     except ValueError:
@@ -121,7 +121,7 @@ def _parsed(line: str) -> Record:
 
 
 def _is_entry(line: Record) -> bool:
-    """Return whether a line speaks of a pair, both halves of which lie where pairs do: they may be removed."""
+    """Return whether a line describes a pair whose files lie where pairs do, so that they may be removed."""
     if not all(isinstance(line.get(key), str) for key in ("name", "sha256", "split", *SIDES)):
         return False
     places = [PurePosixPath(line[side]).parts for side in SIDES]
@@ -133,11 +133,11 @@ def _is_entry(line: Record) -> bool:
 
 MANIFEST = "manifest.json"
 LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".bmp")
-"""Suffixes that pairs keep; others become .png, so that no second loss is learnt."""
+"""Suffixes that pairs keep; others become .png, so that no second compression loss is learned."""
 
 
 def named_files(source: Path, out: Path) -> dict[str, Path]:
-    """Return name with folders and ending -> file, of every picture below `source` but not below `out`.
+    """Return relative name -> file for every picture below `source` but not below `out`.
 
     Raises:
         InputError: `out` lies in `source`.
@@ -167,7 +167,7 @@ def check_targets(files: Mapping[str, Path], out: Path, config: PrepareConfig) -
 
 
 def target_name(name: str, path: Path) -> str:
-    """Return the file name of both halves of a pair."""
+    """Return the file name of both sides of a pair."""
     own = path.suffix.lower()
     return f"{name}{own if own in LOSSLESS else '.png'}"
 

@@ -36,10 +36,10 @@ from ganvas.data.pair_folder import (
     target_name,
 )
 from ganvas.data.regions import RegionFinder, region_finder
-from ganvas.data.splits import Fingerprint, fingerprint, group_duplicates, share_out, warn_of_empty_splits
+from ganvas.data.splits import Fingerprint, assign_splits, fingerprint, group_duplicates, warn_of_empty_splits
 from ganvas.data.stateless_rng import Purpose, seed_of_name, uniforms
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
-from ganvas.image.files import PictureWarning, read_image, tell_passed_over
+from ganvas.image.files import PictureWarning, read_image, warn_of_skipped
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
 from ganvas.serialization import to_record
@@ -83,7 +83,7 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Inspection:
     """All pictures after the first look: usable, refused, and file -> what is wrong with it."""
 
     sources: list[_Source] = field(default_factory=list)
@@ -109,64 +109,69 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
         PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
         PartialFailure: some pictures failed; the others and the manifest are written.
     """
-    tell = progress or _tell_nobody
+    report_progress = progress or _report_nothing
     files = named_files(source, out)
     find = region_finder(config, set(files))
     check_targets(files, out, config)
     with claimed(out, beside=pair_folders(out)):
-        return _prepare(source, out, config, files, find, tell)
+        return _prepare(source, out, config, files, find, report_progress)
 
 
 def _prepare(
-    source: Path, out: Path, config: PrepareConfig, files: dict[str, Path], find: RegionFinder, tell: Progress
+    source: Path,
+    out: Path,
+    config: PrepareConfig,
+    files: dict[str, Path],
+    find: RegionFinder,
+    report_progress: Progress,
 ) -> Prepared:
     """As `prepare_pairs`, into a folder that this process holds."""
     folder = PairFolder.open(out, _settings(config))
-    tell_passed_over(source, recursive=True, out=out)
-    seen = _look(files, tell)
-    warn_of_opacity(sum(item.has_alpha for item in seen.sources), str(source))
-    notes = Counter(note for item in seen.sources for note in item.notes)
-    for remark in remarks_on(notes, {"the pictures": max(item.highest for item in seen.sources)}):
+    warn_of_skipped(source, recursive=True, out=out)
+    inspection = _inspect(files, report_progress)
+    warn_of_opacity(sum(item.has_alpha for item in inspection.sources), str(source))
+    notes = Counter(note for item in inspection.sources for note in item.notes)
+    for remark in remarks_on(notes, {"the pictures": max(item.highest for item in inspection.sources)}):
         warnings.warn(f"{source}: {remark}", PictureWarning, stacklevel=2)
-    groups = _groups(seen.sources, config)
-    pairs, left_out = _write_pairs(folder, seen, find, config, groups, tell)
+    groups = _groups(inspection.sources, config)
+    pairs, left_out = _write_pairs(folder, inspection, find, config, groups, report_progress)
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
     prepared = Prepared(
         manifest=out / MANIFEST,
         counts={split: counts[split] for split in ("train", "val", "test")},
-        refused=seen.refused,
+        refused=inspection.refused,
         left_out=left_out,
     )
-    write_json(prepared.manifest, _manifest(prepared, folder.settings, seen, pairs, groups))
-    if seen.failures:
-        raise PartialFailure(seen.failures, len(files))
+    write_json(prepared.manifest, _manifest(prepared, folder.settings, inspection, pairs, groups))
+    if inspection.failures:
+        raise PartialFailure(inspection.failures, len(files))
     return prepared
 
 
-def _look(files: dict[str, Path], tell: Progress) -> _Seen:
+def _inspect(files: dict[str, Path], report_progress: Progress) -> _Inspection:
     """Read each picture, ask the gate, take its fingerprint.
 
     Raises:
         PolicyRefusal: too many refused.
         DataError: not one could be read.
     """
-    seen = _Seen()
+    inspection = _Inspection()
     for done, (file, path) in enumerate(files.items(), start=1):
         try:
-            seen.sources.append(_look_at(file, path))
+            inspection.sources.append(_inspect_picture(file, path))
         except PolicyRefusal as refusal:
-            seen.refused.append(refusal)
+            inspection.refused.append(refusal)
         except FILE_ERRORS as error:
-            seen.failures[file] = problem_of(error)
-        tell("looking at pictures", done, len(files))
-    gate.check_share(seen.refused, len(seen.sources) + len(seen.refused))
-    if not seen.sources:
-        raise DataError(f"not one picture can be used: {some_names(list(seen.failures.values()), limit=3)}")
-    return seen
+            inspection.failures[file] = problem_of(error)
+        report_progress("looking at pictures", done, len(files))
+    gate.check_share(inspection.refused, len(inspection.sources) + len(inspection.refused))
+    if not inspection.sources:
+        raise DataError(f"not one picture can be used: {some_names(list(inspection.failures.values()), limit=3)}")
+    return inspection
 
 
-def _look_at(file: str, path: Path) -> _Source:
+def _inspect_picture(file: str, path: Path) -> _Source:
     picture = read_image(path)
     return _Source(
         name=pair_name(file),
@@ -182,21 +187,26 @@ def _look_at(file: str, path: Path) -> _Source:
 
 
 def _write_pairs(
-    folder: PairFolder, seen: _Seen, find: RegionFinder, config: PrepareConfig, groups: list[int], tell: Progress
+    folder: PairFolder,
+    inspection: _Inspection,
+    find: RegionFinder,
+    config: PrepareConfig,
+    groups: list[int],
+    report_progress: Progress,
 ) -> tuple[list[Record], list[str]]:
-    """The entries of all pairs, and the files in which there was nothing to degrade; failures go to `seen`."""
+    """The entries of all pairs, and the files in which there was nothing to degrade; failures go to `inspection`."""
     pairs: list[Record] = []
     left_out: list[str] = []
-    splits = _splits(seen.sources, config, groups, str(folder.path))
-    for done, (item, split) in enumerate(zip(seen.sources, splits, strict=True), start=1):
+    splits = _splits(inspection.sources, config, groups, str(folder.path))
+    for done, (item, split) in enumerate(zip(inspection.sources, splits, strict=True), start=1):
         try:
             if pair := folder.kept(item.name, item.sha256, split) or _write_pair(folder, item, split, find, config):
                 pairs.append(pair)
             else:
                 left_out.append(item.file)
         except FILE_ERRORS as error:
-            seen.failures[item.file] = problem_of(error)
-        tell("writing pairs", done, len(seen.sources))
+            inspection.failures[item.file] = problem_of(error)
+        report_progress("writing pairs", done, len(inspection.sources))
     return pairs, left_out
 
 
@@ -210,7 +220,7 @@ def _groups(sources: list[_Source], config: PrepareConfig) -> list[int]:
 
 def _splits(sources: list[_Source], config: PrepareConfig, groups: list[int], where: str) -> list[Split]:
     shares = {"val_fraction": config.val_fraction, "test_fraction": config.test_fraction}
-    splits = share_out([item.sha256 for item in sources], groups, seed=config.seed, **shares)
+    splits = assign_splits([item.sha256 for item in sources], groups, seed=config.seed, **shares)
     warn_of_empty_splits(splits, groups, where=where, **shares)
     return splits
 
@@ -265,7 +275,7 @@ def _uniform(seed: int, name: str) -> float:
 def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strength: float) -> Pixels:
     """A copy of the pixels, degraded inside the boxes; each box sees only itself, so nothing leaks in or out."""
     pixels = picture.pixels.copy()
-    spec = _covering_spec(picture)
+    spec = _widened_spec(picture)
     for box in boxes:
         window = np.s_[box.top : box.bottom, box.left : box.right]
         images = torch.from_numpy(to_signed(picture.pixels[window], spec)).permute(2, 0, 1)[None]
@@ -274,7 +284,7 @@ def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strengt
     return pixels
 
 
-def _covering_spec(picture: Picture) -> PictureSpec:
+def _widened_spec(picture: Picture) -> PictureSpec:
     """The picture's spec, its range widened to the values that a float picture really holds."""
     low, high = picture.spec.value_range
     if picture.pixels.dtype != np.float32:
@@ -295,15 +305,17 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _manifest(prepared: Prepared, settings: Record, seen: _Seen, pairs: list[Record], groups: list[int]) -> Record:
+def _manifest(
+    prepared: Prepared, settings: Record, inspection: _Inspection, pairs: list[Record], groups: list[int]
+) -> Record:
     return {
         "version": 1,
         "settings": settings,
         "counts": prepared.counts,
-        "near_duplicates": _duplicates(seen.sources, groups),
+        "near_duplicates": _duplicates(inspection.sources, groups),
         "refused": [refusal.as_record() for refusal in prepared.refused],
         "left_out": prepared.left_out,
-        "failed": seen.failures,
+        "failed": inspection.failures,
         "pairs": sorted(pairs, key=lambda pair: str(pair["name"])),
     }
 
@@ -316,5 +328,5 @@ def _duplicates(sources: list[_Source], groups: list[int]) -> list[list[str]]:
     return [names for names in files.values() if len(names) > 1]
 
 
-def _tell_nobody(_what: str, _done: int, _total: int) -> None:
+def _report_nothing(_what: str, _done: int, _total: int) -> None:
     """The progress of those who did not ask."""

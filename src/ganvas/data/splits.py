@@ -1,4 +1,4 @@
-"""Splitting of pictures into train, val and test, groups of near-duplicates whole."""
+"""Splits into train, val and test, and near-duplicate detection that keeps copies in one split."""
 
 from __future__ import annotations
 
@@ -16,37 +16,46 @@ from ganvas.data.layouts import Split
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.picture import Picture
 
-__all__ = ["EmptySplitWarning", "Fingerprint", "fingerprint", "group_duplicates", "share_out", "warn_of_empty_splits"]
+__all__ = [
+    "EmptySplitWarning",
+    "Fingerprint",
+    "assign_splits",
+    "fingerprint",
+    "group_duplicates",
+    "warn_of_empty_splits",
+]
 
 
 class EmptySplitWarning(UserWarning):
-    """A split that was asked for got no pictures."""
+    """Warning that a requested split has no pictures."""
 
 
-def share_out(
+def assign_splits(
     keys: Sequence[str], groups: Sequence[int], *, val_fraction: float, test_fraction: float, seed: int
 ) -> list[Split]:
-    """A split for each picture; members of one group share it.
+    """Assign a split to each picture; members of one group share it.
 
-    The order comes from the keys and the seed alone, so neither names nor the order of files matter. A group that
-    would exceed what test or val still has room for goes on to the next.
+    The order depends on the keys and the seed alone, so neither names nor the order of files matter. A group that
+    exceeds the remaining capacity of test or val goes to the next split.
 
     Args:
-        keys: what identifies each picture, for example its content hash.
-        groups: equal numbers belong together.
-        val_fraction: share of the pictures, rounded to a whole number.
+        keys: identifier of each picture, for example its content hash.
+        groups: group of each picture; equal numbers belong together.
+        val_fraction: fraction of the pictures, rounded to a whole number.
         test_fraction: likewise.
-        seed: other seeds share out otherwise.
+        seed: seed of the assignment.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
         members[group].append(index)
-    room = _room(len(keys), val_fraction=val_fraction, test_fraction=test_fraction)
+    capacity = _capacities(len(keys), val_fraction=val_fraction, test_fraction=test_fraction)
     splits: list[Split] = ["train"] * len(keys)
-    for group_members in sorted(members.values(), key=lambda some: min(_place(seed, keys[index]) for index in some)):
-        for split in room:
-            if len(group_members) <= room[split]:
-                room[split] -= len(group_members)
+    for group_members in sorted(
+        members.values(), key=lambda some: min(_order_key(seed, keys[index]) for index in some)
+    ):
+        for split in capacity:
+            if len(group_members) <= capacity[split]:
+                capacity[split] -= len(group_members)
                 for index in group_members:
                     splits[index] = split
                 break
@@ -56,10 +65,10 @@ def share_out(
 def warn_of_empty_splits(
     splits: Sequence[Split], groups: Sequence[int], *, val_fraction: float, test_fraction: float, where: str
 ) -> None:
-    """Warn where a split that should have pictures has none, because groups are too large for it."""
-    room = _room(len(splits), val_fraction=val_fraction, test_fraction=test_fraction)
+    """Warn of splits that should have pictures but have none, because groups are too large for them."""
+    capacity = _capacities(len(splits), val_fraction=val_fraction, test_fraction=test_fraction)
     names: tuple[Split, ...] = ("val", "test")
-    if empty := [split for split in names if room[split] and split not in splits]:
+    if empty := [split for split in names if capacity[split] and split not in splits]:
         ((_, largest),) = Counter(groups).most_common(1)
         warnings.warn(
             f"{where}: near-duplicates share a split, and {largest} of {len(splits)} pictures form one group of them, "
@@ -69,12 +78,12 @@ def warn_of_empty_splits(
         )
 
 
-def _room(count: int, *, val_fraction: float, test_fraction: float) -> dict[Split, int]:
-    """Pictures wanted in each split but train, in the order in which they are filled."""
+def _capacities(count: int, *, val_fraction: float, test_fraction: float) -> dict[Split, int]:
+    """Return the number of pictures of each split except train, in the order in which they are filled."""
     return {"test": round(count * test_fraction), "val": round(count * val_fraction)}
 
 
-def _place(seed: int, key: str) -> str:
+def _order_key(seed: int, key: str) -> str:
     return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
 
 
@@ -84,7 +93,7 @@ MAX_DISTANCE = 16
 """Bits of 128 that may differ: see docs/prepare.md for what copies and different pictures measure."""
 ROWS_AT_ONCE = 128
 MIN_LAYOUT_GROUP = 8
-"""Pictures in a group from which on it may be a common layout: sets of real copies are smaller."""
+"""Group size from which a common layout is possible: sets of real copies are smaller."""
 DETAIL_SIDE = 32
 """Pixels a side of the thumbnail in which details are compared."""
 DETAIL_WINDOW = 5
@@ -97,7 +106,7 @@ MAX_DIFFERENCE = 3e-4
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What two pictures are compared by.
+    """Fingerprint by which pictures are compared.
 
     Attributes:
         hashes: (2, 2) uint64: the hash of the picture, and of its mirror image, 2 words each.
@@ -118,7 +127,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
 
 
 def _hash(gray: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """(2,) uint64. gray: (H, W, 1)."""
+    """Return the difference hash, (2,) uint64, of gray (H, W, 1)."""
     across = bicubic_resize(gray, SIDE, SIDE + 1)[:, :, 0]
     down = bicubic_resize(gray, SIDE + 1, SIDE)[:, :, 0]
     bits = np.stack([across[:, 1:] > across[:, :-1], down[1:] > down[:-1]])
@@ -129,8 +138,8 @@ def group_duplicates(fingerprints: list[Fingerprint], *, max_distance: int = MAX
     """Return for each picture the index of the first one of its group; pictures in a chain of copies share a group.
 
     Args:
-        fingerprints: of the pictures.
-        max_distance: bits of 128 in which the hashes of copies may differ.
+        fingerprints: fingerprints of the pictures.
+        max_distance: largest number of differing bits, of 128, between the hashes of copies.
     """
     hashes = np.stack([one.hashes for one in fingerprints]) if fingerprints else np.empty((0, 2, 2), np.uint64)
     pairs = _close_pairs(hashes, max_distance)
@@ -154,7 +163,7 @@ def _members(groups: list[int]) -> dict[int, list[int]]:
 
 
 def _connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """For each of `count` items the first one that a chain of pairs leads to."""
+    """Return for each of `count` items the first one connected to it by pairs."""
     parents = list(range(count))
     for first, second in pairs:
         low, high = sorted((_root(parents, first), _root(parents, second)))
@@ -170,7 +179,7 @@ def _root(parents: list[int], index: int) -> int:
 
 
 def _close_pairs(hashes: NDArray[np.uint64], max_distance: int) -> list[tuple[int, int]]:
-    """Pairs (i, j), i > j, whose hashes (N, 2, 2), plain or mirrored, differ in at most `max_distance` bits."""
+    """Return pairs (i, j), i > j, whose hashes (N, 2, 2), plain or mirrored, differ in at most `max_distance` bits."""
     plain, pairs = hashes[:, 0], []
     for start in range(0, len(hashes), ROWS_AT_ONCE):
         rows = hashes[start : start + ROWS_AT_ONCE]
@@ -182,7 +191,7 @@ def _close_pairs(hashes: NDArray[np.uint64], max_distance: int) -> list[tuple[in
 
 
 def _alike_in_detail(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i > j, of (N, 32, 32) whose deviations from the mean are alike, plain or mirrored."""
+    """Return pairs (i, j), i > j, of (N, 32, 32) whose deviations from the mean correlate, plain or mirrored."""
     normal = thumbnails.astype(np.float32) - thumbnails.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     normal /= np.maximum(np.linalg.norm(normal, axis=(1, 2), keepdims=True), 1e-9)
     turned = np.einsum("nij,ij->n", normal[:, :, ::-1] - normal, normal[0]) > 0
@@ -201,7 +210,7 @@ def _alike_in_detail(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 
 def _details(residuals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, 32 * 32) unit vectors: residuals without their shading."""
+    """Return the residuals without their shading as unit vectors, (N, 32 * 32)."""
     shading = ndimage.uniform_filter(residuals, (0, DETAIL_WINDOW, DETAIL_WINDOW), mode="nearest")
     details = (residuals - shading).reshape(len(residuals), -1)
     unit: NDArray[np.float32] = details / np.maximum(np.linalg.norm(details, axis=1, keepdims=True), 1e-9)

@@ -1,7 +1,7 @@
-"""Randomness without state: every number is a pure function of the seed, a purpose and a counter.
+"""Stateless random numbers: pure functions of a seed, a purpose and a counter.
 
-Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns (key, counter) into 64 random bits.
-NumPy promises that its raw output never changes, unlike that of `Generator`'s methods; so only that is used.
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") maps (key, counter) to 64 random bits.
+NumPy guarantees that its raw output never changes, unlike that of `Generator`'s methods; so only that is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Purpose", "permutation", "seed_of_name", "uniforms"]
 
 
 class Purpose(IntEnum):
-    """Separate streams, so that a new use of randomness never shifts an old one."""
+    """Independent random streams, so that a new use of randomness never changes an existing one."""
 
     ORDER = 0
     CROP = 1
@@ -35,18 +35,18 @@ def _raw(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.uint
 
 
 def uniforms(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.float64]:
-    """(count,) numbers in [0, 1), uniform: the same for the same arguments, anywhere."""
+    """Return (count,) uniform numbers in [0, 1), the same for the same arguments on every machine."""
     return (_raw(seed, purpose, index, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, count: int, purpose: Purpose = Purpose.ORDER) -> NDArray[np.int64]:
-    """(count,) read-only: the order of one epoch."""
+    """Return the order of one epoch, (count,) read-only."""
     order = np.argsort(_raw(seed, purpose, epoch, count), kind="stable").astype(np.int64)
     order.flags.writeable = False
     return order
 
 
 def seed_of_name(name: str) -> int:
-    """A seed in [0, 2^64) that belongs to a name, the same in every process."""
+    """Return a seed in [0, 2^64) for a name, the same in every process."""
     return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

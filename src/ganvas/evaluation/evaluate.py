@@ -133,8 +133,8 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
 def check_channels(cache: Cache, translator: Translator) -> None:
     """Repeat gray pictures for a run in color; raise DataError where channels differ otherwise."""
     record = translator.record
-    repeat_gray([cache.given], like=record.input.channels)
-    repeat_gray([cache.made], like=record.output.channels)
+    repeat_gray([cache.a], like=record.input.channels)
+    repeat_gray([cache.b], like=record.output.channels)
     for what, needed, found in (
         ("takes inputs of", record.input.channels, cache.input_spec.channels),
         ("makes", record.output.channels, cache.output_spec.channels),

@@ -135,7 +135,7 @@ def _pixels(image: Image.Image) -> Pixels:
 
 
 def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
-    """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colours of 16 bits to 8."""
+    """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colors of 16 bits to 8."""
     import imagecodecs  # slow to import
 
     pixels = _with_channel_axis(imagecodecs.png_decode(pixels_alone(file)))

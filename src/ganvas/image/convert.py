@@ -65,10 +65,10 @@ def _finite_float32(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
 
 
 def straight_alpha(pixels: Pixels) -> Pixels:
-    """(H, W, C + 1) with colours multiplied by opacity to colours that are not; fully transparent ones stay 0."""
+    """(H, W, C + 1) with colors multiplied by opacity to colors that are not; fully transparent ones stay 0."""
     high = NATURAL_RANGE[pixels.dtype.name][1]
-    colour, alpha = pixels[:, :, :-1].astype(np.float64), pixels[:, :, -1:].astype(np.float64)
-    straight = np.divide(colour * high, alpha, out=np.zeros_like(colour), where=alpha > 0)
+    color, alpha = pixels[:, :, :-1].astype(np.float64), pixels[:, :, -1:].astype(np.float64)
+    straight = np.divide(color * high, alpha, out=np.zeros_like(color), where=alpha > 0)
     return np.concatenate([round_to_dtype(np.clip(straight, 0, high), pixels.dtype.name), pixels[:, :, -1:]], axis=2)
 
 
@@ -77,7 +77,7 @@ def cmyk_to_rgb(pixels: Pixels, profile: bytes | None = None) -> Pixels:
     if profile and pixels.dtype == np.uint8:
         try:
             return _through_profile(pixels, profile)
-        except (ImageCms.PyCMSError, OSError):  # a broken profile: better plain colours than no picture
+        except (ImageCms.PyCMSError, OSError):  # a broken profile: better plain colors than no picture
             pass
     high = NATURAL_RANGE[pixels.dtype.name][1]
     light = high - pixels.astype(np.float64)

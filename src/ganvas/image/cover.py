@@ -41,9 +41,9 @@ class Cover:
     """How to cover a region. Only `solid` leaves nothing of what was there."""
 
     style: Style = "solid"
-    """solid: one colour; mosaic: the mean of each block; blur: Gaussian."""
+    """solid: one color; mosaic: the mean of each block; blur: Gaussian."""
     colour: tuple[float, ...] = (0.0,)
-    """solid: in [0, 1] of the type's range, one number for all channels or one for each (three also suit grey)."""
+    """solid: in [0, 1] of the type's range, one number for all channels or one for each (three also suit gray)."""
     blocks: int | None = None
     """mosaic: number of blocks across the region's longer side (blocks of 2 pixels at least); 8 by default."""
     block_size: int | None = None
@@ -83,7 +83,7 @@ def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
     covered = pixels.copy()
     window = covered[box.top : box.bottom, box.left : box.right]
     if how.style == "solid":
-        fill: Pixels = _fill_colour(how.colour, pixels)
+        fill: Pixels = _fill_color(how.colour, pixels)
     elif how.style == "mosaic":
         size = _block_side(how, longer)
         fill = _spread(_means(window, inside, size), size, inside.shape)
@@ -94,7 +94,7 @@ def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
 
 
 def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
-    """`cover` for a picture: its colours as `how` says, its opacity made full inside the region."""
+    """`cover` for a picture: its colors as `how` says, its opacity made full inside the region."""
     covered = cover(picture.colour, region, how)
     if picture.alpha is not None:
         opaque = cover(picture.alpha, region, Cover(style="solid", colour=(1.0,)))
@@ -154,15 +154,15 @@ def _locate(region: Region, height: int, width: int) -> tuple[Box, Mask]:
     return box, region[box.top : box.bottom, box.left : box.right].astype(bool)
 
 
-def _fill_colour(colour: tuple[float, ...], pixels: Pixels) -> Pixels:
-    """(C,): a colour in [0, 1] as levels of the picture's type."""
+def _fill_color(color: tuple[float, ...], pixels: Pixels) -> Pixels:
+    """(C,): a color in [0, 1] as levels of the picture's type."""
     channels = pixels.shape[2]
-    if len(colour) == 3 and channels == 1:
-        colour = (float(np.dot(colour, (0.299, 0.587, 0.114))),)  # Rec. 601 luma
-    if len(colour) not in (1, channels):
-        raise ImageError(None, f"a colour of {len(colour)} numbers for {channels} channels; give one, or one for each")
+    if len(color) == 3 and channels == 1:
+        color = (float(np.dot(color, (0.299, 0.587, 0.114))),)  # Rec. 601 luma
+    if len(color) not in (1, channels):
+        raise ImageError(None, f"a color of {len(color)} numbers for {channels} channels; give one, or one for each")
     high = NATURAL_RANGE[pixels.dtype.name][1]
-    return round_to_dtype(np.resize(np.asarray(colour, np.float64) * high, channels), pixels.dtype.name)
+    return round_to_dtype(np.resize(np.asarray(color, np.float64) * high, channels), pixels.dtype.name)
 
 
 def _longer_side(box: Box) -> int:

@@ -2,7 +2,7 @@
 
 Reading goes by a file's content, not its name; the picture comes out upright and with the levels that the file holds.
 Writing goes by the name's ending, is atomic, and carries over nothing but pixels: no place, no time, no thumbnail.
-JPEG is the one format whose levels change when written (quality 95, colour at full resolution).
+JPEG is the one format whose levels change when written (quality 95, color at full resolution).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from ganvas.image.picture import Picture
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
-    "PassedOverWarning",
     "PictureWarning",
+    "SkippedWarning",
     "encode_image",
     "image_names",
     "list_images",
@@ -40,21 +40,21 @@ __all__ = [
     "read_size",
     "require_regular",
     "stores_white_as_zero",
-    "tell_notes",
-    "tell_passed_over",
-    "tell_repeated",
+    "warn_of_notes",
+    "warn_of_repeated",
+    "warn_of_skipped",
     "write_image",
 ]
 
 REPEATED = "links to folders that are read anyway"
-LITTER = "what the operating system left"
+SYSTEM = "what the operating system left"
 
 
 class PictureWarning(UserWarning):
     """A picture was changed when it was read, or its values use a small part of their range."""
 
 
-def tell_notes(picture: Picture) -> None:
+def warn_of_notes(picture: Picture) -> None:
     """Warn of what a person should know about the reading of a picture, each sentence once (by Python's filters)."""
     for note in picture.notes:
         warnings.warn(note, PictureWarning, stacklevel=2)
@@ -78,7 +78,7 @@ def open_regular(path: Path) -> BufferedReader:
     return path.open("rb")
 
 
-class PassedOverWarning(UserWarning):
+class SkippedWarning(UserWarning):
     """A folder holds files that are no pictures by their endings."""
 
 
@@ -211,7 +211,7 @@ def _require_folder(folder: Path) -> None:
         raise ImageError(folder, "no such folder; check the name")
 
 
-def tell_passed_over(folder: Path, *, recursive: bool = False, out: Path | None = None) -> None:
+def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None = None) -> None:
     """Warn once of all that is visible in a folder and that `list_images` leaves out.
 
     That is files of other endings, such as GIFs; without `recursive`, folders; with it, links to what is listed anyway.
@@ -225,27 +225,27 @@ def tell_passed_over(folder: Path, *, recursive: bool = False, out: Path | None 
     parts = {
         "what has no ending of a picture that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
         REPEATED: listing.repeated,
-        LITTER: listing.litter,
+        SYSTEM: listing.system,
         "folders": [] if recursive else _visible_folders(folder),
     }
     written = None if out is None or folder.resolve().is_relative_to(out.resolve()) else out.resolve()
     others = {what: [p for p in paths if not _is_within(p, written)] for what, paths in parts.items()}
-    _warn_of_passed_over(folder, others)
+    _warn_of_skipped(folder, others)
 
 
 def _is_within(path: Path, folder: Path | None) -> bool:
     return folder is not None and path.resolve().is_relative_to(folder)
 
 
-def tell_repeated(folder: Path, listing: FolderListing) -> None:
+def warn_of_repeated(folder: Path, listing: FolderListing) -> None:
     """Warn once of what is left out of a listing: links to what is read anyway, and operating systems' litter."""
-    _warn_of_passed_over(folder, {REPEATED: listing.repeated, LITTER: listing.litter})
+    _warn_of_skipped(folder, {REPEATED: listing.repeated, SYSTEM: listing.system})
 
 
-def _warn_of_passed_over(folder: Path, parts: Mapping[str, list[Path]]) -> None:
+def _warn_of_skipped(folder: Path, parts: Mapping[str, list[Path]]) -> None:
     told = [f"{what}: {_some_paths(paths, folder)}" for what, paths in parts.items() if paths]
     if told:
-        warnings.warn(f"{folder}: passed over {'; '.join(told)}", PassedOverWarning, stacklevel=4)
+        warnings.warn(f"{folder}: passed over {'; '.join(told)}", SkippedWarning, stacklevel=4)
 
 
 def _some_paths(paths: list[Path], folder: Path) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["FolderListing", "is_litter", "is_litter_folder", "list_folder", "match_names", "name_key"]
+__all__ = ["FolderListing", "is_system_file", "is_system_folder", "list_folder", "match_names", "name_key"]
 
 
 def name_key(name: str) -> str:
@@ -51,12 +51,12 @@ FILES |= {
 FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 
 
-def is_litter(name: str) -> bool:
+def is_system_file(name: str) -> bool:
     """Whether a file of that name is none of the user's own."""
     return name.casefold() in FILES
 
 
-def is_litter_folder(name: str) -> bool:
+def is_system_folder(name: str) -> bool:
     """Whether a folder of that name holds no pictures of the user's own, but thumbnails, forks or deleted files."""
     return name.casefold() in FOLDERS
 
@@ -73,12 +73,12 @@ class FolderListing:
         files: all that is no folder, in the order of their paths. Links that lead nowhere, devices and pipes are among
             them, so that reading them fails by name and none is left out in silence.
         repeated: linked folders that are not followed, because what they lead to is listed already.
-        litter: files and folders that the operating system left, which are neither listed nor followed.
+        system: files and folders that the operating system left, which are neither listed nor followed.
     """
 
     files: list[Path] = field(default_factory=list)
     repeated: list[Path] = field(default_factory=list)
-    litter: list[Path] = field(default_factory=list)
+    system: list[Path] = field(default_factory=list)
 
 
 def list_folder(folder: Path) -> FolderListing:
@@ -97,7 +97,7 @@ def list_folder(folder: Path) -> FolderListing:
             seen.add(identity)
             _walk(link, listing, seen, links)
     listing.files.sort()
-    listing.litter.sort()
+    listing.system.sort()
     return listing
 
 
@@ -111,9 +111,9 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                 if entry.name.startswith("."):
                     continue
                 if not entry.is_dir():
-                    (listing.litter if is_litter(entry.name) else listing.files).append(path)
-                elif is_litter_folder(entry.name):
-                    listing.litter.append(path)
+                    (listing.system if is_system_file(entry.name) else listing.files).append(path)
+                elif is_system_folder(entry.name):
+                    listing.system.append(path)
                 elif entry.is_dir(follow_symlinks=False):
                     if (identity := _identity(path)) not in seen:  # else a link led here before
                         seen.add(identity)

@@ -61,7 +61,7 @@ PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
 class _Capacity:
     """What a format can hold and give back unchanged.
 
-    WebP alone bends: grey becomes three equal channels, and an opacity that is full everywhere is left out.
+    WebP alone bends: gray becomes three equal channels, and an opacity that is full everywhere is left out.
     """
 
     dtypes: frozenset[str]
@@ -72,13 +72,13 @@ class _Capacity:
 _ANY_CHANNELS = frozenset(range(1, MAX_CHANNELS + 1))
 _ANY_DTYPE = frozenset({"uint8", "uint16", "float32"})
 _EIGHT_BITS = frozenset({"uint8"})
-_GREY_OR_RGB = frozenset({1, 3})
+_GRAY_OR_RGB = frozenset({1, 3})
 _CAPACITY: dict[Format, _Capacity] = {
-    "png": _Capacity(frozenset({"uint8", "uint16"}), _GREY_OR_RGB, alpha=True),
-    "jpeg": _Capacity(_EIGHT_BITS, _GREY_OR_RGB, alpha=False),
-    "webp": _Capacity(_EIGHT_BITS, _GREY_OR_RGB, alpha=True),
+    "png": _Capacity(frozenset({"uint8", "uint16"}), _GRAY_OR_RGB, alpha=True),
+    "jpeg": _Capacity(_EIGHT_BITS, _GRAY_OR_RGB, alpha=False),
+    "webp": _Capacity(_EIGHT_BITS, _GRAY_OR_RGB, alpha=True),
     "tiff": _Capacity(_ANY_DTYPE, _ANY_CHANNELS, alpha=True),
-    "bmp": _Capacity(_EIGHT_BITS, _GREY_OR_RGB, alpha=False),
+    "bmp": _Capacity(_EIGHT_BITS, _GRAY_OR_RGB, alpha=False),
     "npy": _Capacity(_ANY_DTYPE, _ANY_CHANNELS, alpha=False),
 }
 

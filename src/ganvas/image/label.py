@@ -71,7 +71,7 @@ def sidecar_path(path: Path) -> Path:
 
 
 def with_sidecar(path: Path) -> tuple[Path, ...]:
-    """Return the files that writing a labelled picture touches: the picture, and its sidecar where it has one."""
+    """Return the files that writing a labeled picture touches: the picture, and its sidecar where it has one."""
     return (path, sidecar_path(path)) if path.suffix.lower() in SIDECAR_SUFFIXES else (path,)
 
 

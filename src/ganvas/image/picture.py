@@ -62,7 +62,7 @@ class Picture:
         if len(shape) != 3 or 0 in shape:
             raise ImageError(self.source, f"expected pixels (H, W, C), none of them 0, got {shape}")
         if shape[2] == self.has_alpha:
-            raise ImageError(self.source, "opacity alone, no colour; give at least one more channel")
+            raise ImageError(self.source, "opacity alone, no color; give at least one more channel")
         if shape[2] > MAX_CHANNELS + self.has_alpha:
             raise ImageError(self.source, f"{shape[2]} channels, more than {MAX_CHANNELS}; channels come last")
         if dtype not in NATURAL_RANGE:
@@ -94,7 +94,7 @@ class Picture:
         return PictureSpec(dtype=cast("DType", self.pixels.dtype.name), channels=self.colour.shape[2])
 
     def as_rgb8(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, for classifiers and screens: grey repeated, the first three of many, no opacity."""
+        """(H, W, 3) uint8, for classifiers and screens: gray repeated, the first three of many, no opacity."""
         three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
         if three.dtype == np.uint8:
             return np.ascontiguousarray(np.broadcast_to(three, (*three.shape[:2], 3)))

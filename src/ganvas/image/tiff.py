@@ -149,7 +149,7 @@ def _opacity(masks: list[Any], pixels: Pixels, path: Path, max_pixels: int) -> P
 
 
 def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
-    """Samples (H, W, C) as grey, RGB or plain channels, by what the file says that they mean."""
+    """Samples (H, W, C) as gray, RGB or plain channels, by what the file says that they mean."""
     match page.photometric:
         case PHOTOMETRIC.MINISBLACK | PHOTOMETRIC.RGB:
             return _full_scale(stored, page.bitspersample, path)
@@ -163,7 +163,7 @@ def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
             return cmyk_to_rgb(plain_dtype(stored, path), page.tags.valueof(PROFILE_TAG))
         case PHOTOMETRIC.YCBCR if page.compression == COMPRESSION.JPEG:  # decoded to RGB by its codec
             return plain_dtype(stored, path)
-    raise ImageError(path, f"colours stored as {page.photometric!r}; convert the picture to RGB or grey")
+    raise ImageError(path, f"colors stored as {page.photometric!r}; convert the picture to RGB or gray")
 
 
 def _color_map(page: Any) -> NDArray[np.uint8]:

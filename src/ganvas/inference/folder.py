@@ -19,7 +19,7 @@ from ganvas.bulk.progress import telling
 from ganvas.bulk.ray_backend import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, tell_passed_over
+from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, warn_of_skipped
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
@@ -186,7 +186,7 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
         paths, root = list_images(source, recursive=recursive), source
         if not root.resolve().is_relative_to(out.resolve()):  # pictures behind a link may lie there
             paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
-        tell_passed_over(source, recursive=recursive, out=out)
+        warn_of_skipped(source, recursive=recursive, out=out)
     else:
         paths, root = [source], source.parent
     if not paths:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.bulk.atomic import write_json
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
-from ganvas.image.files import list_images, read_image, tell_notes, tell_passed_over, write_image
+from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_skipped, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization.cam import THRESHOLD, overlay
 from ganvas.localization.evidence import Classifier
@@ -56,7 +56,7 @@ def locate_files(
     if class_name is not None:
         class_index(loaded, class_name)
     for folder in (photo for photo in photos if photo.is_dir()):
-        tell_passed_over(folder, out=out)
+        warn_of_skipped(folder, out=out)
     with claimed(out):
         _check_free(out, names)
         found = {"classifier": classifier, "threshold": threshold, "overlays": names}
@@ -105,7 +105,7 @@ def _locate_file(
     """One photo's entry in the record."""
     try:
         picture = read_image(file)
-        tell_notes(picture)
+        warn_of_notes(picture)
         finding = locate(picture, classifier, class_name=class_name, threshold=threshold)
         write_image(target, Picture(overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes)))
     except FILE_ERRORS as problem:

@@ -17,7 +17,7 @@ from ganvas.bulk import claimed, files_in, require_apart, require_outside, swept
 from ganvas.bulk.ray_backend import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
-from ganvas.image.files import IMAGE_SUFFIXES, encode_image, read_image, tell_notes, tell_repeated, write_image
+from ganvas.image.files import IMAGE_SUFFIXES, encode_image, read_image, warn_of_notes, warn_of_repeated, write_image
 from ganvas.image.folders import list_folder
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
@@ -289,7 +289,7 @@ def _check_free(target: Path, released: Picture) -> None:
 
 def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
     picture = read_image(path)
-    tell_notes(picture)
+    warn_of_notes(picture)
     region = redactor.settings.region.find(picture, name)
     if region is None and redactor.judge is None:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
@@ -329,7 +329,7 @@ def _of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Pat
     root = source.resolve()
     aside = {path for path in {*aside, out.resolve()} if not root.is_relative_to(path)}
     listing = list_folder(source)
-    tell_repeated(source, listing)
+    warn_of_repeated(source, listing)
     inside = [path.relative_to(source) for path in listing.files if _counts(path, aside)]
     if not inside:
         raise InputError(f"{source}: no files in it")

@@ -172,7 +172,7 @@ def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell
     if data.aligned:
         loader = TrainLoader(training, data, **_sharing(config, processes))
     else:
-        loader = UnpairedLoader(_Apart(training.given, training.made), data, **_sharing(config, processes))
+        loader = UnpairedLoader(_Apart(training.a, training.b), data, **_sharing(config, processes))
     return PairedPictures(loader, training, validation, data, processes.device)
 
 

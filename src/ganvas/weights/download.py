@@ -29,9 +29,9 @@ FAILURES = 3
 PAUSE = 1.0
 """Seconds before the second try; twice as long before each further one."""
 CHUNK = 1 << 20
-ROOM_MEND = "free some, or name another folder for the cache in GANVAS_CACHE"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-PASSING = (408, 416, 425, 429)
+NO_SPACE_REMEDY = "free some, or name another folder for the cache in GANVAS_CACHE"
+NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TRANSIENT = (408, 416, 425, 429)
 """HTTP answers from 400 to 499 that another try may better."""
 
 
@@ -65,9 +65,9 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
         if target.is_file():
             return
         part = _Part(target)
-        _require_room(target.parent, wanted.size - part.size)
-        with telling(shown=progress) as tell:
-            _fetch_verified(wanted, part, tell)
+        _require_space(target.parent, wanted.size - part.size)
+        with telling(shown=progress) as report_progress:
+            _fetch_verified(wanted, part, report_progress)
         part.become(target)
 
 
@@ -105,19 +105,21 @@ class _Part:
         self._mark.unlink(missing_ok=True)
 
 
-def _require_room(folder: Path, needed: int) -> None:
+def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise WeightsError(f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB are needed; {ROOM_MEND}")
+        raise WeightsError(
+            f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB are needed; {NO_SPACE_REMEDY}"
+        )
 
 
-def _fetch_verified(wanted: Download, part: _Part, tell: Tell) -> None:
+def _fetch_verified(wanted: Download, part: _Part, report_progress: Tell) -> None:
     was_resumed = part.size > 0
-    _fetch(wanted, part, tell)
+    _fetch(wanted, part, report_progress)
     found = sha256_of(part.path)
     if found != wanted.sha256 and was_resumed:  # what was there before may be of another file
         part.remove()
-        _fetch(wanted, part, tell)
+        _fetch(wanted, part, report_progress)
         found = sha256_of(part.path)
     if found != wanted.sha256:
         part.remove()
@@ -126,34 +128,34 @@ def _fetch_verified(wanted: Download, part: _Part, tell: Tell) -> None:
         )
 
 
-def _fetch(wanted: Download, part: _Part, tell: Tell) -> None:
+def _fetch(wanted: Download, part: _Part, report_progress: Tell) -> None:
     """Try again while something comes, and `FAILURES` times in a row where nothing does."""
     failures = 0
     while True:
         before = part.size
         try:
-            _fetch_rest(wanted, part, tell)
+            _fetch_rest(wanted, part, report_progress)
             return
         except (OSError, HTTPException) as problem:
             reason = problem
-        _require_passing(wanted, part, reason)
+        _require_transient(wanted, part, reason)
         failures = 1 if part.size > before else failures + 1
         if failures == FAILURES:
             raise WeightsError(f"{wanted.address} cannot be fetched: {reason}") from reason
         time.sleep(PAUSE * 2 ** (failures - 1))
 
 
-def _require_passing(wanted: Download, part: _Part, reason: Exception) -> None:
+def _require_transient(wanted: Download, part: _Part, reason: Exception) -> None:
     if not isinstance(reason, HTTPError):
         return
     reason.close()
     if reason.code == 416:  # what is there goes beyond the server's file
         part.remove()
-    elif reason.code < 500 and reason.code not in PASSING:
+    elif reason.code < 500 and reason.code not in TRANSIENT:
         raise WeightsError(f"{wanted.address} answers {reason.code} {reason.reason}") from reason
 
 
-def _fetch_rest(wanted: Download, part: _Part, tell: Tell) -> None:
+def _fetch_rest(wanted: Download, part: _Part, report_progress: Tell) -> None:
     """One connection.
 
     Raises:
@@ -169,19 +171,19 @@ def _fetch_rest(wanted: Download, part: _Part, tell: Tell) -> None:
             raise ConnectionError(f"the server went on at byte {first}")
         if first == 0:
             part.restart(version_mark(response.headers))
-        done = _copy(response, part, tell, wanted.size)
+        done = _copy(response, part, report_progress, wanted.size)
     if done < wanted.size:
         raise ConnectionError(f"the connection ended after {done} of {wanted.size} bytes")
 
 
-def _copy(response: HTTPResponse, part: _Part, tell: Tell, size: int) -> int:
+def _copy(response: HTTPResponse, part: _Part, report_progress: Tell, size: int) -> int:
     """Append what comes; the bytes then there."""
     try:
         with FileIO(part.path, "a") as file:
             done = file.tell()
             while chunk := response.read(CHUNK):
                 done += _write(file, chunk)
-                tell(f"{part.name} (kB)", done // 1000, size // 1000)
+                report_progress(f"{part.name} (kB)", done // 1000, size // 1000)
                 if done > size:
                     raise WeightsError(f"the server gives more than the {size} bytes of {part.name}")
             os.fsync(file.fileno())
@@ -198,8 +200,8 @@ def _write(file: FileIO, chunk: bytes) -> int:
         while rest:
             rest = rest[file.write(rest) :]
     except OSError as problem:
-        if problem.errno in NO_ROOM:
-            raise WeightsError(f"{file.name}: {problem.strerror}; {ROOM_MEND}") from problem
+        if problem.errno in NO_SPACE_ERRORS:
+            raise WeightsError(f"{file.name}: {problem.strerror}; {NO_SPACE_REMEDY}") from problem
         raise
     return len(chunk)
 

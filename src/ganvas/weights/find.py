@@ -50,7 +50,7 @@ def find_weights(
         progress: draw a bar while downloading.
 
     Raises:
-        WeightsError: they are nowhere, or a file has other bytes than its record; the message says how to mend it.
+        WeightsError: they are nowhere, or a file has other bytes than its record; the message says how to remedy it.
     """
     if path is not None:
         return _at_path(weights, path)
@@ -58,7 +58,7 @@ def find_weights(
         return found
     if may_download and not os.environ.get("GANVAS_OFFLINE"):
         return _downloaded(weights, progress=progress)
-    raise WeightsError(_ways(weights, "downloads are switched off"))
+    raise WeightsError(_remedies(weights, "downloads are switched off"))
 
 
 def packaged_file(file: WeightsFile) -> Path | None:
@@ -72,10 +72,10 @@ def packaged_file(file: WeightsFile) -> Path | None:
     if package is None or spec is None or not spec.submodule_search_locations:
         return None
     path = Path(spec.submodule_search_locations[0]) / package.path
-    mend = f"install it again: {package.install}"
+    remedy = f"install it again: {package.install}"
     if not path.is_file():
-        raise WeightsError(f"{path} is missing; {mend}")
-    _require_bytes(path, file, mend)
+        raise WeightsError(f"{path} is missing; {remedy}")
+    _require_bytes(path, file, remedy)
     return path
 
 
@@ -127,12 +127,12 @@ def _in_folder(weights: Weights, folder: Path, where: str) -> Found | None:
     return None
 
 
-def _require_bytes(path: Path, expected: WeightsFile | Archive, mend: str) -> None:
+def _require_bytes(path: Path, expected: WeightsFile | Archive, remedy: str) -> None:
     size = path.stat().st_size
     if size != expected.size:
-        raise WeightsError(f"{path} has {size} bytes, expected {expected.size}; {mend}")
+        raise WeightsError(f"{path} has {size} bytes, expected {expected.size}; {remedy}")
     if (found := sha256_of(path)) != expected.sha256:
-        raise WeightsError(f"{path} has SHA-256 {found}, expected {expected.sha256}; {mend}")
+        raise WeightsError(f"{path} has SHA-256 {found}, expected {expected.sha256}; {remedy}")
 
 
 def _extracted(weights: Weights, file: WeightsFile, archive_path: Path, where: str) -> Found:
@@ -170,7 +170,7 @@ def _downloaded(weights: Weights, *, progress: bool) -> Found:
                 return found
         except WeightsError as problem:
             problems.append(str(problem))
-    raise WeightsError(_ways(weights, "; ".join(problems) or "it is only in its package"))
+    raise WeightsError(_remedies(weights, "; ".join(problems) or "it is only in its package"))
 
 
 def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | None:
@@ -189,8 +189,8 @@ def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | 
     return Found(path=target, weights=weights, file=file, where=where)
 
 
-def _ways(weights: Weights, problem: str) -> str:
-    """What is wrong, and the four ways to mend it."""
+def _remedies(weights: Weights, problem: str) -> str:
+    """What is wrong, and the four ways to remedy it."""
     names = " or ".join(_names(weights))
     folder = os.environ.get("GANVAS_WEIGHTS") or "which is not set"
     installs = [file.package.install for file in weights.files if file.package]
