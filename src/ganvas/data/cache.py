@@ -1,13 +1,13 @@
-"""Pictures decoded once, at the size they are trained at, into files that every process maps into its memory.
+"""Cache of decoded pictures at training size, memory-mapped by every process.
 
-    FOLDER/<key>/index.json          of each side the names and the sample type; refusals
+    FOLDER/<key>/index.json          names and sample type of each side; refusals
     FOLDER/<key>/a.bin b.bin         all pictures of one side, (C, H, W) one after the other, no header
     FOLDER/<key>/a.shapes b.shapes   their (C, H, W), three 32-bit numbers each
     FOLDER/<key>/a.sums b.sums       their CRC-32, checked when a picture is first read
     FOLDER/<key>/checks.json         CRC-32 of the small files, checked when the cache is opened
 
-The key is a hash of everything that decides the content, so a changed file or setting makes another cache. A cache
-appears by the renaming of a finished folder: it is there wholly or not at all. Deleting one is always safe.
+The key is a hash of everything that determines the content, so a changed file or setting makes a new cache. A cache
+is published by renaming a finished folder: it is complete or absent. Deleting one is always safe.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ AnyCache = TypeVar("AnyCache", "Cache", "UnpairedCache")
 
 
 class Cache:
-    """The pairs of one split, turned so that the given side comes first. Holds no pictures in memory itself.
+    """Cached pairs of one split, oriented by `direction`; the pictures stay in the files.
 
     Attributes:
-        given, made: the sides, picture by picture.
-        names: of the pairs, in order.
-        refusals: the pairs that the content gate kept out.
-        degraded: the pairs are single pictures: both sides show the same, and the loader degrades the given one
-            (the made one for direction b_to_a).
-        sides: the sides by their names in the files, whatever the direction; `b` alone for single pictures.
+        a, b: source and target side, picture by picture; exchanged for direction b_to_a.
+        names: names of the pairs, in order.
+        refusals: pairs refused by the content gate.
+        degraded: whether the pairs are single pictures: both sides are the same, and the loader degrades a
+            (b for direction b_to_a).
+        sides: the sides by their names on disk, regardless of direction; `b` alone for single pictures.
         sizes: (N, 2) heights and widths.
     """
 
@@ -72,33 +72,33 @@ class Cache:
 
     @property
     def input_spec(self) -> PictureSpec:
-        """The numbers of the given side."""
+        """Return the specification of side a."""
         return self.a.spec
 
     @property
     def output_spec(self) -> PictureSpec:
-        """The numbers of the made side."""
+        """Return the specification of side b."""
         return self.b.spec
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Pixels, Pixels]:
-        """The given and the made side, (H, W, C) each, as read-only views of the file."""
+        """Return a and b, (H, W, C) each, as read-only views of the file."""
         return self.a[index].transpose(1, 2, 0), self.b[index].transpose(1, 2, 0)
 
     def name(self, index: int) -> str:
-        """The stem that a pair was found by."""
+        """Return the stem of a pair."""
         return self.names[index]
 
 
 class UnpairedCache:
-    """The two sides of one split, which may differ in number. Holds no pictures in memory itself.
+    """Cached unpaired sides of one split, which may differ in length; the pictures stay in the files.
 
     Attributes:
         a, b: the sides, picture by picture.
-        sides: the same, by name.
-        refusals: the pictures of either side that the content gate kept out.
+        sides: the sides by name.
+        refusals: pictures of either side refused by the content gate.
     """
 
     def __init__(self, folder: Path, config: UnpairedData) -> None:
@@ -121,19 +121,19 @@ def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[Poli
 
 
 def build_cache(config: PairedData, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
-    """The cache of a split, taken from `folder` if it is there and the content gate still admits it, else made.
+    """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
 
-    Every picture passes the gate before it is written; refused pairs are left out and listed. Processes may call this
-    at the same time and get the same cache; to decode only once let one of them go first.
+    Every picture passes the gate before it is written; refused pairs are left out and listed. Concurrent processes
+    get the same cache; to decode only once, let one of them go first.
 
     Args:
-        config: where the pairs are and how they are sized.
+        config: location and size of the pairs.
         split: train is cached at load_size, val and test at evaluation_size.
-        folder: where caches are kept; made if missing.
-        report: is described the progress while a cache is made.
+        folder: folder of all caches; created if missing.
+        report: called with the progress of the build.
 
     Raises:
-        DataError: pairs cannot be found, read or used together; it names them.
+        DataError: pairs cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
     layout = find_layout(config, split)
@@ -145,10 +145,10 @@ def build_cache(config: PairedData, split: Split, folder: Path, *, report: Repor
 def build_unpaired_cache(
     config: UnpairedData, split: Split, folder: Path, *, report: Report | None = None
 ) -> UnpairedCache:
-    """As `build_cache`, of two sides that need not correspond; refusals count over both together.
+    """Open or build the cache of two unpaired sides, as `build_cache`; refusals are counted over both sides.
 
     Raises:
-        DataError: pictures cannot be found, read or used together; it names them.
+        DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
     found = find_sides(config, split)
@@ -169,7 +169,7 @@ def _of_file(folder: Path, side: str, name: str) -> Source:
 
 @dataclass(frozen=True)
 class _Plan:
-    """All that decides the content of a cache."""
+    """Everything that determines the content of a cache."""
 
     config: DataConfig
     split: Split
@@ -179,11 +179,11 @@ class _Plan:
 
     @property
     def key(self) -> str:
-        """The name of the cache's folder."""
+        """Return the name of the cache's folder."""
         config = self.config
         size = config.load_size if self.split == "train" else evaluation_size(config)
         settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
-        real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
+        real = cache(os.path.realpath)  # resolve links once for all files of a folder
         digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
         for source in self.sources:
             digest.update(json.dumps([source.name, *(_fingerprint(file, real) for file in source.files)]).encode())
@@ -198,7 +198,7 @@ class _Plan:
 
 
 def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
-    """Where a file lies, its size and its time."""
+    """Return the location, size and modification time of a file."""
     folder, name = os.path.split(file)
     status = file.stat()
     return [real(folder), name, status.st_size, status.st_mtime_ns]
@@ -222,13 +222,13 @@ def _build(plan: _Plan, open_cache: Callable[[Path], AnyCache], folder: Path, re
 
 
 def _warn_of_remarks(home: Path, split: Split) -> None:
-    """Warn, also where the cache was there, of what a person should know about its pictures."""
+    """Warn of the remarks on the pictures of a cache, also of an existing one."""
     for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
         warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=4)
 
 
 def _open_if_valid(open_cache: Callable[[Path], AnyCache], home: Path) -> AnyCache | None:
-    """The cache at that place, or None where there is none or it is damaged."""
+    """Return the cache in `home`, or None if it is missing or damaged."""
     try:
         return open_cache(home)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
@@ -236,7 +236,7 @@ def _open_if_valid(open_cache: Callable[[Path], AnyCache], home: Path) -> AnyCac
 
 
 def _is_still_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
-    """Whether the gate, as it is now, admits the first picture: a cache must not outlive a gate that is shut."""
+    """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
     refused = {refusal.name for refusal in there.refusals}
     try:
         admitted(next(source for source in sources if source.label not in refused))
@@ -246,7 +246,7 @@ def _is_still_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
 
 
 def _publish(temporary: Path, home: Path) -> None:
-    """Rename the finished folder; where another process was faster, keep that one's."""
+    """Publish the finished folder by renaming; if another process was faster, keep its folder."""
     try:
         temporary.rename(home)
     except OSError:
@@ -255,14 +255,14 @@ def _publish(temporary: Path, home: Path) -> None:
 
 
 COLOR = 3
-"""Channels that gray is repeated to."""
+"""Number of channels to which gray is repeated."""
 
 
 def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
-    """Bring each side to the same channels in all splits, by repeating gray ones in place.
+    """Give each side the same channels in all splits, by repeating gray pictures in place.
 
     Raises:
-        DataError: a side has another sample type or other channels in one split than in another.
+        DataError: a side differs in sample type or channels between splits.
     """
     caches = list(splits.values())
     for name in caches[0].sides:
@@ -278,12 +278,12 @@ def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
 
 
 def agree_across_sides(caches: Iterable[Cache | UnpairedCache]) -> None:
-    """Bring both sides to the same channels where one is gray, for methods that need as many on both."""
+    """Give both sides the same channels if one is gray, for methods that need equal channels."""
     repeat_gray([side for cache in caches for side in cache.sides.values()])
 
 
 def repeat_gray(sides: Iterable[Side], *, like: int | None = None) -> None:
-    """Repeat gray sides where others are in color, or where `like` channels are wanted and those are three."""
+    """Repeat gray sides to three channels if other sides have three, or if `like` is three."""
     sides = list(sides)
     if {side.spec.channels for side in sides} | ({like} if like else set()) == {1, COLOR}:
         for side in sides:

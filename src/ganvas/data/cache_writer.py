@@ -1,4 +1,4 @@
-"""Writing a cache folder: pictures decoded and judged on all cores, written in order."""
+"""Writer of cache folders: decodes and gates pictures on all cores, writes them in order."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from ganvas.image.picture import Picture, Pixels
 __all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "Source", "Sources", "admitted"]
 
 FORMAT = 6
-"""Raised when the content of a cache folder changes its meaning."""
+"""Version of the format, increased whenever the meaning of the content changes."""
 INDEX_NAME = "index.json"
 CHECKS_NAME = "checks.json"
-"""CRC-32 of every file of a cache but the pictures, which have checksums of their own."""
+"""CRC-32 of every file of a cache except the pictures, which have their own checksums."""
 Report = Callable[[int, int], None]
-"""Called with (pictures done, pictures in all)."""
+"""Progress callback (pictures done, total)."""
 Kind = tuple[str, int]
-"""Type of the samples, number of channels."""
+"""Sample type and number of channels."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files that become one picture in each of some sides, all of them or none.
+    """Files that yield one picture for each of several sides, all or none.
 
     Attributes:
-        label: what messages and refusals call it.
-        name: what the sides call it.
-        sides: which ones.
-        files: where it is read from.
-        read: gives one picture a side.
+        label: name in messages and refusals.
+        name: name in the sides.
+        sides: names of the sides.
+        files: files that are read.
+        read: returns one picture for each side.
     """
 
     label: str
@@ -57,10 +57,10 @@ class Source:
 
 
 class Sources:
-    """Sources that are made when they are asked for: 100,000 of them take no memory.
+    """Lazy sequence of sources: 100,000 of them take no memory.
 
     Args:
-        parts: what each is made from, and how; part after part.
+        parts: (items, function from item to source), in order.
     """
 
     def __init__(self, *parts: tuple[Sequence[Any], Callable[[Any], Source]]) -> None:
@@ -74,10 +74,10 @@ class Sources:
 
 
 def admitted(source: Source) -> Sequence[Picture]:
-    """The picture of each side, once the content gate has let all of them through.
+    """Return the pictures of a source after the content gate has admitted all of them.
 
     Raises:
-        PolicyRefusal: it has not.
+        PolicyRefusal: one is refused.
         ImageError, DataError: a file cannot be read or used.
     """
     pictures = source.read()
@@ -89,13 +89,13 @@ def admitted(source: Source) -> Sequence[Picture]:
 
 @cache
 def _kind(dtype: str, channels: int) -> Kind:
-    """One and the same object each time."""
+    """Return the same object for the same arguments, to save memory."""
     return dtype, channels
 
 
 @dataclass
 class _SideWriter:
-    """One side's files and what the index will say of it. Shapes are (C, H, W)."""
+    """Open files and index entries of one side. Shapes are (C, H, W)."""
 
     file: BinaryIO
     shapes: BinaryIO
@@ -120,13 +120,13 @@ class _SideWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One source at the size of the cache.
+    """One source, decoded and resized to the cache size.
 
     Attributes:
         planes: (C, H, W) of each side, without opacity.
-        num_with_opacity: how many of its files had some.
-        notes: on the reading of its files.
-        highest: the largest value of each side as stored, 0 where samples are not of 16 bits.
+        num_with_opacity: number of its files with opacity.
+        notes: notes on reading its files.
+        highest: largest stored value of each side, 0 for types other than 16 bits.
     """
 
     planes: list[Pixels]
@@ -136,16 +136,16 @@ class _Decoded:
 
 
 class CacheWriter:
-    """Writes the files of a cache.
+    """Writer of the files of a cache.
 
     Args:
-        folder: where to.
-        sides: their names.
-        fit: brings (H, W, C) to the size of the cache.
-        what: what a source is, in the plural: pairs, pictures.
+        folder: output folder.
+        sides: names of the sides.
+        fit: resizes (H, W, C) to the cache size.
+        what: plural noun for sources in messages: pairs, pictures.
 
     Attributes:
-        num_with_opacity: of the pictures written, how many had opacity, which was dropped.
+        num_with_opacity: number of written pictures whose opacity was dropped.
     """
 
     def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
@@ -164,17 +164,18 @@ class CacheWriter:
         self.num_with_opacity = 0
 
     def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
-        """Decode, judge, size and write all sources, in their order.
+        """Decode, gate, resize and write all sources, in order.
 
         Args:
-            sources: what to write.
-            report: is described the progress.
-            one_range: a value range is given, so all sides must have one sample type.
+            sources: the sources to write.
+            report: progress callback.
+            one_range: whether a value range is given, so that all sides must have one sample type.
 
         Raises:
-            DataError: some cannot be used, or not together; it names them.
+            DataError: some cannot be used, or not together; the message names them.
             PolicyRefusal: too many are refused.
         """
+        # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing.
         try:
             for done, (source, decoded) in enumerate(_in_order(self._decode, sources), start=1):
                 self._take(source, decoded)
@@ -184,7 +185,9 @@ class CacheWriter:
         finally:
             for side in self._sides.values():
                 side.close()
+        # 2. Require that the pictures can be used together.
         self._check(len(sources), one_range=one_range)
+        # 3. Write the index, then the checksums by which damage to it is found.
         highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
         write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
         described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
@@ -223,7 +226,7 @@ class CacheWriter:
         return {"format": FORMAT, "sides": sides, "refusals": [refusal.as_record() for refusal in self._refusals]}
 
     def _check(self, total: int, *, one_range: bool) -> None:
-        """Refuse pictures that cannot be used, or not together with the others."""
+        """Raise DataError for pictures that cannot be used, or not together."""
         if self._problems:
             listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
             raise DataError(f"{len(self._problems)} of {total} {self._what} cannot be used: {listed}")
@@ -236,7 +239,7 @@ class CacheWriter:
 
 
 def _check_alike(side: _SideWriter, name: str) -> None:
-    """All of one side must have one type and number of channels; gray counts as RGB where the most are RGB."""
+    """Require one type and number of channels within a side; gray counts as RGB if most are RGB."""
     usual = Counter(side.kinds).most_common(1)[0][0]
     if usual[1] in (1, 3) and (usual[0], 3) in side.kinds:
         usual = (usual[0], 3)
@@ -252,7 +255,7 @@ def _check_alike(side: _SideWriter, name: str) -> None:
 
 
 def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Made]]]:
-    """Each item and what is made of it, in order, made on all cores; only a few are ahead of the one that is taken."""
+    """Yield each item and its result in order, computed on all cores; only a few results are computed ahead."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[Item, Future[Made]]] = deque()

@@ -18,38 +18,38 @@ REDUCING = ("reduce", "means", "wear")
 
 @dataclass(frozen=True, kw_only=True)
 class PairedData:
-    """Pairs of pictures: two folders by stem, one folder side by side, or one folder degraded on the fly."""
+    """Paired data: two folders matched by stem, side-by-side files, or single pictures degraded on the fly."""
 
     folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
-    """A folder with `train`, and `val` and `test` where there are such, laid out as `layout` says."""
+    """Folder with `train` and, optionally, `val` and `test`, in the given `layout`."""
     layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
     """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
     `single`: each picture is b, and a is made from it by `degrade`."""
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
-    """Which side is given and which is made. Loaders turn the pair, so that a batch's `a` is always the given side."""
+    """Direction of translation. Loaders orient the pair, so that a batch's `a` is always the source."""
     degrade: DegradationName = "none"
-    """For `single`: what makes the input from the picture, drawn anew each epoch; `identity`: the picture itself, for
-    methods that reconstruct, as a VAE does. For super-resolution `reduce`, smaller by `strength` and left so,
-    `means`, the mean of each block of a mosaic, or `wear`, which also blurs, adds noise and compresses, in an order
-    drawn for each picture."""
+    """For `single`: degradation that makes the input from the picture, sampled anew each epoch; `identity` keeps the
+    picture, for methods that reconstruct, such as VAEs. For super-resolution: `reduce` downscales by `strength`,
+    `means` takes the mean of each block of a mosaic, and `wear` also blurs, adds noise and compresses, in a random
+    order for each picture."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
-    """How a picture comes to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
+    """How pictures are resized to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
     load_size: tuple[int, int] = (286, 286)
     """Height and width in the cache (Isola et al., Sec. 6.2: 286)."""
     crop_size: tuple[int, int] = (256, 256)
     """Height and width of a training crop."""
     evaluation_size: tuple[int, int] | None = None
-    """Takes the place of load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, as
-    the paper tests (286 and crop 256, then 256), else load_size. Set it where crops are small parts of a picture."""
+    """Replaces load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, as in the
+    paper (load 286, crop 256, test at 256), else load_size. Set it if crops are small parts of a picture."""
     mirror: bool = True
-    """Mirror half of the crops, both halves alike."""
+    """Mirror half of the crops, both sides alike."""
     aligned: bool = True
-    """A batch holds pairs. Off: each side comes in an order and with crops of its own, as if nothing corresponded:
-    for methods that need no pairs, beside others that do, measured on the same targets."""
+    """Load pairs together. Off: each side has its own order and crops, as if unpaired, to compare methods that need
+    no pairs with methods that do on the same targets."""
     jitter: float = 0.0
-    """Largest relative change of brightness and contrast, one draw for both halves; 0 is none."""
+    """Largest relative change of brightness and contrast, the same for both sides; 0 disables it."""
     value_range: tuple[float, float] | None = None
     """Values that become -1 and 1; unset: the natural range of the file's type."""
     split_file: Path | None = None
@@ -80,27 +80,27 @@ class PairedData:
 
     @property
     def scale(self) -> int:
-        """Pixels of the picture made for one of the picture given, along each side."""
+        """Return the enlargement factor from source to target, along each side."""
         return int(self.strength[0]) if self.degrade in REDUCING else 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnpairedData:
-    """Two folders of pictures that need not correspond."""
+    """Unpaired data: two folders of pictures that need not correspond."""
 
     folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
-    """A folder with trainA and trainB, or train/a and train/b; val and test alike."""
+    """Folder with trainA and trainB, or train/a and train/b; likewise val and test."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
-    """How a picture comes to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
+    """How pictures are resized to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
     load_size: tuple[int, int] = (286, 286)
     """Height and width in the cache (the released code's 286)."""
     crop_size: tuple[int, int] = (256, 256)
     """Height and width of a training crop."""
     evaluation_size: tuple[int, int] | None = None
-    """Takes the place of load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, else
-    load_size. Set it where crops are small parts of a picture."""
+    """Replaces load_size for val and test, which are never cropped. Unset: crop_size under `stretch`, else
+    load_size. Set it if crops are small parts of a picture."""
     mirror: bool = True
-    """Mirror half of the crops, each side on its own."""
+    """Mirror half of the crops, each side independently."""
     value_range: tuple[float, float] | None = None
     """Values that become -1 and 1; unset: the natural range of the file's type."""
 
@@ -109,11 +109,11 @@ class UnpairedData:
 
 
 DataConfig = PairedData | UnpairedData
-"""Where a run's pictures come from."""
+"""Data of a run."""
 
 
 def _check_reduction(data: PairedData) -> None:
-    """One factor, which divides the crop, from the larger picture to the smaller."""
+    """Require one factor that divides the crop, and direction a_to_b."""
     scale = data.strength[0]
     if data.strength[1] != scale or scale < 2:
         raise ConfigError(f"strength {data.strength}: {data.degrade} takes one factor of 2 or more, such as 4 4")
@@ -124,7 +124,7 @@ def _check_reduction(data: PairedData) -> None:
 
 
 def _check_sizes(data: DataConfig) -> None:
-    """Sizes and value range fit each other."""
+    """Require consistent sizes and an ordered value range."""
     if min(data.crop_size) < 1 or min(data.load_size) < 1:
         raise ConfigError(f"load_size {data.load_size} and crop_size {data.crop_size} must be positive")
     if data.resize == "stretch" and any(c > l for c, l in zip(data.crop_size, data.load_size, strict=True)):
@@ -139,32 +139,32 @@ def _check_sizes(data: DataConfig) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
-    """What is taken from each picture, where, and how the pictures are shared out."""
+    """Configuration of `prepare`: the degradation, its regions, and the splits."""
 
     degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic"
-    """What makes the input (a) from the picture (b)."""
+    """Degradation that makes the input (a) from the picture (b)."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest block side or scale in pixels, or blur sigma, drawn for each picture; grey and
     edges have none."""
     where: Literal["everywhere", "classifier", "boxes"] = "everywhere"
-    """The whole picture, what a classifier looks at, or the boxes of a file."""
+    """Region: the whole picture, the class activation map of a classifier, or the boxes of a file."""
     boxes: Path | None = None
     """For `boxes`: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom."""
     classifier: str = "imagenet"
     """For `classifier`: nsfw, imagenet or the path of an .onnx file."""
     class_name: str | None = None
-    """For `classifier`: whose region; pictures that score below `least_score` for it are left out. Unset: the
-    most likely class of each picture."""
+    """For `classifier`: class whose region is degraded; pictures that score below `least_score` are left out. Unset:
+    the most likely class of each picture."""
     least_score: float = 0.2
     """For a named class: the smallest probability that counts as seen."""
     seed: int = 0
-    """Of the splits and the strengths."""
+    """Seed of the splits and the strengths."""
     grouping: bool = True
     """Keep near-duplicates in one split. Off, for different pictures that look alike, such as scans in one frame."""
     val_fraction: float = 0.1
-    """Share of the pictures to choose snapshots by."""
+    """Fraction of the pictures for validation."""
     test_fraction: float = 0.1
-    """Share of the pictures that training never sees."""
+    """Fraction of the pictures for the test, never seen in training."""
 
     def __post_init__(self) -> None:
         if not 0 < self.strength[0] <= self.strength[1]:

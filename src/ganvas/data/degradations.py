@@ -1,4 +1,4 @@
-"""What is taken from a picture so that a network may learn to give it back.
+"""Degradations of pictures: mosaic, blur, downscaling, and the blind degradation of super-resolution.
 
 Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape (but for `reduce`) and range.
 Grids are anchored at the top left corner. The result for one picture does not depend on the others of the batch.
@@ -35,9 +35,9 @@ __all__ = [
 
 
 def downscale(images: Tensor, factor: int) -> Tensor:
-    """Smaller by `factor` (sides rounded up) and back, both by antialiased bicubic interpolation with a = -0.5.
+    """Downscale by `factor` (sides rounded up) and upscale again, by antialiased bicubic interpolation with a = -0.5.
 
-    The kernel is Keys' (1981), the one of Pillow and of MATLAB's imresize. What it overshoots is cut to [-1, 1].
+    The kernel is that of Keys (1981), used by Pillow and MATLAB's imresize. Overshoot is clipped to [-1, 1].
     """
     height, width = images.shape[-2:]
     small = _bicubic(images, -(-height // factor), -(-width // factor)).clamp(-1, 1)
@@ -45,7 +45,7 @@ def downscale(images: Tensor, factor: int) -> Tensor:
 
 
 def reduce(images: Tensor, factor: int) -> Tensor:
-    """Smaller by `factor` and left so; (N, C, H, W) -> (N, C, H / factor, W / factor). H, W: multiples of `factor`."""
+    """Downscale (N, C, H, W) to (N, C, H / factor, W / factor), bicubic. H, W: multiples of `factor`."""
     height, width = images.shape[-2:]
     assert height % factor == width % factor == 0, "loaders cut pictures to multiples"
     return _bicubic(images, height // factor, width // factor).clamp(-1, 1)
@@ -57,7 +57,10 @@ def _bicubic(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of `sigma` pixels, cut at 4 sigma, borders mirrored (scipy.ndimage.gaussian_filter's defaults)."""
+    """Blur with a Gaussian of `sigma` pixels, truncated at 4 sigma, borders mirrored.
+
+    These are the defaults of `scipy.ndimage.gaussian_filter`.
+    """
     radius = int(4 * sigma + 0.5)
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -76,24 +79,27 @@ def _mirrored(images: Tensor, radius: int, dim: int) -> Tensor:
 
 
 BLUR = (0.2, 1.6)
-"""Sigma in pixels of the picture as it is then."""
+"""Range of sigma, in pixels of the picture at that step."""
 NOISE = (0.0, 10.0)
-"""Deviation in gray levels of 255."""
+"""Range of the standard deviation, in gray levels of 255."""
 QUALITY = (40, 95)
-"""Of JPEG."""
+"""Range of the JPEG quality."""
 DRAWS = 8
-"""Numbers behind one picture's order and amounts."""
+"""Random numbers for order and strengths of one picture."""
 
 
 def degrade_blindly(image: Tensor, factor: int, chance: float) -> Tensor:
-    """(C, H, W) in [-1, 1] -> (C, H / factor, W / factor) in [-1, 1]: reduced, blurred, noisy, compressed.
+    """Downscale, blur, add noise and compress in random order: (C, H, W) -> (C, H / factor, W / factor), in [-1, 1].
+
+    After Zhang et al. 2021, "Designing a Practical Degradation Model for Deep Blind Image Super-Resolution",
+    arXiv:2103.14006: the same kinds of degradation in random order, fewer variants of each.
 
     Args:
         image: H and W are multiples of `factor`.
-        factor: of the antialiased bicubic reduction, which has its own place in the order.
-        chance: in [0, 1): order and amounts follow from it.
+        factor: factor of the antialiased bicubic downscaling.
+        chance: in [0, 1), the seed of order and strengths.
     """
-    generator = torch.Generator().manual_seed(int(chance * 2**32))  # it reads 32 bits
+    generator = torch.Generator().manual_seed(int(chance * 2**32))  # the generator reads 32 bits
     drawn = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
     steps: list[Callable[[Tensor], Tensor]] = [
         lambda images: reduce(images, factor),
@@ -107,7 +113,7 @@ def degrade_blindly(image: Tensor, factor: int, chance: float) -> Tensor:
 
 
 def compress(images: Tensor, quality: int) -> Tensor:
-    """(N, C, H, W) in [-1, 1] through JPEG of that quality; three channels as color, others one by one as gray."""
+    """Compress (N, C, H, W) in [-1, 1] as JPEG; three channels as color, others one by one as gray."""
     levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
     groups = levels if levels.shape[1] == 3 else levels.flatten(0, 1)[:, None]
     compressed = torch.stack([_through_jpeg(picture, quality) for picture in groups])
@@ -115,7 +121,7 @@ def compress(images: Tensor, quality: int) -> Tensor:
 
 
 def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
-    """(3 or 1, H, W) uint8."""
+    """Return a picture (3 or 1, H, W) uint8 after JPEG compression."""
     pixels = picture.permute(1, 2, 0).numpy()
     file = BytesIO()
     Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, "JPEG", quality=quality)
@@ -124,7 +130,7 @@ def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
 
 
 def _noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """Gaussian, in each sample of its own."""
+    """Add Gaussian noise, independent for each pixel value."""
     noise = torch.randn(images.shape, generator=generator, dtype=torch.float32).to(images)
     return images + 2 * deviation / 255 * noise
 
@@ -138,19 +144,19 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def mosaic(images: Tensor, block: int) -> Tensor:
-    """Each block of `block` x `block` pixels becomes its mean; one cut by the border, the mean of what is there."""
+    """Replace each block of `block` x `block` pixels by its mean; blocks at the border use the pixels they have."""
     height, width = images.shape[-2:]
     means = functional.avg_pool2d(images, block, ceil_mode=True, count_include_pad=False)
     return means.repeat_interleave(block, -2)[..., :height, :].repeat_interleave(block, -1)[..., :width]
 
 
 def gray(images: Tensor) -> Tensor:
-    """Luminance of three channels, the mean of any other number, repeated to all channels."""
+    """Return the luminance of three channels, or the mean of any other number, repeated to all channels."""
     return _luminance(images).expand_as(images).contiguous()
 
 
 def _luminance(images: Tensor) -> Tensor:
-    """(N, 1, H, W)."""
+    """Return the luminance, (N, 1, H, W)."""
     if images.shape[1] != 3:
         return images.mean(1, keepdim=True)
     weights = torch.tensor(LUMINANCE, device=images.device, dtype=images.dtype)
@@ -158,9 +164,9 @@ def _luminance(images: Tensor) -> Tensor:
 
 
 def edges(images: Tensor) -> Tensor:
-    """Magnitude of the Sobel gradient of the luminance, repeated to all channels: -1 where flat.
+    """Return the magnitude of the Sobel gradient of the luminance, repeated to all channels: -1 where flat.
 
-    A step from black to white along one axis gives 1; the little that corners exceed it is cut.
+    A step from black to white along one axis gives 1; larger values at corners are clipped.
     """
     unit = functional.pad(_luminance(images) / 2, (1, 1, 1, 1), mode="replicate")
     down = (unit[..., :-2, :] + 2 * unit[..., 1:-1, :] + unit[..., 2:, :]) / 4
@@ -170,7 +176,7 @@ def edges(images: Tensor) -> Tensor:
 
 
 def strength_at(name: DegradationName, strength_range: tuple[float, float], uniform: float) -> float:
-    """The strength that a number in [0, 1) draws: whole for mosaic and downscale, both ends included.
+    """Return the strength for a uniform number in [0, 1): an integer for mosaic and downscale, both ends included.
 
     Raises:
         ConfigError: no whole number lies in the range.
@@ -190,13 +196,13 @@ def degrade(
     strength_range: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Degrade each picture by a strength of its own.
+    """Degrade each picture by its own random strength.
 
     Args:
-        name: which degradation.
+        name: the degradation.
         images: (N, C, H, W) in [-1, 1].
         strength_range: smallest and largest block, factor or sigma; grey and edges have none.
-        generator: of a CPU; draws one number a picture.
+        generator: CPU generator; one number is sampled for each picture.
     """
     drawn = torch.rand(images.shape[0], generator=generator, dtype=torch.float64).tolist()
     return degrade_each(name, images, [strength_at(name, strength_range, uniform) for uniform in drawn])
@@ -208,10 +214,10 @@ def degrade_each(
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: which degradation; `none` and `identity` return the images; `reduce`, `means` and `wear` smaller ones.
+        name: the degradation; `none` and `identity` return the images; `reduce`, `means` and `wear` smaller ones.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
-        chances: N numbers in [0, 1) that all else follows from, where anything is left to chance: `wear`.
+        chances: N numbers in [0, 1), the seeds of all other random choices: for `wear`.
     """
     match name:
         case "none" | "identity":

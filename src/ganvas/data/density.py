@@ -1,6 +1,6 @@
-"""Densities that are known exactly: one of numbers, to learn sampling by, and mixtures of Gaussians in the plane.
+"""Exact densities: a piecewise density on the line and Gaussian mixtures in the plane.
 
-Needs NumPy alone. Every draw takes its generator of random numbers, so that a seed settles it.
+Needs NumPy alone. Every sampling function takes a random generator, so that a seed determines the result.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Floats = NDArray[np.float64]
 SUPPORT = (-3.0, 3.0)
 GRID_STEP = 0.01
 AREA = 3.5
-"""Of the density before it is normalized: 1/3 + 2/3 + 1 by the steps, 3/2 by the cosine."""
+"""Area under the density before normalization: 1/3 + 2/3 + 1 by the steps, 3/2 by the cosine."""
 
 
 def grid_points() -> Floats:
-    """(601,) points from -3 to 3."""
+    """Return (601,) points from -3 to 3."""
     low, high = SUPPORT
     return np.linspace(low, high, round((high - low) / GRID_STEP) + 1)
 
 
 def piecewise_density(x: ArrayLike) -> Floats:
-    """Three steps that rise, then one and a half waves: round(x + 3.5) / 3 below 0, (cos(pi x) + 1) / 2 from 0 on.
+    """Return a density of three rising steps and one and a half waves.
 
-    Divided by 3.5 so that it integrates to 1 over [-3, 3]; 0 outside.
+    It is round(x + 3.5) / 3 below 0 and (cos(pi x) + 1) / 2 from 0 on, divided by 3.5 so that it integrates to 1 over [-3, 3]; 0 outside.
     """
     x = np.asarray(x, dtype=np.float64)
     height = np.where(x < 0, np.round(x + 3.5) / 3, 0.5 * np.cos(np.pi * x) + 0.5)
@@ -47,7 +47,7 @@ def piecewise_density(x: ArrayLike) -> Floats:
 
 
 def piecewise_cdf(x: ArrayLike) -> Floats:
-    """P(X <= x), from the integral worked out by hand."""
+    """Return P(X <= x), from the closed-form integral."""
     x = np.clip(np.asarray(x, dtype=np.float64), *SUPPORT)
     steps = (np.clip(x + 3, 0, 1) + 2 * np.clip(x + 2, 0, 1) + 3 * np.clip(x + 1, 0, 1)) / 3
     wave = np.maximum(x, 0)
@@ -55,7 +55,7 @@ def piecewise_cdf(x: ArrayLike) -> Floats:
 
 
 def piecewise_samples(count: int, rng: np.random.Generator) -> Floats:
-    """(count,) samples: uniform numbers through the inverse of the CDF, which is interpolated on the grid.
+    """Sample (count,) numbers by inverse transform sampling, with the CDF interpolated on the grid.
 
     If U is uniform, the inverse CDF of U has the density (Devroye 1986, "Non-Uniform Random Variate Generation",
     Sec. II.2). The CDF is the running mean of the density over the grid's cells, normalized to end at 1.
@@ -69,26 +69,26 @@ def piecewise_samples(count: int, rng: np.random.Generator) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Round Gaussians of one size in the plane, each as likely as the others.
+    """Uniform mixture of isotropic Gaussians in the plane.
 
     Attributes:
-        means: (K, 2) their middles.
-        deviation: their standard deviation along each axis.
+        means: (K, 2) means of the components.
+        deviation: their common standard deviation along each axis.
     """
 
     means: Floats
     deviation: float
 
     def sample(self, count: int, rng: np.random.Generator) -> Floats:
-        """(count, 2) points."""
+        """Sample (count, 2) points."""
         return self.sample_modes(rng.integers(len(self.means), size=count), rng)
 
     def sample_modes(self, modes: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-        """(count,) numbers of modes -> (count, 2) points of them."""
+        """Sample (count, 2) points of given modes, (count,) indices."""
         return self.means[modes] + self.deviation * rng.standard_normal((len(modes), 2))
 
     def log_density(self, points: Floats) -> Floats:
-        """(N, 2) -> (N,) log p."""
+        """Return log p of points: (N, 2) -> (N,)."""
         exponents = -0.5 * np.square((points[:, None] - self.means) / self.deviation).sum(-1)
         highest = exponents.max(axis=1)
         total = np.log(np.exp(exponents - highest[:, None]).sum(axis=1))
@@ -96,19 +96,19 @@ class Mixture:
 
 
 def ring(modes: int = 8, *, radius: float = 2.0, deviation: float = 0.02) -> Mixture:
-    """Gaussians round a circle: eight, of radius 2 and deviation 0.02, as Metz et al. 2017, arXiv:1611.02163."""
+    """Return Gaussians on a circle: eight, of radius 2 and deviation 0.02, as Metz et al. 2017, arXiv:1611.02163."""
     angles = 2 * np.pi * np.arange(modes) / modes
     return Mixture(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), deviation)
 
 
 def grid(side: int = 5, *, spacing: float = 2.0, deviation: float = 0.05) -> Mixture:
-    """Gaussians on a square grid: 25, 2 apart, of deviation 0.05, as Lin et al. 2018, arXiv:1712.04086."""
+    """Return Gaussians on a square grid: 25, 2 apart, of deviation 0.05, as Lin et al. 2018, arXiv:1712.04086."""
     places = spacing * (np.arange(side) - (side - 1) / 2)
     return Mixture(np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2), deviation)
 
 
 def spiral(modes: int = 8, *, radius: float = 2.0, deviation: float = 0.05) -> Mixture:
-    """Gaussians like the seeds of a sunflower: as evenly over the disc as any number can lie (Vogel 1979)."""
+    """Return Gaussians on a sunflower spiral, evenly distributed over a disc (Vogel 1979)."""
     order = np.arange(modes)
     distance, angle = radius * np.sqrt((order + 0.5) / modes), np.pi * (3 - np.sqrt(5)) * order
     return Mixture(distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), deviation)

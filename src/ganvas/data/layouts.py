@@ -34,11 +34,11 @@ Layout = Literal["folders", "side_by_side", "single"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One pair, as files.
+    """Files of one pair.
 
     Attributes:
         name: the stem, unique within a split.
-        a: the first side; None where the file at `b` holds both halves, or is degraded on the fly.
+        a: the first side; None if the file `b` holds both sides or is degraded on the fly.
         b: the second side.
     """
 
@@ -48,13 +48,13 @@ class Entry:
 
 
 class Entries(Sequence[Entry]):
-    """Pairs in the order of their names, made when they are asked for: of each only its files' names take memory.
+    """Lazy sequence of pairs in the order of their names; only the file names take memory.
 
     Args:
-        folder_a: where the first sides lie; None where the files at `folder_b` hold both.
-        files_a: their names, one a pair; empty without `folder_a`.
-        folder_b: where the second sides lie.
-        files_b: their names, in the order of their stems.
+        folder_a: folder of the first sides; None if the files in `folder_b` hold both.
+        files_a: file names of the first sides; empty without `folder_a`.
+        folder_b: folder of the second sides.
+        files_b: file names of the second sides, in the order of their stems.
     """
 
     def __init__(self, folder_a: Path | None, files_a: list[str], folder_b: Path, files_b: list[str]) -> None:
@@ -76,26 +76,26 @@ class Entries(Sequence[Entry]):
 
 
 def some_names(names: Sequence[str], limit: int = 10) -> str:
-    """At most `limit` of the names, and how many more there are."""
+    """Return at most `limit` names, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def has_split(config: PairedData, split: Split) -> bool:
-    """Whether the data set has such a split at all, for validation that is optional."""
+    """Return whether the data set has a split, for optional validation."""
     if config.split_file is not None:
         return bool(_read_split_file(config.split_file)[split])
     return (config.folder / split).is_dir()
 
 
 def find_layout(config: PairedData, split: Split) -> Layout:
-    """The layout that is given, or for `auto` the one that the files show.
+    """Return the configured layout, or for `auto` the one detected from the files.
 
-    `auto`: with a degradation `single`; with the two folders `folders`; else, where the first picture is twice as
-    wide as high, `side_by_side`.
+    `auto`: `single` with a degradation; `folders` if the two folders exist; else `side_by_side` if the first picture
+    is twice as wide as high.
 
     Raises:
-        DataError: the split is not there, or its files show no layout.
+        DataError: the split does not exist, or no layout is detected.
     """
     if config.layout != "auto":
         return config.layout
@@ -109,7 +109,7 @@ def find_layout(config: PairedData, split: Split) -> Layout:
 
 
 def _require_square_halves(folder: Path) -> None:
-    """Ordinary photographs must not be cut in two by mistake."""
+    """Require two square halves, so that ordinary photographs are not split by mistake."""
     first = read_image(folder / pictures_in(folder)[0])
     if first.width != 2 * first.height:
         raise DataError(
@@ -119,10 +119,10 @@ def _require_square_halves(folder: Path) -> None:
 
 
 def find_entries(config: PairedData, split: Split) -> Sequence[Entry]:
-    """The pairs of one split, sorted by name.
+    """Return the pairs of one split, sorted by name.
 
     Raises:
-        DataError: there is no such split, it is empty, or files have no partner or no name of their own; it names them.
+        DataError: the split is missing or empty, or files have no partner or no unique stem; the message names them.
     """
     folder = _split_folder(config, split)
     folders = find_layout(config, split) == "folders"
@@ -152,13 +152,13 @@ def _split_folder(config: PairedData, split: Split) -> Path:
 
 
 def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
-    """The folder called a or A (b or B)."""
+    """Return the folder named a or A (b or B), or None."""
     found = [child for child in sorted(folder.iterdir()) if child.name in (side, side.upper()) and child.is_dir()]
     return found[0] if found else None
 
 
 def pictures_in(folder: Path) -> list[str]:
-    """The names of the picture files of a folder, in order.
+    """Return the names of the picture files of a folder, in order.
 
     Raises:
         DataError: there are none.
@@ -173,7 +173,7 @@ def pictures_in(folder: Path) -> list[str]:
 
 
 def _by_stem(folder: Path) -> list[str]:
-    """The names of the picture files, in the order of their stems, each of which comes once."""
+    """Return the names of the picture files in the order of their stems, which must be unique."""
     names = pictures_in(folder)
     names.sort(key=_stem)
     if twice := [name for name, other in zip(names, _neighbours(names), strict=True) if _stem(name) in other]:
@@ -182,14 +182,14 @@ def _by_stem(folder: Path) -> list[str]:
 
 
 def _neighbours(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The stems before and after each name."""
+    """Yield the stems before and after each name."""
     for index in range(len(names)):
         before = _stem(names[index - 1]) if index else ""
         yield before, _stem(names[index + 1]) if index + 1 < len(names) else ""
 
 
 def _stem(name: str) -> str:
-    """What pairs are matched by."""
+    """Return the stem by which pairs are matched."""
     return name_key(PurePath(name).stem)
 
 
@@ -210,7 +210,7 @@ def _match(folder: Path) -> Entries:
 
 
 def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -> list[Entry]:
-    """The entries that the split file lists, by stem or by file name."""
+    """Return the entries that the split file lists, by stem or by file name."""
     known = {name_key(key): entry for entry in entries for key in (entry.b.name, entry.name)}
     listed = _read_split_file(split_file)
     splits = {name: [name_key(key) for key in keys] for name, keys in listed.items()}
@@ -224,10 +224,10 @@ def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -
 
 
 def _read_split_file(path: Path) -> dict[Split, list[str]]:
-    """The names of each split; a split that is left out is empty.
+    """Return the names of each split; a split that is left out is empty.
 
     Raises:
-        DataError: it is no such file.
+        DataError: it is not a split file.
     """
     try:
         record = read_json(path)
@@ -247,10 +247,10 @@ SideName = Literal["a", "b"]
 
 
 def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
-    """The folder of each side of a split and the names of its pictures, in order; the sides may differ in number.
+    """Return folder and ordered picture names of each side of a split; the sides may differ in length.
 
     Raises:
-        DataError: a side of the split is not there or is empty.
+        DataError: a side of the split is missing or empty.
     """
     if not config.folder.is_dir():
         raise DataError(f"{config.folder} is not a folder; check the path")
@@ -259,7 +259,7 @@ def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path,
 
 
 def has_sides(config: UnpairedData, split: Split) -> bool:
-    """Whether the data has such a split at all, for validation that is optional."""
+    """Return whether the data set has a split, for optional validation."""
     return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in ("a", "b"))
 
 
@@ -277,7 +277,7 @@ def _side_folder(config: UnpairedData, split: Split, side: SideName) -> Path:
 
 
 def _candidates(folder: Path, split: Split, side: str) -> list[Path]:
-    """Folders called trainA, or train/a, in letters of any case."""
+    """Return folders named trainA, or train/a, in any case."""
     together = [child for child in _folders(folder) if child.name.lower() == f"{split}{side}"]
     below = [split_folder for split_folder in _folders(folder) if split_folder.name.lower() == split]
     return together + [child for parent in below for child in _folders(parent) if child.name.lower() == side]
@@ -290,7 +290,7 @@ def _folders(folder: Path) -> list[Path]:
 def data_files(config: DataConfig) -> Iterator[Path]:
     """Yield the picture files of every split, and the split file; a split that cannot be read yields nothing."""
     for split in get_args(Split):
-        with suppress(InputError):  # told where the split is used
+        with suppress(InputError):  # reported where the split is used
             if isinstance(config, PairedData):
                 for entry in find_entries(config, split):
                     yield from (path for path in (entry.a, entry.b) if path is not None)

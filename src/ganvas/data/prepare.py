@@ -1,9 +1,9 @@
-"""Make pairs from a folder of pictures: what a network shall give back (b), and what it gets to see of it (a).
+"""Preparation of paired data from a folder of pictures: targets (b) and their degraded inputs (a).
 
-    OUT/{train,val,test}/{a,b}/NAME.png     or .tif, .npy, .bmp where the source is one
+    OUT/{train,val,test}/{a,b}/NAME.png     or .tif, .npy, .bmp as the source
     OUT/manifest.json                       settings, every pair, near-duplicates, refused, left out, failed
 
-The same command again goes on where it was stopped.
+The same command resumes where it was stopped.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ from ganvas.serialization import to_record
 __all__ = ["Prepared", "prepare_pairs"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and of how many."""
+"""Progress callback (step, number done, total)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a preparation left in its folder.
+    """Result of a preparation.
 
     Attributes:
-        manifest: the file that says it all.
+        manifest: path of the manifest.
         counts: split -> number of pairs.
-        refused: what the content gate left out.
-        left_out: names in which there was nothing to degrade.
+        refused: pictures refused by the content gate.
+        left_out: names of pictures with nothing to degrade.
     """
 
     manifest: Path
@@ -69,7 +69,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A picture that the gate admitted: what the splits need to know, without its pixels."""
+    """Facts on an admitted picture, without its pixels."""
 
     name: str
     path: Path
@@ -84,7 +84,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Inspection:
-    """All pictures after the first look: usable, refused, and file -> what is wrong with it."""
+    """Result of the inspection of all pictures: usable, refused, and file -> problem."""
 
     sources: list[_Source] = field(default_factory=list)
     refused: list[PolicyRefusal] = field(default_factory=list)
@@ -92,19 +92,19 @@ class _Inspection:
 
 
 def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: Progress | None = None) -> Prepared:
-    """Write pairs with splits by picture; near-duplicates, also mirrored ones, share their split.
+    """Write pairs with splits by picture; near-duplicates, also mirrored ones, share a split.
 
-    Every source picture passes the content gate before the first pair is written. A picture that cannot be used is
-    named at the end, when all others are done.
+    Every source picture passes the content gate before the first pair is written. Pictures that cannot be used are
+    reported at the end, after all others are done.
 
     Args:
-        source: a folder of pictures, folders in it included.
-        out: the folder to write.
-        config: what is degraded, where, and how pictures are shared out.
-        progress: told of each picture.
+        source: folder of pictures, searched recursively.
+        out: output folder.
+        config: degradation, regions and splits.
+        progress: called for each picture.
 
     Raises:
-        DataError: there are no pictures, two would have one name, or `out` holds pairs made by other settings.
+        DataError: there are no pictures, two would share a name, or `out` holds pairs made with other settings.
         InputError: a pair would replace a picture that is read, or another process writes to `out`.
         PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
         PartialFailure: some pictures failed; the others and the manifest are written.
@@ -125,16 +125,20 @@ def _prepare(
     find: RegionFinder,
     report_progress: Progress,
 ) -> Prepared:
-    """As `prepare_pairs`, into a folder that this process holds."""
+    """Prepare pairs in a folder that this process has locked."""
+    # 1. Open the output folder, or resume an earlier run with the same settings.
     folder = PairFolder.open(out, _settings(config))
     warn_of_skipped(source, recursive=True, out=out)
+    # 2. Read and gate every picture before the first pair is written: too many refusals refuse the whole set.
     inspection = _inspect(files, report_progress)
     warn_of_opacity(sum(item.has_alpha for item in inspection.sources), str(source))
     notes = Counter(note for item in inspection.sources for note in item.notes)
     for remark in remarks_on(notes, {"the pictures": max(item.highest for item in inspection.sources)}):
         warnings.warn(f"{source}: {remark}", PictureWarning, stacklevel=2)
+    # 3. Group near-duplicates, so that no copy of a training picture is tested on; then write the pairs.
     groups = _groups(inspection.sources, config)
     pairs, left_out = _write_pairs(folder, inspection, find, config, groups, report_progress)
+    # 4. Remove pairs of earlier runs that no longer belong, so that the folder equals a fresh one.
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
     prepared = Prepared(
@@ -150,11 +154,11 @@ def _prepare(
 
 
 def _inspect(files: dict[str, Path], report_progress: Progress) -> _Inspection:
-    """Read each picture, ask the gate, take its fingerprint.
+    """Read, gate and fingerprint every picture.
 
     Raises:
-        PolicyRefusal: too many refused.
-        DataError: not one could be read.
+        PolicyRefusal: too many are refused.
+        DataError: no picture can be read.
     """
     inspection = _Inspection()
     for done, (file, path) in enumerate(files.items(), start=1):
@@ -194,7 +198,7 @@ def _write_pairs(
     groups: list[int],
     report_progress: Progress,
 ) -> tuple[list[Record], list[str]]:
-    """The entries of all pairs, and the files in which there was nothing to degrade; failures go to `inspection`."""
+    """Write all pairs; return their entries and the files with nothing to degrade. Failures go to `inspection`."""
     pairs: list[Record] = []
     left_out: list[str] = []
     splits = _splits(inspection.sources, config, groups, str(folder.path))
@@ -211,7 +215,7 @@ def _write_pairs(
 
 
 def _groups(sources: list[_Source], config: PrepareConfig) -> list[int]:
-    """The group of each picture; copies to the byte share one in any case."""
+    """Return the group of each picture; identical files always share one."""
     if config.grouping:
         return group_duplicates([item.fingerprint for item in sources])
     first: dict[str, int] = {}
@@ -228,10 +232,10 @@ def _splits(sources: list[_Source], config: PrepareConfig, groups: list[int], wh
 def _write_pair(
     folder: PairFolder, item: _Source, split: Split, find: RegionFinder, config: PrepareConfig
 ) -> Record | None:
-    """Write both halves; the pair's entry, or None where there is nothing to degrade.
+    """Write both sides of a pair; return its entry, or None if there is nothing to degrade.
 
     Raises:
-        ImageError: the file is no longer the one that the gate admitted, or cannot be read or written.
+        ImageError: the file changed since the gate admitted it, or cannot be read or written.
     """
     picture = read_image(item.path)
     if _sha256(item.path) != item.sha256:
@@ -248,7 +252,7 @@ def _write_pair(
 
 
 def _entry(item: _Source, split: Split, boxes: list[Box], strength: float | None, target: Picture) -> Record:
-    """What the manifest says about one pair."""
+    """Return the manifest entry of one pair."""
     file = target_name(item.name, item.path)
     return {
         "name": item.name,
@@ -268,12 +272,12 @@ def _entry(item: _Source, split: Split, boxes: list[Box], strength: float | None
 
 
 def _uniform(seed: int, name: str) -> float:
-    """In [0, 1), the same for the same seed and name, whatever other pictures there are."""
+    """Return a number in [0, 1) that depends on seed and name alone."""
     return float(uniforms(seed + seed_of_name(name), Purpose.EVALUATION, 0, 1)[0])
 
 
 def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strength: float) -> Pixels:
-    """A copy of the pixels, degraded inside the boxes; each box sees only itself, so nothing leaks in or out."""
+    """Return a copy of the pixels, degraded inside the boxes; each box is degraded alone, so nothing leaks."""
     pixels = picture.pixels.copy()
     spec = _widened_spec(picture)
     for box in boxes:
@@ -285,7 +289,7 @@ def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strengt
 
 
 def _widened_spec(picture: Picture) -> PictureSpec:
-    """The picture's spec, its range widened to the values that a float picture really holds."""
+    """Return the picture's spec, its range widened to the values of a float picture."""
     low, high = picture.spec.value_range
     if picture.pixels.dtype != np.float32:
         return picture.spec
@@ -294,7 +298,7 @@ def _widened_spec(picture: Picture) -> PictureSpec:
 
 
 def _settings(config: PrepareConfig) -> Record:
-    """The configuration as a record, with the content of the boxes file."""
+    """Return the configuration as a record, with the hash of the boxes file."""
     record: Record = to_record(config)
     if config.boxes is not None:
         record["boxes_sha256"] = _sha256(config.boxes)
@@ -321,7 +325,7 @@ def _manifest(
 
 
 def _duplicates(sources: list[_Source], groups: list[int]) -> list[list[str]]:
-    """The files of each group of near-duplicates."""
+    """Return the files of each group of near-duplicates."""
     files = defaultdict(list)
     for item, group in zip(sources, groups, strict=True):
         files[group].append(item.file)
@@ -329,4 +333,4 @@ def _duplicates(sources: list[_Source], groups: list[int]) -> list[list[str]]:
 
 
 def _report_nothing(_what: str, _done: int, _total: int) -> None:
-    """The progress of those who did not ask."""
+    """Ignore progress."""

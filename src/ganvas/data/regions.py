@@ -1,4 +1,4 @@
-"""Where in a picture a preparation degrades: everywhere, where a classifier looks, or in given boxes."""
+"""Regions of a picture to degrade: all of it, class activation maps, or boxes from a JSON or CSV file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ BoxTable = dict[str, list[Box]]
 SHAPE = 'expected JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV lines name,left,top,right,bottom'
 
 SLACK = 0.5
-"""Shares of the picture by which a detector's boxes may stick out of it."""
+"""Fraction of the picture by which a detector's boxes may extend beyond it."""
 
 
 def read_boxes(path: Path) -> BoxTable:
-    """Boxes by picture name.
+    """Return boxes by picture name.
 
-    JSON: {"name.jpg": [[left, top, right, bottom], ...]}, an empty list where there is nothing to cover.
-    CSV: a line name,left,top,right,bottom a box, a line with the name alone where there is nothing; a header
+    JSON: {"name.jpg": [[left, top, right, bottom], ...]}, an empty list if there is nothing to cover.
+    CSV: one line name,left,top,right,bottom for each box, a line with the name alone if there is nothing; a header
     is skipped.
-    Pixels of the upright picture (EXIF orientation applied), from its top left corner; fractions grow outwards;
-    a box may lie partly off the picture. A name that comes again adds its boxes.
+    Coordinates are pixels of the upright picture (EXIF orientation applied), from its top left corner; fractions are
+    rounded outward; a box may lie partly outside the picture. A repeated name adds its boxes.
 
     Raises:
         InputError: the file cannot be read, or an entry is not a box in pixels (all of it lies in [0, 1], or its right
-            or bottom edge comes first); names the entry.
+            or bottom edge comes first); the message names the entry.
     """
     try:
         text = read_text(path, encoding="utf-8-sig")
@@ -45,7 +45,7 @@ def read_boxes(path: Path) -> BoxTable:
 
 
 def boxes_by_picture(path: Path, names: Iterable[str]) -> BoxTable:
-    """Read boxes as `read_boxes`, under the names that the pictures have: Unicode normalization does not matter."""
+    """Read boxes as `read_boxes`, keyed by the names of the pictures; Unicode normalization does not matter."""
     table = read_boxes(path)
     meant = match_names(table, names)
     found: BoxTable = {}
@@ -99,7 +99,7 @@ def _numbers(row: Any) -> list[float]:
 
 
 def _require_pixels(left: float, top: float, right: float, bottom: float) -> None:
-    """Refuse shares of the picture, and sizes in the place of edges."""
+    """Refuse fractions of the picture, and sizes in place of edges."""
     if all(-SLACK <= edge <= 1 + SLACK for edge in (left, top, right, bottom)):
         raise ValueError("all of it lies in [0, 1], a share of the picture; boxes are in pixels: multiply by its size")
     if right < left or bottom < top:
@@ -110,21 +110,21 @@ def _require_pixels(left: float, top: float, right: float, bottom: float) -> Non
 
 
 OVERHANG = 0.1
-"""Share of a side by which a detector's boxes may stick out without looking like a mistake."""
+"""Fraction of a side by which a box may extend beyond the picture without being a likely mistake."""
 
 RegionFinder = Callable[[Picture, str], list[Box]]
-"""A picture and its file's name -> boxes that lie on it; none where there is nothing to degrade."""
+"""Function from picture and file name to boxes inside it; none if there is nothing to degrade."""
 
 
 def region_finder(config: PrepareConfig, names: Set[str]) -> RegionFinder:
-    """The finder that a configuration asks for.
+    """Return the region finder of a configuration.
 
     Args:
-        config: `where` and what belongs to it.
-        names: of the files there are, as a boxes file would call them.
+        config: `where` and its options.
+        names: names of the files, as in a boxes file.
 
     Raises:
-        DataError: the boxes file names pictures that are not there.
+        DataError: the boxes file names missing pictures.
         ConfigError: no such classifier or class.
         WeightsError: the classifier's weights are missing.
     """
@@ -134,10 +134,10 @@ def region_finder(config: PrepareConfig, names: Set[str]) -> RegionFinder:
 
 
 def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
-    """The parts of boxes that lie on a picture.
+    """Clip boxes to a picture.
 
     Raises:
-        ImageError: one lies wholly off it, or would fit with its axes exchanged: a mistake in whoever gave it.
+        ImageError: a box lies wholly outside, or would fit with its axes exchanged.
     """
     clipped = []
     for box in boxes:
@@ -153,7 +153,7 @@ def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
 
 
 def _is_turned(picture: Picture, box: Box) -> bool:
-    """Whether a box leaves the picture far, and lies wholly on it with x and y exchanged."""
+    """Return whether a box extends far beyond the picture, but lies inside with x and y exchanged."""
     height, width = picture.height, picture.width
     far = box.right > (1 + OVERHANG) * width or box.bottom > (1 + OVERHANG) * height
     fits = min(box.left, box.top) >= 0 and box.bottom <= width and box.right <= height
@@ -173,7 +173,7 @@ def _from_classifier(config: PrepareConfig) -> RegionFinder:
 
     classifier = load_classifier(config.classifier)
     if config.class_name is not None:
-        class_index(classifier, config.class_name)  # a wrong name is told before any picture is read
+        class_index(classifier, config.class_name)  # report a wrong name before any picture is read
 
     def find(picture: Picture, _name: str) -> list[Box]:
         finding = locate(picture, classifier, class_name=config.class_name)
