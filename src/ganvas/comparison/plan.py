@@ -207,7 +207,7 @@ def _read(data: DataConfig, split: Split, limit: int, *, like: DataConfig) -> tu
     """The split's pictures, gray ones repeated where those that training reads (`like`) are in color."""
     cache, training = _open(data, split), _open(like, "train")
     agree_across_splits({"train": training, split: cache})
-    a, b = (cache.given, cache.made) if isinstance(cache, Cache) else (cache.a, cache.b)
+    a, b = cache.a, cache.b
     return {"a": _thinned(a, limit), "b": _thinned(b, limit)}, {"a": a.spec, "b": b.spec}
 
 

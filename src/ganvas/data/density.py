@@ -39,7 +39,8 @@ def grid_points() -> Floats:
 def piecewise_density(x: ArrayLike) -> Floats:
     """Return a density of three rising steps and one and a half waves.
 
-    It is round(x + 3.5) / 3 below 0 and (cos(pi x) + 1) / 2 from 0 on, divided by 3.5 so that it integrates to 1 over [-3, 3]; 0 outside.
+    It is round(x + 3.5) / 3 below 0 and (cos(pi x) + 1) / 2 from 0 on, divided by 3.5 so that it integrates to 1
+    over [-3, 3]; 0 outside.
     """
     x = np.asarray(x, dtype=np.float64)
     height = np.where(x < 0, np.round(x + 3.5) / 3, 0.5 * np.cos(np.pi * x) + 0.5)
