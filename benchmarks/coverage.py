@@ -25,7 +25,7 @@ from ganvas.image.picture import Box, Picture
 from ganvas.localization import boxes_from_map, class_index, heat, load_classifier
 from ganvas.metrics.localization import covered_shares, needless_share
 from ganvas.redaction.redact import redact_picture
-from ganvas.redaction.verifier import COVERAGE, Judge
+from ganvas.redaction.verifier import COVERAGE, Verifier
 
 BOXES = Path(__file__).with_name("zebra_boxes.json")
 COVERAGES = (0.7, 0.8, 0.9, 0.95, 0.98)
@@ -45,9 +45,9 @@ def main() -> None:
     pictures = [read_image(given.data / "horse2zebra" / "testB" / name) for name in truth]
     regions = first_regions(pictures, given.classifier, given.class_name)
     for coverage in given.released:
-        judge = Judge.of(load_classifier(given.classifier), given.class_name, coverage=coverage)
+        verifier = Verifier.of(load_classifier(given.classifier), given.class_name, coverage=coverage)
         covered = track(pictures, f"redacting, coverage {coverage}", console=Console(stderr=True))
-        regions[f"released, coverage {coverage}"] = [redact_picture(one, judge=judge).region for one in covered]
+        regions[f"released, coverage {coverage}"] = [redact_picture(one, verifier=verifier).region for one in covered]
     rows = {name: measure(masks, boxes) for name, masks in regions.items()}
     given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     show(rows)

@@ -20,10 +20,10 @@ from rich.progress import track
 from ganvas.image.files import list_images, read_image
 from ganvas.localization import load_classifier
 from ganvas.redaction.redact import Redaction, redact_picture
-from ganvas.redaction.verifier import Judge
+from ganvas.redaction.verifier import Verifier
 
 
-def summarise(redactions: list[Redaction], judge: Judge) -> dict[str, float | int]:
+def summarise(redactions: list[Redaction], verifier: Verifier) -> dict[str, float | int]:
     touched = [redaction for redaction in redactions if redaction.region.any()]
     shares = [float(redaction.region.mean()) for redaction in touched] or [0.0]
     after = [redaction.score_after for redaction in redactions if redaction.score_after]
@@ -33,7 +33,7 @@ def summarise(redactions: list[Redaction], judge: Judge) -> dict[str, float | in
         "whole": sum(redaction.whole for redaction in touched),
         "median_share_of_touched": round(float(np.median(shares)), 3),
         "median_rounds_of_touched": float(np.median([redaction.widened for redaction in touched] or [0])),
-        "passing_after": sum(judge.passes(scores) for scores in after),
+        "passing_after": sum(verifier.passes(scores) for scores in after),
         "highest_record_after": round(max(scores.record for scores in after), 4),
     }
 
@@ -46,14 +46,14 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="take each n-th picture")
     parser.add_argument("--out", type=Path, default=Path("redaction.json"))
     given = parser.parse_args()
-    judge = Judge.of(load_classifier(given.classifier), given.class_name)
+    verifier = Verifier.of(load_classifier(given.classifier), given.class_name)
     start = time.perf_counter()
     paths = list_images(given.folder, recursive=True)[:: given.every]
     redactions = [
-        redact_picture(read_image(path), judge=judge)
+        redact_picture(read_image(path), verifier=verifier)
         for path in track(paths, "redacting", console=Console(stderr=True))
     ]
-    record = {"folder": given.folder.name, "class": judge.class_name, **summarise(redactions, judge)}
+    record = {"folder": given.folder.name, "class": verifier.class_name, **summarise(redactions, verifier)}
     record["seconds_a_picture"] = round((time.perf_counter() - start) / len(paths), 2)
     given.out.write_text(json.dumps(record, indent=2) + "\n")
     Console().print(record)

@@ -201,14 +201,14 @@ def memory_of(kind: str, folder: Path, rows: int) -> Record:
     """Bytes of memory and microseconds for each of many rows or files."""
     from ganvas.inference.manifest import Manifest
     from ganvas.redaction.redact_files import find_sources
-    from ganvas.redaction.redaction_log import AuditLog
+    from ganvas.redaction.redaction_log import RedactionLog
 
     rows = min(rows, 50_000) if kind == "files" else rows
     write = {"manifest": write_manifest, "audit": write_audit, "files": write_files}[kind]
     write(folder, rows)
     reads: dict[str, Callable[[], object]] = {
         "manifest": lambda: Manifest(folder, "0" * 64),
-        "audit": lambda: AuditLog(folder),
+        "audit": lambda: RedactionLog(folder),
         "files": lambda: find_sources(folder / "files", folder / "out", set()),
     }
     before, start = resident(), time.perf_counter()

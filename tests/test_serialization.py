@@ -24,8 +24,17 @@ from ganvas.inference.manifest import Manifest
 from ganvas.inference.record import read_run_record
 from ganvas.interop.import_checkpoints import load_discriminator
 from ganvas.localization import load_classifier
-from ganvas.redaction.redaction_log import AuditLog
-from ganvas.serialization import MAX_DEPTH, check_name, from_record, parse_json, read_json, save_tensors, to_record
+from ganvas.redaction.redaction_log import RedactionLog
+from ganvas.serialization import (
+    MAX_DEPTH,
+    check_name,
+    from_record,
+    parse_json,
+    read_json,
+    read_json_lines,
+    save_tensors,
+    to_record,
+)
 from ganvas.training.config import RunConfig, TrainingConfig
 
 
@@ -172,7 +181,7 @@ def test_journals_and_labels_pass_a_line_over(text: str, tmp_path: Path) -> None
     for name in ("translate.jsonl", "redaction.jsonl"):
         (tmp_path / name).write_text(text + "\n")
     assert Manifest(tmp_path, "").proof("x") is None
-    assert AuditLog(tmp_path).proof("x") is None
+    assert RedactionLog(tmp_path).proof("x") is None
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "x,1,2,3,4\n" + "b" * 140_000 + ",1,2,3,4", "x," + "1" * 100_000])
@@ -230,3 +239,11 @@ def test_a_name_that_safetensors_cannot_open_is_an_error_before_anything_is_trai
     check_name(tmp_path / "größe 日本")
     with pytest.raises(RunError, match="names are UTF-8; rename it"):
         check_name(tmp_path / os.fsdecode(b"\xff") / "run")
+
+
+def test_a_journal_without_its_broken_lines(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert list(read_json_lines(path)) == []
+    path.write_bytes(b'{"a": 1}\n[2]\n\xff\n\n{"a": 3}\n{"a": ')
+    assert list(read_json_lines(path)) == [{"a": 1}, {"a": 3}]
+    assert list(read_json_lines(path, start=9)) == [{"a": 3}]

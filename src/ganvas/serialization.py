@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -30,6 +30,7 @@ __all__ = [
     "from_record",
     "parse_json",
     "read_json",
+    "read_json_lines",
     "read_text",
     "save_tensors",
     "to_record",
@@ -83,6 +84,31 @@ def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
     if _deeper_than(value, MAX_DEPTH):
         raise ValueError(TOO_DEEP)
     return value
+
+
+def read_json_lines(path: Path, *, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a journal, one per line; nothing where there is no such file.
+
+    A line that is no JSON object is skipped: a crash can leave the last line unfinished.
+
+    Args:
+        path: the journal, as `append_line` writes it.
+        start: the byte offset of the first line to read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            try:
+                record = parse_json(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
 
 
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"

@@ -15,7 +15,7 @@ from ganvas.errors import ImageError
 from ganvas.image.files import SkippedWarning, list_images, read_image, warn_of_skipped
 from ganvas.image.folders import list_folder
 from ganvas.redaction.redact_files import redact_files
-from ganvas.redaction.user_regions import given_region
+from ganvas.redaction.user_regions import read_user_regions
 
 
 def picture(path: Path, level: int = 90) -> None:
@@ -107,7 +107,7 @@ def test_prepare_reads_what_lies_behind_a_link(shared: Path, tmp_path: Path) -> 
 
 def test_masks_are_found_behind_a_link(shared: Path, tmp_path: Path) -> None:
     names = {"patients/deep/patient.png", "patients/older/old.png", "top.png"}
-    region = given_region(names, boxes=None, mask=shared)
+    region = read_user_regions(names, boxes=None, mask=shared)
     assert all(region.identity(name) for name in names)
 
 

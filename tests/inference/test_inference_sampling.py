@@ -139,8 +139,8 @@ def test_a_refused_picture_is_left_out_and_named(tmp_path, monkeypatch):
     assert caught.value.exit_code == PolicyRefusal.exit_code
     assert names(tmp_path / "out") == ["00000.png", "00002.png", GRID_NAME]
     grid = read_image(tmp_path / "out" / GRID_NAME).pixels
-    assert (grid[:, 20:36] == sampling.GREY).all()
-    assert not (grid[:, 40:56] == sampling.GREY).all()
+    assert (grid[:, 20:36] == sampling.GRAY).all()
+    assert not (grid[:, 40:56] == sampling.GRAY).all()
 
 
 def test_of_a_pair_both_are_left_out(tmp_path, monkeypatch):

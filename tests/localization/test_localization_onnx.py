@@ -164,7 +164,7 @@ def as_probabilities(answer, ending):
 def test_scores_are_the_whole_graphs(tmp_path, rng, photo, ending, channels_last):
     path = build(tmp_path / "tiny.onnx", rng, ending=ending, channels_last=channels_last)
     evidence = OnnxClassifier(path, preprocessing=SMALL).evidence(photo)
-    image = SMALL.centre(photo)[0][None]
+    image = SMALL.center(photo)[0][None]
     answer = whole_graph(path, image if channels_last else np.moveaxis(image, -1, 1).copy())
     np.testing.assert_allclose(evidence.scores, as_probabilities(answer, ending), atol=1e-6)
     assert evidence.features.shape == (CHANNELS, 4, 4)
@@ -274,7 +274,7 @@ def test_the_activation_of_logits_is_told_beside_the_model(tmp_path, rng, photo)
     path = build(tmp_path / "tagger.onnx", rng, ending="gemm")
     assert load_classifier(str(path)).activation is None
     classifier = load_classifier(str(told(path, activation="sigmoid")))
-    logits = whole_graph(path, np.moveaxis(SMALL.centre(photo)[0][None], -1, 1).copy())
+    logits = whole_graph(path, np.moveaxis(SMALL.center(photo)[0][None], -1, 1).copy())
     np.testing.assert_allclose(classifier.evidence(photo).scores, 1 / (1 + np.exp(-logits)), atol=1e-6)
     for wrong in ("relu", 1, ["sigmoid"]):
         with pytest.raises(ConfigError, match=r"tagger\.json: activation"):
@@ -294,7 +294,7 @@ def test_inputs_of_other_numbers(tmp_path, rng, photo, kind, channels_last):
     path = build(tmp_path / "tiny.onnx", rng, ending="sigmoid", kind=kind, channels_last=channels_last, size=None)
     classifier = OnnxClassifier(path, preprocessing=SMALL)
     plain = replace(SMALL, mean=(0, 0, 0), deviation=(1, 1, 1)) if kind == TensorProto.UINT8 else SMALL
-    image = plain.centre(photo)[0][None].astype(helper.tensor_dtype_to_np_dtype(kind))
+    image = plain.center(photo)[0][None].astype(helper.tensor_dtype_to_np_dtype(kind))
     answer = whole_graph(path, image if channels_last else np.moveaxis(image, -1, 1).copy())
     np.testing.assert_allclose(classifier.evidence(photo).scores, answer, atol=5e-3)
     assert classifier.dense_evidence(photo).features.shape == (CHANNELS, 16, 24)

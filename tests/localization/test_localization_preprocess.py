@@ -9,7 +9,14 @@ from PIL import Image
 from ganvas.errors import ImageError
 from ganvas.image.picture import Box
 from ganvas.localization import preprocess
-from ganvas.localization.preprocess import LONGEST_SIDE, Preprocessing, centre_square, dense_shape, require_rgb, resize
+from ganvas.localization.preprocess import (
+    LONGEST_SIDE,
+    Preprocessing,
+    center_square,
+    dense_shape,
+    require_rgb,
+    resize,
+)
 
 side = st.integers(1, 5000)
 
@@ -30,7 +37,7 @@ def test_dense_shape_keeps_the_aspect():
 
 @given(side, side)
 def test_centre_square_lies_inside(height, width):
-    box = centre_square(height, width, share=0.875)
+    box = center_square(height, width, share=0.875)
     assert box.clip(height, width) == box
     assert box.right - box.left == box.bottom - box.top
 
@@ -38,7 +45,7 @@ def test_centre_square_lies_inside(height, width):
 def test_centre_and_whole_say_what_they_show(rng):
     rgb = rng.integers(0, 256, (80, 120, 3), dtype=np.uint8)
     prepared = Preprocessing(size=32, dense_size=64)
-    image, extent = prepared.centre(rgb)
+    image, extent = prepared.center(rgb)
     assert (image.shape, image.dtype, extent) == ((32, 32, 3), np.float32, Box(25, 5, 95, 75))
     image, extent = prepared.whole(rgb)
     assert (image.shape, extent) == ((64, 96, 3), Box(0, 0, 120, 80))
@@ -47,7 +54,7 @@ def test_centre_and_whole_say_what_they_show(rng):
 def test_normalising_subtracts_divides_and_turns_round():
     red = np.full((1, 1, 3), (255, 0, 0), np.uint8)
     prepared = Preprocessing(mean=(5, 10, 20), deviation=(2, 1, 1), blue_first=True)
-    assert prepared.normalise(red).tolist() == [[[-20, -10, 125]]]
+    assert prepared.normalize(red).tolist() == [[[-20, -10, 125]]]
 
 
 def test_resize_of_a_part_sees_only_the_part():

@@ -58,7 +58,7 @@ def photo(rng):
 def test_scores_are_the_modules(make, photo):
     module = make()
     evidence = TorchClassifier(module, NAMES, preprocessing=SMALL).evidence(photo)
-    image = torch.from_numpy(SMALL.centre(photo)[0].transpose(2, 0, 1).copy())[None]
+    image = torch.from_numpy(SMALL.center(photo)[0].transpose(2, 0, 1).copy())[None]
     np.testing.assert_allclose(evidence.scores, module(image).softmax(dim=1)[0].detach(), atol=1e-6)
     assert evidence.features.shape == (6, 8, 8)
     assert evidence.features.min() >= 0  # after the ReLU
@@ -86,7 +86,7 @@ def test_grad_cam_takes_any_module(photo):
     module = Attention()
     evidence = GradCamClassifier(module, module.body, NAMES, preprocessing=SMALL).evidence(photo)
     assert log_odds(evidence, 0, 1) == pytest.approx(np.log(evidence.scores[0] / evidence.scores[1]), abs=1e-4)
-    image = torch.from_numpy(SMALL.centre(photo)[0].transpose(2, 0, 1).copy())[None]
+    image = torch.from_numpy(SMALL.center(photo)[0].transpose(2, 0, 1).copy())[None]
     with watch(module.body) as seen:
         logits = module(image)
     features = next(tensor for place, tensor in seen.calls if not place.is_input)
@@ -133,7 +133,7 @@ class OneSize(Shaped):
 
 def own_output(module, photo):
     with torch.no_grad():
-        batch = torch.from_numpy(SMALL.centre(photo)[0].transpose(2, 0, 1).copy())[None]
+        batch = torch.from_numpy(SMALL.center(photo)[0].transpose(2, 0, 1).copy())[None]
         return module(batch.to(next(module.parameters()).dtype)).float().numpy().reshape(-1)
 
 

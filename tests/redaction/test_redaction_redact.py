@@ -16,20 +16,20 @@ from ganvas.image.cover import Cover
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence, load_classifier
 from ganvas.redaction.redact import CosmeticWarning, cosmetic, redact_picture
-from ganvas.redaction.verifier import Judge, Scores, window_scores
+from ganvas.redaction.verifier import Scores, Verifier, window_scores
 
 MakeScene = Callable[..., np.ndarray]
 MIDDLE = Box(48, 32, 80, 64)
 
 
-def judge_of(classifier: Any) -> Judge:
-    return Judge.of(classifier, None)
+def judge_of(classifier: Any) -> Verifier:
+    return Verifier.of(classifier, None)
 
 
 class TestCovering:
     def test_the_patch_is_found_and_blackened_and_nothing_else_changes(self, checkers: Any, scene: MakeScene) -> None:
         picture = Picture(scene(MIDDLE))
-        redaction = redact_picture(picture, judge=judge_of(checkers))
+        redaction = redact_picture(picture, verifier=judge_of(checkers))
         assert redaction.region[MIDDLE.mask(96, 128)].mean() > 0.95
         assert redaction.region.mean() < 0.3
         assert (redaction.picture.pixels[redaction.region] == 0).all()
@@ -42,7 +42,7 @@ class TestCovering:
 
     def test_a_picture_that_passes_stays(self, checkers: Any, scene: MakeScene) -> None:
         picture = Picture(scene())
-        redaction = redact_picture(picture, judge=judge_of(checkers))
+        redaction = redact_picture(picture, verifier=judge_of(checkers))
         np.testing.assert_array_equal(redaction.picture.pixels, picture.pixels)
         assert not redaction.region.any()
         assert (redaction.boxes, redaction.widened) == ([], 0)
@@ -52,12 +52,12 @@ class TestCovering:
         corner = Box(0, 0, 16, 12)
         picture = Picture(scene(corner))
         assert checkers.evidence(picture.pixels).scores[1] < 0.2
-        redaction = redact_picture(picture, judge=replace(judge_of(checkers), pass_window=0.2))
+        redaction = redact_picture(picture, verifier=replace(judge_of(checkers), pass_window=0.2))
         assert redaction.region[corner.mask(96, 128)].mean() > 0.9
 
     def test_several_patches_are_all_covered(self, checkers: Any, scene: MakeScene) -> None:
         patches = [Box(8, 8, 32, 32), Box(88, 56, 120, 88)]
-        redaction = redact_picture(Picture(scene(*patches)), judge=judge_of(checkers))
+        redaction = redact_picture(Picture(scene(*patches)), verifier=judge_of(checkers))
         assert len(redaction.boxes) == 2
         for patch in patches:
             assert redaction.region[patch.mask(96, 128)].mean() > 0.9
@@ -69,7 +69,7 @@ class TestCovering:
     ) -> None:
         pixels = scene(channels=5, dtype=dtype)
         pixels[..., channel] = scene(MIDDLE, channels=1, dtype=dtype)[..., 0]
-        redaction = redact_picture(Picture(pixels), judge=judge_of(checkers))
+        redaction = redact_picture(Picture(pixels), verifier=judge_of(checkers))
         assert redaction.region[MIDDLE.mask(96, 128)].mean() > 0.9
         assert (redaction.picture.pixels[redaction.region] == 0).all()
         assert redaction.picture.pixels.dtype == dtype
@@ -85,7 +85,7 @@ class TestCovering:
 
     def test_what_hides_under_transparency_is_seen(self, checkers: Any, scene: MakeScene) -> None:
         picture = Picture(np.dstack([scene(MIDDLE), np.zeros((96, 128), np.uint8)]), has_alpha=True)
-        assert redact_picture(picture, judge=judge_of(checkers)).region[MIDDLE.mask(96, 128)].mean() > 0.9
+        assert redact_picture(picture, verifier=judge_of(checkers)).region[MIDDLE.mask(96, 128)].mean() > 0.9
 
     def test_a_given_region_needs_no_judge(self, scene: MakeScene) -> None:
         region = Box(-5, 90, 20, 200).mask(96, 128)
@@ -96,12 +96,12 @@ class TestCovering:
 
     def test_a_given_region_is_covered_though_the_picture_passes(self, checkers: Any, scene: MakeScene) -> None:
         region = Box(3, 3, 20, 20).mask(96, 128)
-        redaction = redact_picture(Picture(scene()), region=region, judge=judge_of(checkers))
+        redaction = redact_picture(Picture(scene()), region=region, verifier=judge_of(checkers))
         np.testing.assert_array_equal(redaction.region, region)
 
     def test_a_given_region_that_is_not_enough_is_widened(self, checkers: Any, scene: MakeScene) -> None:
         region = Box(48, 32, 56, 40).mask(96, 128)
-        redaction = redact_picture(Picture(scene(MIDDLE)), region=region, judge=judge_of(checkers))
+        redaction = redact_picture(Picture(scene(MIDDLE)), region=region, verifier=judge_of(checkers))
         assert redaction.widened >= 1
         assert redaction.region[MIDDLE.mask(96, 128)].mean() > 0.9
 
@@ -114,7 +114,7 @@ class TestCovering:
             raise AssertionError("asked")
 
         monkeypatch.setattr(gate, "load_scorer", scorer)
-        redact_picture(Picture(scene(MIDDLE)), judge=judge_of(checkers))
+        redact_picture(Picture(scene(MIDDLE)), verifier=judge_of(checkers))
 
 
 class Stubborn:
@@ -144,7 +144,7 @@ class TestWidening:
     def test_the_region_grows_until_it_passes(self, scene: MakeScene) -> None:
         shares = []
         for needed in (0.01, 0.1, 0.3):
-            redaction = redact_picture(Picture(scene()), judge=judge_of(Stubborn(needed)))
+            redaction = redact_picture(Picture(scene()), verifier=judge_of(Stubborn(needed)))
             assert redaction.score_after is not None
             assert redaction.score_after.record <= 0.2
             assert not redaction.whole
@@ -159,7 +159,7 @@ class TestWidening:
             warnings.simplefilter("ignore", CosmeticWarning)
             redaction = redact_picture(
                 Picture(scene(MIDDLE)),
-                judge=judge_of(Stubborn(1.0)),
+                verifier=judge_of(Stubborn(1.0)),
                 how=Cover(style=style),  # type: ignore[arg-type]
             )
         assert redaction.whole
@@ -167,7 +167,7 @@ class TestWidening:
         assert len(np.unique(redaction.picture.pixels)) == 1
 
     def test_never_passing_is_the_whole_picture_too(self, scene: MakeScene) -> None:
-        redaction = redact_picture(Picture(scene(MIDDLE)), judge=judge_of(Stubborn(2.0)))
+        redaction = redact_picture(Picture(scene(MIDDLE)), verifier=judge_of(Stubborn(2.0)))
         assert redaction.whole
         assert (redaction.picture.pixels == 0).all()
 
@@ -179,7 +179,7 @@ class TestWidening:
 
             dense_evidence = evidence
 
-        assert redact_picture(Picture(scene()), judge=judge_of(Vague(1.0))).whole
+        assert redact_picture(Picture(scene()), verifier=judge_of(Vague(1.0))).whole
 
 
 class TestFailingClosed:
@@ -190,14 +190,14 @@ class TestFailingClosed:
 
         setattr(checkers, look, broken)
         with pytest.raises(ImageError, match="the session died"):
-            redact_picture(Picture(scene()), judge=judge_of(checkers))
+            redact_picture(Picture(scene()), verifier=judge_of(checkers))
 
     @pytest.mark.parametrize("score", [np.nan, np.inf, -1.0, 1.5])
     def test_nor_is_a_score_that_is_none(self, checkers: Any, scene: MakeScene, score: float) -> None:
         seen = checkers.evidence(scene())
         checkers.evidence = lambda rgb: replace(seen, scores=np.array([0, score], np.float32))
         with pytest.raises(ImageError, match="no usable score"):
-            redact_picture(Picture(scene()), judge=judge_of(checkers))
+            redact_picture(Picture(scene()), verifier=judge_of(checkers))
 
     def test_nor_one_that_comes_while_widening(self, checkers: Any, scene: MakeScene) -> None:
         answers = iter([True, True])
@@ -211,13 +211,13 @@ class TestFailingClosed:
 
         checkers.evidence = dying
         with pytest.raises(ImageError, match="out of memory"):
-            redact_picture(Picture(scene(MIDDLE)), region=Box(0, 0, 4, 4).mask(96, 128), judge=judge_of(checkers))
+            redact_picture(Picture(scene(MIDDLE)), region=Box(0, 0, 4, 4).mask(96, 128), verifier=judge_of(checkers))
 
     def test_samples_that_are_not_finite_are_not_judged(self, checkers: Any, scene: MakeScene) -> None:
         pixels = scene(dtype=np.float32)
         pixels[3, 3] = np.nan
         with pytest.raises(ImageError, match="NaN or infinite"):
-            redact_picture(Picture(pixels), judge=judge_of(checkers))
+            redact_picture(Picture(pixels), verifier=judge_of(checkers))
 
 
 class TestStyles:
@@ -268,27 +268,27 @@ class TestJudge:
     def test_many_classes_need_a_name(self, checkers: Any) -> None:
         checkers.class_names = ("a", "b", "c")
         with pytest.raises(ConfigError, match="--class"):
-            Judge.of(checkers, None)
+            Verifier.of(checkers, None)
         with pytest.raises(ConfigError, match="no class 'd'"):
-            Judge.of(checkers, "d")
-        assert Judge.of(checkers, "C").class_name == "c"
-        assert Judge.of(checkers, "a").pass_window == 0.2
+            Verifier.of(checkers, "d")
+        assert Verifier.of(checkers, "C").class_name == "c"
+        assert Verifier.of(checkers, "a").pass_window == 0.2
 
     def test_a_single_class_needs_no_name(self, checkers: Any) -> None:
         checkers.class_names, checkers.activation = ("tumor",), "sigmoid"
-        judge = Judge.of(checkers, None)
-        assert (judge.class_name, judge.pass_window) == ("tumor", 0.2)
+        verifier = Verifier.of(checkers, None)
+        assert (verifier.class_name, verifier.pass_window) == ("tumor", 0.2)
 
     def test_two_labels_by_themselves_need_a_name(self, checkers: Any) -> None:
         checkers.activation = "sigmoid"
         with pytest.raises(ConfigError, match="--class"):
-            Judge.of(checkers, None)
-        assert Judge.of(checkers, "plain").pass_window == 0.2
+            Verifier.of(checkers, None)
+        assert Verifier.of(checkers, "plain").pass_window == 0.2
 
     def test_nothing_is_released_by_scores_that_are_guessed(self, checkers: Any) -> None:
         checkers.activation = None
         with pytest.raises(ConfigError, match="activation"):
-            Judge.of(checkers, "plain")
+            Verifier.of(checkers, "plain")
 
     def test_windows_of_a_sigmoid(self) -> None:
         features, head = np.full((1, 3, 3), 2, np.float32), np.array([[1], [-1]], np.float32)
@@ -296,15 +296,15 @@ class TestJudge:
         np.testing.assert_allclose(window_scores(seen)[0, 0], [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], atol=1e-6)
 
     def test_limits(self, checkers: Any) -> None:
-        judge = Judge.of(checkers, None)
-        assert (judge.class_name, judge.pass_score, judge.pass_window) == ("checkered", 0.2, 0.8)
-        assert judge.passes(Scores(0.2, 0.2, 0.8))
-        assert not judge.passes(Scores(0.21, 0, 0))
-        assert not judge.passes(Scores(0, 0.21, 0))
-        assert not judge.passes(Scores(0, 0, 0.81))
+        verifier = Verifier.of(checkers, None)
+        assert (verifier.class_name, verifier.pass_score, verifier.pass_window) == ("checkered", 0.2, 0.8)
+        assert verifier.passes(Scores(0.2, 0.2, 0.8))
+        assert not verifier.passes(Scores(0.21, 0, 0))
+        assert not verifier.passes(Scores(0, 0.21, 0))
+        assert not verifier.passes(Scores(0, 0, 0.81))
         for score in (0.0, 1.0, -1.0, float("nan")):
             with pytest.raises(ConfigError):
-                Judge.of(checkers, None, pass_score=score)
+                Verifier.of(checkers, None, pass_score=score)
 
     def test_coverage_sets_how_much_the_first_region_takes_in(self, checkers: Any, scene: MakeScene) -> None:
         features = np.linspace(0, 1, 16, dtype=np.float32)[None, None].repeat(12, axis=1)
@@ -312,12 +312,13 @@ class TestJudge:
         seen = Evidence(np.array([0.1, 0.9], np.float32), features, head, bias, Box(0, 0, 128, 96))
         checkers.dense_evidence = checkers.evidence = lambda rgb: seen
         shares = [
-            Judge.of(checkers, None, coverage=coverage).find(Picture(scene())).mean() for coverage in (0.1, 0.5, 0.9, 1)
+            Verifier.of(checkers, None, coverage=coverage).find(Picture(scene())).mean()
+            for coverage in (0.1, 0.5, 0.9, 1)
         ]
         np.testing.assert_allclose(shares, [0.1, 0.5, 0.9, 1], atol=0.06)
         for coverage in (0.0, 1.1, float("nan")):
             with pytest.raises(ConfigError, match="coverage"):
-                Judge.of(checkers, None, coverage=coverage)
+                Verifier.of(checkers, None, coverage=coverage)
 
     def test_a_window_is_what_the_classifier_would_see_there(self, rng: np.random.Generator) -> None:
         features = rng.normal(0, 1, (5, 9, 12)).astype(np.float32)
@@ -337,8 +338,8 @@ class TestJudge:
 
 class TestOpenNSFW:
     def test_a_covered_picture_passes_and_an_ordinary_one_stays(self, scene: MakeScene) -> None:
-        judge = judge_of(load_classifier("nsfw"))
-        assert judge.passes(judge.scores(Picture(np.zeros((200, 300, 3), np.uint8))))
+        verifier = judge_of(load_classifier("nsfw"))
+        assert verifier.passes(verifier.scores(Picture(np.zeros((200, 300, 3), np.uint8))))
         picture = Picture(scene(height=200, width=300))
-        redaction = redact_picture(picture, judge=judge)
+        redaction = redact_picture(picture, verifier=verifier)
         np.testing.assert_array_equal(redaction.picture.pixels, picture.pixels)

@@ -150,7 +150,7 @@ def translate(
         workers: of ray; unset: one a core, or one a GPU.
         threads: of the CPU to compute with; unset: all.
     """
-    from ganvas.content_gate.gate import loading_scorer
+    from ganvas.content_gate import loading_scorer
 
     with using_threads(threads), loading_scorer():  # while torch is imported and the run is loaded
         from ganvas.inference.folder import translate_files

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.comparison.plan import SIDES, Rgb, TestPictures, training_pictures
-from ganvas.content_gate.gate import admit
+from ganvas.content_gate import admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.pictures import as_unit

@@ -261,15 +261,15 @@ def _largest(scorer: Scorer, picture: Picture) -> float:
 
 def content_hash(picture: Picture) -> str:
     """SHA-256 over shape, sample type and the pixels without opacity."""
-    colour = picture.colour
-    digest = hashlib.sha256(f"{colour.shape} {colour.dtype.str}".encode())
-    for rows in strips(colour):
-        digest.update(np.ascontiguousarray(colour[rows]).data)
+    color = picture.colour
+    digest = hashlib.sha256(f"{color.shape} {color.dtype.str}".encode())
+    for rows in strips(color):
+        digest.update(np.ascontiguousarray(color[rows]).data)
     return digest.hexdigest()
 
 
 def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
-    """What the gate looks at: the first three channels as RGB and each further one as grey, (H, W, 3) uint8.
+    """What the gate looks at: the first three channels as RGB and each further one as gray, (H, W, 3) uint8.
 
     Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are looked at a second time with
     their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels
@@ -287,10 +287,10 @@ def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
             yield _stretched(group, low, high)
 
 
-def _groups(colour: Pixels) -> list[Pixels]:
-    num_together = 3 if colour.shape[2] >= 3 else 1
-    further = [colour[:, :, index : index + 1] for index in range(num_together, colour.shape[2])]
-    return [colour[:, :, :num_together], *further]
+def _groups(color: Pixels) -> list[Pixels]:
+    num_together = 3 if color.shape[2] >= 3 else 1
+    further = [color[:, :, index : index + 1] for index in range(num_together, color.shape[2])]
+    return [color[:, :, :num_together], *further]
 
 
 def _thinned(group: Pixels) -> Pixels:

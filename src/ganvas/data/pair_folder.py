@@ -19,7 +19,7 @@ from ganvas.image.files import list_images, write_image
 from ganvas.image.folders import name_key
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
-from ganvas.serialization import parse_json
+from ganvas.serialization import read_json_lines
 
 __all__ = [
     "JOURNAL",
@@ -71,8 +71,7 @@ class PairFolder:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise DataError(f"{path} holds something else; give an empty or new folder")
             return cls(path, settings)
-        text = (path / JOURNAL).read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in map(_parsed, text.splitlines()) if "settings" in line or _is_entry(line)]
+        lines = [line for line in read_json_lines(path / JOURNAL) if "settings" in line or _is_entry(line)]
         if not lines and all(child.name == JOURNAL for child in path.iterdir()):
             return cls(path, settings)  # stopped while writing the first line
         if not lines or lines[0].get("settings") != settings:
@@ -109,15 +108,6 @@ class PairFolder:
     def _append(self, line: Record) -> None:
         append_line(self.path / JOURNAL, json.dumps(line))
         self.lines.append(line)
-
-
-def _parsed(line: str) -> Record:
-    """Return a line of the journal as a record; a truncated line is empty."""
-    try:
-        record = parse_json(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _is_entry(line: Record) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganvas.bulk import require_apart
 from ganvas.bulk.progress import telling, track
-from ganvas.content_gate.gate import admit, describe_refusals
+from ganvas.content_gate import admit, describe_refusals
 from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ganvas.bulk import claimed, require_apart
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.bulk.progress import track
-from ganvas.content_gate.gate import admit, check_share, describe_refusals
+from ganvas.content_gate import admit, check_share, describe_refusals
 from ganvas.data.degradations import reduce
 from ganvas.errors import (
     FILE_ERRORS,

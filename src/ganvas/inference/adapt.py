@@ -21,7 +21,7 @@ from ganvas.image.ranges import all_finite, from_signed, from_unit, signed_from_
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
-GREY_REPEATED = "grey was repeated to RGB, which is what the model takes"
+GRAY_REPEATED = "gray was repeated to RGB, which is what the model takes"
 PILLOW_MODES = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Of 8 bits, which are read as a file would be."""
 OTHER_SCALE = 2
@@ -111,7 +111,7 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
     notes = []
     channels, found = picture.spec.channels, picture.pixels.dtype.name
     if channels == 1 and spec.channels == 3:
-        channels, notes = 3, [GREY_REPEATED]
+        channels, notes = 3, [GRAY_REPEATED]
     if channels != spec.channels:
         raise ImageError(picture.source, _channel_problem(channels, spec.channels))
     if not all_finite(picture.colour):
@@ -136,10 +136,10 @@ def signed_part(picture: Picture, spec: PictureSpec, rows: Indices, columns: Ind
 
 def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
     """64 bits of SHA-256 over `start` and all that the model sees, (C, H, W) in [-1, 1]."""
-    colour, channels = picture.colour, spec.channels
+    color, channels = picture.colour, spec.channels
     digest = hashlib.sha256(f"{start} {(channels, picture.height, picture.width)}".encode())
     for channel in range(channels):
-        plane = colour[:, :, min(channel, colour.shape[2] - 1), None]  # grey is repeated
+        plane = color[:, :, min(channel, color.shape[2] - 1), None]  # gray is repeated
         for rows in strips(plane):
             digest.update(_to_signed(plane[rows], spec).data)
     return int.from_bytes(digest.digest()[:8], "big")
@@ -167,10 +167,10 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
         left: likewise.
         signed: (C, h, w) in [-1, 1].
     """
-    colour = result.colour[top : top + signed.shape[1], left : left + signed.shape[2]]
-    inside = signed.transpose(1, 2, 0)[: colour.shape[0], : colour.shape[1]]
+    color = result.colour[top : top + signed.shape[1], left : left + signed.shape[2]]
+    inside = signed.transpose(1, 2, 0)[: color.shape[0], : color.shape[1]]
     for rows in strips(inside) if inside.size else ():
-        colour[rows] = from_signed(inside[rows], spec)
+        color[rows] = from_signed(inside[rows], spec)
 
 
 def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
@@ -188,7 +188,7 @@ def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:
 
 
 def _channel_problem(found: int, needed: int) -> str:
-    mends = {1: "convert it to grey first", 3: "convert it to RGB first"}
+    mends = {1: "convert it to gray first", 3: "convert it to RGB first"}
     mend = mends.get(needed, "give the channels it was trained on")
     return f"{found} channel{'s' * (found > 1)}, but the model takes {needed}; {mend}"
 

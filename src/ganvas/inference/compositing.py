@@ -76,7 +76,7 @@ def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_])
     """The original with its masked part taken from the translation; elsewhere every sample is the original's.
 
     Args:
-        original: opacity is kept from it; grey is repeated where the translation has three channels.
+        original: opacity is kept from it; gray is repeated where the translation has three channels.
         translated: of the same size; converted to the original's sample type.
         inside: (H, W) bool.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganvas.content_gate.gate import admit
+from ganvas.content_gate import admit
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import read_image, write_image
 from ganvas.image.label import SyntheticLabel

@@ -13,7 +13,7 @@ from ganvas.bulk.atomic import append_line
 from ganvas.errors import ImageError, InputError
 from ganvas.image.files import IMAGE_SUFFIXES, open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
-from ganvas.serialization import parse_json, to_record
+from ganvas.serialization import read_json_lines, to_record
 
 __all__ = ["names_file"]
 
@@ -105,7 +105,7 @@ class Manifest:
         Raises:
             ImageError: `target` is no translation, neither by this manifest nor by its label.
         """
-        if target.exists() and not self.knows(name) and not _is_labelled(target):
+        if target.exists() and not self.knows(name) and not _is_labeled(target):
             raise ImageError(target, "is there already and is no translation; move it away, or give another folder")
 
     def add(self, *rows: ManifestRow) -> None:
@@ -133,25 +133,14 @@ class BlockManifest(Manifest):
 
 def _finished(path: Path) -> Iterator[dict[str, str]]:
     """The row of each picture that was written."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if (row := _parse(line)) and row["output"]:
-                yield row
+    for row in read_json_lines(path):
+        if {"name", "input", "output", "settings"} <= row.keys() and row["output"]:
+            yield row
 
 
-def _is_labelled(path: Path) -> bool:
+def _is_labeled(path: Path) -> bool:
     """Whether a file says of itself that a model made it: a translation that ended before its row was written does."""
     try:
         return read_label(path) == SOURCE_TYPE
     except ImageError:
         return False
-
-
-def _parse(line: bytes) -> dict[str, str] | None:
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and {"name", "input", "output", "settings"} <= row.keys() else None

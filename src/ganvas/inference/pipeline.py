@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import torch
 
 from ganvas.bulk.progress import Tell, telling
-from ganvas.content_gate.gate import admit_many
+from ganvas.content_gate import admit_many
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
 from ganvas.image.files import read_image, read_size
 from ganvas.image.picture import Picture
@@ -264,7 +264,7 @@ class _Waiting(Generic[Result]):
 
 
 def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
-    """Neighbouring pictures, and how many pixels they have by their headers."""
+    """Neighboring pictures, and how many pixels they have by their headers."""
     group, pixels = list[Job](), 0
     for job in jobs:
         size = _num_pixels(job)

@@ -1,4 +1,4 @@
-"""Pictures drawn from noise by a trained run: each through the gate, labelled, and an overview of them."""
+"""Pictures drawn from noise by a trained run: each through the gate, labeled, and an overview of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from ganvas.bulk import claimed
 from ganvas.bulk.atomic import write_json
 from ganvas.bulk.progress import track
-from ganvas.content_gate.gate import admit_many
+from ganvas.content_gate import admit_many
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
@@ -52,7 +52,7 @@ SETTINGS_NAME = ".sample.json"
 GRID_COLUMNS = 8
 GRID_MOST = 64
 """Draws on the overview, the first ones."""
-GREY = 128
+GRAY = 128
 Drawn = dict[Domain, Picture]
 
 
@@ -149,11 +149,11 @@ class _Album:
             self.written.append(self._folder / f"{names[side]}{self._suffix or _suffix(picture.spec)}")
             write_image(self.written[-1], picture, synthetic=self._label)
         if self._number < GRID_MOST:
-            self._shown.append(kept or {side: _grey(picture) for side, picture in drawn.items()})
+            self._shown.append(kept or {side: _gray(picture) for side, picture in drawn.items()})
         self._number += 1
 
     def write_grid(self) -> None:
-        """The first draws in rows, of two sides one above the other; a refused one is grey."""
+        """The first draws in rows, of two sides one above the other; a refused one is gray."""
         if not self.written:
             return
         rows, labels = list[list[Picture]](), list[str]()
@@ -233,7 +233,7 @@ def _draws(
 
 
 def noise_seed(seed: int, number: int) -> int:
-    """Of the draw of that number: 63 bits of a hash, so that neighbouring seeds share no draws."""
+    """Of the draw of that number: 63 bits of a hash, so that neighboring seeds share no draws."""
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8]) >> 1
 
 
@@ -242,8 +242,8 @@ def _picture(images: Tensor, spec: PictureSpec) -> Picture:
     return Picture(from_signed(images[0].float().permute(1, 2, 0).cpu().numpy(), spec))
 
 
-def _grey(picture: Picture) -> Picture:
-    return Picture(np.full((picture.height, picture.width, 3), GREY, np.uint8))
+def _gray(picture: Picture) -> Picture:
+    return Picture(np.full((picture.height, picture.width, 3), GRAY, np.uint8))
 
 
 def _suffix(spec: PictureSpec) -> str:

@@ -99,7 +99,7 @@ class TilePlan:
 
     Attributes:
         rows, columns: the tiles along each axis.
-        fade: pixels over which neighbours fade into each other; 0 in an exact plan.
+        fade: pixels over which neighbors fade into each other; 0 in an exact plan.
     """
 
     rows: tuple[Span, ...]
@@ -150,14 +150,14 @@ def whole(height: int, width: int) -> TilePlan:
 
 
 def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
-    """Neighbouring parts without overlap, each computed from `margin` more pixels on both sides."""
+    """Neighboring parts without overlap, each computed from `margin` more pixels on both sides."""
     part = tile - 2 * margin
     starts = range(0, length, part)
     return tuple(Span(max(s - margin, 0), min(s + part + margin, length), s, min(s + part, length)) for s in starts)
 
 
 def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[Span, ...]:
-    """Tiles of one size, neighbours sharing at least 2 `margin` pixels, on the network's grid where that can be."""
+    """Tiles of one size, neighbors sharing at least 2 `margin` pixels, on the network's grid where that can be."""
     if length <= tile:
         return (Span(0, length, 0, length),)
     step = tile - 2 * margin
@@ -169,7 +169,7 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
 def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: Tell | None = None) -> None:
     """Make tile after tile and write what is finished.
 
-    Beside the tile at hand, only what neighbours share is held: a strip as wide as the picture, which passes from one
+    Beside the tile at hand, only what neighbors share is held: a strip as wide as the picture, which passes from one
     row of tiles to the next, and a seam as high as a tile, to its right. Both are there before the first tile: between
     two tiles' features a lasting array would keep the memory around it from being used again.
 
@@ -220,7 +220,7 @@ def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
 
 
 def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[Floats, Floats]:
-    """Add what the neighbour before shares, in place; split into what is `finished` and what the next one shares."""
+    """Add what the neighbor before shares, in place; split into what is `finished` and what the next one shares."""
     part, before = np.moveaxis(part, axis, 2), np.moveaxis(shared, axis, 2)
     if before.size:  # then the part was weighted, so the array is our own
         part[:, :, : before.shape[2]] += before
@@ -228,7 +228,7 @@ def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[
 
 
 def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:
-    """Of each span along one axis: falling to 0 over `fade` pixels where a neighbour follows; together 1 everywhere."""
+    """Of each span along one axis: falling to 0 over `fade` pixels where a neighbor follows; together 1 everywhere."""
     length = spans[-1].keep_stop
     weights = [_fade(span, length, fade) for span in spans]
     total = np.zeros(length, np.float32)
@@ -255,6 +255,6 @@ def _round_up(value: int | None, multiple: int) -> int:
 def _reason(context: int | None, multiple: int) -> str:
     blend = "so tiles differ slightly from the picture in one piece; seams are blended"
     if context is None:
-        return f"every output pixel depends on the whole picture (a normalisation or noise), {blend}"
+        return f"every output pixel depends on the whole picture (a normalization or noise), {blend}"
     least = 2 * _round_up(context, multiple) + multiple
     return f"an output pixel depends on {context} pixels around it, {blend}; tiles of {least} or more would be exact"

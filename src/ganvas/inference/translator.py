@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.content_gate.gate import admit
+from ganvas.content_gate import admit
 from ganvas.errors import ImageError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import computing_with

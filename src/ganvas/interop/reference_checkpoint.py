@@ -125,7 +125,7 @@ def identify(state: State) -> ReferenceNetwork:
 
 def _identify(state: State) -> ReferenceNetwork:
     if any("weight_orig" in key or "weight_g" in key or "parametrizations" in key for key in state):
-        raise RunError("spectral or weight normalisation, which the reference does not have; bake it into the weights")
+        raise RunError("spectral or weight normalization, which the reference does not have; bake it into the weights")
     kind = kind_of(state)
     antialias = kind == "resnet" and check_filters(state)
     count, layers = layers_of(kind, state, antialias=antialias)

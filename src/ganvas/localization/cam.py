@@ -67,7 +67,7 @@ def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
 
 
 def upsample(values: Floats, height: int, width: int) -> Floats:
-    """(height, width): bilinear, pixel centres aligned, edges held. values: (h, w)."""
+    """(height, width): bilinear, pixel centers aligned, edges held. values: (h, w)."""
     rows = _interpolation(values.shape[0], height)
     columns = _interpolation(values.shape[1], width)
     return (rows @ values @ columns.T).astype(np.float32)
@@ -116,22 +116,22 @@ def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: 
     return [Box(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in (slices[i] for i in order)]
 
 
-# Black, violet, red, orange, pale yellow: brightness rises all the way, so it survives grey printing.
+# Black, violet, red, orange, pale yellow: brightness rises all the way, so it survives gray printing.
 _STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], np.float64)
 
 
 def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: float = 0.6) -> Bytes:
-    """(H, W, 3) uint8: the picture in grey where it is cold, coloured where it is hot.
+    """(H, W, 3) uint8: the picture in gray where it is cold, colored where it is hot.
 
     Args:
         rgb: (H, W, 3) uint8.
         heat: (H, W) in [0, 1].
         boxes: drawn as frames.
-        strength: share of the colour map where it is hottest, in [0, 1].
+        strength: share of the color map where it is hottest, in [0, 1].
     """
-    grey = rgb.mean(axis=2, keepdims=True)
+    gray = rgb.mean(axis=2, keepdims=True)
     share = strength * np.sqrt(heat)[:, :, None]
-    mixed = (1 - share) * grey + share * colour_map(heat)
+    mixed = (1 - share) * gray + share * color_map(heat)
     drawn = Image.fromarray(np.rint(mixed).clip(0, 255).astype(np.uint8))
     line = max(round(min(rgb.shape[:2]) / 128), 1)
     for box in boxes:
@@ -140,7 +140,7 @@ def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: fl
     return np.asarray(drawn)
 
 
-def colour_map(heat: Floats) -> Floats:
+def color_map(heat: Floats) -> Floats:
     """(H, W, 3) in 0..255, of heat (H, W) in [0, 1]."""
     positions = np.linspace(0, 1, len(_STOPS))
     channels = [np.interp(heat, positions, _STOPS[:, channel]) for channel in range(3)]

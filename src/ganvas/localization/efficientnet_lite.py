@@ -127,7 +127,7 @@ def _blocks() -> list[InvertedResidual]:
 
 
 def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
-    """The pretrained classifier, with the preprocessing of its authors (centre crop 7/8, bicubic, 127 and 128).
+    """The pretrained classifier, with the preprocessing of its authors (center crop 7/8, bicubic, 127 and 128).
 
     Args:
         path: a state dict in the package's naming; by default the one inside the installed package.

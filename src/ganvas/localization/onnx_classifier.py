@@ -150,7 +150,7 @@ class OnnxClassifier:
     def evidence(self, rgb: Bytes) -> Evidence:
         """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        image, extent = self._preprocessing.centre(rgb)
+        image, extent = self._preprocessing.center(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:

@@ -31,7 +31,7 @@ class OpenNSFW:
     """How likely a picture is sexually explicit: below 0.2 safe, above 0.8 unsafe (its README).
 
     The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 whatever the aspect,
-    JPEG at quality 75, centre crop 224, BGR minus (104, 117, 123). The dense look leaves out crop and JPEG.
+    JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense look leaves out crop and JPEG.
 
     Args:
         path: the .onnx file; by default the one inside the installed package, verified by its hash.
@@ -98,7 +98,7 @@ def record_input(rgb: Bytes) -> Floats:
     """What the look of record sees: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
     require_rgb(rgb)
     seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
-    return RECORD_PREPROCESSING.normalise(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
+    return RECORD_PREPROCESSING.normalize(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
 
 
 def weights_file() -> Path:

@@ -25,12 +25,12 @@ STRIP = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """A centre crop for the look of record, the whole picture for the dense look; then mean, deviation and order."""
+    """A center crop for the look of record, the whole picture for the dense look; then mean, deviation and order."""
 
     size: int = 224
     """Height and width of the network's input, in pixels."""
     crop_share: float = 0.875
-    """The centre crop's side as a share of the picture's shorter side."""
+    """The center crop's side as a share of the picture's shorter side."""
     dense_size: int = 384
     """Shorter side of the dense look, in pixels, before it is rounded to a multiple of 32."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -50,27 +50,27 @@ class Preprocessing:
         if not all(map(math.isfinite, (*self.mean, *self.deviation))) or 0 in self.deviation:
             raise ConfigError(f"mean {self.mean} and deviation {self.deviation} must be finite, no deviation 0")
 
-    def centre(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The look of record, (size, size, 3) normalised, and the part of the picture it shows. rgb: (H, W, 3)."""
-        extent = centre_square(*rgb.shape[:2], share=self.crop_share)
-        return self.normalise(resize(rgb, self.size, self.size, part=extent, bicubic=self.bicubic)), extent
+    def center(self, rgb: Bytes) -> tuple[Floats, Box]:
+        """The look of record, (size, size, 3) normalized, and the part of the picture it shows. rgb: (H, W, 3)."""
+        extent = center_square(*rgb.shape[:2], share=self.crop_share)
+        return self.normalize(resize(rgb, self.size, self.size, part=extent, bicubic=self.bicubic)), extent
 
     def whole(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The dense look, (h, w, 3) normalised, and the whole picture's box. rgb: (H, W, 3)."""
+        """The dense look, (h, w, 3) normalized, and the whole picture's box. rgb: (H, W, 3)."""
         height, width = rgb.shape[:2]
         dense = resize(rgb, *dense_shape(height, width, shorter=self.dense_size), bicubic=self.bicubic)
-        return self.normalise(dense), Box(0, 0, width, height)
+        return self.normalize(dense), Box(0, 0, width, height)
 
     def squeezed(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The whole picture at (size, size, 3) normalised, whatever its aspect, for networks of one size, and its box.
+        """The whole picture at (size, size, 3) normalized, whatever its aspect, for networks of one size, and its box.
 
         rgb: (H, W, 3).
         """
         height, width = rgb.shape[:2]
         square = resize(rgb, self.size, self.size, bicubic=self.bicubic)
-        return self.normalise(square), Box(0, 0, width, height)
+        return self.normalize(square), Box(0, 0, width, height)
 
-    def normalise(self, rgb: Bytes) -> Floats:
+    def normalize(self, rgb: Bytes) -> Floats:
         """(H, W, 3) float32, in the network's channel order. rgb: (H, W, 3) in 0..255."""
         values = (rgb - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
         return np.ascontiguousarray(values[:, :, ::-1] if self.blue_first else values, dtype=np.float32)
@@ -84,7 +84,7 @@ def require_rgb(rgb: NDArray[Any]) -> None:
         )
 
 
-def centre_square(height: int, width: int, *, share: float) -> Box:
+def center_square(height: int, width: int, *, share: float) -> Box:
     """The square in the middle whose side is `share` of the shorter side, at least one pixel."""
     side = max(round(share * min(height, width)), 1)
     left, top = (width - side) // 2, (height - side) // 2

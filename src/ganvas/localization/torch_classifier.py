@@ -84,7 +84,7 @@ class GradCamClassifier:
     def evidence(self, rgb: Bytes) -> Evidence:
         """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        return self._look(*self._preprocessing.centre(rgb))
+        return self._look(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return a look at the whole picture, at its own aspect if the module takes any size. rgb: (H, W, 3) uint8."""
@@ -220,7 +220,7 @@ class TorchClassifier:
     def evidence(self, rgb: Bytes) -> Evidence:
         """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        return self._look(*self._preprocessing.centre(rgb))
+        return self._look(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return a look at the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.

@@ -91,7 +91,7 @@ def efficientnet_features() -> FeatureExtractor:
         protocol="centre square of 7/8, Pillow bicubic to 224 x 224",
     )
     return FeatureExtractor(
-        space=space, network=network.features, pool=_mean, prepare=lambda rgb: PREPROCESSING.centre(rgb)[0]
+        space=space, network=network.features, pool=_mean, prepare=lambda rgb: PREPROCESSING.center(rgb)[0]
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.bulk.progress import track
-from ganvas.content_gate.gate import admit, check_share
+from ganvas.content_gate import admit, check_share
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import list_images, read_image, write_image

@@ -18,7 +18,7 @@ from torch import Tensor
 from ganvas.bulk import claimed, require_apart
 from ganvas.bulk.atomic import write_text
 from ganvas.bulk.progress import telling, track
-from ganvas.content_gate.gate import admit
+from ganvas.content_gate import admit
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
 from ganvas.evaluation.pictures import as_unit, evenly

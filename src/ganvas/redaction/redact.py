@@ -13,7 +13,7 @@ from scipy import ndimage
 from ganvas.errors import ImageError
 from ganvas.image.cover import Cover, Style, cover_picture
 from ganvas.image.picture import Box, Picture
-from ganvas.redaction.verifier import Judge, Scores
+from ganvas.redaction.verifier import Scores, Verifier
 
 __all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_picture"]
 
@@ -64,16 +64,16 @@ class Redaction:
 
 
 def redact_picture(
-    picture: Picture, *, region: Mask | None = None, judge: Judge | None = None, how: Cover | None = None
+    picture: Picture, *, region: Mask | None = None, verifier: Verifier | None = None, how: Cover | None = None
 ) -> Redaction:
-    """Cover what is given and what a classifier finds, judge the result, and widen the region until it passes.
+    """Cover what is given and what a classifier finds, verifier the result, and widen the region until it passes.
 
     No content is refused here: covering is what this is for. After MAX_ROUNDS the whole picture is covered.
 
     Args:
         picture: any depth and number of channels; all of them are covered, and opacity is made full.
         region: (H, W) bool, to cover in any case.
-        judge: what must be gone; without one only `region` is covered.
+        verifier: what must be gone; without one only `region` is covered.
         how: the style; solid black where not given, a mosaic of 4 blocks across the region where it names no number.
 
     Raises:
@@ -86,9 +86,9 @@ def redact_picture(
     if start.shape != (picture.height, picture.width):
         size = f"{start.shape[1]} x {start.shape[0]}"
         raise ImageError(picture.source, f"a mask of {size} pixels for {picture.width} x {picture.height}")
-    if judge is None:
+    if verifier is None:
         return Redaction(_covered(picture, start, style), start, style.style, None, None, 0)
-    return _until_it_passes(picture, start, judge, style)
+    return _until_it_passes(picture, start, verifier, style)
 
 
 def cosmetic(how: Cover) -> str | None:
@@ -99,27 +99,27 @@ def cosmetic(how: Cover) -> str | None:
     if how.style == "mosaic" and how.block_size is not None:
         return f"cosmetic: blocks sized by pixels may be many across a region; {mend}"
     if how.style == "mosaic" and (how.blocks or DEFAULT_BLOCKS) > MOST_BLOCKS:
-        return f"cosmetic: what lies under {how.blocks} blocks can be recognised; {mend}"
+        return f"cosmetic: what lies under {how.blocks} blocks can be recognized; {mend}"
     return None
 
 
-def _until_it_passes(picture: Picture, region: Mask, judge: Judge, how: Cover) -> Redaction:
-    before = after = judge.scores(picture)
+def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Cover) -> Redaction:
+    before = after = verifier.scores(picture)
     covered = picture
     if region.any():
         covered = _covered(picture, region, how)
-        after = judge.scores(covered)
+        after = verifier.scores(covered)
     widened = -1 + bool(region.any())
-    while not judge.passes(after):
+    while not verifier.passes(after):
         widened += 1
-        region = _wider(region, judge.find(covered), widened)
+        region = _wider(region, verifier.find(covered), widened)
         if widened > MAX_ROUNDS or region.mean() > NEARLY_WHOLE:
             region, how = np.ones_like(region), Cover(style="solid", colour=how.colour)
             covered = _covered(picture, region, how)
-            after = judge.scores(covered)
+            after = verifier.scores(covered)
             break
         covered = _covered(picture, region, how)
-        after = judge.scores(covered)
+        after = verifier.scores(covered)
     return Redaction(covered, region, how.style, before, after, max(widened, 0))
 
 

@@ -28,9 +28,9 @@ from ganvas.redaction.redaction_log import (
     KEYED_ORIGINAL,
     LOG,
     ORIGINAL,
-    AuditLog,
     Outcome,
     Redacted,
+    RedactionLog,
     clear_hidden,
     hash_file,
     keyed_hash,
@@ -38,8 +38,8 @@ from ganvas.redaction.redaction_log import (
     original_key,
     relative_names,
 )
-from ganvas.redaction.user_regions import GivenRegion, given_region
-from ganvas.redaction.verifier import Judge
+from ganvas.redaction.user_regions import UserRegions, read_user_regions
+from ganvas.redaction.verifier import Verifier
 
 __all__ = ["Redacted", "find_sources", "redact_files"]
 
@@ -56,20 +56,20 @@ class _Settings:
     class_name: str | None
     pass_score: float | None
     coverage: float | None
-    region: GivenRegion
+    region: UserRegions
     how: Cover
     key: bytes | None
     """Of the hashes that stand for originals in a released log; None for plain hashes in a private one."""
     folders: tuple[Path, ...]
     """What the log leaves out before names."""
 
-    def judge(self) -> Judge | None:
+    def verifier(self) -> Verifier | None:
         """Load the classifier; its errors name it."""
         if self.classifier is None:
             return None
         loaded = load_classifier(self.classifier)
         try:
-            return Judge.of(loaded, self.class_name, pass_score=self.pass_score, coverage=self.coverage)
+            return Verifier.of(loaded, self.class_name, pass_score=self.pass_score, coverage=self.coverage)
         except ConfigError as problem:
             raise ConfigError(f"{self.classifier}: {problem}") from problem
 
@@ -90,13 +90,13 @@ class _Redactor:
     """Jobs -> lines of the log; writes the pictures."""
 
     settings: _Settings
-    judge: Judge | None
+    verifier: Verifier | None
     identity: str
 
     @classmethod
     def start(cls, settings: _Settings) -> _Redactor:
         """One that has loaded the classifier."""
-        return cls(settings=settings, judge=settings.judge(), identity=settings.identity())
+        return cls(settings=settings, verifier=settings.verifier(), identity=settings.identity())
 
     def __call__(self, jobs: Sequence[Record]) -> Iterator[Record]:
         return (_redact_file(job, self) for job in jobs)
@@ -132,7 +132,7 @@ def redact_files(
         mask: a mask for all, or a folder of masks.
         how: the style; solid black where not given.
         pass_score: largest score that counts as gone; 0.2 where not given.
-        coverage: see `Judge`; 0.9 where not given.
+        coverage: see `Verifier`; 0.9 where not given.
         log: the folder of the redaction log; where not given the results' own, and keyed hashes stand for originals.
         engine: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core.
@@ -149,7 +149,7 @@ def redact_files(
     released = out if source.is_dir() or not names_file(out) else out.parent
     path = (log or released) / LOG
     files = _find(source, out, path, boxes=boxes, mask=mask, classifier=classifier)
-    region = given_region({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
+    region = read_user_regions({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
     settings = _Settings(
         classifier=classifier, class_name=class_name, pass_score=pass_score, coverage=coverage, region=region,
         how=how or Cover(), key=original_key() if _is_in(path, released) else None,
@@ -158,10 +158,10 @@ def redact_files(
     redactor = _start(settings)
     named, folders = released != out, {target.parent for _, target in files.values() if target}
     with _held(released, path.parent, folders, alone=not named):
-        audit = AuditLog(path.parent)
-        jobs = [_job(name, file, target, audit) for name, (file, target) in files.items()]
-        outcome = _redact_all(jobs, redactor, audit, engine, workers, progress)
-    return outcome.checked(audit, len(jobs), tested=redactor.judge.class_name if redactor.judge else None)
+        log_file = RedactionLog(path.parent)
+        jobs = [_job(name, file, target, log_file) for name, (file, target) in files.items()]
+        outcome = _redact_all(jobs, redactor, log_file, engine, workers, progress)
+    return outcome.checked(log_file, len(jobs), tested=redactor.verifier.class_name if redactor.verifier else None)
 
 
 @contextmanager
@@ -205,14 +205,14 @@ def _folders(source: Path, released: Path, boxes: Path | None, mask: Path | None
 def _redact_all(
     jobs: Sequence[Record],
     redactor: _Redactor,
-    audit: AuditLog,
+    log_file: RedactionLog,
     engine: Engine,
     workers: int | None,
     progress: Progress | None,
 ) -> Outcome:
     work = Work(start=partial(_Redactor.start, redactor.settings), lost=_lost, workers=workers)
     with closing(spread(jobs, work) if engine == "ray" else _one_by_one(jobs, redactor)) as blocks:
-        return _record_all(blocks, audit, len(jobs), progress)
+        return _record_all(blocks, log_file, len(jobs), progress)
 
 
 def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
@@ -220,13 +220,13 @@ def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
         yield [(number, row) for row in redactor([job])]
 
 
-def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress | None) -> Outcome:
+def _record_all(blocks: Blocks, log_file: RedactionLog, total: int, progress: Progress | None) -> Outcome:
     """Log all rows as they come; what they amount to."""
     outcome, done = Outcome(), 0
     for block in blocks:
         rows = [row for _, row in block]
         if new := [row for row in rows if "skipped" not in row]:
-            audit.add(new)
+            log_file.add(new)
         for row in rows:
             outcome.count(row)
             done += 1
@@ -235,9 +235,9 @@ def _record_all(blocks: Blocks, audit: AuditLog, total: int, progress: Progress 
     return outcome
 
 
-def _job(name: str, path: Path, target: Path | None, audit: AuditLog) -> Record:
+def _job(name: str, path: Path, target: Path | None, log_file: RedactionLog) -> Record:
     """Return what a worker needs; `replaces`: the log knows the target as an earlier result."""
-    proof, known = audit.proof(name), audit.knows(name)
+    proof, known = log_file.proof(name), log_file.knows(name)
     return {"name": name, "source": str(path), "target": target and str(target), "proof": proof, "replaces": known}
 
 
@@ -291,16 +291,16 @@ def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
     picture = read_image(path)
     warn_of_notes(picture)
     region = redactor.settings.region.find(picture, name)
-    if region is None and redactor.judge is None:
+    if region is None and redactor.verifier is None:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CosmeticWarning)  # said once for all pictures
-        return redact_picture(picture, region=region, judge=redactor.judge, how=redactor.settings.how)
+        return redact_picture(picture, region=region, verifier=redactor.verifier, how=redactor.settings.how)
 
 
 def _record(redaction: Redaction, redactor: _Redactor) -> dict[str, Any]:
     is_cosmetic = cosmetic(redactor.settings.how) is not None
-    return line_of(redaction, redactor.judge, classifier=redactor.settings.classifier, is_cosmetic=is_cosmetic)
+    return line_of(redaction, redactor.verifier, classifier=redactor.settings.classifier, is_cosmetic=is_cosmetic)
 
 
 def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:

@@ -24,8 +24,8 @@ from ganvas.errors import PartialFailure
 from ganvas.image.files import open_regular
 from ganvas.image.picture import Picture
 from ganvas.redaction.redact import Redaction
-from ganvas.redaction.verifier import Judge
-from ganvas.serialization import parse_json
+from ganvas.redaction.verifier import Verifier
+from ganvas.serialization import read_json_lines
 from ganvas.weights import cache_folder
 from ganvas.weights.cache import KEY_SIZE, read_or_make_key
 
@@ -33,9 +33,9 @@ __all__ = [
     "KEYED_ORIGINAL",
     "LOG",
     "ORIGINAL",
-    "AuditLog",
     "Outcome",
     "Redacted",
+    "RedactionLog",
     "clear_hidden",
     "hash_file",
     "keyed_hash",
@@ -75,7 +75,7 @@ ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
 """Which key of a line identifies the original: its SHA-256, or a keyed hash where the log lies in the release."""
 
 
-class AuditLog:
+class RedactionLog:
     """The log in a folder; a line that a crash left unfinished is passed over.
 
     It holds 96 bytes and the name of each picture that is done, not the lines.
@@ -118,21 +118,7 @@ class AuditLog:
 
 
 def _lines(path: Path, *, start: int = 0) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        file.seek(start)
-        for text in file:
-            if (line := _parse(text)) is not None:
-                yield line
-
-
-def _parse(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = parse_json(text)
-    except ValueError:
-        return None
-    return line if isinstance(line, dict) and isinstance(line.get("file"), str) else None
+    return (line for line in read_json_lines(path, start=start) if isinstance(line.get("file"), str))
 
 
 def _proof(line: dict[str, Any]) -> bytes | None:
@@ -144,7 +130,9 @@ def _proof(line: dict[str, Any]) -> bytes | None:
     return proof if len(proof) == 96 and "failed" not in line else None
 
 
-def line_of(redaction: Redaction, judge: Judge | None, *, classifier: str | None, is_cosmetic: bool) -> dict[str, Any]:
+def line_of(
+    redaction: Redaction, verifier: Verifier | None, *, classifier: str | None, is_cosmetic: bool
+) -> dict[str, Any]:
     """Return what the log says about a covered picture."""
     boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
     before, after = redaction.score_before, redaction.score_after
@@ -154,20 +142,20 @@ def line_of(redaction: Redaction, judge: Judge | None, *, classifier: str | None
         "cosmetic": redaction.style != "solid" and is_cosmetic,
         "widened": redaction.widened,
         "classifier": classifier and (Path(classifier).name if Path(classifier).suffix else classifier),
-        "class": judge.class_name if judge else None,
-        "coverage": judge.coverage if judge else None,
+        "class": verifier.class_name if verifier else None,
+        "coverage": verifier.coverage if verifier else None,
         "score_before": before.as_record() if before else None,
         "score_after": after.as_record() if after else None,
-        "verdict": verdict(redaction, judge),
+        "verdict": verdict(redaction, verifier),
     }
 
 
-def verdict(redaction: Redaction, judge: Judge | None) -> str:
+def verdict(redaction: Redaction, verifier: Verifier | None) -> str:
     """Return in words what is known of a picture, and no more."""
-    if judge is None or redaction.score_after is None or redaction.score_before is None:
+    if verifier is None or redaction.score_after is None or redaction.score_before is None:
         return "the given region is covered; nothing was tested"
-    named = repr(judge.class_name)
-    if not judge.passes(redaction.score_after):
+    named = repr(verifier.class_name)
+    if not verifier.passes(redaction.score_after):
         return f"the whole picture is covered; the classifier named {named} to the end"
     if redaction.region.any():
         return f"the classifier no longer names {named}; whether a person sees it was not tested"
@@ -202,7 +190,7 @@ class Redacted:
     """What a redaction left.
 
     Attributes:
-        audit: the redaction log; later runs append to it.
+        log_file: the redaction log; later runs append to it.
         redacted: how many pictures were redacted now.
         skipped: how many an earlier run with the same settings, picture and result had redacted.
         uncovered: in how many of those redacted now there was nothing to cover.
@@ -211,7 +199,7 @@ class Redacted:
         tested: the class whose absence a classifier confirmed; None where nothing was tested.
     """
 
-    audit: AuditLog
+    log_file: RedactionLog
     redacted: int
     skipped: int
     uncovered: int
@@ -222,12 +210,12 @@ class Redacted:
     @property
     def log(self) -> Path:
         """The file of the redaction log, a JSON line a picture."""
-        return self.audit.path
+        return self.log_file.path
 
     @property
     def lines(self) -> list[dict[str, Any]]:
         """Those of this run, read from the log."""
-        return list(self.audit.added())
+        return list(self.log_file.added())
 
     def __str__(self) -> str:
         parts = [f"{self.redacted} redacted" + (f", {self.skipped} were there already" if self.skipped else "")]
@@ -265,14 +253,14 @@ class Outcome:
         if "failed" in row:
             self.failures[row["file"]] = row["failed"]
 
-    def checked(self, audit: AuditLog, total: int, *, tested: str | None) -> Redacted:
+    def checked(self, log_file: RedactionLog, total: int, *, tested: str | None) -> Redacted:
         """Return what a redaction of `total` files left.
 
         Raises:
             PartialFailure: some files failed; it tells what became of the others.
         """
         redacted = Redacted(
-            audit=audit, redacted=self.redacted, skipped=self.skipped, uncovered=self.uncovered, whole=self.whole,
+            log_file=log_file, redacted=self.redacted, skipped=self.skipped, uncovered=self.uncovered, whole=self.whole,
             cleared=self.cleared, tested=tested,
         )  # fmt: skip
         if self.failures:

@@ -18,13 +18,13 @@ from ganvas.image.picture import Picture
 from ganvas.inference.compositing import read_levels
 from ganvas.inference.manifest import hash_files
 
-__all__ = ["GivenRegion", "given_region"]
+__all__ = ["UserRegions", "read_user_regions"]
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenRegion:
+class UserRegions:
     """What a person said about pictures.
 
     Attributes:
@@ -36,7 +36,7 @@ class GivenRegion:
     identity: Callable[[str], str]
 
 
-def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> GivenRegion:
+def read_user_regions(names: Set[str], *, boxes: Path | None, mask: Path | None) -> UserRegions:
     """The regions that a person gave.
 
     Args:
@@ -54,11 +54,11 @@ def given_region(names: Set[str], *, boxes: Path | None, mask: Path | None) -> G
     if boxes is not None:
         return _from_boxes(boxes, names)
     if mask is None:
-        return GivenRegion(find=lambda _picture, _name: None, identity=lambda _name: "")
+        return UserRegions(find=lambda _picture, _name: None, identity=lambda _name: "")
     return _from_masks(mask, names) if mask.is_dir() else _from_mask(mask)
 
 
-def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
+def _from_boxes(path: Path, names: Set[str]) -> UserRegions:
     table = boxes_by_picture(path, names)
     if (unknown := sorted(table.keys() - names)) and not _is_one_of_many(names, table.keys()):
         raise InputError(f"{path}: {len(unknown)} of its names have no picture: {some_names(unknown)}")
@@ -71,7 +71,7 @@ def _from_boxes(path: Path, names: Set[str]) -> GivenRegion:
             region |= box.mask(picture.height, picture.width)
         return region
 
-    return GivenRegion(find=find, identity=lambda name: str(table[name]) if name in table else "")
+    return UserRegions(find=find, identity=lambda name: str(table[name]) if name in table else "")
 
 
 def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
@@ -79,12 +79,12 @@ def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
     return len(names) == 1 and names <= spoken_of
 
 
-def _from_mask(path: Path) -> GivenRegion:
+def _from_mask(path: Path) -> UserRegions:
     mask, content = _read_mask(path), hash_files(path)
-    return GivenRegion(find=lambda picture, _name: _fitting(mask, picture, path), identity=lambda _name: content)
+    return UserRegions(find=lambda picture, _name: _fitting(mask, picture, path), identity=lambda _name: content)
 
 
-def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
+def _from_masks(folder: Path, names: Set[str]) -> UserRegions:
     stems = {Path(name).with_suffix("").as_posix() for name in names}
     masks = _by_stem(folder, stems)
     if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
@@ -101,7 +101,7 @@ def _from_masks(folder: Path, names: Set[str]) -> GivenRegion:
         path = of(name)
         return "" if path is None else hash_files(path)
 
-    return GivenRegion(find=find, identity=identity)
+    return UserRegions(find=find, identity=identity)
 
 
 def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from ganvas.image.picture import Picture
 from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
 from ganvas.localization.activation import activate, require_activation
 
-__all__ = ["Judge", "Scores"]
+__all__ = ["Scores", "Verifier"]
 
 Mask = NDArray[np.bool_]
 WINDOW = 7
@@ -48,7 +48,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Verifier:
     """A classifier, one of its classes, and what counts as gone.
 
     Attributes:
@@ -73,8 +73,8 @@ class Judge:
         *,
         pass_score: float | None = None,
         coverage: float | None = None,
-    ) -> Judge:
-        """Return the judge of a named class; by default of the only class, or of the second one of a softmax of two.
+    ) -> Verifier:
+        """Return the verifier of a named class; by default of the only class, or of the second one of a softmax of two.
 
         Raises:
             ConfigError: no class is named where there are many, there is no such class, nothing says what makes scores
