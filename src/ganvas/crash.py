@@ -1,4 +1,4 @@
-"""Traces of unexpected errors, written to a file instead of the terminal."""
+"""Crash reports: tracebacks of unexpected errors, written to a file instead of the terminal."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
 FOLDER_NAME = "crashes"
 MOST = 20
-"""Traces that are kept."""
+"""Largest number of stored traces."""
 SHOWN = 200
 """Characters of the command, and of the error's text, in the message."""
 
 
 def report_crash(words: Sequence[str], error: BaseException) -> str:
-    """Write the full trace of an unexpected error, and return the line that tells of it.
+    """Write the full traceback of an unexpected error, and return a one-line message.
 
     Args:
         words: the command, from the verb on.
-        error: what no part of ganvas expected.
+        error: the unexpected error.
     """
     text = f"unexpected {type(error).__name__}: {error}" if str(error) else f"unexpected {type(error).__name__}"
     path = _write_trace(words, error)
@@ -45,7 +45,7 @@ def _short(text: str) -> str:
 
 
 def _write_trace(words: Sequence[str], error: BaseException) -> Path | None:
-    """Write to the cache folder, else to the folder for temporary files; None where neither can be written."""
+    """Write to the cache folder, else to the temporary folder; return None where neither is writable."""
     head = f"ganvas {version('ganvas')}, Python {platform.python_version()}, {platform.platform()}\n"
     lines = [head, f"ganvas {shlex.join(words)}\n\n", *traceback.format_exception(error)]
     text = "".join(lines).encode(errors="backslashreplace")

@@ -1,7 +1,7 @@
-"""What can go wrong, as a small tree. Each class carries the exit code of the command line.
+"""Error tree; each class has the exit code of the command line.
 
 GanvasError                1   anything below
-├── InputError             2   something the user gave and can mend (also a ValueError)
+├── InputError             2   invalid input that the user can correct (also a ValueError)
 │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
 │   ├── DataError          2   a data set whose layout does not fit; names the entries
 │   ├── ConfigError        2   a setting out of range
@@ -12,9 +12,9 @@ GanvasError                1   anything below
 ├── MissingDependency      6   an optional package is not installed
 └── WeightsError           7   pretrained weights cannot be found or do not verify
 
-Any other error is a fault of ganvas: 70 on the command line, one line there, and the full trace in a file (`crash`).
+Any other error is a bug in ganvas: exit code 70, one line on the terminal, and the full traceback in a file (`crash`).
 
-A file or folder that the system does not let us read or write is an OSError, and 2 on the command line.
+A file or folder that cannot be read or written is an OSError, with exit code 2 on the command line.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ganvas.terminal import one_line
 
 
 class GanvasError(Exception):
-    """The root: every error that ganvas raises on purpose."""
+    """Base class of all errors that ganvas raises."""
 
     exit_code: ClassVar[int] = 1
 
 
 class InputError(GanvasError, ValueError):
-    """Something the user gave and can mend; the message says how."""
+    """Invalid input that the user can correct; the message names the remedy."""
 
     exit_code = 2
 
@@ -44,7 +44,7 @@ class ImageError(InputError):
 
     Args:
         path: the file, or None for pixels that came from memory.
-        problem: what is wrong and how to mend it.
+        problem: what is wrong, and the remedy.
     """
 
     def __init__(self, path: Path | str | None, problem: str) -> None:
@@ -53,7 +53,7 @@ class ImageError(InputError):
 
 
 class DataError(InputError):
-    """A data set whose layout does not fit what was asked; the message names the entries."""
+    """Data set with an unsuitable layout; the message names the entries."""
 
 
 class ConfigError(InputError):
@@ -68,9 +68,9 @@ class PolicyRefusal(GanvasError):
     """The content gate refused a picture (over the threshold, no model, or any exception).
 
     Args:
-        name: the picture's name, as the user knows it.
+        name: the picture's name.
         reason: one sentence.
-        score: the classifier's score in [0, 1], or None where none could be had.
+        score: the classifier's score in [0, 1], or None without a score.
     """
 
     exit_code = 3
@@ -80,7 +80,7 @@ class PolicyRefusal(GanvasError):
         super().__init__(f"{name}: refused: {reason}")
 
     def as_record(self) -> dict[str, str | float | None]:
-        """The refusal as a JSON-ready mapping."""
+        """Return the refusal as a mapping, ready for JSON."""
         return {"refused": self.name, "reason": self.reason, "score": self.score}
 
 
@@ -96,7 +96,7 @@ class PartialFailure(GanvasError):
     Args:
         failures: name -> what went wrong.
         total: how many files there were.
-        done: what became of the others, as a sentence; empty for nothing to say.
+        done: a sentence on the other files; empty for none.
     """
 
     exit_code = 5
@@ -108,16 +108,16 @@ class PartialFailure(GanvasError):
 
 
 FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
-"""What one of many files may raise without stopping the others; the last two are how memory runs out."""
+"""Errors of one of many files that do not stop the others; the last two are raised when memory runs out."""
 
 
 def problem_of(error: BaseException) -> str:
-    """What an error says, or its name where it says nothing."""
+    """Return an error's message, or its class name where the message is empty."""
     return str(error) or type(error).__name__
 
 
 def _named(name: str, problem: str) -> str:
-    """The problem behind the name, unless it starts with the file's path."""
+    """Return the problem after the name, unless it already starts with the file's path."""
     return problem if problem.partition(": ")[0].endswith(name) else f"{one_line(name)}: {problem}"
 
 

@@ -37,9 +37,9 @@ __all__ = [
 ]
 
 MAX_DEPTH = 64
-"""Lists and objects inside one another; no file of ganvas has more than ten."""
+"""Largest nesting depth of lists and objects; no file of ganvas has more than ten."""
 MAX_BYTES = 1 << 28
-"""Of a file; boxes for a million pictures take a quarter of it."""
+"""Largest size of a file; boxes for a million pictures take a quarter of it."""
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
 
@@ -68,7 +68,7 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
 
 
 def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
-    """Return what a JSON text says.
+    """Parse a JSON text.
 
     Args:
         text: the whole text.
@@ -133,15 +133,15 @@ def _children(value: Any) -> Sequence[Any]:
 T = TypeVar("T")
 KIND = "kind"
 LARGEST = 2**1023
-"""Whole numbers from here on have no place in a float."""
+"""Integers from here on do not fit into a float."""
 PLAIN = (bool, int, float, str, NoneType)
 
 
 def to_record(value: object) -> Any:
-    """What `json.dumps` can write: dataclasses, tuples, lists, mappings, paths and plain values, nested at will.
+    """Convert nested dataclasses, tuples, lists, mappings, paths and plain values to what `json.dumps` writes.
 
     Raises:
-        TypeError: for anything else (a mistake of ours, not of the user).
+        TypeError: any other type, which is an error of the caller.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: to_record(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -158,7 +158,7 @@ def to_record(value: object) -> Any:
 
 
 def from_record(cls: type[T], record: object) -> T:
-    """The inverse of `to_record`.
+    """Convert a record back to a dataclass: the inverse of `to_record`.
 
     Args:
         cls: a dataclass.
@@ -171,7 +171,7 @@ def from_record(cls: type[T], record: object) -> T:
 
 
 def _read(kind: Any, record: object, where: str) -> object:
-    """One value of the annotated type `kind`; `where` is the dotted key, for messages."""
+    """Read one value of the annotated type `kind`; `where` is the dotted key, for messages."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return record
@@ -211,7 +211,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _read_union(members: tuple[Any, ...], record: object, where: str) -> object:
-    """The one member that fits: by None, by `kind`, else the only one that reads without an error."""
+    """Read the union member that fits: by None, by `kind`, else the first that reads without an error."""
     if record is None and NoneType in members:
         return None
     rest = [member for member in members if member is not NoneType]
@@ -261,7 +261,7 @@ def _read_mapping(arguments: tuple[Any, ...], record: object, where: str) -> obj
 
 
 def _read_plain(kind: Any, record: object, where: str) -> object:
-    """Numbers, text, truth values and paths: no coercion but int -> float."""
+    """Read numbers, strings, booleans and paths, with no coercion except int to float."""
     if kind is Path and isinstance(record, str):
         return Path(record)
     if kind is float and type(record) is int and abs(record) < LARGEST:
@@ -272,7 +272,7 @@ def _read_plain(kind: Any, record: object, where: str) -> object:
 
 
 def _shown(record: object) -> str:
-    """A value as a message shows it, cut short."""
+    """Return a value as a message shows it, truncated."""
     text = repr(record)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -306,7 +306,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def check_name(path: Path) -> None:
-    """Raise where safetensors could write a file of that name and not open it again.
+    """Raise if safetensors could write a file of that name but not open it again.
 
     Raises:
         RunError: the name is not UTF-8.
@@ -318,7 +318,7 @@ def check_name(path: Path) -> None:
 
 
 def _sort_metadata(path: Path) -> None:
-    """Put the metadata in order: safetensors writes its entries in another one each time."""
+    """Sort the metadata, which safetensors writes in a different order each time."""
     with path.open("rb+") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         header = json.loads(file.read(length))

@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""As `printable`, with newlines and tabs as \n and \t: for names, which may hold them."""
+    r"""Return printable text with newlines and tabs as \n and \t: for names, which can contain them."""
     return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 

@@ -229,7 +229,7 @@ class TestTranslate:
         for name in ("grey.png", "pale.png"):
             write_image(photos / name, Picture(np.full((20, 20, 1), 99, np.uint8)))
         send(monkeypatch, ray_folder, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
-        with pytest.warns(UserWarning, match=r"grey was repeated .* \(2 pictures\)"):
+        with pytest.warns(UserWarning, match=r"gray was repeated .* \(2 pictures\)"):
             translate(run, photos, tmp_path / "out", engine="ray")
 
 

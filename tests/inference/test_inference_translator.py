@@ -119,7 +119,7 @@ def test_opacity_is_carried_through(rng: np.random.Generator) -> None:
 def test_grey_is_repeated_for_an_rgb_model_and_said(rng: np.random.Generator) -> None:
     grey = rng.integers(0, 256, (20, 20, 1), dtype=np.uint8)
     translator = translator_of()
-    with pytest.warns(ConversionWarning, match="grey was repeated"):
+    with pytest.warns(ConversionWarning, match="gray was repeated"):
         result = translator(grey)
     np.testing.assert_array_equal(result, translator(np.repeat(grey, 3, axis=2)))
 

@@ -27,7 +27,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def is_leftover(name: str) -> bool:
-    """Return whether a file of this name is what a process that no longer runs was writing with `atomic_file`.
+    """Return whether a file of this name is a temporary file of `atomic_file` from a process that no longer runs.
 
     A process on another machine counts as one that no longer runs, so ask only while the folder is locked.
     """
@@ -50,7 +50,7 @@ def _runs(process: int) -> bool:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` when the block ends well.
+    """Yield a temporary path, which replaces `path` when the block ends without an error.
 
     The temporary file lies hidden in the same folder (made where absent) and keeps the suffix. An exception or an
     interrupt inside the block removes it and leaves what was at `path` before.
@@ -74,7 +74,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let an OSError that names no file, or only the temporary one, name `path`: a full disk is told without a name."""
+    """Let an OSError without a file name, as of a full disk, or with the temporary one, name `path`."""
     try:
         yield
     except OSError as error:
@@ -100,9 +100,9 @@ def write_json(path: Path, record: object) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log and put it on the disk before returning.
+    """Append one line to a log and flush it to disk before returning.
 
-    A line that an earlier process left unfinished is ended first, so it spoils no other.
+    A line that an earlier process left unfinished is terminated first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), path.open("ab+") as log:
@@ -113,19 +113,19 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _start_of(stem: str) -> str:
-    """At most STEM_BYTES of a name, whole characters: file systems count bytes, and an emoji has four."""
+    """Return at most STEM_BYTES of a name, in whole characters: file systems count bytes, and an emoji has four."""
     while len(os.fsencode(stem)) > STEM_BYTES:
         stem = stem[:-1]
     return stem
 
 
 def _encoded(text: str) -> bytes:
-    r"""UTF-8; a byte of a file's name that is none becomes \udcXX, which in JSON is that name again."""
+    r"""Encode as UTF-8; a byte of a file name that is not UTF-8 becomes \udcXX, which in JSON is that name again."""
     return text.encode(errors="backslashreplace")
 
 
 def _ends_with_newline(path: Path) -> bool:
-    """Whether a log is empty or its last line is whole."""
+    """Return whether a log is empty or its last line is whole."""
     with path.open("rb") as log:
         if log.seek(0, os.SEEK_END) == 0:
             return True
@@ -139,7 +139,7 @@ def _flush_file(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a power cut; only POSIX systems open folders."""
+    """Flush a rename in a folder to disk; only POSIX systems open folders."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -154,13 +154,13 @@ SAFETENSORS_TEMPORARY = re.compile(r"\.tmp[A-Za-z0-9]{6}")
 
 
 def sweep(folders: Iterable[Path], *, tensors: bool = False) -> None:
-    """Remove leftovers of killed processes from folders; a folder that does not exist is passed over.
+    """Remove temporary files of killed processes from folders; a folder that does not exist is skipped.
 
     Only files whose names ganvas itself makes are removed, and none that a running process is writing. Call it while
     the output folder is locked (`claimed`).
 
     Args:
-        folders: each is looked at without the folders below it.
+        folders: searched without their subfolders.
         tensors: remove safetensors' temporary files too; for run folders, where nothing else has such names.
     """
     for folder in folders:

@@ -33,7 +33,7 @@ class FolderInUse(InputError):
 
 @contextmanager
 def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False) -> Iterator[None]:
-    """Hold an output folder alone, and remove from it what killed processes left half written.
+    """Lock an output folder exclusively, and remove temporary files of killed processes.
 
     The folder is made where it is missing; one that is still empty at the end is removed again.
 

@@ -16,7 +16,7 @@ Identity = tuple[int, int]
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Raise where a target is a source, or where two targets are one file through a link.
+    """Raise where a target is a source, or where two targets are the same file through a link.
 
     Call this for all files before the first one is written.
 

@@ -1,4 +1,4 @@
-"""A bar with the time left, for work over many files."""
+"""Progress bar with the remaining time, for work over many files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.progress import (
 
 Item = TypeVar("Item")
 Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and of how many."""
+"""Called with the kind of work, the number done, and the total."""
 
 
 def _bar(shown: bool) -> Progress:
@@ -36,14 +36,14 @@ def _bar(shown: bool) -> Progress:
 
 
 def track(items: Iterable[Item], what: str, *, total: int, shown: bool = True) -> Iterator[Item]:
-    """The items, under a bar on standard error."""
+    """Iterate over the items, with a progress bar on standard error."""
     with _bar(shown) as bar:
         yield from bar.track(items, total=total, description=what)
 
 
 @contextmanager
 def telling(*, shown: bool = True) -> Iterator[Tell]:
-    """A function that draws a bar for each kind of work it is told of."""
+    """Yield a function that reports progress, with a bar for each kind of work."""
     bar = _bar(shown)
     tasks: dict[str, TaskID] = {}
 

@@ -1,4 +1,4 @@
-"""Many files spread over the workers of a Ray cluster: whatever dies, each job ends in one row.
+"""Ray backend: many files processed by the workers of a cluster, with one result row per job whatever fails.
 
 The driver hands out blocks of jobs and alone writes manifests; workers read and write the files themselves, on a file
 system that all machines share. Ray is imported when it is used.
@@ -25,15 +25,15 @@ from ganvas.errors import ConfigError, GanvasError, MissingDependency
 __all__ = ["Engine", "Record", "Work", "check_workers", "spread"]
 
 Engine = Literal["local", "ray"]
-"""This process, or the workers of a Ray cluster."""
+"""Backend: this process, or the workers of a Ray cluster."""
 Record = dict[str, Any]
 """Ready for JSON."""
 Worker = Callable[[Sequence[Record]], Iterable[Record]]
 """Jobs -> a row for each, in order."""
 BLOCK = 32
-"""Jobs that a worker is given at once: what is done again when it dies."""
+"""Jobs per block: the unit that is repeated when a worker dies."""
 RETRIES = 2
-"""Of a block whose worker died, and then of each of its jobs alone."""
+"""Retries of a block whose worker died, and then of each of its jobs alone."""
 STARTS = 3
 """Workers that may die one after the other before one has loaded what it needs."""
 STORE = 256 * 2**20
@@ -44,7 +44,7 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RA
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is done to each of many jobs.
+    """Work on each of many jobs.
 
     Attributes:
         start: called once in each worker, to load what it needs.
@@ -60,7 +60,7 @@ class Work:
 
 
 def check_workers(engine: Engine, workers: int | None) -> None:
-    """Check what a cluster needs, before anything is read.
+    """Check the requirements of a cluster before anything is read.
 
     Raises:
         ConfigError: a number of workers that means nothing.
@@ -73,7 +73,7 @@ def check_workers(engine: Engine, workers: int | None) -> None:
 
 
 def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Record]]]:
-    """(Number of the job, its row), block by block as they are done; close it to let go of the cluster.
+    """Yield (job number, row) block by block as they finish; close the generator to release the cluster.
 
     The cluster is the one that the program has joined, else that of RAY_ADDRESS, else one made for this call on this
     machine. A block whose worker died is done again, in the end job by job, so that only a job that kills is lost.
@@ -98,7 +98,7 @@ def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Reco
 
 
 class _Actor:
-    """A worker inside Ray; its blocks are JSON."""
+    """Worker inside Ray; its blocks are JSON."""
 
     def __init__(self, start: Callable[[], Worker], folder: str) -> None:
         self._worker: Worker | None = None
@@ -116,7 +116,7 @@ class _Actor:
 
     @contextmanager
     def _noting_problems(self) -> Iterator[None]:
-        """Errors go to the driver as text, for it to stop; an error raised here would be a block that is missing."""
+        """Send errors to the driver as text; an error raised here would only be a missing block."""
         try:
             yield
         except Exception as error:
@@ -126,7 +126,7 @@ class _Actor:
 
 
 def _pass(ray: Any, left: dict[int, Record], work: Work, *, size: int, workers: int) -> Iterator[list[Any]]:
-    """The rows of each block that comes back; what is missing then was lost with its worker."""
+    """Yield the rows of each block that returns; missing rows were lost with their worker."""
     data = ray.data.from_items(list(_blocks(left, size)), override_num_blocks=-(-len(left) // size))
     data.context.max_errored_blocks = -1
     data.context.max_consecutive_actor_init_deaths = STARTS
@@ -160,7 +160,7 @@ def _blocks(jobs: dict[int, Record], size: int) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _joined(workers: int | None) -> Iterator[Any]:
-    """Ray, joined to a cluster; left again where it was joined here."""
+    """Yield Ray connected to a cluster; disconnect if it was connected here."""
     address = os.environ.get("RAY_ADDRESS") or "local"
     alone = address == "local"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

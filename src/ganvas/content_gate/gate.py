@@ -49,10 +49,10 @@ NUM_NAMED = 3
 
 
 def check_share(refusals: Sequence[PolicyRefusal], total: int) -> None:
-    """Refuse a whole data set where the gate refuses too many of its pictures.
+    """Refuse a whole data set if the gate refuses too many of its pictures.
 
-    The rule is about pictures that a user gives. What a model makes of them is refused picture by picture, left out and
-    listed: a blurry output of a model is no sign of a bad data set.
+    The rule applies to pictures that a user gives. Outputs of a model are refused picture by picture, left out and
+    listed, since a blurry output is no sign of a bad data set.
 
     Args:
         refusals: one for each refused picture.
@@ -93,7 +93,7 @@ Scorer = Callable[[NDArray[np.uint8]], float]
 
 @dataclass(frozen=True)
 class _RecordedScorer:
-    """A scorer that can say which weights it runs, so that its scores may be kept.
+    """Scorer with a fingerprint of its weights, so that its scores can be cached.
 
     Attributes:
         score: the function itself.
@@ -108,7 +108,7 @@ class _RecordedScorer:
 
 
 def load_scorer() -> Scorer:
-    """The scorer of record, Open NSFW with Yahoo's preprocessing.
+    """Load the scorer of record, Open NSFW with Yahoo's preprocessing.
 
     Raises:
         WeightsError: the model cannot be found or is not the published one.
@@ -132,13 +132,13 @@ def _scorer() -> Scorer:
 
 
 def forget_scorer() -> None:
-    """The next picture loads the scorer anew."""
+    """Discard the loaded scorer; the next picture loads it again."""
     _loaded_scorer.cache_clear()
 
 
 @contextlib.contextmanager
 def loading_scorer() -> Iterator[None]:
-    """Load the scorer in a thread, beside what the block does; one that cannot be loaded refuses once it is asked."""
+    """Load the scorer in a thread while the block runs; if it cannot be loaded, the first picture is refused."""
 
     def load() -> None:
         with contextlib.suppress(Exception):
@@ -153,11 +153,11 @@ def loading_scorer() -> Iterator[None]:
 
 
 def admit(picture: Picture, *, name: str) -> float:
-    """Let a picture through, or refuse it.
+    """Admit a picture, or refuse it.
 
     Args:
         picture: any number of channels and any depth; opacity is not looked at.
-        name: what the user calls it, for the message.
+        name: of the picture, for the message.
 
     Returns:
         Its score in [0, THRESHOLD]: the largest over `views`.
@@ -172,7 +172,7 @@ def admit(picture: Picture, *, name: str) -> float:
 
 
 def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRefusal]:
-    """`admit` for several pictures: of each its score, or its refusal. One picture's refusal is no other's.
+    """Score several pictures: return the score or the refusal of each, independently of the others.
 
     The cache of scores is opened once for all of them. May be called from several threads.
 
@@ -202,7 +202,7 @@ def _admitted(picture: Picture, name: str, kept: ScoreCache) -> float:
 
 
 def admit_all(pictures: Iterable[tuple[str, Picture]]) -> tuple[list[str], list[PolicyRefusal]]:
-    """Ask the gate about a data set, one picture at a time.
+    """Pass the pictures of a data set through the gate, one at a time.
 
     Args:
         pictures: (name, picture); may be a generator. The two halves of a pair carry the same name: the
@@ -234,7 +234,7 @@ def _refusal(picture: Picture, name: str) -> PolicyRefusal | None:
 
 
 def _require_scorer(name: str) -> None:
-    """A missing model ends a data set at its first picture instead of failing once for each."""
+    """Raise at the first picture of a data set where the model is missing, instead of once for each."""
     try:
         _scorer()
     except Exception as error:
@@ -260,7 +260,7 @@ def _largest(scorer: Scorer, picture: Picture) -> float:
 
 
 def content_hash(picture: Picture) -> str:
-    """SHA-256 over shape, sample type and the pixels without opacity."""
+    """Return the SHA-256 of shape, data type and pixel values without opacity."""
     color = picture.colour
     digest = hashlib.sha256(f"{color.shape} {color.dtype.str}".encode())
     for rows in strips(color):
@@ -269,7 +269,7 @@ def content_hash(picture: Picture) -> str:
 
 
 def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
-    """What the gate looks at: the first three channels as RGB and each further one as gray, (H, W, 3) uint8.
+    """Yield the views that are scored: the first three channels as RGB, each further one as gray, (H, W, 3) uint8.
 
     Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are looked at a second time with
     their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels

@@ -3,9 +3,9 @@
     <cache folder>/scores.sqlite   key -> score and proof
     <cache folder>/scores.key      32 random bytes, readable by the user alone
 
-A row is believed when its proof is the HMAC-SHA-256 of its key and score. So neither a row that rotted on disk nor one
-that somebody wrote without the key counts; who can read the user's private files can forge rows. Whatever fails, the
-database or the key, costs time alone: the picture is scored again.
+A row is valid when its proof is the HMAC-SHA-256 of its key and score. So neither a row corrupted on disk nor one
+written without the key counts; whoever can read the user's private files can forge rows. Whatever fails, the
+database or the key, only costs time: the picture is scored again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHORT_WAIT: Final = 0.05
 
 
 class _Patience:
-    """How long this process still waits for a database that others hold."""
+    """Remaining time that this process waits for a locked database."""
 
     def __init__(self) -> None:
         self.left = LONGEST_WAIT
@@ -48,7 +48,7 @@ _PATIENCE = _Patience()
 
 
 class ScoreCache:
-    """The kept scores, opened for some pictures: `with ScoreCache() as kept:`.
+    """Cache of scores, opened for some pictures: `with ScoreCache() as kept:`.
 
     The file may vanish, rot, be locked or be read-only; then a picture is scored again. New scores are written
     together, at the end of the block.
@@ -95,7 +95,7 @@ class ScoreCache:
 
     @contextlib.contextmanager
     def _discarding(self) -> Iterator[None]:
-        """Where the file fails, go on without; remove what is no database, leave what is locked or read-only."""
+        """Continue without the cache where the file fails; remove it unless it is locked or read-only."""
         started = time.monotonic()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Conversion between images of any kind and what a trained model takes and returns."""
+"""Conversion between images of any kind and the input and output of a trained model."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def as_kind_of(image: AnyImage, result: Picture) -> Any:
 
 
 def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, any_scale: bool) -> tuple[str, ...]:
-    """Return what a person should know about a picture before a model sees it, one sentence each.
+    """Return notes for the user on a picture before translation, one sentence each.
 
     Args:
         picture: the picture.
@@ -89,7 +89,7 @@ def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *,
 
 
 def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:
-    """Networks see details at the scale they were trained at, and know no other."""
+    """Return a note where the picture's details have another scale than those of the training pictures."""
     if data.resize == "none":  # pictures at scales of their own
         return ()
     trained, given = min(data.load_size), min(picture.height, picture.width)
@@ -103,10 +103,10 @@ def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:
 
 
 def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
-    """Notes on what has to be changed for a model of that input, one sentence for each conversion.
+    """Return notes on the conversions that a model of that input requires, one sentence each.
 
     Raises:
-        ImageError: channels or samples that the model cannot take; names the mend.
+        ImageError: the model cannot take the channels or pixel values; names the remedy.
     """
     notes = []
     channels, found = picture.spec.channels, picture.pixels.dtype.name
@@ -125,7 +125,7 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
 
 
 def signed_part(picture: Picture, spec: PictureSpec, rows: Indices, columns: Indices) -> NDArray[np.float32]:
-    """What a model of that input sees of some rows and columns of a picture that `check_input` has passed.
+    """Return the model input for some rows and columns of a picture that `check_input` accepted.
 
     Returns:
         (C, h, w) in [-1, 1].
@@ -135,7 +135,7 @@ def signed_part(picture: Picture, spec: PictureSpec, rows: Indices, columns: Ind
 
 
 def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
-    """64 bits of SHA-256 over `start` and all that the model sees, (C, H, W) in [-1, 1]."""
+    """Return 64 bits of the SHA-256 of `start` and the model input, (C, H, W) in [-1, 1]."""
     color, channels = picture.colour, spec.channels
     digest = hashlib.sha256(f"{start} {(channels, picture.height, picture.width)}".encode())
     for channel in range(channels):
@@ -146,7 +146,7 @@ def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
 
 
 def blank_result(picture: Picture, spec: PictureSpec, *, scale: int = 1) -> Picture:
-    """Room for a model's output, `scale` times as large, with the opacity and the origin of the picture given."""
+    """Return an empty picture for a model's output, `scale` times as large, with the input's opacity and source."""
     height, width = scale * picture.height, scale * picture.width
     pixels = np.empty((height, width, spec.channels + picture.has_alpha), spec.dtype)
     if picture.alpha is not None:
@@ -158,7 +158,7 @@ def blank_result(picture: Picture, spec: PictureSpec, *, scale: int = 1) -> Pict
 
 
 def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: NDArray[np.float32]) -> None:
-    """Put a part of a model's output where it belongs; what reaches beyond the picture was padding.
+    """Write a part of a model's output into the result; what exceeds the picture was padding.
 
     Args:
         result: as `blank_result` made it.
@@ -174,14 +174,14 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
 
 
 def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
-    """Another sample type, full range to full range."""
+    """Convert pixel values to another type, full range to full range."""
     if pixels.dtype.name == dtype:
         return pixels
     return from_unit(to_unit(pixels), PictureSpec(dtype=dtype))
 
 
 def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:
-    """(H, W, C) samples -> (C, H, W) in [-1, 1]."""
+    """Convert (H, W, C) pixel values to (C, H, W) in [-1, 1]."""
     same = pixels.dtype.name == spec.dtype
     signed = to_signed(pixels, spec) if same else signed_from_unit(to_unit(pixels))
     return np.ascontiguousarray(signed.transpose(2, 0, 1))
@@ -202,7 +202,7 @@ def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
 
 
 def _check_within(picture: Picture, spec: PictureSpec) -> None:
-    """No sample may lie where the model saw none."""
+    """Raise ImageError where a pixel value lies outside the range of the training pictures."""
     low, high = spec.value_range
     smallest, largest = float(picture.colour.min()), float(picture.colour.max())
     if not low <= smallest <= largest <= high:

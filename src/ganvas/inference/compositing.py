@@ -1,4 +1,4 @@
-"""Replacing only the masked part of a picture."""
+"""Compositing: replacement of only the masked part of a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganvas.inference.adapt import convert_samples
 
 
 def find_mask(masks: Path, picture: Path) -> Path:
-    """The mask of a picture: `masks` itself, or the file of the same stem in that folder.
+    """Return the mask of a picture: `masks` itself, or the file of the same stem in that folder.
 
     Raises:
         ImageError: the folder has no such file, or several.
@@ -35,7 +35,7 @@ def find_mask(masks: Path, picture: Path) -> Path:
 
 
 def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
-    """(H, W) bool: True where the mask is at least half white in any channel.
+    """Return (H, W) bool: True where the mask is at least half white in any channel.
 
     Raises:
         ImageError: it cannot be read, is partly transparent or too dark to mark anything, or has another size than
@@ -73,7 +73,7 @@ def read_levels(path: Path) -> Pixels:
 
 
 def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_]) -> Picture:
-    """The original with its masked part taken from the translation; elsewhere every sample is the original's.
+    """Return the original with its masked part from the translation; all other pixel values are the original's.
 
     Args:
         original: opacity is kept from it; gray is repeated where the translation has three channels.

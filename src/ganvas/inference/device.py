@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Choice of device and number of threads for inference."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ganvas.hardware.precision import choose_precision
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA where there is one, else Apple's MPS, else the CPU; any other name is taken as it is.
+    """Return the device of a name; `auto` is CUDA if available, else Apple's MPS, else the CPU.
 
     Raises:
-        ConfigError: the name means nothing, or this machine has no such device.
+        ConfigError: the name is unknown, or this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -38,12 +38,12 @@ def pick_precision(choice: PrecisionChoice, device: str) -> Precision:
 
 
 def cores_beside() -> int:
-    """Threads that read, judge and write pictures while networks compute: half of what torch may use, at least one."""
+    """Return the number of threads for reading, gating and writing: half of torch's, at least one."""
     return max(1, torch.get_num_threads() // 2)
 
 
 def cores_for_networks() -> int:
-    """Threads that a translator's network computes with: the other half.
+    """Return the number of threads for a translator's network: the other half.
 
     The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
     """

@@ -67,7 +67,7 @@ class _Plan:
         return Settings(translator, label, self.tile, self.overlap, self.mask)
 
     def identity(self) -> str:
-        """SHA-256 of all that decides a result, but the picture and its mask."""
+        """Return the SHA-256 of everything except the picture and its mask that determines a result."""
         files = hash_files(find_snapshot(self.run, self.snapshot), self.run / RECORD_NAME)
         how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
         return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
@@ -171,7 +171,7 @@ def _translate_on_ray(
 
 
 def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> list[Job]:
-    """The pictures, and where each goes.
+    """Return a job for each picture.
 
     Raises:
         InputError: nothing to translate, a picture would be overwritten, or `out` has an ending that is no format.
@@ -208,7 +208,7 @@ def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
 
 
 def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -> None:
-    """Raise here what would else fail for every picture."""
+    """Raise early what would otherwise fail for every picture."""
     if tile is not None:
         multiple = translator.method.size_multiple
         plan_tiles(multiple, multiple, tile=tile, overlap=overlap, multiple=multiple, context=translator.method.context)
@@ -225,7 +225,7 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
 
 
 def _translate_one(job: Job, settings: Settings, *, progress: bool) -> TranslationReport:
-    """One picture to one file, with no manifest."""
+    """Translate one picture to one file, without a manifest."""
     started = time.monotonic()
     with telling(shown=progress) as tell:
         translation = translate_alone(job, settings, tell=partial(tell, "tiles"))
@@ -235,7 +235,7 @@ def _translate_one(job: Job, settings: Settings, *, progress: bool) -> Translati
 
 
 def _start(plan: _Plan, identity: str) -> Callable[[Sequence[Job], Manifest, TranslationReport], None]:
-    """In another process: load the run, which must be the one that `identity` names."""
+    """Load the run in another process; it must be the run that `identity` names."""
     alone = replace(plan, device=plan.device.partition(":")[0])  # it sees one GPU
     if alone.identity() != identity:
         raise InputError(f"{plan.run} is another run on {platform.node()}; put it where all machines share it")
@@ -247,13 +247,13 @@ def _notes(translation: Translation) -> tuple[str, ...]:
 
 
 def _warn(report: TranslationReport) -> None:
-    """Say once, for all pictures, what a person should know."""
+    """Warn once for all pictures with the same note."""
     for note, count in report.notes.items():
         warnings.warn(f"{note} ({count} picture{'s' * (count > 1)})", ConversionWarning, stacklevel=4)
 
 
 def _checked(report: TranslationReport, total: int, *, alone: bool) -> TranslationReport:
-    """The report, where all went well; else the error that tells what did not."""
+    """Return the report if all pictures were translated; raise otherwise."""
     _warn(report)
     refused = report.refused
     if report.failures:

@@ -1,4 +1,4 @@
-"""What is asked of a folder's pictures, and what became of them."""
+"""Translation jobs, their settings and their report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganvas.inference.translator import Translation, Translator
 
 @dataclass(frozen=True)
 class TranslationReport:
-    """What became of many pictures.
+    """Report of a batch translation.
 
     Attributes:
         written: files written now.
@@ -43,7 +43,7 @@ class TranslationReport:
 
 
 def as_one(refusals: Sequence[PolicyRefusal], total: int) -> PolicyRefusal:
-    """What to raise for the refusals among `total` pictures: the one, or one that lists all."""
+    """Return the error to raise for the refusals among `total` pictures: the only one, or one that lists all."""
     if len(refusals) == 1:
         return refusals[0]
     scores = [refusal.score for refusal in refusals if refusal.score is not None]
@@ -62,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything but the picture that decides the result."""
+    """Everything except the picture that determines the result."""
 
     translator: Translator
     label: SyntheticLabel
@@ -72,7 +72,7 @@ class Settings:
 
 
 def translate_alone(job: Job, settings: Settings, *, tell: Tell | None = None) -> Translation:
-    """Read, translate, composite, write: the file appears only when all went well. `tell` is told of tiles done.
+    """Read, translate, composite and write one picture; `tell` is called with the number of finished tiles.
 
     Raises:
         GanvasError: see `Translator.translate_picture` and `write_result`.
@@ -86,11 +86,11 @@ def translate_alone(job: Job, settings: Settings, *, tell: Tell | None = None) -
 
 
 def write_result(job: Job, settings: Settings, *, given: Picture, made: Picture) -> None:
-    """Write an admitted translation; where there are masks, what of it they mark, in the picture given.
+    """Write an admitted translation; with masks, only the masked part of it, inside the original picture.
 
     Raises:
         ImageError: there is no fitting mask, or the format cannot hold the result.
-        PolicyRefusal: the gate refused what the two make together.
+        PolicyRefusal: the gate refused the composite.
     """
     if settings.masks is not None:
         mask = read_mask(find_mask(settings.masks, job.source), given)

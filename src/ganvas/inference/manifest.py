@@ -19,7 +19,7 @@ __all__ = ["names_file"]
 
 
 def names_file(out: Path) -> bool:
-    """Whether `out` is the name of a picture; else it is a folder, there already or to be made.
+    """Return whether `out` names a picture; otherwise it is a folder, existing or to be created.
 
     Raises:
         InputError: it has the ending of a file, and of none that can be written.
@@ -45,7 +45,7 @@ def hash_files(*paths: Path) -> str:
 
 
 def hash_settings(settings: object) -> str:
-    """SHA-256 of a record in one fixed spelling."""
+    """Return the SHA-256 of a record in canonical JSON."""
     return hashlib.sha256(json.dumps(to_record(settings), sort_keys=True).encode()).hexdigest()
 
 
@@ -87,20 +87,20 @@ class Manifest:
                 self._done[row["name"]] = bytes.fromhex(row["input"] + row["output"])
 
     def proof(self, name: str) -> str | None:
-        """SHA-256 of the picture and of its result, one after the other, as last written; None where there is none."""
+        """Return the concatenated SHA-256 of the picture and of its result, as last written; None if absent."""
         return proof.hex() if (proof := self._done.get(name)) else None
 
     def is_done(self, name: str, content: str, written: Path) -> bool:
-        """Whether `written` is the result of that very picture with these very settings, unchanged since."""
+        """Return whether `written` is the unchanged result of that picture with these settings."""
         proof = self.proof(name) or ""
         return proof.startswith(content) and written.is_file() and proof == content + hash_files(written)
 
     def knows(self, name: str) -> bool:
-        """Whether the picture was translated before, with whatever settings."""
+        """Return whether the picture was translated before, with any settings."""
         return name in self._done or name in self._otherwise
 
     def check_free(self, name: str, target: Path) -> None:
-        """A file may be replaced only by the next translation of its picture.
+        """Raise unless `target` is free or a translation of the same picture.
 
         Raises:
             ImageError: `target` is no translation, neither by this manifest nor by its label.
@@ -114,7 +114,7 @@ class Manifest:
 
 
 class BlockManifest(Manifest):
-    """What a process that is given some of the pictures keeps in memory, for the one that writes the manifest.
+    """In-memory manifest of a worker that translates some of the pictures.
 
     Args:
         settings: see `ManifestRow`.
@@ -132,14 +132,14 @@ class BlockManifest(Manifest):
 
 
 def _finished(path: Path) -> Iterator[dict[str, str]]:
-    """The row of each picture that was written."""
+    """Yield the row of each picture that was written."""
     for row in read_json_lines(path):
         if {"name", "input", "output", "settings"} <= row.keys() and row["output"]:
             yield row
 
 
 def _is_labeled(path: Path) -> bool:
-    """Whether a file says of itself that a model made it: a translation that ended before its row was written does."""
+    """Return whether a file is labeled as synthetic: an interrupted translation without its row is."""
     try:
         return read_label(path) == SOURCE_TYPE
     except ImageError:

@@ -1,4 +1,4 @@
-"""Many pictures side by side: each thread reads, judges, translates, judges and writes a few, then the next few.
+"""Parallel translation of many pictures: each thread reads, gates, translates, gates and writes a few at a time.
 
 Results, order of the manifest, errors and refusals are those of one picture after the other. Few pictures are held at
 once, fewer the larger they are.
@@ -43,7 +43,7 @@ SMALL_PIXELS = 2**19
 
 @dataclass
 class _Item:
-    """One picture on its way.
+    """One picture in progress.
 
     Attributes:
         job: where from and where to.
@@ -67,21 +67,21 @@ class _Item:
 
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
-        """What a picture may raise ends the picture, not the others."""
+        """Record an error of this picture; the others continue."""
         try:
             yield
         except FILE_ERRORS as error:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """Nothing will be written."""
+        """Record an error: nothing is written for this picture."""
         self.error, self.given, self.made, self.notes = error, None, None, ()
 
 
 def translate_all(
     jobs: Sequence[Job], manifest: Manifest, report: TranslationReport, *, settings: Settings, progress: bool
 ) -> None:
-    """Translate pictures; whatever happens goes to the manifest and the report. Tiles of a large one are told too."""
+    """Translate pictures; results go to the manifest and the report, with progress also for tiles of large ones."""
     with telling(shown=progress) as tell, closing(_Line(settings, manifest, tell).run(jobs)) as items:
         tell("translate", 0, len(jobs))
         for done, item in enumerate(items, start=1):
@@ -102,18 +102,18 @@ def _note(item: _Item, report: TranslationReport) -> None:
 
 
 class _Stopped(Exception):
-    """The work was given up; what a thread still does is for nobody."""
+    """The run was cancelled."""
 
 
 class _Line:
-    """Groups of pictures, several at once, each in the hands of one thread from its files to its files."""
+    """Concurrent groups of pictures; one thread processes each group from reading to writing."""
 
     def __init__(self, settings: Settings, manifest: Manifest, tell: Tell) -> None:
         self._settings, self._manifest, self._tell = settings, manifest, partial(tell, "tiles")
         self._network, self._stopping = _Network(settings), Event()
 
     def run(self, jobs: Sequence[Job]) -> Generator[_Item]:
-        """Each picture, in order, once it is in the manifest."""
+        """Yield each picture, in order, once it is in the manifest."""
         threads, before = cores_beside() + 1, torch.get_num_threads()
         each = (cores_for_networks(),)
         pool = ThreadPoolExecutor(threads, "ganvas", initializer=torch.set_num_threads, initargs=each)
@@ -138,10 +138,10 @@ class _Line:
         return self._write(items)
 
     def _go_on(self, done: int = 0, total: int = 0, *, shown: bool = False) -> None:
-        """Between pictures and between tiles: whether to.
+        """Report progress between pictures and tiles, and stop the thread when the run was cancelled.
 
         Raises:
-            _Stopped: rather not.
+            _Stopped: the run was cancelled.
         """
         if self._stopping.is_set():
             raise _Stopped
@@ -149,7 +149,7 @@ class _Line:
             self._tell(done, total)
 
     def _read(self, jobs: Sequence[Job]) -> list[_Item]:
-        """Hash, read and judge those that no earlier call wrote."""
+        """Hash, read and gate the pictures that no earlier call wrote."""
         items = [_Item(job) for job in jobs]
         for item in items:
             with item.failing_alone():
@@ -186,7 +186,7 @@ class _Line:
                 item.notes += (note,) if note else ()
 
     def _write(self, items: list[_Item]) -> list[_Item]:
-        """Judge, write and hash the translations."""
+        """Gate, write and hash the translations."""
         made = [(item, item.made) for item in items if item.made]
         outcomes = admit_many([(f"{item.job.name} (translated)", picture) for item, picture in made])
         for (item, picture), outcome in zip(made, outcomes, strict=True):
@@ -200,7 +200,7 @@ class _Line:
         return items
 
     def _noted(self, items: list[_Item]) -> list[_Item]:
-        """The pictures, once their rows are in the manifest."""
+        """Add the pictures' rows to the manifest, and return the pictures."""
         if rows := [self._row(item) for item in items if not item.is_done]:
             self._manifest.add(*rows)
         return items
@@ -217,7 +217,7 @@ class _Line:
 
 
 class _Network:
-    """Who may use the network: on a CPU two small pictures at once, each on half of the cores.
+    """Access to the network: on a CPU two small pictures at once, each on half of the cores.
 
     One that is large or goes in tiles is alone, and so is each where noise is drawn: threads share torch's generator.
     """
@@ -230,7 +230,7 @@ class _Network:
 
     @contextmanager
     def room(self, picture: Picture) -> Iterator[bool]:
-        """Wait for a place, and hold it; whether the picture is alone."""
+        """Wait for a slot and hold it; yields whether the picture is alone."""
         in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
         alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
         places = self._places if alone else 1
@@ -244,13 +244,13 @@ class _Network:
 
 
 class _Waiting(Generic[Result]):
-    """Work under way, in order, and no more of it than fits."""
+    """Bounded queue of work in progress, in order."""
 
     def __init__(self, most: int) -> None:
         self._most, self._under_way = most, deque[tuple[Future[Result], int]]()
 
     def put(self, future: Future[Result], pixels: int) -> Iterator[Result]:
-        """Add work on so many pixels; gives the results that must be taken first."""
+        """Add work on so many pixels; yield the results that must be taken first."""
         self._under_way.append((future, pixels))
         while len(self._under_way) > self._most or (
             len(self._under_way) > 1 and sum(size for _, size in self._under_way) > PIXELS_AHEAD
@@ -258,13 +258,13 @@ class _Waiting(Generic[Result]):
             yield self._under_way.popleft()[0].result()
 
     def rest(self) -> Iterator[Result]:
-        """The remaining results."""
+        """Yield the remaining results."""
         while self._under_way:
             yield self._under_way.popleft()[0].result()
 
 
 def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
-    """Neighboring pictures, and how many pixels they have by their headers."""
+    """Yield groups of consecutive pictures, and their number of pixels by their headers."""
     group, pixels = list[Job](), 0
     for job in jobs:
         size = _num_pixels(job)
@@ -277,7 +277,7 @@ def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
 
 
 def _num_pixels(job: Job) -> int:
-    """0 where the file cannot be read, which is told later."""
+    """Return the number of pixels by the header; 0 where the file cannot be read, which is reported later."""
     with suppress(ImageError):
         height, width = read_size(job.source)
         return height * width

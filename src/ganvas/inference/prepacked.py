@@ -1,4 +1,4 @@
-"""Layers of a prepacked network: oneDNN convolutions with laid-out weights, norms and dropout that suit them.
+"""Layers of a prepacked network: oneDNN convolutions with reordered weights, and matching norms and dropout.
 
 Features have their channels last. PyTorch's own norms then depend on the number of threads and its dropout draws
 other noise, so both are replaced.
@@ -132,7 +132,7 @@ class Packed(nn.Module):
         )  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
-        """As the layers: (N, input_channels, H, W) -> (N, output_channels, H', W')."""
+        """Apply the layers: (N, input_channels, H, W) -> (N, output_channels, H', W')."""
         features = features.to(self._dtype)
         if self._mirror:
             features = functional.pad(features, self._mirror, mode="reflect")
@@ -169,7 +169,7 @@ class Packed(nn.Module):
         return not self._transposed and self._geometry[1:] == ((1, 1), (1, 1), 1)
 
     def _makes_few(self, features: Tensor) -> bool:
-        """Whether so few channels are made that a kernel's rows are better computed side by side."""
+        """Return whether there are so few output channels that computing a kernel's rows side by side is faster."""
         is_alone = self._activation == NO_ACTIVATION and self._dtype == torch.float32 and self._weight.shape[2] > 1
         return self._is_simple and is_alone and fills_no_register(features, self._weight)
 
@@ -200,7 +200,7 @@ def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d, transposed
 
 
 def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
-    """Move what each row of a kernel made into place, and add it up.
+    """Shift the result of each kernel row into place and sum them.
 
     Args:
         by_row: (N, num_rows C, H + num_rows - 1, W), by `by_kernel_rows`.
@@ -230,7 +230,7 @@ class PictureNorm(nn.Module):
         self.layer = deepcopy(layer)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape and type."""
+        """Normalize (N, C, H, W); shape and type stay the same."""
         layer = self.layer
         if isinstance(layer, nn.BatchNorm2d) and not self.training:
             normed: Tensor = layer(features)
@@ -249,7 +249,7 @@ class PlainDropout(nn.Dropout):
     """Dropout that draws for channels in order, however they lie in memory."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape."""
+        """Apply dropout to (N, C, H, W)."""
         if not self.training or self.p == 0:
             return features
         kept = torch.empty(features.shape, dtype=features.dtype).bernoulli_(1 - self.p)
@@ -257,7 +257,7 @@ class PlainDropout(nn.Dropout):
 
 
 def _mean(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 1, 1)."""
+    """Return the mean over height and width: (N, C, H, W) -> (N, C, 1, 1)."""
     height, width = features.shape[2:]
     return functional.avg_pool2d(functional.avg_pool2d(features, (1, width)), (height, 1))
 

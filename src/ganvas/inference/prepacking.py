@@ -1,4 +1,4 @@
-"""Weight prepacking: generators made ready to be applied and no longer trained.
+"""Weight prepacking: preparation of generators for inference.
 
 PyTorch reorders a convolution's weights at every call, which for one picture can take longer than the convolution
 itself. A prepacked network keeps them in oneDNN's own layout, folds batch norms into the weights before them, and
@@ -90,7 +90,7 @@ def pack(network: nn.Module) -> None:
 
 
 def _chains(parent: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Names of children that are applied one after another, each chain from one convolution to before the next."""
+    """Yield chains of names of children applied in sequence, each from one convolution to before the next."""
     if type(parent) is nn.Sequential:
         names = [name for name, _ in parent.named_children()]
     else:

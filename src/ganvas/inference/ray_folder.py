@@ -1,4 +1,4 @@
-"""The pictures of a folder on a Ray cluster: workers translate, this process keeps the manifest and the report."""
+"""Translation of a folder on a Ray cluster: workers translate, the driver keeps the manifest and the report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def translate_on_ray(
     device: str,
     progress: bool,
 ) -> None:
-    """Translate pictures on the workers of a cluster, and note what became of them as if it had been done here.
+    """Translate pictures on the workers of a cluster, with the same manifest and report as a local run.
 
     Args:
         jobs: the pictures.
@@ -39,7 +39,7 @@ def translate_on_ray(
         report: to be filled.
         start: called in each worker; loads the run.
         workers: how many; None for one a core, or one a GPU.
-        device: as the user said it.
+        device: as the user gave it.
         progress: show a bar.
 
     Raises:
@@ -60,7 +60,7 @@ def translate_on_ray(
 
 @dataclass(frozen=True)
 class _Translator:
-    """Jobs -> rows; lives in a worker."""
+    """Callable inside a worker: jobs -> rows."""
 
     translate_all: TranslateAll
     settings: str
@@ -79,7 +79,7 @@ def _start(start: Callable[[], TranslateAll], settings: str) -> Worker:
 
 
 def _record(row: ManifestRow | None, refusal: PolicyRefusal | None) -> Record:
-    """What a worker tells of one picture; no row where it was done already."""
+    """Return a worker's result for one picture; without a row if the picture was already translated."""
     said = refusal and {"name": refusal.name, "reason": refusal.reason, "score": refusal.score}
     return {"row": row and to_record(row), "refusal": said}
 
@@ -89,7 +89,7 @@ def _lost(settings: str, job: Record, reason: str) -> Record:
 
 
 def _noted(block: list[tuple[int, Record]], manifest: Manifest) -> list[tuple[int, Record]]:
-    """The block, once its rows are in the manifest."""
+    """Add the block's rows to the manifest, and return the block."""
     if rows := [from_record(ManifestRow, record["row"]) for _, record in block if record["row"]]:
         manifest.add(*rows)
     return block

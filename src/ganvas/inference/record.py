@@ -1,6 +1,6 @@
-"""The run folder as inference sees it: `run.json` says what the run is, `snapshots/` holds its generators.
+"""Run folder for inference: the record `run.json` and the generator snapshots.
 
-A run describes itself: nobody retypes network options to use it.
+A run describes itself, so its network options never have to be repeated.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ DRAWS = {
     "xavier_normal_",
     "xavier_uniform_",
 }
-"""What layers draw their first weights with."""
+"""Random initializers that layers call for their first weights."""
 UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
-"""What a damaged safetensors file raises; the last ones for types of numbers that torch has not."""
+"""Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
 SnapshotName = Literal["auto", "best", "last"]
 
 
@@ -48,7 +48,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run is: enough to build its networks and to feed them pictures."""
+    """Description of a run: enough to build its networks and to prepare their input."""
 
     method: Any
     """The method's settings: of one of `ganvas.methods.registry.methods()`, told by the class name in the record."""
@@ -100,7 +100,7 @@ def read_run_record(run: Path) -> RunRecord:
 
 
 def _read_method(record: object) -> object:
-    """The settings of a built-in method, or of one that another package brings."""
+    """Return the config of a built-in method, or of one that a plugin registers."""
     from ganvas.methods.registry import methods
 
     name = record.get("kind") if isinstance(record, dict) else None
@@ -110,12 +110,12 @@ def _read_method(record: object) -> object:
 
 
 def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
-    """Where the snapshot `name` of a run lies; it need not exist."""
+    """Return the path of the snapshot `name` of a run; it need not exist."""
     return run / "snapshots" / f"{name}.safetensors"
 
 
 def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
-    """The file of a snapshot: `auto` is the best where there is one, else the last; or the path of any file.
+    """Return the file of a snapshot: for `auto` the best if it exists, else the last; or the path of any file.
 
     Raises:
         RunError: there is none; says which ones there are.
@@ -151,13 +151,13 @@ def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapp
 
 
 def generator_weights(method: Method) -> dict[str, Tensor]:
-    """`<network>.<key>` -> tensor, of every network that inference needs."""
+    """Return `<network>.<key>` -> tensor for every network that inference needs."""
     networks = {name: getattr(method, name) for name in method.generators}
     return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
 
 
 def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
-    """The weights of a snapshot by name, on the CPU, and the images seen when it was taken.
+    """Return the weights of a snapshot by name, on the CPU, and the number of images seen at that time.
 
     Raises:
         RunError: the file is no snapshot or is damaged.
@@ -183,7 +183,7 @@ def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
 
 
 def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
-    """The run's method on the CPU in eval mode, its generators loaded; the other networks' weights mean nothing.
+    """Return the run's method on the CPU in eval mode with its generators loaded; other networks are uninitialized.
 
     No first weights are drawn, which would take longer than loading, so random numbers are left as they were.
 
@@ -205,12 +205,12 @@ def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method
 
 
 class _Undrawn(TorchFunctionMode):
-    """Tensors that would be filled with random numbers keep whatever they hold."""
+    """Mode in which random initializers leave their tensors unchanged."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Called in the place of each of torch's functions; the first argument is the tensor to fill."""
+        """Replace each torch function that initializes weights; its first argument is the tensor to fill."""
         named = kwargs or {}
         return (*args, *named.values())[0] if func.__name__ in DRAWS else func(*args, **named)
 
@@ -224,7 +224,7 @@ def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:
 
 
 def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path) -> None:
-    """Give the generators the named weights, which stay where they are in memory.
+    """Load named weights into the generators without copying them.
 
     Raises:
         RunError: a weight is missing, unknown, or of another shape; names the first.

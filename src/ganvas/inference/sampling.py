@@ -1,4 +1,4 @@
-"""Pictures drawn from noise by a trained run: each through the gate, labeled, and an overview of them."""
+"""Sampling of pictures from a trained run: gated, labeled as synthetic, with an overview grid."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Drawn = dict[Domain, Picture]
 
 @dataclass(frozen=True)
 class SamplingReport:
-    """What became of the pictures drawn.
+    """Result of a sampling run.
 
     Attributes:
         written: their files, in order.
@@ -86,7 +86,7 @@ def sample_files(
     precision: PrecisionChoice = "float32",
     progress: bool = True,
 ) -> SamplingReport:
-    """Draw pictures from a trained run, and label what is written as synthetic.
+    """Sample pictures from a trained run, and label every file as synthetic.
 
     Files are named 00000, 00001 and so on; of a method that draws two sides they lie in a and b, and those of the same
     name belong together. The picture of a name depends on the seed and the name alone, not on how many are drawn.
@@ -139,7 +139,7 @@ class _Album:
         self.written, self.refused = list[Path](), list[PolicyRefusal]()
 
     def add(self, drawn: Drawn) -> None:
-        """Through the gate, into the folder and, of the first ones, onto the grid."""
+        """Pass pictures through the gate and write them; place the first ones on the grid."""
         names = {side: f"{side}/{self._number:05d}" if len(drawn) > 1 else f"{self._number:05d}" for side in drawn}
         outcomes = admit_many([(names[side], picture) for side, picture in drawn.items()])
         refusals = [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)]
@@ -153,7 +153,7 @@ class _Album:
         self._number += 1
 
     def write_grid(self) -> None:
-        """The first draws in rows, of two sides one above the other; a refused one is gray."""
+        """Write the first samples in rows, two sides one above the other; a refused sample is gray."""
         if not self.written:
             return
         rows, labels = list[list[Picture]](), list[str]()
@@ -166,7 +166,7 @@ class _Album:
 
 
 def _check(record: RunRecord, *, count: int, suffix: str | None) -> tuple[Domain, ...]:
-    """Raise what needs no weights to know; the sides that the method draws."""
+    """Return the sides that the method samples; check everything that needs no weights."""
     kind = method_type(record.method)
     if not kind.samples:
         drawing = ", ".join(sorted(method.__name__ for method in methods().values() if method.samples))
@@ -188,7 +188,7 @@ def _identity(run: Path, snapshot: SnapshotName | Path) -> str:
 
 @contextmanager
 def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
-    """Keep a note in the folder of what is drawn into it: stopped or killed, the same command goes on.
+    """Keep the settings of the samples in the folder, so that the same command resumes after an interruption.
 
     Raises:
         InputError: the folder holds something else.
@@ -213,7 +213,7 @@ def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
 
 
 def _specs(record: RunRecord, sides: Sequence[Domain]) -> dict[Domain, PictureSpec]:
-    """What kind of numbers the pictures of each side hold."""
+    """Return the picture specification of each side."""
     both: dict[Domain, PictureSpec] = {"a": record.input, "b": record.output}
     return {side: both[side] for side in sides}
 
@@ -221,7 +221,7 @@ def _specs(record: RunRecord, sides: Sequence[Domain]) -> dict[Domain, PictureSp
 def _draws(
     method: Method, specs: dict[Domain, PictureSpec], device: torch.device, *, count: int, seed: int
 ) -> Iterator[Drawn]:
-    """One draw after the other, each with noise of its own; the global random state is put back."""
+    """Yield one sample after the other, each from its own noise; the global random state is restored."""
     threads = cores_for_networks()
     devices = [device] if device.type == "cuda" else []
     for number in range(count):
@@ -233,12 +233,12 @@ def _draws(
 
 
 def noise_seed(seed: int, number: int) -> int:
-    """Of the draw of that number: 63 bits of a hash, so that neighboring seeds share no draws."""
+    """Return the noise seed of a sample: 63 bits of a hash, so that neighboring seeds share no samples."""
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8]) >> 1
 
 
 def _picture(images: Tensor, spec: PictureSpec) -> Picture:
-    """(1, C, H, W) in [-1, 1] -> a picture of the run's own type."""
+    """Convert (1, C, H, W) in [-1, 1] to a picture of the run's own type."""
     return Picture(from_signed(images[0].float().permute(1, 2, 0).cpu().numpy(), spec))
 
 

@@ -26,7 +26,7 @@ SMALLEST_SIDE = 16
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W): rows and columns mirrored at the bottom and at the right until both sides are multiples.
+    """Mirror rows and columns of (N, C, H, W) at the bottom and right until both sides are multiples.
 
     The top left corner stays where it is: a network with strides has a grid, and a picture with a grid of its own (a
     mosaic, JPEG blocks) must meet it as in training. Padding both sides by half turned mosaics back into mosaics.
@@ -40,18 +40,18 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def padded_size(size: int, multiple: int) -> int:
-    """The next size that the network can take."""
+    """Return the next size that the network can take."""
     return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
 
 
 def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
-    """Places `start` to `stop` of 0 1 2 1 0 1 ...: indices into `size`, the edge not repeated."""
+    """Return entries `start` to `stop` of 0 1 2 1 0 1 ...: indices into `size`, the edge not repeated."""
     index = np.arange(start, stop) % max(2 * size - 2, 1)
     return np.where(index < size, index, 2 * size - 2 - index)
 
 
 def translate_padded(method: Method, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-    """(N, C, H, W) in [-1, 1] of any size -> (N, C', scale H, scale W) in [-1, 1]: pad, translate, crop."""
+    """Pad, translate and crop: (N, C, H, W) in [-1, 1] of any size -> (N, C', scale H, scale W) in [-1, 1]."""
     height, width = (method.scale * side for side in images.shape[-2:])
     return method.translate(pad_to_multiple(images, method.size_multiple), direction=direction)[..., :height, :width]
 
@@ -66,7 +66,7 @@ Write = Callable[[int, int, Floats], None]
 
 
 class TilingWarning(UserWarning):
-    """Tiles do not equal the whole picture; the message says why and what to do."""
+    """Tiles do not equal the whole picture; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Span:
     keep_stop: int
 
     def enlarged(self, scale: int) -> Span:
-        """In pixels of a result `scale` times as large."""
+        """Return the span in pixels of a result `scale` times as large."""
         return Span(scale * self.start, scale * self.stop, scale * self.keep_start, scale * self.keep_stop)
 
     @property
@@ -95,7 +95,7 @@ class Span:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """How a picture is cut.
+    """Plan of the tiles of a picture.
 
     Attributes:
         rows, columns: the tiles along each axis.
@@ -107,7 +107,7 @@ class TilePlan:
     fade: int
 
     def enlarged(self, scale: int) -> TilePlan:
-        """The same tiles in pixels of a result `scale` times as large."""
+        """Return the plan in pixels of a result `scale` times as large."""
         rows, columns = (tuple(span.enlarged(scale) for span in spans) for spans in (self.rows, self.columns))
         return TilePlan(rows, columns, scale * self.fade)
 
@@ -115,7 +115,7 @@ class TilePlan:
 def plan_tiles(
     height: int, width: int, *, tile: int, overlap: int | None, multiple: int, context: int | None
 ) -> tuple[TilePlan, str | None]:
-    """The exact plan where there is one, else the blended one and a sentence why.
+    """Return the exact plan if there is one, else the blended plan and the reason.
 
     Args:
         height: of the padded picture, a multiple of `multiple`.
@@ -145,19 +145,19 @@ def plan_tiles(
 
 
 def whole(height: int, width: int) -> TilePlan:
-    """One tile."""
+    """Return a plan of one tile."""
     return TilePlan((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0)
 
 
 def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
-    """Neighboring parts without overlap, each computed from `margin` more pixels on both sides."""
+    """Return adjacent spans without overlap, each computed from `margin` more pixels on both sides."""
     part = tile - 2 * margin
     starts = range(0, length, part)
     return tuple(Span(max(s - margin, 0), min(s + part + margin, length), s, min(s + part, length)) for s in starts)
 
 
 def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[Span, ...]:
-    """Tiles of one size, neighbors sharing at least 2 `margin` pixels, on the network's grid where that can be."""
+    """Return spans of one size whose neighbors share at least 2 `margin` pixels, on the network's grid if possible."""
     if length <= tile:
         return (Span(0, length, 0, length),)
     step = tile - 2 * margin
@@ -167,7 +167,7 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
 
 
 def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: Tell | None = None) -> None:
-    """Make tile after tile and write what is finished.
+    """Compute tile after tile, and write each part once it is final.
 
     Beside the tile at hand, only what neighbors share is held: a strip as wide as the picture, which passes from one
     row of tiles to the next, and a seam as high as a tile, to its right. Both are there before the first tile: between
@@ -203,24 +203,24 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: 
 
 
 def _shared(spans: Sequence[Span]) -> list[int]:
-    """Pixels that each span shares with the next; the last shares none."""
+    """Return how many pixels each span shares with the next; the last shares none."""
     return [one.keep_stop - other.keep_start for one, other in pairwise(spans)] + [0]
 
 
 def _with_next(spans: Sequence[Span], fade: int) -> Iterator[tuple[Span, Floats, int]]:
-    """Each span, its weights, and where the part that the next one shares begins."""
+    """Yield each span, its weights, and the start of the part that it shares with the next one."""
     for span, weights, following in zip_longest(spans, _weights(spans, fade), spans[1:]):
         yield span, weights, span.keep_stop if following is None else following.keep_start
 
 
 def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
-    """The part as it is where it shares nothing."""
+    """Weight the part; a part that shares nothing stays as it is."""
     part = part if (columns == 1).all() else part * columns
     return part if (rows == 1).all() else part * rows[:, None]
 
 
 def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[Floats, Floats]:
-    """Add what the neighbor before shares, in place; split into what is `finished` and what the next one shares."""
+    """Add the previous neighbor's shared part in place; split into the final part and the part shared with the next."""
     part, before = np.moveaxis(part, axis, 2), np.moveaxis(shared, axis, 2)
     if before.size:  # then the part was weighted, so the array is our own
         part[:, :, : before.shape[2]] += before
@@ -228,7 +228,7 @@ def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[
 
 
 def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:
-    """Of each span along one axis: falling to 0 over `fade` pixels where a neighbor follows; together 1 everywhere."""
+    """Return each span's weights along one axis: falling to 0 over `fade` pixels towards neighbors, with a sum of 1."""
     length = spans[-1].keep_stop
     weights = [_fade(span, length, fade) for span in spans]
     total = np.zeros(length, np.float32)

@@ -1,4 +1,4 @@
-"""A trained run as an image -> image object."""
+"""Translator: a trained run as an image -> image callable."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OUT_OF_MEMORY = ("out of memory", "allocate memory")
 
 
 class ConversionWarning(UserWarning):
-    """A picture was changed to be what the model takes."""
+    """A picture was converted to what the model takes."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Translation:
 
 
 class Translator:
-    """A trained run as an image -> image object: `Translator.load(run)(image)`.
+    """Trained run as an image -> image callable: `Translator.load(run)(image)`.
 
     Any size goes in and the same size comes out; every picture passes the content gate on its way in and out; the
     same picture gives the same output each time, alone or among others, for the method's noise is seeded by the
@@ -175,7 +175,7 @@ class Translator:
     @overload
     def tiled(self, image: torch.Tensor, *, tile: int = ..., overlap: int | None = ...) -> torch.Tensor: ...
     def tiled(self, image: AnyImage, *, tile: int = 512, overlap: int | None = None) -> Any:
-        """As calling it, for pictures too large for memory: in overlapped tiles.
+        """Translate a picture that is too large for memory in overlapped tiles.
 
         The result equals the untiled one where the network's reach is finite and the tile large enough;
         otherwise seams are blended and a TilingWarning says why.
@@ -196,10 +196,10 @@ class Translator:
         overlap: int | None = None,
         tell: Tell | None = None,
     ) -> Translation:
-        """One picture, through the gate on both sides; notes instead of warnings. `tell` is told of tiles done.
+        """Translate one picture, gated on both sides, with notes instead of warnings; `tell` gets the finished tiles.
 
         Raises:
-            ImageError: the model cannot take it, or the memory does not suffice.
+            ImageError: the model cannot take it, or memory runs out.
             PolicyRefusal: the gate refused it or its translation.
         """
         name = name or str(picture.source or "picture")
@@ -225,7 +225,7 @@ class Translator:
         return plan_tiles(rows, columns, tile=tile, overlap=overlap, multiple=multiple, context=context)
 
     def _network(self, signed: Floats) -> Floats:
-        """One forward pass: (C, H, W) -> (C', H, W). Batches of one: batch statistics are the picture's own."""
+        """Run one forward pass, (C, H, W) -> (C', H, W), as a batch of one: its statistics are the picture's own."""
         with torch.inference_mode(), computing_with(self._threads):
             images = torch.from_numpy(signed)[None].to(self.device)
             result: Floats = self.method.translate(images, direction=self.direction)[0].float().cpu().numpy()
@@ -233,7 +233,7 @@ class Translator:
 
     @contextmanager
     def _seeded(self, picture: Picture) -> Iterator[None]:
-        """The method's noise follows from the seed and the picture's content; the global random state is put back."""
+        """Seed the method's noise from the seed and the picture's content; restore the global random state after."""
         if not self.method.draws_noise:
             yield
             return
@@ -245,7 +245,7 @@ class Translator:
 
 
 def notes_on(translator: Translator, picture: Picture) -> tuple[str, ...]:
-    """Return what a person should know about a picture before it is translated, one sentence each.
+    """Return notes for the user on a picture before it is translated, one sentence each.
 
     Raises:
         ImageError: the model cannot take it.
@@ -263,13 +263,13 @@ def translate_admitted(
     overlap: int | None = None,
     tell: Tell | None = None,
 ) -> tuple[Picture, str | None]:
-    """The network alone. The caller has let the picture through `check_input` and the gate, and gates the result.
+    """Apply the network alone. The caller has checked and gated the picture, and gates the result.
 
     Returns:
         The translation, and a note where tiles are not exact.
 
     Raises:
-        ImageError: the memory does not suffice.
+        ImageError: memory runs out.
     """
     multiple, scale = translator.method.size_multiple, translator.method.scale
     plan, note = translator._plan(
@@ -288,14 +288,14 @@ def translate_admitted(
 
 
 def _places(size: int, span: Span, scale: int) -> Indices:
-    """Where the rows or columns of a tile of the result lie in a picture of that size; beyond it, mirrored."""
+    """Return the input rows or columns of a tile of the result; beyond the picture's size they are mirrored."""
     start, stop = span.start // scale, span.stop // scale
     return slice(start, stop) if stop <= size else mirrored(size, start, stop)
 
 
 @contextmanager
 def _enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
-    """Where the memory runs out, the error says what helps."""
+    """Convert out-of-memory errors to an ImageError that names the remedy."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

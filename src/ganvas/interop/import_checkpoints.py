@@ -1,4 +1,4 @@
-"""Checkpoints of the reference code as folders: generators become a run, one discriminator a folder of its own."""
+"""Import of reference checkpoints: generators become a run, a single discriminator a separate folder."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ DISCRIMINATOR_RECORD_NAME = "discriminator.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorRecord:
-    """What a discriminator is: enough to build it. It judges pictures in [-1, 1], so nothing is translated with it."""
+    """Description of a discriminator: enough to build it. It scores pictures in [-1, 1] and translates none."""
 
     network: Literal["patchgan", "pixelgan"]
     input_channels: int
-    """Of what it judges: pix2pix's sees input and output as the channels of one picture, CycleGAN's outputs alone."""
+    """Of its input: pix2pix's sees input and output as the channels of one picture, CycleGAN's outputs alone."""
     width: int
     num_layers: int
     """Strided convolutions of a PatchGAN; 0 for a PixelGAN."""
@@ -102,7 +102,7 @@ def _held(folder: Path) -> AbstractContextManager[None]:
 
 
 def write_imported(imported: ImportedMethod, run: Path) -> None:
-    """Make a run folder of it, for 8-bit pictures, which is all that the reference reads.
+    """Write a run folder for 8-bit pictures, the only kind that the reference reads.
 
     The record is written last: without it the folder is not a run.
 
@@ -142,7 +142,7 @@ def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
 
 
 def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
-    """The discriminator of such a folder, in eval mode: (N, C, H, W) in [-1, 1] -> raw scores (N, 1, h, w).
+    """Return the discriminator of a folder in eval mode: (N, C, H, W) in [-1, 1] -> raw scores (N, 1, h, w).
 
     Raises:
         RunError: the folder holds none, or its record and its weights do not belong together.

@@ -1,4 +1,4 @@
-"""Recognition of networks of the reference PyTorch pix2pix, CycleGAN and CUT, from their names and shapes alone.
+"""Recognition of networks of the reference PyTorch pix2pix, CycleGAN and CUT from parameter names and shapes.
 
 Known are its U-Nets of any depth, its residual generators with any number of blocks, also CUT's antialiased ones, its
 PatchGANs of any number of layers and its PixelGAN, with batch, instance or no norm. Three things leave no trace in a
@@ -32,7 +32,7 @@ DOWN, UP = [1.0, 2.0, 1.0], [1.0, 3.0, 3.0, 1.0]
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and its norm: our block's name, and their names for its two parts."""
+    """One convolution and its norm: our block's name, and the reference's names of its two parts."""
 
     block: str
     conv: str
@@ -41,7 +41,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceNetwork:
-    """What a checkpoint turned out to hold."""
+    """Network recognized in a checkpoint."""
 
     kind: ReferenceKind
     input_channels: int
@@ -66,14 +66,14 @@ class ReferenceNetwork:
         return self.kind in ("unet", "resnet")
 
     def build(self) -> UNet | ResNet | PatchGAN | PixelGAN:
-        """Our network of that kind with these weights, in training mode as torch makes it."""
+        """Build our network of that kind with these weights, in training mode."""
         network = build_network(self)
         network.load_state_dict(self.weights)
         return network
 
 
 def describe(network: ReferenceNetwork) -> str:
-    """One phrase for the user."""
+    """Return a one-phrase description for the user."""
     counted = {"unet": "halvings", "resnet": "residual blocks", "patchgan": "strided layers", "pixelgan": ""}
     count = f", {network.count} {counted[network.kind]}" if network.count else ""
     dropout = f", dropout {network.dropout}" if network.dropout is not None and network.is_generator else ""
@@ -152,7 +152,7 @@ def _identify(state: State) -> ReferenceNetwork:
 
 
 def kind_of(state: State) -> ReferenceKind:
-    """The network's kind from names that only it has."""
+    """Return the network's kind, from parameter names that only it has."""
     if "model.model.0.weight" in state:
         return "unet"
     if any(re.match(r"model\.\d+\.conv_block\.", key) for key in state):
@@ -169,7 +169,7 @@ def kind_of(state: State) -> ReferenceKind:
 
 
 def layers_of(kind: ReferenceKind, state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
-    """How deep the network is, and its layers from the input to the output."""
+    """Return the depth of the network, and its layers from the input to the output."""
     if kind == "unet":
         return unet_layers(sum(value.ndim == 4 for value in state.values()) // 2)
     if kind == "resnet":
@@ -180,7 +180,7 @@ def layers_of(kind: ReferenceKind, state: State, *, antialias: bool) -> tuple[in
 
 
 def unet_layers(depth: int) -> tuple[int, list[Layer]]:
-    """Their U-Net nests one block in another: outermost conv 0, inner 1, up 3; the others conv 1, inner 3, up 5."""
+    """Return a U-Net's nested blocks: the outermost has conv 0, inner 1, up 3; the others conv 1, inner 3, up 5."""
     if depth < 2:
         raise RunError(f"a U-Net of {depth} halvings; the reference's have at least 5")
     encoder, decoder, prefix = [Layer("encode_blocks.0", "model.model.0")], [], "model.model"
@@ -195,7 +195,7 @@ def unet_layers(depth: int) -> tuple[int, list[Layer]]:
 
 
 def block_places(state: State) -> list[int]:
-    """Where the residual blocks stand among the layers."""
+    """Return the positions of the residual blocks among the layers."""
     return sorted({int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))})
 
 
@@ -226,7 +226,7 @@ def check_filters(state: State) -> bool:
 
 
 def resnet_layers(state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
-    """Dropout in a residual block moves its second convolution from `conv_block.5` to `conv_block.6`.
+    """Return a ResNet's layers; dropout moves a block's second convolution from `conv_block.5` to `conv_block.6`.
 
     Antialiased, each halving and each doubling has one layer more, which has no weights to train.
     """
@@ -251,7 +251,7 @@ def resnet_layers(state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
 
 
 def patchgan_layers(last: int) -> tuple[int, list[Layer]]:
-    """Convolution, norm, activation: three indices a layer, but for the first, which has no norm."""
+    """Return a PatchGAN's layers: convolution, norm, activation, three indices each; the first has no norm."""
     count = (last - 2) // 3
     if count < 1 or last != 2 + 3 * count:
         raise RunError(f"looks like a PatchGAN, but its last layer is model.{last}; {KNOWN}")
@@ -260,7 +260,7 @@ def patchgan_layers(last: int) -> tuple[int, list[Layer]]:
 
 
 def norm_of(state: State, layers: list[Layer]) -> Norm:
-    """Batch norm has weights; without any, a convolution has a bias before instance norm and none before no norm."""
+    """Return the norm: batch norm has weights; else a bias before it means instance norm, and none means no norm."""
     normed = [layer for layer in layers if layer.norm is not None]
     if f"{normed[0].norm}.weight" in state:
         if f"{normed[0].norm}.running_mean" not in state:
@@ -270,14 +270,14 @@ def norm_of(state: State, layers: list[Layer]) -> Norm:
 
 
 def dropout_of(kind: ReferenceKind, layers: list[Layer]) -> float | None:
-    """Told by the shifted names of a residual block; a U-Net's names do not change."""
+    """Return the dropout rate, from the shifted names of a residual block; None for a U-Net."""
     if kind == "unet":
         return None
     return REFERENCE_DROPOUT if any(layer.conv.endswith("conv_block.6") for layer in layers) else 0.0
 
 
 def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | PixelGAN:
-    """Our network of that kind, its weights new."""
+    """Build our network of that kind with new weights."""
     channels = network.input_channels, network.output_channels
     width, norm, dropout = network.width, network.norm, network.dropout or 0.0
     bias = has_biases("pytorch", norm)
@@ -308,7 +308,7 @@ def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | Pixel
 
 
 def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) -> State:
-    """The weights under our names; RunError names the first that is missing, left over or of another shape."""
+    """Return the weights under our names; RunError names the first missing, unexpected or misshapen one."""
     names = {f"{layer.block}.{part}": getattr(layer, part) for layer in layers for part in ("conv", "norm")}
     with torch.device("meta"):
         wanted = build_network(network).state_dict()
@@ -326,7 +326,7 @@ def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) ->
 
 
 def their_weight(state: State, key: str, *, like: Tensor) -> Tensor:
-    """One weight in our type; zero for the count of batches, which torch before 0.4.1 did not save."""
+    """Return one weight in our type; zero for the number of batches, which torch before 0.4.1 did not save."""
     if key not in state and key.endswith(".num_batches_tracked"):
         return torch.zeros(like.shape, dtype=like.dtype)
     if key not in state:
@@ -339,6 +339,6 @@ def their_weight(state: State, key: str, *, like: Tensor) -> Tensor:
 
 
 def is_old_statistic(key: str, state: State) -> bool:
-    """Instance norms of torch before 0.4 saved running statistics that they never used."""
+    """Return whether a key is a running statistic of an instance norm, which torch before 0.4 saved unused."""
     module, _, leaf = key.rpartition(".")
     return leaf in ("running_mean", "running_var", "num_batches_tracked") and f"{module}.weight" not in state

@@ -22,9 +22,9 @@ from ganvas.errors import RunError
 __all__ = ["State", "read_states", "without_prefix"]
 
 State = dict[str, Tensor]
-"""Name -> weight."""
+"""Parameter name -> tensor."""
 DEEPEST = 3
-"""Wrappers within wrappers that are looked into."""
+"""Largest depth of nested wrappers that is searched."""
 AVERAGES = ("ema", "average", "swa")
 """Parts of an entry's name that say it holds averaged weights."""
 
@@ -63,7 +63,7 @@ def without_prefix(state: State) -> Iterator[State]:
 
 
 def _load(path: Path) -> Any:
-    """The content of a checkpoint; nothing in it is run."""
+    """Return the content of a checkpoint; no code in it is executed."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -81,7 +81,7 @@ def _load(path: Path) -> Any:
 
 
 def _why_unsafe(path: Path, error: Exception) -> str:
-    """What a file is that holds more than tensors, or none."""
+    """Return the reason why a file cannot be read safely."""
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
@@ -95,7 +95,7 @@ def _why_unsafe(path: Path, error: Exception) -> str:
 
 
 def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, State]]:
-    """Each mapping from names to tensors, with the dotted name of its entry."""
+    """Yield each mapping from names to tensors, with the dotted name of its entry."""
     if not isinstance(content, Mapping):
         return
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
@@ -108,7 +108,7 @@ def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, 
 
 
 def _split_by_network(state: State) -> dict[str, State]:
-    """Networks that one state dict holds side by side, as `netG.` and `netD.`, by these names; else itself under ""."""
+    """Split a state dict of several networks, such as `netG.` and `netD.`, by name; a single one stays under ""."""
     parts: dict[str, State] = {}
     for key, value in state.items():
         first, _, rest = key.partition(".")
@@ -118,7 +118,7 @@ def _split_by_network(state: State) -> dict[str, State]:
 
 
 def _is_network(part: State) -> bool:
-    """Whether the names behind a first part are those of modules of a network of their own."""
+    """Return whether the names after a common first part are those of a separate network."""
     return len(part) > 1 and all("." in key for key in part)
 
 

@@ -20,7 +20,7 @@ from ganvas.methods.pix2pix.method import Pix2Pix
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedMethod:
-    """A reference model as one of ours.
+    """Reference model as a ganvas method.
 
     Attributes:
         method: holds the weights; a discriminator that was not given is new.
@@ -76,7 +76,7 @@ def import_reference(
 
 
 def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Path) -> tuple[float, list[str]]:
-    """The rate to use, and what to tell the user about it."""
+    """Return the dropout rate to use, and notes for the user."""
     if generator.dropout is not None:
         if asked not in (None, generator.dropout):
             raise RunError(f"{path}: its keys say dropout {generator.dropout}, not {asked}; leave dropout unset")
@@ -90,7 +90,7 @@ def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Pa
 
 
 def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, notes: tuple[str, ...]) -> ImportedMethod:
-    """The generator as CUT, whose discriminator and patch heads are new.
+    """Build a CUT method from a generator; its discriminator and patch heads are new.
 
     Raises:
         RunError: CUT can hold no such generator.
@@ -184,7 +184,7 @@ def check_layers(discriminator: ReferenceNetwork, *, path: Path) -> None:
 
 
 def receptive_field_of(discriminator: ReferenceNetwork | None) -> ReceptiveField:
-    """What makes such a discriminator; without one, the reference's default."""
+    """Return the receptive field of a discriminator; without one, the reference's default."""
     if discriminator is None:
         return 70
     fields = {1: 0, **NUM_LAYERS}
@@ -193,15 +193,15 @@ def receptive_field_of(discriminator: ReferenceNetwork | None) -> ReceptiveField
 
 
 def image_size_of(generator: ReferenceNetwork) -> tuple[int, int]:
-    """Height and width that the reference trains such a generator on."""
+    """Return height and width of the pictures on which the reference trains such a generator."""
     side = max(128, 2**generator.count) if generator.kind == "unet" else 128 if generator.count <= 6 else 256
     return side, side
 
 
 OURS = {"G_A": "a_to_b", "G_B": "b_to_a", "D_A": "judge_b", "D_B": "judge_a"}
-"""Their name of a network -> ours: their D_A judges what G_A makes, so the pictures of b."""
+"""Reference name -> our name: the reference's D_A scores the output of G_A, so pictures of b."""
 AS_RELEASED = CycleGANConfig(identity_weight=0.5, variant="pytorch")
-"""What no file tells, as the reference trains unless told otherwise."""
+"""The reference's default training settings, which no file records."""
 
 Networks = Mapping[str, ReferenceNetwork]
 """By our names."""
@@ -232,7 +232,7 @@ def import_cyclegan(
 
 
 def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """Our name of each file's network, told from the file's name.
+    """Return the path of each network by our name, recognized from the file names.
 
     Raises:
         RunError: a name tells no role, two tell the same, or one is missing.
@@ -276,7 +276,7 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
 
 
 def make(network: ReferenceNetwork) -> tuple[object, ...]:
-    """All that two generators, or two discriminators, of one CycleGAN have in common."""
+    """Return the properties that both generators, or both discriminators, of a CycleGAN share."""
     return network.kind, network.width, network.count, network.norm, network.dropout
 
 

@@ -1,4 +1,4 @@
-"""Softmax and sigmoid: how a classifier's logits become scores, and which of the two its own output shows."""
+"""Softmax and sigmoid of a classifier's logits, and recognition of the one that its output shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REMEDY = 'say "activation": "softmax" (one class a picture) or "sigmoid" (each c
 
 
 class AssumedActivationWarning(UserWarning):
-    """Scores come from a softmax that nothing confirms."""
+    """Scores come from an assumed softmax."""
 
 
 def activate(logits: Logits, activation: Activation | None) -> Logits:
@@ -90,7 +90,7 @@ def resolve(shown: Activation | None, told: Activation | None, *, num_classes: i
 
 
 def is_activation(value: object) -> TypeGuard[Activation]:
-    """Whether a value read from a file is the name of an activation."""
+    """Return whether a value read from a file is the name of an activation."""
     return value in ("softmax", "sigmoid")
 
 
@@ -109,7 +109,7 @@ def require_activation(activation: Activation | None) -> Activation:
 
 
 def warn_if_assumed(activation: Activation | None, *, stacklevel: int = 2) -> None:
-    """Warn that scores are those of a softmax where nothing says so."""
+    """Warn where scores are those of an assumed softmax."""
     if activation is None:
         warnings.warn(
             f"the classifier gives logits; its scores are taken to be a softmax's: {REMEDY} in MODEL.json beside"

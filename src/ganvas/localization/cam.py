@@ -14,13 +14,13 @@ from ganvas.localization.preprocess import Bytes
 
 
 def class_map(evidence: Evidence, index: int) -> Floats:
-    """(h, w) M_k = sum_c W[k, c] F[c] (Eq. 2): its mean plus the bias is the class's logit."""
+    """Return (h, w) M_k = sum_c W[k, c] F[c] (Eq. 2): its mean plus the bias is the class's logit."""
     weights: Floats = evidence.head[index]
     return np.tensordot(weights, evidence.features, axes=1)
 
 
 def margin_map(evidence: Evidence, index: int, other: int) -> Floats:
-    """(h, w) sum_c (W[a, c] - W[b, c]) F[c]: what speaks for class a over class b, and where."""
+    """Return (h, w) sum_c (W[a, c] - W[b, c]) F[c]: the evidence for class a over class b."""
     weights: Floats = evidence.head[index] - evidence.head[other]
     return np.tensordot(weights, evidence.features, axes=1)
 
@@ -39,7 +39,7 @@ def evidence_map(evidence: Evidence, index: int) -> Floats:
 
 
 def grad_cam(features: Floats, gradients: Floats) -> Floats:
-    """(h, w) ReLU(sum_c mean(dy/dF[c]) F[c]). Selvaraju et al. 2017, arXiv:1610.02391, Eq. 1 and 2.
+    """Return (h, w) ReLU(sum_c mean(dy/dF[c]) F[c]). Selvaraju et al. 2017, arXiv:1610.02391, Eq. 1 and 2.
 
     After pooling and a linear layer it is the positive part of the class map divided by h * w.
 
@@ -52,10 +52,10 @@ def grad_cam(features: Floats, gradients: Floats) -> Floats:
 
 
 def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
-    """(height, width) in [0, 1]: the positive part of the class's map over the picture, its maximum 1.
+    """Return the heat map (height, width) in [0, 1]: the positive part of the class's map, its maximum 1.
 
-    It is upsampled bilinearly into the evidence's extent; outside it is 0, as it is everywhere
-    where nothing speaks for the class.
+    It is upsampled bilinearly into the evidence's extent and 0 outside; all 0
+    where there is no evidence for the class.
     """
     extent = evidence.extent
     upsampled = upsample(evidence_map(evidence, index), extent.bottom - extent.top, extent.right - extent.left)
@@ -67,14 +67,14 @@ def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
 
 
 def upsample(values: Floats, height: int, width: int) -> Floats:
-    """(height, width): bilinear, pixel centers aligned, edges held. values: (h, w)."""
+    """Upsample (h, w) to (height, width): bilinear, pixel centers aligned, edges held."""
     rows = _interpolation(values.shape[0], height)
     columns = _interpolation(values.shape[1], width)
     return (rows @ values @ columns.T).astype(np.float32)
 
 
 def _interpolation(source: int, target: int) -> NDArray[np.float32]:
-    """(target, source): each row blends the two nearest samples."""
+    """Return the (target, source) matrix whose rows blend the two nearest positions."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     before = np.minimum(position.astype(int), max(source - 2, 0))
     share = (position - before).astype(np.float32)
@@ -89,7 +89,7 @@ THRESHOLD = 0.2
 
 
 def mask_from_map(heat: Floats, *, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
-    """(H, W) bool: above `threshold` of the maximum (Zhou et al. 2016, Sec. 3.2: 20 %); all False where nothing is hot.
+    """Return (H, W) bool: above `threshold` of the maximum (Zhou et al. 2016, Sec. 3.2: 20 %); all False for zeros.
 
     Args:
         heat: (H, W), not negative.
@@ -100,7 +100,7 @@ def mask_from_map(heat: Floats, *, threshold: float = THRESHOLD) -> NDArray[np.b
 
 
 def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: bool = True) -> list[Box]:
-    """The boxes round the mask's connected parts, by area of the part, largest first; none where nothing is hot.
+    """Return the boxes of the mask's connected parts, by area of the part, largest first; none for zeros.
 
     Args:
         heat: (H, W), not negative.
@@ -121,7 +121,7 @@ _STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252,
 
 
 def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: float = 0.6) -> Bytes:
-    """(H, W, 3) uint8: the picture in gray where it is cold, colored where it is hot.
+    """Return (H, W, 3) uint8: the picture in gray where the heat map is low, colored where it is high.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -141,7 +141,7 @@ def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: fl
 
 
 def color_map(heat: Floats) -> Floats:
-    """(H, W, 3) in 0..255, of heat (H, W) in [0, 1]."""
+    """Return colors (H, W, 3) in 0..255 of a heat map (H, W) in [0, 1]."""
     positions = np.linspace(0, 1, len(_STOPS))
     channels = [np.interp(heat, positions, _STOPS[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=2).astype(np.float32)

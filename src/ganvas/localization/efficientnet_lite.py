@@ -71,7 +71,7 @@ class ConvNorm(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where the shapes agree. Sandler et al. 2018."""
+    """Inverted residual block: expand, filter each channel, project; added if shapes agree. Sandler et al. 2018."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class EfficientNetLite0(nn.Module):
         self.classify = nn.Linear(LAST, NUM_CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 1000) logits. images: (N, 3, H, W), RGB minus 127, divided by 128."""
+        """Return (N, 1000) logits. images: (N, 3, H, W), RGB minus 127, divided by 128."""
         logits: Tensor = self.classify(self.features(images).mean(dim=(2, 3)))
         return logits
 
@@ -127,7 +127,7 @@ def _blocks() -> list[InvertedResidual]:
 
 
 def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
-    """The pretrained classifier, with the preprocessing of its authors (center crop 7/8, bicubic, 127 and 128).
+    """Load the pretrained classifier with its authors' preprocessing (center crop 7/8, bicubic, 127 and 128).
 
     Args:
         path: a state dict in the package's naming; by default the one inside the installed package.
@@ -140,7 +140,7 @@ def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
 
 
 def load_network(path: Path) -> EfficientNetLite0:
-    """The network in eval mode, with a state dict in the package's naming.
+    """Load the network in eval mode from a state dict in the package's naming.
 
     Raises:
         WeightsError: the file does not hold it.
@@ -155,7 +155,7 @@ def load_network(path: Path) -> EfficientNetLite0:
 
 
 def weights_file() -> Path:
-    """The state dict inside the installed package, or wherever else `find_weights` looks.
+    """Return the state dict inside the installed package, or in another place that `find_weights` searches.
 
     Raises:
         WeightsError: it is missing or holds other weights.
@@ -164,12 +164,12 @@ def weights_file() -> Path:
 
 
 def imagenet_class_names() -> tuple[str, ...]:
-    """The 1,000 classes of ILSVRC 2012 in their usual order (by WordNet number), each by its first WordNet word."""
+    """Return the 1,000 ILSVRC 2012 classes in their usual order (by WordNet number), each by its first WordNet word."""
     return tuple(files("ganvas.localization").joinpath("imagenet_classes.txt").read_text(encoding="utf-8").splitlines())
 
 
 def rename(key: str) -> str:
-    """A key of the released state dict in our naming."""
+    """Rename a key of the released state dict to our naming."""
     norms = _BLOCK_NORMS if key.startswith("_blocks.") else _OUTER_NORMS
     for theirs, ours in (*_RENAMED, *norms.items()):
         key = key.replace(theirs, ours)

@@ -15,24 +15,24 @@ Floats = NDArray[np.float32]
 
 
 class ByClass(Protocol):
-    """An array whose first axis counts classes, or what computes its rows when they are asked for (Grad-CAM)."""
+    """Array whose first axis is the class, or an object that computes its rows on demand (Grad-CAM)."""
 
     def __len__(self) -> int:
-        """The number of classes, K."""
+        """Return the number of classes, K."""
         ...
 
     def __getitem__(self, index: int, /) -> Any:
-        """The row of one class."""
+        """Return the row of one class."""
         ...
 
     def __array__(self) -> NDArray[Any]:
-        """All rows."""
+        """Return all rows."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One look of a classifier at one picture.
+    """Evidence of a classifier in one picture.
 
     Attributes:
         scores: (K,) probabilities in [0, 1].
@@ -40,7 +40,7 @@ class Evidence:
         head: (K, C) weights of the linear layer after the pooling.
         bias: (K,) of that layer.
         extent: the part of the picture, in its own pixels, that the feature map spans.
-        activation: what makes scores of logits; None counts as a softmax.
+        activation: converts logits to scores; None counts as a softmax.
     """
 
     scores: Floats
@@ -52,7 +52,7 @@ class Evidence:
 
 
 class Classifier(Protocol):
-    """A network ending in global average pooling and one linear layer."""
+    """Network that ends in global average pooling and one linear layer."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -61,15 +61,15 @@ class Classifier(Protocol):
 
     @property
     def activation(self) -> Activation | None:
-        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
+        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
         ...
 
     def evidence(self, rgb: NDArray[np.uint8]) -> Evidence:
-        """The look of record, with the network's own preprocessing. rgb: (H, W, 3) uint8."""
+        """Return the evidence of record, with the network's own preprocessing. rgb: (H, W, 3) uint8."""
         ...
 
     def dense_evidence(self, rgb: NDArray[np.uint8]) -> Evidence:
-        """A look at the whole picture at its own aspect, so that the borders count. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture at its own aspect ratio, borders included. rgb: (H, W, 3) uint8."""
         ...
 
 
@@ -80,7 +80,7 @@ class LinearHead:
     Attributes:
         weight: (K, C).
         bias: (K,).
-        activation: what makes scores of logits; None counts as a softmax.
+        activation: converts logits to scores; None counts as a softmax.
     """
 
     weight: Floats
@@ -88,15 +88,15 @@ class LinearHead:
     activation: Activation | None = "softmax"
 
     def logits(self, features: Floats) -> NDArray[np.float64]:
-        """(..., K) before the activation, of feature maps (..., C, h, w)."""
+        """Return logits (..., K) of feature maps (..., C, h, w)."""
         pooled = features.mean(axis=(-2, -1), dtype=np.float64)
         logits: NDArray[np.float64] = pooled @ self.weight.T.astype(np.float64) + self.bias
         return logits
 
     def scores(self, features: Floats) -> Floats:
-        """(..., K) probabilities in [0, 1], of feature maps (..., C, h, w)."""
+        """Return probabilities (..., K) in [0, 1] of feature maps (..., C, h, w)."""
         return activate(self.logits(features), self.activation).astype(np.float32)
 
     def evidence(self, features: Floats, extent: Box) -> Evidence:
-        """The evidence of one feature map (C, h, w) that spans `extent` of its picture."""
+        """Return the evidence of one feature map (C, h, w) that spans `extent` of its picture."""
         return Evidence(self.scores(features), features, self.weight, self.bias, extent, self.activation)

@@ -1,4 +1,4 @@
-"""Classifiers by name."""
+"""Loading of classifiers by name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _load_onnx(path: Path) -> Classifier:
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
-    """The JSON object beside a model; empty where there is none."""
+    """Return the JSON object beside a model; empty where there is none."""
     try:
         record = read_json(path) if path.is_file() else {}
     except ValueError as problem:

@@ -1,4 +1,4 @@
-"""Where in a picture a classifier sees a class."""
+"""Localization of a class in a picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ IMAGENET_ONLY = ("tench", "zebra", "toilet tissue")
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A class, and where it is.
+    """Class and its location.
 
     Attributes:
-        class_name: as the classifier calls it.
-        score: its probability in the look of record, in [0, 1].
-        heat: (H, W) in [0, 1], of the dense look, the maximum 1; all 0 where nothing speaks for the class.
-        boxes: round the mask's parts, largest first.
+        class_name: its name in the classifier.
+        score: its probability in the evidence of record, in [0, 1].
+        heat: (H, W) in [0, 1], of the dense evidence, the maximum 1; all 0 without evidence for the class.
+        boxes: of the mask's connected parts, largest first.
         mask: (H, W) bool, heat above the threshold.
     """
 
@@ -42,7 +42,7 @@ class Finding:
     mask: NDArray[np.bool_]
 
     def as_record(self) -> dict[str, object]:
-        """Name, score, share of the picture and boxes (left, top, right, bottom), ready for JSON."""
+        """Return name, score, share of the picture and boxes (left, top, right, bottom), ready for JSON."""
         return {
             "class": self.class_name,
             "score": round(self.score, 6),
@@ -59,7 +59,7 @@ def locate(
     threshold: float = THRESHOLD,
     largest_only: bool = False,
 ) -> Finding:
-    """Where `classifier` sees `class_name`: by default the class it finds most likely, of two the second.
+    """Locate `class_name` in a picture: by default the most likely class, of a softmax of two the second.
 
     Args:
         picture: a Picture, or (H, W, 3) uint8.
@@ -117,7 +117,7 @@ def class_index(classifier: Classifier, name: str) -> int:
 
 
 def kinds_of(classifier: Classifier) -> str:
-    """Return a sentence on what a classifier can see, for those who ask for something else."""
+    """Return a sentence on the classes that a classifier knows, for error messages."""
     names = classifier.class_names
     every = "`ganvas locate --list-classes --classifier NAME` lists them"
     if len(names) <= FEW:

@@ -1,4 +1,4 @@
-"""The verb `locate`: overlays and one JSON record for many photographs."""
+"""Localization in many photographs: heat-map overlays and one JSON record (`ganvas locate`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def locate_files(
     threshold: float = THRESHOLD,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, object]]:
-    """Writes OUT/NAME.png (heat and boxes over the photo) for each photo, and OUT/locate.json with all findings.
+    """Write OUT/NAME.png (heat map and boxes over the photo) for each photo, and OUT/locate.json with all findings.
 
     A photo that cannot be used is recorded with its error, and the others are done.
 
@@ -74,7 +74,7 @@ def locate_files(
 
 
 def overlay_names(files: Sequence[Path]) -> list[str]:
-    """One name ending in .png for each file: its stem, with its suffix and a number where stems repeat."""
+    """Return a .png name for each file: its stem, with its suffix and a number where stems repeat."""
     taken: set[str] = set()
     names = []
     for file in files:
@@ -87,7 +87,7 @@ def overlay_names(files: Sequence[Path]) -> list[str]:
 
 
 def _check_free(out: Path, names: Sequence[str]) -> None:
-    """Raise InputError where a file is there that no earlier `locate` into this folder made."""
+    """Raise InputError where a file exists that no earlier `locate` into this folder wrote."""
     try:
         record = read_json(out / RECORD)
         ours = set(record["overlays"]) if isinstance(record, dict) else set()
@@ -102,7 +102,7 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
 def _locate_file(
     file: Path, target: Path, classifier: Classifier, class_name: str | None, threshold: float
 ) -> dict[str, object]:
-    """One photo's entry in the record."""
+    """Locate a class in one photo, and return its entry in the record."""
     try:
         picture = read_image(file)
         warn_of_notes(picture)

@@ -83,7 +83,7 @@ class FeatureGraph:
             raise ConfigError("pooling and linear layer give other scores than the graph; it does more than these")
 
     def takes_any_size(self, size: int) -> bool:
-        """Whether the graph cut at its map also runs on pictures that are larger than `size`."""
+        """Return whether the graph cut at its map also runs on pictures that are larger than `size`."""
         try:
             self.features(np.zeros((1, size + ANOTHER_SIZE, size + 2 * ANOTHER_SIZE, 3), np.float32))
         except ConfigError:
@@ -144,17 +144,17 @@ class OnnxClassifier:
 
     @property
     def activation(self) -> Activation | None:
-        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
+        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
+        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.center(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return a look at the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
+        """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
         The picture keeps its aspect, unless the graph takes one size only.
         """

@@ -1,4 +1,4 @@
-"""Reads an ONNX graph's ending (pooling, linear layer) and cuts the graph at its last feature map."""
+"""Ending of an ONNX graph (pooling, linear layer), and the cut at its last feature map."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SHAPING = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
 AFTER_HEAD = {*ACTIVATIONS, *SHAPING, "Log"}
 BEFORE_HEAD = {*SHAPING, "Dropout"}
 UNFOLDED = {"Cast", "Identity", "Transpose"}
-"""What exporters put between a layer and its numbers."""
+"""Nodes that exporters put between a layer and its weights."""
 POOLINGS = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 SHAPE = "GlobalAveragePool | AveragePool | ReduceMean -> Flatten | Reshape -> Gemm | MatMul + Add -> Softmax | Sigmoid"
 
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """Where the feature map leaves the graph, and the arithmetic that follows it.
+    """Position of the feature map in the graph, and the head that follows it.
 
     Attributes:
         features: the tensor that is pooled.
@@ -43,7 +43,7 @@ class Ending:
 
 
 class _Graph:
-    """Look-ups by tensor name."""
+    """Index of a graph by tensor name."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -77,7 +77,7 @@ class _Graph:
         return np.transpose(values, _options(node).get("perm")) if node.op_type == "Transpose" else values
 
     def is_constant(self, name: str) -> bool:
-        """Whether `name` is an initializer or a Constant, also through Cast, Identity and Transpose."""
+        """Return whether `name` is an initializer or a Constant, also through Cast, Identity and Transpose."""
         node = self.producers.get(name)
         while name not in self.constants and node is not None and node.op_type in UNFOLDED:
             name = node.input[0]
@@ -101,7 +101,7 @@ class _Graph:
         return next(iter(found), None)
 
     def before(self, name: str, skipped: set[str]) -> Any:
-        """The node that made `name`, looking through nodes of the `skipped` kinds."""
+        """Return the node that computes `name`, skipping nodes of the `skipped` kinds."""
         node = self.producers.get(name)
         while node is not None and node.op_type in skipped:
             node = self.producers.get(node.input[0])
@@ -139,7 +139,7 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
 
 
 def _same_layer(one: Ending, other: Ending) -> bool:
-    """Whether two outputs, such as logits and scores, come from one linear layer."""
+    """Return whether two outputs, such as logits and scores, come from one linear layer."""
     return one.features == other.features and np.array_equal(one.head.weight, other.head.weight)
 
 
@@ -165,7 +165,7 @@ def _named_head(graph: _Graph, head: str, bias: str | None) -> LinearHead:
 
 
 def _linear(graph: _Graph, output: str) -> tuple[LinearHead, str]:
-    """The linear layer that ends the graph, and the name of the tensor it takes."""
+    """Return the linear layer that ends the graph, and the name of its input tensor."""
     node, bias = graph.before(output, AFTER_HEAD), None
     if node.op_type == "Add":
         addend, summed = sorted(node.input, key=graph.is_constant, reverse=True)
@@ -186,12 +186,12 @@ def _linear(graph: _Graph, output: str) -> tuple[LinearHead, str]:
 
 
 def _options(node: Any) -> dict[str, Any]:
-    """The attributes of a node by name."""
+    """Return the attributes of a node by name."""
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _pools_channels_last(graph: _Graph, pool: Any) -> bool:
-    """Whether the pooled axes are 1 and 2, as in graphs that came from TensorFlow."""
+    """Return whether the pooled axes are 1 and 2, as in graphs that came from TensorFlow."""
     if pool.op_type != "ReduceMean":
         return False
     named = {attribute.name: attribute for attribute in pool.attribute}
@@ -215,7 +215,7 @@ def cut_at(model: Any, output: str, source: GraphInput) -> bytes:
 
 
 def _needed(model: Any, output: str) -> list[Any]:
-    """The nodes that `output` depends on, in the graph's order."""
+    """Return the nodes that `output` depends on, in the graph's order."""
     wanted: set[str] = {output}
     kept: list[Any] = []
     for node in reversed(model.graph.node):

@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime. Importing this loads neither onnxruntime nor onnx."""
+"""ONNX Runtime sessions; importing this module loads neither onnxruntime nor onnx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["make_session"]
 
 
 def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """A session on the CPU whose waiting threads sleep, so that several sessions and torch share the cores.
+    """Return a CPU session whose waiting threads sleep, so that several sessions and torch share the cores.
 
     Args:
         graph: the model, or its file.

@@ -28,7 +28,7 @@ RECORD_PREPROCESSING = Preprocessing(mean=(123, 117, 104), deviation=(1, 1, 1), 
 
 
 class OpenNSFW:
-    """How likely a picture is sexually explicit: below 0.2 safe, above 0.8 unsafe (its README).
+    """Classifier of sexually explicit pictures: a score below 0.2 is safe, above 0.8 unsafe (its README).
 
     The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 whatever the aspect,
     JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense look leaves out crop and JPEG.
@@ -52,11 +52,11 @@ class OpenNSFW:
         self._preprocessing = replace(RECORD_PREPROCESSING, dense_size=dense_size)
 
     def score(self, rgb: Bytes) -> float:
-        """The probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
+        """Return the probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
         return float(self.score_batch([rgb])[0])
 
     def score_batch(self, pictures: Sequence[Bytes]) -> NDArray[np.float32]:
-        """(N,) probabilities of "nsfw", in [0, 1]. pictures: N of (H, W, 3) uint8, of any sizes."""
+        """Return (N,) probabilities of "nsfw", in [0, 1]. pictures: N of (H, W, 3) uint8, of any sizes."""
         scores = np.empty(len(pictures), np.float32)
         for start in range(0, len(pictures), BATCH):
             images = np.stack([record_input(rgb) for rgb in pictures[start : start + BATCH]])
@@ -64,19 +64,19 @@ class OpenNSFW:
         return scores
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """The look of record, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
+        """Return the evidence of record, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
         features = self._graph.features(record_input(rgb)[None])[0]
         return self._head.evidence(features, record_extent(*rgb.shape[:2]))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """A look at the whole picture at its own aspect; the scores are of its pooled map. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture at its own aspect; scores are of its pooled map. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
 
 
 class NSFWScorer:
-    """The score of record alone, by the published graph as it is: quicker to load than the classifier.
+    """Score of record alone, from the unmodified published graph: faster to load than the classifier.
 
     A call takes one core and may be made from several threads at once.
 
@@ -89,20 +89,20 @@ class NSFWScorer:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, rgb: Bytes) -> float:
-        """The probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
+        """Return the probability of "nsfw", in [0, 1]. rgb: (H, W, 3) uint8."""
         scores = self._session.run(None, {self._input: record_input(rgb)[None]})[0]
         return float(scores[0, 1])
 
 
 def record_input(rgb: Bytes) -> Floats:
-    """What the look of record sees: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
+    """Return the network input of the score of record: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
     require_rgb(rgb)
     seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
     return RECORD_PREPROCESSING.normalize(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
 
 
 def weights_file() -> Path:
-    """The ONNX file inside the installed package, or wherever else `find_weights` looks.
+    """Return the ONNX file inside the installed package, or in another place that `find_weights` searches.
 
     Raises:
         WeightsError: it is missing or holds other weights.
@@ -111,14 +111,14 @@ def weights_file() -> Path:
 
 
 def record_extent(height: int, width: int) -> Box:
-    """The part of a picture that the look of record sees: offset 16 of 256 in each direction."""
+    """Return the part of a picture that the score of record covers: offset 16 of 256 in each direction."""
     left, right = (round(width * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
     top, bottom = (round(height * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
     return Box(left, top, right, bottom)
 
 
 def jpeg_round_trip(rgb: Bytes) -> Bytes:
-    """(H, W, 3) as JPEG at quality 75 with halved chroma gives it back: it moves scores by up to 0.036."""
+    """Encode and decode (H, W, 3) as JPEG at quality 75, 4:2:0, which changes scores by up to 0.036."""
     with BytesIO() as file:
         Image.fromarray(rgb).save(file, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
         return np.asarray(Image.open(file))

@@ -1,4 +1,4 @@
-"""From a picture of any size to what a classifier was trained on."""
+"""Preprocessing of pictures of any size for classifiers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRIP = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """A center crop for the look of record, the whole picture for the dense look; then mean, deviation and order."""
+    """Center crop for the evidence of record, whole picture for the dense evidence; then mean, deviation and order."""
 
     size: int = 224
     """Height and width of the network's input, in pixels."""
@@ -51,18 +51,18 @@ class Preprocessing:
             raise ConfigError(f"mean {self.mean} and deviation {self.deviation} must be finite, no deviation 0")
 
     def center(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The look of record, (size, size, 3) normalized, and the part of the picture it shows. rgb: (H, W, 3)."""
+        """Return the center crop, (size, size, 3) normalized, and its box in the picture. rgb: (H, W, 3)."""
         extent = center_square(*rgb.shape[:2], share=self.crop_share)
         return self.normalize(resize(rgb, self.size, self.size, part=extent, bicubic=self.bicubic)), extent
 
     def whole(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The dense look, (h, w, 3) normalized, and the whole picture's box. rgb: (H, W, 3)."""
+        """Return the dense input, (h, w, 3) normalized, and the whole picture's box. rgb: (H, W, 3)."""
         height, width = rgb.shape[:2]
         dense = resize(rgb, *dense_shape(height, width, shorter=self.dense_size), bicubic=self.bicubic)
         return self.normalize(dense), Box(0, 0, width, height)
 
     def squeezed(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """The whole picture at (size, size, 3) normalized, whatever its aspect, for networks of one size, and its box.
+        """Return the whole picture squeezed to (size, size, 3), normalized, for networks of one size, and its box.
 
         rgb: (H, W, 3).
         """
@@ -71,13 +71,13 @@ class Preprocessing:
         return self.normalize(square), Box(0, 0, width, height)
 
     def normalize(self, rgb: Bytes) -> Floats:
-        """(H, W, 3) float32, in the network's channel order. rgb: (H, W, 3) in 0..255."""
+        """Return normalized (H, W, 3) float32 in the network's channel order. rgb: (H, W, 3) in 0..255."""
         values = (rgb - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
         return np.ascontiguousarray(values[:, :, ::-1] if self.blue_first else values, dtype=np.float32)
 
 
 def require_rgb(rgb: NDArray[Any]) -> None:
-    """Raises ImageError unless rgb is (H, W, 3) uint8 with pixels in it."""
+    """Raise ImageError unless rgb is a nonempty (H, W, 3) uint8 array."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
         raise ImageError(
             None, f"a classifier takes (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}; use Picture.as_rgb8()"
@@ -85,20 +85,20 @@ def require_rgb(rgb: NDArray[Any]) -> None:
 
 
 def center_square(height: int, width: int, *, share: float) -> Box:
-    """The square in the middle whose side is `share` of the shorter side, at least one pixel."""
+    """Return the center square whose side is `share` of the shorter side, at least one pixel."""
     side = max(round(share * min(height, width)), 1)
     left, top = (width - side) // 2, (height - side) // 2
     return Box(left, top, left + side, top + side)
 
 
 def dense_shape(height: int, width: int, *, shorter: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
-    """Height and width, multiples of 32 nearest the picture's aspect, the longer side limited to `longest`."""
+    """Return height and width, multiples of 32 nearest the aspect ratio, the longer side at most `longest`."""
     scale = min(shorter / min(height, width), longest / max(height, width))
     return max(round(height * scale / STRIDE), 1) * STRIDE, max(round(width * scale / STRIDE), 1) * STRIDE
 
 
 def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicubic: bool = False) -> Bytes:
-    """(height, width, 3) uint8, antialiased, of the whole picture or the `part` inside it. rgb: (H, W, 3).
+    """Return (height, width, 3) uint8, antialiased, of the whole picture or a `part` of it. rgb: (H, W, 3).
 
     Across, strip by strip, then down: as Pillow before 13, which goes the cheaper of the two ways first.
     """

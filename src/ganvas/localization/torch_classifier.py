@@ -33,7 +33,7 @@ __all__ = ["GradCamClassifier", "TorchClassifier", "watch"]
 
 
 class GradCamClassifier:
-    """Any differentiable module: Grad-CAM's weights take the place of the linear layer (arXiv:1610.02391).
+    """Grad-CAM classifier of any differentiable module: gradients replace the linear layer (arXiv:1610.02391).
 
     The evidence's `head` holds, for each class, the gradient of its logit summed over the map, and `bias` what is left
     of the logit; so the class map is Grad-CAM's times h * w, and for a module that does end in pooling and a linear
@@ -78,16 +78,16 @@ class GradCamClassifier:
 
     @property
     def activation(self) -> Activation | None:
-        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
+        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
         return self._activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
+        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         return self._look(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return a look at the whole picture, at its own aspect if the module takes any size. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture, at its own aspect if the module can. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         return self._look(*(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)))
 
@@ -143,7 +143,7 @@ class _Remainders:
 
 
 def _forward(module: nn.Module, layer: nn.Module, image: Floats) -> tuple[Tensor, Tensor]:
-    """Logits (1, K) with their graph, and the layer's map (1, C, h, w) that the graph starts from.
+    """Return logits (1, K) with their graph, and the layer's map (1, C, h, w) from which the graph starts.
 
     Raises:
         ConfigError: the layer was not called, or the logits do not depend on it.
@@ -214,16 +214,16 @@ class TorchClassifier:
 
     @property
     def activation(self) -> Activation | None:
-        """What makes scores of logits; None where nothing says it, and a softmax is assumed."""
+        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the look of record: the center crop. rgb: (H, W, 3) uint8."""
+        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         return self._look(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return a look at the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
+        """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
         The picture keeps its aspect, unless the module takes one size only.
         """
@@ -239,7 +239,7 @@ class TorchClassifier:
 
 @torch.inference_mode()
 def _find_ending(module: nn.Module, size: int) -> tuple[Place, nn.Linear]:
-    """Where the map is whose mean goes into the module's last linear layer."""
+    """Find the feature map whose mean goes into the module's last linear layer."""
     with watch(*module.modules()) as seen:
         run_module(module, _batch(probes(size)[0], module))
     linear, pooled = _last_linear(seen)
@@ -262,7 +262,7 @@ def _last_linear(seen: Seen) -> tuple[nn.Linear, Tensor]:
 def _own_activation(
     module: nn.Module, layer: Place, head: LinearHead, told: Activation | None, size: int
 ) -> Activation | None:
-    """What makes the module's own output of the head's logits; `told` settles what probes leave open.
+    """Return the activation between the head's logits and the module's output; `told` resolves ambiguity.
 
     Raises:
         ConfigError: the output does not follow from the head, or contradicts `told`.

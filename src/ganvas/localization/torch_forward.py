@@ -35,7 +35,7 @@ PROBE_SCALES = (1.0, -0.3, 8.0)
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor inside a forward pass: the input or the output of a submodule."""
+    """Tensor inside a forward pass: the input or the output of a submodule."""
 
     module: nn.Module
     is_input: bool
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass
 class Seen:
-    """What went into and came out of the watched submodules, in the order of their calls."""
+    """Recorded inputs and outputs of the watched submodules, in call order."""
 
     calls: list[tuple[Place, Tensor]] = field(default_factory=list)
 
@@ -155,7 +155,7 @@ def probes(size: int) -> list[Floats]:
 
 @torch.inference_mode()
 def takes_any_size(module: nn.Module, size: int) -> bool:
-    """Whether the module also runs on pictures that are larger than `size`."""
+    """Return whether the module also runs on pictures that are larger than `size`."""
     with suppress(ConfigError):
         run_module(module, as_batch(np.zeros((size + ANOTHER_SIZE, size + 2 * ANOTHER_SIZE, 3), np.float32), module))
         return True
@@ -174,7 +174,7 @@ def checked_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
 
 
 def to_numpy(tensor: Tensor) -> Floats:
-    """Return float32 in the computer's memory."""
+    """Return a float32 array on the CPU."""
     array: Floats = tensor.detach().float().cpu().numpy()
     return array
 

@@ -1,4 +1,4 @@
-"""Cover one picture until it passes."""
+"""Redaction of one picture: cover, verify, and widen the region until it passes."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ NEARLY_WHOLE = 0.9
 
 
 class CosmeticWarning(UserWarning):
-    """The style hides from a glance, not from someone who wants to know."""
+    """The style is only cosmetic: it does not withstand an attacker."""
 
 
 @dataclass(frozen=True, eq=False)
 class Redaction:
-    """A covered picture, and how it came about.
+    """Covered picture and its provenance.
 
     Attributes:
         picture: as covered.
         region: (H, W) bool.
         style: as used; the whole picture is always covered solid.
-        score_before: None where nobody judged.
+        score_before: None without a verifier.
         score_after: likewise.
         widened: how many times the region grew after the first.
     """
@@ -54,26 +54,26 @@ class Redaction:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of the picture is left."""
+        """Whether the whole picture is covered."""
         return bool(self.region.all())
 
     @property
     def boxes(self) -> list[Box]:
-        """Round each part of the region."""
+        """Bounding boxes of the parts of the region."""
         return [Box(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(_parts(self.region)[0])]
 
 
 def redact_picture(
     picture: Picture, *, region: Mask | None = None, verifier: Verifier | None = None, how: Cover | None = None
 ) -> Redaction:
-    """Cover what is given and what a classifier finds, verifier the result, and widen the region until it passes.
+    """Cover the given and the detected regions, verify the result, and widen the region until it passes.
 
     No content is refused here: covering is what this is for. After MAX_ROUNDS the whole picture is covered.
 
     Args:
         picture: any depth and number of channels; all of them are covered, and opacity is made full.
         region: (H, W) bool, to cover in any case.
-        verifier: what must be gone; without one only `region` is covered.
+        verifier: the class that must be gone; without one only `region` is covered.
         how: the style; solid black where not given, a mosaic of 4 blocks across the region where it names no number.
 
     Raises:
@@ -92,7 +92,7 @@ def redact_picture(
 
 
 def cosmetic(how: Cover) -> str | None:
-    """Why a style is only cosmetic, or None for one that is fit for release."""
+    """Return why a style is only cosmetic, or None for one that is fit for release."""
     mend = f"for release use solid, or at most {MOST_BLOCKS} blocks across a region"
     if how.style == "blur":
         return f"cosmetic: a blur can be undone in part and is the least private style; {mend}"
@@ -124,7 +124,7 @@ def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Co
 
 
 def _wider(region: Mask, found: Mask, number: int) -> Mask:
-    """A first region as found; a later one grown, with what is found beside it."""
+    """Return the found region at first; later the previous region dilated, together with the found one."""
     if not region.any():
         return found
     reach = max(1, round(WIDENING * number * max(region.shape)))
@@ -133,7 +133,7 @@ def _wider(region: Mask, found: Mask, number: int) -> Mask:
 
 
 def _covered(picture: Picture, region: Mask, how: Cover) -> Picture:
-    """Each part of the region by itself, so that a mosaic has its few blocks across each."""
+    """Cover each part of the region separately, so that a mosaic has its few blocks across each."""
     if how.style == "solid":
         return cover_picture(picture, region, how) if region.any() else picture
     covered = picture
@@ -144,7 +144,7 @@ def _covered(picture: Picture, region: Mask, how: Cover) -> Picture:
 
 
 def _parts(region: Mask) -> tuple[NDArray[np.integer[Any]], int]:
-    """(H, W) numbers of the connected parts, corners connecting, and how many there are."""
+    """Return (H, W) labels of the connected parts (8-connectivity), and their number."""
     labels, count = ndimage.label(region, structure=np.ones((3, 3)))
     return np.asarray(labels), int(count)
 

@@ -50,7 +50,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
-    """What is the same for every picture of a run; can be sent to another process."""
+    """Settings shared by all pictures of a run; can be pickled."""
 
     classifier: str | None
     class_name: str | None
@@ -59,9 +59,9 @@ class _Settings:
     region: UserRegions
     how: Cover
     key: bytes | None
-    """Of the hashes that stand for originals in a released log; None for plain hashes in a private one."""
+    """Key of the hashes that identify originals in a released log; None for plain hashes in a private log."""
     folders: tuple[Path, ...]
-    """What the log leaves out before names."""
+    """Folders that the log removes from names."""
 
     def verifier(self) -> Verifier | None:
         """Load the classifier; its errors name it."""
@@ -74,20 +74,20 @@ class _Settings:
             raise ConfigError(f"{self.classifier}: {problem}") from problem
 
     def identity(self) -> str:
-        """SHA-256 of all that decides a result, but the picture and its region."""
+        """Return the SHA-256 of everything except the picture and its region that determines a result."""
         beside = [] if self.classifier is None else [Path(self.classifier), Path(self.classifier).with_suffix(".json")]
         weights = hash_files(*(path for path in beside if path.is_file()))
         name, judged = self.classifier, [self.class_name, self.pass_score, self.coverage]
         return hash_settings([version("ganvas"), name, weights, *judged, self.how])
 
     def original(self, path: Path) -> tuple[str, str]:
-        """Key and value of a line that identify the original."""
+        """Return key and value of the log line that identify the original."""
         return (ORIGINAL, hash_file(path)) if self.key is None else (KEYED_ORIGINAL, keyed_hash(path, self.key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Redactor:
-    """Jobs -> lines of the log; writes the pictures."""
+    """Callable from jobs to log lines; writes the pictures."""
 
     settings: _Settings
     verifier: Verifier | None
@@ -95,7 +95,7 @@ class _Redactor:
 
     @classmethod
     def start(cls, settings: _Settings) -> _Redactor:
-        """One that has loaded the classifier."""
+        """Load the classifier."""
         return cls(settings=settings, verifier=settings.verifier(), identity=settings.identity())
 
     def __call__(self, jobs: Sequence[Record]) -> Iterator[Record]:
@@ -136,7 +136,7 @@ def redact_files(
         log: the folder of the redaction log; where not given the results' own, and keyed hashes stand for originals.
         engine: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core.
-        progress: told of each file.
+        progress: called for each file.
 
     Raises:
         InputError: settings that do not fit; nothing is written.
@@ -221,7 +221,7 @@ def _one_by_one(jobs: Sequence[Record], redactor: _Redactor) -> Blocks:
 
 
 def _record_all(blocks: Blocks, log_file: RedactionLog, total: int, progress: Progress | None) -> Outcome:
-    """Log all rows as they come; what they amount to."""
+    """Log all rows as they arrive, and return their summary."""
     outcome, done = Outcome(), 0
     for block in blocks:
         rows = [row for _, row in block]
@@ -246,7 +246,7 @@ def _line(name: str) -> Record:
 
 
 def _lost(job: Record, reason: str) -> Record:
-    """The line of a file that ends its worker; a result of it may have been written, but none is vouched for."""
+    """Return the log line of a file whose worker died; a result may have been written, but is not verified."""
     return {**_line(job["name"]), "failed": reason + _stale(job["target"])}
 
 
@@ -280,7 +280,7 @@ def _redact_file(job: Record, redactor: _Redactor) -> Record:
 
 
 def _check_free(target: Path, released: Picture) -> None:
-    """Raise where a file is there that the log does not know, unless it is this result: a killed process wrote it."""
+    """Raise where a file exists that the log does not know, unless it is this result of a killed process."""
     if target.exists() and target.read_bytes() != encode_image(released, target.suffix):
         raise InputError(
             f"{target} is there already, and not by this log; move it away, or give another name or folder"
@@ -304,12 +304,12 @@ def _record(redaction: Redaction, redactor: _Redactor) -> dict[str, Any]:
 
 
 def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
-    """Name -> (file, where its result goes, None for no picture), of all that a person would think is redacted.
+    """Return name -> (file, its target or None for no picture) for every file that the user expects to be redacted.
 
     Args:
         source: a picture, or a folder.
         out: a folder, or for one picture also a file name.
-        aside: files that lie in the folder and are no part of it, resolved.
+        aside: files in the folder that are no sources, resolved.
 
     Raises:
         InputError: there is none, an original would be written over, or `out` has an ending that is no format.

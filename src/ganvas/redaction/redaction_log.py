@@ -60,9 +60,9 @@ def keyed_hash(path: Path, key: bytes) -> str:
 
 
 def original_key() -> bytes:
-    """Return the user's key for originals, made at first use in the cache folder.
+    """Return the user's key for originals, created at first use in the cache folder.
 
-    Where it cannot be kept there it is of this run alone, and a later run redacts its pictures anew.
+    Where it cannot be stored, it is valid for this run alone, and a later run redacts its pictures again.
     """
     with contextlib.suppress(OSError):
         if (key := read_or_make_key(cache_folder() / NAME)) is not None:
@@ -76,7 +76,7 @@ ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
 
 
 class RedactionLog:
-    """The log in a folder; a line that a crash left unfinished is passed over.
+    """Redaction log of a folder; a line that a crash left unfinished is skipped.
 
     It holds 96 bytes and the name of each picture that is done, not the lines.
 
@@ -96,7 +96,7 @@ class RedactionLog:
                 self._earlier.add(line["file"])
 
     def proof(self, name: str) -> list[str] | None:
-        """Return what must be unchanged for a picture to be left alone: hashes of settings, original and result.
+        """Return the hashes of settings, original and result that must be unchanged for a picture to be skipped.
 
         They are those of the last line about it; None where there is none, or it failed.
         """
@@ -113,7 +113,7 @@ class RedactionLog:
         append_line(self.path, "\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
     def added(self) -> Iterator[dict[str, Any]]:
-        """The lines since this object was made, read back from the file."""
+        """Read back the lines added since this object was created."""
         return _lines(self.path, start=self._start)
 
 
@@ -133,7 +133,7 @@ def _proof(line: dict[str, Any]) -> bytes | None:
 def line_of(
     redaction: Redaction, verifier: Verifier | None, *, classifier: str | None, is_cosmetic: bool
 ) -> dict[str, Any]:
-    """Return what the log says about a covered picture."""
+    """Return the log entry of a covered picture."""
     boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
     before, after = redaction.score_before, redaction.score_after
     return {
@@ -151,7 +151,7 @@ def line_of(
 
 
 def verdict(redaction: Redaction, verifier: Verifier | None) -> str:
-    """Return in words what is known of a picture, and no more."""
+    """Return in words exactly what is known about a picture."""
     if verifier is None or redaction.score_after is None or redaction.score_before is None:
         return "the given region is covered; nothing was tested"
     named = repr(verifier.class_name)
@@ -187,7 +187,7 @@ def relative_names(problem: str, folders: Iterable[Path]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Redacted:
-    """What a redaction left.
+    """Result of a redaction.
 
     Attributes:
         log_file: the redaction log; later runs append to it.
@@ -234,7 +234,7 @@ class Redacted:
 
 @dataclass
 class Outcome:
-    """What has become of the files so far."""
+    """Running totals of a redaction."""
 
     redacted: int = 0
     skipped: int = 0
@@ -254,7 +254,7 @@ class Outcome:
             self.failures[row["file"]] = row["failed"]
 
     def checked(self, log_file: RedactionLog, total: int, *, tested: str | None) -> Redacted:
-        """Return what a redaction of `total` files left.
+        """Return the result of a redaction of `total` files.
 
         Raises:
             PartialFailure: some files failed; it tells what became of the others.

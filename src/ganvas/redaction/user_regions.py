@@ -1,4 +1,4 @@
-"""Regions that a person gave, by picture: a file of boxes, one mask for all, or a folder of masks."""
+"""User regions per picture: a file of boxes, one mask for all pictures, or a folder of masks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class UserRegions:
-    """What a person said about pictures.
+    """Regions that the user gave.
 
     Attributes:
-        find: a picture and its name -> (H, W) bool, or None where no person said anything about it.
-        identity: a picture's name -> what changes when the person says something else about it.
+        find: a picture and its name -> (H, W) bool, or None where the user gave nothing for it.
+        identity: a picture's name -> a string that changes with the user's region.
     """
 
     find: Callable[[Picture, str], Mask | None]
@@ -37,7 +37,7 @@ class UserRegions:
 
 
 def read_user_regions(names: Set[str], *, boxes: Path | None, mask: Path | None) -> UserRegions:
-    """The regions that a person gave.
+    """Read the regions that the user gave.
 
     Args:
         names: of the pictures there are, with folders and endings.
@@ -75,7 +75,7 @@ def _from_boxes(path: Path, names: Set[str]) -> UserRegions:
 
 
 def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
-    """Whether a single picture is covered out of a set that a file speaks of."""
+    """Return whether a single picture is redacted out of the set that a file names."""
     return len(names) == 1 and names <= spoken_of
 
 
@@ -105,7 +105,7 @@ def _from_masks(folder: Path, names: Set[str]) -> UserRegions:
 
 
 def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:
-    """Name with folders, without ending, as its picture (one of `stems`) has it -> mask.
+    """Return the mask of each picture, by the picture's name in `stems` (with folders, without suffix).
 
     Raises:
         InputError: two have one name, so that one of them would cover nothing.

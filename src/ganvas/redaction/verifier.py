@@ -1,4 +1,4 @@
-"""Does a picture still show a class, and where."""
+"""Verifier: whether and where a picture still shows a class."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Scores:
     window: float
 
     def as_record(self) -> dict[str, float]:
-        """Rounded, ready for JSON."""
+        """Return rounded scores, ready for JSON."""
         return {name: round(value, 6) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """A classifier, one of its classes, and what counts as gone.
+    """Classifier, one of its classes, and the scores at which it counts as gone.
 
     Attributes:
         classifier: see `load_classifier`.
@@ -96,11 +96,11 @@ class Verifier:
 
     @property
     def class_name(self) -> str:
-        """As the classifier calls it."""
+        """Name of the class in the classifier."""
         return self.classifier.class_names[self.index]
 
     def scores(self, picture: Picture) -> Scores:
-        """How likely the class is in the picture.
+        """Return the class's scores in the picture.
 
         Raises:
             ImageError: the classifier failed, or gave something that is no probability: that is never a pass.
@@ -115,11 +115,11 @@ class Verifier:
         return Scores(record, dense, window)
 
     def passes(self, scores: Scores) -> bool:
-        """Whether the class counts as gone."""
+        """Return whether the class counts as gone."""
         return max(scores.record, scores.dense) <= self.pass_score and scores.window <= self.pass_window
 
     def find(self, picture: Picture) -> Mask:
-        """(H, W) bool: boxes round what speaks for the class; all of the picture where nothing in particular does.
+        """Return (H, W) bool: boxes around the evidence for the class; the whole picture where there is none.
 
         Raises:
             ImageError: the classifier failed.
@@ -149,7 +149,7 @@ class Verifier:
 
 
 def window_scores(evidence: Evidence) -> NDArray[np.float64]:
-    """(rows, columns, K) probabilities of each 7x7 window of the feature map, as if the picture were cut to it."""
+    """Return (rows, columns, K) probabilities of each 7x7 window of the feature map, as if it were the whole map."""
     features = evidence.features.astype(np.float64)
     rows, columns = (min(WINDOW, side) for side in features.shape[1:])
     table = np.pad(features, ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
