@@ -294,7 +294,7 @@ def _groups(color: Pixels) -> list[Pixels]:
 
 
 def _thinned(group: Pixels) -> Pixels:
-    """Of 8-bit pixels every n-th row and column, about `THINNED` in all: they are asked for their contrast alone."""
+    """Return every n-th row and column of 8-bit pictures, about `THINNED` pixels, enough to measure contrast."""
     if group.dtype != np.uint8:
         return group
     step = max(1, math.isqrt(group.shape[0] * group.shape[1] // THINNED))

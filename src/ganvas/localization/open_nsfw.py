@@ -69,7 +69,7 @@ class OpenNSFW:
         return self._head.evidence(features, record_extent(*rgb.shape[:2]))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return evidence of the whole picture at its own aspect; scores are of its pooled map. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture at its own aspect; scores are of its mean map. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
