@@ -6,7 +6,7 @@ GanvasError                1   anything below
 │   ├── DataError          2   a data set whose layout does not fit; names the entries
 │   ├── ConfigError        2   a setting out of range
 │   └── RunError           2   a run folder or checkpoint that cannot be read
-├── PolicyRefusal          3   the content gate said no
+├── PolicyRefusal          3   the content gate refused a picture
 ├── DivergenceError        4   a loss or weight became NaN or infinite
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed

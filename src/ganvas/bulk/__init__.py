@@ -1,4 +1,4 @@
-"""Output folders: no target is a source, one process writes at a time, killed processes leave nothing behind."""
+"""Bulk processing: atomic files, folder locks, path rules, progress and the Ray backend."""
 
 from ganvas.bulk.atomic import sweep
 from ganvas.bulk.folder_lock import FolderInUse, claimed, swept_beside

@@ -22,7 +22,7 @@ def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
 
     Args:
         targets: files that will be written; need not exist. Sidecars of labels count with their pictures.
-        sources: files that are read; those that do not exist are passed over. Not asked for where no target exists.
+        sources: files that are read; those that do not exist are skipped. Not iterated where no target exists.
 
     Raises:
         InputError: names the first targets that are sources, and the remedy.

@@ -39,7 +39,7 @@ STARTS = 3
 STORE = 256 * 2**20
 """Bytes of shared memory for the jobs and rows of a cluster on this machine; pictures never pass through it."""
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""For a cluster on this machine. The first is how Ray is told, on any system, to listen on 127.0.0.1 alone."""
+"""For a cluster on this machine. The first makes Ray listen on 127.0.0.1 alone, on any system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def check_workers(engine: Engine, workers: int | None) -> None:
 
     Raises:
         ConfigError: a number of workers that means nothing.
-        MissingDependency: Ray is asked for and not installed.
+        MissingDependency: Ray is requested but not installed.
     """
     if workers is not None and (engine == "local" or workers < 1):
         raise ConfigError(f"workers {workers}: give 1 or more, and --engine ray")

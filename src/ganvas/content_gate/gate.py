@@ -82,7 +82,7 @@ THRESHOLD: Final = 0.8
 VIEWS_VERSION: Final = 2
 """Raised whenever `views` or the preprocessing changes, so that no older score is taken from the cache."""
 LEAST_CONTRAST: Final = 64
-"""Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are looked at stretched too."""
+"""Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are also scored stretched."""
 THINNED: Final = 2**17
 """Pixels."""
 MISTAKEN: Final = "; a sheet of many pictures can score so by mistake: cut it into its pictures"
@@ -127,7 +127,7 @@ def _loaded_scorer() -> Scorer:
 
 
 def _scorer() -> Scorer:
-    with _LOADING:  # pictures may be judged in several threads
+    with _LOADING:  # pictures may be scored in several threads
         return _loaded_scorer()
 
 
@@ -156,7 +156,7 @@ def admit(picture: Picture, *, name: str) -> float:
     """Admit a picture, or refuse it.
 
     Args:
-        picture: any number of channels and any depth; opacity is not looked at.
+        picture: any number of channels and any depth; opacity is ignored.
         name: of the picture, for the message.
 
     Returns:
@@ -271,7 +271,7 @@ def content_hash(picture: Picture) -> str:
 def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
     """Yield the views that are scored: the first three channels as RGB, each further one as gray, (H, W, 3) uint8.
 
-    Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are looked at a second time with
+    Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are scored a second time with
     their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels
     would otherwise look black or white to the classifier.
 

@@ -163,8 +163,8 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
     Args:
         result: as `blank_result` made it.
         spec: the model's output.
-        top: where the part begins.
-        left: likewise.
+        top: first row of the part.
+        left: first column of the part.
         signed: (C, h, w) in [-1, 1].
     """
     color = result.colour[top : top + signed.shape[1], left : left + signed.shape[2]]
@@ -188,9 +188,9 @@ def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:
 
 
 def _channel_problem(found: int, needed: int) -> str:
-    mends = {1: "convert it to gray first", 3: "convert it to RGB first"}
-    mend = mends.get(needed, "give the channels it was trained on")
-    return f"{found} channel{'s' * (found > 1)}, but the model takes {needed}; {mend}"
+    remedies = {1: "convert it to gray first", 3: "convert it to RGB first"}
+    remedy = remedies.get(needed, "give the channels it was trained on")
+    return f"{found} channel{'s' * (found > 1)}, but the model takes {needed}; {remedy}"
 
 
 def _check_convertible(picture: Picture, spec: PictureSpec) -> None:

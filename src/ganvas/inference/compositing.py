@@ -26,8 +26,8 @@ def find_mask(masks: Path, picture: Path) -> Path:
         return masks
     found = [path for path in list_images(masks) if name_key(path.stem) == name_key(picture.stem)]
     if not found:
-        mend = "add one (all black leaves the picture as it is)"
-        raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {mend}")
+        remedy = "add one (all black leaves the picture as it is)"
+        raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {remedy}")
     if len(found) > 1:
         several = " and ".join(path.name for path in found)
         raise ImageError(picture, f"{several} in {masks} are all masks of it; keep one")
@@ -48,8 +48,8 @@ def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
     inside = np.asarray(to_unit(levels).max(axis=2) >= 0.5)
     if levels.any() and not inside.any():
         brightest = f"its highest level is {levels.max():g} of {NATURAL_RANGE[levels.dtype.name][1]:g}"
-        mend = "make what it marks white, or all of it black to leave the picture as it is"
-        raise ImageError(path, f"the mask is not black but nowhere half white: {brightest}; {mend}")
+        remedy = "make what it marks white, or all of it black to leave the picture as it is"
+        raise ImageError(path, f"the mask is not black but nowhere half white: {brightest}; {remedy}")
     return inside
 
 
@@ -62,13 +62,13 @@ def read_levels(path: Path) -> Pixels:
     """
     mask = read_image(path)
     if stores_white_as_zero(path):
-        mend = "save it with 8 bits and black as zero, as tifffile.imwrite(path, mask.astype('uint8') * 255) does"
+        remedy = "save it with 8 bits and black as zero, as tifffile.imwrite(path, mask.astype('uint8') * 255) does"
         raise ImageError(
-            path, f"the mask declares that 0 is white, so whether it marks a region or the rest is unclear; {mend}"
+            path, f"the mask declares that 0 is white, so whether it marks a region or the rest is unclear; {remedy}"
         )
     if mask.alpha is not None and to_unit(mask.alpha).min() < 1:
-        mend = "save it without opacity, white where the picture is meant and black elsewhere"
-        raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {mend}")
+        remedy = "save it without opacity, white where the picture is meant and black elsewhere"
+        raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {remedy}")
     return mask.colour
 
 

@@ -35,7 +35,7 @@ __all__ = ["TranslationReport", "translate_files"]
 
 @dataclass(frozen=True)
 class _Plan:
-    """What was asked for; can be sent to another process."""
+    """Settings of a translation; can be pickled."""
 
     run: Path
     mask: Path | None
@@ -94,8 +94,8 @@ def translate_files(
 ) -> TranslationReport:
     """Translate a picture or a folder, and label what is written as synthetic.
 
-    A folder is gone through to its end whatever happens to single pictures; what is already there from the same run,
-    settings and picture content is skipped, by the manifest `translate.jsonl` in `out`.
+    A folder is processed to its end whatever happens to single pictures. Pictures that the manifest `translate.jsonl`
+    in `out` lists with the same run, settings and content are skipped.
 
     Args:
         run: a run folder.
@@ -119,15 +119,16 @@ def translate_files(
         PolicyRefusal: pictures were refused and nothing else went wrong; the others are written.
         PartialFailure: pictures failed; the others are written. It lists refused pictures too.
         InputError: the run, the source or a setting cannot be used; for one picture, that picture.
-        MissingDependency: Ray is asked for and not installed.
+        MissingDependency: Ray is requested but not installed.
     """
     check_workers(engine, workers)
     plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, pick_precision(precision, device), direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
-    _check_targets(jobs, plan, out)
+    _check_targets(jobs, plan, out)  # no output replaces an input
     if source.is_file() and jobs[0].target == out:
         with swept_beside(out.parent):
             return _translate_one(jobs[0], plan.load(), progress=progress)
+    # One process at a time continues the manifest of a folder
     with claimed(out, beside={job.target.parent for job in jobs}):
         report = _translate_folder(jobs, plan, out, engine=engine, workers=workers, progress=progress)
     return _checked(report, len(jobs), alone=source.is_file())

@@ -26,8 +26,8 @@ class TranslationReport:
         skipped: files that an earlier call with the same run, settings and pictures had written.
         refused: name -> refusal; nothing was written for these.
         failures: name -> what went wrong; nothing was written for these.
-        notes: sentence -> number of pictures it is true of.
-        seconds: in all.
+        notes: sentence -> number of pictures to which it applies.
+        seconds: of the whole run.
     """
 
     written: list[Path] = field(default_factory=list)

@@ -59,7 +59,7 @@ class ManifestRow:
         settings: SHA-256 of the run's snapshot and everything else that decides the result.
         output: SHA-256 of the written file; None where nothing was written.
         problem: why nothing was written.
-        notes: what a person should know about the result.
+        notes: for the user, on the result.
     """
 
     name: str
@@ -71,7 +71,7 @@ class ManifestRow:
 
 
 class Manifest:
-    """The manifest of an output folder; a line that a crash left unfinished is passed over.
+    """Manifest of an output folder; a line that a crash left unfinished is skipped.
 
     It holds 64 bytes and the name of each picture that is done, not the lines; of other settings the names alone.
     """
@@ -118,7 +118,7 @@ class BlockManifest(Manifest):
 
     Args:
         settings: see `ManifestRow`.
-        proofs: name -> what `Manifest.proof` said.
+        proofs: name -> the value of `Manifest.proof`.
         known: the names that `Manifest.knows`.
     """
 

@@ -36,7 +36,7 @@ GROUP = 4
 GROUP_PIXELS = 2**21
 """Larger groups are parted."""
 PIXELS_AHEAD = 2**25
-"""Under way at once; a picture larger than that goes alone."""
+"""Pixels in progress at once; a larger picture is processed alone."""
 SMALL_PIXELS = 2**19
 """Of a result up to which another picture may be in the network at the same time."""
 
@@ -51,7 +51,7 @@ class _Item:
         is_done: an earlier call wrote it.
         given: the picture, from reading to writing.
         made: its translation, until it is written.
-        notes: what a person should know about the result.
+        notes: for the user, on the result.
         output: SHA-256 of the written file.
         error: why nothing was written.
     """
@@ -219,7 +219,7 @@ class _Line:
 class _Network:
     """Access to the network: on a CPU two small pictures at once, each on half of the cores.
 
-    One that is large or goes in tiles is alone, and so is each where noise is drawn: threads share torch's generator.
+    A large or tiled picture runs alone, and so does each one whose method draws noise: threads share torch's generator.
     """
 
     def __init__(self, settings: Settings) -> None:

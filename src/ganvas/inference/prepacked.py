@@ -70,7 +70,7 @@ class Packed(nn.Module):
 
     Args:
         weight: as the layer has it.
-        bias: likewise.
+        bias: as the layer has it.
         geometry: padding, of a transposed convolution output padding, stride, dilation, groups.
         transposed: whether the convolution is transposed.
         is_last: whether results are float32 in any case.

@@ -18,7 +18,7 @@ from ganvas.serialization import from_record, to_record
 __all__ = ["translate_on_ray"]
 
 TranslateAll = Callable[[Sequence[Job], Manifest, TranslationReport], None]
-"""Translates pictures one after the other or side by side; whatever happens goes to the manifest and the report."""
+"""Translates pictures; results go to the manifest and the report."""
 
 
 def translate_on_ray(
@@ -80,8 +80,8 @@ def _start(start: Callable[[], TranslateAll], settings: str) -> Worker:
 
 def _record(row: ManifestRow | None, refusal: PolicyRefusal | None) -> Record:
     """Return a worker's result for one picture; without a row if the picture was already translated."""
-    said = refusal and {"name": refusal.name, "reason": refusal.reason, "score": refusal.score}
-    return {"row": row and to_record(row), "refusal": said}
+    refused = refusal and {"name": refusal.name, "reason": refusal.reason, "score": refusal.score}
+    return {"row": row and to_record(row), "refusal": refused}
 
 
 def _lost(settings: str, job: Record, reason: str) -> Record:

@@ -27,7 +27,7 @@ from ganvas.serialization import check_name, from_record, read_json, save_tensor
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
-DRAWS = {
+INITIALIZERS = {
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
@@ -51,7 +51,7 @@ class RunRecord:
     """Description of a run: enough to build its networks and to prepare their input."""
 
     method: Any
-    """The method's settings: of one of `ganvas.methods.registry.methods()`, told by the class name in the record."""
+    """Config of one of `ganvas.methods.registry.methods()`, identified by the class name in the record."""
     input: PictureSpec
     """The kind of numbers that go in."""
     output: PictureSpec
@@ -212,7 +212,7 @@ class _Undrawn(TorchFunctionMode):
     ) -> Any:
         """Replace each torch function that initializes weights; its first argument is the tensor to fill."""
         named = kwargs or {}
-        return (*args, *named.values())[0] if func.__name__ in DRAWS else func(*args, **named)
+        return (*args, *named.values())[0] if func.__name__ in INITIALIZERS else func(*args, **named)
 
 
 def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:

@@ -103,15 +103,16 @@ def sample_files(
         progress: show a bar with the time left.
 
     Raises:
-        ConfigError: the run's method draws no pictures, no picture is asked for, or bfloat16 is not fast on the device.
+        ConfigError: the run's method draws no pictures, count is below 1, or bfloat16 is not fast on the device.
         PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
         InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
     """
     started, where = time.monotonic(), pick_device(device)
     computed, record = choose_precision(precision, where), read_run_record(run)
     sides = _check(record, count=count, suffix=suffix)
-    asked = {"run": _identity(run, snapshot), "seed": seed, "count": count, "suffix": suffix, "precision": computed}
-    with claimed(out, beside=[out / side for side in sides]), _noted(out, asked):
+    settings = {"run": _identity(run, snapshot), "seed": seed, "count": count, "suffix": suffix, "precision": computed}
+    # The note in the folder lets the same command resume, and no other
+    with claimed(out, beside=[out / side for side in sides]), _noted(out, settings):
         method = load_generators(run, snapshot).to(where)
         for name in method.generators if computed == "bfloat16" else ():
             lower(getattr(method, name))
@@ -130,7 +131,7 @@ class _Album:
 
     Attributes:
         written: files, in order.
-        refused: what the gate said no to; of such a draw nothing is written.
+        refused: refusals of the gate; nothing is written of a refused sample.
     """
 
     def __init__(self, folder: Path, sides: Sequence[Domain], suffix: str | None, label: SyntheticLabel) -> None:
@@ -187,7 +188,7 @@ def _identity(run: Path, snapshot: SnapshotName | Path) -> str:
 
 
 @contextmanager
-def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
+def _noted(out: Path, settings: dict[str, object]) -> Iterator[None]:
     """Keep the settings of the samples in the folder, so that the same command resumes after an interruption.
 
     Raises:
@@ -195,14 +196,14 @@ def _noted(out: Path, asked: dict[str, object]) -> Iterator[None]:
     """
     note = out / SETTINGS_NAME
     try:
-        same = read_json(note) == asked
+        same = read_json(note) == settings
     except (OSError, ValueError):
         same = False
     if not same and any(out.iterdir()):
         raise InputError(
             f"{out} holds something already; choose another folder, so that no old picture is taken for new"
         )
-    write_json(note, asked)
+    write_json(note, settings)
     try:
         yield
     except Exception:

@@ -119,7 +119,7 @@ def plan_tiles(
 
     Args:
         height: of the padded picture, a multiple of `multiple`.
-        width: likewise.
+        width: of the padded picture, a multiple of `multiple`.
         tile: largest side that the network may be given.
         overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
         multiple: `Method.size_multiple`.
@@ -169,16 +169,16 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
 def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: Tell | None = None) -> None:
     """Compute tile after tile, and write each part once it is final.
 
-    Beside the tile at hand, only what neighbors share is held: a strip as wide as the picture, which passes from one
-    row of tiles to the next, and a seam as high as a tile, to its right. Both are there before the first tile: between
-    two tiles' features a lasting array would keep the memory around it from being used again.
+    Besides the current tile, only the parts that neighbors share are kept: a strip as wide as the picture, which passes
+    from one row of tiles to the next, and a seam as high as a tile, to its right. Both are allocated before the first
+    tile: a lasting array between two tiles' features would keep the memory around it from being reused.
 
     Args:
         plan: which tiles.
         make: the network.
         write: takes what is finished.
         channels: that the network makes.
-        tell: is told how many tiles are done and how many there are, where there is more than one.
+        tell: called with the number of finished tiles and their total, if there are several.
     """
     strip = np.empty((channels, max(_shared(plan.rows)), plan.columns[-1].keep_stop), np.float32)
     seam = np.empty(

@@ -64,7 +64,7 @@ class Translation:
 
     Attributes:
         picture: same size as the one that went in.
-        notes: what a person should know: conversions, and tiles that are not exact.
+        notes: for the user, on conversions.
     """
 
     picture: Picture
@@ -75,16 +75,16 @@ class Translation:
 class Translator:
     """Trained run as an image -> image callable: `Translator.load(run)(image)`.
 
-    Any size goes in and the same size comes out; every picture passes the content gate on its way in and out; the
+    The output has the size of the input; every picture and its translation pass the content gate; the
     same picture gives the same output each time, alone or among others, for the method's noise is seeded by the
     picture's content.
 
     Args:
         method: with its generators loaded.
-        record: what goes in and comes out.
+        record: the specification of input and output.
         device: where to compute; the method is moved there.
         seed: of the method's noise, if it has any.
-        direction: from b to a, what the record calls output goes in and input comes out.
+        direction: for b_to_a, the record's output specification applies to the input and vice versa.
 
     Raises:
         ConfigError: the method does not translate in that direction.

@@ -62,11 +62,11 @@ def import_checkpoints(
         folder: to write.
         dropout: of the generator, where its file cannot tell.
         cycle_weight_a: lambda_A that a CycleGAN was trained with; unset: the reference's 10.
-        cycle_weight_b: lambda_B, likewise.
-        identity_weight: lambda_identity, likewise; unset: the reference's 0.5.
+        cycle_weight_b: lambda_B; unset: the reference's 10.
+        identity_weight: lambda_identity; unset: the reference's 0.5.
 
     Returns:
-        Sentences for the user.
+        Notes for the user.
 
     Raises:
         RunError: a file cannot be read, they do not belong together, or the folder holds something already.
@@ -86,8 +86,8 @@ def import_checkpoints(
         if not network.is_generator:
             with _held(folder):
                 write_discriminator(network, folder)
-            told = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
-            return f"{paths[0].name}: {describe(network)}", told
+            note = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
+            return f"{paths[0].name}: {describe(network)}", note
     if several:
         imported = import_cyclegan(*paths, dropout=dropout, training=replace(AS_RELEASED, **training))
     else:

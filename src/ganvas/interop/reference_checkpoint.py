@@ -62,7 +62,7 @@ class ReferenceNetwork:
 
     @property
     def is_generator(self) -> bool:
-        """Whether it makes images, rather than judging them."""
+        """Whether it generates images, rather than scoring them."""
         return self.kind in ("unet", "resnet")
 
     def build(self) -> UNet | ResNet | PatchGAN | PixelGAN:
@@ -97,8 +97,8 @@ def read_reference(path: Path) -> ReferenceNetwork:
         except RunError as error:
             problems[entry] = str(error)
     if not networks:
-        told = "; ".join(f"entry '{entry}': {problem}" if entry else problem for entry, problem in problems.items())
-        raise RunError(f"{path}: {told}")
+        details = "; ".join(f"entry '{entry}': {problem}" if entry else problem for entry, problem in problems.items())
+        raise RunError(f"{path}: {details}")
     chosen = [network for network in networks.values() if network.is_generator] or list(networks.values())
     if len(chosen) > 1:
         named = ", ".join(f"'{network.entry}' ({network.kind})" for network in chosen)
@@ -110,7 +110,7 @@ def identify(state: State) -> ReferenceNetwork:
     """Return the network that a state dict under the reference's names belongs to, behind any common prefix.
 
     Raises:
-        RunError: that cannot be told; the message is about the names of which the most is known.
+        RunError: it cannot be recognized; the message is about the candidate that comes closest.
     """
     problem: RunError | None = None
     for candidate in without_prefix(state):

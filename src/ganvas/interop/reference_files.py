@@ -1,7 +1,7 @@
 """Reading of PyTorch and safetensors checkpoints as state dicts, with wrapper dictionaries and prefixes taken off.
 
 People save more than a network's state dict: several networks in one file, each under its name (`netG`), the weights
-beside an epoch (`state_dict`), an average beside the weights (`params_ema`), or all names behind that of an attribute
+next to an epoch (`state_dict`), an average next to the weights (`params_ema`), or all names behind that of an attribute
 (`netG.model...`). Nothing is unpickled but tensors and plain values.
 """
 
@@ -88,7 +88,7 @@ def _why_unsafe(path: Path, error: Exception) -> str:
         return "it is a web page: the download went wrong; fetch the file again"
     if "Unsupported" in str(error) or "GLOBAL" in str(error):
         return (
-            "it holds Python objects beside tensors, such as a whole module or its options, which could run code; "
+            "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "
             "where it was made, save the weights alone: torch.save(network.state_dict(), FILE)"
         )
     return type(error).__name__

@@ -167,9 +167,9 @@ def check_discriminator(generator: ReferenceNetwork, discriminator: ReferenceNet
     """Raise RunError unless one pix2pix can hold both networks."""
     together = generator.input_channels + generator.output_channels
     if discriminator.input_channels == generator.output_channels:
-        raise RunError(f"{path}: judges outputs alone, as CycleGAN's does; give all four files of one, or one alone")
+        raise RunError(f"{path}: scores outputs alone, as CycleGAN's does; give all four files of one, or one alone")
     if discriminator.input_channels != together:
-        raise RunError(f"{path}: judges {discriminator.input_channels} channels, but input and output have {together}")
+        raise RunError(f"{path}: scores {discriminator.input_channels} channels, but input and output have {together}")
     if discriminator.norm != generator.norm:
         raise RunError(
             f"{path}: its norm is {discriminator.norm}, the generator's {generator.norm}; import them one by one"

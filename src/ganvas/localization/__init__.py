@@ -1,4 +1,4 @@
-"""Classifiers, and where in a picture they see a class."""
+"""Localization: classifiers, class activation maps, and regions in a picture."""
 
 from ganvas.localization.cam import (
     boxes_from_map,

@@ -65,23 +65,23 @@ def _agree(output: NDArray[Any], expected: Logits, tolerance: float) -> bool:
     return bool(np.abs(output.astype(np.float64) - expected).max() <= tolerance * scale)  # False for NaN
 
 
-def resolve(shown: Activation | None, told: Activation | None, *, num_classes: int, where: str) -> Activation | None:
+def resolve(shown: Activation | None, given: Activation | None, *, num_classes: int, where: str) -> Activation | None:
     """Return the activation of a classifier, or None where neither the model nor the user says it.
 
     Args:
         shown: by the model's own output; None where that is logits.
-        told: by the user; None where they said nothing.
+        given: by the user; None where not given.
         num_classes: K. One logit is a sigmoid's: the softmax of one number is always 1.
         where: the file or module, for messages.
 
     Raises:
         ConfigError: the two disagree, or a softmax has one output.
     """
-    if shown is not None and told is not None and shown != told:
+    if shown is not None and given is not None and shown != given:
         raise ConfigError(
-            f"{where}: the model ends in a {shown}, but the activation is given as {told!r}; leave it out"
+            f"{where}: the model ends in a {shown}, but the activation is given as {given!r}; leave it out"
         )
-    found = shown or told
+    found = shown or given
     if num_classes > 1:
         return found
     if found == "softmax":

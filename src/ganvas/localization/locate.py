@@ -20,7 +20,7 @@ NEAR = 0.75
 FEW = 8
 """Names that a message shows."""
 IMAGENET_ONLY = ("tench", "zebra", "toilet tissue")
-"""Classes by which the 1,000 of ILSVRC 2012 are told from others."""
+"""Classes by which the 1,000 of ILSVRC 2012 are recognized."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def locate(
     rgb = picture.as_rgb8() if isinstance(picture, Picture) else picture
     require_rgb(rgb)
     warn_if_assumed(classifier.activation)
-    with np.errstate(over="ignore", invalid="ignore"):  # of absurd weights; what comes of them is looked at below
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged weights; the results are checked below
         seen = classifier.evidence(rgb)
         scores = seen.scores
         index = default_class(seen) if class_name is None else class_index(classifier, class_name)

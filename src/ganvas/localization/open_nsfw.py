@@ -31,11 +31,11 @@ class OpenNSFW:
     """Classifier of sexually explicit pictures: a score below 0.2 is safe, above 0.8 unsafe (its README).
 
     The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 whatever the aspect,
-    JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense look leaves out crop and JPEG.
+    JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense evidence omits crop and JPEG.
 
     Args:
         path: the .onnx file; by default the one inside the installed package, verified by its hash.
-        dense_size: shorter side of the dense look, in pixels.
+        dense_size: shorter side of the dense input, in pixels.
 
     Raises:
         WeightsError: the package is not installed or holds other weights.

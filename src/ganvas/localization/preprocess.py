@@ -32,7 +32,7 @@ class Preprocessing:
     crop_share: float = 0.875
     """The center crop's side as a share of the picture's shorter side."""
     dense_size: int = 384
-    """Shorter side of the dense look, in pixels, before it is rounded to a multiple of 32."""
+    """Shorter side of the dense input, in pixels, before it is rounded to a multiple of 32."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Subtracted from R, G, B in 0..255."""
     deviation: tuple[float, float, float] = (58.395, 57.12, 57.375)

@@ -260,12 +260,12 @@ def _last_linear(seen: Seen) -> tuple[nn.Linear, Tensor]:
 
 @torch.inference_mode()
 def _own_activation(
-    module: nn.Module, layer: Place, head: LinearHead, told: Activation | None, size: int
+    module: nn.Module, layer: Place, head: LinearHead, given: Activation | None, size: int
 ) -> Activation | None:
-    """Return the activation between the head's logits and the module's output; `told` resolves ambiguity.
+    """Return the activation between the head's logits and the module's output; `given` resolves ambiguity.
 
     Raises:
-        ConfigError: the output does not follow from the head, or contradicts `told`.
+        ConfigError: the output does not follow from the head, or contradicts `given`.
     """
     possible: set[Activation | None] = {None, "softmax", "sigmoid"}
     for image in probes(size):
@@ -278,8 +278,8 @@ def _own_activation(
             "the module's output is neither the logits of its last linear layer nor their softmax or sigmoid;"
             " use GradCamClassifier, or end the module in one of them"
         )
-    shown = next(iter(possible)) if len(possible) == 1 else (told if told in possible else None)
-    return resolve(shown, told, num_classes=len(head.bias), where="the module")
+    shown = next(iter(possible)) if len(possible) == 1 else (given if given in possible else None)
+    return resolve(shown, given, num_classes=len(head.bias), where="the module")
 
 
 def _bias(linear: nn.Linear) -> Floats:

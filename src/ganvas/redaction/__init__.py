@@ -1,1 +1,1 @@
-"""Cover regions of pictures for release: found, covered, judged again, widened until they pass."""
+"""Redaction of pictures for release: regions are found, covered, verified, and widened until they pass."""

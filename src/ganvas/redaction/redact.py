@@ -41,7 +41,7 @@ class Redaction:
         region: (H, W) bool.
         style: as used; the whole picture is always covered solid.
         score_before: None without a verifier.
-        score_after: likewise.
+        score_after: None without a verifier.
         widened: how many times the region grew after the first.
     """
 
@@ -93,13 +93,13 @@ def redact_picture(
 
 def cosmetic(how: Cover) -> str | None:
     """Return why a style is only cosmetic, or None for one that is fit for release."""
-    mend = f"for release use solid, or at most {MOST_BLOCKS} blocks across a region"
+    remedy = f"for release use solid, or at most {MOST_BLOCKS} blocks across a region"
     if how.style == "blur":
-        return f"cosmetic: a blur can be undone in part and is the least private style; {mend}"
+        return f"cosmetic: a blur can be undone in part and is the least private style; {remedy}"
     if how.style == "mosaic" and how.block_size is not None:
-        return f"cosmetic: blocks sized by pixels may be many across a region; {mend}"
+        return f"cosmetic: blocks sized by pixels may be many across a region; {remedy}"
     if how.style == "mosaic" and (how.blocks or DEFAULT_BLOCKS) > MOST_BLOCKS:
-        return f"cosmetic: what lies under {how.blocks} blocks can be recognized; {mend}"
+        return f"cosmetic: what lies under {how.blocks} blocks can be recognized; {remedy}"
     return None
 
 

@@ -75,10 +75,12 @@ class _Settings:
 
     def identity(self) -> str:
         """Return the SHA-256 of everything except the picture and its region that determines a result."""
-        beside = [] if self.classifier is None else [Path(self.classifier), Path(self.classifier).with_suffix(".json")]
-        weights = hash_files(*(path for path in beside if path.is_file()))
-        name, judged = self.classifier, [self.class_name, self.pass_score, self.coverage]
-        return hash_settings([version("ganvas"), name, weights, *judged, self.how])
+        model_files = (
+            [] if self.classifier is None else [Path(self.classifier), Path(self.classifier).with_suffix(".json")]
+        )
+        weights = hash_files(*(path for path in model_files if path.is_file()))
+        name, verified = self.classifier, [self.class_name, self.pass_score, self.coverage]
+        return hash_settings([version("ganvas"), name, weights, *verified, self.how])
 
     def original(self, path: Path) -> tuple[str, str]:
         """Return key and value of the log line that identify the original."""
@@ -126,7 +128,7 @@ def redact_files(
     Args:
         source: a picture, or a folder; folders in it are included, hidden files are not.
         out: a folder, or for one picture also a file name. Not the source itself.
-        classifier: nsfw, imagenet or the path of an .onnx file; finds regions, and judges the result.
+        classifier: nsfw, imagenet or the path of an .onnx file; finds regions, and verifies the result.
         class_name: what to cover; nsfw needs none.
         boxes: a file of boxes; without a classifier it must name every picture, if with an empty list.
         mask: a mask for all, or a folder of masks.
@@ -146,6 +148,7 @@ def redact_files(
     if classifier is None and boxes is None and mask is None:
         raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
     check_workers(engine, workers)
+    # Find sources, targets and user regions, and check that nothing written replaces anything read
     released = out if source.is_dir() or not names_file(out) else out.parent
     path = (log or released) / LOG
     files = _find(source, out, path, boxes=boxes, mask=mask, classifier=classifier)
@@ -155,9 +158,9 @@ def redact_files(
         how=how or Cover(), key=original_key() if _is_in(path, released) else None,
         folders=_folders(source, released, boxes, mask),
     )  # fmt: skip
-    redactor = _start(settings)
+    redactor = _start(settings)  # a missing or unsuitable classifier raises before anything is written
     named, folders = released != out, {target.parent for _, target in files.values() if target}
-    with _held(released, path.parent, folders, alone=not named):
+    with _held(released, path.parent, folders, alone=not named):  # one process at a time continues a log
         log_file = RedactionLog(path.parent)
         jobs = [_job(name, file, target, log_file) for name, (file, target) in files.items()]
         outcome = _redact_all(jobs, redactor, log_file, engine, workers, progress)
@@ -294,7 +297,7 @@ def _redact(name: str, path: Path, redactor: _Redactor) -> Redaction:
     if region is None and redactor.verifier is None:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CosmeticWarning)  # said once for all pictures
+        warnings.simplefilter("ignore", CosmeticWarning)  # already raised once for all pictures
         return redact_picture(picture, region=region, verifier=redactor.verifier, how=redactor.settings.how)
 
 

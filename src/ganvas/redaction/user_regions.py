@@ -74,9 +74,9 @@ def _from_boxes(path: Path, names: Set[str]) -> UserRegions:
     return UserRegions(find=find, identity=lambda name: str(table[name]) if name in table else "")
 
 
-def _is_one_of_many(names: Set[str], spoken_of: Set[str]) -> bool:
+def _is_one_of_many(names: Set[str], named: Set[str]) -> bool:
     """Return whether a single picture is redacted out of the set that a file names."""
-    return len(names) == 1 and names <= spoken_of
+    return len(names) == 1 and names <= named
 
 
 def _from_mask(path: Path) -> UserRegions:

@@ -33,9 +33,9 @@ class Scores:
     """Probabilities of a class in [0, 1], each the largest over the picture's views.
 
     Attributes:
-        record: of the classifier's own look, which leaves out borders.
-        dense: of the whole picture at its own aspect.
-        window: the largest over windows of the dense look, for what is small or at a border.
+        record: of the classifier's evidence of record, which omits borders.
+        dense: of the whole picture at its own aspect ratio.
+        window: the largest over windows of the dense evidence, for objects that are small or at a border.
     """
 
     record: float
@@ -103,7 +103,7 @@ class Verifier:
         """Return the class's scores in the picture.
 
         Raises:
-            ImageError: the classifier failed, or gave something that is no probability: that is never a pass.
+            ImageError: the classifier failed, or returned something that is no probability, which never passes.
         """
         try:
             each = [self._look(view) for view in views(picture)]
