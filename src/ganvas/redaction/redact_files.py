@@ -148,10 +148,9 @@ def redact_files(
     if classifier is None and boxes is None and mask is None:
         raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
     check_workers(engine, workers)
-    # Find sources, targets and user regions, and check that nothing written replaces anything read
     released = out if source.is_dir() or not names_file(out) else out.parent
     path = (log or released) / LOG
-    files = _find(source, out, path, boxes=boxes, mask=mask, classifier=classifier)
+    files = _find(source, out, path, boxes=boxes, mask=mask, classifier=classifier)  # no output replaces an input
     region = read_user_regions({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask)
     settings = _Settings(
         classifier=classifier, class_name=class_name, pass_score=pass_score, coverage=coverage, region=region,
