@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.content_gate.gate import admit_many, check_share
+from ganvas.content_gate import admit_many, check_share
 from ganvas.data.cache import Cache, UnpairedCache, agree_across_splits, build_cache, build_unpaired_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import evaluation_size
