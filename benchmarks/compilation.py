@@ -31,8 +31,8 @@ from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.performance.allocator import memory_kept
-from ganvas.training.performance.memory_format import place
+from ganvas.training.performance.compilation import place
+from ganvas.training.performance.memory import memory_kept
 from ganvas.training.step import make_optimizers, take_turns
 
 SIDE, WARM_UP = 256, 4

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import TrainLoader
-from ganvas.training.performance.allocator import memory_kept
+from ganvas.training.performance.memory import memory_kept
 from measure.machine import device, finish
 from measure.options import Options
 from measure.table import Row, Table

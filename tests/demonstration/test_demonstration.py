@@ -26,7 +26,7 @@ from ganvas.image.files import read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding
-from ganvas.training.result import TrainingResult
+from ganvas.training.monitoring import TrainingResult
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda one: one.name)

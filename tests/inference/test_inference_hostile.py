@@ -92,11 +92,11 @@ def test_networks_larger_than_the_machine(config: object, told: str) -> None:
 
 def test_a_wide_network_is_built_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look without memory leaves the weights that the seed gives as they are."""
-    from ganvas.methods import sizes
+    from ganvas.methods import registry
 
     weights = []
     for usual in (256, 2):
-        monkeypatch.setattr(sizes, "USUAL", usual)
+        monkeypatch.setattr(registry, "USUAL", usual)
         torch.manual_seed(0)
         weights.append(build(Pix2PixConfig(width=4), input_channels=3, output_channels=3, image_size=(32, 32)))
     states = [method.state_dict() for method in weights]

@@ -12,7 +12,7 @@ from torch import nn
 
 from ganvas.errors import InputError, WeightsError
 from ganvas.metrics.perceptual import LPIPS, load_lpips
-from ganvas.networks.alexnet import AlexNet
+from ganvas.networks.feature_extractors import AlexNet
 from ganvas.weights.find import Found, find_weights
 from ganvas.weights.known import ALEXNET, ALEXNET_LPIPS, Weights, WeightsFile
 from ganvas.weights.tensors import load_convolutions, load_heads, load_state

@@ -434,9 +434,9 @@ def test_a_device_that_is_not_there(tiny_config: MakeConfig, tmp_path: Path) -> 
 def test_progress_is_told_in_plain_lines(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from ganvas.training import report
+    from ganvas.training import monitoring
 
-    monkeypatch.setattr(report, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(monitoring, "PLAIN_EVERY", 0.0)
     train(tiny_config(), tmp_path / "run")
     told = capfd.readouterr().err
     assert "of 42 images  epoch" in told

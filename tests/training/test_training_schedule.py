@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 
-from ganvas.training.schedule import Clock, duration, learning_rate, reached, step_seed
+import pytest
+import torch
+from training_runs import MakeConfig
+
+from ganvas.hardware import precision
+from ganvas.hardware.threads import StepThreads
+from ganvas.recipes import RECIPES
+from ganvas.training import loop, schedule, session
+from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
+from ganvas.training.schedule import (
+    RESERVE_MOST,
+    Budget,
+    Clock,
+    duration,
+    expect,
+    learning_rate,
+    reached,
+    smaller,
+    step_seed,
+)
 
 
 @pytest.mark.parametrize(("seen", "rate"), [(0, 2.0), (50, 2.0), (75, 1.0), (99, 0.04), (100, 0.0), (120, 0.0)])
@@ -54,3 +78,222 @@ def test_a_tenth_of_the_rate_after_the_constant_part() -> None:
         learning_rate(seen, total=10, full=1.0, constant_fraction=0.5, decay="tenth") for seen in (0, 5, 6, 10, 11)
     ]
     assert rates == [1.0, 1.0, 0.1, 0.1, 0.1]
+
+
+class FakeClock:
+    """Seconds that pass when something is done."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+    def take(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def run(
+    limit: float, step: float, validation: float, *, pictures: int = 10, every: int = 10**9
+) -> tuple[float, int, Budget]:
+    """Train on a fake clock; seconds in all, steps, and the budget."""
+    clock = FakeClock()
+    budget = Budget(limit=limit, batch_size=1, validation_pictures=pictures, now=clock)
+    steps = 0
+    while not budget.is_over(clock.time):
+        clock.take(step)
+        budget.took_step(step)
+        steps += 1
+        if steps % every == 0:
+            with budget.measuring("validation"):
+                clock.take(validation)
+    for what, seconds in (("validation", validation), ("sample", step), ("checkpoint", 0.02 * limit)):
+        with budget.measuring(what):
+            clock.take(seconds)
+    return clock.time, steps, budget
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0, 5.0, 9.0])
+@pytest.mark.parametrize("pictures", [0, 10, 30])
+def test_the_limit_is_kept_to_a_tenth_where_the_forward_pass_is_as_expected(step: float, pictures: int) -> None:
+    limit = 120.0
+    validation = min(0.3 * step * pictures, RESERVE_MOST * limit - 1.2 * step)
+    seconds, _, _ = run(limit, step, validation, pictures=pictures)
+    assert seconds == pytest.approx(limit, rel=0.1)
+
+
+@pytest.mark.parametrize("validation", [0.5, 10.0, 30.0])
+def test_a_measured_validation_is_reserved_as_it_is(validation: float) -> None:
+    seconds, _, _ = run(240.0, 2.0, validation, pictures=1, every=20)
+    assert seconds == pytest.approx(240.0, rel=0.1)
+
+
+def test_a_slow_validation_leaves_most_of_the_time_for_training() -> None:
+    _, steps, _ = run(60.0, 1.0, 500.0, pictures=10_000)
+    assert steps >= 40
+
+
+def test_a_step_longer_than_the_limit_is_taken_once() -> None:
+    assert run(1.0, 30.0, 0.0)[1] == 1
+
+
+def test_a_step_is_not_begun_that_would_end_more_than_a_tenth_too_late() -> None:
+    seconds, steps, _ = run(100.0, 30.0, 0.0, pictures=0)
+    assert steps == 2  # a third would end at 90 and leave no time for the sample grid
+    assert seconds <= 110
+
+
+def test_without_a_limit_it_is_never_over() -> None:
+    budget = Budget(limit=None, batch_size=1, validation_pictures=5)
+    budget.took_step(100.0)
+    assert not budget.is_over(1e9)
+
+
+def test_what_was_reserved_at_the_end_ends_the_next_start_at_once() -> None:
+    seconds, _, budget = run(100.0, 7.0, 9.0)
+    again = Budget(limit=100.0, batch_size=1, validation_pictures=10, kept=budget.reserve + 7.0)
+    assert again.is_over(seconds)
+    assert not Budget(limit=300.0, batch_size=1, validation_pictures=10, kept=budget.reserve + 7.0).is_over(seconds)
+
+
+def test_a_slow_start_is_soon_forgotten() -> None:
+    budget = Budget(limit=100.0, batch_size=1, validation_pictures=0)
+    for seconds in (20.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        budget.took_step(seconds)
+    assert budget.step_seconds is not None
+    assert budget.step_seconds < 2
+
+
+def test_training_on_a_slow_machine_keeps_its_minutes(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole trainer on a fake clock: a step takes 8 s, and validation of 3 pictures 8 s."""
+    clock = FakeClock()
+    monkeypatch.setattr(schedule.time, "monotonic", clock)
+    monkeypatch.setattr(loop, "Clock", lambda **given: schedule.Clock(started=clock(), **given))
+    monkeypatch.setattr(loop, "Budget", partial(Budget, now=clock))
+    monkeypatch.setattr(loop, "StepThreads", partial(StepThreads, now=clock))
+    play = loop.take_turns
+
+    def slow(*given: object, **named: object) -> object:
+        clock.take(8.0)
+        if not losses:
+            losses.update(play(*given, **named))  # type: ignore[arg-type]
+        return dict(losses)
+
+    monkeypatch.setattr(loop, "take_turns", slow)
+    result = train(tiny_config(epochs=1000, minutes=2.0), tmp_path / "run", quiet=True)
+    assert result.stopped == "minutes"
+    assert result.seconds == pytest.approx(120.0, rel=0.1)
+    again = train(tiny_config(epochs=1000, minutes=2.0), tmp_path / "run", resume=True, quiet=True)
+    assert again.images_seen == result.images_seen
+
+
+CPU = torch.device("cpu")
+NOON = datetime(2026, 11, 29, 12, 0)
+
+
+def told(config: RunConfig, *, rate: float, images: int, seconds_left: float = float("inf")) -> list[str]:
+    return expect(
+        config, CPU, threads=2, rate=rate, images_left=images, seconds_left=seconds_left, now=NOON
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def known_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganvas.training.schedule.processor_name", lambda: "Some Processor")
+    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
+
+
+def test_a_short_training_is_told_in_two_lines() -> None:
+    assert told(RECIPES["pix2pix"](), rate=5.0, images=36_000) == [
+        "Some Processor, 2 threads, float32: 5 images/s",
+        "36,000 images end in about 2 h 00 min (Sun 29 Nov 14:00)",
+    ]
+
+
+def test_weeks_are_said_with_smaller_settings_of_the_method() -> None:
+    lines = told(RECIPES["cyclegan"](), rate=0.07, images=267_400)
+    assert lines[1] == "267,400 images end in about 44 days (Tue 12 Jan 17:06)"
+    assert lines[2].startswith(
+        "That is long. Smaller settings learn in hours: --crop-size 128 128 --load-size 143 143 (about 4 times as fast)"
+    )
+    assert "--width 32 --discriminator-width 32" in lines[2]
+    assert "bfloat16" not in lines[2]
+
+
+def test_minutes_that_end_first_are_told_with_what_they_reach() -> None:
+    lines = told(RECIPES["cyclegan"](), rate=2.0, images=267_400, seconds_left=3600.0)
+    assert lines[1:] == ["The time is over in 60 min (Sun 29 Nov 13:00), after about 7,200 more of 267,400 images"]
+
+
+def test_fast_bfloat16_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: None)
+    config = RECIPES["pix2pix"]()
+    assert "--precision bfloat16 (about twice)" in smaller(config, CPU)
+    taken = replace(config, training=replace(config.training, precision="bfloat16"))
+    assert "bfloat16" not in smaller(taken, CPU)
+
+
+def test_small_settings_are_not_named_again() -> None:
+    config = RECIPES["restore"]()
+    small = replace(
+        config,
+        data=replace(config.data, crop_size=(64, 64)),
+        method=replace(config.method, width=16),  # type: ignore[type-var]
+    )
+    assert smaller(small, CPU) == "Smaller settings learn in hours: fewer --epochs, or --minutes M"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_flag_named_is_one_of_the_recipe(recipe: str) -> None:
+    from ganvas.cli import parse_train
+
+    words = smaller(RECIPES[recipe](), CPU).partition("hours: ")[2]
+    flags = [word.strip(",;()") for way in words.split("; ")[:-1] for word in way.partition(" (")[0].split()]
+    assert parse_train(recipe, ["--out", "run", *flags, "--minutes", "1", "--epochs", "1"]).config.training.minutes == 1
+
+
+def test_another_number_of_threads_is_told(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two threads are faster for 30 steps of a fake clock; then another program takes a core."""
+    time = [0.0]
+    number = [2]
+    losses: dict[str, torch.Tensor] = {}
+
+    def slow(*given: object, **named: object) -> object:
+        time[0] += {2: 0.1 if time[0] < 30 else 2.0, 1: 0.2}[number[0]]
+        if not losses:
+            losses.update(play(*given, **named))  # type: ignore[arg-type]
+        return dict(losses)
+
+    def choosing(counts: tuple[int, ...], set_threads: Callable[[int], None], **_: object) -> StepThreads:
+        return StepThreads((2, 1), lambda count: number.__setitem__(0, count), now=lambda: time[0])
+
+    play = loop.take_turns
+    monkeypatch.setattr(loop, "take_turns", slow)
+    monkeypatch.setattr(loop, "StepThreads", choosing)
+    monkeypatch.setattr(session, "expect", lambda *_, **figures: [f"{figures['threads']} at the start"])
+    train(tiny_config(epochs=100, checkpoint_every=1000, validate_every=1000, sample_every=1000), tmp_path / "run")
+    said = capsys.readouterr().err
+    assert said.count("2 at the start") == 1
+    assert said.count("1 thread is now faster: 10 images/s") == 1
+
+
+def test_a_training_says_it_once(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[dict[str, object]] = []
+
+    def noting(config: RunConfig, device: torch.device, **figures: object) -> list[str]:
+        seen.append(figures)
+        return ["the machine and its end"]
+
+    monkeypatch.setattr(session, "expect", noting)
+    train(tiny_config(epochs=12), tmp_path / "run")
+    assert capsys.readouterr().err.count("the machine and its end") == 1
+    assert len(seen) == 1
+    assert seen[0]["threads"] == 1
+    assert isinstance(seen[0]["rate"], float)
+    assert seen[0]["rate"] > 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
     from ganvas.training.config import RunConfig
-    from ganvas.training.result import TrainingResult
+    from ganvas.training.monitoring import TrainingResult
 
 
 def train(config: RunConfig, out: Path, /) -> TrainingResult:

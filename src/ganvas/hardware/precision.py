@@ -1,4 +1,4 @@
-"""bfloat16 support of a processor or GPU, and the choice of a precision."""
+"""Vector instructions and bfloat16 support of the hardware, and the choice of a precision."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ import torch
 
 from ganvas.errors import ConfigError
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.hardware.instructions import ISA_VARIABLES
 
-__all__ = ["bfloat16_obstacle", "choose_precision"]
+ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables that limit the instructions oneDNN uses."""
+
+
+def _uses_avx512() -> bool:
+    limits = [os.environ.get(name, "").upper() for name in ISA_VARIABLES]
+    allowed = all(not limit or limit in ("ALL", "DEFAULT") or "AVX512" in limit or "AVX10" in limit for limit in limits)
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and allowed
+
+
+HAS_AVX512 = _uses_avx512()
+"""Whether PyTorch and oneDNN use AVX-512 here; `ATEN_CPU_CAPABILITY` and the limits of oneDNN count.
+
+A constant, because compiled networks read it.
+"""
+
 
 X86 = ("x86_64", "amd64", "i386", "i686")
 ISA_WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")

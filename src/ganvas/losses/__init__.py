@@ -8,9 +8,7 @@ from ganvas.losses.adversarial import (
     gradient_penalty,
     real_loss,
 )
-from ganvas.losses.contrastive import patch_nce
-from ganvas.losses.matching import feature_matching
-from ganvas.losses.reconstruction import l1_loss, mse_loss
+from ganvas.losses.reconstruction import feature_matching, l1_loss, mse_loss, patch_nce
 
 __all__ = [
     "Objective",

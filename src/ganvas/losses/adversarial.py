@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganvas.losses.precision import at_least_float32
+from ganvas.losses.reconstruction import at_least_float32
 
 Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
 
@@ -76,3 +76,13 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], *, real: Tensor, fake: 
     (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
     length = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return torch.square(length - 1).mean()
+
+
+def relativistic_discriminator_loss(*, real: Tensor, fake: Tensor) -> Tensor:
+    """What a discriminator minimises: half of Eq. 11 and half of Eq. 12, as ESRGAN weighs them."""
+    return 0.5 * (real_loss(real - fake.mean(), "vanilla") + fake_loss(fake - real.mean(), "vanilla"))
+
+
+def relativistic_generator_loss(*, real: Tensor, fake: Tensor) -> Tensor:
+    """What a generator minimises: the same with the two kinds in each other's place."""
+    return relativistic_discriminator_loss(real=fake, fake=real)

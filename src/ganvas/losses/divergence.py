@@ -1,13 +1,11 @@
-"""How far one density lies from another, both given on a grid, in nats (Cover and Thomas 2006, ch. 2 and 8).
-
-Densities are (..., n), not negative, each of sum 1 / step over the last axis. What is 0 in `p` costs nothing, whatever
-`q` is there; what is 0 in `q` alone costs infinity.
-"""
+"""Divergences and negative log-likelihoods, in nats."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ganvas.losses.reconstruction import at_least_float32
 
 
 def entropy(p: Tensor, *, step: float) -> Tensor:
@@ -27,3 +25,23 @@ def kl_divergence(p: Tensor, q: Tensor, *, step: float) -> Tensor:
     ratio = torch.where(p > 0, p / q, 1.0)
     total: Tensor = step * torch.special.xlogy(p, ratio).sum(-1)
     return total
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, I)) of (N, Z) each: Kingma and Welling 2014, appendix B, with the sign turned."""
+    mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
+    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
+
+
+def gaussian_negative_log_likelihood(made: Tensor, wanted: Tensor, *, deviation: float = 1.0) -> Tensor:
+    """-log N(wanted; made, deviation^2 I) up to its constant, of (N, ...) each."""
+    squares = torch.square(at_least_float32(made) - at_least_float32(wanted)).flatten(1)
+    return squares.sum(dim=1).mean() / (2 * deviation**2)
+
+
+def bernoulli_negative_log_likelihood(logits: Tensor, wanted: Tensor) -> Tensor:
+    """-log of the probability of `wanted` (N, ...) in [0, 1], each number a Bernoulli: the same, appendix C.1."""
+    entropies = nn.functional.binary_cross_entropy_with_logits(
+        at_least_float32(logits), at_least_float32(wanted), reduction="none"
+    )
+    return entropies.flatten(1).sum(dim=1).mean()

@@ -1,4 +1,18 @@
-"""Methods, a folder per paper; `METHODS` lists those here, others come by the entry point `ganvas.methods`."""
+"""Methods, a folder per paper, and the types that their configs share. No torch here.
+
+Other methods come by the entry point `ganvas.methods`.
+"""
+
+from typing import Literal
+
+Norm = Literal["batch", "instance", "none"]
+Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
+Variant = Literal["paper", "pytorch"]
+ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
+Direction = Literal["a_to_b", "b_to_a"]
+"""Which way a method translates: from domain a, which is given, to domain b, or back."""
+Domain = Literal["a", "b"]
+OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
 
 METHODS = (
     "pix2pix",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ganvas.errors import ConfigError
 from ganvas.methods.config import CycleGANConfig, Norm, Pix2PixConfig, ReceptiveField, Variant
@@ -185,3 +188,19 @@ def nearest(image_size: tuple[int, int], multiple: int) -> str:
     """The nearest smaller size (at least one multiple) of which both sides are multiples."""
     height, width = (max(side // multiple, 1) * multiple for side in image_size)
     return f"{height}x{width}"
+
+
+def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (N, C, H, W) of any size, through a translation of pictures of `size`, brought back to H and W.
+
+    The result has no more detail than a picture of `size`.
+    """
+    given = tuple(images.shape[-2:])
+    if given == size:
+        return translate(images)
+    return resized(translate(resized(images, size)), given)
+
+
+def resized(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Bilinear, antialiased where it shrinks, so within the range given."""
+    return functional.interpolate(images, size, mode="bilinear", antialias=True)

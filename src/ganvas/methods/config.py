@@ -1,5 +1,6 @@
 """The settings of each method, as frozen values, one file a method. No torch here: the command line reads them."""
 
+from ganvas.methods import OPPOSITE, Direction, Domain, Norm, Objective, ReceptiveField, Variant
 from ganvas.methods.cogan.config import CoGANConfig
 from ganvas.methods.cut.config import CUTConfig
 from ganvas.methods.cyclegan.config import CycleGANConfig
@@ -7,10 +8,11 @@ from ganvas.methods.discogan.config import DiscoGANConfig
 from ganvas.methods.domain_gan.config import DomainGANConfig
 from ganvas.methods.dualgan.config import DualGANConfig
 from ganvas.methods.pix2pix.config import Pix2PixConfig
-from ganvas.methods.srresnet.config import SRGANConfig, SRResNetConfig
-from ganvas.methods.types import OPPOSITE, Direction, Domain, Norm, Objective, ReceptiveField, Variant
+from ganvas.methods.srgan.config import SRGANConfig
+from ganvas.methods.srresnet.config import SRResNetConfig
 from ganvas.methods.unit.config import UNITConfig
-from ganvas.methods.vae.config import VAEConfig, VAEGANConfig
+from ganvas.methods.vae.config import VAEConfig
+from ganvas.methods.vae_gan.config import VAEGANConfig
 
 __all__ = [
     "OPPOSITE",

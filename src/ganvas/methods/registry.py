@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 
+import torch
+from torch import nn
+
 from ganvas.errors import ConfigError
 from ganvas.methods import METHODS
 from ganvas.methods.base import Method
-from ganvas.methods.sizes import check_size
 
 ENTRY_POINT_GROUP = "ganvas.methods"
 
@@ -51,3 +55,57 @@ def method_type(config: object) -> type[Method]:
     if name not in methods():
         raise ConfigError(f"no method takes {name}; known: {', '.join(sorted(methods()))}")
     return methods()[name]
+
+
+USUAL = 256
+"""Widths, counts and sides up to here (sides: 16 times that) need no look at the networks."""
+MOST_LAYERS = 1000
+"""Blocks or levels of a network."""
+UNKNOWN_MEMORY = 1 << 37
+"""Bytes that weights may take where the machine does not tell its memory."""
+
+
+def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.Module]) -> None:
+    """Raise where the networks are larger than the machine's memory; unusual ones are built without memory first.
+
+    Args:
+        config: the method's settings.
+        image_size: (height, width) of a training crop.
+        make: builds the method.
+
+    Raises:
+        ConfigError: names the settings, or says how many bytes the weights would take.
+    """
+    numbers = {name: value for name, value in vars(config).items() if type(value) is int}
+    if deep := [name for name, value in numbers.items() if _counts_layers(name) and value > MOST_LAYERS]:
+        raise ConfigError(f"{deep[0]} {numbers[deep[0]]} is more than {MOST_LAYERS}")
+    if min(image_size) < 1 or max(image_size) > 16 * USUAL * USUAL:
+        raise ConfigError(f"image_size {tuple(image_size)} must lie in 1..{16 * USUAL * USUAL}")
+    if max(numbers.values(), default=0) <= USUAL and max(image_size) <= 16 * USUAL:
+        return
+    large = ", ".join(f"{name} {value}" for name, value in numbers.items() if value > USUAL) or f"size {image_size}"
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            built = make()
+    except ConfigError:
+        raise
+    except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
+        raise ConfigError(f"networks with {large} cannot be built: {str(error).splitlines()[0]}") from error
+    needed = sum(value.numel() * value.element_size() for value in (*built.parameters(), *built.buffers()))
+    if needed > (available := _memory()):
+        raise ConfigError(
+            f"networks with {large} have {needed / 1e9:,.0f} GB of weights, the machine {available / 1e9:,.0f} GB of "
+            "memory: give smaller numbers"
+        )
+
+
+def _counts_layers(name: str) -> bool:
+    return "block" in name or "depth" in name or "layers" in name or "scales" in name
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return UNKNOWN_MEMORY

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import InputError
-from ganvas.networks.alexnet import AlexNet
-from ganvas.networks.feature_stack import FeatureStack
-from ganvas.networks.vgg import VGG
+from ganvas.networks.feature_extractors import VGG, AlexNet, FeatureStack
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import ALEXNET, ALEXNET_LPIPS, VGG16, VGG16_LPIPS
 from ganvas.weights.tensors import load_convolutions, load_heads

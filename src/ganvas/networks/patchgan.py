@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganvas.hardware.instructions import HAS_AVX512
+from ganvas.hardware.precision import HAS_AVX512
 from ganvas.networks.blocks import ConvBlock, Norm, initialise, needs_bias
 from ganvas.networks.convolutions import Blur
 from ganvas.networks.receptive_field import receptive_field

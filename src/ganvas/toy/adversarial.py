@@ -9,7 +9,7 @@ from torch import Tensor, nn, optim
 
 from ganvas.losses import discriminator_loss, generator_loss, l1_loss
 from ganvas.methods.base import Turn
-from ganvas.networks.mlp import MLP
+from ganvas.networks.blocks import MLP
 from ganvas.toy.game import Draw, Game, Optimizers, adam
 
 BATCH_SIZE = 128

@@ -20,7 +20,7 @@ from ganvas.bulk.progress import Tell
 from ganvas.data.density import Floats, Mixture, ring, spiral
 from ganvas.methods.base import Turn
 from ganvas.metrics.distribution import WITHIN_DEVIATIONS
-from ganvas.networks.mlp import MLP
+from ganvas.networks.blocks import MLP
 from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded, silent
 
 Judge = Callable[[Tensor], Tensor]

@@ -22,7 +22,7 @@ from ganvas.inference.record import UNREADABLE, check_like
 from ganvas.methods.base import Method
 from ganvas.serialization import from_record, parse_json, save_tensors, to_record
 from ganvas.training.ema import Average
-from ganvas.training.meter import LossMeter
+from ganvas.training.monitoring import LossMeter
 from ganvas.training.step import Optimizers
 
 STATE_NAME = "state.safetensors"

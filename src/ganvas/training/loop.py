@@ -1,19 +1,23 @@
-"""The training loop."""
+"""Ctrl-C and SIGTERM as a request: the step is finished and the state saved; a second one ends at once."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ganvas.data.batch import Prefetched
 from ganvas.errors import ConfigError, RunError
-from ganvas.hardware.load import OtherLoad
 from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.processor import OtherLoad
 from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
 from ganvas.inference.record import (
     RunRecord,
@@ -27,24 +31,46 @@ from ganvas.inference.record import (
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build, method_type
 from ganvas.serialization import to_record
-from ganvas.training.budget import Budget
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.ema import Average
-from ganvas.training.interrupts import Interrupts
-from ganvas.training.meter import LossMeter
-from ganvas.training.metrics import Metrics, check_tensorboard
-from ganvas.training.performance.allocator import memory_kept
+from ganvas.training.monitoring import LossMeter, Metrics, Report, TrainingResult, check_tensorboard
+from ganvas.training.performance.compilation import place, tuned
 from ganvas.training.performance.cuda_graph import CapturedStep, Step, check_capture
-from ganvas.training.performance.memory_format import place, tuned
+from ganvas.training.performance.memory import memory_kept
 from ganvas.training.pictures import Pictures, open_pictures
-from ganvas.training.report import Report
-from ganvas.training.result import TrainingResult
 from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked, mark_unsaved
-from ganvas.training.schedule import Clock, num_images, step_seed
+from ganvas.training.schedule import Budget, Clock, num_images, step_seed
 from ganvas.training.session import Session
 from ganvas.training.step import make_optimizers, set_rate, take_turns
+
+
+class Interrupts:
+    """Inside, the first SIGINT or SIGTERM only sets `requested`. Does nothing outside the main thread."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.requested = True
+        self._restore(number)
+
+    def _restore(self, number: int) -> None:
+        if number in self._before:
+            signal.signal(number, self._before.pop(number))
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number in list(self._before):
+            self._restore(number)
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:

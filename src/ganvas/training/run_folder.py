@@ -25,8 +25,8 @@ from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
 from ganvas.serialization import check_name, from_record, parse_json, to_record
 from ganvas.training.checkpoint import STATE_NAME
 from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.monitoring import METRICS_NAME
 
-METRICS_NAME = "metrics.jsonl"
 REFUSED_NAME = "refused.json"
 FREE = frozenset(
     {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}

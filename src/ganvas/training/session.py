@@ -14,21 +14,16 @@ from ganvas.errors import DivergenceError
 from ganvas.hardware.threads import StepThreads
 from ganvas.inference.record import save_snapshot, snapshot_path
 from ganvas.methods.base import Method
-from ganvas.training.budget import Budget
 from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, save_state
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import evaluating
-from ganvas.training.expectation import expect
-from ganvas.training.health import Health
-from ganvas.training.metrics import Metrics
+from ganvas.training.monitoring import Health, Metrics, Report, Stopped, TrainingResult
 from ganvas.training.performance.compilation import uncompiled
 from ganvas.training.pictures import Pictures
 from ganvas.training.previews import sample_path, write_samples
-from ganvas.training.report import Report
-from ganvas.training.result import Stopped, TrainingResult
 from ganvas.training.run_folder import mark_saved
-from ganvas.training.schedule import Clock, learning_rate, reached
+from ganvas.training.schedule import Budget, Clock, expect, learning_rate, reached
 from ganvas.training.validation import validate
 
 GPU_SECONDS = 5.0

@@ -12,8 +12,8 @@ from torch.autograd import backward
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.performance.activation_checkpointing import recomputing
-from ganvas.training.performance.memory_format import laid_out
+from ganvas.training.performance.compilation import laid_out
+from ganvas.training.performance.memory import recomputing
 
 Optimizers = dict[str, optim.Optimizer]
 

@@ -4,11 +4,11 @@ from test_methods_srresnet_method import SmallInput
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganvas.errors import ConfigError, WeightsError
-from ganvas.methods import content
 from ganvas.methods.base import Progress
 from ganvas.methods.config import SRGANConfig
 from ganvas.methods.registry import build
-from ganvas.networks.vgg import VGG
+from ganvas.methods.srgan import networks
+from ganvas.networks.feature_extractors import VGG
 
 SMALL = {"width": 8, "num_blocks": 1, "scale": 2, "discriminator_width": 4}
 
@@ -42,7 +42,7 @@ def vgg(monkeypatch):
         asked.append((name, pre_activation))
         return VGG(depth=16, taps=("conv2_2" if pre_activation else "relu2_2",))
 
-    monkeypatch.setattr(content, "load_vgg", load)
+    monkeypatch.setattr(networks, "load_vgg", load)
     return asked
 
 
@@ -94,7 +94,7 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
     def nowhere(record):
         raise WeightsError(f"{record.title}: not found")
 
-    monkeypatch.setattr(content, "find_weights", nowhere)
+    monkeypatch.setattr(networks, "find_weights", nowhere)
     tested = case()
     method = tested.make()  # a trained run needs none
     turns = method.training_step(tested.batch(), Progress(0, 0))

@@ -6,7 +6,7 @@ from contract import MethodContract
 from torch import nn
 
 from ganvas.errors import ConfigError
-from ganvas.losses.variational import kl_to_standard_normal
+from ganvas.losses.divergence import kl_to_standard_normal
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import VAEGANConfig
 from ganvas.methods.registry import build

@@ -19,9 +19,9 @@ from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import Average
 from ganvas.training.loop import train
-from ganvas.training.meter import LossMeter
+from ganvas.training.monitoring import LossMeter
+from ganvas.training.performance.compilation import place
 from ganvas.training.performance.cuda_graph import CapturedStep, check_capture
-from ganvas.training.performance.memory_format import place
 from ganvas.training.step import make_optimizers, set_rate, take_turns
 
 SMALL: dict[str, Any] = {"width": 4, "discriminator_width": 4, "receptive_field": 16}

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import ConvBlock
-from ganvas.networks.mlp import MLP
+from ganvas.networks.blocks import MLP, ConvBlock
 from ganvas.networks.resnet import ResNet
 
 SEEN_BLOCKS = (1, 5)

@@ -10,12 +10,11 @@ from torch.nn import functional
 
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, real_loss
-from ganvas.losses.precision import at_least_float32
-from ganvas.methods.architectures import check_crop
+from ganvas.losses.reconstruction import at_least_float32
+from ganvas.methods.architectures import at_size, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, DomainGANConfig
 from ganvas.methods.domain_gan.networks import HALVINGS, ClassGenerator, PictureReader
-from ganvas.methods.resizing import at_size
 from ganvas.networks import in_evaluation
 
 Losses = dict[str, Tensor]

@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import ConfigError
-from ganvas.losses.adversarial import fake_loss, generator_loss, real_loss
-from ganvas.losses.relativistic import relativistic_discriminator_loss, relativistic_generator_loss
+from ganvas.losses.adversarial import (
+    fake_loss,
+    generator_loss,
+    real_loss,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+)
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.config import SRGANConfig
-from ganvas.methods.content import ContentLoss
+from ganvas.methods.srgan.networks import ContentLoss, SRDiscriminator
 from ganvas.methods.srresnet.method import SuperResolution
-from ganvas.methods.srresnet.networks import SRDiscriminator
 
 Losses = dict[str, Tensor]
 SMALLEST = 17

@@ -1,4 +1,4 @@
-"""The generator and the discriminator of SRGAN. Ledig et al. 2017, arXiv:1609.04802, Fig. 4."""
+"""SRResNet, the generator of SRGAN. Ledig et al. 2017, arXiv:1609.04802, Fig. 4."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from ganvas.networks.blocks import Norm, PReLU, make_norm
-from ganvas.networks.convolutions import WideConvolution
 from ganvas.networks.generator import Generator
 from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
 
 Scale = Literal[1, 2, 3, 4, 8, 16]
 STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
 """Scale -> the enlargements, one after another."""
-SLOPE = 0.2
-"""Of LeakyReLU."""
-BLOCKS = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2))
-"""The discriminator's convolutions: (width in units of the first, stride)."""
 
 
 class ResidualBlock(nn.Module):
@@ -130,47 +124,3 @@ def bicubic(images: Tensor, scale: int) -> Tensor:
     height, width = images.shape[-2:]
     size = (scale * height, scale * width)
     return functional.interpolate(images.float(), size, mode="bicubic", antialias=True)  # which selects a = -0.5
-
-
-class SRDiscriminator(nn.Module):
-    """k3 convolutions of 64 to 512 channels, every second of stride 2; then 1024 and 1 unit, for crops of one size.
-
-    Args:
-        channels: of the images judged.
-        image_size: height and width of a crop; at least 16.
-        width: channels of the first layer.
-        norm: after all convolutions but the first.
-        spectral: each layer divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        image_size: tuple[int, int],
-        width: int = 64,
-        norm: Norm = "batch",
-        spectral: bool = False,
-    ) -> None:
-        super().__init__()
-        constrain = spectral_norm if spectral else nn.Identity()
-        layers, before = list[nn.Module](), channels
-        for index, (factor, stride) in enumerate(BLOCKS):
-            own_norm: Norm = "none" if index == 0 else norm
-            kind = WideConvolution if stride == 1 else nn.Conv2d
-            convolution = kind(before, factor * width, 3, stride, 1, bias=own_norm != "batch")
-            layers += [constrain(convolution), make_norm(own_norm, factor * width), nn.LeakyReLU(SLOPE)]
-            before = factor * width
-        height, breadth = (-(-side // 16) for side in image_size)
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            constrain(nn.Linear(before * height * breadth, 16 * width)),
-            nn.LeakyReLU(SLOPE),
-            constrain(nn.Linear(16 * width, 1)),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, channels, H, W) in [-1, 1] -> (N, 1) raw scores, higher for more real."""
-        scores: Tensor = self.head(self.features(images))
-        return scores

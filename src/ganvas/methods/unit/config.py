@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.types import Norm
+from ganvas.methods import Norm
 
 
 @dataclass(frozen=True, kw_only=True)

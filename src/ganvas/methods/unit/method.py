@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganvas.losses import Objective, fake_loss, generator_loss, l1_loss, real_loss
-from ganvas.losses.precision import at_least_float32
+from ganvas.losses.reconstruction import at_least_float32
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, UNITConfig

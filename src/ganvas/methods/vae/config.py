@@ -1,4 +1,4 @@
-"""The settings of VAE and of VAE/GAN."""
+"""Settings of VAE."""
 
 from __future__ import annotations
 
@@ -29,32 +29,6 @@ class VAEConfig:
         check_sizes(latent_size=self.latent_size, width=self.width)
         if self.deviation <= 0:
             raise ConfigError(f"deviation {self.deviation} must be positive")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VAEGANConfig:
-    """A VAE whose pictures are compared as a discriminator sees them. Larsen et al. 2016, arXiv:1512.09300."""
-
-    paired: ClassVar[bool] = True
-    """Learns from pictures that are their own target: PairedData with layout single and degrade identity."""
-    latent_size: int = 128
-    """Numbers of the code z."""
-    width: int = 64
-    """Channels of the encoder's first layer; all others follow (Table 1)."""
-    upsampling: Literal["transposed", "resize"] = "transposed"
-    """Of the decoder; `resize`: nearest-neighbour then convolution, against checkerboards."""
-    gamma: float = 1e-6
-    """Weight of the feature reconstruction beside the adversarial loss, for the decoder alone (Algorithm 1).
-
-    The value of the released code for faces, whose GAN does not judge reconstructions there; larger keeps nearer to the
-    picture, smaller is freer to invent."""
-    adversarial: Literal["minimax", "non_saturating"] = "minimax"
-    """What the decoder does with the GAN's loss: raise it (Algorithm 1), or lower -log Dis of what it makes."""
-
-    def __post_init__(self) -> None:
-        check_sizes(latent_size=self.latent_size, width=self.width)
-        if self.gamma < 0:
-            raise ConfigError(f"gamma {self.gamma} must not be negative")
 
 
 def check_sizes(**sizes: int) -> None:

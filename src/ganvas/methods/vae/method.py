@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from ganvas.image.ranges import unit_from_signed
-from ganvas.losses.precision import at_least_float32
-from ganvas.losses.variational import (
+from ganvas.losses.divergence import (
     bernoulli_negative_log_likelihood,
     gaussian_negative_log_likelihood,
     kl_to_standard_normal,
 )
-from ganvas.methods.architectures import check_batch, check_crop
+from ganvas.losses.reconstruction import at_least_float32
+from ganvas.methods.architectures import at_size, check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, VAEConfig, VAEGANConfig
-from ganvas.methods.resizing import at_size
 from ganvas.methods.vae.networks import HALVINGS, VAEDecoder, VAEEncoder
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
-from ganvas.losses.variational import gaussian_negative_log_likelihood, kl_to_standard_normal
+from ganvas.losses.divergence import gaussian_negative_log_likelihood, kl_to_standard_normal
 from ganvas.methods.architectures import check_batch
 from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.config import VAEGANConfig

@@ -1,7 +1,9 @@
-"""Activations made again when a gradient needs them, in the place of keeping them: memory for time."""
+"""Memory of a training step: activation checkpointing, and freed memory kept by glibc."""
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -9,6 +11,37 @@ from functools import partial
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+# malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+KEEP = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+"""No block is a mapping of its own; nothing is given back."""
+ORDINARY = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26}
+"""What glibc comes to by itself in a process that frees large blocks."""
+
+
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Free memory stays with the process while the block runs; without glibc nothing changes."""
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    _set(library, KEEP)
+    try:
+        yield
+    finally:
+        _set(library, ORDINARY)
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def _set(library: ctypes.CDLL, options: dict[int, int]) -> None:
+    for option, value in options.items():
+        library.mallopt(option, value)
 
 
 @contextmanager

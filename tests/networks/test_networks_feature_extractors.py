@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import ConfigError, InputError
-from ganvas.networks.alexnet import AlexNet
-from ganvas.networks.vgg import VGG, VGG16_ACTIVATIONS
+from ganvas.networks.feature_extractors import VGG, VGG16_ACTIVATIONS, AlexNet
 
 
 def plain(stack, pools):

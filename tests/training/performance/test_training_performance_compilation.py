@@ -15,10 +15,16 @@ from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.loop import train
-from ganvas.training.performance import compilation, memory_format
-from ganvas.training.performance.allocator import memory_kept
-from ganvas.training.performance.compilation import compile_networks, missing_compiler, uncompiled
-from ganvas.training.performance.memory_format import laid_out, place, tuned
+from ganvas.training.performance import compilation
+from ganvas.training.performance.compilation import (
+    compile_networks,
+    laid_out,
+    missing_compiler,
+    place,
+    tuned,
+    uncompiled,
+)
+from ganvas.training.performance.memory import memory_kept
 from ganvas.training.step import make_optimizers
 
 CPU = torch.device("cpu")
@@ -54,7 +60,7 @@ def test_moments_are_loaded_in_the_order_of_their_weights() -> None:
     from ganvas.training.checkpoint import load_optimizer
 
     method = make()
-    memory_format.channels_last(method)
+    compilation.channels_last(method)
     assert any(not parameter.is_contiguous() for parameter in method.parameters())
     for optimizer in make_optimizers(method, TrainingConfig()).values():
         parameters = optimizer.param_groups[0]["params"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -114,3 +115,60 @@ def _minimum_side(layers: Sequence[Layer]) -> int:
         if layer.pool:
             side = (side - 1) * 2 + layer.pool
     return side
+
+
+LAYERS = (
+    Layer(name="1", channels=64, kernel=11, stride=4, padding=2),
+    Layer(name="2", channels=192, kernel=5, padding=2, pool=3),
+    Layer(name="3", channels=384, pool=3),
+    Layer(name="4", channels=256),
+    Layer(name="5", channels=256),
+)
+ALEXNET_ACTIVATIONS = tuple(f"relu{layer.name}" for layer in LAYERS)
+"""After each convolution: the places of LPIPS."""
+
+
+class AlexNet(FeatureStack):
+    """Five convolutions.
+
+    Args:
+        taps: places, `conv1` to `conv5` before and `relu1` to `relu5` after the activation.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+
+    def __init__(self, *, taps: Sequence[str] = ALEXNET_ACTIVATIONS) -> None:
+        super().__init__(LAYERS, taps)
+
+
+CHANNELS = (64, 128, 256, 512, 512)
+CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""How many each block has; between two blocks, maximum pooling."""
+VGG16_ACTIVATIONS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+"""The last of each block: the places of LPIPS."""
+
+
+class VGG(FeatureStack):
+    """Thirteen or sixteen 3x3 convolutions in five blocks.
+
+    "VGG-i,j" of Ledig et al. 2017 (arXiv:1609.04802, Sec. 2.2.1) is `relu<i>_<j>`: VGG19's `relu5_4`, `relu2_2`.
+
+    Args:
+        depth: 16 or 19.
+        taps: places, `conv<block>_<index>` before and `relu<block>_<index>` after the activation.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+
+    def __init__(self, *, depth: Literal[16, 19] = 16, taps: Sequence[str] = VGG16_ACTIVATIONS) -> None:
+        super().__init__(_layers(depth), taps)
+
+
+def _layers(depth: Literal[16, 19]) -> list[Layer]:
+    return [
+        Layer(name=f"{block}_{index}", channels=channels, pool=2 if index == 1 and block > 1 else 0)
+        for block, (channels, count) in enumerate(zip(CHANNELS, CONVOLUTIONS[depth], strict=True), start=1)
+        for index in range(1, count + 1)
+    ]

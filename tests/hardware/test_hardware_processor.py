@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ganvas.hardware.load import OtherLoad
+from ganvas.hardware.processor import OtherLoad
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,31 @@ import math
 import pytest
 import torch
 
-from ganvas.losses import patch_nce
+from ganvas.losses import feature_matching, mse_loss, patch_nce
 
 
-def test_it_is_the_cross_entropy_of_the_paper():
+def test_only_the_batchs_mean_counts():
+    real = torch.randn(4, 3, 2, 2)
+    assert feature_matching([real.flip(0)], [real]).item() < 1e-12
+    assert feature_matching([real + 2], [real]).item() > 3.9
+
+
+def test_it_is_the_sum_over_layers_of_mean_squares():
+    made, wanted = (
+        [torch.randn(4, 3, 2, 2), torch.randn(4, 5, 1, 1)],
+        [torch.randn(2, 3, 2, 2), torch.randn(2, 5, 1, 1)],
+    )
+    by_hand = sum(((m.mean(0) - w.mean(0)) ** 2).mean() for m, w in zip(made, wanted, strict=True))
+    torch.testing.assert_close(feature_matching(made, wanted), by_hand)
+
+
+def test_feature_matching_is_summed_in_float32():
+    features = [torch.randn(2, 3, 2, 2).bfloat16()]
+    assert feature_matching(features, features).dtype == torch.float32
+    assert mse_loss(*features, *features).dtype == torch.float32
+
+
+def test_feature_matching_is_the_cross_entropy_of_the_paper():
     queries, keys = torch.randn(2, 3, 5, 4, dtype=torch.float64)
     wanted = []
     for picture in range(3):
@@ -17,7 +38,7 @@ def test_it_is_the_cross_entropy_of_the_paper():
     assert patch_nce(queries, keys).item() == pytest.approx(sum(wanted) / len(wanted))
 
 
-def test_it_is_the_released_codes_form_too():
+def test_feature_matching_is_the_released_codes_form_too():
     """The positive apart, and its place among the negatives at -10."""
     queries, keys = (torch.nn.functional.normalize(values, dim=-1) for values in torch.randn(2, 2, 6, 8))
     positive = (queries * keys).sum(dim=-1, keepdim=True)
@@ -49,6 +70,6 @@ def test_keys_get_no_gradient_and_lengths_count_for_nothing():
     torch.testing.assert_close(patch_nce(3 * queries, 0.1 * keys), loss)
 
 
-def test_it_is_summed_in_float32():
+def test_patch_nce_is_summed_in_float32():
     queries, keys = torch.randn(2, 1, 4, 3).bfloat16().unbind()
     assert patch_nce(queries, keys).dtype == torch.float32
