@@ -4,7 +4,7 @@ from torch import nn
 
 from ganvas.methods.domain_gan.networks import ClassGenerator, PictureReader
 from ganvas.methods.vae.networks import FeatureDiscriminator, VAEDecoder, VAEEncoder
-from ganvas.networks.latent import FullyConnected, LatentDecoder, initialise_by_fan_in
+from ganvas.networks.latent import FullyConnected, LatentDecoder, initialize_by_fan_in
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (24, 40)])
@@ -54,7 +54,7 @@ def test_the_decoder_doubles_as_often_as_it_is_asked_to():
 )
 def test_layers_keep_the_size_of_what_they_are_given(layer, given):
     torch.manual_seed(0)
-    initialise_by_fan_in(layer)
+    initialize_by_fan_in(layer)
     made = layer(torch.randn(given))
     assert made.std().item() == pytest.approx(1, abs=0.1)
     assert not layer.bias.any()

@@ -15,7 +15,7 @@ NAME_KEYS = ("model name", "Model", "Hardware")
 
 
 def processor_name() -> str:
-    """Return the name that its maker gives it, or the architecture where the system tells none."""
+    """Return the name of the processor, or the architecture where the system reports none."""
     if CPUINFO.is_file():
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
         told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
@@ -37,7 +37,7 @@ def core_count() -> int:
 
 
 def memory_bytes() -> int | None:
-    """Return the machine's memory, or None where the system does not tell it, as on Windows."""
+    """Return the machine's memory, or None where the system does not report it, as on Windows."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -47,11 +47,11 @@ STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)
 """Columns of proc(5): user, nice, system, irq, softirq, and steal, which a virtual machine's host took."""
 SPARE = 0.3
-"""Cores by which other programs may reach into ours before that counts."""
+"""Cores of ours that other programs may use before that counts as load."""
 
 
 class OtherLoad:
-    """Cores that other programs kept busy since the last look.
+    """Number of cores that other programs kept busy since the last call.
 
     Args:
         stat: the counters; a system without them is taken to be busy, since nothing is known.
@@ -71,7 +71,7 @@ class OtherLoad:
         return others > (os.cpu_count() or 1) - threads + SPARE
 
     def _counters(self) -> tuple[float, float, float] | None:
-        """Return seconds of a clock, of all cores' work, and of this process's; None where the system tells none."""
+        """Return seconds of a clock, of all cores' work, and of this process's; None where the system has none."""
         try:
             columns = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
             ticks = sum(int(columns[at]) for at in BUSY)

@@ -1,4 +1,4 @@
-"""Number of CPU threads: given by the user, or chosen by the speed of the training steps themselves.
+"""Number of CPU threads: given by the user, or tuned by the measured speed of the training steps.
 
 Two threads wait for each other at the end of every operation. Where another program holds one of two cores, one thread
 can be many times as fast as two, so the number is measured, not assumed: docs/threads.md.
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""Environment variables by which a user says how OpenMP threads wait."""
+"""Environment variables that configure how OpenMP threads wait."""
 SPINS = "1000"
 """Turns of a waiting thread's loop before it sleeps: tens of microseconds. libgomp's own 300,000 are milliseconds that
 hold a core, so several threads collapse beside other programs; where threads outnumber cores it takes 1,000 itself."""
@@ -51,7 +51,7 @@ _GIVEN: list[int] = []
 
 
 def let_waiting_threads_sleep() -> None:
-    """Tell OpenMP to let a thread sleep that waits long, unless the user says how threads wait.
+    """Let OpenMP threads sleep after a short wait, unless the user configured how threads wait.
 
     Counts only before torch is imported, since the OpenMP library reads the environment when it is loaded.
     """
@@ -185,7 +185,7 @@ class StepThreads:
             self._watch_over(seconds)
 
     def _try(self, seconds: float) -> None:
-        """Take in a step of a trial: the first are warm-up, and a number that is clearly slow is soon left."""
+        """Count a step of a trial: the first are warm-up, and a number that is clearly slow is soon left."""
         self._trial_seconds += seconds
         if self._warm:
             self._warm -= 1

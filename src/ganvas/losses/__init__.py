@@ -1,4 +1,4 @@
-"""Losses as functions of tensors."""
+"""Loss functions of tensors."""
 
 from ganvas.losses.adversarial import (
     Objective,

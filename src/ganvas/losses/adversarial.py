@@ -1,9 +1,10 @@
-"""The adversarial objectives, as functions of raw scores (N, 1, h, w), higher for more real.
+"""Adversarial losses, as functions of raw scores (N, 1, h, w), higher for more real.
 
 vanilla        -log sigmoid, the generator's in its non-saturating form (Goodfellow et al. 2014, arXiv:1406.2661)
 least_squares  squared distance to 1 for real and 0 for fake (Mao et al. 2017, arXiv:1611.04076)
 hinge          max(0, 1 - score) and max(0, 1 + score) (Lim and Ye 2017, arXiv:1705.02894)
 wasserstein    plain scores (Arjovsky et al. 2017, arXiv:1701.07875), to be used with `gradient_penalty`
+relativistic   more real than the mean of the other kind (Jolicoeur-Martineau 2018, arXiv:1807.00734)
 """
 
 from __future__ import annotations
@@ -41,27 +42,27 @@ _GENERATOR: dict[Objective, Callable[[Tensor], Tensor]] = {**_REAL, "hinge": lam
 
 
 def real_loss(scores: Tensor, objective: Objective) -> Tensor:
-    """What a discriminator pays for its scores of real images."""
+    """Return the discriminator loss on scores of real images."""
     return _REAL[objective](at_least_float32(scores)).mean()
 
 
 def fake_loss(scores: Tensor, objective: Objective) -> Tensor:
-    """What a discriminator pays for its scores of made images."""
+    """Return the discriminator loss on scores of generated images."""
     return _FAKE[objective](at_least_float32(scores)).mean()
 
 
 def discriminator_loss(*, real: Tensor, fake: Tensor, objective: Objective) -> Tensor:
-    """What a discriminator minimises, from its scores of real and of made images."""
+    """Return the discriminator loss on scores of real and of generated images."""
     return real_loss(real, objective) + fake_loss(fake, objective)
 
 
 def generator_loss(scores: Tensor, objective: Objective) -> Tensor:
-    """What a generator minimises, from the discriminator's scores of what it made."""
+    """Return the generator loss on the discriminator's scores of its images."""
     return _GENERATOR[objective](at_least_float32(scores)).mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], *, real: Tensor, fake: Tensor) -> Tensor:
-    """Mean of (|| grad critic(x) || - 1)^2 at random points x between real and fake.
+    """Return the mean of (|| grad critic(x) || - 1)^2 at random points x between real and fake.
 
     Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3, where its weight is 10.
 
@@ -79,10 +80,10 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], *, real: Tensor, fake: 
 
 
 def relativistic_discriminator_loss(*, real: Tensor, fake: Tensor) -> Tensor:
-    """What a discriminator minimises: half of Eq. 11 and half of Eq. 12, as ESRGAN weighs them."""
+    """Return the relativistic discriminator loss: half of Eq. 11 plus half of Eq. 12, as ESRGAN. arXiv:1807.00734."""
     return 0.5 * (real_loss(real - fake.mean(), "vanilla") + fake_loss(fake - real.mean(), "vanilla"))
 
 
 def relativistic_generator_loss(*, real: Tensor, fake: Tensor) -> Tensor:
-    """What a generator minimises: the same with the two kinds in each other's place."""
+    """Return the relativistic generator loss: the discriminator loss with real and fake swapped."""
     return relativistic_discriminator_loss(real=fake, fake=real)

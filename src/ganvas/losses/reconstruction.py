@@ -9,28 +9,28 @@ from torch import Tensor, nn
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """bfloat16 and float16 become float32; float32 and float64 stay."""
+    """Return bfloat16 and float16 values as float32; losses are summed in at least float32."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def l1_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference of two (N, C, H, W) in [-1, 1]: Isola et al. 2017, Eq. 3."""
+    """Return the mean absolute difference of two (N, C, H, W) in [-1, 1]: Isola et al. 2017, Eq. 3."""
     return nn.functional.l1_loss(at_least_float32(made), at_least_float32(wanted))
 
 
 def mse_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference of two tensors of one shape."""
+    """Return the mean squared difference of two tensors of one shape."""
     return nn.functional.mse_loss(at_least_float32(made), at_least_float32(wanted))
 
 
 def feature_matching(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Squared difference of the batches' mean features, averaged over places and channels, summed over layers.
+    """Return the squared difference of mean features, averaged over places and channels, summed over layers.
 
     Salimans et al. 2016, arXiv:1606.03498, Sec. 3.1.
 
     Args:
-        made: features of a batch of made pictures, (N, C, h, w) of each layer.
-        wanted: of a batch of real ones.
+        made: features of a batch of generated pictures, (N, C, h, w) of each layer.
+        wanted: features of a batch of real pictures.
     """
     differences = [
         mse_loss(at_least_float32(fake).mean(dim=0), at_least_float32(real).mean(dim=0))
@@ -44,7 +44,7 @@ TEMPERATURE = 0.07
 
 
 def patch_nce(queries: Tensor, keys: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:
-    """Cross entropy of finding each query's key among all keys of its picture, by the cosine of their angle.
+    """Return the cross-entropy of classifying each query's key among all keys of its picture, by cosine similarity.
 
     Park et al. 2020, arXiv:2007.15651, Eq. 2 and 3, the mean over patches and pictures. No gradient reaches the keys.
 

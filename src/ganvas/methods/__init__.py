@@ -10,7 +10,7 @@ Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
 Variant = Literal["paper", "pytorch"]
 ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
 Direction = Literal["a_to_b", "b_to_a"]
-"""Which way a method translates: from domain a, which is given, to domain b, or back."""
+"""Direction of translation: from domain a, the input, to domain b, or back."""
 Domain = Literal["a", "b"]
 OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
 
@@ -28,4 +28,4 @@ METHODS = (
     "srresnet",
     "srgan",
 )
-"""Folders of this package: `config` has the settings, `method` the method under the name `METHOD`."""
+"""Folders of this package: `config` holds the config class, `method` the method under the name `METHOD`."""

@@ -1,4 +1,4 @@
-"""The networks that the image-to-image methods share, as their settings describe them."""
+"""Generators and discriminators of the image-to-image methods, built from their configs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_generator(
     residual_blocks: int,
     residual: bool = False,
 ) -> Generator:
-    """The generator that `config` describes, for crops of `image_size`."""
+    """Return the generator that `config` describes, for crops of `image_size`."""
     bias = has_biases(config.variant, config.norm)
     if config.generator == "resnet":
         check_crop(image_size, multiple=ResNet.size_multiple, smallest=2 * ResNet.size_multiple, network="the ResNet")
@@ -71,7 +71,7 @@ def make_generator(
 def make_discriminator(
     config: Pix2PixConfig | CycleGANConfig, input_channels: int, *, norm: Norm, image_size: tuple[int, int]
 ) -> PatchGAN | PixelGAN:
-    """The PatchGAN or, for a receptive field of 1, the PixelGAN that `config` describes."""
+    """Return the PatchGAN or, for a receptive field of 1, the PixelGAN that `config` describes."""
     return patch_discriminator(
         input_channels,
         receptive_field=config.receptive_field,
@@ -92,7 +92,7 @@ def patch_discriminator(
     bias: bool | None = None,
     antialias: bool = False,
 ) -> PatchGAN | PixelGAN:
-    """A PatchGAN or, for a receptive field of 1, a PixelGAN, for crops of `image_size`."""
+    """Return a PatchGAN or, for a receptive field of 1, a PixelGAN, for crops of `image_size`."""
     if receptive_field == 1:
         return PixelGAN(input_channels, width=width, norm=norm, bias=bias)
     num_layers = NUM_LAYERS[receptive_field]
@@ -104,8 +104,8 @@ def patch_discriminator(
 def translate(generator: Generator, images: Tensor) -> Tensor:
     """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: Isola et al. 2017, Sec. 3.3.
 
-    Dropout draws, from torch's global generator, and batch norm uses "the statistics of the test batch": one picture
-    at a time, so that no picture depends on its neighbours.
+    Dropout samples from torch's global generator, and batch norm uses "the statistics of the test batch": one picture
+    at a time, so that no picture depends on its neighbors.
 
     Raises:
         ImageError: height or width is no multiple of `size_multiple`.
@@ -118,12 +118,12 @@ def translate(generator: Generator, images: Tensor) -> Tensor:
 
 
 def has_biases(variant: Variant, norm: Norm) -> bool | None:
-    """Biases of convolutions that a norm may follow; the PyTorch code has them before instance norm alone."""
+    """Return whether convolutions before a norm have a bias; the PyTorch code has one before instance norm only."""
     return norm == "instance" if variant == "pytorch" else None
 
 
 def dropout_layers(variant: Variant, depth: int) -> range:
-    """Decoder layers with dropout, from the bottleneck: the paper's CD512-CD512-CD512 are the first three.
+    """Return the decoder layers with dropout, counted from the bottleneck: CD512-CD512-CD512 are the first three.
 
     The PyTorch code has it after those that make eight times the width, but for the first: 2 to 4 of 8, 2 and 3 of 7.
     """
@@ -131,14 +131,14 @@ def dropout_layers(variant: Variant, depth: int) -> range:
 
 
 def choose_blocks(residual_blocks: int | None, image_size: tuple[int, int]) -> int:
-    """Residual blocks: as asked, or the paper's 6 for smaller pictures and 9 from 256 pixels (Sec. 7.2)."""
+    """Return the number of residual blocks: the given one, or 6 below 256 pixels and 9 from there (Sec. 7.2)."""
     if residual_blocks is not None:
         return residual_blocks
     return 6 if min(image_size) < 256 else 9
 
 
 def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:
-    """Halvings for crops of `image_size`: as asked, or as many as both sides allow, at most 8."""
+    """Return the U-Net depth for crops of `image_size`: as given, or all halvings that both sides allow, at most 8."""
     if depth is not None:
         check_crop(image_size, multiple=2**depth, network=f"depth {depth}")
         return depth
@@ -176,7 +176,7 @@ def check_residual(*, residual: bool, input_channels: int, output_channels: int)
 
 
 def check_batch(images: Tensor, *, network: str) -> None:
-    """Raise ConfigError where the network's batch norm would find one number alone."""
+    """Raise ConfigError where batch norm would see a single value per channel."""
     if len(images) < 2:
         raise ConfigError(
             f"the batch norm of {network} needs two pictures at least in each part of a batch: "
@@ -185,13 +185,13 @@ def check_batch(images: Tensor, *, network: str) -> None:
 
 
 def nearest(image_size: tuple[int, int], multiple: int) -> str:
-    """The nearest smaller size (at least one multiple) of which both sides are multiples."""
+    """Return the nearest smaller size (at least one multiple) of which both sides are multiples."""
     height, width = (max(side // multiple, 1) * multiple for side in image_size)
     return f"{height}x{width}"
 
 
 def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images (N, C, H, W) of any size, through a translation of pictures of `size`, brought back to H and W.
+    """Translate images (N, C, H, W) of any size at `size`, and resize the result back to H and W.
 
     The result has no more detail than a picture of `size`.
     """
@@ -202,5 +202,5 @@ def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[i
 
 
 def resized(images: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bilinear, antialiased where it shrinks, so within the range given."""
+    """Resize bilinearly, antialiased when shrinking; the value range is kept."""
     return functional.interpolate(images, size, mode="bilinear", antialias=True)

@@ -1,7 +1,7 @@
-"""What a method is: networks, and what each player minimises, in the paper's order.
+"""Base class of translation methods: networks, and the losses that each player minimizes, in the paper's order.
 
-A method never sees an optimizer, a device, a process or a logger. Each `yield` in `training_step`
-hands one player's losses to the engine, which updates that player before the next line runs.
+A method never sees an optimizer, a device, a process or a logger. Each `yield` in `training_step` hands one player's
+losses to the trainer, which updates that player before the next line runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ganvas.methods.config import Direction, Domain
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, for losses that depend on it."""
+    """Training progress, for losses that depend on it."""
 
     images_seen: int
     step: int
@@ -28,39 +28,39 @@ class Progress:
 
 @dataclass(frozen=True)
 class Turn:
-    """One player's losses, weighted; the engine minimises their sum over that player's parameters."""
+    """One player's losses, weighted; the trainer minimizes their sum over that player's parameters."""
 
     player: str
     losses: dict[str, Tensor]
 
 
 class Method(nn.Module, ABC):
-    """A translation method; `registry.build` makes one from its settings.
+    """A translation method; `registry.build` builds one from its config.
 
     Args:
-        config: its settings, of the class `config_type`.
-        input_channels: channels of the pictures given.
-        output_channels: channels of the pictures made.
+        config: an instance of `config_type`.
+        input_channels: channels of the input pictures.
+        output_channels: channels of the output pictures.
         image_size: height and width of a training crop.
 
     Raises:
-        ConfigError: the settings do not fit the channels or the size.
+        ConfigError: the config does not fit the channels or the size.
     """
 
     config_type: ClassVar[type[Any]]
-    """The class of its settings."""
+    """The class of its config."""
     directions: ClassVar[tuple[Direction, ...]] = ("a_to_b",)
-    """The ways that it learns to translate."""
+    """The directions it learns to translate in."""
     paired: ClassVar[bool] = True
     """Whether a batch's b[i] must belong to its a[i]."""
     samples: ClassVar[tuple[Domain, ...]] = ()
-    """The domains that `sample` draws pictures of; none where the method only translates."""
+    """The domains that `sample` generates pictures of; none where the method only translates."""
     translates_by_search: ClassVar[bool] = False
-    """Whether `translate` takes gradients through its networks, whose layers must then stay as torch knows them."""
+    """Whether `translate` computes gradients through its networks, whose layers must then stay PyTorch's own."""
     resizes: ClassVar[bool] = False
     """Whether `translate` resizes a picture to a training crop's size and back, so that its scale does not matter."""
     capturable: ClassVar[bool] = False
-    """Whether every step is alike: progress and counts in Python change nothing, and no line waits for the device."""
+    """Whether every step is identical, so that a CUDA graph can record it: no use of progress, no device sync."""
     players: Mapping[str, tuple[str, ...]]
     """Player -> the attribute names of its networks. Every trainable parameter belongs to one player."""
     generators: tuple[str, ...]
@@ -93,7 +93,7 @@ class Method(nn.Module, ABC):
     def sample(self, count: int) -> tuple[Tensor, ...]:
         """`count` pictures of each domain of `samples`, from torch's global generator: (count, C, H, W) in [-1, 1].
 
-        Pictures at the same place of two domains correspond. H and W are those of a training crop.
+        Pictures at the same index of two domains correspond. H and W are those of a training crop.
         """
         raise ConfigError(
             f"{type(self).__name__} translates pictures and draws none from noise, so no {count} of them: use translate"
@@ -107,34 +107,34 @@ class Method(nn.Module, ABC):
     @property
     @abstractmethod
     def context(self) -> int | None:
-        """Pixels around an output pixel that can reach it.
+        """Distance in pixels up to which inputs influence an output pixel.
 
-        None where a tile's result differs from the whole picture's: statistics of a norm, or noise drawn by place.
-        Where it is a number, a tile must start at a multiple of `size_multiple` to agree.
+        None where a tile's result differs from the whole picture's: norm statistics, or noise that depends on position.
+        Otherwise a tile must start at a multiple of `size_multiple` to agree with the whole picture.
         """
 
     @property
     def draws_noise(self) -> bool:
-        """Whether `translate` draws from torch's global generator: dropout, or the starts of a search."""
+        """Whether `translate` samples from torch's global generator: dropout, or the starting points of a search."""
         layers = (layer for name in self.generators for layer in getattr(self, name).modules())
         return self.translates_by_search or any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in layers)
 
     @property
     def scale(self) -> int:
-        """Pixels that `translate` makes for one pixel given, along each side; more than 1 is super-resolution."""
+        """Upscaling factor of `translate` along each side; more than 1 is super-resolution."""
         return 1
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
-        """The parameters that a turn of `player` moves."""
+        """Return the parameters that a turn of `player` updates."""
         return [p for name in self.players[player] for p in getattr(self, name).parameters() if p.requires_grad]
 
     def left_untrained(self, images: int) -> str | None:
-        """What a training of so many images would leave untrained, and the mend; None where it is long enough."""
+        """Return what training on `images` images would leave untrained, and the remedy; None where it suffices."""
         del images  # most methods train all they have in each step
         return None
 
     def check_direction(self, direction: Direction) -> None:
-        """Raise ConfigError unless the method translates that way."""
+        """Raise ConfigError unless the method translates in that direction."""
         if direction not in self.directions:
             raise ConfigError(
                 f"{type(self).__name__} learns {' and '.join(self.directions)} only: leave direction {direction} out, "

@@ -1,4 +1,4 @@
-"""The settings of each method, as frozen values, one file a method. No torch here: the command line reads them."""
+"""Configs of the methods and their union. No torch here: the command line reads them."""
 
 from ganvas.methods import OPPOSITE, Direction, Domain, Norm, Objective, ReceptiveField, Variant
 from ganvas.methods.cogan.config import CoGANConfig
@@ -51,4 +51,4 @@ MethodConfig = (
     | SRResNetConfig
     | SRGANConfig
 )
-"""The union of all methods' settings."""
+"""The union of all methods' configs."""

@@ -1,4 +1,4 @@
-"""From a method's settings to the method."""
+"""Registry of methods: from a config to a method whose networks fit the machine's memory."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ ENTRY_POINT_GROUP = "ganvas.methods"
 
 @cache
 def methods() -> dict[str, type[Method]]:
-    """Name of the settings' class -> method: those of this package, then those of installed entry points."""
+    """Return config class name -> method: those of this package, then those of installed entry points."""
     built_in = [import_module(f"ganvas.methods.{name}.method").METHOD for name in METHODS]
     installed = [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
     return {method.config_type.__name__: method for method in [*built_in, *installed]}
 
 
 def build(config: object, *, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> Method:
-    """The untrained method that `config` describes, its weights drawn from torch's global generator.
+    """Return the untrained method that `config` describes, its weights drawn from torch's global generator.
 
     Args:
-        config: one of the method settings, such as `Pix2PixConfig`.
-        input_channels: channels of the pictures given.
-        output_channels: channels of the pictures made.
+        config: a method config, such as `Pix2PixConfig`.
+        input_channels: channels of the input pictures.
+        output_channels: channels of the output pictures.
         image_size: height and width of a training crop.
 
     Raises:
-        ConfigError: no method has such settings, or they do not fit the channels or the size.
+        ConfigError: no method has such a config, or it does not fit the channels or the size.
     """
     method = method_type(config)
     make = partial(method, config, input_channels=input_channels, output_channels=output_channels)
@@ -46,10 +46,10 @@ def build(config: object, *, input_channels: int, output_channels: int, image_si
 
 
 def method_type(config: object) -> type[Method]:
-    """The method that `config` describes.
+    """Return the method that `config` describes.
 
     Raises:
-        ConfigError: no method has such settings.
+        ConfigError: no method has such a config.
     """
     name = type(config).__name__
     if name not in methods():
@@ -58,23 +58,23 @@ def method_type(config: object) -> type[Method]:
 
 
 USUAL = 256
-"""Widths, counts and sides up to here (sides: 16 times that) need no look at the networks."""
+"""Up to these widths and counts (sides: 16 times as many) the networks need no check."""
 MOST_LAYERS = 1000
 """Blocks or levels of a network."""
 UNKNOWN_MEMORY = 1 << 37
-"""Bytes that weights may take where the machine does not tell its memory."""
+"""Bytes that weights may take where the machine does not report its memory."""
 
 
 def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.Module]) -> None:
-    """Raise where the networks are larger than the machine's memory; unusual ones are built without memory first.
+    """Raise if the networks exceed the machine's memory; unusually large ones are first built on the meta device.
 
     Args:
-        config: the method's settings.
+        config: the method's config.
         image_size: (height, width) of a training crop.
         make: builds the method.
 
     Raises:
-        ConfigError: names the settings, or says how many bytes the weights would take.
+        ConfigError: names the settings, or the size of the weights.
     """
     numbers = {name: value for name, value in vars(config).items() if type(value) is int}
     if deep := [name for name, value in numbers.items() if _counts_layers(name) and value > MOST_LAYERS]:

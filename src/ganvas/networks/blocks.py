@@ -1,4 +1,4 @@
-"""The pieces that the image-to-image networks share."""
+"""Building blocks of the image-to-image networks: norms, convolution blocks, upsampling, MLP, initialization."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from ganvas.networks.receptive_field import Interval, before_convolution, before
 Norm = Literal["batch", "instance", "none"]
 Upsampling = Literal["transposed", "resize", "bilinear"]
 LARGE = 2**18
-"""Numbers from which a norm's time counts; below, its rounding stays the released code's."""
+"""Elements from which the speed of a norm matters; below, its rounding stays the released code's."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """Batch norm learns a scale and an offset; instance norm has neither, as in CycleGAN's released code."""
+    """Build a norm; batch norm has a scale and an offset, instance norm neither, as in CycleGAN's released code."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return InstanceNorm(channels) if norm == "instance" else nn.Identity()
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm in the form that is fastest for how the features lie.
+    """Instance norm in the form that is fastest for the memory format of the features.
 
-    Many in planes, on a CPU: the group norm of one channel a group. With channels last, where torch's own would copy
-    to planes and back: the batch norm of one picture.
+    Large contiguous features on a CPU: group norm with one channel per group. Channels last, where PyTorch's own would
+    copy to contiguous and back: batch norm of one picture.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class PReLU(nn.PReLU):
-    """One learned slope, in whatever precision the features come."""
+    """PReLU with one learned slope, in the precision of the features."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape and type."""
@@ -63,17 +63,17 @@ class PReLU(nn.PReLU):
 
 
 def at_least_float(raw: Tensor) -> Tensor:
-    """What a last layer made in bfloat16, as float32, so that the activation after it keeps its grey levels."""
+    """Return what a last layer made in bfloat16, as float32, so that the activation after it keeps its gray levels."""
     return raw.float() if raw.dtype == torch.bfloat16 else raw
 
 
 def needs_bias(norm: Norm) -> bool:
-    """Whether a convolution before that norm has a bias: a batch norm has its own offset."""
+    """Return whether a convolution before that norm has a bias: a batch norm has its own offset."""
     return norm != "batch"
 
 
-def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), batch-norm scales from N(1, 0.02), biases 0 (Isola et al. 2017, Sec. 6.2)."""
+def initialize(network: nn.Module) -> None:
+    """Initialize weights from N(0, 0.02), batch-norm scales from N(1, 0.02), biases to 0 (Isola et al. 2017)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -86,7 +86,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class _AsInTraining:
-    """A network that some threads run as in training, and how it was before the first of them."""
+    """A network that threads run in training mode, and its state before the first of them."""
 
     def __init__(self, network: nn.Module) -> None:
         self.num_threads = 0
@@ -110,10 +110,10 @@ _AS_IN_TRAINING, _CHANGING = dict[nn.Module, _AsInTraining](), Lock()
 
 @contextmanager
 def as_in_training(network: nn.Module) -> Iterator[None]:
-    """Run as in training, learning nothing: Isola et al. 2017, Sec. 3.3, at test time.
+    """Run a network in training mode without updating it: Isola et al. 2017, Sec. 3.3, at test time.
 
-    Dropout draws; batch norm uses the statistics of the batch it is given and leaves its running ones alone.
-    Every module's mode is restored. Several threads may run the network so at once.
+    Dropout is active; batch norm uses batch statistics and leaves its running statistics unchanged. Every module's
+    mode is restored. Several threads may use the context at once.
     """
     with _CHANGING:
         if network not in _AS_IN_TRAINING:
@@ -131,7 +131,7 @@ def as_in_training(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_evaluation(network: nn.Module) -> Iterator[None]:
-    """Run with the running statistics of batch norm, so that no picture depends on others; modes are restored."""
+    """Run a network in evaluation mode, so that no picture depends on others; modes are restored."""
     was_training = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -176,7 +176,7 @@ class ConvBlock(nn.Module):
         return self.after_convolution(self.conv(features))
 
     def after_convolution(self, features: Tensor) -> Tensor:
-        """What the convolution made, through the rest of the block."""
+        """Return what the convolution made, through the rest of the block."""
         activated: Tensor = self.blur(self.activation(self.norm(features)))
         return activated
 
@@ -226,7 +226,7 @@ class DecodeBlock(nn.Module):
 def upsampling_layer(
     input_channels: int, output_channels: int, *, kernel: Literal[3, 4], bias: bool, upsampling: Upsampling
 ) -> nn.Module:
-    """A layer that doubles height and width, transposed with the paper's kernel or by resizing."""
+    """Return a layer that doubles height and width, transposed with the paper's kernel or by resizing."""
     if upsampling == "bilinear":
         return BilinearConvolution(input_channels, output_channels, bias=bias)
     if upsampling == "resize":
@@ -237,7 +237,7 @@ def upsampling_layer(
 
 
 def before_upsampling(needed: Interval, *, kernel: Literal[3, 4], upsampling: Upsampling) -> Interval:
-    """The inputs of `upsampling_layer` that the outputs `needed` depend on."""
+    """Return the inputs of `upsampling_layer` that the outputs `needed` depend on."""
     if upsampling == "bilinear":
         return before_transposed(
             before_convolution(needed, kernel=3, stride=1, padding=1), kernel=4, stride=2, padding=1
@@ -248,11 +248,11 @@ def before_upsampling(needed: Interval, *, kernel: Literal[3, 4], upsampling: Up
 
 
 class MLP(nn.Sequential):
-    """(N, input_size) -> (N, output_size): hidden layers with ReLU, a linear one at the end.
+    """Multilayer perceptron, (N, input_size) -> (N, output_size): hidden layers with ReLU, then a linear one.
 
     Args:
-        input_size: numbers of a point given.
-        output_size: numbers of a point made, or 1 for a score.
+        input_size: size of an input vector.
+        output_size: size of an output vector.
         width: of each hidden layer.
         hidden_layers: how many.
     """

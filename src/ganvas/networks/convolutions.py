@@ -1,4 +1,4 @@
-"""Convolutions that change the size or mirror the border, each in the form that a machine computes fastest."""
+"""Convolutions with reflection padding, downsampling or upsampling, each in its fastest form."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn import functional
 from ganvas.networks.winograd import convolve_winograd, suits_winograd
 
 LANES = 16
-"""Float32 numbers in a vector register of AVX-512."""
+"""Float32 values in a vector register of AVX-512."""
 FEW_POSITIONS = 512
 """Positions of a batch up to which the weights outweigh the features (benchmarked on a CPU with bfloat16)."""
 
 
 class ReflectConvolution(nn.Conv2d):
-    """A convolution that mirrors its border: as `padding_mode="reflect"`, but autocast leaves the mirroring alone."""
+    """A convolution with reflection padding, as `padding_mode="reflect"` but padded outside autocast."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -28,7 +28,7 @@ class ReflectConvolution(nn.Conv2d):
 
 
 def reflect(features: Tensor, border: int) -> Tensor:
-    """Mirror `border` pixels around (N, C, H, W), as torch's reflection padding does."""
+    """Pad (N, C, H, W) by `border` mirrored pixels, as torch's reflection padding."""
     if features.device.type != "cpu" or not features.is_contiguous():
         return functional.pad(features, [border] * 4, mode="reflect")
     padded: Tensor = _Reflect.apply(features, border)  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ class _Reflect(Function):
 
 
 def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
-    """What lies in the borders of that dimension, added to what it mirrors; the borders are cut off."""
+    """Return what lies in the borders of that dimension, added to what it mirrors; the borders are cut off."""
     size = padded.shape[dim] - 2 * border
     inner = padded.narrow(dim, border, size).clone(memory_format=torch.contiguous_format)
     for at, mirrored in ((0, 1), (border + size, size - border - 1)):
@@ -61,7 +61,7 @@ def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
 
 
 class ScoreConvolution(nn.Conv2d):
-    """A convolution that makes one channel or few."""
+    """A convolution with one output channel or few."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -81,7 +81,7 @@ class WideConvolution(nn.Conv2d):
 
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...] = (1, 1)) -> Tensor:
-    """Torch's convolution of what is padded already, or a faster one where few channels are made or many."""
+    """Convolve padded features by PyTorch, or by a faster method where there are few or many output channels."""
     if set(stride) == {1} and fills_no_register(features, weight):
         return convolve_to_few(features, weight, bias)
     if suits_winograd(features, weight, stride):
@@ -90,13 +90,13 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tupl
 
 
 def fills_no_register(features: Tensor, weight: Tensor) -> bool:
-    """Whether so few channels are made that most lanes of a processor's vector registers would stay empty."""
+    """Return whether so few output channels would leave most lanes of the vector registers empty."""
     on_processor = features.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return on_processor and len(weight) * weight.shape[2] <= LANES * 2
 
 
 def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution of stride 1 whose kernel's rows each make channels of their own; moved into place, they are summed.
+    """Convolve at stride 1 with each kernel row as separate output channels, then shift and sum them.
 
     (N, input_channels, H, W) -> (N, output_channels, H', W'). Twice as fast as torch's for the last layer of a
     ResNet on two cores, forward and backward (benchmarks/few_channels.py).
@@ -110,7 +110,7 @@ def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 
 
 def by_kernel_rows(weight: Tensor) -> Tensor:
-    """Make each row of a kernel an output of its own: (C', C, R, S) -> (R C', C, 1, S), one row after another."""
+    """Turn each row of a kernel into an output channel: (C', C, R, S) -> (R C', C, 1, S), row by row."""
     return weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
 
 
@@ -135,7 +135,7 @@ class Blur(nn.Module):
 
 
 class BilinearConvolution(nn.Conv2d):
-    """Bilinear enlargement by 2, the filter [1, 3, 3, 1] of Zhang 2019, then a 3x3 convolution."""
+    """Bilinear upsampling by 2, the filter [1, 3, 3, 1] of Zhang 2019, then a 3x3 convolution."""
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
         super().__init__(input_channels, output_channels, 3, 1, 1, bias=bias)
@@ -183,13 +183,13 @@ class DoublingConvolution(nn.ConvTranspose2d):
 
 
 def as_matrix(features: Tensor, weight: Tensor, *, positions: int) -> bool:
-    """Whether one matrix product is the faster form. In float32 never: its rounding stays the released code's."""
+    """Return whether a matrix product is faster; never in float32, whose rounding stays the released code's."""
     small = positions <= FEW_POSITIONS and features.device.type == "cpu" and features.dtype == torch.bfloat16
     return small and weight.is_contiguous()
 
 
 class ResizeConvolution(nn.Conv2d):
-    """Nearest-neighbour enlargement by 2, then a 3x3 convolution: no checkerboards.
+    """Nearest-neighbor upsampling by 2, then a 3x3 convolution: no checkerboards.
 
     Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Both together
     are one transposed 4x4 convolution whose kernel is the 3x3 one spread by a 2x2 box, and are computed so: the

@@ -1,4 +1,4 @@
-"""The convolutions of an ImageNet classifier, seen at named places: the eyes of perceptual measures and losses."""
+"""Frozen feature extractors: the convolutions of AlexNet and VGG, for perceptual metrics and losses."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FeatureStack(nn.Module):
         self.requires_grad_(requires_grad=False).eval()
 
     def load_convolutions(self, convolutions: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Take weights (out, in, height, width) and biases (out,), first to last; those beyond the last place are left.
+        """Load weights (out, in, height, width) and biases (out,), first to last; others are ignored.
 
         Raises:
             ConfigError: they are another network's.

@@ -1,4 +1,4 @@
-"""What every image-to-image network offers to methods and to tiling."""
+"""Base class of image-to-image generators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import ImageError
-from ganvas.networks.blocks import Norm, initialise
+from ganvas.networks.blocks import Norm, initialize
 from ganvas.networks.receptive_field import Interval, context
 
 
@@ -29,7 +29,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def needed_inputs(self, needed: Interval) -> Interval:
-        """The input pixels along one axis that the output pixels `needed` depend on, norms left aside."""
+        """Return the input pixels along one axis that the output pixels `needed` depend on, norms left aside."""
 
     @property
     @abstractmethod
@@ -41,14 +41,14 @@ class Generator(nn.Module, ABC):
         """Pixels around an output pixel that can reach it; None where a norm makes it the whole picture."""
         return context(self.needed_inputs, period=self.size_multiple) if self.norm == "none" else None
 
-    def initialise(self) -> None:
-        """Isola et al. 2017, Sec. 6.2; a residual generator starts as the identity: its last weights are 0."""
-        initialise(self)
+    def initialize(self) -> None:
+        """Initialize as Isola et al. 2017, Sec. 6.2; a residual generator starts as the identity (last weights 0)."""
+        initialize(self)
         if self.residual:
             nn.init.zeros_(self.last_layer.weight)
 
     def finish(self, images: Tensor, raw: Tensor) -> Tensor:
-        """tanh, or the input plus the raw output, not clamped (a clamp would stop the gradient)."""
+        """Return tanh of the raw output, or the input plus it, not clamped (a clamp would stop the gradient)."""
         return images + raw if self.residual else torch.tanh(raw)
 
     def check_size(self, images: Tensor) -> None:

@@ -34,7 +34,7 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=1e-3)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images: (N, C, H, W)."""
+        """Return the features of images (N, C, H, W)."""
         return functional.relu(self.bn(self.conv(images)))
 
 
@@ -54,7 +54,7 @@ class Mixed(nn.Module):
         self.branches, self.pool = tuple(branches), pool
 
     def forward(self, images: Tensor) -> Tensor:
-        """images: (N, C, H, W)."""
+        """Return the features of images (N, C, H, W)."""
         outputs = [self._follow(branch, images) for branch in self.branches[:-1]]
         return torch.cat([*outputs, self._follow(self.branches[-1], _pooled(images, self.pool))], dim=1)
 

@@ -1,4 +1,4 @@
-"""What networks between pictures and latent vectors share: 5x5 layers that halve or double, and a decoder."""
+"""Layers between pictures and latent vectors: 5x5 downsampling and upsampling blocks, and a decoder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DoublingBlock(nn.Sequential):
 def halving_block(
     input_channels: int, output_channels: int, *, norm: Norm = "batch", activation: nn.Module | None = None
 ) -> ConvBlock:
-    """5x5 convolution of stride 2, norm, activation (unset: ReLU): halves height and width."""
+    """Build a 5x5 convolution of stride 2, norm, activation (unset: ReLU): halves height and width."""
     return ConvBlock(
         input_channels,
         output_channels,
@@ -72,7 +72,7 @@ class LatentDecoder(nn.Module):
         channels: of the small features, then after each doubling; batch norm and ReLU after each.
         image_size: height and width of the pictures, multiples of 2 to the number of doublings.
         doubles_last: the layer that makes the picture doubles too, else it keeps the size.
-        upsampling: of the other layers; `resize` is nearest-neighbour then convolution, against checkerboards.
+        upsampling: of the other layers; `resize` is nearest-neighbor then convolution, against checkerboards.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class LatentDecoder(nn.Module):
         return made
 
 
-def initialise_by_fan_in(network: nn.Module) -> None:
-    """Weights from N(0, 1 / numbers read), biases 0: features of about the size of what they are made of."""
+def initialize_by_fan_in(network: nn.Module) -> None:
+    """Initialize weights from N(0, 1 / fan-in) and biases to 0, which preserves the scale of the features."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             fan_in = module.weight[0].numel()

@@ -1,4 +1,4 @@
-"""Discriminators that judge patches: PatchGAN and, at one pixel, PixelGAN."""
+"""Patch discriminators: PatchGAN and, at one pixel, PixelGAN."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.hardware.precision import HAS_AVX512
-from ganvas.networks.blocks import ConvBlock, Norm, initialise, needs_bias
+from ganvas.networks.blocks import ConvBlock, Norm, initialize, needs_bias
 from ganvas.networks.convolutions import Blur
 from ganvas.networks.receptive_field import receptive_field
 
@@ -17,7 +17,7 @@ class Discriminator(nn.Module):
     def __init__(self, blocks: list[ConvBlock]) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        initialise(self)
+        initialize(self)
 
     @property
     def layers(self) -> list[tuple[int, int]]:
@@ -51,7 +51,7 @@ class PatchGAN(Discriminator):
     1 to 5 layers see 16, 34, 70, 142 and 286 pixels; 3 is C64-C128-C256-C512, 30x30 scores on 256 pixels.
 
     Args:
-        input_channels: of the images judged; a conditional one is given input and output concatenated.
+        input_channels: of the images scored; a conditional one is given input and output concatenated.
         width: channels of the first layer; they double each layer up to eight times as many.
         num_layers: strided convolutions, at least 1.
         norm: after every convolution but the first and the last.
@@ -104,7 +104,7 @@ class PixelGAN(Discriminator):
     """1x1 convolutions C64-C128-1: each pixel judged alone (Isola et al. 2017, Sec. 6.1.2).
 
     Args:
-        input_channels: of the images judged.
+        input_channels: of the images scored.
         width: channels of the first layer.
         norm: after the second convolution.
         bias: of the second convolution and, as in the released PyTorch code, of the last; unset: unless batch norm.
@@ -123,5 +123,5 @@ class PixelGAN(Discriminator):
 
 
 def smallest_input(num_layers: int) -> int:
-    """Pixels a side that leave 2x2 values to the last norm and one score: s / 2**n - 2 >= 1."""
+    """Return the smallest side in pixels that leaves 2x2 values to the last norm and one score: s / 2**n - 2 >= 1."""
     return 3 << num_layers

@@ -1,4 +1,4 @@
-"""Which input pixels can reach an output pixel, by arithmetic on the layers alone."""
+"""Receptive-field arithmetic: which input pixels can influence an output pixel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Interval = tuple[int, int]
 
 
 def receptive_field(layers: Sequence[tuple[int, int]]) -> int:
-    """Pixels along one axis that one output value sees.
+    """Return the pixels along one axis that one output value sees.
 
     Args:
         layers: (kernel, stride) of each convolution, from the input to the output.
@@ -21,26 +21,26 @@ def receptive_field(layers: Sequence[tuple[int, int]]) -> int:
 
 
 def before_convolution(needed: Interval, *, kernel: int, stride: int, padding: int) -> Interval:
-    """The inputs of a convolution that the outputs `needed` depend on."""
+    """Return the inputs of a convolution that the outputs `needed` depend on."""
     first, last = needed
     return first * stride - padding, last * stride - padding + kernel - 1
 
 
 def before_transposed(needed: Interval, *, kernel: int, stride: int, padding: int) -> Interval:
-    """The inputs of a transposed convolution that the outputs `needed` depend on."""
+    """Return the inputs of a transposed convolution that the outputs `needed` depend on."""
     first, last = needed
     # input i reaches outputs stride * i - padding + (0 .. kernel - 1)
     return -((kernel - 1 - padding - first) // stride), (last + padding) // stride
 
 
 def before_nearest(needed: Interval, *, factor: int) -> Interval:
-    """The inputs of a nearest-neighbour enlargement that the outputs `needed` depend on."""
+    """Return the inputs of a nearest-neighbor upsampling that the outputs `needed` depend on."""
     first, last = needed
     return first // factor, last // factor
 
 
 def context(needed_inputs: Callable[[Interval], Interval], *, period: int) -> int:
-    """Largest distance from an output pixel to an input pixel that can reach it.
+    """Return the largest distance from an output pixel to an input pixel that can reach it.
 
     Args:
         needed_inputs: output interval -> input interval of a network as large out as in.

@@ -1,4 +1,4 @@
-"""The residual generator of CycleGAN."""
+"""ResNet generator of CycleGAN."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ResNet(Generator):
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
-        upsampling: transposed 3x3 convolutions, or a nearest-neighbour or bilinear resize and a 3x3 convolution.
+        upsampling: transposed 3x3 convolutions, or a nearest-neighbor or bilinear resize and a 3x3 convolution.
         antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
         residual: add the raw output to the input, instead of tanh.
     """
@@ -127,7 +127,7 @@ class ResNet(Generator):
             for channels in (4 * width, 2 * width)
         )
         self.last = ConvBlock(width, output_channels, kernel=7, padding=3, reflect=True)
-        self.initialise()
+        self.initialize()
 
     @property
     def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
@@ -135,7 +135,7 @@ class ResNet(Generator):
         return self.last.conv
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """The chain from the last convolution back to the first."""
+        """Return the chain from the last convolution back to the first."""
         needed = before_convolution(needed, kernel=7, stride=1, padding=3)
         for _ in self.decode_blocks:
             needed = before_upsampling(needed, kernel=3, upsampling=self.upsampling)

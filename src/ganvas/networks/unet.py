@@ -1,4 +1,4 @@
-"""The encoder-decoder and the U-Net of pix2pix."""
+"""Encoder-decoder and U-Net generators of pix2pix."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class EncoderDecoder(Generator):
         width: channels of the first layer; they double each layer up to eight times as many.
         depth: halvings; 8 takes 256 pixels to 1.
         norm: after each convolution but the first, the last and the bottleneck, which may be 1x1 and would
-            normalise to 0.
+            normalize to 0.
         dropout: probability, after the norm of the decoder layers `dropout_layers` (never of the last layer).
         dropout_layers: counted from the bottleneck; the first three are the paper's.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
-        upsampling: transposed 4x4 convolutions, or nearest-neighbour resize and a 3x3 convolution.
+        upsampling: transposed 4x4 convolutions, or nearest-neighbor resize and a 3x3 convolution.
         residual: add the raw output to the input, instead of tanh.
     """
 
@@ -63,7 +63,7 @@ class EncoderDecoder(Generator):
         channels = [width * min(2**level, 8) for level in range(depth)]  # C64-C128-C256-C512-C512-...
         self.encode_blocks = self._encoder(input_channels, channels)
         self.decode_blocks = self._decoder(output_channels, channels, dropout=dropout)
-        self.initialise()
+        self.initialize()
 
     def _encoder(self, input_channels: int, channels: list[int]) -> nn.ModuleList:
         blocks = nn.ModuleList()
@@ -96,7 +96,7 @@ class EncoderDecoder(Generator):
         return conv
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Through the bottleneck: whatever a skip needs lies within."""
+        """Return the needed inputs through the bottleneck, which include those of the skips."""
         for _ in range(self.depth):
             needed = before_upsampling(needed, kernel=4, upsampling=self.upsampling)
         for _ in range(self.depth):
@@ -145,7 +145,7 @@ class UNet(EncoderDecoder):
 
 
 def beside(skip: Tensor, features: Tensor) -> Tensor:
-    """Both as the channels of one tensor, in the skip's order of memory.
+    """Concatenate both as the channels of one tensor, in the skip's order of memory.
 
     Where that is channels-last, each gets back a dense gradient: a slice of the joint one would make the backward pass
     of a norm several times as long.

@@ -65,7 +65,7 @@ class Winograd:
         return out
 
     def weights_gradient(self, gradient: Tensor) -> Tensor:
-        """The transpose of `weights`: (t^2, C', C) -> (C', C, r, r)."""
+        """Return the transpose of `weights`: (t^2, C', C) -> (C', C, r, r)."""
         side = TILE - self.made + 1
         flat = self.kernels.t() @ gradient.flatten(1)
         return flat.view(side, side, *gradient.shape[1:]).permute(2, 3, 0, 1).contiguous()
@@ -73,7 +73,7 @@ class Winograd:
 
 @cache
 def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
-    """The transforms of a kernel of 3x3 or 4x4.
+    """Return the transforms of a kernel of 3x3 or 4x4.
 
     The product of two polynomials is known by its values at `TILE` points (Toom and Cook): values of both, multiplied,
     then interpolated. Transposed, that is the correlation of a tile with a kernel.
@@ -112,7 +112,7 @@ workspace = _Workspace()
 
 
 def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (1, 1)) -> bool:
-    """Whether a convolution without dilation and groups is faster so: wide, float32, on a CPU, over many positions."""
+    """Return whether Winograd is faster: wide, float32, on a CPU, over many positions, no dilation or groups."""
     is_plain = type(features) is Tensor and features.device.type == "cpu"  # no tensor that only counts operations
     if not is_plain or features.dtype != torch.float32 or min(weight.shape[:2]) < WIDE:
         return False
@@ -125,7 +125,7 @@ def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (
 
 
 def convolve_winograd(features: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
-    """A convolution of stride 1, of features padded with zeros: (N, C, H, W) -> (N, C', H', W'), differentiable."""
+    """Convolve zero-padded features at stride 1, differentiably: (N, C, H, W) -> (N, C', H', W')."""
     made: Tensor = _Convolution.apply(features, weight, bias, padding)  # type: ignore[no-untyped-call]
     return made
 
@@ -161,7 +161,7 @@ class _Convolution(Function):
 def apply_winograd(
     features: Tensor, transforms: Winograd, weights: Tensor, bias: Tensor | None, padding: int = 0
 ) -> Tensor:
-    """The convolution by transformed kernels, without a gradient.
+    """Return the convolution by transformed kernels, without a gradient.
 
     Args:
         features: (N, C, H, W), in planes or with channels last; the result is alike.
@@ -187,7 +187,7 @@ def apply_winograd(
 def _gradients(
     gradient: Tensor, features: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Each step of `apply_winograd` transposed, in the opposite order."""
+    """Return each step of `apply_winograd` transposed, in the opposite order."""
     transforms = winograd(weight.shape[2], weight.dtype)
     grid = _Grid.of(features, transforms, padding)
     padded, filled = grid.padded_inputs(features), grid.padded_outputs(gradient)
@@ -272,7 +272,7 @@ class _Grid:
         return self.size[0] + grown, self.size[1] + grown
 
     def strips(self) -> Iterator[Strip]:
-        """Parts of about `STRIP` tiles: several small pictures, or some rows of one."""
+        """Yield parts of about `STRIP` tiles: several small pictures, or some rows of one."""
         pictures = max(1, STRIP // (self.rows * self.columns))
         rows = self.rows if pictures > 1 else max(1, STRIP // self.columns)
         for picture in range(0, self.count, pictures):
@@ -280,7 +280,7 @@ class _Grid:
                 yield slice(picture, min(picture + pictures, self.count)), slice(row, min(row + rows, self.rows))
 
     def padded_inputs(self, features: Tensor) -> Tensor:
-        """Zeros around, and as many below and to the right as the last tiles need."""
+        """Pad with zeros on all sides, and below and to the right as far as the last tiles need."""
         overlap = TILE - self.transforms.made
         sides = [tiles * self.transforms.made + overlap for tiles in (self.rows, self.columns)]
         below, right = (side - had - self.padding for side, had in zip(sides, self.size, strict=True))
@@ -291,17 +291,17 @@ class _Grid:
         )
 
     def cut_inputs(self, padded: Tensor) -> Tensor:
-        """The opposite of `padded_inputs`."""
+        """Return the opposite of `padded_inputs`."""
         (height, width), at = self.size, self.padding
         return padded[:, :, at : at + height, at : at + width].contiguous(memory_format=self.layout)
 
     def empty_outputs(self, features: Tensor, channels: int) -> Tensor:
-        """Room for whole tiles."""
+        """Allocate outputs of whole tiles."""
         shape = (self.count, channels, self.rows * self.transforms.made, self.columns * self.transforms.made)
         return torch.empty(shape, dtype=features.dtype, memory_format=self.layout)
 
     def cut_outputs(self, made: Tensor) -> Tensor:
-        """Leave out what the last tiles have too much."""
+        """Crop what the last tiles exceed."""
         height, width = self.output_size
         return made[:, :, :height, :width].contiguous(memory_format=self.layout)
 
@@ -312,7 +312,7 @@ class _Grid:
         return padded.contiguous(memory_format=self.layout)
 
     def output_tiles(self, made: Tensor, strip: Strip) -> Tensor:
-        """View of outputs: (m, m, C, N, rows, columns), or (m, m, N, rows, columns, C)."""
+        """Return a view of outputs: (m, m, C, N, rows, columns), or (m, m, N, rows, columns, C)."""
         return self._tiles(made, strip, self.transforms.made)
 
     def transformed_inputs(self, padded: Tensor, strip: Strip) -> Tensor:
@@ -333,7 +333,7 @@ class _Grid:
                 tiles[down, along] += found[down, along]
 
     def _tiles(self, features: Tensor, strip: Strip, side: int) -> Tensor:
-        """View of tiles of `side` pixels that begin every m pixels."""
+        """Return a view of tiles of `side` pixels that begin every m pixels."""
         pictures, rows = strip
         made = self.transforms.made
         of_picture, of_channel, of_row, of_column = features.stride()

@@ -1,1 +1,1 @@
-"""The engine: the only place that knows optimizers, processes, checkpoints and clocks."""
+"""The trainer: the only package that knows optimizers, processes, checkpoints and clocks."""

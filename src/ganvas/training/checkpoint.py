@@ -1,4 +1,4 @@
-"""The whole training state in one atomic safetensors file: nothing is unpickled, nothing is half written.
+"""Checkpoints: the whole training state in one safetensors file, written atomically and without pickle.
 
 Its tensors are `method/<key>`, `optimizer/<player>/<index>/<key>`, `average/<key>` and `losses/<name>`; its metadata is
 JSON with the counters. Random numbers need no entry: each step's noise is seeded from the images seen.
@@ -33,7 +33,7 @@ MOST = 2**53
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """The numbers of a state."""
+    """The counters of a checkpoint."""
 
     images_seen: int = 0
     step: int = 0
@@ -64,7 +64,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything with tensors that a run carries on."""
+    """The tensors of a run: networks, optimizers, moving average and loss sums."""
 
     method: Method
     optimizers: Optimizers
@@ -72,7 +72,7 @@ class TrainingState:
     meter: LossMeter
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by its name in the file."""
+        """Return every tensor of the state by its name in the file."""
         found = {f"method/{name}": value for name, value in self.method.state_dict().items()}
         for player, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
@@ -107,7 +107,7 @@ def _hash_names(tensors: Iterable[str]) -> str:
 
 
 def load_state(path: Path, state: TrainingState) -> Counters:
-    """Bring `state` to what the file holds.
+    """Load `state` from a file.
 
     Raises:
         RunError: no state, a damaged one, or one of other networks.
@@ -164,13 +164,13 @@ def _check_tensors(
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors below `prefix/`, named without it."""
+    """Return the tensors below `prefix/`, named without it."""
     start = f"{prefix}/"
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Moments by parameter index, in the parameter's order of memory; the settings stay the run's own.
+    """Load moments by parameter index, in the parameter's memory format; the settings stay the run's own.
 
     Raises:
         RunError: an entry is of no parameter, or does not fit its parameter.

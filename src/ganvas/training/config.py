@@ -1,4 +1,4 @@
-"""What a training run is, as one frozen value. No torch here: the command line reads it."""
+"""Config of a training run. No torch here: the command line reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Decay = Literal["linear", "tenth"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """The engine's settings. Progress counts images seen, so batch size and process count never change a schedule."""
+    """Settings of the trainer. Progress counts images seen, so batch size and process count never change a schedule."""
 
     epochs: float = 200.0
     """Passes over the training pictures."""

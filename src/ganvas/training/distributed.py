@@ -1,7 +1,7 @@
-"""Several processes under `torchrun`: weights broadcast once, gradients summed by hand per player.
+"""Distributed data-parallel training under `torchrun`: weights broadcast once, gradients summed per player.
 
-No DistributedDataParallel: one wrapper a network leaves gradients unsynchronised when a method calls anything but
-`forward`, and one round a whole method raises.
+No DistributedDataParallel: one wrapper per network leaves gradients unsynchronized when a method calls anything but
+`forward`, and one around a whole method raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ganvas.errors import ConfigError
 
 PATIENCE = timedelta(days=7)
-"""How long the others wait while the first decodes and judges a large data set; torch's own limit is half an hour.
+"""How long the others wait while the first decodes and checks a large data set; torch's own limit is half an hour.
 
 A process that fails still ends all: `torchrun` sees to it.
 """
@@ -71,7 +71,7 @@ class Processes:
             )
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of `values` over the processes."""
+        """Return the mean of `values` over the processes."""
         if self.world > 1:
             values = values.clone()
             dist.all_reduce(values)
@@ -79,7 +79,7 @@ class Processes:
         return values
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Each flag, true where any process says so; so that all stop at the same image."""
+        """Return each flag, true where any process says so; so that all stop at the same image."""
         if self.world == 1:
             return flags
         votes = torch.tensor(flags, dtype=torch.int32)  # on the CPU, so that a GPU need not be waited for
@@ -87,13 +87,13 @@ class Processes:
         return tuple(bool(vote) for vote in votes.tolist())
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process is here."""
         self.agree(False)
 
 
 @contextmanager
 def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Processes]:
-    """This process's place among those that `torchrun` started; alone without it.
+    """Join the processes that `torchrun` started; alone without it.
 
     Args:
         device: auto, cpu, cuda, cuda:1 or mps.
@@ -118,7 +118,7 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `cuda`, and `auto` where there is a GPU, is the one of this process's local rank.
+    """Return the device of that name; `cuda`, and `auto` where there is a GPU, is the one of this process's local rank.
 
     Raises:
         ConfigError: no such device.
@@ -138,7 +138,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int, accumulate: int = 1) -> None:
-    """Say, once, that several processes or parts differ from one where a network normalises over its batch.
+    """Warn once that several processes or parts differ from one where a network normalizes over its batch.
 
     One picture at a time is the paper's own setting, and needs no warning.
     """

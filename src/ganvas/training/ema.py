@@ -1,4 +1,4 @@
-"""A moving average of the generators' weights, used wherever pictures are made."""
+"""Exponential moving average of the generators' weights, used for validation, previews and snapshots."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
-        """Take in the weights after a batch of `images`, with `images_seen` in all (this batch included)."""
+        """Update with the weights after a batch of `images`, with `images_seen` in all (this batch included)."""
         if not self.half_life:
             return
         share = (1 - 0.5 ** (images / self.half_life)) / (1 - 0.5 ** (images_seen / self.half_life))
@@ -48,7 +48,7 @@ def averaged_parameters(method: Method) -> dict[str, Tensor]:
 
 @contextmanager
 def evaluating(method: Method, average: Average) -> Iterator[Method]:
-    """The method as inference will see it: averaged weights, eval mode, no gradients. All is put back after."""
+    """Switch the method to inference: averaged weights, eval mode, no gradients. The state is restored afterwards."""
     live = generator_weights(method)
     kept = {name: value.detach().clone() for name, value in live.items()}
     was_training = method.training

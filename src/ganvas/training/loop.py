@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: the step is finished and the state saved; a second one ends at once."""
+"""Training loop, from a config to a trained run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ from ganvas.training.step import make_optimizers, set_rate, take_turns
 
 
 class Interrupts:
-    """Inside, the first SIGINT or SIGTERM only sets `requested`. Does nothing outside the main thread."""
+    """Handler of SIGINT and SIGTERM: the first sets `requested`, so that the step is finished; a second one ends.
+
+    It does nothing outside the main thread.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -74,13 +77,13 @@ class Interrupts:
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
-    """Train a run from start to end, or go on with one.
+    """Train a run from start to end, or resume one.
 
     Args:
         config: method, data and training.
         out: the run folder (`ganvas.training.run_folder` says what it holds).
-        resume: go on with the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise
-            that of a run never stopped, if both compute with the same number of threads.
+        resume: resume the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise equal
+            to that of an uninterrupted run, if both compute with the same number of threads.
         quiet: show nothing.
 
     Raises:
@@ -90,12 +93,15 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         PolicyRefusal: too many training pictures were refused.
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
-    with ExitStack() as stack:  # what is trained, on what, from where
+    with ExitStack() as stack:
+        # Join the processes first: the batch, the precision and the folder's lock depend on them
         config, processes = join_processes(config, out, stack)
         settings = config.training
         if processes.first:
             stack.enter_context(locked(out))
             check_folder(out, config, resume=resume)
+
+        # Data before networks: its channels and value range shape them; then load the last checkpoint, if any
         pictures = open_pictures(config, processes, out, quiet=quiet)
         session = open_session(config, out, processes, pictures, stack, quiet=quiet)
         state, interrupts = session.state, stack.enter_context(Interrupts())
@@ -107,16 +113,16 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             session.checkpoint()
 
         while stopped is None:
-            # One batch; its noise is seeded by the clock
+            # Seed by the clock, so that a resumed run draws the same noise without stored generator states
             torch.manual_seed(step_seed(settings.seed, session.images_seen, processes.rank))
             with threads.step():
                 batch = batches.batch(session.images_seen)
 
-                # Every player's turn
+                # Each player's turn: forward, backward, update
                 set_rate(state.optimizers, session.rate)
                 losses = take_step(batch, Progress(session.images_seen, session.step))
 
-            # The clock and the running means
+            # Advance the clock, the moving average and the running means; processes agree on when to stop
             before = session.images_seen
             session.images_seen, session.step = before + settings.batch_size, session.step + 1
             state.average.update(images=settings.batch_size, images_seen=session.images_seen)
@@ -124,7 +130,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             session.budget.took_step(threads.last)
             stopped, late = session.tick(interrupted=interrupts.requested)
 
-            # Rows, measures, pictures; the checkpoint last
+            # Write metrics, validation and previews; the checkpoint last, so that a crash loses none of them
             session.write_due(before, stopped, late=late)
             session.tell_speed(config, threads)
             session.show()
@@ -132,7 +138,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
 
 
 def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunConfig, Processes]:
-    """Join the processes that train together; the run as they compute it, its precision chosen.
+    """Join the processes that train together, and return the config with its precision chosen.
 
     Raises:
         ConfigError: the device, the precision, the batch or a recorded step cannot be had.
@@ -221,7 +227,7 @@ def open_session(
 
 
 def build_state(config: RunConfig, processes: Processes, pictures: Pictures, *, fresh: bool = True) -> TrainingState:
-    """The untrained method on its device, its weights drawn from the seed, with optimizers and averages.
+    """Return the untrained method on its device, its weights drawn from the seed, with optimizers and averages.
 
     Args:
         config: the run's.
@@ -250,7 +256,7 @@ def build_state(config: RunConfig, processes: Processes, pictures: Pictures, *, 
 
 
 def open_step(state: TrainingState, config: RunConfig, processes: Processes, stack: ExitStack) -> Step:
-    """The training step, recorded where asked, on a machine tuned for it until the stack is left."""
+    """Return the training step, recorded where asked, on a machine tuned for it until the stack is left."""
     stack.enter_context(tuned(processes.device))
     stack.enter_context(memory_kept())
 
@@ -280,7 +286,7 @@ def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStac
 
 
 def run_record(config: RunConfig, pictures: Pictures, out: Path) -> RunRecord:
-    """What `run.json` says; the time of the first start stays, unless all of that failed."""
+    """Return what `run.json` says; the time of the first start stays, unless all of that failed."""
     record = RunRecord(
         method=config.method,
         input=pictures.input_spec,

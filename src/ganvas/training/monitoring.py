@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class LossMeter:
-    """Sums each loss since the last row, without waiting for the device.
+    """Running means of the losses since the last row, summed without waiting for the device.
 
     Attributes:
         totals: name -> float32 scalar tensor.
@@ -44,7 +44,7 @@ class LossMeter:
         self.counts: dict[str, int] = {}
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Take in one step's losses; they are copied, so the next step may write over them."""
+        """Add one step's losses; they are copied, so the next step may overwrite them."""
         known = [name for name in losses if name in self.totals]
         if known:
             torch._foreach_add_([self.totals[name] for name in known], [losses[name].float() for name in known])
@@ -52,7 +52,7 @@ class LossMeter:
         self.counts |= {name: self.counts.get(name, 0) + 1 for name in losses}
 
     def read(self, images_seen: int) -> dict[str, float]:
-        """The means since the last `clear`, over all processes. Waits for the device.
+        """Return the means since the last `clear`, over all processes. Waits for the device.
 
         Raises:
             DivergenceError: one of them is not finite; names it.
@@ -71,7 +71,7 @@ class LossMeter:
             self.totals[name] = self._processes.mean(total)
 
     def clear(self) -> None:
-        """Begin the next row."""
+        """Start the next row."""
         self.totals, self.counts = {}, {}
 
 
@@ -129,7 +129,7 @@ class Metrics:
 
 
 def check_tensorboard() -> None:
-    """Raise MissingDependency, with the command that mends it, unless TensorBoard can be written to."""
+    """Raise MissingDependency, with the command that installs it, unless TensorBoard can be written to."""
     try:
         import_module("torch.utils.tensorboard")
     except ImportError as error:
@@ -144,9 +144,9 @@ def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
 
 
 ADVERSARIES = ("discriminator", "critic", "judge")
-"""A player with such a word in its name judges."""
+"""Words in the name of a player that is a discriminator."""
 WON = 0.03
-"""A judge whose whole loss lies under this tells real from made almost without error (log 2 / 2 to 1 is a draw)."""
+"""Total loss under which a discriminator hardly errs (log 2 / 2 to 1 is chance level)."""
 PATIENCE = 20
 """Rows of metrics in a row."""
 ALIKE = 0.1
@@ -156,7 +156,7 @@ VALIDATIONS = 3
 
 
 class Health:
-    """Watches the rows of metrics."""
+    """Health checks of a run: warns once of a winning discriminator or of collapse (docs/training.md)."""
 
     def __init__(self) -> None:
         self._won: dict[str, int] = {}
@@ -164,7 +164,7 @@ class Health:
         self._said: set[str] = set()
 
     def losses(self, means: Mapping[str, float]) -> list[str]:
-        """What to say after a row of losses, named `<player>/<loss>`."""
+        """Return the warnings after a row of losses, named `<player>/<loss>`."""
         warnings = []
         for player in {name.partition("/")[0] for name in means}:
             if not any(word in player for word in ADVERSARIES):
@@ -182,7 +182,7 @@ class Health:
         return warnings
 
     def validation(self, measures: Mapping[str, float]) -> list[str]:
-        """What to say after a validation."""
+        """Return the warnings after a validation."""
         self._alike = self._alike + 1 if measures.get("spread", 1.0) < ALIKE else 0
         if self._alike < VALIDATIONS:
             return []
@@ -205,7 +205,7 @@ PLAIN_EVERY = 30.0
 
 
 class Report:
-    """Shows how far a run is.
+    """Progress display of a run: a bar with rate, losses and time left, or plain lines.
 
     Args:
         total: images of the whole run.
@@ -226,11 +226,11 @@ class Report:
         self._last_line = time.monotonic()
 
     def losses(self, means: Mapping[str, float]) -> None:
-        """Take in the newest losses."""
+        """Set the losses to show."""
         self._losses = "  ".join(f"{name} {value:.3g}" for name, value in means.items())
 
     def show(self, images_seen: int, *, rate: float, seconds_left: float) -> None:
-        """Move the bar, or print a line if the last is long ago."""
+        """Update the bar, or print a line if the last is long ago."""
         pace = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         told = (
             f"{images_seen:,} of {self._total:,} images  epoch {images_seen / self._epoch_size:.2f}  "
@@ -243,7 +243,7 @@ class Report:
             self.say(f"{told}  {self._losses}")
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     def __enter__(self) -> Self:
@@ -262,7 +262,7 @@ INTERRUPTED_EXIT = 130
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What `train` gives back; printed, it says what to do next."""
+    """Result of `train`; printed, it names the next command."""
 
     run: Path
     """The run folder."""

@@ -1,4 +1,4 @@
-"""The pictures of a run: a loader for training, and whole pictures to validate on and to show."""
+"""Data of a run: a training loader, and whole pictures for validation and previews."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from ganvas.training.run_folder import REFUSED_NAME
 from ganvas.weights import cache_folder
 
 Pair = tuple[str, Tensor, Tensor]
-"""Name, given and made side, (1, C, H, W) in [-1, 1]."""
+"""Name, input and target, (1, C, H, W) in [-1, 1]."""
 Named = tuple[str, Tensor]
 """Name and picture, (1, C, H, W) in [-1, 1]."""
 
 
 @dataclass(frozen=True)
 class PairedPictures:
-    """What a run on pairs reads.
+    """Data of a run on pairs.
 
     Attributes:
         loader: batches for training.
@@ -59,12 +59,12 @@ class PairedPictures:
 
     @property
     def input_spec(self) -> PictureSpec:
-        """The numbers of the given side."""
+        """Channels and value type of the input side."""
         return self.training.input_spec
 
     @property
     def output_spec(self) -> PictureSpec:
-        """The numbers of the made side."""
+        """Channels and value type of the target side."""
         return self.training.output_spec
 
     def validation_count(self, limit: int) -> int:
@@ -72,7 +72,7 @@ class PairedPictures:
         return 0 if self.validation is None else min(len(self.validation), limit)
 
     def validation_pairs(self, limit: int) -> Iterator[Pair]:
-        """At most `limit` pairs, evenly spread over the validation split; none where there is none."""
+        """Return at most `limit` pairs, evenly spread over the validation split; none where there is none."""
         if self.validation is not None:
             yield from self._spread(self.validation, limit)
 
@@ -87,7 +87,7 @@ class PairedPictures:
 
 @dataclass(frozen=True)
 class UnpairedPictures:
-    """What a run on two sides that need not correspond reads.
+    """Data of a run on unpaired sides.
 
     Attributes:
         loader: batches for training.
@@ -103,12 +103,12 @@ class UnpairedPictures:
 
     @property
     def input_spec(self) -> PictureSpec:
-        """The numbers of side a."""
+        """Channels and value type of side a."""
         return self.training.a.spec
 
     @property
     def output_spec(self) -> PictureSpec:
-        """The numbers of side b."""
+        """Channels and value type of side b."""
         return self.training.b.spec
 
     def validation_count(self, limit: int) -> int:
@@ -120,7 +120,7 @@ class UnpairedPictures:
         return None if self.validation is None else self._sides(self.validation, limit)
 
     def shown_sides(self, limit: int) -> tuple[Iterator[Named], Iterator[Named]]:
-        """The same few each time, of the validation split where there is one, else of the training split."""
+        """Return the same few each time, of the validation split where there is one, else of the training split."""
         return self._sides(self.validation if self.validation is not None else self.training, limit)
 
     def _sides(self, cache: UnpairedCache, limit: int) -> tuple[Iterator[Named], Iterator[Named]]:
@@ -134,7 +134,7 @@ Pictures = PairedPictures | UnpairedPictures
 
 
 def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: bool = True) -> Pictures:
-    """Decode what is not decoded yet (the first process; the others wait), and list the refusals in `run`.
+    """Open the data of a run: the first process decodes what is not cached yet, and lists the refusals in `run`.
 
     Args:
         config: whose data.
@@ -178,7 +178,7 @@ def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell
 
 @dataclass(frozen=True)
 class _Apart:
-    """The sides of pairs, for a method that is not told which belong together."""
+    """The sides of pairs, for a method that does not use the pairing."""
 
     a: Side
     b: Side
@@ -195,7 +195,7 @@ def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, 
 
 
 def _agree(config: RunConfig, training: Cache | UnpairedCache, validation: Cache | UnpairedCache | None) -> None:
-    """One kind of pictures for the whole run, before anything is learnt from them."""
+    """Check that the splits hold one kind of pictures, before training."""
     splits: dict[Split, Cache | UnpairedCache] = {"train": training}
     if validation is not None:
         splits["val"] = validation
@@ -205,7 +205,7 @@ def _agree(config: RunConfig, training: Cache | UnpairedCache, validation: Cache
 
 
 def _sharing(config: RunConfig, processes: Processes) -> dict[str, Any]:
-    """What every loader is told of its batches and of this process's share."""
+    """Return the loader arguments for batches and this process's share."""
     return {
         "batch_size": config.training.batch_size,
         "seed": config.training.seed,

@@ -1,4 +1,4 @@
-"""Sample grids: the same few pictures each time, so that progress shows."""
+"""Preview grids: the same few pictures each time, to show progress."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ DRAWN_ROWS = 2
 """Of each side that a method draws."""
 PAIRED = ("input", "output", "target")
 UNPAIRED = ("input", "output", "back")
-GREY = 128
+GRAY = 128
 
 
 def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
-    """Draw a few pictures and what becomes of them into one picture.
+    """Write a preview grid of a few pictures and their translations.
 
     Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back. Below, of
     methods that draw, pictures from noise; of two sides those one above the other belong together.
-    Every tile passes the content gate; a refused one is drawn grey.
+    Every tile passes the content gate; a refused one is shown gray.
 
     Returns:
         One sentence for each refused tile.
@@ -85,7 +85,7 @@ def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
 def _side_rows(
     method: Method, pictures: Iterator[Named], direction: Direction, own: PictureSpec, other: PictureSpec
 ) -> Iterator[_Row]:
-    """Real, translated, and back again, as far as the method goes."""
+    """Yield rows of a real picture, its translation, and the translation back, where the method has it."""
     if direction not in method.directions:
         return
     for name, image in pictures:
@@ -97,7 +97,7 @@ def _side_rows(
 
 
 def _drawn_rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
-    """Pictures from noise, as many as the rows above have columns."""
+    """Yield rows of sampled pictures, as many as the rows above have columns."""
     if not method.samples:
         return
     specs: dict[Domain, PictureSpec] = {"a": pictures.input_spec, "b": pictures.output_spec}
@@ -119,15 +119,15 @@ def _picture(image: Tensor, spec: PictureSpec) -> Picture:
 
 
 def _admitted(tile: Picture, label: str, refused: list[str]) -> Picture:
-    """The tile, or a grey one where the gate says no."""
+    """Return the tile, or a gray one where the gate refuses it."""
     try:
         gate.admit(tile, name=label)
     except PolicyRefusal as refusal:
         refused.append(str(refusal))
-        return Picture(np.full((tile.height, tile.width, 3), GREY, dtype=np.uint8))
+        return Picture(np.full((tile.height, tile.width, 3), GRAY, dtype=np.uint8))
     return tile
 
 
 def sample_path(run: Path, images_seen: int) -> Path:
-    """Where the grid after so many images lies."""
+    """Return where the grid after so many images lies."""
     return run / "samples" / f"{images_seen:08d}.png"

@@ -1,4 +1,4 @@
-"""The run folder as the trainer sees it: one trainer at a time, the same settings on resuming, rows cut back.
+"""Run folder of a training: locking, resumption checks and truncated metrics.
 
 run.json               what the run is (inference reads it too)
 state.safetensors      the whole training state
@@ -37,7 +37,7 @@ FREE = frozenset(
     | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
     | {"training.accumulate", "training.compile", "training.capture"}
 )
-"""Settings that may change on resuming: how long, how often, where, how fast, and what mends a divergence."""
+"""Settings that may change on resuming: how long, how often, where, how fast, and what helps after a divergence."""
 UNSAVED_NAME = ".unsaved"
 """Lies in the run folder from the start until the first checkpoint."""
 NUMBERED = re.compile(r"\d+\.png")
@@ -99,7 +99,7 @@ def _clear_failed_start(run: Path) -> None:
 
 
 def read_config(run: Path) -> RunConfig:
-    """What the run in this folder trains, as it was started.
+    """Return what the run in this folder trains, as it was started.
 
     Raises:
         RunError: no run, or one that was not trained here (an imported one).
@@ -135,7 +135,7 @@ def check_specs(run: Path, given: PictureSpec, made: PictureSpec) -> None:
         if was != now:
             raise ConfigError(
                 f"{run} was trained with an {side} of {_told(was)}, the data now has {_told(now)}: resume it on "
-                "pictures like those it learnt from, or train anew in another folder"
+                "pictures like those it learned from, or train anew in another folder"
             )
 
 

@@ -34,7 +34,7 @@ def learning_rate(
 
 
 def num_images(epochs: float, epoch_size: int) -> int:
-    """Images of a whole run.
+    """Return the number of images of a whole run.
 
     Raises:
         ConfigError: so small a part of an epoch that there is none.
@@ -46,15 +46,15 @@ def num_images(epochs: float, epoch_size: int) -> int:
 
 
 def reached(every: int, before: int, after: int) -> bool:
-    """Whether a multiple of `every` images lies in (before, after]: true once an interval at any batch size."""
+    """Return whether a multiple of `every` images lies in (before, after]: true once an interval at any batch size."""
     return after // every > before // every
 
 
 def step_seed(seed: int, images_seen: int, rank: int) -> int:
-    """The seed of one step's noise, in [0, 2**63).
+    """Return the seed of one step's noise, in [0, 2**63).
 
     All noise of a step comes from a generator seeded by this, so a resumed run needs no stored generator state, and
-    validation in between draws nothing from training. Hashed, since neighbouring seeds are not independent of one
+    validation in between draws nothing from training. Hashed, since neighboring seeds are not independent of one
     another in every generator.
     """
     digest = hashlib.blake2b(f"{seed}/{images_seen}/{rank}".encode(), digest_size=8).digest()
@@ -86,20 +86,20 @@ class Clock:
         return time.monotonic() - self.started - self.paused
 
     def rate(self, images_seen: int) -> float:
-        """Images a second in training steps since the resumption."""
+        """Return images per second in training steps since the resumption."""
         busy = self.busy
         return (images_seen - self.images_at_start) / busy if busy > 0 else 0.0
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Time inside does not count against the rate: validation, samples, checkpoints."""
+        """Exclude the time inside from the rate: validation, samples, checkpoints."""
         start = time.monotonic()
         yield
         self.paused += time.monotonic() - start
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person says it: 45 s, 12 min, 3 h 05 min, 16 days."""
+    """Return a time in words: 45 s, 12 min, 3 h 05 min, 16 days."""
     if seconds == float("inf"):
         return "?"
     if seconds < 100:
@@ -147,7 +147,7 @@ class Budget:
     _took: dict[Closing, float] = field(default_factory=dict, init=False)
 
     def took_step(self, seconds: float) -> None:
-        """Take in how long a step took; half of each new figure counts, so that a slow start is soon forgotten."""
+        """Update the step time; half of each new figure counts, so that a slow start is soon forgotten."""
         self.step_seconds = seconds if self.step_seconds is None else (self.step_seconds + seconds) / 2
 
     @contextmanager

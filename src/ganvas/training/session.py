@@ -1,4 +1,4 @@
-"""A run in progress: its state and clock, and all that it writes and says between two steps."""
+"""Training session: the state and clock of a run in progress, and what it writes between steps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from ganvas.training.schedule import Budget, Clock, expect, learning_rate, reach
 from ganvas.training.validation import validate
 
 GPU_SECONDS = 5.0
-"""Of steps, after which the speed of a GPU is told."""
-MEND = (
+"""Of steps, after which the speed of a GPU is reported."""
+REMEDY = (
     "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "
     "float32 if it was bfloat16, and look for broken pictures in the data; or start anew in another folder"
 )
@@ -76,7 +76,7 @@ class Session:
         return learning_rate(self.images_seen, total=self.total, full=full, constant_fraction=constant, decay=decay)
 
     def tick(self, *, interrupted: bool) -> tuple[Stopped | None, bool]:
-        """Why to stop now, if at all, and whether a checkpoint is due by time. All processes agree."""
+        """Return why to stop now, if at all, and whether a checkpoint is due by time; all processes agree."""
         seconds = self.clock.seconds
         over = self.budget.is_over(seconds)
         late = seconds - self.saved_at >= 60 * self.settings.checkpoint_minutes
@@ -86,7 +86,7 @@ class Session:
         return "interrupted" if interrupted else "minutes" if over else None, late
 
     def seconds_left(self) -> float:
-        """Until the epochs or the minutes are over."""
+        """Return the seconds until the epochs or the minutes are over."""
         rate = self.clock.rate(self.images_seen)
         left = max(self.total - self.images_seen, 0) / rate if rate else float("inf")
         if self.settings.minutes is not None:
@@ -94,7 +94,7 @@ class Session:
         return left
 
     def result(self, stopped: Stopped) -> TrainingResult:
-        """How it ended."""
+        """Return how it ended."""
         return TrainingResult(
             run=self.run,
             images_seen=self.images_seen,
@@ -120,11 +120,11 @@ class Session:
             self.checkpoint()
 
     def show(self) -> None:
-        """Keep the person at the terminal informed."""
+        """Update the progress display."""
         self.report.show(self.images_seen, rate=self.clock.rate(self.images_seen), seconds_left=self.seconds_left())
 
     def tell_speed(self, config: RunConfig, threads: StepThreads) -> None:
-        """Say once what the machine does and when the run will end; later, when another number of threads is chosen."""
+        """Report speed and expected end once; later, each change of the number of threads."""
         device = self.processes.device
         pace_is_wall_time = device.type == "cpu"  # a GPU is waited for between two rows of metrics only
         if threads.pace is None or not threads.is_settled or self.told_threads == threads.threads:
@@ -151,7 +151,7 @@ class Session:
         self.told_threads = threads.threads
 
     def check(self) -> dict[str, float]:
-        """The mean losses since the last row. Waits for the device.
+        """Return the mean losses since the last row. Waits for the device.
 
         Raises:
             DivergenceError: a loss, a weight or a moment is not finite.
@@ -161,11 +161,11 @@ class Session:
             self.state.check_finite(self.images_seen)
         except DivergenceError as error:
             kept = "No state was saved yet" if self.saved is None else f"The state after {self.saved:,} images is kept"
-            raise DivergenceError(f"{self.run}: {error}. {kept}. {MEND}.") from None
+            raise DivergenceError(f"{self.run}: {error}. {kept}. {REMEDY}.") from None
         return means
 
     def log(self) -> None:
-        """A row of losses."""
+        """Write a row of losses."""
         means = self.check()
         self.state.meter.clear()
         if self.metrics is None or not means:
@@ -212,7 +212,7 @@ class Session:
             self._snapshot("best")
 
     def sample(self) -> None:
-        """A grid of inputs, outputs and targets."""
+        """Write a preview grid of inputs, outputs and targets."""
         self.check()
         if not self.processes.first:
             return
@@ -222,7 +222,7 @@ class Session:
             refused = write_samples(grid, method, self.pictures)
         if self.metrics is not None:
             self.metrics.preview(self.images_seen, grid)
-        self._warn([f"A sample tile is drawn grey: {sentence}" for sentence in refused])
+        self._warn([f"A sample tile is shown gray: {sentence}" for sentence in refused])
 
     def checkpoint(self) -> None:
         """Save the generators alone, then the whole state: killed in between, a resumption makes both again."""

@@ -1,4 +1,4 @@
-"""The engine's contact with a method: run to the next `yield`, update that player, go on."""
+"""Training step: run a method to its next `yield`, update that player, continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Optimizers = dict[str, optim.Optimizer]
 
 
 def make_optimizers(method: Method, settings: TrainingConfig) -> Optimizers:
-    """One optimizer a player; a player with nothing to train has none."""
+    """Build one optimizer per player; a player without trainable parameters has none."""
     parameters = {player: method.player_parameters(player) for player in method.players}
     owned = {id(parameter) for group in parameters.values() for parameter in group}
     missing = [name for name, value in method.named_parameters() if value.requires_grad and id(value) not in owned]
@@ -38,7 +38,7 @@ def _optimizer(parameters: list[nn.Parameter], settings: TrainingConfig) -> opti
 
 
 def set_rate(optimizers: Optimizers, rate: float) -> None:
-    """Give every player this learning rate."""
+    """Set the learning rate of every player."""
     for optimizer in optimizers.values():
         for group in optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
@@ -56,7 +56,7 @@ def take_turns(
     settings: TrainingConfig,
     processes: Processes,
 ) -> dict[str, Tensor]:
-    """One training step.
+    """Run one training step.
 
     With `accumulate` the batch goes through in parts: each turn's gradient is summed over the parts before its one
     update, so that it is the gradient of the mean over the whole batch.
@@ -94,7 +94,7 @@ def _gradients(
     settings: TrainingConfig,
     processes: Processes,
 ) -> tuple[str | None, dict[str, Tensor]]:
-    """Every part's next turn: its gradients summed, `share` of each; the player, None after the last, and its losses.
+    """Run the next turn of every part and sum the gradients, each times `share`; return the player and its losses.
 
     One part's graph is let go before the next is made. Where the generators do not move in this turn theirs must live
     longer, so they are made again when they move; the first part, of which no turn is known yet, always.
@@ -122,11 +122,11 @@ def _gradients(
 
 
 def trained_by(optimizer: optim.Optimizer) -> list[nn.Parameter]:
-    """The parameters that it moves now."""
+    """Return the parameters that it moves now."""
     return [value for group in optimizer.param_groups for value in group["params"] if value.requires_grad]
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
-    """Equal parts, in order."""
+    """Return equal parts, in order."""
     assert len(batch.a) % parts == 0, "the configuration and `join` see to it"
     return [Batch(a, b) for a, b in zip(batch.a.chunk(parts), batch.b.chunk(parts), strict=True)]

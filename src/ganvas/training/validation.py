@@ -1,4 +1,4 @@
-"""How near the pictures of the validation split come, and whether the method still looks at its input.
+"""Validation metrics: fidelity to targets, cycle consistency, and spread of the outputs.
 
 Pairs have a target. Unpaired pictures have none, so there is no measure of how good a translation is; what can be
 measured is how much of a picture comes back when it is translated there and back. A method can score well on that with
@@ -29,7 +29,7 @@ ENOUGH = 4
 
 
 def validate(method: Method, pictures: Pictures, limit: int) -> dict[str, float]:
-    """Measures on at most `limit` pictures of the validation split; empty where there is none.
+    """Return metrics on at most `limit` pictures of the validation split; empty where there is none.
 
     Returns:
         of pairs: what `measure_pairs` says; else what `measure_sides` says.
@@ -41,7 +41,7 @@ def validate(method: Method, pictures: Pictures, limit: int) -> dict[str, float]
 
 
 def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
-    """Means over the pairs, in evaluation mode, each picture alone.
+    """Return means over the pairs, in evaluation mode, each picture alone.
 
     Returns:
         psnr (dB), ssim and l1 (of unit range), and spread: how much the outputs differ from one another, as a share
@@ -59,7 +59,7 @@ def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
 
 
 def measure_sides(method: Method, a: Iterable[Named], b: Iterable[Named]) -> dict[str, float]:
-    """Means over pictures without targets, in evaluation mode, each picture alone.
+    """Return means over pictures without targets, in evaluation mode, each picture alone.
 
     Returns:
         cycle_a_psnr (dB), cycle_a_ssim and cycle_a_l1 (of unit range): pictures of side a, there and back, against
@@ -75,7 +75,7 @@ def measure_sides(method: Method, a: Iterable[Named], b: Iterable[Named]) -> dic
 
 @dataclass(frozen=True)
 class _Looks:
-    """What was seen of one side: thumbnails of its pictures, and of those made of them; how well they came back."""
+    """Thumbnails of one side's pictures and of their translations, and the cycle metrics."""
 
     real: list[Tensor]
     made: list[Tensor]
@@ -98,7 +98,7 @@ def _look(method: Method, pictures: Iterable[Named], direction: Direction) -> _L
 
 
 def _measures(output: Tensor, target: Tensor) -> dict[str, float]:
-    """Of one picture; SSIM only where its window fits."""
+    """Return the metrics of one picture; SSIM only where its window fits."""
     found = {"psnr": min(psnr(output, target).item(), 100.0), "l1": l1(output, target).item()}
     if min(output.shape[-2:]) >= SSIM_WINDOW:
         found["ssim"] = ssim(output, target).item()
@@ -106,7 +106,7 @@ def _measures(output: Tensor, target: Tensor) -> dict[str, float]:
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Of each measure over the pictures that have it."""
+    """Return the mean of each metric over the pictures that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: fmean(row[name] for row in rows if name in row) for name in names}
 
@@ -120,12 +120,12 @@ def _thumbnail(images: Tensor) -> Tensor:
 
 
 def _spread(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """How much thumbnails differ from one another, as a share of how much the wanted ones do; of enough of both."""
+    """Return the deviation of thumbnails as a share of that of the targets; empty below `ENOUGH` of either."""
     if min(len(made), len(wanted)) < ENOUGH:
         return {}
     return {"spread": _deviation(torch.cat([*made])) / max(_deviation(torch.cat([*wanted])), 1e-6)}
 
 
 def _deviation(thumbnails: Tensor) -> float:
-    """Root mean square distance from the mean picture."""
+    """Return the root-mean-square distance from the mean picture."""
     return (thumbnails - thumbnails.mean(dim=0)).square().mean().sqrt().item()

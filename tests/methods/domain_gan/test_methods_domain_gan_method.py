@@ -23,7 +23,7 @@ class TestPaper(MethodContract):
         """What can be learnt by heart in the second stage: the noise of the generator's own pictures."""
         torch.manual_seed(0)
         with torch.no_grad():
-            return method._misread(torch.tensor([0, 1]).repeat(16)).item()
+            return method._encoder_loss(torch.tensor([0, 1]).repeat(16)).item()
 
 
 class TestGrey(MethodContract):

@@ -1,4 +1,4 @@
-"""The settings of CoGAN."""
+"""Config of CoGAN."""
 
 from __future__ import annotations
 

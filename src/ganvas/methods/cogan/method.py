@@ -1,4 +1,4 @@
-"""CoGAN: two generators that share their layers, so that one z makes a pair of pictures."""
+"""CoGAN: two generators with shared layers, so that one z yields a pair of pictures."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class CoGAN(Method):
         self.discriminator = CoupledDiscriminator(channels, size=image_size, width=config.discriminator_width)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """One step of the discriminators, then one of the generators against them (Algorithm 1)."""
+        """Yield one step of the discriminators, then one of the generators against them (Algorithm 1)."""
         del progress  # every step is alike
         fake_a, fake_b = self.generator(self.draw(len(batch.a), like=batch.a))
-        yield Turn("discriminator", self._tell_apart(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
+        yield Turn("discriminator", self._discriminator_losses(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
         losses = {
             "adversarial_a": generator_loss(self.discriminator(fake_a, "a"), "vanilla"),
             "adversarial_b": generator_loss(self.discriminator(fake_b, "b"), "vanilla"),
         }
         yield Turn("generator", losses)
 
-    def _tell_apart(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Eq. 2: the cross-entropies of both domains."""
+    def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Return the cross-entropies of both domains, Eq. 2."""
         return {
             "real_a": real_loss(self.discriminator(batch.a, "a"), "vanilla"),
             "fake_a": fake_loss(self.discriminator(fake_a, "a"), "vanilla"),
@@ -65,7 +65,7 @@ class CoGAN(Method):
         }
 
     def draw(self, count: int, *, like: Tensor) -> Tensor:
-        """Z of `count` pairs, (count, z_size), from torch's global generator, on the device of `like`."""
+        """Sample z of `count` pairs, (count, z_size), from torch's global generator, on the device of `like`."""
         shape = (count, self.config.z_size)
         if self.config.noise == "normal":
             return torch.randn(shape, device=like.device)
@@ -80,7 +80,7 @@ class CoGAN(Method):
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]: what the other generator makes of each one's z.
 
         A picture that its generator cannot make is translated as the nearest that it can. Pictures of another size
-        than a crop's are resized there and back. Takes gradients, also where they are turned off.
+        than a crop's are resized there and back. Computes gradients even where they are disabled.
         """
         self.check_direction(direction)
         given, made = direction[0], direction[-1]
@@ -92,14 +92,14 @@ class CoGAN(Method):
             return self.generator.picture(z, made)
 
     def search(self, image: Tensor, domain: str) -> Tensor:
-        """z* = argmin || g(z) - x ||, (1, z_size), for a picture (1, C, H, W) in [-1, 1]."""
+        """Return z* = argmin || g(z) - x ||, (1, z_size), for a picture (1, C, H, W) in [-1, 1]."""
         starts = self.draw(self.config.search_restarts, like=image)
         found = [self._descend(start, image, domain) for start in torch.split(starts, 1)]
         with torch.no_grad():
             return min(found, key=lambda z: self.distance(z, image, domain).item())
 
     def _descend(self, start: Tensor, image: Tensor, domain: str) -> Tensor:
-        """By L-BFGS, as the paper."""
+        """Minimize the distance by L-BFGS, as the paper."""
         z = start.clone().requires_grad_()
         steps = self.config.search_steps
         optimizer: Optimizer = LBFGS([z], lr=self.config.search_rate, max_iter=steps, line_search_fn="strong_wolfe")

@@ -44,7 +44,7 @@ class CoupledGenerator(nn.Module):
         self.last = nn.ModuleDict(
             {domain: nn.ConvTranspose2d(width, made, 6, 1, 1) for domain, made in zip("ab", channels, strict=True)}
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(N, z_size) -> corresponding pictures of a and of b, (N, C, H, W) in [-1, 1]."""
@@ -88,7 +88,7 @@ class CoupledDiscriminator(nn.Module):
         self.shared = nn.Sequential(*layers)
         self.num_features = 25 * width
         self.last = nn.Conv2d(self.num_features, 1, 1)
-        initialise(self)
+        initialize(self)
 
     def features(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> the last hidden layer, (N, num_features)."""
@@ -102,7 +102,7 @@ class CoupledDiscriminator(nn.Module):
 
 
 def sizes_made(size: Size) -> list[Size]:
-    """Heights and widths that the layers of a generator make, from the first to the one before the last.
+    """Return the heights and widths that the layers of a generator produce, from the first to the one before the last.
 
     The last adds 3 pixels; each before it makes twice as many as it is given, or one fewer.
     """
@@ -113,7 +113,7 @@ def sizes_made(size: Size) -> list[Size]:
 
 
 def sizes_seen(size: Size) -> list[Size]:
-    """Heights and widths after each convolution and its maximum in a discriminator."""
+    """Return the heights and widths after each convolution and its max pooling in a discriminator."""
     seen = [_after_pooling(size)]
     while min(seen[-1]) > LARGEST_END:
         seen.append(_after_pooling(seen[-1]))
@@ -125,12 +125,12 @@ def _after_pooling(size: Size) -> Size:
 
 
 def _finished(layer: nn.ConvTranspose2d) -> list[nn.Module]:
-    """The layer, a batch norm without scale and offset of its own, PReLU."""
+    """Return the layer, a batch norm without scale and offset of its own, PReLU."""
     return [layer, nn.BatchNorm2d(layer.out_channels, affine=False), PReLU()]
 
 
-def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 2 / inputs) by the values that make one output (He et al. 2015), biases 0."""
+def initialize(network: nn.Module) -> None:
+    """Initialize weights from N(0, 2 / fan-in) (He et al. 2015) and biases to 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             # a transposed kernel lies (input channels, output channels, rows, columns)

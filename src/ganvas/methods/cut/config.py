@@ -1,4 +1,4 @@
-"""The settings of CUT and FastCUT."""
+"""Config of CUT and FastCUT."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CUTConfig:
     initialisation: Literal["xavier", "normal"] = "xavier"
     """Xavier's with gain 0.02, as the released code; `normal`: N(0, 0.02), as CycleGAN."""
     receptive_field: ReceptiveField = 70
-    """Pixels that one judgement of the PatchGAN sees; with `antialias` a few more (84 for 70)."""
+    """Receptive field of one PatchGAN score, in pixels; with `antialias` a few more (84 for 70)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"

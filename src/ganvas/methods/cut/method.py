@@ -1,4 +1,4 @@
-"""CUT and FastCUT: one translator that learns without pairs, and needs no way back."""
+"""CUT and FastCUT: one-way unpaired translation by patchwise contrastive learning."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ganvas.losses import fake_loss, generator_loss, patch_nce, real_loss
 from ganvas.methods.architectures import check_crop, choose_blocks, patch_discriminator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import CUTConfig, Direction
-from ganvas.methods.cut.networks import ContrastiveResNet, PatchHeads, draw_places, initialise_xavier
+from ganvas.methods.cut.networks import ContrastiveResNet, PatchHeads, draw_places, initialize_xavier
 
 
 @dataclass(frozen=True)
 class Translated:
-    """A picture translated, and what its patches are to be compared with."""
+    """A translated picture, and the features that its patches are compared with."""
 
     picture: Tensor
     """(N, C, H, W) in [-1, 1], in training with gradients."""
     keys: list[Tensor]
-    """Features of the picture given."""
+    """Features of the input picture."""
     mirrored: Tensor | None
     """(N, 1, 1, 1): which pictures went through the generator mirrored; None where none ever does."""
 
 
 class CUT(Method):
-    """The generator fools a judge, and each patch that it makes is most like the patch it was made of.
+    """The generator fools a discriminator, and each output patch is most similar to the input patch at its place.
 
     Park et al. 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. What the paper
     leaves open is the released code's: the filters and initial weights, the mean instead of the sum over layers and
@@ -64,19 +64,19 @@ class CUT(Method):
             antialias=config.antialias,
         )
         if config.initialisation == "xavier":
-            initialise_xavier(self)
+            initialize_xavier(self)
 
     @classmethod
     def needs_equal_channels(cls, config: CUTConfig) -> bool:
-        """Return True: one encoder looks at both sides."""
+        """Return True: one encoder sees both sides."""
         del config
         return True
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """One step of D, then one of G and the heads against the updated D, as the released code."""
+        """Yield one step of D, then one of G and the heads against the updated D, as the released code."""
         del progress  # every step is alike
         fake_b = self._translated(batch.a)
-        yield Turn("discriminator", self._tell_apart(real_b=batch.b, fake_b=fake_b.picture.detach()))
+        yield Turn("discriminator", self._discriminator_losses(real_b=batch.b, fake_b=fake_b.picture.detach()))
         config = self.config
         losses = {"adversarial": generator_loss(self.discriminator(fake_b.picture), config.objective)}
         if config.contrast_weight > 0:
@@ -85,8 +85,8 @@ class CUT(Method):
             losses["identity"] = config.identity_weight * self._contrast(self._translated(batch.b))
         yield Turn("generator", losses)  # Eq. 5
 
-    def _tell_apart(self, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Eq. 1, least squares in the place of the logarithm, halved."""
+    def _discriminator_losses(self, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Return Eq. 1 with least squares in place of the logarithm, halved."""
         objective = self.config.objective
         return {
             "fake": 0.5 * fake_loss(self.discriminator(fake_b), objective),
@@ -94,7 +94,7 @@ class CUT(Method):
         }
 
     def _translated(self, real: Tensor) -> Translated:
-        """G(real) and G_enc(real), in one pass unless the picture goes through mirrored."""
+        """Return G(real) and G_enc(real), in one pass unless pictures are mirrored."""
         if not self.config.flip_equivariance:
             return Translated(*self.generator.with_features(real), mirrored=None)
         mirrored = torch.rand(len(real), 1, 1, 1, device=real.device) < 0.5
@@ -104,7 +104,7 @@ class CUT(Method):
         return Translated(made, keys, mirrored)
 
     def _contrast(self, made: Translated) -> Tensor:
-        """Eq. 4: each patch made is known by the patch that it was made of, among others of the same picture."""
+        """Return Eq. 4: each output patch is classified as its input patch, among others of the same picture."""
         features: Sequence[Tensor] = self.generator.encode(made.picture)
         if made.mirrored is not None:
             features = [mirror(values, made.mirrored) for values in features]
@@ -141,12 +141,12 @@ METHOD = CUT
 
 
 def mirror(values: Tensor, chosen: Tensor) -> Tensor:
-    """(N, C, H, W), left and right changed in the pictures that `chosen` (N, 1, 1, 1) says."""
+    """Flip values (N, C, H, W) horizontally in the pictures that `chosen` (N, 1, 1, 1) selects."""
     return torch.where(chosen, values.flip(3), values)
 
 
 def make_generator(config: CUTConfig, channels: int, image_size: tuple[int, int]) -> ContrastiveResNet:
-    """CycleGAN's, with filters where it has strides if `antialias` says so."""
+    """Build CycleGAN's generator, with antialiasing filters in place of strides if `antialias` is set."""
     multiple = ContrastiveResNet.size_multiple
     check_crop(image_size, multiple=multiple, smallest=2 * multiple, network="the ResNet")
     return ContrastiveResNet(

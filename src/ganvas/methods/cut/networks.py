@@ -1,4 +1,4 @@
-"""What CUT adds to a ResNet: features of its encoder half, and heads that project them for comparison."""
+"""Networks of CUT: a ResNet with encoder features, and MLP heads that project them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class ContrastiveResNet(ResNet):
         return sorted({min(block, len(self.residual_blocks)) for block in SEEN_BLOCKS})
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, input_channels, H, W) in [-1, 1] -> features (N, C, h, w); the rest of the net does not run."""
+        """Return features (N, C, h, w) of pictures (N, input_channels, H, W) in [-1, 1], by the encoder half alone."""
         return self._encode(images)[1]
 
     def with_features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What `forward` makes of the pictures, and what `encode` does, in one pass."""
+        """Return what `forward` makes of the pictures, and what `encode` does, in one pass."""
         hidden, features = self._encode(images)
         for block in [*self.residual_blocks[self._seen[-1] :], *self.decode_blocks]:
             hidden = block(hidden)
         return self.finish(images, self.last(hidden)), features
 
     def _encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What comes out of the last block whose features are taken, and all features."""
+        """Return what comes out of the last block whose features are taken, and all features."""
         hidden, features = self.first(images), [images]
         for halve in self.encode_blocks:
             assert isinstance(halve, ConvBlock)
@@ -72,7 +72,7 @@ class PatchHeads(nn.Module):
         self.heads = nn.ModuleList(MLP(count, size, width=size, hidden_layers=1) for count in channels)
 
     def forward(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
-        """Features (N, C, h, w) and places in them, as of `draw_places` -> (N, places, size) each."""
+        """Project features (N, C, h, w) at places from `draw_places`: (N, places, size) each."""
         return [
             head(values.flatten(2)[..., where].transpose(1, 2))
             for head, values, where in zip(self.heads, features, places, strict=True)
@@ -80,7 +80,7 @@ class PatchHeads(nn.Module):
 
 
 def draw_places(features: Sequence[Tensor], count: int) -> list[Tensor]:
-    """For each feature map (N, C, h, w), `count` different places out of h * w, or all where there are fewer.
+    """Sample for each feature map (N, C, h, w) `count` different places out of h * w, or all where there are fewer.
 
     The same in each picture of the batch, from torch's global generator.
     """
@@ -89,8 +89,8 @@ def draw_places(features: Sequence[Tensor], count: int) -> list[Tensor]:
     return [torch.rand(size, device=device).topk(min(count, size)).indices for size in sizes]
 
 
-def initialise_xavier(network: nn.Module, *, gain: float = 0.02) -> None:
-    """Weights from N(0, gain^2 * 2 / (inputs + outputs)), biases 0: the released code's, smaller than N(0, 0.02)."""
+def initialize_xavier(network: nn.Module, *, gain: float = 0.02) -> None:
+    """Initialize weights from N(0, gain^2 * 2 / (fan-in + fan-out)) and biases to 0, as the released code."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.xavier_normal_(module.weight, gain)

@@ -1,4 +1,4 @@
-"""The settings of CycleGAN."""
+"""Config of CycleGAN."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class CycleGANConfig:
     dropout: float = 0.0
     """Within residual blocks, or a U-Net's decoder, at test too; the paper has none."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    """`resize`: nearest-neighbor then convolution, against checkerboards."""
     receptive_field: ReceptiveField = 70
-    """Pixels that one judgement of a PatchGAN sees."""
+    """Receptive field of one PatchGAN score, in pixels."""
     discriminator_width: int = 64
     """Channels of each discriminator's first layer."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"

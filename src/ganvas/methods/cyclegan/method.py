@@ -1,4 +1,4 @@
-"""CycleGAN: two translators that learn without pairs, each undoing the other."""
+"""CycleGAN: unpaired translation with cycle consistency, and its image buffer of past fakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CYCLES = {"both": ("a", "b"), "forward": ("a",), "backward": ("b",)}
 
 
 class CycleGAN(Method):
-    """Each translator fools the judge of its domain, and what one makes the other turns back.
+    """Each generator fools the discriminator of its output domain, and inverts the other generator.
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
     arXiv:1703.10593, where `a_to_b` is G, `b_to_a` F, `judge_a` D_X and `judge_b` D_Y. As the paper; what it leaves
@@ -58,28 +58,28 @@ class CycleGAN(Method):
         return config.identity_weight > 0
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Both generators move, then both discriminators, or the other way round: `order`."""
+        """Yield a step of both generators, then of both discriminators, or in reverse, by `order`."""
         del progress  # every step is alike
-        fake_b, losses = self._there_and_back(self.a_to_b, self.b_to_a, batch.a, domain="a")
-        fake_a, backward = self._there_and_back(self.b_to_a, self.a_to_b, batch.b, domain="b")
+        fake_b, losses = self._translate_and_cycle(self.a_to_b, self.b_to_a, batch.a, domain="a")
+        fake_a, backward = self._translate_and_cycle(self.b_to_a, self.a_to_b, batch.b, domain="b")
         if self.config.order == "discriminators_first":
-            yield self._tell_apart(batch, fake_a=fake_a, fake_b=fake_b)
-        losses |= backward | self._keep(batch) | self._fool(fake_a=fake_a, fake_b=fake_b)
+            yield self._discriminator_losses(batch, fake_a=fake_a, fake_b=fake_b)
+        losses |= backward | self._identity_losses(batch) | self._adversarial_losses(fake_a=fake_a, fake_b=fake_b)
         yield Turn("generators", losses)
         if self.config.order == "generators_first":
-            yield self._tell_apart(batch, fake_a=fake_a, fake_b=fake_b)
+            yield self._discriminator_losses(batch, fake_a=fake_a, fake_b=fake_b)
 
-    def _there_and_back(
+    def _translate_and_cycle(
         self, forth: nn.Module, back: nn.Module, real: Tensor, *, domain: Domain
     ) -> tuple[Tensor, Losses]:
-        """The fake, and lambda times Eq. 2: turned back, it is the real picture again."""
+        """Return the fake, and lambda times the cycle-consistency loss, Eq. 2."""
         fake, weight = forth(real), self.config.cycle_weights[domain]
         if weight == 0 or domain not in CYCLES[self.config.cycle]:
             return fake, {}
         return fake, {f"cycle_{domain}": weight * l1_loss(back(fake), real)}
 
-    def _keep(self, batch: Batch) -> Losses:
-        """Sec. 5.2, "Photo generation from paintings": a picture of the output's domain is left as it is."""
+    def _identity_losses(self, batch: Batch) -> Losses:
+        """Return the identity loss of Sec. 5.2: a generator keeps pictures of its output domain unchanged."""
         losses: Losses = {}
         sides: dict[Domain, tuple[nn.Module, Tensor]] = {"a": (self.b_to_a, batch.a), "b": (self.a_to_b, batch.b)}
         for domain, (generator, real) in sides.items():
@@ -88,16 +88,16 @@ class CycleGAN(Method):
                 losses[f"identity_{domain}"] = weight * l1_loss(generator(real), real)
         return losses
 
-    def _fool(self, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
-        """Eq. 1, least squares in the place of the logarithm (Sec. 4)."""
+    def _adversarial_losses(self, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Return Eq. 1 for the generators, least squares in place of the logarithm (Sec. 4)."""
         objective = self.config.objective
         return {
             "adversarial_a": generator_loss(self.judge_a(fake_a), objective),
             "adversarial_b": generator_loss(self.judge_b(fake_b), objective),
         }
 
-    def _tell_apart(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Turn:
-        """Eq. 1, halved (Sec. 7.1), on fakes of now and before (Sec. 4)."""
+    def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Turn:
+        """Return Eq. 1 for the discriminators, halved (Sec. 7.1), on present and past fakes (Sec. 4)."""
         objective = self.config.objective
         past_a, past_b = self.replay_a(fake_a), self.replay_b(fake_b)
         losses = {
@@ -132,21 +132,21 @@ METHOD = CycleGAN
 
 
 class Replay(nn.Module):
-    """Past fakes, half of the time in the place of the newest: Zhu et al. 2017, Sec. 4, after Shrivastava et al.
+    """Image buffer of past fakes (image pool): Zhu et al. 2017, Sec. 4, after Shrivastava et al.
 
-    While it fills, a fake is stored and shown. Once full, each fake is either shown and forgotten or, half of the time,
-    changes places with a stored one drawn at random, which is shown. What is stored are buffers, so a checkpoint keeps
-    them; each process has its own, and after a resumption all go on from the first's. No decision waits for the device.
+    While it fills, each fake is stored and returned. Once full, each fake is returned as it is or, half of the time,
+    swapped with a stored one chosen at random, which is returned. The images are buffers, so a checkpoint holds them;
+    each process has its own, and after a resumption all continue from the first one's. Nothing waits for the device.
 
     Args:
-        capacity: fakes that it holds; 0 shows the newest alone.
-        shape: (C, H, W) of one.
+        capacity: number of fakes stored; 0 returns the newest only.
+        shape: (C, H, W) of one fake.
     """
 
     images: Tensor
     """(capacity, C, H, W), zero where nothing is stored yet."""
     count: Tensor
-    """How many are stored."""
+    """Number of stored fakes."""
 
     def __init__(self, capacity: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Replay(nn.Module):
 
     @torch.no_grad()
     def forward(self, fakes: Tensor) -> Tensor:
-        """Fakes (N, C, H, W), shown and stored one after another -> those to show, without gradients."""
+        """Store fakes (N, C, H, W) one after another, and return those to show, without gradients."""
         if not self.capacity:
             return fakes.detach()
         places = torch.randint(self.capacity, (len(fakes),), device=fakes.device)
@@ -168,7 +168,7 @@ class Replay(nn.Module):
         return shown
 
     def _exchange(self, fake: Tensor, place: Tensor, swap: Tensor) -> Tensor:
-        """Show one fake (1, C, H, W) or, where `swap` says so, what lies at `place`."""
+        """Return one fake (1, C, H, W) or, where `swap` is set, the one stored at `place`."""
         full = self.count == self.capacity
         place = torch.where(full, place, self.count).view(1)
         stored = self.images.index_select(0, place)

@@ -1,4 +1,4 @@
-"""The settings of DiscoGAN."""
+"""Config of DiscoGAN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoGANConfig:
-    """Unpaired translation of small pictures, by the features of a judge. Kim et al. 2017, arXiv:1703.05192."""
+    """Unpaired translation of small pictures, by the features of a discriminator. Kim et al. 2017, arXiv:1703.05192."""
 
     paired: ClassVar[bool] = False
     """Learns from two sides that need not correspond; pairs will do."""
@@ -19,13 +19,13 @@ class DiscoGANConfig:
     bottleneck: int = 0
     """Channels of a bottleneck in the middle of each generator; the paper's deeper generator has 100."""
     feature_matching: float = 0.9
-    """Share of the feature matching in what a generator pays for looking made; the rest is the adversarial loss."""
+    """Share of feature matching in a generator's adversarial term; the rest is the adversarial loss."""
     early_reconstruction: float = 0.01
-    """r, the share of the reconstruction in what a generator pays, in the first `curriculum_steps`."""
+    """r, the share of the reconstruction in a generator's loss, in the first `curriculum_steps`."""
     reconstruction: float = 0.5
     """r afterwards."""
     curriculum_steps: int = 10_000
-    """Steps at the start in which looking real counts for nearly all."""
+    """Initial steps in which the adversarial term dominates."""
     discriminator_interval: int = 1
     """1: discriminators, then generators, in each step; N: discriminators in each N-th step, generators in the others.
     The released code's is 3."""

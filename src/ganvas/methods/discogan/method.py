@@ -1,4 +1,4 @@
-"""DiscoGAN: two translators of small pictures, each undoing the other, that match a judge's features."""
+"""DiscoGAN: two translators of small pictures with reconstruction and feature-matching losses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DiscoGAN(Method):
     Kim et al. 2017, "Learning to Discover Cross-Domain Relations with Generative Adversarial Networks",
     arXiv:1703.05192, where `a_to_b` is G_AB and `judge_b` D_B. Feature matching, the weights and the curriculum are of
     the released code. Losses of pictures are of the paper's range [0, 1]. At test batch norm has the statistics of
-    training, so that no picture depends on its neighbours.
+    training, so that no picture depends on its neighbors.
     """
 
     config_type = DiscoGANConfig
@@ -45,53 +45,57 @@ class DiscoGAN(Method):
         self.judge_b = DiscoDiscriminator(b, width=width)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Discriminators, then generators; with an interval above 1 only the ones whose step it is."""
+        """Yield a step of the discriminators, then of the generators; with an interval above 1 only one of them."""
         if self._single_place:
             check_batch(batch.a, network="a bottleneck of one place")
         interval = self.config.discriminator_interval
-        judged = progress.step % interval == 0
-        translated = interval == 1 or not judged
+        scored = progress.step % interval == 0
+        translated = interval == 1 or not scored
         with torch.set_grad_enabled(translated and torch.is_grad_enabled()):
             fake_b, fake_a = self.a_to_b(batch.a), self.b_to_a(batch.b)
-        if judged:
-            yield Turn("discriminators", self._tell_apart(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
+        if scored:
+            yield Turn(
+                "discriminators", self._discriminator_losses(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach())
+            )
         if translated:
-            yield Turn("generators", self._translate_and_return(batch, progress, fake_a=fake_a, fake_b=fake_b))
+            yield Turn("generators", self._generator_losses(batch, progress, fake_a=fake_a, fake_b=fake_b))
 
-    def _tell_apart(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
-        """Eq. 9 and 10, halved as in the released code."""
+    def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Return Eq. 9 and 10, halved as in the released code."""
         losses: Losses = {}
-        for side, judge, real, fake in (
+        for side, discriminator, real, fake in (
             ("a", self.judge_a, batch.a, fake_a),
             ("b", self.judge_b, batch.b, fake_b),
         ):
-            losses[f"real_{side}"] = 0.5 * real_loss(judge(real)[0], "vanilla")
-            losses[f"fake_{side}"] = 0.5 * fake_loss(judge(fake)[0], "vanilla")
+            losses[f"real_{side}"] = 0.5 * real_loss(discriminator(real)[0], "vanilla")
+            losses[f"fake_{side}"] = 0.5 * fake_loss(discriminator(fake)[0], "vanilla")
         return losses
 
-    def _translate_and_return(self, batch: Batch, progress: Progress, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
-        """Eq. 8: what both generators pay, (1 - r) for looking made and r for not coming back."""
+    def _generator_losses(self, batch: Batch, progress: Progress, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Return Eq. 8: the losses of both generators, (1 - r) adversarial and r reconstruction."""
         returned = self.reconstruction_share(progress)
         losses = {
             "reconstruction_a": returned * mse_loss(unit(self.b_to_a(fake_b)), unit(batch.a)),  # Eq. 4
             "reconstruction_b": returned * mse_loss(unit(self.a_to_b(fake_a)), unit(batch.b)),
         }
-        losses |= self._fool("a", self.judge_a, real=batch.a, fake=fake_a, share=1 - returned)
-        return losses | self._fool("b", self.judge_b, real=batch.b, fake=fake_b, share=1 - returned)
+        losses |= self._adversarial_losses("a", self.judge_a, real=batch.a, fake=fake_a, share=1 - returned)
+        return losses | self._adversarial_losses("b", self.judge_b, real=batch.b, fake=fake_b, share=1 - returned)
 
-    def _fool(self, side: str, judge: nn.Module, *, real: Tensor, fake: Tensor, share: float) -> Losses:
-        """Eq. 3 (Eq. 5), and the features that the judge sees in a batch of fakes drawn to those of real pictures."""
+    def _adversarial_losses(
+        self, side: str, discriminator: nn.Module, *, real: Tensor, fake: Tensor, share: float
+    ) -> Losses:
+        """Return Eq. 3 (Eq. 5) and the feature-matching loss between a batch of fakes and one of real pictures."""
         matched = self.config.feature_matching
-        scores, features = judge(fake)
+        scores, features = discriminator(fake)
         with torch.no_grad():  # after the fakes: autocast keeps the weights as first cast
-            wanted = judge(real)[1]
+            wanted = discriminator(real)[1]
         return {
             f"adversarial_{side}": share * (1 - matched) * generator_loss(scores, "vanilla"),
             f"features_{side}": share * matched * feature_matching(features, wanted),
         }
 
     def reconstruction_share(self, progress: Progress) -> float:
-        """r: small while translators learn to make pictures of the other side, then larger."""
+        """Return r: small during the curriculum, then larger."""
         early = progress.step < self.config.curriculum_steps
         return self.config.early_reconstruction if early else self.config.reconstruction
 

@@ -1,4 +1,4 @@
-"""The networks of DiscoGAN."""
+"""Networks of DiscoGAN."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALLEST = 64
 
 
 def encoder(input_channels: int, width: int) -> nn.ModuleList:
-    """4x4 convolutions of stride 2 to 1, 2, 4 and 8 times `width` channels, batch norm but for the first, LeakyReLU."""
+    """Build 4x4 convolutions of stride 2 to 1, 2, 4, 8 times `width` channels; batch norm after all but the first."""
     channels = [input_channels, *(width * 2**level for level in range(NUM_HALVINGS))]
     return nn.ModuleList(
         ConvBlock(
@@ -84,7 +84,7 @@ class DiscoGenerator(Generator):
         return context(self.needed_inputs, period=self.size_multiple)
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Through the deepest features."""
+        """Return the needed inputs through the deepest features."""
         for _ in range(NUM_HALVINGS):
             needed = before_transposed(needed, kernel=4, stride=2, padding=1)
         if self.bottleneck:
@@ -109,7 +109,7 @@ class DiscoDiscriminator(nn.Module):
     """The generator's encoder, then one 4x4 convolution without padding: one score of 64 pixels, more of larger ones.
 
     Args:
-        input_channels: of the images judged.
+        input_channels: of the images scored.
         width: channels of the first layer.
     """
 

@@ -1,4 +1,4 @@
-"""The settings of the domain-conditioned GAN with an encoder."""
+"""Config of the domain-conditioned GAN with an encoder."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class DomainGANConfig:
     paired: ClassVar[bool] = False
     """Learns from two sides that need not correspond; pairs will do."""
     encoder_after: int = 100_000
-    """Images after which the GAN is done and stays as it is, and the encoder learns. Below the images of the whole run:
-    before, nothing can be translated."""
+    """Images after which the GAN is frozen and the encoder is trained. Must be below the images of the whole run: until
+    then nothing can be translated."""
     z_size: int = 100
     """Numbers of the noise z."""
     embedding_size: int = 5
     """Numbers that stand for a side, beside z."""
     width: int = 64
-    """Channels of the judge's and the encoder's first layer, half of those before the generator's last."""
+    """Channels of the discriminator's and the encoder's first layer, half of those before the generator's last."""
     class_weight: float = 1.0
-    """Of the losses that tell the sides apart, beside real and made."""
+    """Weight of the classification loss of the side."""
     generator_steps: int = 2
-    """Of the generator after one of the judge, on the same noise; 2 as in the released code."""
+    """Steps of the generator after one of the discriminator, on the same noise; 2 as in the released code."""
 
     def __post_init__(self) -> None:
         for name in ("z_size", "embedding_size", "width", "generator_steps"):

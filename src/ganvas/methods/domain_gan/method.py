@@ -1,4 +1,4 @@
-"""Translation by a GAN that draws both sides from the same noise, and an encoder that finds a picture's noise."""
+"""Translation by a class-conditional GAN over shared noise, and an encoder that recovers a picture's noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DomainGAN(Method):
     """What two sides share is the noise that one generator draws both from; an encoder finds it in a picture.
 
     Dong et al. 2017, "Unsupervised Image-to-Image Translation with Generative Adversarial Networks", arXiv:1701.02676:
-    first a GAN conditioned on the class, whose judge also tells the classes apart; then, with the generator as it is,
+    first a GAN conditioned on the class, whose discriminator also classifies the side; then, with the generator fixed,
     an encoder on pictures drawn from it; then a picture is drawn again from its noise, as the other class. Layers as
     in the released code.
     """
@@ -62,7 +62,7 @@ class DomainGAN(Method):
         self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
 
     def left_untrained(self, images: int) -> str | None:
-        """The encoder, where its stage never comes."""
+        """Return the encoder, where its stage never comes."""
         if images > self.config.encoder_after:
             return None
         return (
@@ -78,39 +78,39 @@ class DomainGAN(Method):
         return True
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """The GAN alone until `encoder_after` images, then the encoder alone."""
+        """Return the GAN alone until `encoder_after` images, then the encoder alone."""
         classes = torch.arange(len(SIDES), device=batch.a.device).repeat_interleave(len(batch.a))
         if progress.images_seen < self.config.encoder_after:
-            yield from self._play(torch.cat([batch.a, batch.b]), classes)
+            yield from self._gan_turns(torch.cat([batch.a, batch.b]), classes)
         else:
-            yield Turn("encoder", {"noise": self._misread(classes)})
+            yield Turn("encoder", {"noise": self._encoder_loss(classes)})
 
-    def _play(self, real: Tensor, classes: Tensor) -> Iterator[Turn]:
-        """Step 1: real pictures of both sides against as many drawn ones of the same classes."""
+    def _gan_turns(self, real: Tensor, classes: Tensor) -> Iterator[Turn]:
+        """Yield step 1: real pictures of both sides against as many generated ones of the same classes."""
         z = self.draw_noise(len(classes))
         with torch.no_grad():
             fake = self.generator(z, classes)
-        yield Turn("judge", self._tell_apart(real, fake, classes))
+        yield Turn("judge", self._discriminator_losses(real, fake, classes))
         for _ in range(self.config.generator_steps):
-            yield Turn("generator", self._fool(self.generator(z, classes), classes))
+            yield Turn("generator", self._adversarial_losses(self.generator(z, classes), classes))
 
-    def _tell_apart(self, real: Tensor, fake: Tensor, classes: Tensor) -> Losses:
-        """Real from drawn, and of real pictures which side."""
+    def _discriminator_losses(self, real: Tensor, fake: Tensor, classes: Tensor) -> Losses:
+        """Return the losses of the discriminator: real or generated, and of real pictures the class."""
         real_scores, real_sides = self.judge(real)
         fake_scores, _ = self.judge(fake)
         losses = {"real": real_loss(real_scores, "vanilla"), "fake": fake_loss(fake_scores, "vanilla")}
-        return losses | self._side(real_sides, classes)
+        return losses | self._class_loss(real_sides, classes)
 
-    def _fool(self, fake: Tensor, classes: Tensor) -> Losses:
-        """Taken for real, and for the side that was asked for."""
+    def _adversarial_losses(self, fake: Tensor, classes: Tensor) -> Losses:
+        """Return the losses of the generator: real, and of the requested class."""
         scores, sides = self.judge(fake)
-        return {"adversarial": generator_loss(scores, "vanilla")} | self._side(sides, classes)
+        return {"adversarial": generator_loss(scores, "vanilla")} | self._class_loss(sides, classes)
 
-    def _side(self, sides: Tensor, classes: Tensor) -> Losses:
+    def _class_loss(self, sides: Tensor, classes: Tensor) -> Losses:
         return {"side": self.config.class_weight * functional.cross_entropy(at_least_float32(sides), classes)}
 
-    def _misread(self, classes: Tensor) -> Tensor:
-        """Step 2: || z - E(G(z, c)) ||^2, a mean over its numbers, on pictures as the generator draws them at test."""
+    def _encoder_loss(self, classes: Tensor) -> Tensor:
+        """Return step 2: the mean of || z - E(G(z, c)) ||^2, with the generator in evaluation mode."""
         z = self.draw_noise(len(classes))
         with torch.no_grad(), in_evaluation(self.generator):
             drawn = self.generator(z, classes)
@@ -122,9 +122,9 @@ class DomainGAN(Method):
         return torch.randn(count, self.config.z_size, device=self.generator.embedding.weight.device)
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """Step 3: G(E(x), the other side), (N, C, H, W) in [-1, 1] of any size -> the same shape and range.
+        """Translate, step 3: G(E(x), the other side), (N, C, H, W) in [-1, 1] of any size -> the same shape and range.
 
-        What is not of a training crop's size is resized to it and back. Before the encoder has learnt, the pictures
+        What is not of a training crop's size is resized to it and back. Before the encoder has learned, the pictures
         have nothing to do with those given.
 
         Raises:

@@ -1,15 +1,15 @@
-"""The networks of Dong et al. 2017, as their released code has them at 64 pixels, where `width` is 64."""
+"""Networks of Dong et al. 2017, as in their released code at 64 pixels, where `width` is 64."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import at_least_float, initialise
+from ganvas.networks.blocks import at_least_float, initialize
 from ganvas.networks.latent import FullyConnected, LatentDecoder, halving_block
 
 HALVINGS = 4
-"""Of the judge and the encoder; the generator doubles as often."""
+"""Of the discriminator and the encoder; the generator doubles as often."""
 LINEAR_DEVIATION = 0.02
 
 
@@ -44,7 +44,7 @@ class ClassGenerator(nn.Module):
             image_size=image_size,
             doubles_last=True,
         )
-        initialise_linear(self)
+        initialize_linear(self)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
 
     def forward(self, z: Tensor, classes: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class PictureReader(nn.Module):
             halving_block(4 * width, 8 * width, activation=nn.LeakyReLU(0.2, inplace=True)),
         )
         self.heads = nn.ModuleList(FullyConnected(8 * width * height * columns, size) for size in heads)
-        initialise_linear(self)
+        initialize_linear(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, input_channels, H, W) in [-1, 1] -> for each head (N, size), any real numbers."""
@@ -81,9 +81,9 @@ class PictureReader(nn.Module):
         return tuple(head(features).flatten(1) for head in self.heads)
 
 
-def initialise_linear(network: nn.Module) -> None:
-    """All weights from N(0, 0.02), those of fully connected layers too; batch-norm scales from N(1, 0.02)."""
-    initialise(network)
+def initialize_linear(network: nn.Module) -> None:
+    """Initialize all weights from N(0, 0.02), fully connected layers too; batch-norm scales from N(1, 0.02)."""
+    initialize(network)
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, LINEAR_DEVIATION)

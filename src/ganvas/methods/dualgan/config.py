@@ -1,4 +1,4 @@
-"""The settings of DualGAN."""
+"""Config of DualGAN."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class DualGANConfig:
     dropout: float = 0.5
     """The paper's noise: after the norm of the first three decoder layers, at test too; 0 is none."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    """`resize`: nearest-neighbor then convolution, against checkerboards."""
     critic: Literal["patch", "global"] = "patch"
     """`patch`: a PatchGAN; `global`: one score a picture, for crops of one size, as the released code."""
     receptive_field: ReceptiveField = 70
-    """Of `patch`: pixels that one judgement sees."""
+    """Of `patch`: receptive field of one score, in pixels."""
     discriminator_width: int = 64
     """Channels of each critic's first layer."""
     critic_steps: int = 3

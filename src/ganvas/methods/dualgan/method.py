@@ -1,4 +1,4 @@
-"""DualGAN: dual learning of two translators, each undoing the other, against Wasserstein critics."""
+"""DualGAN: dual learning of two translators against Wasserstein critics."""
 
 from __future__ import annotations
 
@@ -43,34 +43,37 @@ class DualGAN(Method):
         self.judge_b = make_critic(config, b, image_size)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Algorithm 1: the critics move and are clipped; in every `critic_steps`-th step the generators move after."""
+        """Yield Algorithm 1: a clipped step of the critics, and every `critic_steps` steps one of the generators."""
         translated = progress.step % self.config.critic_steps == 0
         with torch.set_grad_enabled(translated and torch.is_grad_enabled()):
             fake_b, fake_a = self.a_to_b(batch.a), self.b_to_a(batch.b)
-        yield Turn("critics", self._tell_apart(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
+        yield Turn("critics", self._discriminator_losses(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
         self._clip()
         if translated:
-            yield Turn("generators", self._fool_and_recover(batch, fake_a=fake_a, fake_b=fake_b))
+            yield Turn("generators", self._generator_losses(batch, fake_a=fake_a, fake_b=fake_b))
 
-    def _tell_apart(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
-        """Eq. 1 and 2, of both critics."""
+    def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Return Eq. 1 and 2, of both critics."""
         weight, losses = self.config.gradient_penalty, {}
-        for side, judge, real, fake in (("a", self.judge_a, batch.a, fake_a), ("b", self.judge_b, batch.b, fake_b)):
-            losses[f"real_{side}"] = real_loss(judge(real), "wasserstein")
-            losses[f"fake_{side}"] = fake_loss(judge(fake), "wasserstein")
+        for side, discriminator, real, fake in (
+            ("a", self.judge_a, batch.a, fake_a),
+            ("b", self.judge_b, batch.b, fake_b),
+        ):
+            losses[f"real_{side}"] = real_loss(discriminator(real), "wasserstein")
+            losses[f"fake_{side}"] = fake_loss(discriminator(fake), "wasserstein")
             if weight > 0:
-                losses[f"gradient_penalty_{side}"] = weight * gradient_penalty(judge, real=real, fake=fake)
+                losses[f"gradient_penalty_{side}"] = weight * gradient_penalty(discriminator, real=real, fake=fake)
         return losses
 
     @torch.no_grad()
     def _clip(self) -> None:
-        """Hold the critics' weights near 0, so that no slope of theirs is steep (Arjovsky et al. 2017, Algorithm 1)."""
+        """Clip the critics' weights, which bounds their Lipschitz constant (Arjovsky et al. 2017, Algorithm 1)."""
         if self.config.clip > 0:
             for weight in self.player_parameters("critics"):
                 weight.clamp_(-self.config.clip, self.config.clip)
 
-    def _fool_and_recover(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
-        """Eq. 3: both recovery errors in L1, and what the critics say."""
+    def _generator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
+        """Return Eq. 3: both recovery errors in L1, and the adversarial losses."""
         weight_a, weight_b = self.config.recovery_weight_a, self.config.recovery_weight_b
         return {
             "recovery_a": weight_a * l1_loss(self.b_to_a(fake_b), batch.a),
@@ -107,7 +110,7 @@ METHOD = DualGAN
 def make_generator(
     config: DualGANConfig, input_channels: int, output_channels: int, image_size: tuple[int, int]
 ) -> UNet:
-    """pix2pix's U-Net."""
+    """Build pix2pix's U-Net."""
     return UNet(
         input_channels,
         output_channels,
@@ -120,7 +123,7 @@ def make_generator(
 
 
 def make_critic(config: DualGANConfig, channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """A PatchGAN, or one that gives a single score."""
+    """Return a PatchGAN, or one that gives a single score."""
     width, norm = config.discriminator_width, config.norm
     if norm == "batch":
         norm = "instance"  # clipping would cut its scales; a penalty needs scores of single pictures (docs/dualgan.md)

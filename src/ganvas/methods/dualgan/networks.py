@@ -1,4 +1,4 @@
-"""A critic that gives each picture one score."""
+"""Global critic of DualGAN: one score per picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import ConvBlock, Norm, initialise
+from ganvas.networks.blocks import ConvBlock, Norm, initialize
 
 WIDTHS = (1, 2, 4, 8, 8)
 """Channels of the layers, in units of the first one's."""
@@ -20,7 +20,7 @@ class GlobalCritic(nn.Module):
     As the released code of DualGAN (Yi et al. 2017, arXiv:1704.02510).
 
     Args:
-        input_channels: of the images judged.
+        input_channels: of the images scored.
         image_size: their height and width, always the same.
         width: channels of the first layer.
         norm: after every convolution but the first.
@@ -47,7 +47,7 @@ class GlobalCritic(nn.Module):
         )
         height, width_left = (-(-side // 2 ** len(WIDTHS)) for side in image_size)
         self.last = nn.Linear(channels[-1] * height * width_left, 1)
-        initialise(self)
+        initialize(self)
         nn.init.normal_(self.last.weight, 0.0, 0.02)
         nn.init.zeros_(self.last.bias)
 

@@ -1,4 +1,4 @@
-"""The settings of pix2pix."""
+"""Config of pix2pix."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Pix2PixConfig:
     residual_blocks: int = 9
     """Of `resnet`."""
     norm: Norm = "batch"
-    """Batch statistics at test too, as the paper; `none` keeps colours exact where input and output share them."""
+    """Batch statistics at test too, as the paper; `none` keeps colors exact where input and output share them."""
     dropout: float = 0.5
     """The paper's noise z (Sec. 3.1): after the norm of the first three decoder layers, at test too; 0 is none."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbour then convolution, against checkerboards."""
+    """`resize`: nearest-neighbor then convolution, against checkerboards."""
     residual: bool = False
     """Add the network's output to its input. Not pix2pix: for restoring, where the input is nearly the answer."""
     receptive_field: ReceptiveField = 70
-    """Pixels that one judgement of the PatchGAN sees (Sec. 4.4)."""
+    """Receptive field of one PatchGAN score, in pixels (Sec. 4.4)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     objective: Objective = "vanilla"

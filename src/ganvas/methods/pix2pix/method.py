@@ -1,4 +1,4 @@
-"""pix2pix: a conditional GAN that learns from pairs."""
+"""pix2pix: a conditional GAN trained on pairs."""
 
 from __future__ import annotations
 
@@ -52,37 +52,37 @@ class Pix2Pix(Method):
         return config.residual
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """One step of D, then one of G against the updated D (Sec. 3.3)."""
+        """Yield one step of D, then one of G against the updated D (Sec. 3.3)."""
         del progress  # every step is alike
         fake_b = self.generator(batch.a)  # G(x, z): the noise z is dropout
         if self.config.adversarial_weight > 0:
-            yield Turn("discriminator", self._tell_apart(batch.a, real_b=batch.b, fake_b=fake_b.detach()))
-        yield Turn("generator", self._fool_and_match(batch.a, real_b=batch.b, fake_b=fake_b))
+            yield Turn("discriminator", self._discriminator_losses(batch.a, real_b=batch.b, fake_b=fake_b.detach()))
+        yield Turn("generator", self._generator_losses(batch.a, real_b=batch.b, fake_b=fake_b))
 
-    def _tell_apart(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Eq. 1, halved "which slows down the rate at which D learns relative to G" (Sec. 3.3)."""
+    def _discriminator_losses(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Return Eq. 1, halved "which slows down the rate at which D learns relative to G" (Sec. 3.3)."""
         objective = self.config.objective
         losses = {
-            "fake": 0.5 * fake_loss(self._judge(a, fake_b), objective),
-            "real": 0.5 * real_loss(self._judge(a, real_b), objective),
+            "fake": 0.5 * fake_loss(self._scores(a, fake_b), objective),
+            "real": 0.5 * real_loss(self._scores(a, real_b), objective),
         }
         if objective == "wasserstein" and self.config.gradient_penalty > 0:
-            penalty = gradient_penalty(lambda b: self._judge(a, b), real=real_b, fake=fake_b)
+            penalty = gradient_penalty(lambda b: self._scores(a, b), real=real_b, fake=fake_b)
             losses["gradient_penalty"] = 0.5 * self.config.gradient_penalty * penalty
         return losses
 
-    def _fool_and_match(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Eq. 4: the adversarial loss, and lambda times L1; a loss of weight 0 is left out."""
+    def _generator_losses(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Return Eq. 4: the adversarial loss, and lambda times L1; a loss of weight 0 is left out."""
         config, losses = self.config, {}
         if config.adversarial_weight > 0:
-            fooled = generator_loss(self._judge(a, fake_b), config.objective)
+            fooled = generator_loss(self._scores(a, fake_b), config.objective)
             losses["adversarial"] = config.adversarial_weight * fooled
         if config.l1_weight > 0:
             losses["l1"] = config.l1_weight * l1_loss(fake_b, real_b)
         return losses
 
-    def _judge(self, a: Tensor, b: Tensor) -> Tensor:
-        """D(x, y): the discriminator sees input and output as the channels of one image."""
+    def _scores(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return D(x, y): the discriminator sees input and output concatenated along the channels."""
         scores: Tensor = self.discriminator(torch.cat([a, b], dim=1))
         return scores
 
@@ -111,7 +111,7 @@ METHOD = Pix2Pix
 
 
 def critic_norm(config: Pix2PixConfig) -> Norm:
-    """The discriminator's norm."""
+    """Return the discriminator's norm."""
     if config.objective == "wasserstein" and config.norm == "batch" and config.variant == "paper":
         return "instance"  # batch norm would tie the gradients of a batch together (Gulrajani et al. 2017, Sec. 4)
     return config.norm

@@ -1,4 +1,4 @@
-"""Settings of SRGAN."""
+"""Config of SRGAN."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ganvas.errors import ConfigError
 from ganvas.methods.srresnet.config import SRResNetConfig
 
 Content = Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"]
-"""Where contents are compared: a classifier's block and convolution, or the pixels themselves."""
+"""Where the content loss compares pictures: a classifier's block and convolution, or the pixels themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SRGANConfig(SRResNetConfig):
-    """SRResNet that a discriminator and a classifier's features judge. Ledig et al. 2017, arXiv:1609.04802."""
+    """SRResNet trained with a discriminator and a perceptual loss. Ledig et al. 2017, arXiv:1609.04802."""
 
     content: Content = "vgg19-5,4"
     """Where pictures are compared (Sec. 2.2.1): features of the classifier i,j, or `loss` on the pixels. The paper's is
@@ -41,6 +41,6 @@ class SRGANConfig(SRResNetConfig):
         if min(self.content_weight, self.pixel_weight, self.adversarial_weight) < 0:
             raise ConfigError("content_weight, pixel_weight and adversarial_weight must not be negative")
         if max(self.content_weight, self.pixel_weight, self.adversarial_weight) == 0:
-            raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: nothing would be learnt")
+            raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: nothing would be learned")
         if self.discriminator_width < 1:
             raise ConfigError("discriminator_width must be at least 1")

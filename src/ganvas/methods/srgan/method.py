@@ -1,4 +1,4 @@
-"""SRGAN: a larger picture, as plausible as a discriminator and a classifier's features can tell."""
+"""SRGAN: super-resolution with an adversarial and a perceptual loss."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class SRGAN(SuperResolution):
         self._features = ContentLoss(config.content, pre_activation=config.pre_activation)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """One step of D, then one of G against the updated D (Eq. 2)."""
+        """Yield one step of D, then one of G against the updated D (Eq. 2)."""
         del progress  # every step is alike
         made, wanted = self.generator(batch.a), batch.b
-        yield Turn("discriminator", self._tell_apart(real=wanted, fake=made.detach()))
-        yield Turn("generator", self._content(made, wanted) | self._fool(real=wanted, fake=made))
+        yield Turn("discriminator", self._discriminator_losses(real=wanted, fake=made.detach()))
+        yield Turn("generator", self._content(made, wanted) | self._adversarial_losses(real=wanted, fake=made))
 
-    def _tell_apart(self, *, real: Tensor, fake: Tensor) -> Losses:
-        """Eq. 2, the two halves in batches of their own."""
+    def _discriminator_losses(self, *, real: Tensor, fake: Tensor) -> Losses:
+        """Return Eq. 2, real and fake in separate batches."""
         real_scores, fake_scores = self.discriminator(real), self.discriminator(fake)
         if self.config.objective == "relativistic":
             return {"relativistic": relativistic_discriminator_loss(real=real_scores, fake=fake_scores)}
@@ -72,7 +72,7 @@ class SRGAN(SuperResolution):
         return {"real": real_loss(real_scores, objective), "fake": fake_loss(fake_scores, objective)}
 
     def _content(self, made: Tensor, wanted: Tensor) -> Losses:
-        """Eq. 5, or Eq. 4 where the content is pixels."""
+        """Return Eq. 5, or Eq. 4 where the content is pixels."""
         config, losses = self.config, dict[str, Tensor]()
         if config.content_weight > 0:
             away = self.pixel_loss if config.content == "pixels" else self._features
@@ -81,8 +81,8 @@ class SRGAN(SuperResolution):
             losses["pixels"] = config.pixel_weight * self.pixel_loss(made, wanted)
         return losses
 
-    def _fool(self, *, real: Tensor, fake: Tensor) -> Losses:
-        """Eq. 6."""
+    def _adversarial_losses(self, *, real: Tensor, fake: Tensor) -> Losses:
+        """Return Eq. 6."""
         config = self.config
         if config.adversarial_weight == 0:
             return {}

@@ -26,7 +26,7 @@ class SRDiscriminator(nn.Module):
     """k3 convolutions of 64 to 512 channels, every second of stride 2; then 1024 and 1 unit, for crops of one size.
 
     Args:
-        channels: of the images judged.
+        channels: of the images scored.
         image_size: height and width of a crop; at least 16.
         width: channels of the first layer.
         norm: after all convolutions but the first.
@@ -69,11 +69,11 @@ class SRDiscriminator(nn.Module):
 class ContentLoss:
     """Mean squared difference of VGG's features: Ledig et al. 2017, arXiv:1609.04802, Eq. 5.
 
-    The classifier is no part of the method that asks it: it is not trained, not saved, and read when it is first asked,
-    so that a trained run needs none.
+    The classifier is not part of the method: it is neither trained nor saved, and is loaded at the first call, so that
+    inference with a trained run does not need it.
 
     Args:
-        content: the classifier and the place, block and convolution.
+        content: the classifier, its block and convolution.
         pre_activation: features before their ReLU.
     """
 
@@ -97,7 +97,7 @@ class ContentLoss:
 
 
 def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
-    """The classifier up to that place, with its published weights.
+    """Return the classifier up to that place, with its published weights.
 
     Raises:
         WeightsError: they are nowhere, or others than their record says.

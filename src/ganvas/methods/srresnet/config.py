@@ -1,4 +1,4 @@
-"""Settings of SRResNet."""
+"""Config of SRResNet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SRResNetConfig:
     num_blocks: int = 16
     """Residual blocks (Sec. 3.2)."""
     norm: Literal["batch", "none"] = "batch"
-    """Batch norm is the paper's; without it colours stay exact (Lim et al. 2017, arXiv:1707.02921)."""
+    """Batch norm is the paper's; without it colors stay exact (Lim et al. 2017, arXiv:1707.02921)."""
     residual_scale: float = 1.0
     """Of a block's output before it is added; 0.1 to 0.2 steadies deep networks without norm."""
     residual: bool = False

@@ -1,4 +1,4 @@
-"""SRResNet: a larger picture, as near to the true one as squared error can tell."""
+"""SRResNet: super-resolution by a residual network trained on squared error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganvas.methods.srresnet.networks import SRResNet
 
 
 class SuperResolution(Method):
-    """One network enlarges pictures and minimises the squared error.
+    """One network enlarges pictures and minimizes the squared error.
 
     Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
     arXiv:1609.04802: SRResNet. As the paper.
@@ -48,12 +48,12 @@ class SuperResolution(Method):
         return config.residual
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """One step of the generator (Eq. 1)."""
+        """Yield one step of the generator (Eq. 1)."""
         del progress  # every step is alike
         yield Turn("generator", {self.config.loss: self.pixel_loss(self.generator(batch.a), batch.b)})
 
     def pixel_loss(self, made: Tensor, wanted: Tensor) -> Tensor:
-        """Eq. 4, or L1."""
+        """Return Eq. 4, or L1."""
         return mse_loss(made, wanted) if self.config.loss == "mse" else l1_loss(made, wanted)
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:

@@ -89,7 +89,7 @@ class SRResNet(Generator):
         return made + bicubic(images, self.scale) if self.residual else made
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """As `Generator` says, from pixels of the output to pixels of the input."""
+        """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""
         needed = before_convolution(needed, kernel=9, stride=1, padding=4)
         for factor in reversed(self.stages):
             needed = before_nearest(needed, factor=factor)  # a pixel shuffle
@@ -113,7 +113,7 @@ class SRResNet(Generator):
 
 
 def enlargement(width: int, factor: int) -> Iterator[nn.Module]:
-    """k3n(width factor^2), pixel shuffle, PReLU: Shi et al. 2016, arXiv:1609.05158."""
+    """Yield k3n(width factor^2), pixel shuffle, PReLU: Shi et al. 2016, arXiv:1609.05158."""
     yield nn.Conv2d(width, width * factor**2, 3, 1, 1)
     yield nn.PixelShuffle(factor)
     yield PReLU()

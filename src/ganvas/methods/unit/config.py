@@ -1,4 +1,4 @@
-"""The settings of UNIT."""
+"""Config of UNIT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UNIT: two domains that meet in one latent space."""
+"""UNIT: unpaired translation through a shared latent space."""
 
 from __future__ import annotations
 
@@ -56,32 +56,34 @@ class UNIT(Method):
         )
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Both discriminators move, then encoders and generators against them (Sec. 3, "Learning")."""
+        """Yield a step of both discriminators, then one of encoders and generators (Sec. 3, "Learning")."""
         del progress  # every step is alike
         mean_a, mean_b = self.encoder(batch.a, "a"), self.encoder(batch.b, "b")
         code_a, code_b = noisy(mean_a), noisy(mean_b)
         prior = [torch.randn_like(code_a)] if self.config.judged == "all" else []
         made_a = self._make([code_a, code_b, *prior], "a")
         made_b = self._make([code_b, code_a, *prior], "b")
-        judged_a, judged_b = self._judged(made_a), self._judged(made_b)
-        yield Turn("discriminators", self._tell_apart(batch, made_a=judged_a.detach(), made_b=judged_b.detach()))
+        shown_a, shown_b = self._shown(made_a), self._shown(made_b)
+        yield Turn(
+            "discriminators", self._discriminator_losses(batch, made_a=shown_a.detach(), made_b=shown_b.detach())
+        )
         losses = self._likelihood(mean_a, made_a[0], batch.a, domain="a")
         losses |= self._likelihood(mean_b, made_b[0], batch.b, domain="b")
-        losses |= self._there_and_back(mean_a, made_b[1], batch.a, there="b", domain="a")
-        losses |= self._there_and_back(mean_b, made_a[1], batch.b, there="a", domain="b")
-        yield Turn("generators", losses | self._fool(judged_a, judged_b))
+        losses |= self._translate_and_cycle(mean_a, made_b[1], batch.a, there="b", domain="a")
+        losses |= self._translate_and_cycle(mean_b, made_a[1], batch.b, there="a", domain="b")
+        yield Turn("generators", losses | self._adversarial_losses(shown_a, shown_b))
 
     def _make(self, codes: Sequence[Tensor], domain: str) -> tuple[Tensor, ...]:
-        """Of the domain's own codes its reconstructions, of the other's its translations, and of the prior's draws."""
+        """Decode codes of the domain, of the other domain and of the prior: reconstructions, translations, samples."""
         pictures: Tensor = self.decoder(torch.cat([*codes]), domain)
         return pictures.chunk(len(codes))
 
-    def _judged(self, made: tuple[Tensor, ...]) -> Tensor:
-        """Those that the discriminator of their domain sees."""
+    def _shown(self, made: tuple[Tensor, ...]) -> Tensor:
+        """Return the pictures that the discriminator of their domain sees."""
         return torch.cat(made) if self.config.judged == "all" else made[1]
 
     def _likelihood(self, mean: Tensor, reconstruction: Tensor, real: Tensor, *, domain: str) -> Losses:
-        """L_VAE of a domain."""
+        """Return L_VAE of a domain."""
         return self._weighted(
             {
                 f"kl_{domain}": (self.config.kl_weight, divergence(mean)),
@@ -89,8 +91,10 @@ class UNIT(Method):
             }
         )
 
-    def _there_and_back(self, mean: Tensor, translation: Tensor, real: Tensor, *, there: str, domain: str) -> Losses:
-        """L_CC: both codes on the way there and back have the prior's shape, and the second leads to the picture."""
+    def _translate_and_cycle(
+        self, mean: Tensor, translation: Tensor, real: Tensor, *, there: str, domain: str
+    ) -> Losses:
+        """Return L_CC: the KL divergence of both codes of the cycle, and the cycle reconstruction error."""
         if self.config.cycle_weight == 0:
             return {}
         mean_there = self.encoder(translation, there)
@@ -106,16 +110,16 @@ class UNIT(Method):
     def _weighted(losses: dict[str, tuple[float, Tensor]]) -> Losses:
         return {name: weight * loss for name, (weight, loss) in losses.items() if weight > 0}
 
-    def _fool(self, made_a: Tensor, made_b: Tensor) -> Losses:
-        """L_GAN of both domains, non-saturating."""
+    def _adversarial_losses(self, made_a: Tensor, made_b: Tensor) -> Losses:
+        """Return L_GAN of both domains, non-saturating."""
         losses = {}
         for domain, made in (("a", made_a), ("b", made_b)):
             fooled = self._over_scales(generator_loss, self.discriminator(made, domain))
             losses[f"adversarial_{domain}"] = self.config.adversarial_weight * fooled
         return losses
 
-    def _tell_apart(self, batch: Batch, *, made_a: Tensor, made_b: Tensor) -> Losses:
-        """L_GAN. Its weight would change nothing that Adam does, so it is left out."""
+    def _discriminator_losses(self, batch: Batch, *, made_a: Tensor, made_b: Tensor) -> Losses:
+        """Return L_GAN, unweighted: Adam is invariant to the weight."""
         losses: Losses = {}
         for domain, real, made in (("a", batch.a, made_a), ("b", batch.b, made_b)):
             losses[f"real_{domain}"] = self._over_scales(real_loss, self.discriminator(real, domain))
@@ -123,7 +127,7 @@ class UNIT(Method):
         return losses
 
     def _over_scales(self, loss: Callable[[Tensor, Objective], Tensor], scores: Sequence[Tensor]) -> Tensor:
-        """The sum over the discriminators of a domain."""
+        """Return the sum over the discriminators of a domain."""
         return torch.stack([loss(scale, self.config.objective) for scale in scores]).sum()
 
     def sample(self, count: int) -> tuple[Tensor, ...]:
@@ -153,10 +157,10 @@ METHOD = UNIT
 
 
 def noisy(mean: Tensor) -> Tensor:
-    """A code z ~ q(z | x) = N(E_mu(x), I), from torch's global generator."""
+    """Return a code z ~ q(z | x) = N(E_mu(x), I), from torch's global generator."""
     return mean + torch.randn_like(mean)
 
 
 def divergence(mean: Tensor) -> Tensor:
-    """KL(N(mean, I) || N(0, I)) for each number of the code, on average."""
+    """Return KL(N(mean, I) || N(0, I)), averaged over the elements of the code."""
     return 0.5 * at_least_float32(mean).square().mean()

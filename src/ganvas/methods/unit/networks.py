@@ -1,4 +1,4 @@
-"""The networks of UNIT: encoders into one latent space, generators out of it, and their discriminators."""
+"""Networks of UNIT: encoders into one latent space, generators out of it, and their discriminators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas.methods.cogan.networks import initialise
+from ganvas.methods.cogan.networks import initialize
 from ganvas.networks.blocks import ConvBlock, Norm, at_least_float, make_norm, needs_bias, upsampling_layer
 from ganvas.networks.resnet import ResidualBlock
 
@@ -54,7 +54,7 @@ class SharedEncoder(nn.Module):
             }
         )
         self.shared = _residual(4 * width, num_shared, norm=norm)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> E_mu, (N, 4 width, H / 4, W / 4); H, W multiples of 4, at least 8."""
@@ -97,7 +97,7 @@ class SharedDecoder(nn.Module):
                 for domain, made in zip("ab", channels, strict=True)
             }
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, latent: Tensor, domain: str) -> Tensor:
         """(N, 4 width, h, w) -> pictures (N, C, 4 h, 4 w) in [-1, 1]."""
@@ -132,7 +132,7 @@ class StridedDiscriminator(nn.Module):
         self.last = nn.ModuleDict(scored)
         height, across = (-(-side // 2**strides) for side in size)
         self.num_features = widths[-1] * height * across
-        initialise(self)
+        initialize(self)
 
     def features(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> the last hidden layer, (N, channels, h, w)."""
@@ -192,7 +192,7 @@ class DiscriminatorPyramid(nn.Module):
 
 
 def num_strides(size: tuple[int, int]) -> int:
-    """As many halvings as leave 2 pixels to the scoring layer, at most 5."""
+    """Return the number of halvings that leaves 2 pixels to the scoring layer, at most 5."""
     return min(MOST_STRIDES, (min(size) - 1).bit_length() - 1)
 
 
@@ -221,7 +221,7 @@ def _doubling(given: int, made: int, *, norm: Norm) -> nn.Sequential:
 
 
 def _strided(widths: list[int]) -> nn.Sequential:
-    """3x3 convolutions of stride 2 from each of these numbers of channels to the next."""
+    """Build 3x3 convolutions of stride 2 from each of these numbers of channels to the next."""
     layers = (_convolution(given, made, kernel=3, stride=2, norm="none") for given, made in pairwise(widths))
     return nn.Sequential(*layers)
 

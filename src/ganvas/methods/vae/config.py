@@ -1,4 +1,4 @@
-"""Settings of VAE."""
+"""Config of VAE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class VAEConfig:
     width: int = 64
     """Channels of the encoder's first layer; all others follow (Larsen et al. 2016, Table 1)."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """Of the decoder; `resize`: nearest-neighbour then convolution, against checkerboards."""
+    """Of the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """p(x|z) (Appendix C): squared error, or cross-entropy for pictures that are nearly black and white."""
     deviation: float = 1.0

@@ -1,4 +1,4 @@
-"""VAE: pictures through a small random code and back."""
+"""VAE: a variational autoencoder of pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganvas.methods.vae.networks import HALVINGS, VAEDecoder, VAEEncoder
 
 
 class Autoencoder(Method):
-    """What VAE and VAE/GAN share: an encoder to q(z|x), a decoder, and what becomes of them after training.
+    """Base class of VAE and VAE/GAN: an encoder to q(z|x), a decoder, translation and sampling.
 
     Pictures given and wanted may differ (a denoiser, say); where they are the same it is the papers' autoencoder.
     """
@@ -103,15 +103,18 @@ class VAE(Autoencoder):
         self.players = {"autoencoder": ("encoder", "decoder")}
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Eq. 10 with the sign turned, in nats a picture."""
+        """Yield Eq. 10 with the sign reversed, in nats per picture."""
         del progress  # every step is alike
         check_batch(batch.a, network="a VAE")
         mean, log_variance = self.encoder(batch.a)
         raw = self.decoder(draw_code(mean, log_variance))
-        losses = {"kl": kl_to_standard_normal(mean, log_variance), "reconstruction": self._unlikely(raw, batch.b)}
+        losses = {
+            "kl": kl_to_standard_normal(mean, log_variance),
+            "reconstruction": self._reconstruction_loss(raw, batch.b),
+        }
         yield Turn("autoencoder", losses)
 
-    def _unlikely(self, raw: Tensor, wanted: Tensor) -> Tensor:
+    def _reconstruction_loss(self, raw: Tensor, wanted: Tensor) -> Tensor:
         """- log p(x|z)."""
         if self.config.likelihood == "bernoulli":  # (tanh(r) + 1) / 2 = sigmoid(2 r)
             return bernoulli_negative_log_likelihood(2 * raw, unit_from_signed(wanted))
@@ -124,5 +127,5 @@ METHOD = VAE
 
 
 def draw_code(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Z from q(z|x), the noise apart from what is learnt: Kingma and Welling 2014, Sec. 2.4."""
+    """Sample z from q(z|x) by the reparameterization trick: Kingma and Welling 2014, Sec. 2.4."""
     return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)

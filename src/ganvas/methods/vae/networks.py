@@ -1,17 +1,17 @@
-"""The networks of VAE and VAE/GAN: Larsen et al. 2016, Table 1, where `width` is 64."""
+"""Networks of VAE and VAE/GAN: Larsen et al. 2016, Table 1, where `width` is 64."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganvas.networks.blocks import ConvBlock, initialise
+from ganvas.networks.blocks import ConvBlock, initialize
 from ganvas.networks.latent import (
     FullyConnected,
     FullyConnectedBlock,
     LatentDecoder,
     Upsampling,
     halving_block,
-    initialise_by_fan_in,
+    initialize_by_fan_in,
 )
 
 HALVINGS = 3
@@ -38,7 +38,7 @@ class VAEEncoder(nn.Module):
             FullyConnectedBlock(4 * width * height * columns, 32 * width),
         )
         self.heads = nn.Linear(32 * width, 2 * latent_size)
-        initialise_by_fan_in(self)
+        initialize_by_fan_in(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, input_channels, H, W) in [-1, 1] -> mean and log variance, each (N, latent_size)."""
@@ -54,7 +54,7 @@ class VAEDecoder(LatentDecoder):
         output_channels: of the pictures.
         width: a quarter of the channels of the small features.
         image_size: height and width of the pictures, multiples of 8.
-        upsampling: `resize` is nearest-neighbour then convolution, against checkerboards.
+        upsampling: `resize` is nearest-neighbor then convolution, against checkerboards.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class VAEDecoder(LatentDecoder):
             doubles_last=False,
             upsampling=upsampling,
         )
-        initialise(self)
+        initialize(self)
 
 
 class FeatureDiscriminator(nn.Module):
     """Tells real from made, and shows what it sees: 32 at full size, 128-256-256, each halving, 512 numbers, a score.
 
     Args:
-        input_channels: of the pictures judged.
+        input_channels: of the pictures scored.
         width: twice the channels of the first layer.
         image_size: height and width of the pictures, multiples of 8.
     """
@@ -102,10 +102,10 @@ class FeatureDiscriminator(nn.Module):
             FullyConnectedBlock(4 * width * height * columns, 8 * width),
             FullyConnected(8 * width, 1),
         )
-        initialise_by_fan_in(self)
+        initialize_by_fan_in(self)
 
     def features(self, images: Tensor) -> Tensor:
-        """Dis_l, as in the released code the third halving before its norm: (N, 4 width, H / 8, W / 8)."""
+        """Return Dis_l, as in the released code the third halving before its norm: (N, 4 width, H / 8, W / 8)."""
         seen: Tensor = self.before(images)
         return seen
 

@@ -1,4 +1,4 @@
-"""Settings of VAE/GAN."""
+"""Config of VAE/GAN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VAEGANConfig:
     width: int = 64
     """Channels of the encoder's first layer; all others follow (Table 1)."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """Of the decoder; `resize`: nearest-neighbour then convolution, against checkerboards."""
+    """Of the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
     gamma: float = 1e-6
     """Weight of the feature reconstruction beside the adversarial loss, for the decoder alone (Algorithm 1).
 

@@ -1,4 +1,4 @@
-"""VAE/GAN: a VAE whose pictures are compared as a discriminator sees them."""
+"""VAE/GAN: a VAE with a reconstruction loss on discriminator features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class VAEGAN(Autoencoder):
         self.discriminator = FeatureDiscriminator(output_channels, width=config.width, image_size=image_size)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Algorithm 1. Its three updates are simultaneous, and so are these.
+        """Yield the turns of Algorithm 1. Its three updates are simultaneous, and so are these.
 
         Each turn has a graph of its own, and reads nothing that an earlier turn of the step has moved: the decoder's
         begins at the code of the encoder before it moved, the discriminator's at the pictures of the decoder before it
@@ -50,26 +50,26 @@ class VAEGAN(Autoencoder):
         with torch.no_grad():
             drawn = self.decode(prior_code)
         kl = kl_to_standard_normal(mean, log_variance)
-        yield Turn("encoder", {"kl": kl, "features": self._unlike(batch.b, self.decode(code), drawn)})
+        yield Turn("encoder", {"kl": kl, "features": self._feature_loss(batch.b, self.decode(code), drawn)})
 
         reconstructed, drawn = self.decode(code.detach()), self.decode(prior_code)
-        yield Turn("decoder", self._please(batch.b, reconstructed, drawn))
+        yield Turn("decoder", self._decoder_losses(batch.b, reconstructed, drawn))
 
-        yield Turn("discriminator", self._tell_apart(batch.b, reconstructed.detach(), drawn.detach()))
+        yield Turn("discriminator", self._discriminator_losses(batch.b, reconstructed.detach(), drawn.detach()))
 
-    def _unlike(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Tensor:
-        """L_llike^Dis_l, of what the discriminator sees: - log N(Dis_l(x); Dis_l(x~), I)."""
+    def _feature_loss(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Tensor:
+        """Return L_llike^Dis_l, of the discriminator features: - log N(Dis_l(x); Dis_l(x~), I)."""
         seen, seen_again, _ = self.discriminator.features(torch.cat([real, reconstructed, drawn])).chunk(3)
         return gaussian_negative_log_likelihood(seen_again, seen.detach())
 
-    def _please(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
-        """Gamma L_llike - L_GAN."""
+    def _decoder_losses(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+        """Return gamma L_llike - L_GAN."""
         scores, features = self.discriminator(torch.cat([real, reconstructed, drawn]))
         seen, seen_again, _ = features.chunk(3)
         unlike = gaussian_negative_log_likelihood(seen_again, seen.detach())
-        return {"features": self.config.gamma * unlike, **self._fool(*scores.chunk(3))}
+        return {"features": self.config.gamma * unlike, **self._adversarial_losses(*scores.chunk(3))}
 
-    def _fool(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+    def _adversarial_losses(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
         """- L_GAN. Real pictures are in it: their scores move with the statistics of the batch that they share."""
         if self.config.adversarial == "non_saturating":
             return {
@@ -78,8 +78,8 @@ class VAEGAN(Autoencoder):
             }
         return {name: -loss for name, loss in gan_losses(real, reconstructed, drawn).items()}
 
-    def _tell_apart(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
-        """L_GAN, as the cross-entropy that Algorithm 1 has the discriminator lower."""
+    def _discriminator_losses(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
+        """Return L_GAN, as the cross-entropy that the discriminator minimizes in Algorithm 1."""
         scores, _ = self.discriminator(torch.cat([real, reconstructed, drawn]))
         return gan_losses(*scores.chunk(3))
 

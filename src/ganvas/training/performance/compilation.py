@@ -30,7 +30,7 @@ def compile_networks(method: Method, device: torch.device) -> None:
 
 
 def missing_compiler(device: torch.device) -> str | None:
-    """Why nothing can be compiled for the device; None where it can. Compiles a small function, which takes seconds."""
+    """Return why compilation fails on the device, or None. Compiles a small function, which takes seconds."""
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
@@ -40,7 +40,7 @@ def missing_compiler(device: torch.device) -> str | None:
 
 @contextmanager
 def uncompiled(compiled: bool) -> Iterator[None]:
-    """Run as written inside: validation has other sizes and modes, each of which would be compiled anew."""
+    """Run eagerly inside: validation has other sizes and modes, each of which would be recompiled."""
     if not compiled:
         yield
         return
@@ -49,7 +49,7 @@ def uncompiled(compiled: bool) -> Iterator[None]:
 
 
 def place(method: Method, device: torch.device, settings: TrainingConfig) -> Method:
-    """Make it ready to train on the device.
+    """Place a method on the device, ready to train.
 
     On a GPU in bfloat16 the weights lie channels last, as its matrix units take them; on a CPU that would cost the
     optimizer more than the convolutions gain.
@@ -63,14 +63,14 @@ def place(method: Method, device: torch.device, settings: TrainingConfig) -> Met
 
 
 def channels_last(method: nn.Module) -> None:
-    """The convolutions' weights only: buffers such as a pool of pictures stay."""
+    """Convert convolution weights to channels last; buffers such as an image pool stay as they are."""
     for parameter in method.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def laid_out(batch: Batch, settings: TrainingConfig) -> Batch:
-    """The batch channels last in bfloat16, where convolutions are faster so; features follow their input.
+    """Return the batch channels last in bfloat16, where convolutions are faster so; features follow their input.
 
     Float32 stays as it is: there it gains discriminators alone, which see to it.
     """
@@ -82,7 +82,7 @@ def laid_out(batch: Batch, settings: TrainingConfig) -> Batch:
 
 @contextmanager
 def tuned(device: torch.device) -> Iterator[None]:
-    """The backends as training wants them while the block runs: cuDNN tries its kernels once for each shape."""
+    """Let cuDNN benchmark its kernels once for each shape while the block runs."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = before or device.type == "cuda"
     try:

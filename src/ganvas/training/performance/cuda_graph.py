@@ -1,4 +1,4 @@
-"""A whole training step recorded once as a CUDA graph and replayed: one launch in the place of thousands.
+"""CUDA-graph capture of a training step: recorded once and replayed, one launch instead of thousands.
 
 At batch 1 a GPU waits for its launches, not for its arithmetic. A recorded step does the same work on the same memory
 each time: a batch is copied to where the recorded one lay, rates are read from memory, and dropout draws from the
@@ -21,13 +21,13 @@ Step = Callable[[Batch, Progress], dict[str, Tensor]]
 """One training step: `<player>/<loss>` -> detached scalar."""
 Work = Callable[[], None]
 Record = Callable[[Work], Work]
-"""From work on fixed memory to what does it again."""
+"""From work on fixed memory to a function that repeats it."""
 NUM_WARM_UPS = 3
 """Steps before the recording, in which libraries choose kernels and optimizers make their moments."""
 
 
 def check_capture(method: type[Method], processes: Processes) -> None:
-    """Whether the step of this method can be recorded here.
+    """Check that the step of this method can be recorded here.
 
     Raises:
         ConfigError: no CUDA device, several processes, or a method whose step is not the same each time.
@@ -64,7 +64,7 @@ class CapturedStep:
         self._losses: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        """One step; the losses lie where the next step's will."""
+        """Run one step; the next step overwrites its losses."""
         if self._recorded is None:
             self._recorded = self._make(batch, progress)
         given, replay = self._recorded
@@ -89,7 +89,7 @@ class CapturedStep:
 
 @contextmanager
 def unmoved(tensors: Callable[[], Mapping[str, Tensor]]) -> Iterator[None]:
-    """Put tensors and torch's generators back to what they were; tensors that were not there yet, to 0."""
+    """Restore tensors and torch's generators afterwards; tensors that did not exist before become 0."""
     before = {name: value.clone() for name, value in tensors().items()}
     with torch.random.fork_rng():
         yield
