@@ -1,4 +1,14 @@
-"""Splits into train, val and test, and near-duplicate detection that keeps copies in one split."""
+"""Splits into train, val and test, and near-duplicate detection that keeps copies in one split.
+
+A difference hash (Krawetz 2013, "Kind of Like That"): the signs of the horizontal and vertical steps of a tiny gray
+version, here both directions, 128 bits. It is invariant to scaling, recompression, and changes of brightness and
+contrast; mirrored copies are found by comparison with the hash of the mirrored picture. Crops and rotations are not
+found.
+
+The hash describes the coarse layout alone, so pictures of one layout (wells, dishes, scans in one frame) resemble
+copies. A group of `MIN_LAYOUT_GROUP` pictures or more is therefore compared again after subtraction of the group's mean
+picture: copies share the remaining details, different pictures of one layout do not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read and write any picture, convert ranges, cover regions, lay out grids."""
+"""Pictures: reading, writing, value ranges, covering of regions, and grids."""
 
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import encode_image, list_images, read_image, read_label, write_image

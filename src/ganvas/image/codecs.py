@@ -23,14 +23,14 @@ from ganvas.image.ranges import strips
 __all__ = ["decode", "encode", "has_white_zero", "picture_of_pillow", "read_xmp", "stored_size"]
 
 START = 32
-"""Bytes that tell the format and, in a PNG file, the bit depth."""
+"""Bytes that identify the format and, in a PNG file, the bit depth."""
 PNG_DEPTH_AT = 24
 ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
 ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
 
 
 def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
-    """The picture in an open file; `path` is for messages and for mapping .npy files."""
+    """Decode the picture in an open file; `path` is for messages and for mapping .npy files."""
     start, kind = _identify(file, path)
     if kind == "tiff":
         from ganvas.image.tiff import read_tiff  # slow to import
@@ -72,7 +72,7 @@ def _of_pillow(image: Image.Image, decoded: tuple[Pixels, bool]) -> Picture:
 
 
 def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
-    """Height and width of the picture in an open file, without decoding it."""
+    """Return height and width of the picture in an open file, without decoding it."""
     _, kind = _identify(file, path)
     if kind == "tiff":
         from ganvas.image.tiff import tiff_size  # slow to import
@@ -86,7 +86,7 @@ def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
 
 
 def read_xmp(file: BinaryIO, path: Path) -> bytes | None:
-    """The XMP packet of an open picture file, without decoding the picture."""
+    """Return the XMP packet of an open picture file, without decoding the picture."""
     _, kind = _identify(file, path)
     if kind == "npy":
         return None
@@ -99,7 +99,7 @@ def read_xmp(file: BinaryIO, path: Path) -> bytes | None:
 
 
 def has_white_zero(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is a TIFF whose photometric interpretation is "white is zero"."""
+    """Return whether an open file is a TIFF whose photometric interpretation is "white is zero"."""
     if _identify(file, path)[1] != "tiff":
         return False
     from ganvas.image.tiff import tiff_has_white_zero  # slow to import
@@ -114,7 +114,7 @@ def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
 
 
 def _read_plain(image: Image.Image) -> tuple[Pixels, bool]:
-    """(H, W, C) uint8 and whether the last channel is opacity."""
+    """Return (H, W, C) uint8, and whether the last channel is opacity."""
     image.load()
     if image.mode == "CMYK":
         return cmyk_to_rgb(np.array(image), image.info.get("icc_profile")), False
@@ -126,7 +126,7 @@ def _read_plain(image: Image.Image) -> tuple[Pixels, bool]:
 
 
 def _pixels(image: Image.Image) -> Pixels:
-    """(H, W, C) uint8, copied strip by strip: Pillow's own way makes three copies more."""
+    """Return (H, W, C) uint8, copied strip by strip: Pillow's own conversion makes three more copies."""
     pixels = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
     for rows in strips(pixels):
         part = image.crop((0, rows.start, image.width, rows.stop))
@@ -135,7 +135,7 @@ def _pixels(image: Image.Image) -> Pixels:
 
 
 def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
-    """(H, W, C) uint16 and whether the last channel is opacity; Pillow would cut colors of 16 bits to 8."""
+    """Return (H, W, C) uint16, and whether the last channel is opacity; Pillow would reduce 16-bit color to 8."""
     import imagecodecs  # slow to import
 
     pixels = _with_channel_axis(imagecodecs.png_decode(pixels_alone(file)))
@@ -143,7 +143,7 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
 
 
 def _orientation(image: Image.Image) -> object:
-    """The EXIF orientation, or 1 where there is none that can be read: a broken side note spoils no picture."""
+    """Return the EXIF orientation, or 1 if it is missing or unreadable: broken metadata does not fail the picture."""
     try:
         return image.getexif().get(ORIENTATION_TAG, 1)
     except (SyntaxError, ValueError, TypeError, LookupError, OSError):
@@ -151,7 +151,7 @@ def _orientation(image: Image.Image) -> object:
 
 
 def _claims_adobe_rgb(image: Image.Image) -> bool:
-    """Whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
+    """Return whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
     try:
         return str(image.getexif().get_ifd(INTEROPERABILITY_TAG).get(1, "")).startswith("R03")
     except (SyntaxError, ValueError, TypeError, LookupError, OSError):
@@ -182,7 +182,7 @@ PNG_LEVEL = 4
 
 
 def encode(picture: Picture, target: Format, path: Path, label: SyntheticLabel | None) -> bytes:
-    """The bytes of a file; the format has been checked to hold the picture, `path` is for messages.
+    """Encode a picture in a format that can hold it; `path` is for messages.
 
     Raises:
         ImageError: more rows or columns than the format can count.
@@ -234,5 +234,5 @@ def _encode_pillow(pixels: Pixels, target: Format, path: Path, xmp: bytes) -> by
 
 
 def _flat(pixels: Pixels) -> Pixels:
-    """(H, W) for one channel, as the encoders want it."""
+    """Return (H, W) for one channel, as the encoders require."""
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

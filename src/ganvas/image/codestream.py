@@ -1,4 +1,4 @@
-"""Dimensions in the headers of JPEG 2000, WebP and JPEG XL streams, read before anything is decoded.
+"""Dimensions in the headers of JPEG, JPEG 2000, WebP and JPEG XL streams, and JPEG scan counts, before decoding.
 
 TIFF files hold such streams as strips and tiles. Each stream has dimensions of its own, and a decoder believes those.
 """
@@ -75,7 +75,7 @@ Size = tuple[int, int]
 
 
 def jpeg2000_size(data: bytes) -> Size | None:
-    """Return the size of a JPEG 2000 code stream, bare or in JP2 boxes; None where it cannot be told or trusted."""
+    """Return the size of a JPEG 2000 code stream, bare or in JP2 boxes; None if it is missing or not plausible."""
     start = 0 if data.startswith(b"\xff\x4f") else next((at for kind, at in _boxes(data) if kind == b"jp2c"), None)
     if start is None or data[start : start + 4] != b"\xff\x4f\xff\x51" or len(data) < start + 42:
         return None
@@ -90,7 +90,7 @@ def jpeg2000_size(data: bytes) -> Size | None:
 
 
 def webp_size(data: bytes) -> Size | None:
-    """Return the size of a WebP picture; None where it cannot be told, or for an animation."""
+    """Return the size of a WebP picture; None if unknown, or for an animation."""
     kind, body = data[12:16], data[20:30]
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(body) < 10:
         return None
@@ -108,7 +108,7 @@ def webp_size(data: bytes) -> Size | None:
 
 
 def jpegxl_size(data: bytes) -> Size | None:
-    """Return the size of a JPEG XL picture, bare or in boxes; None where it cannot be told, or for an animation."""
+    """Return the size of a JPEG XL picture, bare or in boxes; None if unknown, or for an animation."""
     if not data.startswith(b"\xff\x0a"):
         # jxlc holds the code stream; jxlp parts of it, each behind a 32-bit number
         places = dict(reversed([*_boxes(data)]))
@@ -135,7 +135,7 @@ def _xl_size(bits: _Bits) -> Size:
 
 
 def _is_one_plain_frame(bits: _Bits) -> bool:
-    """Whether the image metadata that follow announce neither a preview nor an animation."""
+    """Return whether the image metadata that follow announce neither a preview nor an animation."""
     if bits.take(1) or not bits.take(1):  # all default; no extra fields
         return True
     bits.take(3)  # orientation

@@ -1,4 +1,4 @@
-"""What pixels need between a decoder and a Picture: turning upright, plain types, CMYK, straight opacity."""
+"""Conversions between a decoder and a Picture: orientation, sample types, CMYK, opacity and ICC profiles."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def upright(pixels: Pixels, orientation: object) -> Pixels:
-    """(H, W, C) turned as EXIF orientation 1 to 8 says; any other value changes nothing."""
+    """Apply an EXIF orientation, 1 to 8, to (H, W, C); any other value changes nothing."""
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def plain_dtype(array: NDArray[Any], path: Path) -> Pixels:
-    """Any array as uint8, uint16 or float32 in native byte order.
+    """Convert an array to uint8, uint16 or float32 in native byte order.
 
     Exact for bool (to 0 and 255), int8, int16 and float16; float64 is rounded to float32. Wider whole numbers are
-    refused, because nothing says which level is white.
+    refused, because their white level is unknown.
 
     Raises:
         ImageError: another type, a negative level, or a value that is not finite.
@@ -65,7 +65,7 @@ def _finite_float32(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
 
 
 def straight_alpha(pixels: Pixels) -> Pixels:
-    """(H, W, C + 1) with colors multiplied by opacity to colors that are not; fully transparent ones stay 0."""
+    """Convert (H, W, C + 1) from premultiplied to straight opacity; fully transparent pixels stay 0."""
     high = NATURAL_RANGE[pixels.dtype.name][1]
     color, alpha = pixels[:, :, :-1].astype(np.float64), pixels[:, :, -1:].astype(np.float64)
     straight = np.divide(color * high, alpha, out=np.zeros_like(color), where=alpha > 0)
@@ -73,7 +73,7 @@ def straight_alpha(pixels: Pixels) -> Pixels:
 
 
 def cmyk_to_rgb(pixels: Pixels, profile: bytes | None = None) -> Pixels:
-    """(H, W, 4) uint8 or uint16 inks (0 is none) to (H, W, 3), by the file's ICC profile to sRGB where it has one."""
+    """Convert CMYK (H, W, 4) uint8 or uint16 (0 is no ink) to RGB (H, W, 3), by the ICC profile to sRGB if given."""
     if profile and pixels.dtype == np.uint8:
         try:
             return _through_profile(pixels, profile)
@@ -91,9 +91,9 @@ def _through_profile(pixels: Pixels, profile: bytes) -> Pixels:
 
 
 LEVELS = (0, 8, 16, 32, 64, 96, 128, 160, 192, 224, 255)
-"""Of each channel, in the colors that a profile is tried on."""
+"""Levels of each channel in the test colors of a profile."""
 TOLERANCE = 2
-"""Of 255: a profile that moves no color further is sRGB, as written by one of its many authors."""
+"""Largest change, of 255, by which a profile counts as sRGB."""
 BROKEN = "its color profile is damaged and was ignored; colors were taken as sRGB"
 NOT_RGB = "its color profile is not for RGB and was ignored; colors were taken as sRGB"
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -130,7 +130,7 @@ def to_srgb(pixels: Pixels, profile: object, *, has_alpha: bool) -> tuple[Pixels
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    """Whether the profile moves no color visibly; names of sRGB profiles are many, and anything may be called so."""
+    """Return whether the profile changes no color visibly; names of profiles are not reliable."""
     colors = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).astype(np.uint8).reshape(-1, len(LEVELS), 3)
     moved = np.abs(_convert_8_bits(colors, profile).astype(np.int16) - colors)
     return int(moved.max()) <= TOLERANCE

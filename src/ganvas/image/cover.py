@@ -1,4 +1,4 @@
-"""Cover a region of a picture, and the resampling that goes with it. Any of the three types, any channel count."""
+"""Covering of regions by solid color, mosaic or blur, and resampling, for all sample types and channel counts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Cover:
 
 
 def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
-    """A copy of a picture with a region covered; outside the region nothing changes.
+    """Return a copy of a picture with a region covered; outside the region nothing changes.
 
     Args:
         pixels: (H, W, C) uint8, uint16 or float32.
@@ -94,7 +94,7 @@ def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
 
 
 def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
-    """`cover` for a picture: its colors as `how` says, its opacity made full inside the region."""
+    """Cover the region of a picture, and make it fully opaque inside the region."""
     covered = cover(picture.colour, region, how)
     if picture.alpha is not None:
         opaque = cover(picture.alpha, region, Cover(style="solid", colour=(1.0,)))
@@ -103,17 +103,17 @@ def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
 
 
 def block_means(pixels: Pixels, block_size: int) -> Pixels:
-    """(ceil(H / size), ceil(W / size), C): the mean of each block, rounded; blocks at the far edges may be smaller."""
+    """Return the rounded mean of each block, (ceil(H / size), ceil(W / size), C), smaller at the edges."""
     return _means(pixels, np.ones(pixels.shape[:2], dtype=bool), block_size)
 
 
 def mosaic(pixels: Pixels, block_size: int) -> Pixels:
-    """(H, W, C): each block replaced by its rounded mean. Doing it again changes nothing."""
+    """Replace each block of (H, W, C) by its rounded mean. The operation is idempotent."""
     return _spread(block_means(pixels, block_size), block_size, pixels.shape[:2])
 
 
 def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
-    """(H, W, C): Gaussian blur, sigma in pixels, edges continued, rounded to the picture's type."""
+    """Blur (H, W, C) with a Gaussian: sigma in pixels, edges replicated, rounded to the picture's type."""
     from scipy import ndimage  # slow to import, and only a blur needs it
 
     blurred = np.empty(pixels.shape, np.float32)
@@ -124,7 +124,7 @@ def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
 
 
 def bicubic_resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """(height, width, C): bicubic (a = -0.5), antialiased when shrinking, computed in float32, rounded to the type."""
+    """Resize to (height, width, C): bicubic (a = -0.5), antialiased, in float32, rounded to the picture's type."""
     if pixels.shape[:2] == (height, width):
         return pixels.copy()
     planes = [
@@ -137,7 +137,7 @@ def bicubic_resize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def _locate(region: Region, height: int, width: int) -> tuple[Box, Mask]:
-    """The region's bounding box on the picture, and (box height, box width) bool: what it covers of that box."""
+    """Return the region's bounding box on the picture, and the (box height, box width) bool mask inside it."""
     if isinstance(region, Box):
         box = region.clip(height, width)
         if box is None:
@@ -155,7 +155,7 @@ def _locate(region: Region, height: int, width: int) -> tuple[Box, Mask]:
 
 
 def _fill_color(color: tuple[float, ...], pixels: Pixels) -> Pixels:
-    """(C,): a color in [0, 1] as levels of the picture's type."""
+    """Return a color in [0, 1] as levels of the picture's type, (C,)."""
     channels = pixels.shape[2]
     if len(color) == 3 and channels == 1:
         color = (float(np.dot(color, (0.299, 0.587, 0.114))),)  # Rec. 601 luma
@@ -176,7 +176,7 @@ def _block_side(how: Cover, longer: int) -> int:
 
 
 def _means(pixels: Pixels, inside: Mask, size: int) -> Pixels:
-    """Rounded mean of each block over the pixels inside; a block with none gives 0, which nobody sees."""
+    """Return the rounded mean of each block over the pixels inside; a block without any gives 0 and is not visible."""
     counts = _block_sums(inside[:, :, None].astype(np.float64), size)
     sums = _block_sums(pixels * inside[:, :, None].astype(np.float64), size)  # exact: far below 2 ** 53
     return round_to_dtype(sums / np.maximum(counts, 1), pixels.dtype.name)
@@ -188,12 +188,12 @@ def _block_sums(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 
 
 def _spread(means: Pixels, size: int, shape: tuple[Any, ...]) -> Pixels:
-    """Each mean repeated over its block, cut to (H, W)."""
+    """Repeat each mean over its block, cropped to (H, W)."""
     return means.repeat(size, axis=0)[: shape[0]].repeat(size, axis=1)[:, : shape[1]]
 
 
 def _blurred_window(pixels: Pixels, box: Box, sigma: float) -> Pixels:
-    """The blurred picture inside a box, computed from no more of it than the kernel reaches."""
+    """Return the blurred picture inside a box, computed only from pixels within reach of the kernel."""
     reach = int(KERNEL_REACH * sigma + 0.5)
     top, left = max(box.top - reach, 0), max(box.left - reach, 0)
     around = gaussian_blur(pixels[top : box.bottom + reach, left : box.right + reach], sigma)

@@ -1,7 +1,7 @@
-"""Read and write pictures: PNG, JPEG, WebP, TIFF, BMP and .npy.
+"""Reading, writing and listing of picture files: PNG, JPEG, WebP, TIFF, BMP and .npy.
 
-Reading goes by a file's content, not its name; the picture comes out upright and with the levels that the file holds.
-Writing goes by the name's ending, is atomic, and carries over nothing but pixels: no place, no time, no thumbnail.
+The format is read from a file's content, not its name; pictures are upright and keep the levels of the file.
+The format to write is that of the suffix; writing is atomic and keeps pixels only: no location, time or thumbnail.
 JPEG is the one format whose levels change when written (quality 95, color at full resolution).
 """
 
@@ -51,11 +51,11 @@ SYSTEM = "what the operating system left"
 
 
 class PictureWarning(UserWarning):
-    """A picture was changed when it was read, or its values use a small part of their range."""
+    """Warning that a picture was converted on reading, or that its values use a small part of their range."""
 
 
 def warn_of_notes(picture: Picture) -> None:
-    """Warn of what a person should know about the reading of a picture, each sentence once (by Python's filters)."""
+    """Warn of the notes on reading a picture, each sentence once (by Python's filters)."""
     for note in picture.notes:
         warnings.warn(note, PictureWarning, stacklevel=2)
 
@@ -79,7 +79,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 class SkippedWarning(UserWarning):
-    """A folder holds files that are no pictures by their endings."""
+    """Warning that a folder holds files without the suffix of a picture format."""
 
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -114,7 +114,7 @@ def read_image_bytes(data: bytes) -> Picture:
 
 
 def read_size(path: Path | str) -> tuple[int, int]:
-    """Height and width as a file's header tells them, before any turning upright; nothing is decoded.
+    """Return height and width from a file's header, before orientation is applied; nothing is decoded.
 
     Raises:
         ImageError: the header cannot be read.
@@ -125,7 +125,7 @@ def read_size(path: Path | str) -> tuple[int, int]:
 
 
 def stores_white_as_zero(path: Path) -> bool:
-    """Whether a file is a TIFF that declares 0 to be white: `read_image` turns it over, `tifffile.imread` does not.
+    """Return whether a file is a TIFF that declares 0 to be white: `read_image` turns it over, unlike `tifffile`.
 
     Raises:
         ImageError: the file cannot be read.
@@ -138,9 +138,9 @@ def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel
     """Write one picture atomically, in the format of the name's ending, with no metadata but the label.
 
     Args:
-        path: where to; folders are made.
-        picture: what to write; a format that cannot hold its type, channels or opacity is an error, nothing is bent.
-        synthetic: mark it as made by a model; `.bmp` and `.npy` get NAME.npy.json beside them.
+        path: the output file; folders are created.
+        picture: the picture; it is an error if the format cannot hold its type, channels or opacity.
+        synthetic: label that marks it as synthetic; `.bmp` and `.npy` get NAME.npy.json beside them.
 
     Raises:
         ImageError: the format cannot hold it, or the file cannot be written.
@@ -160,7 +160,7 @@ def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel
 
 
 def encode_image(picture: Picture, suffix: str, *, synthetic: SyntheticLabel | None = None) -> bytes:
-    """The bytes of a picture file; `suffix` as in ".png". BMP and .npy have no place for a label.
+    """Encode a picture as the bytes of a file; `suffix` as in ".png". BMP and .npy cannot hold a label.
 
     Raises:
         ImageError: the format cannot hold the picture.
@@ -170,7 +170,7 @@ def encode_image(picture: Picture, suffix: str, *, synthetic: SyntheticLabel | N
 
 
 def read_label(path: Path | str) -> str | None:
-    """The IPTC digital source type that a picture says it has (a URI), or None.
+    """Return the IPTC digital source type in a picture's metadata (a URI), or None.
 
     Raises:
         ImageError: the file cannot be read.
@@ -197,7 +197,7 @@ def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
 
 
 def image_names(folder: Path) -> list[str]:
-    """As `list_images`, the names alone, which take a fifth of the memory.
+    """List the names of the pictures of a folder, which take a fifth of the memory of `list_images`.
 
     Raises:
         ImageError: there is no such folder.
@@ -212,14 +212,14 @@ def _require_folder(folder: Path) -> None:
 
 
 def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None = None) -> None:
-    """Warn once of all that is visible in a folder and that `list_images` leaves out.
+    """Warn once of visible entries of a folder that `list_images` skips.
 
-    That is files of other endings, such as GIFs; without `recursive`, folders; with it, links to what is listed anyway.
+    These are files of other formats, such as GIFs; without `recursive`, folders; with it, links to listed folders.
 
     Args:
-        folder: that was listed.
-        recursive: as it was listed.
-        out: the folder that results go to; neither it nor what lies in it is named.
+        folder: the listed folder.
+        recursive: whether it was listed recursively.
+        out: the output folder; neither it nor its content is named.
     """
     listing = list_folder(folder) if recursive else FolderListing([folder / name for name in _visible_names(folder)])
     parts = {
@@ -238,7 +238,7 @@ def _is_within(path: Path, folder: Path | None) -> bool:
 
 
 def warn_of_repeated(folder: Path, listing: FolderListing) -> None:
-    """Warn once of what is left out of a listing: links to what is read anyway, and operating systems' litter."""
+    """Warn once of skipped entries of a listing: links to listed folders, and files of the operating system."""
     _warn_of_skipped(folder, {REPEATED: listing.repeated, SYSTEM: listing.system})
 
 
@@ -249,7 +249,7 @@ def _warn_of_skipped(folder: Path, parts: Mapping[str, list[Path]]) -> None:
 
 
 def _some_paths(paths: list[Path], folder: Path) -> str:
-    """The first five, below `folder`."""
+    """Return the first five paths, relative to `folder`."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return ", ".join(path.relative_to(folder).as_posix() for path in paths[:5]) + more
 
@@ -260,7 +260,7 @@ def _visible_folders(folder: Path) -> list[Path]:
 
 
 def _visible_names(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:  # several times as fast as asking of each path, which counts from 100,000 on
+    with os.scandir(folder) as entries:  # several times as fast as a stat of each path
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
 
 
@@ -270,13 +270,13 @@ def _is_image(name: str) -> bool:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a picture file; whatever goes wrong inside the block becomes an ImageError."""
+    """Open a picture file; any exception inside the block becomes an ImageError."""
     try:
         with open_regular(path) as file:
             yield file
     except ImageError:
         raise
-    except Exception as error:  # decoders meet hostile bytes and raise whatever they stumble over
+    except Exception as error:  # decoders raise many types on hostile bytes
         raise _unreadable(path, error) from error
 
 

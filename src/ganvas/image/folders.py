@@ -1,9 +1,12 @@
-"""Recursive listing of a folder's visible files, in which linked folders are followed once.
+"""Recursive listing of visible files that follows linked folders once, and matching of Unicode file names.
 
-The same content would be read twice, or without end, where a link leads to a folder that is listed anyway, such as a
-folder above it. So each real folder is listed once: under its own path where it lies below the root, else under the
+The same content would be read twice, or endlessly, if a link leads to a listed folder, such as a parent. So each real folder is listed once: under its own path where it lies below the root, else under the
 first link to it; a link to a folder above itself or above the root is not followed. Links that are not followed for
 this reason are reported, so that nothing is left out in silence.
+
+macOS returns names decomposed (NFD: e + combining acute), most programs write them composed (NFC: one letter), and the
+two look the same. So names that belong together, of pairs, masks, boxes and split files, are compared in one form.
+Files keep their names.
 """
 
 from __future__ import annotations
@@ -52,12 +55,12 @@ FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume info
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a file of that name is none of the user's own."""
+    """Return whether a file of that name belongs to the operating system."""
     return name.casefold() in FILES
 
 
 def is_system_folder(name: str) -> bool:
-    """Whether a folder of that name holds no pictures of the user's own, but thumbnails, forks or deleted files."""
+    """Return whether a folder of that name holds thumbnails, forks or deleted files instead of user files."""
     return name.casefold() in FOLDERS
 
 
@@ -67,13 +70,13 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True)
 class FolderListing:
-    """What lies below a folder, hidden files and folders left out.
+    """Entries below a folder, without hidden files and folders.
 
     Attributes:
-        files: all that is no folder, in the order of their paths. Links that lead nowhere, devices and pipes are among
-            them, so that reading them fails by name and none is left out in silence.
+        files: all entries that are not folders, sorted by path. Broken links, devices and pipes are included, so that
+            reading them fails by name and none is skipped silently.
         repeated: linked folders that are not followed, because what they lead to is listed already.
-        system: files and folders that the operating system left, which are neither listed nor followed.
+        system: files and folders of the operating system, which are neither listed nor followed.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -123,7 +126,7 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
 
 
 def _is_loop(link: Path, root: Path) -> bool:
-    """Whether a link leads to a folder above it, as its path is written or as it lies."""
+    """Return whether a link leads to a folder above it, by its path or by its real location."""
     target = link.resolve()
     return any(below.resolve().is_relative_to(target) for below in (link.parent, root))
 

@@ -1,4 +1,4 @@
-"""The file formats: how to know them, what they can hold, and how big a picture may be before it is decoded."""
+"""File formats: detection, capacity, and size limits checked before decoding."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
 
 @dataclass(frozen=True)
 class _Capacity:
-    """What a format can hold and give back unchanged.
+    """Types and channels that a format stores without loss.
 
-    WebP alone bends: gray becomes three equal channels, and an opacity that is full everywhere is left out.
+    WebP is the exception: gray becomes three equal channels, and an opacity that is full everywhere is left out.
     """
 
     dtypes: frozenset[str]
@@ -84,10 +84,10 @@ _CAPACITY: dict[Format, _Capacity] = {
 
 
 def format_of_suffix(path: Path) -> Format:
-    """The format to write, by the file name's ending.
+    """Return the format to write, by the file name's suffix.
 
     Raises:
-        ImageError: no format has this ending.
+        ImageError: no format has this suffix.
     """
     found = _SUFFIXES.get(path.suffix.lower())
     if found is None:
@@ -96,10 +96,10 @@ def format_of_suffix(path: Path) -> Format:
 
 
 def format_of_file(start: bytes, path: Path) -> Format:
-    """The format of a file by its first 16 bytes, whatever its name says.
+    """Return the format of a file by its first 16 bytes, regardless of its name.
 
     Raises:
-        ImageError: it is none that we read.
+        ImageError: the format is not supported.
     """
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
@@ -112,7 +112,7 @@ def format_of_file(start: bytes, path: Path) -> Format:
 
 
 def check_size(path: Path, *, height: int, width: int, bytes_per_pixel: int, max_pixels: int) -> None:
-    """Refuse a picture by what its header announces.
+    """Refuse a picture whose header announces too large a size.
 
     Raises:
         ImageError: more pixels, or more memory, than allowed.
@@ -126,10 +126,10 @@ def check_size(path: Path, *, height: int, width: int, bytes_per_pixel: int, max
 
 
 def require_fit(picture: Picture, path: Path) -> Format:
-    """The format of a file to write, checked to hold the picture.
+    """Return the format of a file to write, after checking that it can hold the picture.
 
     Raises:
-        ImageError: it does not; the message names formats that do.
+        ImageError: it cannot; the message names formats that can.
     """
     target = format_of_suffix(path)
     if not _holds(target, picture):

@@ -1,4 +1,4 @@
-"""Pictures side by side, with captions: samples during training, overviews in reports."""
+"""Preview grids of pictures with captions, for training and reports."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def all_channels(picture: Picture) -> RGB:
 
 
 def _starts(sizes: Sequence[int], first: int) -> list[int]:
-    """Where each row or column begins."""
+    """Return the start of each row or column."""
     return [first + sum(sizes[:index]) + GAP * index for index in range(len(sizes))]
 
 
@@ -107,7 +107,7 @@ def _label_width(labels: Sequence[str] | None) -> int:
 
 
 def _write_line(pen: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) -> None:
-    """One line of text, shortened with dots to the width it has."""
+    """Draw one line of text, shortened with dots to the given width."""
     font, shown = _font(), _plain(text)
     kept = len(shown)
     while kept > 1 and font.getlength(shown) > width:
@@ -117,6 +117,6 @@ def _write_line(pen: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int)
 
 
 def _plain(text: str) -> str:
-    """Text in the letters that Pillow's own font has: ASCII, accents taken off."""
+    """Reduce text to ASCII without accents, the characters of Pillow's built-in font."""
     letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return "".join(letters).encode("ascii", "replace").decode()

@@ -1,7 +1,7 @@
-"""Mark pictures that a model made or changed, so that people and programs can tell.
+"""Provenance labels of synthetic pictures: XMP packets, PNG text and JSON sidecar files.
 
-The mark is the IPTC digital source type in an XMP packet (PNG, JPEG, WebP, TIFF; PNG has it as text too), or a JSON
-file beside the picture where the format has no place for one (BMP, .npy).
+The label is the IPTC digital source type in an XMP packet (PNG, JPEG, WebP, TIFF; PNG has it as text too), or a JSON
+file beside the picture if the format cannot hold one (BMP, .npy).
 https://cv.iptc.org/newscodes/digitalsourcetype/
 """
 
@@ -41,7 +41,7 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticLabel:
-    """What a synthetic picture says about itself."""
+    """Provenance label of a synthetic picture."""
 
     software: str
     """The program, for example "ganvas 0.1"."""
@@ -51,22 +51,22 @@ class SyntheticLabel:
     """One sentence for people."""
 
     def as_text(self) -> dict[str, str]:
-        """PNG text: keyword -> text."""
+        """Return the PNG text chunks, keyword -> text."""
         texts = {"Software": self.software, "Source": self.model, "Comment": self.note}
         return {**{keyword: one_line(text) for keyword, text in texts.items()}, "DigitalSourceType": SOURCE_TYPE}
 
     def as_xmp(self) -> bytes:
-        """The XMP packet."""
+        """Return the XMP packet."""
         fields = {"software": self.software, "model": self.model, "note": self.note, "source_type": SOURCE_TYPE}
         return _PACKET.format(**{name: quoteattr(one_line(text)) for name, text in fields.items()}).encode()
 
     def as_record(self) -> dict[str, str]:
-        """The content of the JSON file beside a BMP or .npy picture."""
+        """Return the content of the JSON sidecar file of a BMP or .npy picture."""
         return {"digital_source_type": SOURCE_TYPE, "software": self.software, "model": self.model, "note": self.note}
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where the label of a BMP or .npy picture lies: NAME.npy.json beside NAME.npy."""
+    """Return the path of the sidecar file of a BMP or .npy picture: NAME.npy.json beside NAME.npy."""
     return path.with_name(path.name + ".json")
 
 
@@ -76,7 +76,7 @@ def with_sidecar(path: Path) -> tuple[Path, ...]:
 
 
 def source_type_in_xmp(packet: bytes) -> str | None:
-    """The digital source type that an XMP packet gives, as attribute or element.
+    """Return the digital source type in an XMP packet, as attribute or element.
 
     A pattern, not an XML parser: packets come from anywhere, and entities can be made to grow without end.
     """
@@ -85,7 +85,7 @@ def source_type_in_xmp(packet: bytes) -> str | None:
 
 
 def source_type_in_sidecar(path: Path) -> str | None:
-    """The digital source type that a picture's JSON file gives, or None where there is none."""
+    """Return the digital source type in a picture's sidecar file, or None."""
     try:
         record = read_json(sidecar_path(path))
     except (OSError, ValueError):

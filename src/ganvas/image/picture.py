@@ -1,4 +1,4 @@
-"""A picture in memory, and what its numbers mean."""
+"""Pictures in memory, boxes and resolutions."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Resolution:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels with their meaning.
+    """Pixels with opacity, source, notes and resolution.
 
     Attributes:
         pixels: (H, W, C) uint8, uint16 or float32 (float32 in [0, 1] unless a value range is given).
         has_alpha: the last channel is opacity.
         source: the file it came from, if any.
-        notes: what a person should know about the reading, one sentence each.
+        notes: notes on the reading, one sentence each.
         resolution: the size of its pixels, where a TIFF file states it.
     """
 
@@ -70,31 +70,31 @@ class Picture:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Return the number of rows."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Return the number of columns."""
         return int(self.pixels.shape[1])
 
     @property
     def colour(self) -> Pixels:
-        """(H, W, C): the pixels without opacity."""
+        """Return the pixels without opacity, (H, W, C)."""
         return self.pixels[:, :, : self.pixels.shape[2] - self.has_alpha]
 
     @property
     def alpha(self) -> Pixels | None:
-        """(H, W, 1): opacity, or None."""
+        """Return the opacity, (H, W, 1), or None."""
         return self.pixels[:, :, -1:] if self.has_alpha else None
 
     @property
     def spec(self) -> PictureSpec:
-        """The kind of numbers, with the natural range of their type."""
+        """Return type and channels, with the natural range of the type."""
         return PictureSpec(dtype=cast("DType", self.pixels.dtype.name), channels=self.colour.shape[2])
 
     def as_rgb8(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, for classifiers and screens: gray repeated, the first three of many, no opacity."""
+        """Return (H, W, 3) uint8, for classifiers and screens: gray repeated, the first three of many, no opacity."""
         three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
         if three.dtype == np.uint8:
             return np.ascontiguousarray(np.broadcast_to(three, (*three.shape[:2], 3)))
@@ -120,13 +120,13 @@ class Box:
             )
 
     def clip(self, height: int, width: int) -> Box | None:
-        """The part inside a picture of that size, or None where nothing is."""
+        """Clip to a picture of the given size; return None if nothing is left."""
         left, top = max(self.left, 0), max(self.top, 0)
         right, bottom = min(self.right, width), min(self.bottom, height)
         return Box(left, top, right, bottom) if left < right and top < bottom else None
 
     def mask(self, height: int, width: int) -> NDArray[np.bool_]:
-        """(H, W) bool: True inside."""
+        """Return a mask (H, W) bool, True inside."""
         inside = np.zeros((height, width), dtype=bool)
         if clipped := self.clip(height, width):
             inside[clipped.top : clipped.bottom, clipped.left : clipped.right] = True

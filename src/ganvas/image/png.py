@@ -40,7 +40,7 @@ def check_png(file: BinaryIO, path: Path) -> str | None:
     Decoders skip some of these checks and would return other pixels.
 
     Returns:
-        What a person should know about its colors: that chunks other than an ICC profile name a space that is not sRGB.
+        A note if chunks other than an ICC profile name a color space that is not sRGB, else None.
 
     Raises:
         ImageError: the file is cut short or damaged.
@@ -79,7 +79,7 @@ def _note_on_colors(chunks: dict[bytes, bytes]) -> str | None:
 
 
 def _differs(kind: bytes, chunks: dict[bytes, bytes]) -> bool:
-    """Whether a chunk of numbers is there and is not sRGB's."""
+    """Return whether a chunk of numbers is there and is not sRGB's."""
     wanted = (SRGB_GAMMA,) if kind == b"gAMA" else SRGB_PRIMARIES
     body = chunks.get(kind, b"")
     if len(body) != 4 * len(wanted):
@@ -115,7 +115,7 @@ def insert_text(data: bytes, texts: dict[str, str], xmp: bytes) -> bytes:
 
 
 class _Scanlines:
-    """The inflated pixel data: counted, their filter types checked, nothing kept.
+    """Checker of the inflated pixel data: counts scanlines and checks filter types.
 
     Args:
         header: the 13 bytes of the IHDR chunk.
@@ -138,7 +138,7 @@ class _Scanlines:
 
     @property
     def are_complete(self) -> bool:
-        """Whether all scanlines were there, and the checksum behind them."""
+        """Return whether all scanlines were there, and the checksum behind them."""
         return not self._passes and self._inflater.eof
 
     def take(self, compressed: bytes) -> None:
@@ -182,7 +182,7 @@ def _damaged(path: Path, problem: str) -> ImageError:
 
 
 def _text_chunk(keyword: str, text: bytes) -> bytes:
-    """An iTXt chunk: UTF-8, not compressed, no language (PNG 3rd edition, 11.3.3.4)."""
+    """Return an iTXt chunk: UTF-8, not compressed, no language (PNG 3rd edition, 11.3.3.4)."""
     return _chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text)
 
 

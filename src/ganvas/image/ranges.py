@@ -1,8 +1,8 @@
-"""The one place that converts ranges.
+"""Value ranges of pictures: the only module that converts them; finite checks and percentiles of pixel values.
 
-    value   what a file holds: 0..255, 0..65535, a float32's own range, or PictureSpec.value_range
-    unit    [0, 1]: measures, maps, screens
-    signed  [-1, 1]: what networks see
+    value   levels in a file: 0..255, 0..65535, a float32's own range, or PictureSpec.value_range
+    unit    [0, 1]: metrics, class activation maps, screens
+    signed  [-1, 1]: network inputs and outputs
 
 Values outside a value range land outside [0, 1] or [-1, 1] on the way in and are clipped on the way out. On the way
 out whole-number types are rounded, never truncated.
@@ -58,7 +58,7 @@ FloatArray = TypeVar("FloatArray", NDArray[np.float32], "torch.Tensor")
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSpec:
-    """What kind of numbers a picture holds: enough to write one like it."""
+    """Type, channels and value range of a picture."""
 
     dtype: DType = "uint8"
     """The type of one sample."""
@@ -77,7 +77,7 @@ class PictureSpec:
 
 
 def to_unit(pixels: Pixels, spec: PictureSpec | None = None) -> NDArray[np.float32]:
-    """Pixels (any shape) to [0, 1]; without a spec by the natural range of their type."""
+    """Convert pixels (any shape) to [0, 1]; without a spec by the natural range of their type."""
     low, high = _value_range(pixels, spec)
     values = pixels.astype(np.float32)
     values -= np.float32(low)
@@ -86,7 +86,7 @@ def to_unit(pixels: Pixels, spec: PictureSpec | None = None) -> NDArray[np.float
 
 
 def from_unit(values: NDArray[np.floating[Any]], spec: PictureSpec) -> Pixels:
-    """Values in [0, 1] (any shape) to the pixels of a spec, rounded and clipped.
+    """Convert values in [0, 1] (any shape) to the pixels of a spec, rounded and clipped.
 
     Raises:
         ImageError: a value is not finite.
@@ -98,12 +98,12 @@ def from_unit(values: NDArray[np.floating[Any]], spec: PictureSpec) -> Pixels:
 
 
 def to_signed(pixels: Pixels, spec: PictureSpec | None = None) -> NDArray[np.float32]:
-    """Pixels (any shape) to [-1, 1]; without a spec by the natural range of their type."""
+    """Convert pixels (any shape) to [-1, 1]; without a spec by the natural range of their type."""
     return signed_from_value(pixels.astype(np.float32), _value_range(pixels, spec))
 
 
 def from_signed(values: NDArray[np.floating[Any]], spec: PictureSpec) -> Pixels:
-    """Values in [-1, 1] (any shape) to the pixels of a spec, rounded and clipped.
+    """Convert values in [-1, 1] (any shape) to the pixels of a spec, rounded and clipped.
 
     Raises:
         ImageError: a value is not finite.
@@ -114,13 +114,13 @@ def from_signed(values: NDArray[np.floating[Any]], spec: PictureSpec) -> Pixels:
 
 
 def signed_from_value(values: FloatArray, value_range: tuple[float, float]) -> FloatArray:
-    """Floats in a value range to [-1, 1]; array or tensor."""
+    """Convert floats in a value range to [-1, 1]; array or tensor."""
     low, high = value_range
     return (values - low) * (2 / (high - low)) - 1
 
 
 def make_signed(values: FloatArray, value_range: tuple[float, float]) -> None:
-    """`signed_from_value` in place, to the bit: floats in a value range become [-1, 1]."""
+    """Convert floats in a value range to [-1, 1] in place, bit-identical to `signed_from_value`."""
     low, high = value_range
     if low:
         values -= low
@@ -129,18 +129,18 @@ def make_signed(values: FloatArray, value_range: tuple[float, float]) -> None:
 
 
 def value_from_signed(values: FloatArray, value_range: tuple[float, float]) -> FloatArray:
-    """Floats in [-1, 1] to a value range; array or tensor, not rounded."""
+    """Convert floats in [-1, 1] to a value range; array or tensor, not rounded."""
     low, high = value_range
     return (values + 1) * ((high - low) / 2) + low
 
 
 def unit_from_signed(values: FloatArray) -> FloatArray:
-    """Floats in [-1, 1] to [0, 1]; array or tensor."""
+    """Convert floats in [-1, 1] to [0, 1]; array or tensor."""
     return (values + 1) * 0.5
 
 
 def signed_from_unit(values: FloatArray) -> FloatArray:
-    """Floats in [0, 1] to [-1, 1]; array or tensor."""
+    """Convert floats in [0, 1] to [-1, 1]; array or tensor."""
     return values * 2 - 1
 
 
@@ -155,7 +155,7 @@ def unused_range(highest: int) -> int | None:
 
 
 def round_to_dtype(values: NDArray[np.floating[Any]], dtype: str) -> Pixels:
-    """Floats already in the units of a file to its type: rounded (halves to even) and clipped to what the type holds.
+    """Round floats (halves to even) to a sample type, and clip them to the range of the type.
 
     Raises:
         ImageError: a value is not finite.
@@ -174,24 +174,24 @@ def _value_range(pixels: Pixels, spec: PictureSpec | None) -> tuple[float, float
 
 
 STRIP = 2**19
-"""Samples that are worked on at a time."""
+"""Pixel values in one strip."""
 LOW_BITS = 16
 """Order statistics of 32-bit samples are found in two rounds: by the upper bits, then by these."""
 
 
 def strips(pixels: NDArray[Any]) -> Iterator[slice]:
-    """Slices of rows, together all of them, each of at most STRIP samples (or of one row)."""
+    """Return slices that cover all rows, each of at most STRIP pixel values (or one row)."""
     rows = max(1, STRIP // max(1, pixels[0].size))
     return (slice(top, min(top + rows, len(pixels))) for top in range(0, len(pixels), rows))
 
 
 def all_finite(pixels: Pixels) -> bool:
-    """Whether no sample is NaN or infinite."""
+    """Return whether no sample is NaN or infinite."""
     return pixels.dtype.kind != "f" or all(np.isfinite(pixels[rows]).all() for rows in strips(pixels))
 
 
 def percentiles(pixels: Pixels, shares: Sequence[float]) -> list[float]:
-    """`np.percentile` of the samples as float64, to the bit, without sorting a copy of them.
+    """Return `np.percentile` of the pixel values as float64, bit-identical, without sorting a copy.
 
     Args:
         pixels: (H, W, C) uint8, uint16 or finite float32.
@@ -207,13 +207,13 @@ def percentiles(pixels: Pixels, shares: Sequence[float]) -> list[float]:
 
 
 def _between(low: float, high: float, share: float) -> float:
-    """As numpy does it: from the nearer end, so that rounding never leaves the interval."""
+    """Interpolate as NumPy does: from the nearer end, so that rounding never leaves the interval."""
     step = high - low
     return low + step * share if share < 0.5 else high - step * (1 - share)
 
 
 def _order_statistics(pixels: Pixels, ranks: set[int]) -> dict[int, float]:
-    """Rank, from 0 for the smallest sample -> the sample."""
+    """Return rank (0 for the smallest) -> pixel value."""
     if pixels.dtype.kind == "u":
         counts = _count(pixels, lambda samples: samples)
         return {rank: float(np.searchsorted(counts.cumsum(), rank, side="right")) for rank in ranks}
@@ -222,7 +222,7 @@ def _order_statistics(pixels: Pixels, ranks: set[int]) -> dict[int, float]:
 
 
 def _within(pixels: Pixels, bits: int, rank: int, upper: NDArray[np.intp]) -> float:
-    """The sample of that rank, whose upper bits are known."""
+    """Return the pixel value of a rank whose upper bits are known."""
 
     def lower_bits(samples: Pixels) -> NDArray[np.uint32]:
         ordered = _ordered(samples)
@@ -237,13 +237,13 @@ def _within(pixels: Pixels, bits: int, rank: int, upper: NDArray[np.intp]) -> fl
 
 
 def _ordered(samples: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Whole numbers in the same order: the sign bit turned, of negative numbers all bits (IEEE 754)."""
+    """Return integers in the same order: the sign bit inverted, for negative numbers all bits (IEEE 754)."""
     bits = np.ascontiguousarray(samples).view(np.uint32)
     return np.where(bits >> 31, ~bits, bits ^ np.uint32(2**31))
 
 
 def _count(pixels: Pixels, key: Any) -> NDArray[np.intp]:
-    """How often each key in 0..65535 occurs."""
+    """Count each key in 0..65535."""
     counts = np.zeros(2**16, np.intp)
     for rows in strips(pixels):
         counts += np.bincount(key(pixels[rows]).reshape(-1), minlength=2**16)

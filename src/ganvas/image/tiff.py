@@ -38,7 +38,7 @@ ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
 
 def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
-    """The one picture of a TIFF file, upright; smaller copies of it (thumbnails, pyramids) are passed over.
+    """Read the one picture of a TIFF file, upright; smaller copies (thumbnails, pyramids) are skipped.
 
     Channels written as pages (what `tifffile.imwrite` makes of a bare (H, W, 5) or (5, H, W) array, ImageJ and OME
     stacks) are put together.
@@ -68,7 +68,7 @@ def tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
 
 
 def tiff_has_white_zero(file: BinaryIO, path: Path) -> bool:
-    """Whether the first page declares that 0 is white."""
+    """Return whether the first page declares that 0 is white."""
     with logged_problems(path), _open(file) as tiff:
         return bool(tiff.pages.first.photometric == PHOTOMETRIC.MINISWHITE)
 
@@ -99,12 +99,12 @@ def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
 
 
 def _open(file: BinaryIO) -> Any:
-    """A TIFF file by itself: OME, MicroManager and NDTiff files may name others, which we never follow."""
+    """Open a TIFF file alone: OME, MicroManager and NDTiff files may name others, which are never followed."""
     return tifffile.TiffFile(file, _multifile=False, is_mmstack=False, is_ndtiff=False)
 
 
 def _walk(tiff: Any, path: Path) -> Iterator[Any]:
-    """All pages, in order. A damaged file may lead back to an earlier one, and tifffile would go round for ever."""
+    """Yield all pages in order. A damaged file may link back to an earlier page, an endless loop in tifffile."""
     seen = set()
     for page in tiff.pages:
         if page.offset in seen:
@@ -149,7 +149,7 @@ def _opacity(masks: list[Any], pixels: Pixels, path: Path, max_pixels: int) -> P
 
 
 def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
-    """Samples (H, W, C) as gray, RGB or plain channels, by what the file says that they mean."""
+    """Convert samples (H, W, C) to gray, RGB or plain channels, by the photometric interpretation."""
     match page.photometric:
         case PHOTOMETRIC.MINISBLACK | PHOTOMETRIC.RGB:
             return _full_scale(stored, page.bitspersample, path)
@@ -173,14 +173,14 @@ def _color_map(page: Any) -> NDArray[np.uint8]:
 
 
 def _full_scale(stored: NDArray[Any], bits: int, path: Path) -> Pixels:
-    """Levels of 1 to 7 bits spread over 8; deeper ones as they are (12 bits in 16 stay 0..4095)."""
+    """Scale levels of 1 to 7 bits to 8; keep deeper ones (12 bits in 16 stay 0..4095)."""
     if bits < 8:
         return round_to_dtype(stored * (255 / ((1 << bits) - 1)), "uint8")
     return plain_dtype(stored, path)
 
 
 def _is_stack(tiff: Any, pages: list[Any]) -> bool:
-    """Whether the file holds more than its first page: as further pages, or behind one (ImageJ, tifffile)."""
+    """Return whether the file holds more than its first page: as further pages, or behind one (ImageJ, tifffile)."""
     if len(pages) > 1:
         return True
     described = tiff.is_imagej or tiff.is_shaped
@@ -188,7 +188,7 @@ def _is_stack(tiff: Any, pages: list[Any]) -> bool:
 
 
 def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Picture:
-    """Several pages as the channels of one picture (H, W, C), where the file says or shows that they are."""
+    """Read several pages as the channels of one picture (H, W, C), if the metadata or shape show that they are."""
     axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
     if axis is None:
         raise ImageError(path, "several pages; keep one, or write the channels as samples (planarconfig='contig')")
@@ -209,7 +209,7 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pic
 
 
 def _channel_axis(series: Any) -> int | None:
-    """Which axis counts channels: the named one, else, of a bare array's first and last, the one of at most 32."""
+    """Return the channel axis: the named one, else, of a bare array's first and last, the one of at most 32."""
     if len(series.shape) != 3:
         return None
     for name in "CS":

@@ -1,4 +1,4 @@
-"""Where ganvas keeps what it can make or fetch again, and pretrained weights by record.
+"""Cache folder, and pretrained weights identified by records.
 
 Records are in `known`; `find` finds, fetches and verifies a file; `tensors` reads it. Importing this package is cheap:
 neither torch nor numpy is loaded.

@@ -1,4 +1,4 @@
-"""The folder for what can be made or fetched again."""
+"""Cache folder, file hashes, and the secret key of a user for keyed hashes (HMAC)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["KEY_SIZE", "cache_folder", "read_or_make_key", "sha256_of"]
 
 
 def cache_folder() -> Path:
-    """$GANVAS_CACHE, else the platform's folder for caches with `ganvas` in it; made if missing."""
+    """Return $GANVAS_CACHE, else the platform's folder for caches with `ganvas` in it; created if missing."""
     if given := os.environ.get("GANVAS_CACHE"):
         folder = Path(given)
     elif sys.platform == "win32":
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """64 hexadecimal digits."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

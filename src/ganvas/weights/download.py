@@ -1,4 +1,4 @@
-"""A file from the network: resumed where it was cut, verified, wholly there or not at all."""
+"""Downloads over HTTP: resumed after interruptions, verified and published atomically."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ CHUNK = 1 << 20
 NO_SPACE_REMEDY = "free some, or name another folder for the cache in GANVAS_CACHE"
 NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRANSIENT = (408, 416, 425, 429)
-"""HTTP answers from 400 to 499 that another try may better."""
+"""HTTP status codes from 400 to 499 that are worth another try."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """What to fetch, and what it must be."""
+    """Address, size and hash of a file."""
 
     address: str
     """http or https; a proxy is taken from the environment."""
@@ -48,15 +48,15 @@ class Download:
 
 
 def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
-    """Fetch a file, unless it is there already.
+    """Download a file, unless it exists.
 
-    What a cut connection leaves lies hidden beside the target, and this call or a later one resumes it. A file that
+    A partial download is a hidden file beside the target, and this call or a later one resumes it. A file that
     does not verify is removed. Of several processes one fetches and the others wait for it.
 
     Args:
         wanted: the file.
-        target: where to, in a folder that is there.
-        progress: draw a bar.
+        target: output path in an existing folder.
+        progress: whether to show a progress bar.
 
     Raises:
         WeightsError: no connection, no room, or other bytes than expected.
@@ -72,7 +72,7 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
 
 
 class _Part:
-    """The bytes of a file that are there, and the server's mark of the version that they belong to."""
+    """Partial download, and the server's validator (entity tag or date) of its version."""
 
     def __init__(self, target: Path) -> None:
         self.name = target.name
@@ -86,21 +86,21 @@ class _Part:
 
     @property
     def size(self) -> int:
-        """How many bytes can be resumed from."""
+        """Return the number of bytes from which to resume."""
         return self.path.stat().st_size if self.mark and self.path.is_file() else 0
 
     def restart(self, mark: str) -> None:
-        """Forget the bytes: those of another version follow."""
+        """Discard the bytes: another version follows."""
         self.path.unlink(missing_ok=True)
         self._mark.write_text(mark, encoding="utf-8")
 
     def remove(self) -> None:
-        """Leave nothing."""
+        """Remove all files of the partial download."""
         self.path.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
 
     def become(self, target: Path) -> None:
-        """Take the target's place, all at once."""
+        """Publish the download as the target, atomically."""
         self.path.replace(target)
         self._mark.unlink(missing_ok=True)
 
@@ -129,7 +129,7 @@ def _fetch_verified(wanted: Download, part: _Part, report_progress: Tell) -> Non
 
 
 def _fetch(wanted: Download, part: _Part, report_progress: Tell) -> None:
-    """Try again while something comes, and `FAILURES` times in a row where nothing does."""
+    """Retry while data arrive, and at most `FAILURES` times in a row without any."""
     failures = 0
     while True:
         before = part.size
@@ -156,10 +156,10 @@ def _require_transient(wanted: Download, part: _Part, reason: Exception) -> None
 
 
 def _fetch_rest(wanted: Download, part: _Part, report_progress: Tell) -> None:
-    """One connection.
+    """Download the rest over one connection.
 
     Raises:
-        OSError, http.client.HTTPException: it did not come to its end.
+        OSError, http.client.HTTPException: the connection ended early.
         WeightsError: no room, or more bytes than there should be.
     """
     if 0 < part.size == wanted.size:
@@ -177,7 +177,7 @@ def _fetch_rest(wanted: Download, part: _Part, report_progress: Tell) -> None:
 
 
 def _copy(response: HTTPResponse, part: _Part, report_progress: Tell, size: int) -> int:
-    """Append what comes; the bytes then there."""
+    """Append the response; return the total number of bytes."""
     try:
         with FileIO(part.path, "a") as file:
             done = file.tell()
@@ -194,7 +194,7 @@ def _copy(response: HTTPResponse, part: _Part, report_progress: Tell, size: int)
 
 
 def _write(file: FileIO, chunk: bytes) -> int:
-    """The number of bytes, all of them written."""
+    """Write all bytes; return their number."""
     rest = memoryview(chunk)
     try:
         while rest:
@@ -212,7 +212,7 @@ SCHEMES = ("http", "https")
 
 
 def open_rest(address: str, *, start: int, mark: str) -> HTTPResponse:
-    """The file from byte `start`, if the server still has the version `mark`; else the whole file.
+    """Request the file from byte `start`, if the server still has the version `mark`; else the whole file.
 
     Raises:
         WeightsError: the address is, or redirects to, another scheme.
@@ -226,7 +226,7 @@ def open_rest(address: str, *, start: int, mark: str) -> HTTPResponse:
 
 
 def starts_at(response: HTTPResponse) -> int:
-    """The first byte that an answer gives: not 0 only where the server could resume."""
+    """Return the first byte of a response: nonzero only if the server resumed."""
     if response.status != 206:
         return 0
     _, _, extent = (response.getheader("Content-Range") or "").partition("bytes ")
@@ -235,7 +235,7 @@ def starts_at(response: HTTPResponse) -> int:
 
 
 def version_mark(headers: Message) -> str:
-    """What If-Range takes: a strong entity tag, else the date of the last change, else nothing (RFC 9110, 13.1.5)."""
+    """Return the validator for If-Range (RFC 9110, 13.1.5): a strong entity tag, else the last change, else nothing."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 
@@ -256,7 +256,7 @@ class _SafeRedirect(request.HTTPRedirectHandler):
     def redirect_request(
         self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> request.Request | None:
-        """The request to follow with, refused where it is less safe."""
+        """Return the redirected request; refuse a less secure scheme."""
         if urlsplit(newurl).scheme not in ("https", urlsplit(req.full_url).scheme):
             raise WeightsError(f"{req.full_url} redirects to {newurl}; that is not followed, only https is")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,4 +1,4 @@
-"""One resolver for pretrained weights: every file it returns has the bytes of its record."""
+"""Resolver of pretrained weights: every file it returns is verified against its record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Found", "find_weights", "packaged_file"]
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A verified file of weights, and where it was."""
+    """Verified file of weights, and its origin."""
 
     path: Path
     weights: Weights
@@ -29,7 +29,7 @@ class Found:
     where: str
 
     def as_record(self) -> dict[str, str]:
-        """What a report says of the weights it used; no path."""
+        """Return the entry for reports; it contains no path."""
         file = self.file
         return {"weights": self.weights.name, "file": file.name, "sha256": file.sha256, "licence": file.licence}
 
@@ -37,20 +37,20 @@ class Found:
 def find_weights(
     weights: Weights, *, path: Path | None = None, may_download: bool = True, progress: bool = True
 ) -> Found:
-    """The first of: `path`, `$GANVAS_WEIGHTS`, an installed package, the cache, a download.
+    """Return weights from the first of: `path`, `$GANVAS_WEIGHTS`, an installed package, the cache, a download.
 
     Each is a folder in which the files of the record have the names of the record, alone or inside their archive;
     `path` may also be the file or the archive itself, under any name. What is taken out of an archive or downloaded
     lies in the cache afterwards. The smallest download is tried first.
 
     Args:
-        weights: which, of `ganvas.weights.known`.
-        path: a file or folder to take them from, and from nowhere else.
-        may_download: off, or with `GANVAS_OFFLINE` set, nothing is fetched.
-        progress: draw a bar while downloading.
+        weights: a record of `ganvas.weights.known`.
+        path: the only file or folder to use, if given.
+        may_download: whether downloads are allowed; `GANVAS_OFFLINE` forbids them.
+        progress: whether to show a progress bar.
 
     Raises:
-        WeightsError: they are nowhere, or a file has other bytes than its record; the message says how to remedy it.
+        WeightsError: they are not found, or a file differs from its record; the message names the remedies.
     """
     if path is not None:
         return _at_path(weights, path)
@@ -62,10 +62,10 @@ def find_weights(
 
 
 def packaged_file(file: WeightsFile) -> Path | None:
-    """The file inside its installed package, verified, without importing the package; None where it is not installed.
+    """Return the verified file inside its installed package, without importing it; None if it is not installed.
 
     Raises:
-        WeightsError: the package is there, but the file is missing or has other bytes.
+        WeightsError: the package is installed, but the file is missing or differs.
     """
     package = file.package
     spec = find_spec(package.module) if package else None
@@ -80,7 +80,7 @@ def packaged_file(file: WeightsFile) -> Path | None:
 
 
 def weights_folder() -> Path:
-    """Where downloaded weights lie; made if missing."""
+    """Return the folder of downloaded weights; created if missing."""
     folder = cache_folder() / "weights"
     folder.mkdir(exist_ok=True)
     return folder
@@ -136,7 +136,7 @@ def _require_bytes(path: Path, expected: WeightsFile | Archive, remedy: str) -> 
 
 
 def _extracted(weights: Weights, file: WeightsFile, archive_path: Path, where: str) -> Found:
-    """The file, taken out of its verified archive into the cache, where it stays."""
+    """Extract the file from its verified archive into the cache."""
     archive = file.archive
     assert archive is not None
     target = weights_folder() / file.name
@@ -190,7 +190,7 @@ def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | 
 
 
 def _remedies(weights: Weights, problem: str) -> str:
-    """What is wrong, and the four ways to remedy it."""
+    """Return a message with the problem and the four remedies."""
     names = " or ".join(_names(weights))
     folder = os.environ.get("GANVAS_WEIGHTS") or "which is not set"
     installs = [file.package.install for file in weights.files if file.package]
@@ -208,7 +208,7 @@ def _remedies(weights: Weights, problem: str) -> str:
 
 
 def _names(weights: Weights) -> Iterator[str]:
-    """Of the files, and of the archives they may lie in."""
+    """Yield the names of the files and of their archives."""
     for file in weights.files:
         yield file.name
         if file.archive:

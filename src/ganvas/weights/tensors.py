@@ -1,4 +1,8 @@
-"""Tensors out of verified files, whichever layout they have."""
+"""Readers of tensors in verified weight files, and of pickles that hold only NumPy arrays.
+
+The pickle reader resolves no name from the file: the three names that NumPy writes map to classes of this module, which
+only store their state. Arrays are created afterwards from checked values, so a hostile file cannot run code.
+"""
 
 from __future__ import annotations
 
