@@ -1,8 +1,9 @@
 """Recursive listing of visible files that follows linked folders once, and matching of Unicode file names.
 
-The same content would be read twice, or endlessly, if a link leads to a listed folder, such as a parent. So each real folder is listed once: under its own path where it lies below the root, else under the
-first link to it; a link to a folder above itself or above the root is not followed. Links that are not followed for
-this reason are reported, so that nothing is left out in silence.
+The same content would be read twice, or endlessly, if a link leads to a listed folder, such as a parent. So each real
+folder is listed once: under its own path if it lies below the root, else under the first link to it; a link to a folder
+above itself or above the root is not followed. Links that are not followed for this reason are reported, so that
+nothing is skipped silently.
 
 macOS returns names decomposed (NFD: e + combining acute), most programs write them composed (NFC: one letter), and the
 two look the same. So names that belong together, of pairs, masks, boxes and split files, are compared in one form.
