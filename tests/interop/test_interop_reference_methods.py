@@ -187,7 +187,7 @@ def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
         ({"D": reference.patchgan(3)}, "one generator .* given: latest_net_D.pth is a patchgan"),
         ({"G_A": reference.resnet(6), "G_B": reference.resnet(6)}, "or the generators.* of a CycleGAN; given"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=3)}, "as CycleGAN's does"),
-        ({"G": reference.unet(5), "D": reference.patchgan(3, channels=5)}, "judges 5 channels, .* have 6"),
+        ({"G": reference.unet(5), "D": reference.patchgan(3, channels=5)}, "scores 5 channels, .* have 6"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, norm="instance")}, "its norm is instance"),
         ({"G": reference.unet(5), "D": reference.patchgan(6)}, "6 strided layers"),
     ],
@@ -254,7 +254,7 @@ def test_wrappers_are_looked_into(tmp_path, content, entry, first):
         ({key: value for key, value in reference.cut(6).state.items() if key != "model.18.filt"}, "one half only"),
         (reference.cut(6).state | {"model.7.filt": torch.ones(8, 1, 3, 3)}, "model.7.filt is not its filter of 3 taps"),
         (G.state | {"model.4.weight": torch.full((8, 4, 3, 3), torch.nan)}, "model.4.weight holds NaN"),
-        (G, "holds Python objects beside tensors.*state_dict"),
+        (G, "holds Python objects besides tensors.*state_dict"),
     ],
 )
 def test_the_true_cause_is_named(tmp_path, content, complaint):
