@@ -5,6 +5,10 @@ import inspect
 import io
 import json
 import re
+import shlex
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -258,3 +262,31 @@ def test_every_verb_that_computes_takes_threads(
         assert main([verb, *words, "--threads", "0"]) == 2
         assert "threads 0 must be 1 or more" in capsys.readouterr().err, verb
     assert parse_train("facades", ["--out", "run", "--threads", "3"]).config.training.threads == 3
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train"], ["density", "--help"]])
+def test_standard_output_may_be_gone_full_or_closed(words: list[str]) -> None:
+    command = f"{shlex.quote(sys.executable)} -m ganvas {shlex.join(words)}"
+    gone = subprocess.run(["bash", "-c", f"({command}; echo $? >&2) | true"], capture_output=True, text=True)
+    assert gone.stderr == "0\n"
+    closed = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    full = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True)
+    assert full.returncode == 2
+    assert "No space left on device" in full.stderr
+    assert full.stderr.count("\n") == 1
+
+
+def test_messages_that_cannot_be_printed_leave_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["nothing"]) == 2
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "self").symlink_to("self")
+    assert main(["locate", str(tmp_path / "self"), "--out", str(tmp_path / "out")]) == 2
+    assert "self: a link that leads to itself; give what it should lead to" in capsys.readouterr().err

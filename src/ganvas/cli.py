@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import json
 import logging
 import os
+import select
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
@@ -61,26 +64,48 @@ EXIT_CODES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `ganvas.errors`)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if words else 2
-    if words[0] == "--version":
-        print(f"ganvas {importlib.import_module('ganvas').__version__}")
-        return 0
+    verb = words[0] if words else ""
+    _open_closed_streams()
     let_waiting_threads_sleep()
     try:
-        with _plain_warnings(words[0]), as_interrupts():
+        with _plain_warnings(verb), as_interrupts():
             return _run(words)
     except KeyboardInterrupt:
-        _complain(words[0], "interrupted")
+        _complain(verb, "interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - no traceback reaches the terminal
         print(report_crash(words, error), file=sys.stderr)
         return CRASHED
 
 
+def _open_closed_streams() -> None:
+    """Give what prints a place where the caller has closed standard output or error (`ganvas ... >&-`)."""
+    if sys.stdout is None:
+        sys.stdout = io.StringIO()
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()
+
+
 def _run(words: Sequence[str]) -> int:
     """Run a verb, print what it returns, and return its exit code."""
+    try:
+        return _answer(words)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            _discard_output()
+            return 0
+        _complain(words[0] if words else "", _system_error(error))
+        return InputError.exit_code
+
+
+def _answer(words: Sequence[str]) -> int:
+    """As `_run`; raises what the system says of files and of standard output."""
+    if not words or words[0] in ("-h", "--help"):
+        _print(f"{usage()}\n")
+        return 0 if words else 2
+    if words[0] == "--version":
+        _print(f"ganvas {importlib.import_module('ganvas').__version__}\n")
+        return 0
     try:
         result = _call(words[0], list(words[1:]))
         # Under torchrun the first process tells
@@ -91,25 +116,46 @@ def _run(words: Sequence[str]) -> int:
     except GanvasError as error:
         _complain(words[0], str(error))
         return error.exit_code
-    except OSError as error:
-        _complain(words[0], _system_error(error))
-        return InputError.exit_code
     _print(shown)
     return int(getattr(result, "exit_code", 0))
 
 
 def _print(text: str) -> None:
-    """Print to standard output; a reader that has gone away (`ganvas ... | head`) is no error."""
+    """Print to standard output; a reader that has gone away (`ganvas ... | head`) is no error.
+
+    Raises:
+        OSError: it is full.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(printable(text), end="", flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        _discard_output()
+    except OSError as error:
+        _discard_output()
+        error.filename = "standard output"
+        raise
+
+
+def _discard_output() -> None:
+    """Point standard output at nothing, or Python complains when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more (`ganvas train --help | head`)."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poller.poll(0))
 
 
 def _complain(verb: str, problem: str) -> None:
-    print(f"ganvas {one_line(verb)}: {printable(problem)}", file=sys.stderr)
+    name = f"ganvas {one_line(verb)}" if verb else "ganvas"
+    with suppress(OSError):  # a full disk behind the messages must not change the exit code
+        print(f"{name}: {printable(problem)}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -151,14 +197,20 @@ def _call(verb: str, words: list[str]) -> Any:
 
 
 def _refuse_devices(words: list[str]) -> None:
-    """Refuse any word that names a device, pipe or socket: reading one may never end.
+    """Refuse any word that names a device, pipe or socket, which may never end, or a link that leads to itself.
 
     Raises:
         InputError: there is such a word.
     """
     for word in words:
         path = Path(word.partition("=")[2] if word.startswith("--") else word)
-        if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            kind = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ELOOP:
+                raise InputError(f"{path}: a link that leads to itself; give what it should lead to") from error
+            continue  # no file, or one of which the verb tells
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
 
 

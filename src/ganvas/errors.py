@@ -112,7 +112,9 @@ FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def problem_of(error: BaseException) -> str:
-    """Return an error's message, or its class name where the message is empty."""
+    """Return an error's message, or its class name where the message is empty; of a system error, file and reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 

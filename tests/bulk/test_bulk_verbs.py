@@ -12,6 +12,7 @@ import pytest
 from output_runs import make_run
 
 import ganvas
+from ganvas import cli
 from ganvas.bulk import claimed
 from ganvas.cli import main
 from ganvas.errors import InputError
@@ -236,8 +237,10 @@ def test_reports_overwrite_no_picture_of_the_data(tmp_path: Path, run: Path) -> 
         for number in range(4):
             draw(kinds / kind / f"{number}.png", number)
     before = draw(kinds / "dark" / "grid.png", 9)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "grid.png").symlink_to(kinds / "dark" / "grid.png")
     with pytest.raises(InputError, match=r"grid\.png would be overwritten"):
-        ganvas.audit(kinds, out=kinds / "dark", blocks=(4,), size=16, steps=1, device="cpu")
+        ganvas.audit(kinds, out=tmp_path / "audit", blocks=(4,), size=16, steps=1, device="cpu")
     for split in ("train", "test"):
         for side in ("a", "b"):
             draw(tmp_path / "pairs" / split / side / "grid.png", 9)
@@ -253,3 +256,23 @@ def test_the_bytes_of_a_picture_do_not_depend_on_its_name(tmp_path: Path) -> Non
     for suffix in (".png", ".jpg", ".webp", ".tif", ".bmp"):
         write_image(tmp_path / f"x{suffix}", pixels)
         assert (tmp_path / f"x{suffix}").read_bytes() == encode_image(pixels, suffix)
+
+
+@pytest.mark.parametrize("verb", ["audit", "benchmark", "evaluate", "compare", "train"])
+def test_no_results_among_the_pictures_that_are_read(tmp_path: Path, verb: str) -> None:
+    data = tmp_path / "data"
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        for number in range(2):
+            draw(data / folder / f"{number}.png", number)
+    before = contents(data)
+    inside = data / "test/a"
+    words = {
+        "audit": ["audit", data, "--out", data / "found"],
+        "benchmark": ["benchmark", "sr", "--data", data / "test", "--out", inside / "found"],
+        "evaluate": ["evaluate", make_run(tmp_path / "run"), "--data", data, "--out", inside / "found"],
+        "compare": ["compare", "--data", data, "--methods", "pix2pix", "--out", inside / "found", "--epochs", "1"],
+        "train": ["train", "pix2pix", "--data", data, "--out", data / "train/b/found"],
+    }[verb]
+    with pytest.raises(InputError, match=r"found lies in .*whose pictures are read"):
+        cli._call(verb, list(map(str, words[1:])))
+    assert contents(data) == before

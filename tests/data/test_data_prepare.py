@@ -324,6 +324,14 @@ class TestSplits:
         split_of = {pair["name"]: pair["split"] for pair in json.loads(prepared.manifest.read_text())["pairs"]}
         assert all(split_of[f"{index}_0"] == split_of[f"{index}_1"] for index in range(10))
 
+    def test_a_split_emptied_by_equal_pictures_is_told_without_the_option_that_is_given(self, tmp_path: Path) -> None:
+        for number in range(10):
+            write_image(tmp_path / "photos" / f"{number}.png", Picture(scene(0)))
+        with pytest.warns(
+            EmptySplitWarning, match=r"equal pictures share a split, and 10 of 10 .*; add other pictures"
+        ):
+            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig(grouping=False))
+
     def test_copies_share_their_split(self, tmp_path: Path) -> None:
         for seed in range(16):
             write_image(tmp_path / "photos" / f"{seed}.png", Picture(scene(seed)))

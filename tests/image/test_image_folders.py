@@ -70,13 +70,15 @@ def test_hidden_links_are_left_out_and_what_cannot_be_read_is_listed(tmp_path: P
     (tmp_path / "in/.hidden").symlink_to(tmp_path / "store")
     (tmp_path / "in/broken.png").symlink_to(tmp_path / "nowhere")
     (tmp_path / "in/zero.png").symlink_to("/dev/zero")
+    (tmp_path / "in/self.png").symlink_to("self.png")
     os.mkfifo(tmp_path / "in/pipe.png")
-    names = ["broken.png", "pipe.png", "q.png", "zero.png"]
+    names = ["broken.png", "pipe.png", "q.png", "self.png", "zero.png"]
     assert below(tmp_path / "in", list_folder(tmp_path / "in").files) == names
     assert below(tmp_path / "in", list_images(tmp_path / "in")) == names
-    for name, problem in (("broken.png", "No such file"), ("pipe.png", "device, pipe"), ("zero.png", "device, pipe")):
+    problems = {"broken": "No such file", "self": "symbolic links", "pipe": "device, pipe", "zero": "device, pipe"}
+    for name, problem in problems.items():
         with pytest.raises(ImageError, match=problem):
-            read_image(tmp_path / "in" / name)
+            read_image(tmp_path / "in" / f"{name}.png")
 
 
 def test_a_list_that_is_not_recursive_names_the_folders(shared: Path) -> None:

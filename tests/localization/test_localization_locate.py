@@ -172,3 +172,13 @@ def test_what_is_no_picture_in_a_folder_is_told(tmp_path, lamp, bright):
     (tmp_path / "photos" / "film.gif").write_bytes(b"GIF89a")
     with pytest.warns(SkippedWarning, match=r"film\.gif"):
         locate_files([tmp_path / "photos"], tmp_path / "out")
+
+
+def test_a_name_of_several_classes_is_refused():
+    several = type("Several", (Bright,), {"class_names": ("crane", "Bird", "crane", "bird", "lamp")})()
+    with pytest.raises(ConfigError, match=r"classes 0, 2 of the classifier .* 'crane'; give each a name of its own"):
+        class_index(several, "crane")
+    with pytest.raises(ConfigError, match=r"classes 1, 3 .* 'BIRD'"):
+        class_index(several, "BIRD")
+    assert class_index(several, "bird") == 3
+    assert class_index(several, "LAMP") == 4

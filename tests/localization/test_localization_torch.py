@@ -291,3 +291,8 @@ def test_hooks_go_even_after_an_error():
     with pytest.raises(RuntimeError):
         fail()
     assert not module._forward_hooks
+
+
+def test_an_output_that_is_not_finite_is_named():
+    with pytest.raises(ConfigError, match="numbers that are not finite; its weights may be damaged"):
+        TorchClassifier(Shaped(3, lambda z: z * float("nan")), NAMES, preprocessing=SMALL)

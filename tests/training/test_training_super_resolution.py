@@ -275,3 +275,12 @@ def test_bicubic_comes_out_as_published(real_data: Path, tmp_path: Path) -> None
     for name, (decibels, similarity) in published.items():
         assert table.mean(name, "bicubic", "psnr") == pytest.approx(decibels, abs=0.05)
         assert table.mean(name, "bicubic", "ssim") == pytest.approx(similarity, abs=0.002)
+
+
+def test_where_nothing_differs_the_record_has_null(tmp_path: Path) -> None:
+    write_image(tmp_path / "data/flat/a.png", Picture(np.full((48, 48, 3), 90, np.uint8)))
+    table = benchmark_super_resolution([], tmp_path / "data", tmp_path / "table", progress=False)
+    record = json.loads((tmp_path / "table/sr.json").read_text())
+    assert [row["psnr"] for row in record["scores"]] == [None, None]
+    assert table.mean("flat", "nearest", "psnr") == math.inf
+    assert "| nearest | inf |" in str(table)

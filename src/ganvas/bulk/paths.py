@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganvas.errors import InputError
 
-__all__ = ["files_in", "require_apart", "require_outside"]
+__all__ = ["files_in", "lies_in", "require_apart", "require_outside"]
 
 Identity = tuple[int, int]
 """Device and inode of a file, which symbolic links and hard links to it share."""
@@ -37,21 +37,27 @@ def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
         )
 
 
-def require_outside(out: Path, source: Path) -> None:
+def require_outside(out: Path, *sources: Path) -> None:
     """Raise where an output folder is a source folder or lies in one: the next command would read the results there.
 
     Args:
         out: need not exist.
-        source: a folder whose files are read.
+        sources: folders whose files are read.
 
     Raises:
         InputError: names both, and the remedy.
     """
-    if out.resolve().is_relative_to(source.resolve()):
-        raise InputError(
-            f"{out} lies in {source}, whose pictures are read: originals and results would mix; "
-            "give an output folder outside it"
-        )
+    for source in sources:
+        if lies_in(out, source):
+            raise InputError(
+                f"{out} lies in {source}, whose pictures are read: originals and results would mix; "
+                "give an output folder outside it"
+            )
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, whatever links lead there; neither need exist."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # links to themselves are no error
 
 
 def _existing(targets: Iterable[Path]) -> dict[Identity | None, Path]:

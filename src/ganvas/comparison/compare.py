@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ganvas.bulk import claimed, require_apart
+from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
 from ganvas.comparison.plan import Terms, TestPictures, open_test_pictures, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, Compared, Comparison
 from ganvas.data.config import DataConfig
-from ganvas.data.layouts import data_files
+from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.inference.device import pick_device, pick_precision
 from ganvas.inference.record import load_generators
@@ -55,6 +55,7 @@ def compare(
     for name, config in runs.items():
         _check_same_data(config, out / "runs" / name)
     require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME)], data_files(data))
+    require_outside(out, *data_folders(data))
     with claimed(out):
         return _compare(runs, data, terms, out, pictures=pictures, progress=progress)
 

@@ -19,6 +19,7 @@ __all__ = [
     "Layout",
     "Split",
     "data_files",
+    "data_folders",
     "find_entries",
     "find_layout",
     "find_sides",
@@ -299,3 +300,9 @@ def data_files(config: DataConfig) -> Iterator[Path]:
                     yield from (folder / name for name in names)
     if isinstance(config, PairedData) and config.split_file is not None:
         yield config.split_file
+
+
+def data_folders(config: DataConfig) -> set[Path]:
+    """Return the folders that hold the pictures of a data set, in which no other pictures may be put."""
+    split_file = config.split_file if isinstance(config, PairedData) else None
+    return {path.parent for path in data_files(config) if path != split_file}

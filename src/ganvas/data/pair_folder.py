@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from ganvas.bulk import require_apart, require_outside
+from ganvas.bulk import lies_in, require_apart, require_outside
 from ganvas.bulk.atomic import append_line
 from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import Split, some_names
@@ -135,8 +135,8 @@ def named_files(source: Path, out: Path) -> dict[str, Path]:
     """
     require_outside(out, source)
     paths = list_images(source, recursive=True)
-    if not source.resolve().is_relative_to(out.resolve()):
-        paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
+    if not lies_in(source, out):
+        paths = [path for path in paths if not lies_in(path, out)]
     if not paths:
         raise DataError(f"{source}: no pictures in it or in its folders")
     files = {path.relative_to(source).as_posix(): path for path in paths}

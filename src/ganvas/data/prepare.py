@@ -225,7 +225,7 @@ def _groups(sources: list[_Source], config: PrepareConfig) -> list[int]:
 def _splits(sources: list[_Source], config: PrepareConfig, groups: list[int], where: str) -> list[Split]:
     shares = {"val_fraction": config.val_fraction, "test_fraction": config.test_fraction}
     splits = assign_splits([item.sha256 for item in sources], groups, seed=config.seed, **shares)
-    warn_of_empty_splits(splits, groups, where=where, **shares)
+    warn_of_empty_splits(splits, groups, where=where, grouping=config.grouping, **shares)
     return splits
 
 

@@ -73,16 +73,33 @@ def assign_splits(
 
 
 def warn_of_empty_splits(
-    splits: Sequence[Split], groups: Sequence[int], *, val_fraction: float, test_fraction: float, where: str
+    splits: Sequence[Split],
+    groups: Sequence[int],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    where: str,
+    grouping: bool = True,
 ) -> None:
-    """Warn of splits that should have pictures but have none, because groups are too large for them."""
+    """Warn of splits that should have pictures but have none, because groups are too large for them.
+
+    Args:
+        splits: of the pictures.
+        groups: equal numbers belong together.
+        val_fraction: share of the pictures that validation should have.
+        test_fraction: likewise.
+        where: the data set, for the message.
+        grouping: groups are of near-duplicates; off: of equal pictures.
+    """
     capacity = _capacities(len(splits), val_fraction=val_fraction, test_fraction=test_fraction)
     names: tuple[Split, ...] = ("val", "test")
     if empty := [split for split in names if capacity[split] and split not in splits]:
         ((_, largest),) = Counter(groups).most_common(1)
+        alike = "near-duplicates" if grouping else "equal pictures"
+        remedy = "if they are different pictures, give --no-grouping" if grouping else "add other pictures"
         warnings.warn(
-            f"{where}: near-duplicates share a split, and {largest} of {len(splits)} pictures form one group of them, "
-            f"so {' and '.join(empty)} got none; if they are different pictures, give --no-grouping",
+            f"{where}: {alike} share a split, and {largest} of {len(splits)} pictures form one group of them, "
+            f"so {' and '.join(empty)} got none; {remedy}",
             EmptySplitWarning,
             stacklevel=3,
         )

@@ -11,12 +11,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from ganvas.bulk import require_apart
+from ganvas.bulk import require_apart, require_outside
 from ganvas.bulk.progress import telling, track
 from ganvas.content_gate import admit, describe_refusals
 from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
-from ganvas.data.layouts import Split, data_files
+from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loading import evaluation_pairs
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
@@ -93,6 +93,7 @@ def evaluate_run(
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
     """Return the folder to write; raise InputError where a report would replace a file that is read."""
     require_apart([target / JSON_NAME, target / HTML_NAME], chain(run_files(run), data_files(config)))
+    require_outside(target, *data_folders(config))
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.bulk import claimed, require_apart
+from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.bulk.progress import track
 from ganvas.content_gate import admit, check_share, describe_refusals
@@ -49,7 +50,7 @@ TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
 @dataclass(frozen=True)
 class Score:
-    """One picture enlarged in one way."""
+    """One picture enlarged in one way; its PSNR is infinite where nothing differs."""
 
     set: str
     picture: str
@@ -58,6 +59,10 @@ class Score:
     ssim: float
     lpips: float | None
     seconds: float
+
+    def as_record(self) -> dict[str, object]:
+        """Return the fields for JSON, which has no infinity: null where nothing differs."""
+        return asdict(self) | {"psnr": self.psnr if math.isfinite(self.psnr) else None}
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,12 @@ def benchmark_super_resolution(
     Raises:
         ConfigError: the runs have different scales, or one name, or enlarge nothing.
         DataError: there is no set.
+        InputError: `out` lies in `data`.
         RunError: a run cannot be read.
         PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.gate.check_share`).
     """
     pictures = _pictures(data)
+    require_outside(out, data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]
     require_apart(written, chain((path for _, path in pictures), *map(run_files, runs)))
     translators = {run.resolve().name: Translator.load(run, device=device) for run in runs}
@@ -156,7 +163,7 @@ def benchmark_super_resolution(
     table = SuperResolutionTable(scale, tuple(scores), said, failures)
     record = {"scale": scale, "protocol": PROTOCOL, "lpips": said, "failures": failures}
     with claimed(out):
-        write_json(out / JSON_NAME, record | {"scores": [asdict(score) for score in scores]})
+        write_json(out / JSON_NAME, record | {"scores": [score.as_record() for score in scores]})
         write_text(out / MARKDOWN_NAME, f"{table}\n")
     return table
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from ganvas.bulk.atomic import write_bytes, write_json
 from ganvas.errors import ImageError
 from ganvas.image.codecs import decode, encode, has_white_zero, read_xmp, stored_size
-from ganvas.image.folders import FolderListing, list_folder
+from ganvas.image.folders import FolderListing, is_folder, list_folder
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
 from ganvas.image.picture import Picture
@@ -234,7 +234,7 @@ def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None =
 
 
 def _is_within(path: Path, folder: Path | None) -> bool:
-    return folder is not None and path.resolve().is_relative_to(folder)
+    return folder is not None and Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def warn_of_repeated(folder: Path, listing: FolderListing) -> None:
@@ -256,12 +256,12 @@ def _some_paths(paths: list[Path], folder: Path) -> str:
 
 def _visible_folders(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and is_folder(entry))
 
 
 def _visible_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:  # several times as fast as a stat of each path
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and not is_folder(entry))
 
 
 def _is_image(name: str) -> bool:

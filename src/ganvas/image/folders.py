@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["FolderListing", "is_system_file", "is_system_folder", "list_folder", "match_names", "name_key"]
+__all__ = ["FolderListing", "is_folder", "is_system_file", "is_system_folder", "list_folder", "match_names", "name_key"]
 
 
 def name_key(name: str) -> str:
@@ -114,7 +114,7 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                 path = Path(entry.path)
                 if entry.name.startswith("."):
                     continue
-                if not entry.is_dir():
+                if not is_folder(entry):
                     (listing.system if is_system_file(entry.name) else listing.files).append(path)
                 elif is_system_folder(entry.name):
                     listing.system.append(path)
@@ -130,6 +130,14 @@ def _is_loop(link: Path, root: Path) -> bool:
     """Return whether a link leads to a folder above it, by its path or by its real location."""
     target = link.resolve()
     return any(below.resolve().is_relative_to(target) for below in (link.parent, root))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; a link that leads nowhere, such as to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> Identity:

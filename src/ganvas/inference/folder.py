@@ -14,7 +14,7 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from ganvas.bulk import claimed, files_in, require_apart, require_outside, swept_beside
+from ganvas.bulk import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
 from ganvas.bulk.progress import telling
 from ganvas.bulk.ray_backend import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
@@ -185,8 +185,8 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     if source.is_dir():
         require_outside(out, source)
         paths, root = list_images(source, recursive=recursive), source
-        if not root.resolve().is_relative_to(out.resolve()):  # pictures behind a link may lie there
-            paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
+        if not lies_in(root, out):  # pictures behind a link may lie there
+            paths = [path for path in paths if not lies_in(path, out)]
         warn_of_skipped(source, recursive=recursive, out=out)
     else:
         paths, root = [source], source.parent

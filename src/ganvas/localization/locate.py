@@ -104,11 +104,18 @@ def class_index(classifier: Classifier, name: str) -> int:
     """Return the position of a class by its name, whatever its case.
 
     Raises:
-        ConfigError: no such class; the message names near ones, and what kinds of things the classifier knows.
+        ConfigError: no such class, with near names and the kinds of things that the classifier knows; or several.
     """
     names = [known.casefold() for known in classifier.class_names]
-    if name.casefold() in names:
-        return names.index(name.casefold())
+    same = [index for index, known in enumerate(names) if known == name.casefold()]
+    exact = [index for index in same if classifier.class_names[index] == name]
+    if len(found := exact or same) > 1:
+        raise ConfigError(
+            f"classes {', '.join(map(str, found))} of the classifier (counted from 0) are all called {name!r};"
+            " give each a name of its own in class_names"
+        )
+    if found:
+        return found[0]
     within = [known for known in classifier.class_names if name.casefold() in known.casefold()]
     near = get_close_matches(name.casefold(), names, n=3, cutoff=NEAR)
     suggested = dict.fromkeys([classifier.class_names[names.index(match)] for match in near] + within)

@@ -271,6 +271,8 @@ def _own_activation(
     for image in probes(size):
         with watch(layer.module) as seen:
             output = to_numpy(run_module(module, _batch(image, module)))
+        if not np.isfinite(output).all():
+            raise ConfigError("the module gives numbers that are not finite; its weights may be damaged")
         logits = head.logits(to_numpy(seen.tensor(layer)))
         possible &= recognize(output, logits, tolerance=tolerance_of(module))
     if not possible:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganvas.bulk import claimed, require_apart
+from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.bulk.atomic import write_text
 from ganvas.bulk.progress import telling, track
 from ganvas.content_gate import admit
@@ -71,12 +71,14 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
 
     Raises:
         ConfigError: the covers cannot be planned, or `out` holds an audit of other pictures.
+        InputError: `out` lies in `folder`.
         DataError: too few kinds or pictures.
         PolicyRefusal: more than 5 % of the pictures are refused.
         WeightsError: the classifier that is installed with ganvas is missing.
         KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
     """
     covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
+    require_outside(out, folder)
     album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
     require_apart(
         [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, terms.seed)

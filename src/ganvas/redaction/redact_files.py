@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -13,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk import claimed, files_in, require_apart, require_outside, swept_beside
+from ganvas.bulk import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
 from ganvas.bulk.ray_backend import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
@@ -196,7 +197,7 @@ def _find(
 
 
 def _is_in(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return lies_in(path, folder)
 
 
 def _folders(source: Path, released: Path, boxes: Path | None, mask: Path | None) -> tuple[Path, ...]:
@@ -339,7 +340,8 @@ def _of_folder(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Pat
 
 
 def _counts(path: Path, aside: set[Path]) -> bool:
-    return not any(path.resolve().is_relative_to(other) for other in aside)
+    real = Path(os.path.realpath(path))  # of a link to itself, the link
+    return not any(real.is_relative_to(other) for other in aside)
 
 
 def _target(path: Path, target: Path) -> Path | None:

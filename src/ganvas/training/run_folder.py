@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk import claimed, require_apart
+from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.bulk.atomic import write_text
-from ganvas.data.layouts import data_files
+from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import ConfigError, RunError
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
@@ -57,7 +57,7 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
 
     Raises:
         RunError: it holds something else and `resume` is off, or holds a run with other settings.
-        InputError: a training picture lies where the run writes.
+        InputError: a training picture lies where the run writes, or the run in a folder of them.
     """
     check_name(run)
     own = {REFUSED_NAME}
@@ -67,6 +67,7 @@ def check_folder(run: Path, config: RunConfig, *, resume: bool) -> None:
     written = [*run.glob("*"), *(run / "snapshots").glob("*"), *(run / "samples").glob("*")]
     require_apart((path for path in written if path.is_file()), data_files(config.data))
     if not resume:
+        require_outside(run, *data_folders(config.data))
         if there := sorted(path.name for path in run.iterdir() if path.name not in own):
             shown = ", ".join(there[:5])
             raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
