@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +60,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+CACHE_NUMBERS = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
-    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path_factory.getbasetemp() / "caches" / str(next(CACHE_NUMBERS))))
 
 
 @pytest.fixture(autouse=True)

@@ -53,9 +53,14 @@ def run(package: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_it_trains_is_read_back_and_goes_on(package: Path) -> None:
+def test_it_trains_and_is_read_back(package: Path) -> None:
     assert "run: done after 12 images" in run(package, "train.py")
     assert read_image(package / "refined.png").pixels.shape == (36, 36, 3)
+
+
+@pytest.mark.slow
+def test_it_goes_on(package: Path) -> None:
+    assert "run: done after 12 images" in run(package, "train.py")
     assert "after 16 images" in run(package, "-m", "ganvas", "resume", "run", "--epochs", "4")
 
 

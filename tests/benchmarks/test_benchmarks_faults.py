@@ -15,15 +15,22 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "faults.py"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_nothing_is_harmed_and_nothing_unforeseen_is_raised(tmp_path: Path) -> None:
-    words = ["--only", "kills", "files", "bombs", "--verbs", "translate", "redact", "prepare", "sample", "--kills", "1"]
-    words += ["--mutants", "8", "--seed", "1", "--out", str(tmp_path / "faults.json"), "--formats", *FORMATS]
+@pytest.mark.parametrize(
+    ("verbs", "mutants"),
+    [
+        (["translate"], 2),
+        pytest.param(["translate", "redact", "prepare", "sample"], 8, marks=pytest.mark.slow),
+    ],
+)
+def test_nothing_is_harmed_and_nothing_unforeseen_is_raised(tmp_path: Path, verbs: list[str], mutants: int) -> None:
+    words = ["--only", "kills", "files", "bombs", "--verbs", *verbs, "--kills", "1"]
+    words += ["--mutants", str(mutants), "--seed", "1", "--out", str(tmp_path / "faults.json"), "--formats", *FORMATS]
     command = [sys.executable, SCRIPT, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     kills, files, bombs = json.loads((tmp_path / "faults.json").read_text())["tables"]
-    assert sum(row["kills"] for row in kills["rows"]) >= 4
-    assert sum(row["refused"] for row in files["rows"]) >= 40  # mutants are not all harmless
+    assert sum(row["kills"] for row in kills["rows"]) >= len(verbs)
+    assert sum(row["refused"] for row in files["rows"]) >= 5 * mutants  # mutants are not all harmless
     assert {row["outcome"] for row in bombs["rows"]} == {"refused"}
 
 

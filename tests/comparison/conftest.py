@@ -42,10 +42,15 @@ def sides(tmp_path: Path, rng: np.random.Generator) -> Path:
     return tmp_path / "sides"
 
 
+@pytest.fixture
+def networks_at_hand() -> None:
+    """The networks that `ganvas compare` measures with."""
+
+
 @pytest.fixture(autouse=True)
 def quick_eyes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve features instead of EfficientNet's, and no LPIPS, unless the test is slow."""
-    if "slow" in request.keywords:
+    """Twelve features instead of EfficientNet's, and no LPIPS, unless the test asks for `networks_at_hand`."""
+    if "networks_at_hand" in request.fixturenames:
         return
     monkeypatch.setattr(measures, "efficientnet_features", quick_extractor)
     monkeypatch.setattr(measures, "load_lpips", absent)

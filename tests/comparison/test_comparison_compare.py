@@ -132,14 +132,14 @@ def test_interrupted_the_same_call_goes_on(pairs: Path, tmp_path: Path, monkeypa
 
 
 def test_with_more_epochs_the_runs_go_on(pairs: Path, tmp_path: Path) -> None:
-    run(["cyclegan"], pairs, tmp_path / "out")
-    assert run(["cyclegan"], pairs, tmp_path / "out", epochs=2).methods["cyclegan"].trained.images_seen == 12
+    run(["pix2pix"], pairs, tmp_path / "out")
+    assert run(["pix2pix"], pairs, tmp_path / "out", epochs=2).methods["pix2pix"].trained.images_seen == 12
 
 
 def test_other_settings_need_another_folder(pairs: Path, tmp_path: Path) -> None:
-    run(["cyclegan"], pairs, tmp_path / "out")
+    run(["pix2pix"], pairs, tmp_path / "out")
     with pytest.raises(PartialFailure, match=r"other settings: data\.load_size was .*; data\.crop_size"):
-        run(["cyclegan"], pairs, tmp_path / "out", crop_size=(24, 24))
+        run(["pix2pix"], pairs, tmp_path / "out", crop_size=(24, 24))
 
 
 def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +238,7 @@ def test_from_the_command_line(sides: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("networks_at_hand")
 def test_with_the_networks_that_are_at_hand(pairs: Path, tmp_path: Path) -> None:
     run(["pix2pix"], pairs, tmp_path / "out")
     method = record(tmp_path / "out")["methods"]["pix2pix"]

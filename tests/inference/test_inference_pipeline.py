@@ -46,7 +46,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("any_bfloat16")
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("norm", "dropout"), [("batch", 0.5), ("batch", 0.0), ("instance", 0.5), ("instance", 0.0)])
 def test_a_picture_among_others_is_as_alone(

@@ -49,7 +49,11 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
     assert read_label(tmp_path / "out" / "grid.png")
 
 
-def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(kinds: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("attackers", ["quick_attackers", pytest.param("one_thread", marks=pytest.mark.slow)])
+def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
+    kinds: Path, tmp_path: Path, request: pytest.FixtureRequest, attackers: str
+) -> None:
+    request.getfixturevalue(attackers)
     found = run(kinds, tmp_path / "out", styles=("mosaic", "solid"), steps=20)
     mosaic, solid = found.covers
     assert mosaic.retrained == 6  # each kind has a colour of its own
@@ -126,6 +130,7 @@ def test_what_the_gate_refuses_is_not_shown(kinds: Path, tmp_path: Path, monkeyp
     assert found.covers[0].recovered["as covered"]["psnr"].count == 6
 
 
+@pytest.mark.usefixtures("quick_attackers")
 def test_a_picture_that_cannot_be_read_is_listed(
     kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 
 SMALL = {
-    "cogan": {"width": 16, "discriminator_width": 2, "search_steps": 4, "search_restarts": 2},
+    "cogan": {"width": 16, "discriminator_width": 2, "search_steps": 2, "search_restarts": 2},
     "unit": {"width": 4, "discriminator_width": 4, "residual_blocks": 1},
 }
 

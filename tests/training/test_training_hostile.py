@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,18 @@ from ganvas.training.loop import train
 Tensors = dict[str, torch.Tensor]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what these tests share."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def stopped(tiny_config: MakeConfig, tmp_path: Path) -> Callable[[], None]:
-    """Goes on with a run of one epoch."""
-    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+def stopped(tiny_config: MakeConfig, tmp_path: Path, kept: Path) -> Callable[[], None]:
+    """Goes on with a copy of a run of one epoch, which the first test trains."""
+    if not (kept / "run").exists():
+        train(tiny_config(epochs=1), kept / "run", quiet=True)
+    shutil.copytree(kept / "run", tmp_path / "run")
     return lambda: train(tiny_config(epochs=2), tmp_path / "run", resume=True, quiet=True)
 
 

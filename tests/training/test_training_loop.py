@@ -97,8 +97,15 @@ def test_snapshots_hold_the_average_and_the_state_both(tiny_config: MakeConfig, 
         assert not torch.equal(made[key], state[f"method/{key}"])
 
 
-@pytest.mark.parametrize("step", [2, 4, 11, 20])
-@pytest.mark.parametrize("how", [crash, interrupt])
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [
+        (4, interrupt),
+        (11, crash),
+        *(pytest.param(step, crash, marks=pytest.mark.slow) for step in (2, 4, 20)),
+        *(pytest.param(step, interrupt, marks=pytest.mark.slow) for step in (2, 11, 20)),
+    ],
+)
 def test_a_stopped_run_ends_as_one_never_stopped(
     tiny_config: MakeConfig,
     tmp_path: Path,
@@ -126,9 +133,9 @@ def test_with_a_given_number_of_threads_a_resumed_run_is_the_same_to_the_bit(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
     before = torch.get_num_threads()
-    config = tiny_config(epochs=4, threads=2, constant_fraction=1.0)
+    config = tiny_config(epochs=2, threads=2, constant_fraction=1.0)
     train(config, tmp_path / "whole", quiet=True)
-    train(tiny_config(epochs=2, threads=2, constant_fraction=1.0), tmp_path / "stopped", quiet=True)
+    train(tiny_config(epochs=1, threads=2, constant_fraction=1.0), tmp_path / "stopped", quiet=True)
     train(config, tmp_path / "stopped", resume=True, quiet=True)
     whole, stopped = (tensors_of(tmp_path / name / "state.safetensors") for name in ("whole", "stopped"))
     assert [name for name in whole if not torch.equal(whole[name], stopped[name])] == []

@@ -33,9 +33,18 @@ def full_disk(path: Path, *_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "how"), [("save_snapshot", fail), ("save_state", fail), ("save_state", full_disk), ("mark_saved", fail)]
+    ("moment", "how", "resume"),
+    [
+        ("save_snapshot", fail, True),
+        ("save_state", full_disk, False),
+        ("mark_saved", fail, False),
+        pytest.param("save_snapshot", fail, False, marks=pytest.mark.slow),
+        pytest.param("save_state", fail, False, marks=pytest.mark.slow),
+        pytest.param("save_state", fail, True, marks=pytest.mark.slow),
+        pytest.param("save_state", full_disk, True, marks=pytest.mark.slow),
+        pytest.param("mark_saved", fail, True, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("resume", [False, True])
 def test_begun_anew_after_validation_sample_board_or_a_full_disk(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, how: Any, resume: bool
 ) -> None:

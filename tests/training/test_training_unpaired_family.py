@@ -29,6 +29,7 @@ METHODS: dict[str, MethodConfig] = {
     "discogan": DiscoGANConfig(width=2, discriminator_interval=3, curriculum_steps=8),
     "dualgan": DualGANConfig(width=4, depth=2, discriminator_width=4, receptive_field=16, critic_steps=4),
 }
+NAMES = ["cut", pytest.param("fastcut", marks=pytest.mark.slow), "discogan", "dualgan"]
 
 
 def tiny(folder: Path, name: str, **training: object) -> RunConfig:
@@ -41,7 +42,7 @@ def tiny(folder: Path, name: str, **training: object) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["cut", pytest.param("fastcut", marks=pytest.mark.slow), "discogan", "dualgan"])
+@pytest.mark.parametrize("name", NAMES)
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     tiny_sides: Path, tmp_path: Path, name: str
 ) -> None:
@@ -54,7 +55,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     assert [key for key in one if not key.startswith("losses") and not torch.equal(one[key], two[key])] == []
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("ignore:.*details have another scale")  # tiny pictures, the recipe's sizes
 def test_a_run_is_validated_and_translates(tiny_sides: Path, tmp_path: Path, name: str) -> None:
     train(tiny(tiny_sides, name, epochs=1.0), tmp_path / "run", quiet=True)
@@ -63,7 +64,7 @@ def test_a_run_is_validated_and_translates(tiny_sides: Path, tmp_path: Path, nam
     assert (picture.height, picture.width) == (20, 20)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_batch_goes_through_in_parts(tiny_sides: Path, tmp_path: Path, name: str) -> None:
     result = train(tiny(tiny_sides, name, epochs=1.0, accumulate=2), tmp_path / "run", quiet=True)
     assert result.images_seen >= 5
