@@ -112,7 +112,7 @@ def pending(
             yield from ((name, way, seed) for name in methods if (name, *way, seed) not in done)
 
 
-def summarise(runs: Sequence[Record]) -> Table:
+def summarize(runs: Sequence[Record]) -> Table:
     """A row for each method and way."""
     table = Table("Accuracy on digits without labels", notes=list(NOTES))
     for name in SETTINGS:
@@ -141,12 +141,12 @@ def run_all(given: argparse.Namespace) -> Table:
         run = run_one(name, way, seed, sets, chosen[name], drawn)
         runs.append(run)
         print(f"{name}, {way[0]} to {way[1]}, seed {seed}: {run['accuracy']:.4f} ({run['seconds']} s)", flush=True)
-        table = summarise(runs)
+        table = summarize(runs)
         write_json(
             given.out,
             {"drawn": drawn, "settings": settings, "runs": runs, "table": table.as_record()},
         )
-    return summarise(runs)
+    return summarize(runs)
 
 
 def main() -> int:

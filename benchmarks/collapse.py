@@ -17,7 +17,7 @@ import torch
 
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.bulk.progress import telling
-from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarise
+from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarize
 from ganvas.toy.figures import draw_covered, save_figure
 from ganvas.toy.study import draw_trials
 
@@ -59,7 +59,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     trials = run_all(seeds=given.seeds, steps=given.steps)
-    rows = summarise(trials)
+    rows = summarize(trials)
     record = {"steps": given.steps, "rows": rows, "trials": [as_record(trial) for trial in trials]}
     write_json(given.out / "collapse.json", record)
     write_text(given.out / "collapse.md", as_markdown(rows))

@@ -45,7 +45,7 @@ def measure(folder: Path) -> dict[str, list[tuple[str, float]]]:
     return scores
 
 
-def summarise(group: str, scored: list[tuple[str, float]]) -> Row:
+def summarize(group: str, scored: list[tuple[str, float]]) -> Row:
     values = np.array([value for _, value in scored])
     return {
         "folder": group,
@@ -74,7 +74,7 @@ def main() -> int:
     start = time.perf_counter()
     groups = measure(given.folder)
     everything = [item for scored in groups.values() for item in scored]
-    rows = [summarise(group, scored) for group, scored in sorted(groups.items())] + [summarise("all", everything)]
+    rows = [summarize(group, scored) for group, scored in sorted(groups.items())] + [summarize("all", everything)]
     highest = sorted(everything, key=lambda item: -item[1])[:20]
     record = {"seconds": round(time.perf_counter() - start, 1), "folders": rows, "highest": highest}
     given.out.write_text(json.dumps(record, indent=2) + "\n")

@@ -22,7 +22,7 @@ from measure.plot import Panel, write_panels
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.config import Terms
+from ganvas.privacy_audit.config import AuditConfig
 from ganvas.privacy_audit.report import AXES
 from ganvas.privacy_audit.result import JSON_NAME
 
@@ -51,13 +51,15 @@ def lay_out_digits(data: Path, folder: Path, count: int) -> None:
 
 LAY_OUT: dict[str, Callable[[Path, Path, int], None]] = {"flowers": lay_out_flowers, "digits": lay_out_digits}
 TERMS = {
-    "flowers": Terms(styles=("mosaic", "blur", "solid"), blocks=(32, 16, 8, 4), sigmas=(2.0, 4.0, 8.0, 16.0)),
-    "digits": Terms(styles=("mosaic", "blur", "solid"), blocks=(16, 8, 4, 2), sigmas=(1.0, 2.0, 4.0, 8.0), size=32),
+    "flowers": AuditConfig(styles=("mosaic", "blur", "solid"), blocks=(32, 16, 8, 4), sigmas=(2.0, 4.0, 8.0, 16.0)),
+    "digits": AuditConfig(
+        styles=("mosaic", "blur", "solid"), blocks=(16, 8, 4, 2), sigmas=(1.0, 2.0, 4.0, 8.0), size=32
+    ),
 }
 
 
 def draw(record: Path, figure: Path) -> None:
-    """Named rightly against the strength, for each style: by who learnt from clear pictures, and from covered ones."""
+    """Draw accuracy over strength for each style: attackers trained on clear pictures, and on covered ones."""
     found = json.loads(record.read_text(encoding="utf-8"))
     panels = []
     for style, axis in AXES.items():
@@ -88,9 +90,9 @@ def main() -> None:
     folder = given.out / f"{given.pictures}-kinds"
     if not folder.exists():
         LAY_OUT[given.pictures](given.data, folder, given.count)
-    terms = TERMS[given.pictures]
+    config = TERMS[given.pictures]
     asked = {"minutes": given.minutes, "steps": given.steps}
-    print(audit(folder, given.out / given.pictures, Terms(**(vars(terms) | asked))))
+    print(audit(folder, given.out / given.pictures, AuditConfig(**(vars(config) | asked))))
     if given.figures:
         draw(given.out / given.pictures / JSON_NAME, given.figures / f"hiding-{given.pictures}.svg")
 

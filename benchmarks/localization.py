@@ -30,7 +30,7 @@ from ganvas.metrics.localization import (
     bootstrap,
     box_hits,
     boxes_mask,
-    centred_gaussian,
+    centered_gaussian,
     energy_inside,
     matched_gaussian,
     pixel_average_precision,
@@ -100,7 +100,7 @@ def all_maps(photos: list[Photo], classifier_name: str, class_name: str) -> dict
 
 
 def quarter_gaussian(photo: Photo) -> Floats:
-    return centred_gaussian(*photo.rgb.shape[:2], spread=0.25)
+    return centered_gaussian(*photo.rgb.shape[:2], spread=0.25)
 
 
 def energies(photos: list[Photo], heats: list[Floats]) -> Floats:

@@ -140,7 +140,7 @@ def last_part(curve: Curve) -> float:
     return fmean(value for _, value in curve[-max(len(curve) // 4, 1) :])
 
 
-def summarise(runs: Sequence[Curves], names: Sequence[str]) -> dict[str, dict[str, float]]:
+def summarize(runs: Sequence[Curves], names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Measure -> mean over seeds of the last quarter, and the deviation between seeds."""
     ends = {name: [last_part(run[name]) for run in runs] for name in names}
     return {name: {"mean": round(fmean(e), 4), "deviation": round(pstdev(e), 4)} for name, e in ends.items()}
@@ -175,7 +175,7 @@ def run_experiment(name: str, data: Path, out: Path, *, seeds: int) -> tuple[dic
         for precision in get_args(Precision):
             run = out / f"{name}-{precision}-{seed}"
             runs[precision].append(run_once(experiment, config, run, precision=precision, seed=seed))
-    record: dict[str, Any] = {precision: summarise(found, list(experiment.shown)) for precision, found in runs.items()}
+    record: dict[str, Any] = {precision: summarize(found, list(experiment.shown)) for precision, found in runs.items()}
     return {"images": experiment.epochs * experiment.pictures, "seeds": seeds, **record}, runs
 
 

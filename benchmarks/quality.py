@@ -124,10 +124,10 @@ def measure_baselines(config: RunConfig) -> dict[str, dict[str, float]]:
         for name, make in methods.items():
             made = unit_from_signed(make(given))
             rows[name].append((psnr(made, wanted).item(), ssim(made, wanted).item(), l1(made, wanted).item()))
-    return {name: summarise(values) for name, values in rows.items()}
+    return {name: summarize(values) for name, values in rows.items()}
 
 
-def summarise(rows: list[tuple[float, float, float]]) -> dict[str, float]:
+def summarize(rows: list[tuple[float, float, float]]) -> dict[str, float]:
     """Mean and deviation of PSNR, SSIM and L1."""
     summary: dict[str, float] = {}
     for name, values in zip(("psnr", "ssim", "l1"), zip(*rows, strict=True), strict=True):

@@ -23,7 +23,7 @@ from ganvas.redaction.redact import Redaction, redact_picture
 from ganvas.redaction.verifier import Verifier
 
 
-def summarise(redactions: list[Redaction], verifier: Verifier) -> dict[str, float | int]:
+def summarize(redactions: list[Redaction], verifier: Verifier) -> dict[str, float | int]:
     touched = [redaction for redaction in redactions if redaction.region.any()]
     shares = [float(redaction.region.mean()) for redaction in touched] or [0.0]
     after = [redaction.score_after for redaction in redactions if redaction.score_after]
@@ -53,7 +53,7 @@ def main() -> int:
         redact_picture(read_image(path), verifier=verifier)
         for path in track(paths, "redacting", console=Console(stderr=True))
     ]
-    record = {"folder": given.folder.name, "class": verifier.class_name, **summarise(redactions, verifier)}
+    record = {"folder": given.folder.name, "class": verifier.class_name, **summarize(redactions, verifier)}
     record["seconds_a_picture"] = round((time.perf_counter() - start) / len(paths), 2)
     given.out.write_text(json.dumps(record, indent=2) + "\n")
     Console().print(record)

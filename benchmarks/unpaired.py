@@ -34,10 +34,10 @@ from ganvas.bulk.atomic import write_json
 from ganvas.comparison.measures import (
     Instruments,
     Measured,
-    another_draw,
-    input_as_it_is,
+    identity_baseline,
     load_instruments,
     measure_run,
+    training_reference,
 )
 from ganvas.comparison.plan import SIDES, TestPictures, open_test_pictures
 from ganvas.data.config import UnpairedData
@@ -125,8 +125,8 @@ def judge(classifier: Classifier, pictures: Sequence[Picture], way: Direction) -
 
 def rows_of(bench: Bench, classifier: Classifier) -> dict[Direction, dict[str, Any]]:
     """What no run made: the pictures before, and the real ones of the other side."""
-    before = input_as_it_is(bench.test, bench.instruments)
-    draw = another_draw(bench.data, bench.test, bench.instruments)
+    before = identity_baseline(bench.test, bench.instruments)
+    draw = training_reference(bench.data, bench.test, bench.instruments)
     rows: dict[Direction, dict[str, Any]] = {}
     for way, (given, wanted) in SIDES.items():
         rows[way] = {

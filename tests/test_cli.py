@@ -84,7 +84,7 @@ def test_a_cyclegan_from_pictures_to_evaluation(tmp_path: Path, capsys: pytest.C
     assert main(["resume", run, "--epochs", "2"]) == 0
     assert "done after 6 images" in capsys.readouterr().out
     assert main(["evaluate", run]) == 2
-    assert "learnt from unpaired pictures" in capsys.readouterr().err
+    assert "was trained on unpaired pictures" in capsys.readouterr().err
     for direction in ("a_to_b", "b_to_a"):
         out = tmp_path / direction
         words = ["--data", str(tmp_path / "pairs"), "--device", "cpu", "--out", str(out), "--direction", direction]

@@ -31,21 +31,21 @@ from ganvas.terminal import as_interrupts, one_line, printable
 from ganvas.training.config import RunConfig
 
 VERBS = {
-    "demo": ("demo", "photographs in, a report out: find, mosaic, learn to restore, judge"),
+    "demo": ("demo", "run the whole workflow on sample photographs and write a report"),
     "locate": ("locate", "find what a classifier reacted to in photographs"),
     "prepare": ("prepare", "make training pairs from photographs"),
     "train": ("train", "train a translation model by recipe"),
-    "resume": ("resume", "go on with a run that was stopped"),
+    "resume": ("resume", "resume a run that was stopped"),
     "translate": ("translate", "apply a trained run to a picture or a folder"),
     "sample": ("sample", "draw pictures from noise by a trained run whose method can"),
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
-    "compare": ("compare", "several methods under one budget: one page, one table, one grid"),
-    "benchmark": ("benchmark", "measure runs on sets of pictures as the papers do"),
+    "compare": ("compare", "train several methods under one budget and compare them"),
+    "benchmark": ("benchmark", "measure super-resolution runs on sets of pictures as in the papers"),
     "audit": ("audit", "measure how much a cover hides from attacks and from retrained classifiers"),
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
     "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
-    "density": ("density", "the ideas on points, where every answer is known"),
-    "doctor": ("doctor", "the machine: what is fast on it, what is missing, how long recipes take"),
+    "density": ("density", "study the ideas behind the methods on known densities"),
+    "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
 }
 """Verb -> (function of `api`, one line of help)."""
 EXIT_CODES = {
@@ -108,7 +108,7 @@ def _answer(words: Sequence[str]) -> int:
         return 0
     try:
         result = _call(words[0], list(words[1:]))
-        # Under torchrun the first process tells
+        # Under torchrun, only the first process prints.
         shown = "" if result is None or int(os.environ.get("RANK", "0")) > 0 else f"{result}\n"
     except PolicyRefusal as refusal:
         _print(json.dumps(refusal.as_record()) + "\n")
@@ -121,7 +121,7 @@ def _answer(words: Sequence[str]) -> int:
 
 
 def _print(text: str) -> None:
-    """Print to standard output; a reader that has gone away (`ganvas ... | head`) is no error.
+    """Print to standard output; a closed pipe (`ganvas ... | head`) is not an error.
 
     Raises:
         OSError: it is full.
@@ -160,7 +160,7 @@ def _complain(verb: str, problem: str) -> None:
 
 @contextmanager
 def _plain_warnings(verb: str) -> Iterator[None]:
-    """Warnings as sentences, without the file and line that a programmer would want; no log lines of other packages."""
+    """Show warnings as sentences, without file and line; silence the log lines of other packages."""
     root, silence = logging.getLogger(), logging.NullHandler()
     root.addHandler(silence)  # without a handler, Python prints warnings and errors that packages log
     try:
@@ -173,13 +173,13 @@ def _plain_warnings(verb: str) -> Iterator[None]:
 
 
 def _system_error(error: OSError) -> str:
-    """What the system said of a file, and the mend."""
+    """Return the system's message about a file, with a remedy."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}; check the path, its permissions and the room on the disk"
 
 
 def usage() -> str:
-    """What `ganvas --help` prints."""
+    """Return what `ganvas --help` prints."""
     verbs = "\n".join(f"  {verb:<10} {summary}" for verb, (_, summary) in VERBS.items())
     codes = "\n".join(f"  {code:<10} {meaning}" for code, meaning in EXIT_CODES.items())
     return f"usage: ganvas VERB ...\n\n{verbs}\n\n`ganvas VERB --help` lists the settings.\n\nExit codes:\n{codes}"
@@ -197,7 +197,7 @@ def _call(verb: str, words: list[str]) -> Any:
 
 
 def _refuse_devices(words: list[str]) -> None:
-    """Refuse any word that names a device, pipe or socket, which may never end, or a link that leads to itself.
+    """Refuse arguments that name a device, pipe or socket, which may never end, or a link that leads to itself.
 
     Raises:
         InputError: there is such a word.
@@ -215,7 +215,7 @@ def _refuse_devices(words: list[str]) -> None:
 
 
 def _as_command(function: FunctionType) -> Callable[..., Any]:
-    """A copy without the return type, which would have to be imported to be read, and torch with it."""
+    """Copy a function without its return type, whose resolution would import torch."""
     command = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
     command.__kwdefaults__, command.__doc__ = function.__kwdefaults__, function.__doc__
     command.__annotations__ = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
@@ -229,7 +229,7 @@ class TrainCommand:
     out: Path
     """The run folder to make."""
     config: RunConfig
-    """What to train, on what, how."""
+    """Configuration of the run."""
 
 
 def _train(words: list[str]) -> Any:
@@ -245,7 +245,7 @@ def _train(words: list[str]) -> Any:
 
 
 def parse_train(recipe: str, words: list[str]) -> TrainCommand:
-    """The words after the recipe's name -> the whole run. Flags are the fields' names, without prefixes."""
+    """Parse the words after the recipe's name into a run. Flags are the fields' names, without prefixes."""
     command = tyro.cli(
         TrainCommand,
         prog=f"ganvas train {recipe}",

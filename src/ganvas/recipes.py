@@ -57,7 +57,7 @@ def horse2zebra_port() -> RunConfig:
 def restore() -> RunConfig:
     """Photographs covered by an 8-pixel mosaic, restored: a U-Net without norm that adds its output to its input.
 
-    The input is nearly the answer, so the network learns the difference; a norm would shift colours.
+    The input is nearly the answer, so the network learns the difference; a norm would shift colors.
     L1 alone, which is what brings a picture nearest to the truth on average; --adversarial-weight 1 sharpens it
     with invented detail, and costs decibels.
     """
@@ -260,5 +260,5 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 
 
 def recipe_summary(name: str) -> str:
-    """The first line of the recipe's docstring."""
+    """Return the first line of the recipe's docstring."""
     return (RECIPES[name].__doc__ or "").strip().splitlines()[0]

@@ -21,7 +21,7 @@ def soft(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Side by side, 32 pixels: right is left with the colours turned round."""
+    """Side by side, 32 pixels: right is left with the colors turned round."""
     for split, count in (("train", 6), ("val", 3), ("test", 5)):
         folder = tmp_path / "pairs" / split
         folder.mkdir(parents=True)

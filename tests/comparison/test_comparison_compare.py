@@ -1,4 +1,4 @@
-"""A comparison from end to end: one page, one table, one grid; failures, refusals and interruptions on the way."""
+"""A comparison from end to end: one page, one table, one grid; failures, refusals and interruptions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganvas.cli import main
 from ganvas.comparison import compare as comparing
 from ganvas.comparison.compare import compare
 from ganvas.comparison.measures import translate_all
-from ganvas.comparison.plan import Terms, open_test_pictures, plan_data
+from ganvas.comparison.plan import ComparisonConfig, open_test_pictures, plan_data
 from ganvas.comparison.result import Comparison
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal
@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device"
 
 def run(methods: list[str], data: Path, out: Path, **changes: Any) -> Comparison:
     pictures = changes.pop("pictures", 200)
-    return compare(methods, Terms(data=data, **(TINY | changes)), out, pictures=pictures, progress=False)
+    return compare(methods, ComparisonConfig(data=data, **(TINY | changes)), out, pictures=pictures, progress=False)
 
 
 def record(out: Path) -> Any:
@@ -191,7 +191,7 @@ def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, mo
 
 
 def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = plan_data(Terms(data=pairs, **TINY))
+    data = plan_data(ComparisonConfig(data=pairs, **TINY))
     assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
     target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
@@ -221,7 +221,7 @@ def test_without_pictures_to_measure_on_nothing_is_trained(pairs: Path, tmp_path
 
 def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path) -> None:
     run(["cyclegan"], sides, tmp_path / "out")
-    test = open_test_pictures(plan_data(Terms(data=sides, **TINY)), limit=9)
+    test = open_test_pictures(plan_data(ComparisonConfig(data=sides, **TINY)), limit=9)
     translator = Translator.load(tmp_path / "out" / "runs" / "cyclegan", device="cpu", direction="b_to_a")
     made = translate_all(translator, test.sides["b"])
     name, picture = next(iter(test.sides["b"].items()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ganvas.comparison.plan import Terms, plan_data, plan_runs, why_unpaired, with_width
+from ganvas.comparison.plan import ComparisonConfig, plan_data, plan_runs, why_unpaired, with_width
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
@@ -15,8 +15,10 @@ from ganvas.recipes import RECIPES
 
 
 def test_all_are_given_the_same_and_keep_the_rest_of_their_recipe(pairs: Path) -> None:
-    terms = Terms(data=pairs, minutes=3, epochs=7, crop_size=(64, 32), width=4, batch_size=2, seed=5, device="cpu")
-    runs = plan_runs(["cyclegan", "pix2pix"], terms)
+    settings = ComparisonConfig(
+        data=pairs, minutes=3, epochs=7, crop_size=(64, 32), width=4, batch_size=2, seed=5, device="cpu"
+    )
+    runs = plan_runs(["cyclegan", "pix2pix"], settings)
     assert list(runs) == ["cyclegan", "pix2pix"]
     for name, run in runs.items():
         assert (run.data.load_size, run.data.crop_size, run.data.folder) == ((72, 36), (64, 32), pairs)
@@ -28,18 +30,18 @@ def test_all_are_given_the_same_and_keep_the_rest_of_their_recipe(pairs: Path) -
 
 
 def test_methods_that_need_no_pairs_see_the_sides_of_pairs_apart(pairs: Path) -> None:
-    terms = Terms(data=pairs, epochs=1, direction="b_to_a")
-    runs = plan_runs(["pix2pix", "cyclegan"], terms)
-    assert isinstance(plan_data(terms), PairedData)
+    settings = ComparisonConfig(data=pairs, epochs=1, direction="b_to_a")
+    runs = plan_runs(["pix2pix", "cyclegan"], settings)
+    assert isinstance(plan_data(settings), PairedData)
     assert [(run.data.aligned, run.data.direction) for run in runs.values()] == [(True, "b_to_a"), (False, "b_to_a")]
 
 
 def test_two_sides_are_no_pairs(sides: Path) -> None:
-    assert isinstance(plan_data(Terms(data=sides, epochs=1)), UnpairedData)
-    with pytest.raises(ConfigError, match=r"pix2pix learns from pairs, and there are none: .* has trainA and trainB"):
-        plan_runs(["cyclegan", "pix2pix"], Terms(data=sides, epochs=1))
-    with pytest.raises(ConfigError, match="holds no pairs, so there is no direction"):
-        plan_runs(["cyclegan"], Terms(data=sides, epochs=1, direction="b_to_a"))
+    assert isinstance(plan_data(ComparisonConfig(data=sides, epochs=1)), UnpairedData)
+    with pytest.raises(ConfigError, match=r"pix2pix needs pairs, and there are none: .* has trainA and trainB"):
+        plan_runs(["cyclegan", "pix2pix"], ComparisonConfig(data=sides, epochs=1))
+    with pytest.raises(ConfigError, match="holds no pairs, so it has no direction"):
+        plan_runs(["cyclegan"], ComparisonConfig(data=sides, epochs=1, direction="b_to_a"))
 
 
 def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_path: Path) -> None:
@@ -55,18 +57,18 @@ def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_p
 )
 def test_methods_that_are_none(recipes: list[str], message: str, pairs: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan_runs(recipes, Terms(data=pairs, epochs=1))
+        plan_runs(recipes, ComparisonConfig(data=pairs, epochs=1))
 
 
 def test_a_budget_is_needed(pairs: Path) -> None:
     with pytest.raises(ConfigError, match="give minutes, epochs, or both"):
-        Terms(data=pairs)
+        ComparisonConfig(data=pairs)
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
 def test_nothing_is_not_taken_for_unset(pairs: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} 0 must be positive"):
-        plan_runs(["pix2pix"], Terms(data=pairs, **{"epochs": 1, name: 0}))
+        plan_runs(["pix2pix"], ComparisonConfig(data=pairs, **{"epochs": 1, name: 0}))
 
 
 def test_a_width_goes_where_there_is_one() -> None:

@@ -14,10 +14,17 @@ import torch
 import ganvas
 from ganvas.demonstration import run as running
 from ganvas.demonstration import training as learning
-from ganvas.demonstration.measures import RENDITIONS, Judgement, conclude, interpolated, judge, mean_scores
+from ganvas.demonstration.measures import (
+    RENDITIONS,
+    Restoration,
+    conclude,
+    interpolated,
+    mean_scores,
+    measure_renditions,
+)
 from ganvas.demonstration.photographs import BLOCK, PHOTOGRAPHS, Covered, Photograph, locate_photograph, on_grid
 from ganvas.demonstration.report import NEXT, DemoReport, write_report
-from ganvas.demonstration.run import as_metrics, describe_machine, restore_and_judge, run_demo, unpack
+from ganvas.demonstration.run import as_metrics, describe_machine, restore_and_measure, run_demo, unpack
 from ganvas.demonstration.training import demo_config, learn, quickest
 from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.hardware.threads import using_threads
@@ -62,9 +69,9 @@ def test_judging_is_inside_the_region_alone(rng: np.random.Generator, tmp_path: 
     perfect = covered.original.pixels.copy()
     perfect[:4] = 0  # outside the region
     ganvas.write_image(tmp_path / "perfect.png", Picture(perfect))
-    judgement = judge(covered, restored={"l1": tmp_path / "perfect.png"})
-    assert judgement.scores["l1"]["psnr"] == float("inf")
-    assert judgement.scores["mosaic"]["psnr"] < 15
+    restoration = measure_renditions(covered, restored={"l1": tmp_path / "perfect.png"})
+    assert restoration.scores["l1"]["psnr"] == float("inf")
+    assert restoration.scores["mosaic"]["psnr"] < 15
 
 
 def test_interpolation_touches_the_region_alone(rng: np.random.Generator) -> None:
@@ -168,7 +175,7 @@ def test_measures_that_disagree_are_both_told() -> None:
     )
 
 
-def judged(rng: np.random.Generator, folder: Path, *, better: str) -> Judgement:
+def judged(rng: np.random.Generator, folder: Path, *, better: str) -> Restoration:
     """A photograph of which one model restores all but a few gray levels, the other far less."""
     covered, restored = covered_noise(rng), {}
     for name in ("l1", "l1_gan"):
@@ -177,25 +184,25 @@ def judged(rng: np.random.Generator, folder: Path, *, better: str) -> Judgement:
         picture = np.clip(covered.original.pixels.astype(int) + noise, 0, 255).astype(np.uint8)
         restored[name] = folder / f"{name}.png"
         ganvas.write_image(restored[name], Picture(picture))
-    return judge(covered, restored=restored)
+    return measure_renditions(covered, restored=restored)
 
 
 @pytest.mark.parametrize(("better", "name"), [("l1", "L1 alone"), ("l1_gan", "L1 + GAN")])
 def test_page_and_metrics_say_what_the_figures_say(
     rng: np.random.Generator, tmp_path: Path, better: str, name: str
 ) -> None:
-    judgements = [judged(rng, tmp_path, better=better)]
-    conclusion = conclude({rendition: mean_scores(judgements, rendition) for rendition in RENDITIONS})
+    restorations = [judged(rng, tmp_path, better=better)]
+    conclusion = conclude({rendition: mean_scores(restorations, rendition) for rendition in RENDITIONS})
     result = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="done")
     results = {"l1": result, "l1_gan": result}
-    metrics = as_metrics(judgements, results, conclusion, seconds=2.0)
-    report = DemoReport(tmp_path, [judgements[0].covered], judgements, results, metrics, conclusion, {"cup": "no"})
+    metrics = as_metrics(restorations, results, conclusion, seconds=2.0)
+    report = DemoReport(tmp_path, [restorations[0].covered], restorations, results, metrics, conclusion, {"cup": "no"})
     page = write_report(report).read_text(encoding="utf-8")
     assert metrics["recommended"] == better
-    assert metrics["unseen"]["restored"] == mean_scores(judgements, better)  # type: ignore[index]
+    assert metrics["unseen"]["restored"] == mean_scores(restorations, better)  # type: ignore[index]
     assert f"After: restored by {name}" in page
     assert "Before: the noise, covered by a mosaic" in page
-    assert f"by mean PSNR ({mean_scores(judgements, better)['psnr']:.2f} dB)" in page
+    assert f"by mean PSNR ({mean_scores(restorations, better)['psnr']:.2f} dB)" in page
     assert "cup is left out: no." in page
     for words in ("decibels (dB)", "What to do next", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
         assert words in page
@@ -226,11 +233,11 @@ def test_a_refused_restoration_is_left_out_and_told(
             raise PolicyRefusal("cup.png (translated)", "Open NSFW scores it 0.900, above 0.8", 0.9)
 
     monkeypatch.setattr(running, "translate_files", translate)
-    judgements, left_out = restore_and_judge(tmp_path, covered)
-    assert [one.covered.photograph.name for one in judgements] == ["noise"]
+    restorations, left_out = restore_and_measure(tmp_path, covered)
+    assert [one.covered.photograph.name for one in restorations] == ["noise"]
     assert left_out == {"cup": "cup.png (translated): refused: Open NSFW scores it 0.900, above 0.8"}
     with pytest.raises(PolicyRefusal, match=r"cup\.png"):
-        restore_and_judge(tmp_path, covered[1:])
+        restore_and_measure(tmp_path, covered[1:])
 
 
 def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ganvas.image.files import read_image
 from ganvas.image.picture import Box
 from ganvas.localization import class_index, heat, load_classifier
-from ganvas.metrics.localization import boxes_mask, centred_gaussian, energy_inside
+from ganvas.metrics.localization import boxes_mask, centered_gaussian, energy_inside
 
 pytestmark = pytest.mark.realdata
 BOXES = Path(__file__).parents[2] / "benchmarks" / "zebra_boxes.json"
@@ -38,6 +38,8 @@ def test_energy_beats_the_centred_gaussian(real_data, classifier):
         mask = boxes_mask([Box(*box) for box in corners], height, width)
         if mask.mean() < 0.5:
             found = heat(classifier.dense_evidence(rgb), zebra, height=height, width=width)
-            gains.append(energy_inside(found, mask) - energy_inside(centred_gaussian(height, width, spread=0.25), mask))
+            gains.append(
+                energy_inside(found, mask) - energy_inside(centered_gaussian(height, width, spread=0.25), mask)
+            )
     assert len(gains) >= 8
     assert np.mean(gains) > 0.12

@@ -28,7 +28,7 @@ from ganvas.metrics.fidelity import (
     ms_ssim,
     psnr,
     ssim,
-    summarise,
+    summarize,
 )
 
 
@@ -89,8 +89,8 @@ def test_ms_ssim_takes_luminance_at_the_coarsest_scale_only() -> None:
     finer = 1.0
     for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363)):
         x, y = (torch.nn.functional.avg_pool2d(z.double(), 2**scale) for z in (shifted, targets))
-        centred = [z - z.mean() + 0.5 for z in (x, y)]  # contrast does not see the mean
-        finer *= ssim(*centred).item() ** weight
+        centered = [z - z.mean() + 0.5 for z in (x, y)]  # contrast does not see the mean
+        finer *= ssim(*centered).item() ** weight
     assert ms_ssim(shifted, targets).item() == pytest.approx(finer * ssim(*coarse).item() ** 0.1333, abs=2e-4)
 
 
@@ -205,9 +205,9 @@ def test_blur_lowers_it_and_noise_raises_it():
 
 
 def test_values_that_cannot_be_taken_are_left_out() -> None:
-    assert summarise([1.0, None, 3.0]) == Summary(2.0, 1.0, 2)
+    assert summarize([1.0, None, 3.0]) == Summary(2.0, 1.0, 2)
 
 
 @pytest.mark.parametrize("values", [[], [None, None]])
 def test_without_any_value_there_is_no_mean(values: list[float | None]) -> None:
-    assert summarise(values) == Summary(None, None, 0)
+    assert summarize(values) == Summary(None, None, 0)

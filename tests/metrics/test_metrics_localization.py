@@ -11,7 +11,7 @@ from ganvas.metrics.localization import (
     bootstrap,
     box_hits,
     boxes_mask,
-    centred_gaussian,
+    centered_gaussian,
     concentrated_share,
     covered_shares,
     energy_inside,
@@ -51,7 +51,7 @@ def test_what_a_region_covers_of_objects_and_beside_them():
 
 
 def test_the_gaussian_is_centred_and_falls():
-    gaussian = centred_gaussian(9, 15, spread=0.25)
+    gaussian = centered_gaussian(9, 15, spread=0.25)
     assert np.unravel_index(gaussian.argmax(), gaussian.shape) == (4, 7)
     np.testing.assert_allclose(gaussian, gaussian[::-1, ::-1])
     assert gaussian[0, 0] < gaussian[4, 0] < gaussian[4, 7]
@@ -59,7 +59,7 @@ def test_the_gaussian_is_centred_and_falls():
 
 @pytest.mark.parametrize("spread", [0.05, 0.2, 0.6])
 def test_the_matched_gaussian_is_as_concentrated(spread):
-    given = np.roll(centred_gaussian(64, 64, spread=spread), 5, axis=0)
+    given = np.roll(centered_gaussian(64, 64, spread=spread), 5, axis=0)
     matched = matched_gaussian(given)
     assert concentrated_share(matched) == pytest.approx(concentrated_share(given), rel=1e-3)
 

@@ -16,20 +16,20 @@ from quick_features import absent, quick_extractor
 KINDS = {"brick": (180, 60, 40), "leaf": (40, 160, 60), "sky": (70, 120, 220)}
 
 
-def striped(colour: tuple[int, int, int], seed: int, side: int = 32) -> np.ndarray:
-    """(side, side, 3): a colour with soft stripes and grain, which differ from seed to seed."""
+def striped(color: tuple[int, int, int], seed: int, side: int = 32) -> np.ndarray:
+    """(side, side, 3): a color with soft stripes and grain, which differ from seed to seed."""
     draw = np.random.default_rng(seed)
     stripes = 40 * np.sin(np.arange(side) / draw.uniform(1.5, 4) + draw.uniform(0, 6))
-    picture = np.asarray(colour) + stripes[:, None, None] + draw.normal(0, 12, (side, side, 3))
+    picture = np.asarray(color) + stripes[:, None, None] + draw.normal(0, 12, (side, side, 3))
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
 def kinds(tmp_path: Path) -> Path:
     """FOLDER/KIND: eight pictures of each of three kinds, 40x32."""
-    for number, (kind, colour) in enumerate(KINDS.items()):
+    for number, (kind, color) in enumerate(KINDS.items()):
         for index in range(8):
-            picture = striped(colour, 100 * number + index, 40)[:32]
+            picture = striped(color, 100 * number + index, 40)[:32]
             write_image(tmp_path / "kinds" / kind / f"{index}.png", Picture(picture))
     return tmp_path / "kinds"
 

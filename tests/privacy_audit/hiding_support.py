@@ -6,11 +6,11 @@ from typing import Literal
 
 from ganvas.image.cover import Cover
 from ganvas.metrics.fidelity import Summary
-from ganvas.privacy_audit.config import Hiding
-from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Named
+from ganvas.privacy_audit.config import PlannedCover
+from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Reidentified
 
 
 def audited_cover(style: Literal["mosaic", "blur"], strength: float, retrained: int) -> AuditedCover:
-    hiding = Hiding(name=f"{style} {strength}", style=style, strength=strength, cover=Cover(style=style))
+    plan = PlannedCover(name=f"{style} {strength}", style=style, strength=strength, cover=Cover(style=style))
     recovered = {way: {"psnr": Summary(value, 0.0, 4)} for way, value in ((AS_COVERED, 20.0), ("bicubic", 22.0))}
-    return AuditedCover(hiding=hiding, recovered=recovered, named=(Named("linear", 10, retrained),), shown={})
+    return AuditedCover(plan=plan, recovered=recovered, named=(Reidentified("linear", 10, retrained),), shown={})

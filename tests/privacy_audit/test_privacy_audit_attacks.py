@@ -19,7 +19,7 @@ from ganvas.privacy_audit.attacks import (
     small_network,
     wiener,
 )
-from ganvas.privacy_audit.config import Hiding, plan_covers
+from ganvas.privacy_audit.config import PlannedCover, plan_covers
 
 
 def clouds(rng: np.random.Generator, count: int = 90) -> tuple[Tensor, Tensor]:
@@ -95,9 +95,9 @@ def test_wilson_s_interval() -> None:
     assert interval(20, 20) == pytest.approx((0.8389, 1), abs=1e-4)
 
 
-def one(style: str, strength: float, size: int = 64) -> Hiding:
-    (hiding,) = plan_covers((style,), blocks=(int(strength),), sigmas=(strength,), size=size)  # type: ignore[arg-type]
-    return hiding
+def one(style: str, strength: float, size: int = 64) -> PlannedCover:
+    (plan,) = plan_covers((style,), blocks=(int(strength),), sigmas=(strength,), size=size)  # type: ignore[arg-type]
+    return plan
 
 
 def smooth(seed: int, size: int = 64) -> np.ndarray:
@@ -161,10 +161,10 @@ def test_a_last_block_may_be_narrow() -> None:
 
 @pytest.mark.parametrize(("style", "strength"), [("mosaic", 16), ("blur", 2.0)])
 def test_attacks_come_nearer_to_the_truth(style: str, strength: float) -> None:
-    hiding = one(style, strength)
+    plan = one(style, strength)
     pictures = [smooth(seed) for seed in range(6)]
-    covered = [hiding.over(picture) for picture in pictures]
-    attacks = fixed_attacks(hiding, pictures[:4], covered[:4])
+    covered = [plan.apply(picture) for picture in pictures]
+    attacks = fixed_attacks(plan, pictures[:4], covered[:4])
     assert set(attacks) == ({"bicubic", "Wiener"} if style == "mosaic" else {"Wiener"})
     start = np.mean([error(image, picture) for image, picture in zip(covered[4:], pictures[4:], strict=True)])
     errors = {

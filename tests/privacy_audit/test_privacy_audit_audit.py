@@ -16,13 +16,13 @@ from ganvas.errors import ConfigError, PartialFailure
 from ganvas.image.files import read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.config import Terms
+from ganvas.privacy_audit.config import AuditConfig
 from ganvas.privacy_audit.result import Audit, AuditedCover
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Audit:
     given: dict[str, Any] = {"blocks": (8,), "sigmas": (2.0,), "size": 32, "steps": 5, "device": "cpu"}
-    return audit(folder, out, Terms(**(given | changes)), progress=False)
+    return audit(folder, out, AuditConfig(**(given | changes)), progress=False)
 
 
 @pytest.mark.usefixtures("quick_attackers")
@@ -56,7 +56,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     request.getfixturevalue(attackers)
     found = run(kinds, tmp_path / "out", styles=("mosaic", "solid"), steps=20)
     mosaic, solid = found.covers
-    assert mosaic.retrained == 6  # each kind has a colour of its own
+    assert mosaic.retrained == 6  # each kind has a color of its own
     assert solid.retrained <= 2
     assert "hides little" in found.verdict(mosaic)
     assert "cannot be told with 6 test pictures" in found.verdict(solid)
@@ -144,7 +144,7 @@ def judged(*covers: AuditedCover, clear: int = 98, test: int = 100, chance: floa
     counts = (3 * test, test)
     clean = {"linear": clear}
     return Audit(
-        out=Path(), terms={}, kinds=("a",) * 10, counts=counts, chance=chance, clean=clean, covers=list(covers)
+        out=Path(), config={}, kinds=("a",) * 10, counts=counts, chance=chance, clean=clean, covers=list(covers)
     )
 
 

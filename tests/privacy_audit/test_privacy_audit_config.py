@@ -9,7 +9,7 @@ import pytest
 
 from ganvas.errors import ConfigError
 from ganvas.image.cover import gaussian_blur, mosaic
-from ganvas.privacy_audit.config import Terms, plan_covers
+from ganvas.privacy_audit.config import AuditConfig, plan_covers
 
 
 def test_each_style_from_the_weakest_on() -> None:
@@ -29,9 +29,9 @@ def test_each_style_from_the_weakest_on() -> None:
 def test_a_cover_is_what_redaction_makes(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
     coarse, soft, solid = plan_covers(("mosaic", "blur", "solid"), blocks=(5,), sigmas=(3.0,), size=32)
-    assert np.array_equal(coarse.over(image), mosaic(image, 7))  # 32 / 5, rounded up
-    assert np.array_equal(soft.over(image), gaussian_blur(image, 3.0))
-    assert not solid.over(image).any()
+    assert np.array_equal(coarse.apply(image), mosaic(image, 7))  # 32 / 5, rounded up
+    assert np.array_equal(soft.apply(image), gaussian_blur(image, 3.0))
+    assert not solid.apply(image).any()
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_what_cannot_be_planned(styles: Any, blocks: Any, sigmas: Any, message: 
 )
 def test_terms_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Terms(**changes)
+        AuditConfig(**changes)

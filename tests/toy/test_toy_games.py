@@ -10,19 +10,19 @@ from ganvas.data.density import Mixture, ring, spiral
 from ganvas.errors import DivergenceError
 from ganvas.metrics.distribution import measure_coverage
 from ganvas.toy.adversarial import GAN, WGAN, ConditionalGAN, CycleGAN
-from ganvas.toy.collapse import COMPARED, GAMES, Trial, run_trial, summarise
-from ganvas.toy.dual import Domain, DualLearning, judged_by
+from ganvas.toy.collapse import COMPARED, GAMES, Trial, run_trial, summarize
+from ganvas.toy.dual import Domain, DualLearning, log_density_of
 from ganvas.toy.game import Game, normal_noise, play, points_of, seeded, silent, train
 
 TARGET = ring(4, deviation=0.3)
-DOMAIN = Domain(points_of(TARGET, np.random.default_rng(0)), judged_by(TARGET))
+DOMAIN = Domain(points_of(TARGET, np.random.default_rng(0)), log_density_of(TARGET))
 MAKERS: dict[str, Callable[[np.random.Generator], Game]] = {
     "gan": lambda rng: GAN(normal_noise(2), points_of(TARGET, rng), width=8),
     "wgan": lambda rng: WGAN(normal_noise(2), points_of(TARGET, rng), width=8),
     "cycle": lambda rng: CycleGAN(points_of(spiral(), rng), points_of(TARGET, rng), width=8),
     "dual": lambda rng: DualLearning(
-        Domain(points_of(spiral(), rng), judged_by(spiral())),
-        Domain(points_of(TARGET, rng), judged_by(TARGET)),
+        Domain(points_of(spiral(), rng), log_density_of(spiral())),
+        Domain(points_of(TARGET, rng), log_density_of(TARGET)),
         width=8,
     ),
     "conditional": lambda rng: ConditionalGAN(
@@ -114,7 +114,7 @@ def test_a_wgan_learns_one_gaussian() -> None:
 def test_a_trial_is_measured_and_summarised() -> None:
     trials = [run_trial("ring of 8", game, seed=seed, steps=2) for game in COMPARED for seed in (0, 1)]
     assert all(isinstance(trial, Trial) and trial.samples.shape == (2500, 2) for trial in trials)
-    rows = summarise(trials)
+    rows = summarize(trials)
     assert [row["method"] for row in rows] == list(COMPARED)
     assert {row["seeds"] for row in rows} == {2}
     assert set(COMPARED) <= GAMES.keys()
@@ -132,7 +132,7 @@ def test_the_reward_is_the_weighted_sum() -> None:
 def test_the_policy_gradient_agrees_with_the_exact_one() -> None:
     """With the judge's reward alone, E[grad] is that of the expected log density, here a quadratic of the mean."""
     one = Mixture(np.zeros((1, 2)), deviation=1.0)
-    domain = Domain(lambda count: torch.zeros(count, 2), judged_by(one))
+    domain = Domain(lambda count: torch.zeros(count, 2), log_density_of(one))
     with seeded(0):
         game = DualLearning(domain, domain, alpha=1.0, noise=0.5, samples=16, batch_size=2000, width=8)
         with torch.no_grad():

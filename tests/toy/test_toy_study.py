@@ -76,7 +76,7 @@ def test_without_matplotlib_the_mend_is_named(
 
 def test_likelihood_and_divergence_share_their_lowest_point() -> None:
     curves = likelihood_curves(seed=0)
-    lowest = curves.minimisers
+    lowest = curves.minimizers
     assert lowest["cross_entropy"] == lowest["kl"]
     assert lowest["likelihood"] == pytest.approx(lowest["kl"], abs=0.05)
     assert curves.largest_gap_error < 1e-12
@@ -85,7 +85,7 @@ def test_likelihood_and_divergence_share_their_lowest_point() -> None:
 
 def test_the_likeliest_mean_is_the_mean_of_the_samples() -> None:
     samples = sample_piecewise(seed=0).samples
-    assert likelihood_curves(seed=0).minimisers["likelihood"] == pytest.approx(samples.mean(), abs=0.006)
+    assert likelihood_curves(seed=0).minimizers["likelihood"] == pytest.approx(samples.mean(), abs=0.006)
 
 
 def test_the_sampler_passes_its_own_test() -> None:

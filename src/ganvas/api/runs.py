@@ -49,7 +49,7 @@ def resume(
     threads: Threads = None,
     data: Path | None = None,
 ) -> TrainingResult:
-    """Go on with a run that was stopped; it ends as if it had not been, unless a setting is changed.
+    """Resume a run that was stopped; it ends as if it had not been stopped, unless a setting is changed.
 
     Args:
         run: its folder, which says what it trains.
@@ -234,7 +234,7 @@ def load(
     run: Path | str, *, snapshot: Snapshot | Path = "auto", device: str = "auto", seed: int = 0,
     precision: PrecisionChoice = "float32", direction: Direction = "a_to_b",
 ) -> Translator:  # fmt: skip
-    """A trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
+    """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
     from ganvas.inference.translator import Translator
 
     return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)

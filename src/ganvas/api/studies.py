@@ -24,7 +24,7 @@ Runs = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
 
 
 def demo(*, out: Path = Path("demo"), minutes: float = 4.0, threads: Threads = None) -> str:
-    """The main job on photographs inside two packages: find, mosaic, learn to restore, judge.
+    """Run the whole workflow on photographs inside two packages: find, cover, train to restore, measure.
 
     Needs the extra `demo` (scikit-image and scikit-learn, for their photographs). Writes report.html and metrics.json.
 
@@ -64,7 +64,7 @@ def density(
     steps: int | None = None,
     threads: Threads = None,
 ) -> Study:
-    """The ideas behind the methods on numbers and points, where every answer is known: a picture and figures.
+    """Study the ideas behind the methods on densities with known answers; write a picture and figures.
 
     Needs matplotlib. The questions: `sample`, drawing from a density by its inverse CDF; `likelihood`, maximum
     likelihood as minimum KL divergence; `gan`, a GAN, a Wasserstein GAN and a conditional GAN; `collapse`, what the
@@ -123,14 +123,14 @@ def compare(
         threads: of the CPU to compute with; unset: as many as are fastest.
     """
     from ganvas.comparison.compare import compare as compare_methods
-    from ganvas.comparison.plan import Terms
+    from ganvas.comparison.plan import ComparisonConfig
 
-    terms = Terms(
+    settings = ComparisonConfig(
         data=data, minutes=minutes, epochs=epochs, crop_size=crop_size, load_size=load_size, direction=direction,
         width=width, batch_size=batch_size, precision=precision, seed=seed, device=device,
     )  # fmt: skip
     with using_threads(threads):
-        return compare_methods(methods, terms, out, pictures=pictures)
+        return compare_methods(methods, settings, out, pictures=pictures)
 
 
 def benchmark(
@@ -195,10 +195,10 @@ def audit(
         threads: of the CPU to compute with; unset: as many as are fastest.
     """
     from ganvas.privacy_audit.audit import audit as audit_covers
-    from ganvas.privacy_audit.config import Terms
+    from ganvas.privacy_audit.config import AuditConfig
 
-    terms = Terms(
+    config = AuditConfig(
         styles=style, blocks=blocks, sigmas=sigmas, size=size, minutes=minutes, steps=steps, seed=seed, device=device
     )
     with using_threads(threads):
-        return audit_covers(folder, out, terms)
+        return audit_covers(folder, out, config)

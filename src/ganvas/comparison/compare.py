@@ -1,4 +1,4 @@
-"""Train several methods under the same budget on the same data, and write one page."""
+"""Comparison of several methods under the same budget on the same data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from ganvas.bulk import claimed, require_apart, require_outside
-from ganvas.comparison.measures import Instruments, another_draw, input_as_it_is, load_instruments, measure_run
-from ganvas.comparison.plan import Terms, TestPictures, open_test_pictures, plan_data, plan_runs
+from ganvas.comparison.measures import Instruments, identity_baseline, load_instruments, measure_run, training_reference
+from ganvas.comparison.plan import ComparisonConfig, TestPictures, open_test_pictures, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, Compared, Comparison
 from ganvas.data.config import DataConfig
@@ -27,19 +27,19 @@ from ganvas.training.run_folder import read_config
 
 
 def compare(
-    recipes: Sequence[str], terms: Terms, out: Path, *, pictures: int = 200, progress: bool = True
+    recipes: Sequence[str], settings: ComparisonConfig, out: Path, *, pictures: int = 200, progress: bool = True
 ) -> Comparison:
-    """Train each recipe under the same terms in OUT/runs/RECIPE, measure all on the same pictures, and write one page.
+    """Train each recipe with the same settings in OUT/runs/RECIPE, and measure all on the same pictures.
 
-    Writes `report.html`, `comparison.json` and `grid.png`, anew after each method. A method that fails is listed and
-    the others go on. Stopped, the same call goes on; with more minutes or epochs, every run goes on for longer.
+    Writes `report.html`, `comparison.json` and `grid.png`, rewritten after each method. A failing method is
+    listed and the others continue. The same call resumes after an interruption; more minutes or epochs extend each run.
 
     Args:
         recipes: names of `ganvas.recipes`.
-        terms: what all are given alike.
+        settings: shared by all methods.
         out: the folder to write.
         pictures: measure on at most so many of each side of the test split, evenly spread.
-        progress: say what is being done.
+        progress: show progress.
 
     Raises:
         ConfigError: no such recipe, one that needs pairs where there are none, bfloat16 where it is not fast, or `out`
@@ -51,27 +51,38 @@ def compare(
     """
     if pictures < 2:
         raise ConfigError(f"pictures {pictures} must be 2 or more, or nothing can be said of their distribution")
-    runs, data = _with_precision(plan_runs(recipes, terms), terms.device), plan_data(terms)
+    # Validate everything before hours of training: recipes, precision, earlier runs, output folder.
+    runs, data = _with_precision(plan_runs(recipes, settings), settings.device), plan_data(settings)
     for name, config in runs.items():
         _check_same_data(config, out / "runs" / name)
     require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME)], data_files(data))
     require_outside(out, *data_folders(data))
     with claimed(out):
-        return _compare(runs, data, terms, out, pictures=pictures, progress=progress)
+        return _compare(runs, data, settings, out, pictures=pictures, progress=progress)
 
 
 def _compare(
-    runs: dict[str, RunConfig], data: DataConfig, terms: Terms, out: Path, *, pictures: int, progress: bool
+    runs: dict[str, RunConfig],
+    data: DataConfig,
+    settings: ComparisonConfig,
+    out: Path,
+    *,
+    pictures: int,
+    progress: bool,
 ) -> Comparison:
-    """As `compare`, into a folder that this process holds."""
+    """Run `compare` in a folder that this process holds."""
+    # All methods are measured on the same test pictures, beside two references.
     test = open_test_pictures(data, limit=pictures)
     instruments = load_instruments(test)
     references = {
-        "input as it is": input_as_it_is(test, instruments),
-        "training pictures": another_draw(data, test, instruments),
+        "input as it is": identity_baseline(test, instruments),
+        "training pictures": training_reference(data, test, instruments),
     }
-    device = _in_words(terms.device)
-    comparison = Comparison(out=out, terms=terms, test=test, references=references, asked=len(runs), device=device)
+    device = _in_words(settings.device)
+    comparison = Comparison(
+        out=out, settings=settings, test=test, references=references, asked=len(runs), device=device
+    )
+    # Train and measure one method at a time; write after each, so that an interruption loses nothing.
     for number, (name, config) in enumerate(runs.items(), start=1):
         if progress:
             Console(stderr=True).print(f"[bold]{number} of {len(runs)}[/bold]  {name}", highlight=False)
@@ -90,7 +101,7 @@ def _compare(
 
 
 def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
-    """Return the runs with the precision that each computes in, so that one that cannot be had is said at the start."""
+    """Return the runs with the precision that each computes in, so that an unsupported one raises at the start."""
     chosen = {name: pick_precision(config.training.precision, device) for name, config in runs.items()}
     return {
         name: replace(config, training=replace(config.training, precision=chosen[name]))
@@ -99,7 +110,7 @@ def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunCon
 
 
 def _check_same_data(config: RunConfig, run: Path) -> None:
-    """Raise where the run in this folder learnt from other pictures; one that cannot be read is listed later."""
+    """Raise where the run in this folder was trained on other pictures; an unreadable run is listed later."""
     if not (run / STATE_NAME).exists():
         return
     try:
@@ -124,14 +135,14 @@ def _train_and_measure(
 
 
 def _in_words(device: str) -> str:
-    """The device that is meant, and on a CPU its threads."""
+    """Describe the selected device, with its threads for a CPU."""
     chosen = pick_device(device)
     threads = torch.get_num_threads()
     return f"{threads} thread{'s' * (threads > 1)} of the CPU" if chosen.type == "cpu" else str(chosen)
 
 
 def count_parameters(run: Path) -> tuple[int, int]:
-    """All that are trained, and those that a snapshot holds."""
+    """Count all trained parameters, and those that a snapshot holds."""
     method = load_generators(run, "last")
     held = [parameter for name in method.generators for parameter in getattr(method, name).parameters()]
     return sum(p.numel() for p in method.parameters()), sum(p.numel() for p in held)

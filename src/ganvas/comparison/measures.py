@@ -1,4 +1,4 @@
-"""What a trained run makes of the pictures that all are measured on, and how good that is."""
+"""Translations of the test pictures by a trained run, and their measures."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from ganvas.metrics.distribution import (
     kernel_distance,
 )
 from ganvas.metrics.features import FeatureExtractor, efficientnet_features, inception_features
-from ganvas.metrics.fidelity import Summary, measure, psnr, summarise
+from ganvas.metrics.fidelity import Summary, measure, psnr, summarize
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 
 LARGEST_PSNR = 100.0
-"""dB, for what comes back to the last grey level."""
+"""Upper bound in dB, for exact round trips."""
 Vectors = NDArray[np.float32]
 """(N, D)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What one network saw in a set of two pictures or more.
+    """Features of a set of two or more pictures.
 
     Attributes:
         extractor: the network.
@@ -54,13 +54,13 @@ class Features:
 
     @classmethod
     def of(cls, extractor: FeatureExtractor, pictures: Sequence[Rgb]) -> Features:
-        """Look at the pictures."""
+        """Compute the features of the pictures."""
         vectors, moments = extractor.vectors(pictures), Moments(extractor.space)
         moments.add(vectors)
         return cls(extractor, vectors, moments.statistics())
 
     def distances(self, made: Sequence[Rgb]) -> list[Distance]:
-        """Frechet and kernel distance from here to the pictures made.
+        """Compute the Frechet and kernel distances to the generated pictures.
 
         The kernel distance's deviation over halves of the pictures is about its standard error (delete-half jackknife).
         """
@@ -73,10 +73,10 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """The networks that look at pictures, and what they saw in the real ones.
+    """Feature networks, and their features of the real pictures.
 
     Attributes:
-        real: side -> what each network saw in its real pictures; none of a side with fewer than two.
+        real: side -> features of its real pictures by each network; empty for a side with fewer than two.
         lpips: None where its weights are not on this machine.
     """
 
@@ -84,7 +84,7 @@ class Instruments:
     lpips: LPIPS | None
 
     def distances(self, made: Sequence[Rgb], side: Domain) -> list[Distance]:
-        """To the real pictures of a side, by each kind of features; none of fewer than two pictures."""
+        """Compute the distances to the real pictures of a side for each kind of features; empty under two pictures."""
         return [one for features in self.real[side] for one in features.distances(made)] if len(made) >= 2 else []
 
 
@@ -93,9 +93,9 @@ class Translated:
     """The translations of one side.
 
     Attributes:
-        made: name -> picture, of those that the content gate admits.
+        made: name -> picture that the content gate admits.
         refused: name -> why the gate refuses the translation, of the others.
-        seconds: of the network a picture, the median.
+        seconds: median time of the network per picture.
     """
 
     made: dict[str, Picture]
@@ -103,13 +103,13 @@ class Translated:
     seconds: float
 
     def rgb(self) -> list[Rgb]:
-        """All pictures, for a classifier."""
+        """Return all pictures as RGB, for a classifier."""
         return [picture.as_rgb8() for picture in self.made.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """How good a run is.
+    """Measures of a run.
 
     Attributes:
         translated: direction -> what was made; the run's directions alone.
@@ -125,7 +125,7 @@ class Measured:
 
 
 def load_instruments(test: TestPictures) -> Instruments:
-    """Whatever is on this machine; nothing is downloaded.
+    """Load the networks whose weights are on this machine; nothing is downloaded.
 
     Raises:
         WeightsError: the features that ganvas brings along are missing.
@@ -149,17 +149,24 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
         RunError: the run cannot be read.
     """
     directions = Translator.load(run, snapshot="last", device=device).method.directions
-    translators = {way: Translator.load(run, snapshot="last", device=device, direction=way) for way in directions}
-    translated = {way: translate_all(translator, test.sides[SIDES[way][0]]) for way, translator in translators.items()}
+    translators = {
+        direction: Translator.load(run, snapshot="last", device=device, direction=direction) for direction in directions
+    }
+    translated = {
+        direction: translate_all(translator, test.sides[SIDES[direction][0]])
+        for direction, translator in translators.items()
+    }
     return Measured(
         translated=translated,
         fidelity=_fidelity(translated["a_to_b"], test, instruments.lpips) if test.paired else {},
         returned={
-            way: _returned(translators[OPPOSITE[way]], one, test, SIDES[way][0])
-            for way, one in translated.items()
-            if OPPOSITE[way] in translators
+            direction: _returned(translators[OPPOSITE[direction]], one, test, SIDES[direction][0])
+            for direction, one in translated.items()
+            if OPPOSITE[direction] in translators
         },
-        distances={way: instruments.distances(one.rgb(), SIDES[way][1]) for way, one in translated.items()},
+        distances={
+            direction: instruments.distances(one.rgb(), SIDES[direction][1]) for direction, one in translated.items()
+        },
     )
 
 
@@ -178,39 +185,43 @@ def translate_all(translator: Translator, pictures: Mapping[str, Picture]) -> Tr
     return Translated(made, refused, median(seconds[1:] or seconds))  # the first warms up
 
 
-def input_as_it_is(test: TestPictures, instruments: Instruments) -> Measured:
-    """The same measures of doing nothing."""
+def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
+    """Compute the same measures for the unchanged inputs."""
     nothing = Translated(test.sides["a"], {}, 0.0)
     alike = test.specs["a"] == test.specs["b"]
     return Measured(
         translated={},
         fidelity=_fidelity(nothing, test, instruments.lpips) if test.paired and alike else {},
-        distances={way: instruments.distances(test.rgb(given), wanted) for way, (given, wanted) in SIDES.items()},
+        distances={
+            direction: instruments.distances(test.rgb(given), wanted) for direction, (given, wanted) in SIDES.items()
+        },
     )
 
 
-def another_draw(data: DataConfig, test: TestPictures, instruments: Instruments) -> Measured:
-    """The distances of as many real pictures, of those trained on: how near a perfect translation would come."""
-    counts = {way: len(test.sides[given]) for way, (given, _) in SIDES.items()}
-    drawn = {way: training_pictures(data, wanted, limit=counts[way]) for way, (_, wanted) in SIDES.items()}
-    distances = {way: instruments.distances(drawn[way], wanted) for way, (_, wanted) in SIDES.items()}
+def training_reference(data: DataConfig, test: TestPictures, instruments: Instruments) -> Measured:
+    """Compute the distances of as many real training pictures: the reference for a perfect translation."""
+    counts = {direction: len(test.sides[given]) for direction, (given, _) in SIDES.items()}
+    drawn = {
+        direction: training_pictures(data, wanted, limit=counts[direction]) for direction, (_, wanted) in SIDES.items()
+    }
+    distances = {direction: instruments.distances(drawn[direction], wanted) for direction, (_, wanted) in SIDES.items()}
     return Measured(translated={}, distances=distances)
 
 
 def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -> dict[str, Summary]:
-    """Each measure of the outputs against their targets."""
+    """Summarize each measure of the outputs against their targets."""
     spec, rows = test.specs["b"], []
     for name, made in translated.made.items():
         pair = as_unit(made, spec), as_unit(test.sides["b"][name], spec)
         rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
-    return {name: summarise([row[name] for row in rows]) for name in rows[0]} if rows else {}
+    return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
 def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:
-    """PSNR of pictures there and back, rounded to their file's type on the way. The way back is never shown."""
+    """Compute the PSNR of round trips, rounded to the file's type in between. The way back is never shown."""
     spec, values = test.specs[side], []
     for name, made in translated.made.items():
         again, _ = translate_admitted(back, made)
         value = psnr(as_unit(again, spec), as_unit(test.sides[side][name], spec)).item()
         values.append(min(value, LARGEST_PSNR))
-    return summarise(values)
+    return summarize(values)

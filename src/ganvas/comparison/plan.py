@@ -34,19 +34,19 @@ Rgb = NDArray[np.uint8]
 Sides = dict[Domain, dict[str, Picture]]
 """Side -> name -> picture."""
 Specs = dict[Domain, PictureSpec]
-"""Side -> what its numbers mean."""
+"""Side -> picture specification."""
 SIDES: dict[Direction, tuple[Domain, Domain]] = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
-"""Direction -> the side translated, and the one that it becomes."""
+"""Direction -> source side, target side."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What every method of a comparison is given alike; the rest is its recipe's."""
+class ComparisonConfig:
+    """Settings that all methods of a comparison share; the recipe gives the rest."""
 
     data: Path
     """A folder of pairs (train/a and train/b), or of two sides that need not correspond (trainA and trainB)."""
     minutes: float | None = None
-    """Of training, for each."""
+    """Training time per method."""
     epochs: float | None = None
     """Passes over the training pictures; unset: the recipe's, which the minutes may cut short."""
     crop_size: tuple[int, int] = (128, 128)
@@ -54,46 +54,49 @@ class Terms:
     load_size: tuple[int, int] | None = None
     """Height and width in the cache; unset: 286/256 of the crop's."""
     direction: Direction = "a_to_b"
-    """Of pairs: which side is given and which is made."""
+    """Direction of paired data."""
     width: int | None = None
-    """Channels of the first layers, of the methods that have such a setting."""
+    """Channels of the first layers, for methods with such a setting."""
     batch_size: int | None = None
     """Unset: each recipe's."""
     precision: PrecisionChoice | None = None
     """Unset: each recipe's."""
     seed: int = 0
-    """Of every run."""
+    """Seed of every run."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
         if self.minutes is None and self.epochs is None:
-            raise ConfigError("a comparison needs a budget: give minutes, epochs, or both (what is over first counts)")
+            raise ConfigError("a comparison needs a budget: give minutes, epochs, or both (the first to end counts)")
 
     @property
     def cached_size(self) -> tuple[int, int]:
-        """`load_size`, or as much larger than a crop as in the papers."""
+        """Return `load_size`, or the crop size scaled as in the papers."""
         height, width = self.crop_size
         return self.load_size or (round(height * LOADED / CROPPED), round(width * LOADED / CROPPED))
 
 
-def plan_data(terms: Terms) -> DataConfig:
-    """The data as they are measured: pairs where the folder holds pairs, else two sides.
+def plan_data(settings: ComparisonConfig) -> DataConfig:
+    """Return the data configuration: pairs where the folder holds pairs, else two unpaired sides.
 
     Raises:
-        ConfigError: two sides that need not correspond cannot be turned round.
+        ConfigError: unpaired sides have no direction.
     """
-    if why_unpaired(terms.data) is None:
+    if why_unpaired(settings.data) is None:
         return PairedData(
-            folder=terms.data, direction=terms.direction, load_size=terms.cached_size, crop_size=terms.crop_size
+            folder=settings.data,
+            direction=settings.direction,
+            load_size=settings.cached_size,
+            crop_size=settings.crop_size,
         )
-    if terms.direction == "b_to_a":
-        raise ConfigError(f"{terms.data} holds no pairs, so there is no direction: let its folders change their names")
-    return UnpairedData(folder=terms.data, load_size=terms.cached_size, crop_size=terms.crop_size)
+    if settings.direction == "b_to_a":
+        raise ConfigError(f"{settings.data} holds no pairs, so it has no direction: swap the names of its folders")
+    return UnpairedData(folder=settings.data, load_size=settings.cached_size, crop_size=settings.crop_size)
 
 
 def why_unpaired(folder: Path) -> str | None:
-    """None where the training pictures are pairs; else what is missing for that."""
+    """Return None where the training pictures are pairs; else the reason why they are not."""
     try:
         find_entries(PairedData(folder=folder), "train")
     except DataError as error:
@@ -101,8 +104,8 @@ def why_unpaired(folder: Path) -> str | None:
     return None
 
 
-def plan_runs(recipes: Sequence[str], terms: Terms) -> dict[str, RunConfig]:
-    """Recipe -> run, in the order given; all that can be known to be wrong before training is said here.
+def plan_runs(recipes: Sequence[str], settings: ComparisonConfig) -> dict[str, RunConfig]:
+    """Return recipe -> run, in the order given; invalid combinations raise here, before any training.
 
     Raises:
         ConfigError: no recipe of that name, one twice, none at all, or one that needs pairs where there are none.
@@ -111,54 +114,54 @@ def plan_runs(recipes: Sequence[str], terms: Terms) -> dict[str, RunConfig]:
         raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(RECIPES)}")
     if not recipes or len(set(recipes)) < len(recipes):
         raise ConfigError(f"give one or more methods, each once; recipes: {', '.join(RECIPES)}")
-    data = plan_data(terms)
-    return {name: _plan_run(name, data, terms) for name in recipes}
+    data = plan_data(settings)
+    return {name: _plan_run(name, data, settings) for name in recipes}
 
 
-def _plan_run(recipe: str, data: DataConfig, terms: Terms) -> RunConfig:
+def _plan_run(recipe: str, data: DataConfig, settings: ComparisonConfig) -> RunConfig:
     config = RECIPES[recipe]()
     needs_pairs = getattr(config.method, "paired", True)
     if isinstance(data, PairedData):
         data = replace(data, aligned=needs_pairs)
     elif needs_pairs:
-        raise ConfigError(f"{recipe} learns from pairs, and there are none: {why_unpaired(terms.data)}")
-    data = replace(data, folder=data.folder.absolute())  # means the same wherever the run is gone on with
+        raise ConfigError(f"{recipe} needs pairs, and there are none: {why_unpaired(settings.data)}")
+    data = replace(data, folder=data.folder.absolute())  # independent of the working directory of a resumed run
     return RunConfig(
-        method=with_width(config.method, terms.width), data=data, training=_training(config.training, terms)
+        method=with_width(config.method, settings.width), data=data, training=_training(config.training, settings)
     )
 
 
 def with_width(method: Any, width: int | None) -> Any:
-    """The method's settings with that many channels, where it has settings for them."""
+    """Return the method's configuration with that many channels, where it has such fields."""
     names = [field.name for field in fields(method) if field.name in WIDTHS]
     return method if width is None else replace(method, **dict.fromkeys(names, width))
 
 
-def _training(recipe: TrainingConfig, terms: Terms) -> TrainingConfig:
+def _training(recipe: TrainingConfig, settings: ComparisonConfig) -> TrainingConfig:
     return replace(
         recipe,
-        epochs=recipe.epochs if terms.epochs is None else terms.epochs,
-        minutes=terms.minutes,
-        batch_size=recipe.batch_size if terms.batch_size is None else terms.batch_size,
-        precision=terms.precision or recipe.precision,
-        seed=terms.seed,
-        device=terms.device,
+        epochs=recipe.epochs if settings.epochs is None else settings.epochs,
+        minutes=settings.minutes,
+        batch_size=recipe.batch_size if settings.batch_size is None else settings.batch_size,
+        precision=settings.precision or recipe.precision,
+        seed=settings.seed,
+        device=settings.device,
     )
 
 
 @dataclass(frozen=True)
 class TestPictures:
-    """Both sides of the split that is measured, evenly thinned, past the content gate.
+    """Both sides of the test split, evenly subsampled, admitted by the content gate.
 
     Attributes:
         split: test, or val where there is no test.
         sides: name -> picture of each side; of pairs, the same names on both.
-        specs: what the numbers of each side mean.
+        specs: picture specification of each side.
         paired: whether side b holds the targets of side a.
         refused: name -> why the content gate refuses the picture.
     """
 
-    __test__ = False  # no test, though named like one
+    __test__ = False  # keeps pytest from collecting it
 
     split: Split
     sides: Sides
@@ -167,12 +170,12 @@ class TestPictures:
     refused: dict[str, str] = field(default_factory=dict)
 
     def rgb(self, side: Domain) -> list[Rgb]:
-        """All pictures of a side, for a classifier."""
+        """Return all pictures of a side as RGB, for a classifier."""
         return [picture.as_rgb8() for picture in self.sides[side].values()]
 
 
 def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
-    """At most `limit` pictures of each side, at the size that the data settings give.
+    """Read at most `limit` pictures of each side, at the size of the data configuration.
 
     Raises:
         DataError: there is no test and no val split, or its pictures cannot be used.
@@ -192,19 +195,19 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
-    """Real pictures of a side that are not measured, at the same size: how near another draw of them comes."""
+    """Read training pictures of a side at the test size: the reference of another real sample."""
     alike = _training_data(data)
     return [picture.as_rgb8() for picture in _read(alike, "train", limit, like=alike)[0][side].values()]
 
 
 def _training_data(data: DataConfig) -> DataConfig:
-    """The settings by which training pictures come at the size of the measured ones."""
+    """Return the configuration that reads training pictures at the size of the test pictures."""
     size = evaluation_size(data)
     return replace(data, load_size=size, crop_size=size) if data.resize == "stretch" else data
 
 
 def _read(data: DataConfig, split: Split, limit: int, *, like: DataConfig) -> tuple[Sides, Specs]:
-    """The split's pictures, gray ones repeated where those that training reads (`like`) are in color."""
+    """Read the split's pictures; repeat gray ones where the training pictures (`like`) are in color."""
     cache, training = _open(data, split), _open(like, "train")
     agree_across_splits({"train": training, split: cache})
     a, b = cache.a, cache.b

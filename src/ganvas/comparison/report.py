@@ -1,4 +1,4 @@
-"""A comparison as a page, a table for the terminal, JSON and a grid."""
+"""HTML report and picture grid of a comparison."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.comparison.plan import SIDES
-from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, WAYS, Comparison, as_record, remarks, tables
+from ganvas.comparison.result import DIRECTIONS, GRID_NAME, HTML_NAME, JSON_NAME, Comparison, as_record, remarks, tables
 from ganvas.evaluation.pictures import evenly
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
@@ -37,7 +37,7 @@ def write_reports(comparison: Comparison) -> None:
     label = SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
         model=", ".join(comparison.methods) or "none",
-        note="The columns with a method's name were made by models.",
+        note="The columns with a method's name are synthetic.",
     )
     grid = make_grid(cells, captions=captions, row_labels=[name for name, _ in rows])
     write_image(comparison.out / GRID_NAME, Picture(grid), synthetic=label)
@@ -45,30 +45,30 @@ def write_reports(comparison: Comparison) -> None:
 
 
 def captions_of(comparison: Comparison) -> list[str]:
-    """The columns of the grid."""
+    """Return the column captions of the grid."""
     return ["input", *comparison.methods, *(["target"] if comparison.test.paired else [])]
 
 
 def grid_rows(comparison: Comparison) -> list[tuple[str, list[Picture | None]]]:
-    """Name -> input, each method's output, and the target of pairs; None for what is refused or was not learnt.
+    """Return name -> input, each method's output and, for pairs, the target; None where refused or not learned.
 
     Side b of pairs has no rows of its own, nor has a side that no method translates.
     """
     test, rows = comparison.test, list[tuple[str, list[Picture | None]]]()
-    for way, (given, _) in SIDES.items():
-        translated = [one.measured.translated.get(way) for one in comparison.methods.values()]
-        if way == "b_to_a" and (test.paired or not any(translated)):
+    for direction, (given, _) in SIDES.items():
+        translated = [one.measured.translated.get(direction) for one in comparison.methods.values()]
+        if direction == "b_to_a" and (test.paired or not any(translated)):
             continue
         names = list(test.sides[given])
-        for name in [names[index] for index in evenly(len(names), NUM_SHOWN[way])]:
+        for name in [names[index] for index in evenly(len(names), NUM_SHOWN[direction])]:
             made = [None if one is None else one.made.get(name) for one in translated]
             target = [test.sides["b"][name]] if test.paired else []
-            rows.append((f"{WAYS[way]}: {name}", [test.sides[given][name], *made, *target]))
+            rows.append((f"{DIRECTIONS[direction]}: {name}", [test.sides[given][name], *made, *target]))
     return rows
 
 
 def as_html(comparison: Comparison) -> str:
-    """The whole report as one page."""
+    """Return the whole report as one HTML page."""
     notes = html.note(HOW) + html.note(f"{features_of(comparison)}.")
     sections = [(title, html.table(header, rows)) for title, (header, rows) in tables(comparison).items()]
     sections.append(("How it was measured", notes))
@@ -83,27 +83,28 @@ def as_html(comparison: Comparison) -> str:
     )
     sections.append(("Pictures", html.paragraph("Evenly spread. Select a picture to see it large.") + pictures))
     if lines := validation_lines(comparison):
-        sections.append(("On the way", line_chart(lines, "minutes of training", "PSNR (dB)", title=VALIDATION)))
+        sections.append(("Training curves", line_chart(lines, "minutes of training", "PSNR (dB)", title=VALIDATION)))
     return html.page(f"{', '.join(comparison.methods)}, compared", html.paragraph(introduction(comparison)), sections)
 
 
 def introduction(comparison: Comparison) -> str:
-    """What all were given, in sentences."""
-    terms, test = comparison.terms, comparison.test
-    limits = {"minutes": terms.minutes, "epochs": terms.epochs}
+    """Return the common conditions as sentences."""
+    settings, test = comparison.settings, comparison.test
+    limits = {"minutes": settings.minutes, "epochs": settings.epochs}
     budget = [f"{limit:g} {name}" for name, limit in limits.items() if limit is not None]
-    height, width = terms.crop_size
+    height, width = settings.crop_size
     kind = "pairs; methods that need none saw the two sides apart" if test.paired else "two sides without pairs"
     return (
         f"{comparison.asked} methods, each given {' or '.join(budget)} of training on the same pictures of "
-        f"{terms.data.resolve().name} ({kind}), crops of {height}x{width}, seed {terms.seed}, {comparison.device}. "
+        f"{settings.data.resolve().name} ({kind}), crops of {height}x{width}, seed {settings.seed}, "
+        f"{comparison.device}. "
         f"Measured on the {test.split} split, {len(test.sides['a'])} and {len(test.sides['b'])} pictures; the last "
         "snapshot of each."
     )
 
 
 def validation_lines(comparison: Comparison) -> dict[str, list[Point]]:
-    """Method -> (minutes, PSNR against the targets of the validation split), where there is one."""
+    """Return method -> (minutes, PSNR on the validation split), where there is one."""
     lines = {}
     for name, compared in comparison.methods.items():
         rows = curves(compared.trained.run).get("validation", {})
@@ -114,7 +115,7 @@ def validation_lines(comparison: Comparison) -> dict[str, list[Point]]:
 
 
 def features_of(comparison: Comparison) -> str:
-    """Which features each distance is of, and how pictures were brought to them."""
+    """Describe the features behind each distance and their preprocessing."""
     found = {
         one.measure: one.features for row in comparison.rows.values() for all_ in row.distances.values() for one in all_
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.comparison.measures import Measured
-from ganvas.comparison.plan import SIDES, Terms, TestPictures
+from ganvas.comparison.plan import SIDES, ComparisonConfig, TestPictures
 from ganvas.errors import PartialFailure
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
@@ -22,14 +22,14 @@ JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
 NUM_NAMED = 10
 """Refused pictures that are named on the page and the terminal."""
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
-WAYS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
+DIRECTIONS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
 COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
 Columns = dict[str, Callable[[Measured], Cell]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One method: what it was given, what it cost, how good it is.
+    """One method of a comparison: configuration, cost and measures.
 
     Attributes:
         config: of its run.
@@ -45,37 +45,37 @@ class Compared:
 
     @property
     def method(self) -> str:
-        """The method's name, without `Config`."""
+        """Return the method's name, without `Config`."""
         return type(self.config.method).__name__.removesuffix("Config")
 
     @property
     def training_seconds(self) -> float:
-        """A picture: all that training did, its samples, validations and checkpoints included."""
+        """Return the seconds per picture of all training work, including previews, validation and checkpoints."""
         return self.trained.seconds / max(self.trained.images_seen, 1)
 
     @property
     def pairs_seen(self) -> bool:
-        """Whether it was told which pictures belong together."""
+        """Whether it was trained on pairs."""
         return bool(getattr(self.config.method, "paired", True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several methods on the same pictures.
+    """Comparison of several methods on the same pictures.
 
     Attributes:
         out: its folder.
-        terms: what all were given alike.
-        test: what all are measured on.
+        settings: what all were given alike.
+        test: the pictures that all are measured on.
         references: name -> the same measures of what no method made.
-        methods: recipe -> what became of it.
+        methods: recipe -> result.
         failures: recipe -> what went wrong.
-        asked: how many methods there shall be.
-        device: where all ran, in words.
+        asked: number of requested methods.
+        device: description of the device.
     """
 
     out: Path
-    terms: Terms
+    settings: ComparisonConfig
     test: TestPictures
     references: Mapping[str, Measured]
     asked: int
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0, or that of `PartialFailure` where a method failed."""
+        """Return 0, or the exit code of `PartialFailure` where a method failed."""
         return PartialFailure.exit_code if self.failures else 0
 
     def __str__(self) -> str:
@@ -94,22 +94,22 @@ class Comparison:
 
     @property
     def rows(self) -> dict[str, Measured]:
-        """Name -> measures: the methods, then the references."""
+        """Return name -> measures: the methods, then the references."""
         return {name: compared.measured for name, compared in self.methods.items()} | dict(self.references)
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON."""
+    """Return the comparison as JSON."""
     test = comparison.test
     return {
-        "data": comparison.terms.data.resolve().name,
+        "data": comparison.settings.data.resolve().name,
         "kind": "paired" if test.paired else "unpaired",
         "split": test.split,
         "pictures": {side: len(pictures) for side, pictures in test.sides.items()},
         "refused": test.refused,
         "terms": {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in vars(comparison.terms).items()
+            for name, value in vars(comparison.settings).items()
             if name != "data"
         },
         "device": comparison.device,
@@ -130,18 +130,22 @@ def _as_record(compared: Compared) -> dict[str, Any]:
         "seconds": round(trained.seconds, 1),
         "stopped": trained.stopped,
         "training_seconds_a_picture": round(compared.training_seconds, 5),
-        "translating_seconds_a_picture": {way: round(one.seconds, 5) for way, one in measured.translated.items()},
+        "translating_seconds_a_picture": {
+            direction: round(one.seconds, 5) for direction, one in measured.translated.items()
+        },
         "parameters": {"trained": compared.parameters[0], "in_a_snapshot": compared.parameters[1]},
         **_measures(measured),
     }
 
 
 def _measures(measured: Measured) -> dict[str, Any]:
-    refused: dict[Direction, dict[str, str]] = {way: one.refused for way, one in measured.translated.items()}
+    refused: dict[Direction, dict[str, str]] = {
+        direction: one.refused for direction, one in measured.translated.items()
+    }
     return {
         "fidelity": _summaries(measured.fidelity),
         "there_and_back_psnr": _summaries(measured.returned),
-        "distances": {way: [one.as_record() for one in found] for way, found in measured.distances.items()},
+        "distances": {direction: [one.as_record() for one in found] for direction, found in measured.distances.items()},
         "refused": refused,
     }
 
@@ -151,7 +155,7 @@ def _summaries(summaries: Mapping[Any, Summary]) -> dict[str, dict[str, Any]]:
 
 
 def as_text(comparison: Comparison) -> str:
-    """The tables for the terminal, what failed, and where the page lies."""
+    """Return the tables for the terminal, the failures and the path of the report."""
     failed = [f"{name} failed: {why}" for name, why in comparison.failures.items()]
     lines = [tables_as_text(tables(comparison)), *remarks(comparison), *failed]
     return "\n".join([*lines, f"Report: {comparison.out / HTML_NAME}"])
@@ -160,16 +164,16 @@ def as_text(comparison: Comparison) -> str:
 def remarks(comparison: Comparison) -> list[str]:
     """Return what the content gate refuses, in sentences: test pictures, then outputs of each method and direction."""
     test = comparison.test
-    sentences = [_refused(f"test pictures of {comparison.terms.data.resolve().name}", test.refused, None)]
+    sentences = [_refused(f"test pictures of {comparison.settings.data.resolve().name}", test.refused, None)]
     for name, compared in comparison.methods.items():
-        for way, translated in compared.measured.translated.items():
+        for direction, translated in compared.measured.translated.items():
             total = len(translated.made) + len(translated.refused)
-            sentences.append(_refused(f"outputs of {name}, {WAYS[way]}", translated.refused, total))
+            sentences.append(_refused(f"outputs of {name}, {DIRECTIONS[direction]}", translated.refused, total))
     return [sentence for sentence in sentences if sentence]
 
 
 def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
-    """One sentence, empty where nothing is refused; `comparison.json` has what a long list leaves out."""
+    """Return one sentence, empty without refusals; `comparison.json` has what a long list leaves out."""
     if not refused:
         return ""
     named = [f"{name} ({reason})" for name, reason in refused.items()]
@@ -180,7 +184,7 @@ def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
 
 
 def tables(comparison: Comparison) -> dict[str, Rows]:
-    """Title -> header and rows."""
+    """Return title -> header and rows."""
     targets: Columns = {title: partial(_fidelity, name) for name, title in FIDELITY.items()}
     found: dict[str, Columns] = {"Against the targets": targets, "Without targets": distribution_columns(comparison)}
     cost = [[name, *_cost(compared)] for name, compared in comparison.methods.items()]
@@ -189,17 +193,17 @@ def tables(comparison: Comparison) -> dict[str, Rows]:
 
 
 def distribution_columns(comparison: Comparison) -> Columns:
-    """Title -> how to take the value: distances from the real pictures of either side, and what comes back."""
+    """Return title -> accessor of the distances from the real pictures of either side and of round trips."""
     columns: Columns = {}
-    for way, (_, wanted) in SIDES.items():
-        found = [one.measure for row in comparison.rows.values() for one in row.distances.get(way, [])]
+    for direction, (_, wanted) in SIDES.items():
+        found = [one.measure for row in comparison.rows.values() for one in row.distances.get(direction, [])]
         for measure in dict.fromkeys(found):
-            columns[f"{measure.removesuffix(' distance')}, {wanted}"] = partial(_distance, way, measure)
-    return columns | {f"{given} back (dB)": partial(_returned, way) for way, (given, _) in SIDES.items()}
+            columns[f"{measure.removesuffix(' distance')}, {wanted}"] = partial(_distance, direction, measure)
+    return columns | {f"{given} back (dB)": partial(_returned, direction) for direction, (given, _) in SIDES.items()}
 
 
 def _filled(comparison: Comparison, columns: Columns) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows, without the rows and columns in which nothing stands."""
+    """Return header and rows without the empty rows and columns."""
     rows = {name: {title: take(one) for title, take in columns.items()} for name, one in comparison.rows.items()}
     kept = [title for title in columns if any(row[title] is not None for row in rows.values())]
     filled = {name: [row[title] for title in kept] for name, row in rows.items()}
@@ -210,12 +214,12 @@ def _fidelity(name: str, measured: Measured) -> Cell:
     return _mean_of(measured.fidelity.get(name))
 
 
-def _returned(way: Direction, measured: Measured) -> Cell:
-    return _mean_of(measured.returned.get(way))
+def _returned(direction: Direction, measured: Measured) -> Cell:
+    return _mean_of(measured.returned.get(direction))
 
 
-def _distance(way: Direction, measure: str, measured: Measured) -> Cell:
-    for one in measured.distances.get(way, []):
+def _distance(direction: Direction, measure: str, measured: Measured) -> Cell:
+    for one in measured.distances.get(direction, []):
         if one.measure == measure:
             return one.value if one.deviation is None else mean_and_deviation(one.value, one.deviation)
     return None

@@ -1,1 +1,1 @@
-"""The main job on photographs that ship inside two packages: find, mosaic, learn to restore, judge."""
+"""Demonstration on photographs that ship inside two packages: find, cover, train to restore, measure."""

@@ -30,7 +30,7 @@ Means = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class Restoration:
     """One unseen photograph: its renditions, and how near each is to the original.
 
     Attributes:
@@ -44,7 +44,7 @@ class Judgement:
     scores: dict[str, dict[str, float]]
 
 
-def judge(covered: Covered, *, restored: Mapping[str, Path]) -> Judgement:
+def measure_renditions(covered: Covered, *, restored: Mapping[str, Path]) -> Restoration:
     """Measure every rendition against the original."""
     pictures = {"mosaic": covered.mosaicked, "bicubic": interpolated(covered)}
     pictures |= {name: read_image(path) for name, path in restored.items()}
@@ -55,11 +55,11 @@ def judge(covered: Covered, *, restored: Mapping[str, Path]) -> Judgement:
         image = as_tensor(picture)
         values = {"psnr": psnr(image, target, mask), "ssim": ssim(image, target, mask)}
         scores[name] = {measure: round(value.item(), DECIMALS[measure]) for measure, value in values.items()}
-    return Judgement(covered, pictures, scores)
+    return Restoration(covered, pictures, scores)
 
 
 def interpolated(covered: Covered) -> Picture:
-    """The region filled by bicubic interpolation of its own blocks' means: what needs no learning."""
+    """Fill the region by bicubic interpolation of its own blocks' means, a baseline without learning."""
     box, pixels = covered.region, covered.mosaicked.pixels.copy()
     inside = pixels[box.top : box.bottom, box.left : box.right]
     inside[...] = bicubic_resize(block_means(inside, BLOCK), *inside.shape[:2])
@@ -67,13 +67,13 @@ def interpolated(covered: Covered) -> Picture:
 
 
 def as_tensor(picture: Picture) -> Tensor:
-    """(1, C, H, W) in [0, 1]."""
+    """Convert a picture to (1, C, H, W) in [0, 1]."""
     return torch.from_numpy(to_unit(picture.pixels)).permute(2, 0, 1)[None]
 
 
-def mean_scores(judgements: Sequence[Judgement], rendition: str) -> dict[str, float]:
-    """The mean over the unseen photographs."""
-    rows = [judgement.scores[rendition] for judgement in judgements]
+def mean_scores(restorations: Sequence[Restoration], rendition: str) -> dict[str, float]:
+    """Return the mean over the unseen photographs."""
+    rows = [restoration.scores[rendition] for restoration in restorations]
     return {measure: round(fmean(row[measure] for row in rows), 4) for measure in DECIMALS}
 
 

@@ -53,7 +53,7 @@ PHOTOGRAPHS = (
 
 
 def locate_photograph(photograph: Photograph) -> Path:
-    """Where it lies on this machine. Raises MissingDependency where its package is not installed."""
+    """Return the path on this machine. Raises MissingDependency where its package is not installed."""
     package = importlib.util.find_spec(photograph.package)
     if package is None or not package.submodule_search_locations:
         distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[photograph.package]
@@ -73,12 +73,12 @@ class Covered:
 
     @property
     def mask_picture(self) -> Picture:
-        """White where it is covered, black elsewhere."""
+        """Return the mask: white where covered, black elsewhere."""
         inside = self.region.mask(self.original.height, self.original.width)
         return Picture((inside[:, :, None] * np.uint8(255)).astype(np.uint8))
 
     def cut(self, picture: Picture) -> Picture:
-        """The covered region of a picture of the same size."""
+        """Return the covered region of a picture of the same size."""
         box = self.region
         return Picture(picture.pixels[box.top : box.bottom, box.left : box.right])
 
@@ -97,7 +97,7 @@ def cover_photograph(photograph: Photograph, out: Path, classifier: Classifier) 
 
 
 def on_grid(box: Box, picture: Picture) -> Box:
-    """The box widened to whole blocks of a grid at the picture's corner, or cut to the last whole ones."""
+    """Widen the box to whole blocks of a grid at the picture's corner, or cut it to the last whole ones."""
     right, bottom = picture.width // BLOCK * BLOCK, picture.height // BLOCK * BLOCK
     return Box(
         box.left // BLOCK * BLOCK,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganvas.bulk.atomic import write_text
-from ganvas.demonstration.measures import RENDITIONS, Conclusion, Judgement, mean_scores
+from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, mean_scores
 from ganvas.demonstration.photographs import BLOCK, Covered
 from ganvas.image.cover import mosaic
 from ganvas.image.picture import Picture
@@ -80,7 +80,7 @@ class DemoReport:
 
     out: Path
     covered: Sequence[Covered]
-    judgements: Sequence[Judgement]
+    restorations: Sequence[Restoration]
     results: dict[str, TrainingResult]
     metrics: dict[str, Any]
     conclusion: Conclusion
@@ -92,8 +92,8 @@ def write_report(demo: DemoReport) -> Path:
     sections = [
         ("", headline(demo)),
         ("What the figures say", conclusions(demo)),
-        ("Photographs never trained on, restored", restored(demo.judgements)),
-        ("Figures", scores(demo.judgements)),
+        ("Photographs never trained on, restored", restored(demo.restorations)),
+        ("Figures", scores(demo.restorations)),
         ("Found and covered", found(demo.covered)),
         ("Training pairs", pairs(demo.covered)),
         ("Training", training(demo)),
@@ -106,15 +106,15 @@ def write_report(demo: DemoReport) -> Path:
 
 
 def headline(demo: DemoReport) -> str:
-    """Before and after in large, and the gain in one line."""
-    best, first = demo.conclusion.recommended, demo.judgements[0]
+    """Render before and after in large, and the gain in one line."""
+    best, first = demo.conclusion.recommended, demo.restorations[0]
     name = first.covered.photograph.name
     pictures: list[tuple[Image, str]] = [
         (first.covered.mosaicked, f"Before: the {name}, covered by a mosaic"),
         (first.pictures[best], f"After: restored by {MODELS[best]}"),
         (first.covered.original, "The original, which the model never saw"),
     ]
-    means = {rendition: mean_scores(demo.judgements, rendition)["psnr"] for rendition in RENDITIONS}
+    means = {rendition: mean_scores(demo.restorations, rendition)["psnr"] for rendition in RENDITIONS}
     values = [
         (signed(means[best] - means["mosaic"]), f"{MODELS[best]}, compared with the mosaic"),
         (signed(means[best] - means["bicubic"]), "compared with bicubic interpolation"),
@@ -124,24 +124,24 @@ def headline(demo: DemoReport) -> str:
 
 
 def signed(decibels: float) -> str:
-    """A difference with its sign, a true minus."""
+    """Format a difference with its sign, a true minus."""
     return f"{decibels:+.2f} dB".replace("-", "\u2212")
 
 
 def conclusions(demo: DemoReport) -> str:
-    """What follows from the mean figures, and which photographs are not among them."""
+    """Render the conclusions from the mean scores, and the photographs that they leave out."""
     left_out = [f"{name} is left out: {why}." for name, why in demo.left_out.items()]
     return points([*demo.conclusion.sentences, *left_out])
 
 
-def restored(judgements: Sequence[Judgement]) -> str:
-    """The covered regions side by side, then the whole photographs."""
+def restored(restorations: Sequence[Restoration]) -> str:
+    """Render the covered regions side by side, then the whole photographs."""
     regions, captions, wholes = [], [], []
-    for one in judgements:
+    for one in restorations:
         regions.append([one.covered.cut(picture) for picture in [*one.pictures.values(), one.covered.original]])
         captions.append([f"{score['psnr']:.2f} dB, SSIM {score['ssim']:.3f}" for score in one.scores.values()])
         wholes.append([one.covered.mosaicked, one.pictures["l1"], one.pictures["l1_gan"], one.covered.original])
-    names = [one.covered.photograph.name for one in judgements]
+    names = [one.covered.photograph.name for one in restorations]
     titles = [TITLES[name] for name in RENDITIONS]
     return (
         points(METHODS)
@@ -152,22 +152,22 @@ def restored(judgements: Sequence[Judgement]) -> str:
     )
 
 
-def scores(judgements: Sequence[Judgement]) -> str:
-    """The measures of each photograph and their means, and how to read them."""
-    columns = [f"{one.covered.photograph.name}, {unit}" for one in judgements for unit in ("dB", "SSIM")]
+def scores(restorations: Sequence[Restoration]) -> str:
+    """Render the measures of each photograph, their means and how to read them."""
+    columns = [f"{one.covered.photograph.name}, {unit}" for one in restorations for unit in ("dB", "SSIM")]
     rows: list[list[str | float | int | None]] = []
     for name in RENDITIONS:
-        each = [one.scores[name][measure] for one in judgements for measure in ("psnr", "ssim")]
-        mean = mean_scores(judgements, name)
+        each = [one.scores[name][measure] for one in restorations for measure in ("psnr", "ssim")]
+        mean = mean_scores(restorations, name)
         rows.append([TITLES[name], *each, *mean.values()])
     caption = "Inside the covered regions of the photographs never trained on"
     header = ["", *columns, "mean, dB", "mean, SSIM"]
-    return table(header, rows, caption=caption) + points([*MEASURES, example(judgements)])
+    return table(header, rows, caption=caption) + points([*MEASURES, example(restorations)])
 
 
-def example(judgements: Sequence[Judgement]) -> str:
-    """The mosaic's decibels as an error in gray levels."""
-    decibels = mean_scores(judgements, "mosaic")["psnr"]
+def example(restorations: Sequence[Restoration]) -> str:
+    """Express the mosaic's decibels as an error in gray levels."""
+    decibels = mean_scores(restorations, "mosaic")["psnr"]
     levels = 255 * 10 ** (-decibels / 20)
     return (
         f"For example, the mosaic's {decibels:.2f} dB are an error of about {levels:.0f} of 255 gray levels (root mean "
@@ -176,7 +176,7 @@ def example(judgements: Sequence[Judgement]) -> str:
 
 
 def found(covered: Sequence[Covered]) -> str:
-    """Photograph, heat map, mosaic."""
+    """Render photograph, heatmap and mosaic."""
     rows: list[list[Image | None]] = [[one.original, heat_over(one), one.mosaicked] for one in covered]
     names = [f"{one.photograph.name} ({SPLITS[one.photograph.split]})" for one in covered]
     captions = [["", f"{one.finding.class_name}, score {one.finding.score:.2f}", ""] for one in covered]
@@ -185,12 +185,12 @@ def found(covered: Sequence[Covered]) -> str:
 
 
 def heat_over(one: Covered) -> Image:
-    """The heat map over the photograph, with the box that is covered."""
+    """Draw the heatmap over the photograph, with the covered box."""
     return overlay(one.original.as_rgb8(), one.finding.heat, boxes=[one.region])
 
 
 def pairs(covered: Sequence[Covered]) -> str:
-    """Crops of the photographs trained on, beside the same mosaicked."""
+    """Render crops of the training photographs beside their mosaics."""
     trained = [one.original for one in covered if one.photograph.split == "train"]
     crops = [center_crop(picture) for picture in trained[:CROPS_SHOWN]]
     given = [Picture(mosaic(crop.pixels, BLOCK)) for crop in crops]
@@ -203,13 +203,13 @@ def pairs(covered: Sequence[Covered]) -> str:
 
 
 def center_crop(picture: Picture) -> Picture:
-    """CROP x CROP pixels of the middle."""
+    """Return the center CROP x CROP pixels."""
     top, left = (picture.height - CROP) // 2, (picture.width - CROP) // 2
     return Picture(np.ascontiguousarray(picture.pixels[top : top + CROP, left : left + CROP]))
 
 
 def training(demo: DemoReport) -> str:
-    """The losses of both runs."""
+    """Render the losses of both runs."""
     parts = []
     for name, result in demo.results.items():
         losses = curves(demo.out / "runs" / name).get("training", {})
@@ -221,7 +221,7 @@ def training(demo: DemoReport) -> str:
 
 
 def made(metrics: Mapping[str, Any]) -> str:
-    """Date, machine and software, and all figures."""
+    """Render date, machine, software and all figures."""
     machine = metrics["machine"]
     text = (
         f"On {machine['date']}, by ganvas {machine['ganvas']} with PyTorch {machine['torch']} and Python "

@@ -1,4 +1,4 @@
-"""The demo from end to end, every step through the parts that a user would call."""
+"""Demonstration from end to end, through the functions that a user would call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from ganvas.bulk import claimed, files_in, require_apart
 from ganvas.bulk.atomic import write_json, write_text
 from ganvas.content_gate import gate
-from ganvas.demonstration.measures import RENDITIONS, Conclusion, Judgement, conclude, judge, mean_scores
+from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, conclude, mean_scores, measure_renditions
 from ganvas.demonstration.photographs import PHOTOGRAPHS, Covered, cover_photograph, locate_photograph
 from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.demonstration.training import demo_config, learn
@@ -41,7 +41,7 @@ MARK = ".ganvas-demo"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What the demo found.
+    """Result of the demonstration.
 
     Attributes:
         report: the page.
@@ -67,7 +67,7 @@ class DemoResult:
 
 
 def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
-    """Find, mosaic, learn to restore, judge.
+    """Find objects, cover them, train models to restore them, and measure the results.
 
     Args:
         out: the folder to write; what an earlier demo left there is replaced.
@@ -87,7 +87,7 @@ def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
 
 
 def _run_demo(out: Path, minutes: float) -> DemoResult:
-    """As `run_demo`, into a folder that this process holds."""
+    """Run `run_demo` in a folder that this process holds."""
     started = time.monotonic()
     with step(1, "unpack nine photographs"):
         unpack(out)
@@ -103,21 +103,21 @@ def _run_demo(out: Path, minutes: float) -> DemoResult:
                 start_from=out / "runs" / "l1" if sharpens else None,
             )
             results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
-    with step(5, "restore the photographs never trained on, and judge"):
-        judgements, left_out = restore_and_judge(out, covered)
-    unseen = {name: mean_scores(judgements, name) for name in RENDITIONS}
+    with step(5, "restore the photographs never trained on, and measure"):
+        restorations, left_out = restore_and_measure(out, covered)
+    unseen = {name: mean_scores(restorations, name) for name in RENDITIONS}
     conclusion = conclude(unseen)
-    metrics = as_metrics(judgements, results, conclusion, seconds=time.monotonic() - started)
-    report = write_report(DemoReport(out, covered, judgements, results, metrics, conclusion, left_out))
+    metrics = as_metrics(restorations, results, conclusion, seconds=time.monotonic() - started)
+    report = write_report(DemoReport(out, covered, restorations, results, metrics, conclusion, left_out))
     write_json(out / "metrics.json", metrics)
     return DemoResult(report=report, metrics=metrics, unseen=unseen, conclusion=conclusion, left_out=left_out)
 
 
-def restore_and_judge(out: Path, covered: list[Covered]) -> tuple[list[Judgement], dict[str, str]]:
+def restore_and_measure(out: Path, covered: list[Covered]) -> tuple[list[Restoration], dict[str, str]]:
     """Restore the photographs never trained on with both runs, and measure them.
 
     Returns:
-        The judgements, and photograph -> why, of those of which the content gate refuses a restored version.
+        The restorations, and photograph -> why, of those of which the content gate refuses a restored version.
 
     Raises:
         PolicyRefusal: it refuses one of each.
@@ -129,16 +129,16 @@ def restore_and_judge(out: Path, covered: list[Covered]) -> tuple[list[Judgement
             translate_files(run, out / "covered", restored, mask=out / "masks", progress=False)
         except PolicyRefusal as refusal:  # the others are written
             reasons[name] = refusal
-    judgements, left_out = list[Judgement](), dict[str, str]()
+    restorations, left_out = list[Restoration](), dict[str, str]()
     for one in (one for one in covered if one.photograph.split == "unseen"):
         files = restored_files(out, one)
         if missing := [name for name, path in files.items() if not path.exists()]:
             left_out[one.photograph.name] = str(reasons[missing[0]])
         else:
-            judgements.append(judge(one, restored=files))
-    if not judgements:
+            restorations.append(measure_renditions(one, restored=files))
+    if not restorations:
         raise next(iter(reasons.values()))
-    return judgements, left_out
+    return restorations, left_out
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def step(number: int, what: str) -> Iterator[None]:
 
 
 def unpack(out: Path) -> None:
-    """The photographs as PNG in OUT/photographs/train and test, the layout `single` of `PairedData`.
+    """Write the photographs as PNG into OUT/photographs/train and test, the layout `single` of `PairedData`.
 
     Raises:
         PolicyRefusal: the gate refused one; nothing was written or removed.
@@ -182,7 +182,7 @@ def clear(out: Path) -> None:
 
 
 def cover_all(out: Path) -> list[Covered]:
-    """Each photograph's region found and mosaicked; those never trained on are written for `translate`."""
+    """Find and cover each photograph's region; write the unseen ones for `translate`."""
     classifier = load_classifier("imagenet")
     covered = [cover_photograph(photograph, out, classifier) for photograph in PHOTOGRAPHS]
     for one in covered:
@@ -198,7 +198,7 @@ def restored_files(out: Path, covered: Covered) -> dict[str, Path]:
 
 
 def as_metrics(
-    judgements: list[Judgement], results: dict[str, TrainingResult], conclusion: Conclusion, *, seconds: float
+    restorations: list[Restoration], results: dict[str, TrainingResult], conclusion: Conclusion, *, seconds: float
 ) -> dict[str, object]:
     """Return what metrics.json holds; `restored` is the recommended run's, which the figures choose."""
     best = {"restored": conclusion.recommended}
@@ -207,7 +207,7 @@ def as_metrics(
     return {
         "seconds": round(seconds, 1),
         "train_images_per_second": round(trained / sum(result.seconds for result in results.values()), 1),
-        "unseen": {key: mean_scores(judgements, rendition) for key, rendition in keys.items()},
+        "unseen": {key: mean_scores(restorations, rendition) for key, rendition in keys.items()},
         "recommended": conclusion.recommended,
         "nearest": dict(conclusion.nearest),
         "conclusion": list(conclusion.sentences),
@@ -216,7 +216,7 @@ def as_metrics(
             name: {"images": result.images_seen, "images_per_second": round(result.images_per_second, 1)}
             for name, result in results.items()
         },
-        "per_photograph": {judgement.covered.photograph.name: judgement.scores for judgement in judgements},
+        "per_photograph": {restoration.covered.photograph.name: restoration.scores for restoration in restorations},
     }
 
 

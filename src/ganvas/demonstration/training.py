@@ -1,4 +1,4 @@
-"""Train the demo's two models in the time that there is, on the machine as it is."""
+"""Training of the demonstration's two models within a time budget."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def quickest(config: RunConfig, probe: Path) -> float:
 
 
 def trial(config: RunConfig, folder: Path) -> float:
-    """Images a second in a few seconds of training."""
+    """Measure images per second in a few seconds of training."""
     short = replace(config, training=replace(config.training, minutes=PROBE_MINUTES, validation_pictures=1))
     try:
         return go_through(train(short, folder, quiet=True)).images_per_second
@@ -57,14 +57,14 @@ def trial(config: RunConfig, folder: Path) -> float:
 
 
 def go_through(result: TrainingResult) -> TrainingResult:
-    """The result, unless the training was interrupted: that ends the demo too."""
+    """Return the result; raise KeyboardInterrupt where training was interrupted."""
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     return result
 
 
 def demo_config(photographs: Path, *, adversarial_weight: float, start_from: Path | None = None) -> RunConfig:
-    """The recipe `restore` on crops at the photographs' own size.
+    """Return the recipe `restore` on crops at the photographs' own size.
 
     Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
 

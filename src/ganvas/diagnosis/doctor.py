@@ -39,7 +39,7 @@ class Extra:
 
     @property
     def command(self) -> str:
-        """The command that installs it."""
+        """Return the command that installs it."""
         return install_command(self.name)
 
 
@@ -67,7 +67,7 @@ def list_extras() -> list[Extra]:
 
 
 def _project(requirement: str) -> str:
-    """The project's name at the beginning of a requirement such as `ray[data]<2.64,>=2.60`."""
+    """Return the project's name in a requirement such as `ray[data]<2.64,>=2.60`."""
     end = next((index for index, sign in enumerate(requirement) if sign in "[<>=!~ "), len(requirement))
     return requirement[:end]
 

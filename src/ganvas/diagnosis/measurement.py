@@ -150,7 +150,7 @@ def operations_of(config: RunConfig) -> int:
 
 
 def _seconds_of(work: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Seconds of each call, after one that is not counted, for that long and at least three calls."""
+    """Time each call after one warm-up call, for that long and at least three calls."""
     work()
     taken, begun = list[float](), time.perf_counter()
     while len(taken) < 3 or time.perf_counter() - begun < seconds:

@@ -1,4 +1,4 @@
-"""Measure a trained run on pairs: per picture and in all, beside the input as it is; as table, JSON and HTML."""
+"""Evaluation of a trained run on pairs, per picture and overall, beside the unchanged input."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def evaluate_run(
 ) -> Evaluation:
     """Translate every picture of a split, compare with its target, and write `evaluation.json` and `report.html`.
 
-    What is compared is what would be written: outputs are rounded to their file's type.
+    Outputs are rounded to their file's type, so the measures describe the files that would be written.
 
     Args:
         run: a run folder.
@@ -54,9 +54,9 @@ def evaluate_run(
         out: where to write; unset: `evaluation/<split>` in the run folder.
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
-        seed: of the method's noise, if it has any.
-        direction: b_to_a: what is made of the targets, against the inputs; of methods that learn both ways.
-        num_shown: pictures in the HTML report, evenly spread over the split.
+        seed: seed of the method's noise.
+        direction: b_to_a translates the targets and compares with the inputs; for methods that learn both ways.
+        num_shown: number of pictures in the HTML report, evenly spread over the split.
         progress: show a bar with the time left.
 
     Raises:
@@ -65,6 +65,7 @@ def evaluate_run(
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """
+    # Resolve the run, the data and the output folder before anything is decoded.
     started = time.monotonic()
     translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed, direction=direction)
     config = data_settings(translator, data)
@@ -72,6 +73,7 @@ def evaluate_run(
     target = _checked_target(out or run / "evaluation" / chosen, run, config)
     cache = _read(config, chosen, progress)
     check_channels(cache, translator)
+    # Translate and measure picture by picture; keep only what the report shows in memory.
     evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
     pictures = tuple(
         evaluator.measure_all(track(evaluation_pairs(cache, config), "evaluate", total=len(cache), shown=progress))
@@ -98,7 +100,7 @@ def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
 
 
 def data_settings(translator: Translator, folder: Path | None) -> PairedData:
-    """The run's data settings, pointed at another folder where one is given, turned as the translator is.
+    """Return the run's data configuration for `folder`, where given, in the translator's direction.
 
     Raises:
         InputError: the run has no pairs of its own and no folder is given.
@@ -113,7 +115,7 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
     if isinstance(own, PairedData):
         return own if folder is None else replace(own, folder=folder, split_file=None)
     if folder is None:
-        why = "does not know its data (it was imported)" if own is None else "learnt from unpaired pictures"
+        why = "does not know its data (it was imported)" if own is None else "was trained on unpaired pictures"
         raise InputError(
             f"this run {why}, and without targets there is no PSNR and no SSIM; give --data DIR with pairs. What needs "
             "no pairs, such as comparing distributions, is not for this verb"
@@ -141,11 +143,13 @@ def check_channels(cache: Cache, translator: Translator) -> None:
         ("makes", record.output.channels, cache.output_spec.channels),
     ):
         if needed != found:
-            raise DataError(f"the run {what} {needed} channels, the data has {found}; give the kind it learnt from")
+            raise DataError(
+                f"the run {what} {needed} channels, the data has {found}; give pictures like the training data"
+            )
 
 
 class _Evaluator:
-    """Measures pair after pair, and keeps what the report shows."""
+    """Evaluator of pairs that keeps the pictures of the report."""
 
     def __init__(self, translator: Translator, cache: Cache, to_show: frozenset[int]) -> None:
         self._translator, self._to_show = translator, to_show
@@ -183,7 +187,7 @@ class _Evaluator:
 
 
 def _read(config: PairedData, split: Split, progress: bool) -> Cache:
-    """The pairs, decoded and past the content gate; training keeps its own in the same folder."""
+    """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
     with telling(shown=progress) as tell:
         folder = cache_folder() / "pictures"
         return build_cache(config, split, folder, report=lambda done, total: tell("read", done, total))

@@ -1,4 +1,4 @@
-"""Which pictures are measured, and as what numbers."""
+"""Selection of evaluation pictures, and conversion between pictures and tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["as_picture", "as_unit", "choose_split", "enlarged", "evenly"]
 
 
 def choose_split(data: DataConfig) -> Split:
-    """Test where there is one, else val.
+    """Return "test" where there is a test split, else "val".
 
     Raises:
         DataError: there is neither.
@@ -30,10 +30,10 @@ def choose_split(data: DataConfig) -> Split:
     for split in splits:
         if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
             return split
-    raise DataError(f"{data.folder} has no test and no val split: {_mend(data, splits)}")
+    raise DataError(f"{data.folder} has no test and no val split: {_remedy(data, splits)}")
 
 
-def _mend(data: DataConfig, splits: Sequence[Split]) -> str:
+def _remedy(data: DataConfig, splits: Sequence[Split]) -> str:
     if not isinstance(data, PairedData):
         return "put pictures that training never sees into testA and testB"
     for split in splits:
@@ -46,23 +46,23 @@ def _mend(data: DataConfig, splits: Sequence[Split]) -> str:
 
 
 def evenly(total: int, wanted: int) -> list[int]:
-    """At most `wanted` of `total` places, evenly spread, both ends among them."""
+    """Return at most `wanted` of `total` indices, evenly spread, including both ends."""
     count = min(total, wanted)
     return [round(index * (total - 1) / max(count - 1, 1)) for index in range(count)]
 
 
 def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
-    """(1, C, H, W) in [-1, 1] as the picture it would be in a file."""
+    """Convert (1, C, H, W) in [-1, 1] to the picture that a file would hold."""
     return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
 
 
 def as_unit(picture: Picture, spec: PictureSpec) -> Tensor:
-    """(1, C, H, W) in [0, 1], without alpha."""
+    """Convert a picture to (1, C, H, W) in [0, 1], without alpha."""
     return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
 
 
 def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, H, W) in [0, 1] at another size by bicubic interpolation, a = -0.5; as it is where the size is its own."""
+    """Resize (N, C, H, W) in [0, 1] by bicubic interpolation, a = -0.5, where the size differs."""
     if images.shape[-2:] == torch.Size(size):
         return images
     return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)

@@ -22,7 +22,7 @@ Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """Input, output and target as (H, W, 3)."""
 JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
 NUM_NAMED = 10
-"""Refused pictures that are named on the page and the terminal."""
+"""Number of refused pictures that the reports name."""
 HOW = {
     "psnr": "peak signal-to-noise ratio; more is nearer to the target",
     "ssim": "structural similarity, Gaussian window of 11 pixels; 1 is equal",
@@ -33,12 +33,12 @@ HOW = {
 
 @dataclass(frozen=True)
 class PictureScores:
-    """One picture.
+    """Scores of one picture.
 
     Attributes:
         name: of the pair.
         output: the run's output against the target.
-        baseline: the input as it is against the target, a smaller one enlarged by bicubic interpolation; None where
+        baseline: the unchanged input against the target, a smaller one enlarged by bicubic interpolation; None where
             the two have different channels.
         why_missing: measure -> why it is None.
     """
@@ -51,7 +51,7 @@ class PictureScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A run measured on a split.
+    """Result of evaluating a run on a split.
 
     Attributes:
         run: the run's folder, by name.
@@ -97,7 +97,7 @@ def write_reports(evaluation: Evaluation, run: Path, out: Path, shown: Mapping[s
 
 
 def as_record(evaluation: Evaluation) -> dict[str, Any]:
-    """The evaluation as JSON: in all, then per picture."""
+    """Return the evaluation as JSON: overall scores, then one entry per picture."""
     baseline = evaluation.baseline
     return {
         "run": evaluation.run,
@@ -116,13 +116,13 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """The figures in all as a table for the terminal."""
+    """Return the overall scores as a table for the terminal."""
     lines = [tables_as_text({_title(evaluation): _overall_table(evaluation)}, width=110), *_remarks(evaluation)]
     return "\n".join(lines + ([f"Report: {evaluation.report}"] if evaluation.report else []))
 
 
 def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[str, Mapping[str, list[Point]]]) -> str:
-    """The whole report as one page.
+    """Return the whole report as one HTML page.
 
     Args:
         evaluation: the figures.
@@ -142,7 +142,7 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[s
 
 
 def _grouped(lines: Mapping[str, list[Point]]) -> dict[str, dict[str, list[Point]]]:
-    """Losses in one chart, each measure with a scale of its own in another; rates and clocks in none."""
+    """Group losses into one chart and each measure into its own; leave out rates and clocks."""
     groups: dict[str, dict[str, list[Point]]] = {}
     for name, points in lines.items():
         if name in TITLES:
@@ -170,7 +170,7 @@ def _overall_table(evaluation: Evaluation) -> Rows:
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:
-    """What limits the figures, in sentences."""
+    """Return the limitations of the scores as sentences."""
     reasons = Counter(f"{TITLES[name]}: {why}" for s in evaluation.pictures for name, why in s.why_missing.items())
     remarks = [f"{count} without {reason}" for reason, count in reasons.most_common(5)]
     if evaluation.refused:
@@ -179,7 +179,7 @@ def _remarks(evaluation: Evaluation) -> list[str]:
 
 
 def _names(evaluation: Evaluation) -> str:
-    """The refused pictures with the reasons; a long list is cut, `evaluation.json` has all."""
+    """Return the refused pictures with the reasons; `evaluation.json` has what a long list leaves out."""
     named = [f"{name} ({reason})" for name, reason in evaluation.refused.items()]
     more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
     return "; ".join(named[:NUM_NAMED] + more)

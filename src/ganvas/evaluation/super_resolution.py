@@ -1,4 +1,4 @@
-"""The table of super-resolution: sets of pictures reduced, enlarged by each run, and compared as the papers do."""
+"""Super-resolution benchmark: sets of pictures reduced, enlarged by each run, and measured as in the papers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
 @dataclass(frozen=True)
 class Score:
-    """One picture enlarged in one way; its PSNR is infinite where nothing differs."""
+    """Score of one picture enlarged by one method; the PSNR of equal pictures is infinite."""
 
     set: str
     picture: str
@@ -67,12 +67,12 @@ class Score:
 
 @dataclass(frozen=True)
 class SuperResolutionTable:
-    """All pictures, all ways.
+    """Scores of all pictures and methods.
 
     Attributes:
         scale: of the enlargement.
         scores: one for each picture and way.
-        lpips: which network, or why it could not be asked.
+        lpips: the network, or why it is not available.
         failures: set/picture -> what went wrong.
     """
 
@@ -83,16 +83,16 @@ class SuperResolutionTable:
 
     @property
     def exit_code(self) -> int:
-        """That of a partial failure where pictures failed."""
+        """Return the exit code of a partial failure where pictures failed, else 0."""
         return PartialFailure.exit_code if self.failures else 0
 
     def mean(self, name: str, way: str, measure: str) -> float | None:
-        """Over the pictures of a set, or None where the measure was not taken."""
+        """Return the mean over the pictures of a set, or None where the measure was not computed."""
         values = [getattr(score, measure) for score in self.scores if (score.set, score.way) == (name, way)]
         return fmean(values) if values and None not in values else None
 
     def as_markdown(self) -> str:
-        """A table of means: a row a way, three columns a set."""
+        """Return a table of means: one row per method, three columns per set."""
         names = dict.fromkeys(score.set for score in self.scores)
         ways = dict.fromkeys(score.way for score in self.scores)
         head = [f"{name} {title}" for name in names for title in TITLES.values()]
@@ -117,7 +117,7 @@ def benchmark_super_resolution(
     may_download: bool = False,
     progress: bool = True,
 ) -> SuperResolutionTable:
-    """Enlarge every picture of every set by nearest neighbour, bicubic interpolation and each run.
+    """Enlarge every picture of every set by nearest neighbor, bicubic interpolation and each run.
 
     Writes `sr.json` (every picture) and `sr.md` (means) into `out`.
 
@@ -136,6 +136,7 @@ def benchmark_super_resolution(
         RunError: a run cannot be read.
         PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.gate.check_share`).
     """
+    # Check data, output and runs first: all runs need one scale.
     pictures = _pictures(data)
     require_outside(out, data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]
@@ -147,12 +148,13 @@ def benchmark_super_resolution(
         "bicubic": lambda low, _: _enlarged(low, scale, "bicubic"),
     }
     ways |= {name: _by_run(translator) for name, translator in translators.items()}
-    judge, said = _judge(may_download=may_download, progress=progress)
+    lpips, said = _load_lpips(may_download=may_download, progress=progress)
     scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
     given = {str(path) for _, path in pictures}
+    # Measure picture by picture; a failing picture is listed, too many refusals stop the benchmark.
     for name, path in track(iter(pictures), "benchmark", total=len(pictures), shown=progress):
         try:
-            scores += list(_scores(name, path, ways, scale=scale, judge=judge))  # all ways, or none
+            scores += list(_scores(name, path, ways, scale=scale, lpips=lpips))  # all ways, or none
         except PolicyRefusal as refusal:
             refusals.append(refusal)
             failures[f"{name}/{path.name}"] = str(refusal)
@@ -180,18 +182,18 @@ def _check_measured(
 
 def _common_scale(translators: dict[str, Translator], runs: int) -> int:
     if len(translators) < runs:
-        raise ConfigError("two runs have one name, which is what the table calls them: rename a folder")
+        raise ConfigError("two runs have the same name, which labels their rows: rename a folder")
     scales = {name: translator.method.scale for name, translator in translators.items()}
     if len(set(scales.values())) > 1:
-        raise ConfigError(f"one table has one scale, the runs have {scales}: ask for them apart")
+        raise ConfigError(f"one table has one scale, the runs have {scales}: benchmark them separately")
     scale = next(iter(scales.values()), 4)
     if scale == 1:
-        raise ConfigError(f"{', '.join(scales)}: makes pictures as large as they come, so there is nothing to enlarge")
+        raise ConfigError(f"{', '.join(scales)}: produces pictures of the input size, so there is nothing to enlarge")
     return scale
 
 
 def _pictures(data: Path) -> list[tuple[str, Path]]:
-    """(set, picture)."""
+    """Return (set, picture file) pairs."""
     folders = sorted(folder for folder in data.iterdir() if folder.is_dir()) if data.is_dir() else []
     found = [(folder.name, path) for folder in folders for path in list_images(folder)]
     if not found:
@@ -199,7 +201,7 @@ def _pictures(data: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judge: LPIPS | None) -> Iterator[Score]:
+def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, lpips: LPIPS | None) -> Iterator[Score]:
     picture = read_image(path)
     _check_measurable(picture, path, scale)
     admit(picture, name=str(path))
@@ -218,7 +220,7 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judg
             way=way,
             psnr=luma_psnr(alike, truth).item(),
             ssim=luma_ssim(alike, truth).item(),
-            lpips=None if judge is None else judge(_rgb(made) * 2 - 1, _rgb(truth) * 2 - 1).item(),
+            lpips=None if lpips is None else lpips(_rgb(made) * 2 - 1, _rgb(truth) * 2 - 1).item(),
             seconds=seconds,
         )
 
@@ -226,7 +228,7 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, judg
 def _check_measurable(picture: Picture, path: Path, scale: int) -> None:
     """Raise where there is no Y, or nothing left of it to compare once the border is cut."""
     if picture.spec.channels not in (1, 3):
-        raise ImageError(path, f"{picture.spec.channels} channels; give grey or RGB, which have a luminance to compare")
+        raise ImageError(path, f"{picture.spec.channels} channels; give gray or RGB, which have a luminance")
     least = -(-(SSIM_WINDOW + 2 * BORDER) // scale) * scale
     if min(picture.height, picture.width) < least:
         raise ImageError(path, f"{picture.height} x {picture.width} pixels; give {least} or more a side")
@@ -247,18 +249,18 @@ def _by_run(translator: Translator) -> Enlarge:
     return enlarge
 
 
-def _judge(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, str]:
-    """LPIPS where its weights are, and what to say of it."""
+def _load_lpips(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, str]:
+    """Return LPIPS where its weights are available, and its name or the reason for its absence."""
     try:
-        judge = load_lpips("alexnet", may_download=may_download, progress=progress)
+        lpips = load_lpips("alexnet", may_download=may_download, progress=progress)
     except WeightsError as error:
         asked = "" if may_download else " (--download fetches the weights)"
         return None, f"LPIPS was not measured{asked}: {error}"
-    return judge, judge.name
+    return lpips, lpips.name
 
 
 def _like(made: Tensor, truth: Tensor) -> Tensor:
-    """Grey where the truth is: a run of three channels makes three alike, or nearly, of grey."""
+    """Average to gray where the target is gray: a run with three channels returns three nearly equal ones."""
     return made if made.shape[1] == truth.shape[1] else made.mean(1, keepdim=True)
 
 

@@ -1,4 +1,4 @@
-"""Pictures to feature vectors, by networks whose names go into every figure made of them."""
+"""Feature extractors: networks that map pictures to feature vectors."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class FeatureExtractor:
     """(H, W, 3) uint8 to (side, side, 3) as the network takes it."""
 
     def vectors(self, pictures: Sequence[Rgb]) -> NDArray[np.float32]:
-        """(N, D). pictures: N of (H, W, 3) uint8, of any sizes."""
+        """Return feature vectors (N, D). pictures: N of (H, W, 3) uint8, of any sizes."""
         parts = [self._batch(pictures[start : start + BATCH]) for start in range(0, len(pictures), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, self.space.dimension), np.float32)
 
     def moments(self, pictures: Iterable[Rgb]) -> Moments:
-        """Mean and covariance of any number of pictures, read one batch at a time."""
+        """Compute mean and covariance of any number of pictures, read one batch at a time."""
         moments, batch = Moments(self.space), list[Rgb]()
         for picture in pictures:
             batch.append(picture)
@@ -71,7 +71,7 @@ class FeatureExtractor:
 
 
 def resize_antialiased(rgb: Rgb, side: int) -> NDArray[np.float32]:
-    """(side, side, 3) in 0..255, not rounded: Pillow's bicubic on floats, cut to the range.
+    """Resize to (side, side, 3) in 0..255 without rounding: Pillow's bicubic filter on floats, clipped.
 
     Parmar et al. 2022, arXiv:2104.11222: a resizer that does not filter, or that rounds, moves FID by whole points.
     """
@@ -79,7 +79,7 @@ def resize_antialiased(rgb: Rgb, side: int) -> NDArray[np.float32]:
 
 
 def efficientnet_features() -> FeatureExtractor:
-    """EfficientNet-lite0's pooled features, whose weights are installed with ganvas.
+    """Return the pooled features of EfficientNet-lite0, whose weights are installed with ganvas.
 
     Raises:
         WeightsError: they are missing.
@@ -96,7 +96,7 @@ def efficientnet_features() -> FeatureExtractor:
 
 
 def vgg_features(*, path: Path | None = None, may_download: bool = True, progress: bool = True) -> FeatureExtractor:
-    """VGG16's last activation, averaged over the picture.
+    """Return VGG16's last activation, averaged over the picture.
 
     Args:
         path: where the weights are; by default wherever `find_weights` looks.
@@ -120,7 +120,7 @@ def vgg_features(*, path: Path | None = None, may_download: bool = True, progres
 def inception_features(
     *, path: Path | None = None, may_download: bool = True, progress: bool = True
 ) -> FeatureExtractor:
-    """The features of FID and KID: Inception-v3's `pool3`, with pytorch-fid's weights and clean-fid's resizing.
+    """Return Inception-v3's `pool3`, the features of FID, with pytorch-fid's weights and clean-fid's resizing.
 
     Args:
         path: the file; by default wherever `find_weights` looks.
@@ -142,7 +142,7 @@ def inception_features(
 
 
 def inception_from(state: dict[str, Tensor], path: Path) -> nn.Module:
-    """The network with a state dict in pytorch-fid's naming.
+    """Build the network from a state dict in pytorch-fid's naming.
 
     Raises:
         WeightsError: a tensor is missing, unknown or of another shape; names the file.
@@ -161,5 +161,5 @@ def _signed(side: int) -> Callable[[Rgb], NDArray[Any]]:
 
 
 def _mean(maps: Tensor) -> Tensor:
-    """(N, C, h, w) to (N, C)."""
+    """Average (N, C, h, w) to (N, C)."""
     return maps.mean(dim=(2, 3))

@@ -35,7 +35,7 @@ Measures = dict[str, float | None]
 
 
 def psnr(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio in dB for a peak of 1; infinite where nothing differs.
+    """Compute the peak signal-to-noise ratio in dB for a peak of 1; infinite for equal pictures.
 
     Raises:
         InputError: shapes differ, or a picture's mask marks nothing.
@@ -44,7 +44,7 @@ def psnr(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def l1(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference, in [0, 1].
+    """Compute the mean absolute difference, in [0, 1].
 
     Raises:
         InputError: shapes differ, or a picture's mask marks nothing.
@@ -53,7 +53,7 @@ def l1(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def ssim(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Structural similarity (Wang et al. 2004): Gaussian window 11x11, sigma 1.5, K 0.01 and 0.03.
+    """Compute structural similarity (Wang et al. 2004): Gaussian window 11x11, sigma 1.5, K 0.01 and 0.03.
 
     Only windows wholly inside the picture count; with a mask, those whose centre it marks. The mean is over
     positions and channels.
@@ -70,7 +70,7 @@ def ssim(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def ms_ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """Multi-scale structural similarity over five scales; negative terms count as 0, as is usual.
+    """Compute multi-scale structural similarity over five scales; negative terms count as 0, as is usual.
 
     Raises:
         InputError: shapes differ, or a side is under `MS_SSIM_MINIMUM` pixels.
@@ -87,7 +87,7 @@ def ms_ssim(images: Tensor, targets: Tensor) -> Tensor:
 
 
 def _ssim_maps(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, H - 10, W - 10) twice: SSIM, and its contrast-structure factor alone (Eq. 13 of the 2004 paper)."""
+    """Return SSIM and its contrast-structure factor (Eq. 13 of the 2004 paper), each (N, C, H - 10, W - 10)."""
     _difference(images, targets)
     x, y = images.double(), targets.double()
     mean_x, mean_y, square_x, square_y, product = (_blur(z) for z in (x, y, x * x, y * y, x * y))
@@ -99,7 +99,7 @@ def _ssim_maps(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(images: Tensor) -> Tensor:
-    """Gaussian window, valid positions only: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
+    """Apply the Gaussian window at valid positions only: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
     offsets = torch.arange(SSIM_WINDOW, dtype=images.dtype, device=images.device) - SSIM_WINDOW // 2
     kernel = torch.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     kernel = kernel / kernel.sum()
@@ -111,14 +111,14 @@ def _blur(images: Tensor) -> Tensor:
 
 
 def _difference(images: Tensor, targets: Tensor) -> Tensor:
-    """The difference, in float64."""
+    """Return the difference in float64."""
     if images.ndim != 4 or images.shape != targets.shape:
         raise InputError(f"expected two times (N, C, H, W), got {tuple(images.shape)} and {tuple(targets.shape)}")
     return images.double() - targets.double()
 
 
 def _region_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """(N, C, H, W) -> (N,): the mean over all, or over what the mask marks."""
+    """Average (N, C, H, W) to (N,), over all positions or those that the mask marks."""
     if mask is None:
         return values.mean(dim=(1, 2, 3))
     n, _, h, w = values.shape
@@ -138,9 +138,9 @@ def _check_side(images: Tensor, minimum: int, name: str) -> None:
 
 
 def luma(images: Tensor) -> Tensor:
-    """(N, 3 or 1, H, W) in [0, 1] -> Y, (N, 1, H, W) in [16, 235] / 255, in whole grey levels; grey stays as it is.
+    """Convert (N, 3 or 1, H, W) in [0, 1] to Y, (N, 1, H, W) in [16, 235] / 255, in whole levels; gray stays gray.
 
-    MATLAB gives whole levels, and leaves a picture without colour alone, which is how the published tables were made.
+    MATLAB gives whole levels, and leaves a picture without color alone, which is how the published tables were made.
     """
     if images.shape[1] == 1:
         return images
@@ -150,12 +150,12 @@ def luma(images: Tensor) -> Tensor:
 
 
 def luma_psnr(images: Tensor, targets: Tensor) -> Tensor:
-    """(N,) dB on Y without the border. Both (N, C, H, W) in [0, 1]."""
+    """Compute PSNR (N,) in dB on Y without the border. Both inputs (N, C, H, W) in [0, 1]."""
     return psnr(_middle(images), _middle(targets))
 
 
 def luma_ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """(N,) SSIM on Y without the border. Both (N, C, H, W) in [0, 1]."""
+    """Compute SSIM (N,) on Y without the border. Both inputs (N, C, H, W) in [0, 1]."""
     return ssim(_middle(images), _middle(targets))
 
 
@@ -164,7 +164,7 @@ def _middle(images: Tensor) -> Tensor:
 
 
 def gradient_energy(images: Tensor) -> Tensor:
-    """Mean squared difference between neighbours, down plus across: blur lowers it, noise raises it.
+    """Compute the mean squared difference of neighbors, vertical plus horizontal: blur lowers it, noise raises it.
 
     A share of another set's energy says how much of its edges and texture is left, not whether they are true.
 
@@ -193,8 +193,8 @@ class Summary:
     count: int
 
 
-def summarise(values: Sequence[float | None]) -> Summary:
-    """Mean and deviation of the values that there are."""
+def summarize(values: Sequence[float | None]) -> Summary:
+    """Return the mean and deviation of the values that are not None."""
     there = [value for value in values if value is not None]
     return Summary(fmean(there), pstdev(there), len(there)) if there else Summary(None, None, 0)
 
@@ -203,7 +203,7 @@ MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
 
 
 def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
-    """All measures of one picture against its target, and why some could not be taken.
+    """Compute all measures of one picture against its target, and the reasons for missing ones.
 
     Args:
         images: (1, C, H, W) in [0, 1].
@@ -222,5 +222,5 @@ def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
 
 
 def summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
-    """Each measure over all rows."""
-    return {name: summarise([row[name] for row in rows]) for name in MEASURES}
+    """Summarize each measure over all rows."""
+    return {name: summarize([row[name] for row in rows]) for name in MEASURES}

@@ -1,4 +1,4 @@
-"""How well heat maps find objects. Choe et al. 2020, arXiv:2001.07437 (MaxBoxAccV2, PxAP)."""
+"""Localization measures of heatmaps. Choe et al. 2020, arXiv:2001.07437 (MaxBoxAccV2, PxAP)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Spread:
 
 
 def energy_inside(heat: Floats, mask: NDArray[np.bool_]) -> float:
-    """The share of a map's energy inside a region; the region's share of the area where the map is empty.
+    """Return the share of a map's energy inside a region; the region's share of the area for an empty map.
 
     Args:
         heat: (H, W), not negative.
@@ -37,7 +37,7 @@ def energy_inside(heat: Floats, mask: NDArray[np.bool_]) -> float:
 
 
 def boxes_mask(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool_]:
-    """(height, width) bool: inside any of the boxes."""
+    """Return a (height, width) bool mask of the union of the boxes."""
     inside: NDArray[np.bool_] = np.logical_or.reduce([box.mask(height, width) for box in boxes])
     return inside
 
@@ -52,8 +52,8 @@ def needless_share(region: NDArray[np.bool_], boxes: Sequence[Box]) -> float:
     return float((region & ~boxes_mask(boxes, *region.shape)).mean())
 
 
-def centred_gaussian(height: int, width: int, *, spread: float) -> Floats:
-    """(height, width) in (0, 1]: the guess that knows only that photographers aim at the middle.
+def centered_gaussian(height: int, width: int, *, spread: float) -> Floats:
+    """Return a centered Gaussian (height, width) in (0, 1], the baseline of the photographers' center bias.
 
     Args:
         height: rows.
@@ -66,27 +66,27 @@ def centred_gaussian(height: int, width: int, *, spread: float) -> Floats:
 
 
 def concentrated_share(heat: Floats) -> float:
-    """The area a map effectively covers, in (0, 1]: (sum h)^2 / (H W sum h^2), 1 for a flat one. heat: (H, W)."""
+    """Return the effective area of a map, in (0, 1]: (sum h)^2 / (H W sum h^2), 1 for a flat one. heat: (H, W)."""
     values = heat.astype(np.float64)
     squares = float((values**2).sum())
     return float(values.sum()) ** 2 / (squares * values.size) if squares > 0 else 1.0
 
 
 def matched_gaussian(heat: Floats) -> Floats:
-    """(H, W): the centred Gaussian that is as concentrated as a map, so that neither gains by being narrow.
+    """Return the centered Gaussian (H, W) that is as concentrated as a map.
 
     Energy inside a box can be had by concentration alone: a point in the middle is inside most boxes.
     """
     wanted, narrow, wide = concentrated_share(heat), 0.005, 50.0
     for _ in range(40):
         middle = (narrow * wide) ** 0.5
-        covered = concentrated_share(centred_gaussian(*heat.shape, spread=middle))
+        covered = concentrated_share(centered_gaussian(*heat.shape, spread=middle))
         narrow, wide = (middle, wide) if covered < wanted else (narrow, middle)
-    return centred_gaussian(*heat.shape, spread=(narrow * wide) ** 0.5)
+    return centered_gaussian(*heat.shape, spread=(narrow * wide) ** 0.5)
 
 
 def overlap(one: Box, other: Box) -> float:
-    """Intersection over union, in [0, 1]."""
+    """Return intersection over union, in [0, 1]."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)
     shared = max(width, 0) * max(height, 0)
@@ -94,7 +94,7 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def best_overlaps(heat: Floats, boxes: Sequence[Box], *, thresholds: Sequence[float] = THRESHOLDS) -> Floats:
-    """(T,) the best overlap of any found box with any true box, at each threshold.
+    """Return (T,) the best overlap of any found box with any true box, at each threshold.
 
     Args:
         heat: (H, W), not negative.
@@ -116,7 +116,7 @@ def best_overlaps(heat: Floats, boxes: Sequence[Box], *, thresholds: Sequence[fl
 
 
 def max_box_acc_v2(chosen_on: Floats, reported_on: Floats) -> float:
-    """MaxBoxAccV2 in [0, 1]: the share of pictures found, mean over IoU 0.3, 0.5 and 0.7, each at its best threshold.
+    """Compute MaxBoxAccV2 in [0, 1]: the share found, averaged over IoU 0.3, 0.5 and 0.7 at the best thresholds.
 
     Args:
         chosen_on: (N, T) from `best_overlaps`, of the pictures that choose the thresholds.
@@ -126,7 +126,7 @@ def max_box_acc_v2(chosen_on: Floats, reported_on: Floats) -> float:
 
 
 def box_hits(chosen_on: Floats, reported_on: Floats) -> Floats:
-    """(M, 3): 1 where a picture is found at IoU 0.3, 0.5, 0.7, at the threshold that suits `chosen_on` best."""
+    """Return (M, 3): 1 where a picture is found at IoU 0.3, 0.5, 0.7, at the best threshold of `chosen_on`."""
     columns = []
     for needed in OVERLAPS:
         best = int((chosen_on >= needed).mean(axis=0).argmax())
@@ -135,7 +135,7 @@ def box_hits(chosen_on: Floats, reported_on: Floats) -> Floats:
 
 
 def pixel_average_precision(heats: Sequence[Floats], masks: Sequence[NDArray[np.bool_]]) -> float:
-    """PxAP in [0, 1]: average precision over the pixels of all pictures together.
+    """Compute PxAP in [0, 1]: average precision over the pixels of all pictures together.
 
     Args:
         heats: N of (H, W).
@@ -151,7 +151,7 @@ def pixel_average_precision(heats: Sequence[Floats], masks: Sequence[NDArray[np.
 
 
 def bootstrap(values: Sequence[float] | Floats, *, repeats: int = 5000, seed: int = 0) -> Spread:
-    """The mean of values (N,), with the spread it has when N are drawn again from them."""
+    """Return the mean of values (N,) with its bootstrap interval from resamples of size N."""
     sample = np.asarray(values, np.float64)
     drawn = np.random.default_rng(seed).integers(len(sample), size=(repeats, len(sample)))
     low, high = np.quantile(sample[drawn].mean(axis=1), [0.025, 0.975])

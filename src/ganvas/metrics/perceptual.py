@@ -23,7 +23,7 @@ _RECORDS = {"alexnet": (ALEXNET, ALEXNET_LPIPS), "vgg16": (VGG16, VGG16_LPIPS)}
 
 
 class LPIPS(nn.Module):
-    """How differently people see two pictures, judged by the features of a frozen classifier; 0 where they are equal.
+    """Learned perceptual distance of two pictures by the features of a frozen classifier; 0 for equal pictures.
 
     Args:
         features: sees the pictures at L places.
@@ -38,7 +38,7 @@ class LPIPS(nn.Module):
             self.register_buffer(f"head{index}", head.view(1, -1, 1, 1))
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """(N,) distances, Eq. 1, differentiable. images, targets: (N, 3, H, W) in [-1, 1].
+        """Return distances (N,), Eq. 1, differentiable. images, targets: (N, 3, H, W) in [-1, 1].
 
         Raises:
             InputError: shapes differ, not three channels, or a side under `features.minimum_side`.
@@ -52,18 +52,18 @@ class LPIPS(nn.Module):
 
 
 @torch.inference_mode()
-def lpips_or_none(judge: LPIPS | None, images: Tensor, targets: Tensor) -> float | None:
-    """One distance, or None without a judge and for pictures that it cannot see.
+def lpips_or_none(lpips: LPIPS | None, images: Tensor, targets: Tensor) -> float | None:
+    """Return one distance, or None without LPIPS and for pictures that it cannot process.
 
     Args:
-        judge: None where its weights are not at hand.
+        lpips: None where its weights are not at hand.
         images: (1, C, H, W) in [0, 1].
         targets: alike.
     """
-    if judge is None:
+    if lpips is None:
         return None
     try:
-        return float(judge(2 * images - 1, 2 * targets - 1).item())
+        return float(lpips(2 * images - 1, 2 * targets - 1).item())
     except InputError:  # not three channels, or too small
         return None
 
@@ -71,7 +71,7 @@ def lpips_or_none(judge: LPIPS | None, images: Tensor, targets: Tensor) -> float
 def load_lpips(
     network: LPIPSNetwork = "alexnet", *, path: Path | None = None, may_download: bool = True, progress: bool = True
 ) -> LPIPS:
-    """LPIPS 0.1 with its published weights: AlexNet to measure, as its authors advise, VGG16 to learn by.
+    """Load LPIPS 0.1 with its published weights: AlexNet to measure, as its authors advise, VGG16 to train with.
 
     Args:
         network: which classifier's features.
@@ -92,6 +92,6 @@ def load_lpips(
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Each position's channels at length 1."""
+    """Normalize the channels of each position to length 1."""
     unit: Tensor = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + EPSILON)
     return unit

@@ -1,4 +1,4 @@
-"""Pictures of known kinds, brought to one size: those that attackers learn from, and those they are asked about."""
+"""Album of a privacy audit: labeled pictures of one size, split into training and test pictures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pic
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
 TEST_EVERY = 4
-"""Without folders of their own, one picture in so many of each kind is asked about."""
+"""Without train and test folders, one picture in so many of each kind is a test picture."""
 LEAST = 4
-"""Pictures of a kind, so that there are some to learn from and one to ask about."""
+"""Smallest number of pictures of a kind, for training pictures and one test picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +47,12 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Album:
-    """All pictures.
+    """Labeled pictures of an audit.
 
     Attributes:
         kinds: their names, by number.
-        train: what attackers learn from.
-        test: what they are asked about.
+        train: training pictures of the attackers.
+        test: test pictures.
         left_out: kind/file -> why it could not be used.
     """
 
@@ -63,13 +63,13 @@ class Album:
 
     @property
     def chance(self) -> float:
-        """Share of test pictures that a guesser names rightly who always says the kind most frequent in training."""
+        """Return the accuracy on test pictures of always predicting the most frequent training kind."""
         guess = np.bincount(self.train.kinds, minlength=len(self.kinds)).argmax()
         return float((self.test.kinds == guess).mean())
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all pictures as they are used, their kinds, and which part each is in."""
+        """Return the SHA-256 of all pictures as used, their kinds and their split."""
         found = sha256(repr(self.kinds).encode())
         for pictures in (self.train, self.test):
             found.update(repr((pictures.kinds.tolist(), [image.shape for image in pictures.images])).encode())
@@ -112,7 +112,7 @@ def album_files(folder: Path, seed: int) -> list[Path]:
 
 
 def write_training_pictures(album: Album, folder: Path) -> None:
-    """FOLDER/train/*.png, as a restorer learns from them."""
+    """Write FOLDER/train/*.png, from which a restorer learns."""
     (folder / "train").mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(album.train.images):
         path = folder / "train" / f"{number:06d}.png"
@@ -148,7 +148,7 @@ def _of_kinds(folder: Path) -> list[Entry]:
 
 
 def _read(entries: Sequence[Entry], size: int, left_out: dict[str, str], progress: bool) -> list[Rgb | None]:
-    """Each picture at that size, or None where it cannot be used."""
+    """Read each picture at that size; None where it cannot be used."""
     refusals, made = list[PolicyRefusal](), list[Rgb | None]()
     for kind, path in track(entries, "read", total=len(entries), shown=progress):
         name = f"{kind}/{path.name}"
@@ -168,7 +168,7 @@ def _read(entries: Sequence[Entry], size: int, left_out: dict[str, str], progres
 
 
 def _squared(rgb: Rgb, size: int) -> Rgb:
-    """(size, size, 3): the shorter side brought to size, and the middle cut out."""
+    """Resize the shorter side to `size` and crop the center: (size, size, 3)."""
     height, width = rgb.shape[:2]
     scale = size / min(height, width)
     resized = bicubic_resize(rgb, max(round(height * scale), size), max(round(width * scale), size))

@@ -19,11 +19,11 @@ from torch.nn import functional
 from ganvas.image.cover import KERNEL_REACH, bicubic_resize
 from ganvas.image.ranges import signed_from_value
 from ganvas.metrics.features import FeatureExtractor, resize_antialiased
-from ganvas.privacy_audit.config import Hiding
+from ganvas.privacy_audit.config import PlannedCover
 
 Rgb = NDArray[np.uint8]
-Namer = Callable[[Tensor], Tensor]
-"""What an attacker has seen of N pictures -> (N,) kinds."""
+Classifier = Callable[[Tensor], Tensor]
+"""Features of N pictures -> (N,) kinds."""
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Of the linear classifier's weights; a fifth of the training pictures chooses."""
 NOISE = 1e-3
@@ -32,7 +32,7 @@ alike is the arithmetic's noise, which depends on a picture's place in its batch
 HELD_OUT = 5
 WIDTHS = (16, 32, 64, 128)
 LARGEST_SIDE = 64
-"""Pixels: what the small network sees."""
+"""Side in pixels of the small network's input."""
 BATCH = 64
 RATE = 3e-3
 SHIFT = 8
@@ -48,21 +48,21 @@ NUM_TRIED = 24
 
 @dataclass(frozen=True)
 class Attacker:
-    """One way to learn to name pictures.
+    """Attacker that learns to recognize the kind of a covered picture.
 
     Attributes:
         name: as in tables.
-        see: pictures -> what is learnt from, (N, ...).
-        learn: what was seen, (N,) kinds, how many kinds, seed -> a namer.
+        see: pictures -> features, (N, ...).
+        learn: features, (N,) kinds, number of kinds, seed -> a classifier.
     """
 
     name: str
     see: Callable[[Sequence[Rgb]], Tensor]
-    learn: Callable[[Tensor, Tensor, int, int], Namer]
+    learn: Callable[[Tensor, Tensor, int, int], Classifier]
 
 
-def probe(extractor: FeatureExtractor) -> Attacker:
-    """A linear classifier on the features of a network that was trained on other pictures."""
+def linear_probe(extractor: FeatureExtractor) -> Attacker:
+    """Return a linear classifier on the features of a network that was trained on other pictures."""
 
     def see(pictures: Sequence[Rgb]) -> Tensor:
         return torch.from_numpy(extractor.vectors(pictures))
@@ -71,23 +71,23 @@ def probe(extractor: FeatureExtractor) -> Attacker:
 
 
 def small_network(*, steps: int) -> Attacker:
-    """A convolutional network trained from nothing, for so many steps of 64 pictures."""
+    """Return a convolutional network trained from scratch, for so many steps of 64 pictures."""
 
-    def learn(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Namer:
+    def learn(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Classifier:
         return _learn_network(seen, kinds, num_kinds, seed, steps)
 
     return Attacker("network", _see_small, learn)
 
 
 def interval(right: int, total: int, *, deviations: float = 1.959964) -> tuple[float, float]:
-    """Wilson's interval for a share, 95 % by default. Wilson 1927, JASA 22, p. 209."""
+    """Compute Wilson's interval for a share, 95 % by default. Wilson 1927, JASA 22, p. 209."""
     share, spread = right / total, deviations**2 / total
     middle = (share + spread / 2) / (1 + spread)
     half = deviations / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Namer:
+def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Classifier:
     vectors = seen.double()
     mean, deviation = vectors.mean(0), vectors.std(0)
     deviation[deviation < NOISE * vectors.abs().mean()] = torch.inf
@@ -97,15 +97,15 @@ def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Nam
 
     def rightly(decay: float) -> float:
         weights = _logistic(scaled[rest], kinds[rest], num_kinds, decay)
-        return (_named(scaled[held], weights) == kinds[held]).double().mean().item()
+        return (_classify(scaled[held], weights) == kinds[held]).double().mean().item()
 
     decay = max(reversed(DECAYS), key=rightly)  # the strongest of those alike
     weights = _logistic(scaled, kinds, num_kinds, decay)
-    return lambda vectors: _named((vectors.double() - mean) / deviation, weights)
+    return lambda vectors: _classify((vectors.double() - mean) / deviation, weights)
 
 
 def _logistic(vectors: Tensor, kinds: Tensor, num_kinds: int, decay: float) -> Tensor:
-    """(D + 1, K): weights and, last, offsets of multinomial logistic regression with an L2 penalty on the weights."""
+    """Fit multinomial logistic regression with an L2 penalty: (D + 1, K) weights and, last, offsets."""
     weights = torch.zeros(vectors.shape[1] + 1, num_kinds, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -120,18 +120,18 @@ def _logistic(vectors: Tensor, kinds: Tensor, num_kinds: int, decay: float) -> T
     return weights.detach()
 
 
-def _named(vectors: Tensor, weights: Tensor) -> Tensor:
+def _classify(vectors: Tensor, weights: Tensor) -> Tensor:
     return (vectors @ weights[:-1] + weights[-1]).argmax(1)
 
 
 def _see_small(pictures: Sequence[Rgb]) -> Tensor:
-    """(N, 3, side, side) in [-1, 1]."""
+    """Return (N, 3, side, side) in [-1, 1]."""
     side = min(pictures[0].shape[0], LARGEST_SIDE)
     signed = [signed_from_value(resize_antialiased(picture, side), (0, 255)) for picture in pictures]
     return torch.from_numpy(np.stack(signed)).permute(0, 3, 1, 2).contiguous()
 
 
-def _learn_network(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int, steps: int) -> Namer:
+def _learn_network(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int, steps: int) -> Classifier:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = _make_network(num_kinds)
@@ -145,7 +145,7 @@ def _learn_network(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int, steps
             optimizer.step()
             schedule.step()
     network.eval()
-    return lambda pictures: _named_by(network, pictures)
+    return lambda pictures: _classify_batches(network, pictures)
 
 
 def _make_network(num_kinds: int) -> nn.Sequential:
@@ -157,7 +157,7 @@ def _make_network(num_kinds: int) -> nn.Sequential:
 
 
 def _shifted(batch: Tensor) -> Tensor:
-    """Each picture moved by up to a part of its side, borders mirrored."""
+    """Shift each picture by up to a fraction of its side, with mirrored borders."""
     reach, side = batch.shape[-1] // SHIFT, batch.shape[-1]
     if reach == 0:
         return batch
@@ -168,47 +168,47 @@ def _shifted(batch: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _named_by(network: nn.Module, pictures: Tensor) -> Tensor:
+def _classify_batches(network: nn.Module, pictures: Tensor) -> Tensor:
     return torch.cat([network(part).argmax(1) for part in torch.split(pictures, BATCH)])
 
 
-def fixed_attacks(hiding: Hiding, pictures: Sequence[Rgb], covered: Sequence[Rgb]) -> dict[str, Recover]:
-    """Name -> attack; the noise that Wiener's filter assumes is the best of `NOISES` for these training pictures.
+def fixed_attacks(plan: PlannedCover, pictures: Sequence[Rgb], covered: Sequence[Rgb]) -> dict[str, Recover]:
+    """Return name -> attack; the noise of Wiener's filter is the best of `NOISES` for these training pictures.
 
     Args:
-        hiding: what is attacked, its kernel being known.
+        plan: what is attacked, its kernel being known.
         pictures: to choose by, as they are.
         covered: the same, covered.
     """
-    if hiding.style == "solid":
+    if plan.style == "solid":
         return {}
     attacks: dict[str, Recover] = {}
-    if hiding.style == "mosaic":
-        side = hiding.cover.block_size or 1
+    if plan.style == "mosaic":
+        side = plan.cover.block_size or 1
         attacks["bicubic"] = lambda image: interpolate(image, side)
     pairs = list(zip(pictures, covered, strict=True))[:NUM_TRIED]
-    noise = min(NOISES, key=lambda noise: _error(_wiener_of(hiding, noise), pairs))
-    return attacks | {"Wiener": _wiener_of(hiding, noise)}
+    noise = min(NOISES, key=lambda noise: _error(_wiener_of(plan, noise), pairs))
+    return attacks | {"Wiener": _wiener_of(plan, noise)}
 
 
 def interpolate(image: Rgb, side: int) -> Rgb:
-    """The means of a mosaic's blocks, enlarged by bicubic interpolation. image: (H, W, C)."""
+    """Enlarge the means of a mosaic's blocks by bicubic interpolation. image: (H, W, C)."""
     height, width = image.shape[:2]
     means = np.ascontiguousarray(image[::side, ::side])
     enlarged: Rgb = bicubic_resize(means, side * means.shape[0], side * means.shape[1])[:height, :width]
     return enlarged
 
 
-def kernel_of(hiding: Hiding) -> Floats:
-    """(2 r + 1,): the weights of pixels at distances -r ... r in one direction; their sum is 1.
+def kernel_of(plan: PlannedCover) -> Floats:
+    """Return the weights (2 r + 1,) of pixels at distances -r ... r in one direction; their sum is 1.
 
     A mosaic's mean is that of a block about its middle: for an even side the two ends lie half inside.
     """
-    if hiding.style == "blur":
-        reach = int(KERNEL_REACH * hiding.strength + 0.5)
-        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / hiding.strength) ** 2)
+    if plan.style == "blur":
+        reach = int(KERNEL_REACH * plan.strength + 0.5)
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / plan.strength) ** 2)
     else:
-        side = hiding.cover.block_size or 1
+        side = plan.cover.block_size or 1
         weights = np.ones(2 * (side // 2) + 1)
         if side % 2 == 0:
             weights[[0, -1]] = 0.5
@@ -237,20 +237,20 @@ def wiener(image: Rgb, kernel: Floats, noise: float) -> Rgb:
 
 
 def _response(kernel: Floats, size: int) -> Floats:
-    """What the kernel makes of the cosines of a line of that many pixels."""
+    """Return the kernel's response to the cosines of a line of that many pixels."""
     reach = len(kernel) // 2
     distances = np.arange(-reach, reach + 1)
     cosines: Floats = np.cos(math.pi * np.arange(size)[:, None] * distances / size)
     return np.asarray(cosines @ kernel)
 
 
-def _wiener_of(hiding: Hiding, noise: float) -> Recover:
-    kernel, side = kernel_of(hiding), hiding.cover.block_size or 1
-    if hiding.style == "mosaic":
+def _wiener_of(plan: PlannedCover, noise: float) -> Recover:
+    kernel, side = kernel_of(plan), plan.cover.block_size or 1
+    if plan.style == "mosaic":
         return lambda image: wiener(interpolate(image, side), kernel, noise)
     return lambda image: wiener(image, kernel, noise)
 
 
 def _error(recover: Recover, pairs: Sequence[tuple[Rgb, Rgb]]) -> float:
-    """Mean squared error over the pairs of picture and covered picture."""
+    """Return the mean squared error over pairs of picture and covered picture."""
     return float(np.mean([np.mean((recover(covered).astype(float) - picture) ** 2) for picture, covered in pairs]))

@@ -1,4 +1,4 @@
-"""Attack covers and count what still shows.
+"""Privacy audit: attacks on covered pictures, and how much they recover.
 
 After McPherson, Shokri & Shmatikov 2016, arXiv:1609.00408 (classifiers retrained on covered pictures), and Hill et al.
 2016, "On the (In)effectiveness of Mosaicing and Blurring as Tools for Document Redaction".
@@ -25,13 +25,22 @@ from ganvas.evaluation.pictures import as_unit, evenly
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import efficientnet_features
-from ganvas.metrics.fidelity import Summary, measure, summarise
+from ganvas.metrics.fidelity import Summary, measure, summarize
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.privacy_audit.album import Album, album_files, open_album, write_training_pictures
-from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, probe, small_network
-from ganvas.privacy_audit.config import Hiding, Terms, plan_covers
+from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, linear_probe, small_network
+from ganvas.privacy_audit.config import AuditConfig, PlannedCover, plan_covers
 from ganvas.privacy_audit.report import write_reports
-from ganvas.privacy_audit.result import AS_COVERED, GRID_NAME, HTML_NAME, JSON_NAME, Audit, AuditedCover, Named, Shown
+from ganvas.privacy_audit.result import (
+    AS_COVERED,
+    GRID_NAME,
+    HTML_NAME,
+    JSON_NAME,
+    Audit,
+    AuditedCover,
+    Reidentified,
+    Shown,
+)
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
@@ -46,7 +55,7 @@ NUM_SHOWN = 4
 
 @dataclass(frozen=True, eq=False)
 class Attackers:
-    """All that learn to name pictures, and what they learnt from clear ones.
+    """Attackers, and their classifiers trained on clear pictures.
 
     Attributes:
         given: the attackers.
@@ -57,17 +66,17 @@ class Attackers:
     learnt: tuple[Callable[[Tensor], Tensor], ...]
 
 
-def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Audit:
+def audit(folder: Path, out: Path, config: AuditConfig, *, progress: bool = True) -> Audit:
     """Cover all pictures in each way and strength, attack them, and write one page.
 
-    Writes `report.html`, `audit.json` and `grid.png`, anew after each cover. Restorers lie in OUT/restorers; stopped,
-    the same call goes on with them and does the rest again.
+    Writes `report.html`, `audit.json` and `grid.png`, rewritten after each cover. Restorers lie in OUT/restorers;
+    after an interruption, the same call resumes them and repeats the rest.
 
     Args:
         folder: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*.
         out: the folder to write.
-        terms: covers and attackers.
-        progress: say what is being done.
+        config: covers and attackers.
+        progress: show progress.
 
     Raises:
         ConfigError: the covers cannot be planned, or `out` holds an audit of other pictures.
@@ -77,34 +86,38 @@ def audit(folder: Path, out: Path, terms: Terms, *, progress: bool = True) -> Au
         WeightsError: the classifier that is installed with ganvas is missing.
         KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
     """
-    covers = plan_covers(terms.styles, blocks=terms.blocks, sigmas=terms.sigmas, size=terms.size)
+    # Plan the covers and read the album before the output folder is touched.
+    covers = plan_covers(config.styles, blocks=config.blocks, sigmas=config.sigmas, size=config.size)
     require_outside(out, folder)
-    album = open_album(folder, size=terms.size, seed=terms.seed, progress=progress)
+    album = open_album(folder, size=config.size, seed=config.seed, progress=progress)
     require_apart(
-        [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, terms.seed)
+        [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, config.seed)
     )
     with claimed(out, beside=[out / PICTURES_NAME / "train"]):
-        return _audit(album, folder, out, terms, covers, progress=progress)
+        return _audit(album, folder, out, config, covers, progress=progress)
 
 
-def _audit(album: Album, folder: Path, out: Path, terms: Terms, covers: Sequence[Hiding], *, progress: bool) -> Audit:
-    """As `audit`, into a folder that this process holds."""
+def _audit(
+    album: Album, folder: Path, out: Path, config: AuditConfig, covers: Sequence[PlannedCover], *, progress: bool
+) -> Audit:
+    """Run `audit` in a folder that this process holds."""
     _claim(out, album)
-    judge = _judge()
+    lpips = _load_lpips()
     with telling(shown=progress) as tell:
-        attackers = (probe(efficientnet_features()), small_network(steps=terms.steps))
-        known = _learn_from_clear(album, attackers, terms.seed)
-        audited = _begin(folder, out, terms, album, known)
-        for number, hiding in enumerate(covers):
+        attackers = (linear_probe(efficientnet_features()), small_network(steps=config.steps))
+        known = _learn_from_clear(album, attackers, config.seed)
+        audited = _begin(folder, out, config, album, known)
+        # Attack one cover at a time; write after each, so that an interruption loses nothing.
+        for number, plan in enumerate(covers):
             tell("covers", number, len(covers))
-            audited.covers.append(_attack(hiding, album, known, judge, out, terms, progress=progress))
+            audited.covers.append(_attack(plan, album, known, lpips, out, config, progress=progress))
             write_reports(audited)
         tell("covers", len(covers), len(covers))
     return audited
 
 
 def _claim(out: Path, album: Album) -> None:
-    """Note in OUT which pictures it is about, so that nothing that learnt from others is taken for theirs."""
+    """Note in OUT which pictures it is about, so that restorers of other pictures are never reused."""
     path, digest = out / CLAIM_NAME, album.digest
     held = path.read_text(encoding="utf-8").strip() if path.exists() else None
     if held != digest and any((out / name).exists() for name in (PICTURES_NAME, RESTORERS_NAME, JSON_NAME)):
@@ -115,14 +128,14 @@ def _claim(out: Path, album: Album) -> None:
     write_text(path, f"{digest}\n")
 
 
-def _begin(folder: Path, out: Path, terms: Terms, album: Album, known: Attackers) -> Audit:
+def _begin(folder: Path, out: Path, config: AuditConfig, album: Album, known: Attackers) -> Audit:
     clean = {
         attacker.name: _rightly(namer(attacker.see(album.test.images)), album.test.kinds)
         for attacker, namer in zip(known.given, known.learnt, strict=True)
     }
     return Audit(
         out=out,
-        terms={"data": folder.resolve().name, **vars(terms)},
+        config={"data": folder.resolve().name, **vars(config)},
         kinds=album.kinds,
         counts=(len(album.train), len(album.test)),
         chance=album.chance,
@@ -142,20 +155,27 @@ def _learn(attacker: Attacker, images: Sequence[Rgb], album: Album, seed: int) -
 
 
 def _attack(
-    hiding: Hiding, album: Album, known: Attackers, judge: LPIPS | None, out: Path, terms: Terms, *, progress: bool
+    plan: PlannedCover,
+    album: Album,
+    known: Attackers,
+    lpips: LPIPS | None,
+    out: Path,
+    config: AuditConfig,
+    *,
+    progress: bool,
 ) -> AuditedCover:
-    train_images = [hiding.over(image) for image in album.train.images]
-    test_images = [hiding.over(image) for image in album.test.images]
+    train_images = [plan.apply(image) for image in album.train.images]
+    test_images = [plan.apply(image) for image in album.test.images]
     attempts: dict[str, Attempt] = {AS_COVERED: lambda image: image}
-    attempts |= fixed_attacks(hiding, album.train.images, train_images)
-    if terms.minutes > 0 and hiding.degradation is not None:
-        attempts["restorer"] = _restorer(hiding, album, out, terms, quiet=not progress)
-    recovered, shown, refused = _recover(attempts, album, test_images, judge, hiding.name, progress=progress)
+    attempts |= fixed_attacks(plan, album.train.images, train_images)
+    if config.minutes > 0 and plan.degradation is not None:
+        attempts["restorer"] = _restorer(plan, album, out, config, quiet=not progress)
+    recovered, shown, refused = _recover(attempts, album, test_images, lpips, plan.name, progress=progress)
     named = tuple(
-        _name(attacker, namer, train_images, test_images, album, terms.seed)
+        _name(attacker, namer, train_images, test_images, album, config.seed)
         for attacker, namer in zip(known.given, known.learnt, strict=True)
     )
-    return AuditedCover(hiding=hiding, recovered=recovered, named=named, shown=shown, refused=refused)
+    return AuditedCover(plan=plan, recovered=recovered, named=named, shown=shown, refused=refused)
 
 
 def _name(
@@ -165,37 +185,37 @@ def _name(
     test_images: Sequence[Rgb],
     album: Album,
     seed: int,
-) -> Named:
+) -> Reidentified:
     seen, kinds = attacker.see(test_images), album.test.kinds
     retrained = _learn(attacker, train_images, album, seed)
-    return Named(attacker.name, _rightly(untrained(seen), kinds), _rightly(retrained(seen), kinds))
+    return Reidentified(attacker.name, _rightly(untrained(seen), kinds), _rightly(retrained(seen), kinds))
 
 
 def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
     return int((named == torch.from_numpy(kinds)).sum())
 
 
-def _restorer(hiding: Hiding, album: Album, out: Path, terms: Terms, *, quiet: bool) -> Attempt:
-    """A U-Net that learns to restore this cover, from the training pictures alone."""
+def _restorer(plan: PlannedCover, album: Album, out: Path, config: AuditConfig, *, quiet: bool) -> Attempt:
+    """Train a U-Net to restore this cover, on the training pictures alone."""
     write_training_pictures(album, out / PICTURES_NAME)
-    run = out / RESTORERS_NAME / hiding.name.replace(", ", "-").replace(" ", "-")
-    trained = train(_restorer_config(hiding, out / PICTURES_NAME, terms), run, resume=True, quiet=quiet)
+    run = out / RESTORERS_NAME / plan.name.replace(", ", "-").replace(" ", "-")
+    trained = train(_restorer_config(plan, out / PICTURES_NAME, config), run, resume=True, quiet=quiet)
     if trained.stopped == "interrupted":
         raise KeyboardInterrupt
-    translator = Translator.load(run, device=terms.device, snapshot="last")
+    translator = Translator.load(run, device=config.device, snapshot="last")
     return lambda image: translator.translate_picture(Picture(image), name="restored").picture.as_rgb8()
 
 
-def _restorer_config(hiding: Hiding, folder: Path, terms: Terms) -> RunConfig:
-    """Recipe `restore` on whole pictures, whose place in the grid an attacker knows."""
-    assert hiding.degradation is not None
-    degrade, strength = hiding.degradation
-    recipe, size = restore(), (terms.size, terms.size)
+def _restorer_config(plan: PlannedCover, folder: Path, config: AuditConfig) -> RunConfig:
+    """Return recipe `restore` on whole pictures, whose position in the grid an attacker knows."""
+    assert plan.degradation is not None
+    degrade, strength = plan.degradation
+    recipe, size = restore(), (config.size, config.size)
     data = PairedData(
         folder=folder, layout="single", degrade=degrade, strength=(strength, strength), resize="none",
         load_size=size, crop_size=size,
     )  # fmt: skip
-    training = replace(recipe.training, minutes=terms.minutes, batch_size=8, seed=terms.seed, device=terms.device)
+    training = replace(recipe.training, minutes=config.minutes, batch_size=8, seed=config.seed, device=config.device)
     return replace(recipe, data=data, training=training)
 
 
@@ -203,7 +223,7 @@ def _recover(
     attempts: dict[str, Attempt],
     album: Album,
     covered: Sequence[Rgb],
-    judge: LPIPS | None,
+    lpips: LPIPS | None,
     what: str,
     *,
     progress: bool,
@@ -220,7 +240,7 @@ def _recover(
             except PolicyRefusal as refusal:
                 refused[f"{name}, {way}"] = refusal.reason
                 continue
-            rows[way].append(_measured(made[way], truth, judge))
+            rows[way].append(_measured(made[way], truth, lpips))
         if index in chosen:
             candidates = {ORIGINAL: truth, **made}
             reasons = {way: reason for way, guess in candidates.items() if (reason := _why_refused(guess, name, way))}
@@ -230,7 +250,7 @@ def _recover(
 
 
 def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
-    return {name: summarise([row[name] for row in rows]) for name in rows[0]}
+    return {name: summarize([row[name] for row in rows]) for name in rows[0]}
 
 
 def _why_refused(image: Rgb, name: str, way: str) -> str:
@@ -242,14 +262,14 @@ def _why_refused(image: Rgb, name: str, way: str) -> str:
     return ""
 
 
-def _measured(guess: Rgb, truth: Rgb, judge: LPIPS | None) -> dict[str, float | None]:
+def _measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:
     pictures = Picture(guess), Picture(truth)
     images, targets = (as_unit(picture, picture.spec) for picture in pictures)
     values, _ = measure(images, targets)
-    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(judge, images, targets)}
+    return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(lpips, images, targets)}
 
 
-def _judge() -> LPIPS | None:
+def _load_lpips() -> LPIPS | None:
     try:
         return load_lpips("alexnet", may_download=False)
     except WeightsError:

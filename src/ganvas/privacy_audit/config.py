@@ -19,8 +19,8 @@ SIZE_MULTIPLE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The covers, and what their attackers are given."""
+class AuditConfig:
+    """Configuration of a privacy audit: covers and attackers."""
 
     styles: tuple[Style, ...] = ("mosaic",)
     """mosaic, blur, solid."""
@@ -29,15 +29,15 @@ class Terms:
     sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)
     """Of a blur, in pixels of a picture of `size`."""
     size: int = 128
-    """Pixels a side that every picture is brought to."""
+    """Side in pixels to which every picture is resized."""
     minutes: float = 0.0
-    """Of training for a restorer of each cover; 0: none."""
+    """Training time of a restorer for each cover; 0: none."""
     steps: int = 800
-    """Of training for the small network that names pictures."""
+    """Training steps of the small classifier."""
     seed: int = 0
-    """Of the split, the networks and their batches."""
+    """Seed of the split, the networks and their batches."""
     device: str = "auto"
-    """Of the restorers: auto, cpu, cuda, cuda:1 or mps."""
+    """Device of the restorers: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
         if self.size < SIZE_MULTIPLE or self.size % SIZE_MULTIPLE:
@@ -49,8 +49,8 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hiding:
-    """A cover over a whole square picture.
+class PlannedCover:
+    """Planned cover over a whole square picture.
 
     Attributes:
         name: as in tables.
@@ -66,21 +66,21 @@ class Hiding:
 
     @property
     def degradation(self) -> tuple[DegradationName, float] | None:
-        """What makes a restorer's training pictures; None where nothing is left to restore from."""
+        """Return the degradation of a restorer's training pictures; None where nothing is left to restore from."""
         if self.style == "mosaic":
             return "mosaic", float(self.cover.block_size or 0)
         return ("blur", self.strength) if self.style == "blur" else None
 
-    def over(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) -> the same, covered."""
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cover a picture: (H, W, 3) -> (H, W, 3)."""
         covered: NDArray[np.uint8] = cover(image, Box(0, 0, image.shape[1], image.shape[0]), self.cover)
         return covered
 
 
 def plan_covers(
     styles: Sequence[Style], *, blocks: Sequence[int], sigmas: Sequence[float], size: int
-) -> tuple[Hiding, ...]:
-    """Every style in every strength, the weakest of each first.
+) -> tuple[PlannedCover, ...]:
+    """Return every style at every strength, the weakest of each first.
 
     Args:
         styles: each once.
@@ -93,26 +93,28 @@ def plan_covers(
     """
     if not styles or len(set(styles)) < len(styles):
         raise ConfigError("give one or more styles, each once: mosaic, blur, solid")
-    planned: list[Hiding] = []
+    planned: list[PlannedCover] = []
     for style in styles:
         if style == "solid":
-            planned.append(Hiding(name="solid", style=style, strength=0.0, cover=Cover()))
+            planned.append(PlannedCover(name="solid", style=style, strength=0.0, cover=Cover()))
         elif style == "mosaic":
             planned += [_mosaic(count, size) for count in sorted(blocks, reverse=True)]
         else:
             planned += [_blur(sigma) for sigma in sorted(sigmas)]
-    if missing := set(styles) - {hiding.style for hiding in planned}:
+    if missing := set(styles) - {plan.style for plan in planned}:
         raise ConfigError(f"{', '.join(sorted(missing))}: give strengths, --blocks 8 16 or --sigmas 2 4")
     return tuple(planned)
 
 
-def _mosaic(blocks: int, size: int) -> Hiding:
+def _mosaic(blocks: int, size: int) -> PlannedCover:
     if not 1 <= blocks <= size // 2:
         raise ConfigError(f"{blocks} blocks across {size} pixels: give 1 to {size // 2}, or a larger --size")
     side = math.ceil(size / blocks)
     name = f"mosaic, {blocks} blocks across"
-    return Hiding(name=name, style="mosaic", strength=blocks, cover=Cover(style="mosaic", block_size=side))
+    return PlannedCover(name=name, style="mosaic", strength=blocks, cover=Cover(style="mosaic", block_size=side))
 
 
-def _blur(sigma: float) -> Hiding:
-    return Hiding(name=f"blur, sigma {sigma:g}", style="blur", strength=sigma, cover=Cover(style="blur", sigma=sigma))
+def _blur(sigma: float) -> PlannedCover:
+    return PlannedCover(
+        name=f"blur, sigma {sigma:g}", style="blur", strength=sigma, cover=Cover(style="blur", sigma=sigma)
+    )

@@ -1,4 +1,4 @@
-"""An audit as a page, a table for the terminal, JSON and a grid."""
+"""HTML report and picture grid of a privacy audit."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def write_reports(audit: Audit) -> None:
             model="attacks on covered pictures",
             note="Columns right of the covered pictures are guesses; their detail is not recovered evidence.",
         )
-        scale = max(SHOWN_SIDE // audit.terms["size"], 1)
+        scale = max(SHOWN_SIDE // audit.config["size"], 1)
         grid = make_grid(rows, captions=captions, row_labels=labels, scale=scale)
         write_image(audit.out / GRID_NAME, Picture(grid), synthetic=label)
     write_text(audit.out / HTML_NAME, as_html(audit))
 
 
 def as_html(audit: Audit) -> str:
-    """The whole report as one page."""
+    """Return the whole report as one HTML page."""
     verdicts = "".join(html.paragraph(audit.verdict(cover)) for cover in audit.covers)
     sections = [("What it hides", verdicts + html.paragraph(audit.conclusion()))]
-    sections += [(f"Named, by {AXES[style]}", line_chart(lines, AXES[style], "named correctly (%)", title=CHART))
+    sections += [(f"Recognition by {AXES[style]}", line_chart(lines, AXES[style], "named correctly (%)", title=CHART))
                  for style, lines in lines_of(audit).items()]  # fmt: skip
     sections += [(title, html.table(header, rows)) for title, (header, rows) in tables(audit).items()]
     labels, rows, captions = grid_of(audit)
@@ -74,19 +74,19 @@ def as_html(audit: Audit) -> str:
 
 
 def introduction(audit: Audit) -> str:
-    """What was audited, in a sentence."""
+    """Describe what was audited."""
     train, test = audit.counts
     return (
-        f"Pictures of {audit.terms['data']}, {len(audit.kinds)} kinds, {audit.terms['size']} pixels a side: attackers "
-        f"learnt from {train:,} and were asked about {test:,}. Guessing names {percent(audit.chance)} rightly."
+        f"Pictures of {audit.config['data']}, {len(audit.kinds)} kinds, {audit.config['size']} pixels a side: the "
+        f"attackers learned from {train:,} and were tested on {test:,}. Guessing names {percent(audit.chance)} rightly."
     )
 
 
 def lines_of(audit: Audit) -> dict[str, dict[str, list[Point]]]:
-    """Style -> line -> points, for styles in more than one strength."""
+    """Return style -> line -> points, for styles with more than one strength."""
     found: dict[str, dict[str, list[Point]]] = {}
     for style in AXES:
-        covers = sorted((one for one in audit.covers if one.hiding.style == style), key=lambda one: one.hiding.strength)
+        covers = sorted((one for one in audit.covers if one.plan.style == style), key=lambda one: one.plan.strength)
         if len(covers) > 1:
             found[style] = _lines(audit, covers)
     return found
@@ -100,19 +100,19 @@ def _lines(audit: Audit, covers: list[AuditedCover]) -> dict[str, list[Point]]:
         "untrained": [audit.share(cover.untrained) for cover in covers],
         "guessing": [audit.chance] * len(covers),
     }
-    strengths = [cover.hiding.strength for cover in covers]
+    strengths = [cover.plan.strength for cover in covers]
     return {
         name: [(x, 100 * share) for x, share in zip(strengths, shares, strict=True)] for name, shares in levels.items()
     }
 
 
 def grid_of(audit: Audit) -> tuple[list[str], list[list[Picture | None]], list[str]]:
-    """Labels, rows and captions: the first ways are those that every cover has."""
+    """Return labels, rows and captions; the first columns are those that every cover has."""
     ways = list(dict.fromkeys(way for cover in audit.covers for made in cover.shown.values() for way in made))
     captions = sorted(ways, key=lambda way: (way != "original", way != AS_COVERED))
     labels, rows = list[str](), list[list[Picture | None]]()
     for cover in audit.covers:
         for name, made in cover.shown.items():
-            labels.append(f"{cover.hiding.name}: {name}")
+            labels.append(f"{cover.plan.name}: {name}")
             rows.append([Picture(made[way]) if way in made else None for way in captions])
     return labels, rows, captions

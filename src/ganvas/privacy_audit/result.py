@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ganvas.errors import PartialFailure
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.attacks import interval
-from ganvas.privacy_audit.config import Hiding
+from ganvas.privacy_audit.config import PlannedCover
 from ganvas.reports.text import Cell, Rows, tables_as_text
 
 AS_COVERED = "as covered"
@@ -27,8 +27,8 @@ TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
 
 @dataclass(frozen=True)
-class Named:
-    """How many test pictures attackers named rightly.
+class Reidentified:
+    """Number of test pictures that an attacker recognizes.
 
     Attributes:
         attacker: its name.
@@ -43,10 +43,10 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedCover:
-    """One cover.
+    """Audit result of one cover.
 
     Attributes:
-        hiding: the cover.
+        plan: the cover.
         recovered: way -> measure -> over the test pictures; the first way is the covered picture as it is.
         named: one for each attacker.
         shown: name of a picture -> what each way made of it.
@@ -54,25 +54,25 @@ class AuditedCover:
             is not measured either.
     """
 
-    hiding: Hiding
+    plan: PlannedCover
     recovered: dict[str, dict[str, Summary]]
-    named: tuple[Named, ...]
+    named: tuple[Reidentified, ...]
     shown: dict[str, Shown]
     refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def retrained(self) -> int:
-        """Test pictures that the better attacker named rightly."""
+        """Return how many test pictures the better retrained attacker classifies correctly."""
         return max(one.retrained for one in self.named)
 
     @property
     def untrained(self) -> int:
-        """Alike, of those that never saw a covered picture."""
+        """Return the same for attackers that never saw a covered picture."""
         return max(one.untrained for one in self.named)
 
     @property
     def gain(self) -> tuple[str, float] | None:
-        """The way that comes nearest to the truth, and by how many dB nearer than the covered picture."""
+        """Return the attack nearest to the original, and its gain in dB over the covered picture."""
         means = {way: measures["psnr"].mean for way, measures in self.recovered.items()}
         start = means.pop(AS_COVERED)
         known = {way: mean for way, mean in means.items() if mean is not None}
@@ -84,11 +84,11 @@ class AuditedCover:
 
 @dataclass(kw_only=True)
 class Audit:
-    """All covers.
+    """Result of a privacy audit.
 
     Attributes:
         out: the folder written.
-        terms: what was asked, for the record.
+        config: what was asked, for the record.
         kinds: their names.
         counts: pictures to learn from, and test pictures.
         chance: share that guessing names rightly.
@@ -98,7 +98,7 @@ class Audit:
     """
 
     out: Path
-    terms: dict[str, Any]
+    config: dict[str, Any]
     kinds: tuple[str, ...]
     counts: tuple[int, int]
     chance: float
@@ -108,19 +108,19 @@ class Audit:
 
     @property
     def exit_code(self) -> int:
-        """That of a partial failure where pictures could not be used."""
+        """Return the exit code of a partial failure where pictures could not be used, else 0."""
         return PartialFailure.exit_code if self.left_out else 0
 
     def share(self, right: int) -> float:
-        """Of the test pictures."""
+        """Return the share of the test pictures."""
         return right / self.counts[1]
 
     def kept(self, cover: AuditedCover) -> float:
-        """What of the kind still shows: 0 at chance, 1 as in clear pictures."""
+        """Return how much of the kind is still recognizable: 0 at chance, 1 as in clear pictures."""
         return self._kept_of(self.share(cover.retrained))
 
     def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
-        """Alike, at the ends of the better attacker's interval."""
+        """Return `kept` at the ends of the better attacker's interval."""
         low, high = interval(cover.retrained, self.counts[1])
         return self._kept_of(low), self._kept_of(high)
 
@@ -146,8 +146,8 @@ class Audit:
         return self.at_chance(cover) and not self.hides(cover)
 
     def verdict(self, cover: AuditedCover) -> str:
-        """One cover in a sentence or two."""
-        said = f"{cover.hiding.name}: {self._judgement(cover)}"
+        """Describe one cover in a sentence or two."""
+        said = f"{cover.plan.name}: {self._judgement(cover)}"
         said += f" {percent(self.share(cover.retrained))} of the pictures are still named rightly"
         said += f" (clear {percent(self.share(max(self.clean.values())))}, guessing {percent(self.chance)})."
         if cover.gain is not None and cover.gain[1] >= 0.05:
@@ -165,7 +165,7 @@ class Audit:
         return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
 
     def conclusion(self) -> str:
-        """All covers in words."""
+        """Summarize all covers in words."""
         if not self.clear_are_named:
             return (
                 "These attackers cannot be told from guessing even where nothing is covered, so no verdict on any "
@@ -178,9 +178,9 @@ class Audit:
         )
 
     def _told(self) -> str:
-        """Which covers hold, and of which that cannot be told."""
-        hidden = "; ".join(cover.hiding.name for cover in self.covers if self.hides(cover))
-        undecided = "; ".join(cover.hiding.name for cover in self.covers if self.undecided(cover))
+        """List the covers that hide the kind, and those that are undecided."""
+        hidden = "; ".join(cover.plan.name for cover in self.covers if self.hides(cover))
+        undecided = "; ".join(cover.plan.name for cover in self.covers if self.undecided(cover))
         if undecided:
             held = f"{hidden} left these attackers guessing. " if hidden else ""
             few = f"With {self.counts[1]:,} test pictures it cannot be told what these hide: {undecided}."
@@ -192,9 +192,9 @@ class Audit:
         return f"Only {hidden} left these attackers guessing."
 
     def as_record(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the audit as JSON."""
         return {
-            "terms": self.terms,
+            "terms": self.config,
             "kinds": list(self.kinds),
             "pictures": {"train": self.counts[0], "test": self.counts[1]},
             "chance": self.chance,
@@ -217,11 +217,11 @@ class Audit:
             }
             for one in cover.named
         }
-        hiding = cover.hiding
+        plan = cover.plan
         return {
-            "name": hiding.name,
-            "style": hiding.style,
-            "strength": hiding.strength,
+            "name": plan.name,
+            "style": plan.style,
+            "strength": plan.strength,
             "recovered": recovered,
             "refused": cover.refused,
             "named": named,
@@ -238,12 +238,12 @@ class Audit:
 
 
 def percent(share: float) -> str:
-    """A share as people read it."""
+    """Format a share as a percentage."""
     return f"{100 * share:.0f}\u00a0%"
 
 
 def as_text(audit: Audit) -> str:
-    """The tables for the terminal, the verdicts, and where the page lies."""
+    """Return the tables for the terminal, the verdicts and the path of the report."""
     verdicts = [audit.verdict(cover) for cover in audit.covers]
     failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
     return "\n".join(
@@ -253,12 +253,12 @@ def as_text(audit: Audit) -> str:
 
 def left_out(audit: Audit) -> dict[str, str]:
     """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
-    guesses = {f"{cover.hiding.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
+    guesses = {f"{cover.plan.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
     return audit.left_out | guesses
 
 
 def tables(audit: Audit) -> dict[str, Rows]:
-    """Title -> header and rows."""
+    """Return title -> header and rows."""
     return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
 
 
@@ -270,7 +270,7 @@ def _naming(audit: Audit) -> Rows:
         clear += [None, percent(audit.share(audit.clean[name]))]
     rows: list[list[Cell]] = [[*clear, _interval(audit, max(audit.clean.values())), None]]
     for cover in audit.covers:
-        row: list[Cell] = [cover.hiding.name]
+        row: list[Cell] = [cover.plan.name]
         for one in cover.named:
             row += [percent(audit.share(one.untrained)), percent(audit.share(one.retrained))]
         rows.append([*row, _interval(audit, cover.retrained), percent(audit.kept(cover))])
@@ -287,7 +287,7 @@ def _recovery(audit: Audit) -> Rows:
     for cover in audit.covers:
         for way, measures in cover.recovered.items():
             values = [_told(measures.get(name)) for name in TITLES]
-            rows.append([f"{cover.hiding.name}: {way}", *values])
+            rows.append([f"{cover.plan.name}: {way}", *values])
     return ["", *TITLES.values()], rows
 
 

@@ -17,8 +17,8 @@ SIZES = {"wide": (720, 340), "narrow": (380, 300)}
 """Class -> width and height: the style sheet shows the one that fits, so that letters keep their size on a phone."""
 MAX_POINTS = 600
 """Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
-SERIES_COLOURS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
-"""CSS variables of chart series, in order; chosen to be told apart on both grounds and by colour-blind readers."""
+SERIES_COLORS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
+"""CSS variables of chart series, in order; chosen to be told apart on both grounds and by color-blind readers."""
 METRICS_NAME = "metrics.jsonl"
 
 
@@ -38,7 +38,7 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """0 at the low end, 1 at the high end."""
+        """Return the relative position: 0 at the low end, 1 at the high end."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -55,27 +55,27 @@ class Frame:
 
     @property
     def right(self) -> int:
-        """Right end of the x axis."""
+        """Return the right end of the x axis."""
         return self.width - RIGHT
 
     @property
     def bottom(self) -> int:
-        """Lower end of the y axis."""
+        """Return the lower end of the y axis."""
         return self.height - BOTTOM
 
     def x(self, value: float) -> float:
-        """Pixels from the left."""
+        """Return pixels from the left."""
         return LEFT + self.x_axis.place(value) * (self.right - LEFT)
 
     def y(self, value: float) -> float:
-        """Pixels from the top."""
+        """Return pixels from the top."""
         return self.bottom - self.y_axis.place(value) * (self.bottom - TOP)
 
 
 def line_chart(
     series: Mapping[str, Sequence[Point]], x_label: str, y_label: str, log_y: bool = False, *, title: str
 ) -> str:
-    """Lines with a title, axes and a legend, as HTML.
+    """Return a line chart with a title, axes and a legend, as HTML.
 
     Args:
         series: name -> points (x, y) by rising x; values that are not finite (or not positive on a logarithmic
@@ -91,13 +91,13 @@ def line_chart(
         return '<p class="note">Nothing to draw yet.</p>'
     y_values = [y for _, y in everything]
     y_axis = log_axis(y_values) if log_y else linear_axis(y_values)
-    colours = {name: SERIES_COLOURS[i % len(SERIES_COLOURS)] for i, name in enumerate(clean)}
-    legend = "".join(f'<li style="--c:var({colours[name]})">{escape(name)}</li>' for name in clean)
+    colors = {name: SERIES_COLORS[i % len(SERIES_COLORS)] for i, name in enumerate(clean)}
+    legend = "".join(f'<li style="--c:var({colors[name]})">{escape(name)}</li>' for name in clean)
     drawings = []
     for kind, (width, height) in SIZES.items():
         x_axis = linear_axis([x for x, _ in everything], tight=True, steps=width // 120)
         frame = Frame(x_axis, y_axis, width, height)
-        lines = "".join(_line(name, points, frame, colours[name]) for name, points in clean.items() if points)
+        lines = "".join(_line(name, points, frame, colors[name]) for name, points in clean.items() if points)
         drawings.append(
             f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
             f"{_axes(frame, x_label, y_label)}{lines}</svg>"
@@ -106,7 +106,7 @@ def line_chart(
 
 
 def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
-    """At most about `limit` points: of each stretch the lowest and the highest, and both ends."""
+    """Return about `limit` points at most: the lowest and highest of each interval, and both ends."""
     if len(points) <= limit:
         return list(points)
     size = math.ceil(2 * len(points) / limit)
@@ -119,7 +119,7 @@ def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
 
 
 def linear_axis(values: Sequence[float], *, tight: bool = False, steps: int = 5) -> Axis:
-    """An axis over the values with at most about `steps` round steps; `tight` ends at the values, else at ticks."""
+    """Return an axis over the values with about `steps` round steps; `tight` ends at the values, else at ticks."""
     low, high = min(values), max(values)
     if math.isclose(low, high):
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
@@ -132,7 +132,7 @@ def linear_axis(values: Sequence[float], *, tight: bool = False, steps: int = 5)
 
 
 def log_axis(values: Sequence[float]) -> Axis:
-    """An axis over positive values, ticks at 1, 2 and 5 times the powers of ten, or at the powers alone."""
+    """Return an axis over positive values, with ticks at 1, 2 and 5 times the powers of ten, or at the powers alone."""
     low, high = min(values), max(values)
     if math.isclose(low, high, rel_tol=1e-6):  # ends nearer than ticks may be off would meet
         low, high = low / 2, high * 2
@@ -145,7 +145,7 @@ def log_axis(values: Sequence[float]) -> Axis:
 
 
 def nice_step(rough: float) -> float:
-    """1, 2 or 5 times a power of ten, not below `rough`."""
+    """Return 1, 2 or 5 times a power of ten, not below `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
@@ -155,14 +155,14 @@ def _drawable(point: Point, log_y: bool) -> bool:
     return math.isfinite(x) and math.isfinite(y) and (y > 0 or not log_y)
 
 
-def _line(name: str, points: Sequence[Point], frame: Frame, colour: str) -> str:
+def _line(name: str, points: Sequence[Point], frame: Frame, color: str) -> str:
     places = [(frame.x(x), frame.y(y)) for x, y in points]
     last = f"{escape(name)}: {points[-1][1]:.4g} at {points[-1][0]:.6g}"
     if len(places) == 1:
-        (x, y), style = places[0], f"fill:var({colour})"
+        (x, y), style = places[0], f"fill:var({color})"
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="{style}"><title>{last}</title></circle>'
     path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return f'<path d="{path}" style="stroke:var({colour})"><title>{last}</title></path>'
+    return f'<path d="{path}" style="stroke:var({color})"><title>{last}</title></path>'
 
 
 def _axes(frame: Frame, x_label: str, y_label: str) -> str:
@@ -187,7 +187,7 @@ def _axes(frame: Frame, x_label: str, y_label: str) -> str:
 
 
 def tick_text(value: float) -> str:
-    """A tick's number, short: 12,000, 0.25, 1e-05."""
+    """Format a tick's number: 12,000, 0.25, 1e-05."""
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-4:
@@ -196,7 +196,7 @@ def tick_text(value: float) -> str:
 
 
 def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
-    """Kind of row -> measure -> (images seen, value), from the run's `metrics.jsonl`; empty where there is none."""
+    """Read `metrics.jsonl` of a run: kind of row -> measure -> (images seen, value); empty without the file."""
     found: dict[str, dict[str, list[Point]]] = {}
     path = run / METRICS_NAME
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
@@ -211,7 +211,7 @@ def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
 
 
 def _row(line: str) -> dict[str, Any]:
-    """One line, or nothing of a line that a crash left unfinished."""
+    """Parse one line; return an empty row for a line that a crash left unfinished."""
     try:
         row = parse_json(line)
     except ValueError:

@@ -1,7 +1,7 @@
-"""HTML reports in one file: no script, nothing from outside, light and dark, wide screens and phones.
+"""Self-contained HTML reports: no script, no external resources, light and dark, wide screens and phones.
 
 Each function returns a piece of HTML as text; `page` puts pieces together. Whatever comes from outside is escaped.
-Nothing here asks the content gate: give pictures that passed it.
+These functions do not run the content gate: give pictures that passed it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ td::before{content:attr(data-column);color:var(--soft);text-align:left;flex:none
 
 
 def page(title: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
-    """A whole document.
+    """Return a whole HTML document.
 
     Args:
         title: plain text.
@@ -136,12 +136,12 @@ def page(title: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Plain text as a paragraph."""
+    """Return plain text as a paragraph."""
     return f"<p>{escape(text)}</p>"
 
 
 def note(text: str) -> str:
-    """Plain text, set apart: what limits or qualifies what stands above."""
+    """Return plain text as a note that qualifies the preceding content."""
     return f'<p class="note">{escape(text)}</p>'
 
 
@@ -168,13 +168,13 @@ def hero(pictures: Sequence[tuple[Image, str]]) -> str:
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:
-    """A row of large figures: (value, what it is), plain text."""
+    """Return a row of large numbers: (value, label), plain text."""
     cells = "".join(f"<div><strong>{escape(value)}</strong><span>{escape(what)}</span></div>" for value, what in values)
     return f'<div class="figures">{cells}</div>'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str | float | int | None]], *, caption: str = "") -> str:
-    """A table of plain text and numbers: numbers to the right, None as a dash; the first column names the row.
+    """Return a table of plain text and numbers: numbers right-aligned, None as a dash; the first column names the row.
 
     On a phone each row becomes a list, and each value carries the name of its column.
     """
@@ -200,7 +200,7 @@ def picture_grid(
     captions: Sequence[Sequence[str]] = (),
     lossy: bool = False,
 ) -> str:
-    """Pictures in rows and columns; a click or the space bar shows one as large as the window.
+    """Return pictures in rows and columns; a click or the space bar shows one as large as the window.
 
     On a phone each row stands alone, two or three pictures beside each other, each with the title of its column.
 
@@ -231,7 +231,7 @@ def picture_grid(
 
 
 def picture(image: Image | None, label: str, *, title: str = "", caption: str = "", lossy: bool = False) -> str:
-    """One picture with a caption; `label` is read aloud in its place, `title` is shown on a phone alone."""
+    """Return one picture with a caption; `label` is its alternative text, `title` is shown on a phone only."""
     which = f'<span class="which">{escape(title)}</span>' if title else ""
     below = f"<figcaption>{which}{escape(caption)}</figcaption>" if which or caption else ""
     if image is None:
@@ -244,7 +244,7 @@ def picture(image: Image | None, label: str, *, title: str = "", caption: str = 
 
 
 def _data_uri(image: Image, lossy: bool) -> tuple[str, int, int]:
-    """The picture as 8-bit RGB in a data URI, with its height and width."""
+    """Encode the picture as 8-bit RGB in a data URI, and return its height and width."""
     if not isinstance(image, Picture):
         image = Picture(image if image.ndim == 3 else image[:, :, None])
     rgb = all_channels(image)

@@ -24,7 +24,7 @@ def mean_and_deviation(mean: float | None, deviation: float | None) -> str | Non
 
 
 def tables_as_text(tables: Mapping[str, Rows], *, width: int = WIDTH) -> str:
-    """Each under its title: the first column to the left, the others to the right, None as a dash."""
+    """Format each table under its title: first column left-aligned, others right-aligned, None as a dash."""
     stream = StringIO()
     console = Console(file=stream, width=width, force_terminal=False)
     for title, (header, rows) in tables.items():
@@ -38,7 +38,7 @@ def tables_as_text(tables: Mapping[str, Rows], *, width: int = WIDTH) -> str:
 
 
 def format_value(value: str | float | int | None, *, like: float | None = None) -> str:
-    """A number as people read it: about four significant digits, a true minus sign; None as a dash.
+    """Format a number with about four significant digits and a true minus sign; None as a dash.
 
     Args:
         value: text is left as it is.

@@ -48,21 +48,21 @@ class GAN(Game):
         self.generator, self.discriminator = MLP(input_size, 2, width=width), MLP(2, 1, width=width)
 
     def turns(self) -> Iterator[Turn]:
-        """One step of D, then one of G against the updated D (Algorithm 1 with k = 1)."""
+        """Yield one step of D, then one of G against the updated D (Algorithm 1 with k = 1)."""
         fake, real = self.generator(self.given(self.batch_size)), self.wanted(self.batch_size)
-        told_apart = discriminator_loss(
+        loss = discriminator_loss(
             real=self.discriminator(real), fake=self.discriminator(fake.detach()), objective="vanilla"
         )
-        yield Turn("discriminator", {"discriminator": told_apart})
+        yield Turn("discriminator", {"discriminator": loss})
         yield Turn("generator", {"generator": generator_loss(self.discriminator(fake), "vanilla")})
 
     def optimizers(self) -> Optimizers:
-        """Adam."""
+        """Return Adam for each player."""
         return adam(self, {"generator": RATE, "discriminator": self.discriminator_rate})
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
-        """(count, 2) points."""
+        """Draw (count, 2) points."""
         points: Tensor = self.generator(self.given(count))
         return points
 
@@ -78,7 +78,7 @@ class WGAN(GAN):
     rate = 5e-5
 
     def turns(self) -> Iterator[Turn]:
-        """The critic's weights are clipped after each of its steps."""
+        """Yield the critic's steps, clipping its weights after each, then one step of G."""
         for _ in range(self.critic_steps):
             with torch.no_grad():
                 fake = self.generator(self.given(self.batch_size))
@@ -97,7 +97,7 @@ class WGAN(GAN):
             value.clamp_(-self.clip, self.clip)
 
     def optimizers(self) -> Optimizers:
-        """RMSProp, for Adam at times made the paper's critic unstable."""
+        """Return RMSProp: the paper found Adam unstable for the critic."""
         return {player: optim.RMSprop(self.player_parameters(player), self.rate) for player in self.players}
 
 
@@ -131,16 +131,16 @@ class ConditionalGAN(Game):
         self.discriminator = MLP(2 + modes, 1, width=width)
 
     def turns(self) -> Iterator[Turn]:
-        """As `GAN`, with the mode beside each point."""
+        """Yield the turns of `GAN`, with the mode concatenated to each point."""
         mode = self.draw_modes(self.batch_size)
         fake, real = self._make(mode), self.points_of_modes(mode)
-        told_apart = discriminator_loss(
-            real=self._judge(real, mode), fake=self._judge(fake.detach(), mode), objective="vanilla"
+        loss = discriminator_loss(
+            real=self._scores(real, mode), fake=self._scores(fake.detach(), mode), objective="vanilla"
         )
-        yield Turn("discriminator", {"discriminator": told_apart})
-        yield Turn("generator", {"generator": generator_loss(self._judge(fake, mode), "vanilla")})
+        yield Turn("discriminator", {"discriminator": loss})
+        yield Turn("generator", {"generator": generator_loss(self._scores(fake, mode), "vanilla")})
 
-    def _judge(self, points: Tensor, mode: Tensor) -> Tensor:
+    def _scores(self, points: Tensor, mode: Tensor) -> Tensor:
         scores: Tensor = self.discriminator(torch.cat([points, self._one_hot(mode)], dim=1))
         return scores
 
@@ -148,12 +148,12 @@ class ConditionalGAN(Game):
         return nn.functional.one_hot(mode, self.modes).float()
 
     def optimizers(self) -> Optimizers:
-        """Adam."""
+        """Return Adam for each player."""
         return adam(self, dict.fromkeys(self.players, RATE))
 
     @torch.no_grad()
     def sample(self, mode: Tensor) -> Tensor:
-        """(N,) numbers of modes -> (N, 2) points."""
+        """Draw one point per mode number: (N,) -> (N, 2)."""
         return self._make(mode)
 
     def _make(self, mode: Tensor) -> Tensor:
@@ -196,14 +196,14 @@ class CycleGAN(Game):
         self.discriminator_a, self.discriminator_b = MLP(2, 1, width=width), MLP(2, 1, width=width)
 
     def turns(self) -> Iterator[Turn]:
-        """One step of both D, then one of both G, in the order of `GAN`."""
+        """Yield one step of both D, then one of both G, in the order of `GAN`."""
         a, b = self.domain_a(self.batch_size), self.domain_b(self.batch_size)
         fake_a, fake_b = self.to_a(b), self.to_b(a)
         yield Turn(
             "discriminators",
             {
-                "discriminator_a": _told_apart(self.discriminator_a, a, fake_a),
-                "discriminator_b": _told_apart(self.discriminator_b, b, fake_b),
+                "discriminator_a": _discriminator_loss(self.discriminator_a, a, fake_a),
+                "discriminator_b": _discriminator_loss(self.discriminator_b, b, fake_b),
             },
         )
         there_and_back = l1_loss(self.to_a(fake_b), a) + l1_loss(self.to_b(fake_a), b)
@@ -217,15 +217,15 @@ class CycleGAN(Game):
         )
 
     def optimizers(self) -> Optimizers:
-        """As `GAN`."""
+        """Return Adam for each player, as in `GAN`."""
         return adam(self, {"generators": RATE, "discriminators": self.discriminator_rate})
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
-        """(count, 2) points of domain b, translated from new ones of domain a."""
+        """Translate `count` new points of domain a to domain b: (count, 2)."""
         points: Tensor = self.to_b(self.domain_a(count))
         return points
 
 
-def _told_apart(discriminator: MLP, real: Tensor, fake: Tensor) -> Tensor:
+def _discriminator_loss(discriminator: MLP, real: Tensor, fake: Tensor) -> Tensor:
     return discriminator_loss(real=discriminator(real), fake=discriminator(fake.detach()), objective="vanilla")

@@ -1,4 +1,4 @@
-"""Who keeps the modes: a GAN alone, a Wasserstein GAN, and a GAN with the cycle term, on the same two domains.
+"""Mode collapse of a GAN, a Wasserstein GAN and a GAN with the cycle term, on the same two domains.
 
 Each generator translates points of a spiral of as many Gaussians into the target, so that the three differ by their
 objective alone: network, optimizer, data and number of steps are the same where the method leaves them open.
@@ -64,8 +64,8 @@ def run_trial(target: str, game: str, *, seed: int, steps: int, tell: Tell = sil
     return Trial(target, game, seed, coverage, samples, seconds=time.process_time() - started)
 
 
-def summarise(trials: Sequence[Trial]) -> list[dict[str, str | float]]:
-    """A row for each target and game, in their first order: mean and deviation over the seeds."""
+def summarize(trials: Sequence[Trial]) -> list[dict[str, str | float]]:
+    """Return one row per target and game, in their first order: mean and deviation over the seeds."""
     groups = dict.fromkeys((trial.target, trial.game) for trial in trials)
     return [_row([trial for trial in trials if (trial.target, trial.game) == group]) for group in groups]
 

@@ -47,19 +47,19 @@ class Curves:
     deviation: float
 
     @property
-    def minimisers(self) -> dict[str, float]:
-        """Curve -> the mu where it is lowest."""
+    def minimizers(self) -> dict[str, float]:
+        """Return curve -> the mu where it is lowest."""
         curves = {"likelihood": self.likelihood, "cross_entropy": self.cross_entropy, "kl": self.kl}
         return {name: round(float(self.means[curve.argmin()]), 6) for name, curve in curves.items()}
 
     @property
     def largest_gap_error(self) -> float:
-        """Largest | H(P, Q) - KL(P || Q) - H(P) | over the curve."""
+        """Return the largest | H(P, Q) - KL(P || Q) - H(P) | over the curve."""
         return float(np.abs(self.cross_entropy - self.kl - self.entropy).max())
 
 
 def likelihood_curves(*, seed: int, count: int = 10_000) -> Curves:
-    """The curves for the piecewise density of `ganvas.data.density` and `count` samples of it."""
+    """Compute the curves for the piecewise density of `ganvas.data.density` and `count` samples of it."""
     x = torch.from_numpy(grid_points())
     p = torch.from_numpy(piecewise_density(grid_points()))
     p = p / (p.sum() * GRID_STEP)
@@ -79,7 +79,7 @@ def likelihood_curves(*, seed: int, count: int = 10_000) -> Curves:
 
 
 def _log_normal(x: Tensor, means: Tensor, deviation: float) -> Tensor:
-    """Log N(x; mu, s^2): (n,) points and (M,) means -> (M, n)."""
+    """Compute log N(x; mu, s^2): (n,) points and (M,) means -> (M, n)."""
     scaled = (x - means[:, None]) / deviation
     logarithms: Tensor = -0.5 * scaled.square() - math.log(deviation * math.sqrt(2 * math.pi))
     return logarithms

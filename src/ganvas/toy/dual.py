@@ -1,8 +1,8 @@
 """Dual learning (He et al. 2016, "Dual learning for machine translation", arXiv:1611.00179) in the plane.
 
-Two translators play against each other without pairs. One translates a point; a judge of the other domain says how
-likely the translation is there; the second translates back, and says how likely it holds the start to be. The paper's
-judge is a language model; here it is the domain's own density, which is known exactly.
+Two translators train each other without pairs. One translates a point; a model of the target domain scores the
+likelihood of the translation; the second translates back and scores the likelihood of the start. The paper's model is
+a language model; here it is the exact density of the domain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganvas.metrics.distribution import WITHIN_DEVIATIONS
 from ganvas.networks.blocks import MLP
 from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded, silent
 
-Judge = Callable[[Tensor], Tensor]
+LogDensity = Callable[[Tensor], Tensor]
 """(N, 2) points -> (N,) log density."""
 DEVIATION = 0.1
 PROBES = 2000
@@ -33,14 +33,14 @@ MOMENTS = 40
 
 @dataclass(frozen=True)
 class Domain:
-    """Points of a domain, and who judges them."""
+    """Sampler and log density of a domain."""
 
     draw: Draw
-    judge: Judge
+    log_density: LogDensity
 
 
 class Translator(nn.Module):
-    """P(y | x) = N(y; f(x), noise^2): a policy, from which translations are drawn.
+    """P(y | x) = N(y; f(x), noise^2): a stochastic translator.
 
     Args:
         noise: its standard deviation; fixed.
@@ -52,17 +52,17 @@ class Translator(nn.Module):
         self.noise, self.mean = noise, MLP(2, 2, width=width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 2) -> (N, 2), the likeliest translation."""
+        """Return the most likely translation, (N, 2) -> (N, 2)."""
         y: Tensor = self.mean(x)
         return y
 
     def draw(self, x: Tensor) -> Tensor:
-        """(N, 2) -> (N, 2), a translation by chance, without gradient."""
+        """Sample a translation without gradient, (N, 2) -> (N, 2)."""
         mean: Tensor = self(x).detach()
         return mean + self.noise * torch.randn_like(mean)
 
     def log_probability(self, y: Tensor, x: Tensor) -> Tensor:
-        """Log P(y | x), (N,)."""
+        """Compute log P(y | x), (N,)."""
         squared: Tensor = ((y - self(x)) / self.noise).square().sum(-1)
         return -0.5 * squared - math.log(2 * math.pi * self.noise**2)
 
@@ -98,29 +98,29 @@ class DualLearning(Game):
         self.to_b, self.to_a = Translator(noise=noise, width=width), Translator(noise=noise, width=width)
 
     def turns(self) -> Iterator[Turn]:
-        """The game from a and the game from b, then one update of both translators."""
+        """Play the game from a and the game from b, then update both translators once."""
         from_a = self._game(self.a, self.b, self.to_b, self.to_a)
         from_b = self._game(self.b, self.a, self.to_a, self.to_b)
         self.rewards = {name: (from_a.rewards[name] + from_b.rewards[name]) / 2 for name in from_a.rewards}
         yield Turn("translators", {"from_a": from_a.loss, "from_b": from_b.loss})
 
-    def _game(self, start: Domain, other: Domain, there: Translator, back: Translator) -> Played:
+    def _game(self, start: Domain, other: Domain, there: Translator, back: Translator) -> GameResult:
         x = start.draw(self.batch_size).repeat_interleave(self.samples, dim=0)
         y = there.draw(x)
-        fluency, reconstruction = other.judge(y), back.log_probability(x, y)
+        fluency, reconstruction = other.log_density(y), back.log_probability(x, y)
         reward = self.alpha * fluency + (1 - self.alpha) * reconstruction.detach()
         advantage = (reward.view(-1, self.samples) - reward.view(-1, self.samples).mean(1, keepdim=True)).flatten()
         learn_there = -(advantage * there.log_probability(y, x)).mean()
         learn_back = -(1 - self.alpha) * reconstruction.mean()
         seen = {"reward": reward, "fluency": fluency, "reconstruction": reconstruction.detach()}
-        return Played(learn_there + learn_back, {name: float(value.mean()) for name, value in seen.items()})
+        return GameResult(learn_there + learn_back, {name: float(value.mean()) for name, value in seen.items()})
 
     def optimizers(self) -> Optimizers:
-        """Adam; the paper's AdaDelta and SGD suit its recurrent networks."""
+        """Return Adam; the paper's AdaDelta and SGD suit its recurrent networks."""
         return adam(self, {"translators": 1e-3}, betas=(0.9, 0.999))
 
     def learn_from_pairs(self, a: Tensor, b: Tensor, *, steps: int = 300) -> None:
-        """The paper's warm start: both translators by maximum likelihood on a few pairs, (N, 2) each."""
+        """Warm-start both translators by maximum likelihood on a few pairs, (N, 2) each, as the paper does."""
         optimizer = self.optimizers()["translators"]
         for _ in range(steps):
             optimizer.zero_grad()
@@ -130,15 +130,15 @@ class DualLearning(Game):
 
 
 @dataclass(frozen=True)
-class Played:
-    """One game: the loss to minimise, and the mean of each part of the reward."""
+class GameResult:
+    """Result of one game: the loss to minimize, and the mean of each part of the reward."""
 
     loss: Tensor
     rewards: dict[str, float]
 
 
-def judged_by(mixture: Mixture) -> Judge:
-    """The exact log density of a mixture as a judge."""
+def log_density_of(mixture: Mixture) -> LogDensity:
+    """Return the exact log density of a mixture as a function of points."""
     return lambda points: torch.from_numpy(mixture.log_density(points.double().numpy())).float()
 
 
@@ -180,7 +180,7 @@ def watch_dual_learning(*, pairs: int, seed: int, steps: int, tell: Tell = silen
     a, b = spiral(deviation=DEVIATION), ring(deviation=DEVIATION)
     watched, known = Watched(pairs), np.arange(pairs)
     with seeded(seed) as rng:
-        domain_a, domain_b = (Domain(points_of(one, rng), judged_by(one)) for one in (a, b))
+        domain_a, domain_b = (Domain(points_of(one, rng), log_density_of(one)) for one in (a, b))
         game = DualLearning(domain_a, domain_b, noise=DEVIATION)
         game.learn_from_pairs(_as_tensor(a.sample_modes(known, rng)), _as_tensor(b.sample_modes(known, rng)))
         _measure(watched, 0, game, a, b)
@@ -221,5 +221,5 @@ PANELS: dict[str, Callable[[Watched], Curve]] = {
 
 
 def as_panels(runs: Sequence[Watched]) -> dict[str, dict[str, Curve]]:
-    """Title -> name of a run -> (steps, values), to draw."""
+    """Return title -> name of a run -> (steps, values), to draw."""
     return {title: {f"{run.pairs} known pairs": curve(run) for run in runs} for title, curve in PANELS.items()}

@@ -1,4 +1,4 @@
-"""Players that move in turns, as in `ganvas.methods`, over points instead of pictures."""
+"""Training of players in turns, as in `ganvas.methods`, on points instead of pictures."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ Optimizers = Mapping[str, optim.Optimizer]
 
 
 class Game(nn.Module, ABC):
-    """Networks, and what each player minimises in the paper's order; `play` moves the players."""
+    """Networks, and each player's losses in the paper's order; `play` updates the players."""
 
     players: Mapping[str, tuple[str, ...]]
     """Player -> the attribute names of its networks."""
 
     @abstractmethod
     def turns(self) -> Iterator[Turn]:
-        """One step: yield each player's losses; it has moved when the next line runs."""
+        """Yield each player's losses for one step; the player is updated before the next line runs."""
 
     @abstractmethod
     def optimizers(self) -> Optimizers:
-        """One for each player, as its paper has it."""
+        """Return one optimizer per player, as in its paper."""
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
-        """What a turn of `player` moves."""
+        """Return the parameters that a turn of `player` updates."""
         return [value for name in self.players[player] for value in getattr(self, name).parameters()]
 
 
@@ -60,7 +60,7 @@ def play(game: Game, optimizers: Optimizers, *, steps: int) -> Iterator[dict[str
 
 
 def train(game: Game, *, steps: int, name: str, tell: Tell) -> None:
-    """`play` to the end with the game's own optimizers, telling of each step under `name`.
+    """Run `play` to the end with the game's own optimizers, reporting each step under `name`.
 
     Raises:
         DivergenceError: the losses of the last step are not finite.
@@ -71,28 +71,28 @@ def train(game: Game, *, steps: int, name: str, tell: Tell) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[np.random.Generator]:
-    """Both sources of chance from one seed; torch's own is afterwards as it was."""
+    """Seed NumPy's and torch's generators; restore torch's own afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield np.random.default_rng(seed)
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """A `Tell` that shows nothing."""
+    """Ignore progress: a `Tell` that shows nothing."""
 
 
 def adam(game: Game, rates: Mapping[str, float], *, betas: tuple[float, float] = (0.5, 0.999)) -> Optimizers:
-    """Adam for each player at its own rate; `betas` of Radford et al. 2016, arXiv:1511.06434."""
+    """Return Adam for each player at its own rate; `betas` of Radford et al. 2016, arXiv:1511.06434."""
     return {
         player: optim.Adam(game.player_parameters(player), rate, betas, fused=True) for player, rate in rates.items()
     }
 
 
 def normal_noise(size: int) -> Draw:
-    """Points of `size` independent standard normal numbers, from torch's global generator."""
+    """Return a sampler of `size` independent standard normal numbers, from torch's global generator."""
     return lambda count: torch.randn(count, size)
 
 
 def points_of(mixture: Mixture, rng: np.random.Generator) -> Draw:
-    """Points of a mixture as tensors."""
+    """Return a sampler of a mixture's points as tensors."""
     return lambda count: torch.from_numpy(mixture.sample(count, rng)).float()

@@ -54,22 +54,22 @@ class Answer:
 
 
 def answer_sample(*, seed: int, **_training: object) -> Answer:
-    """Density beside histogram, and the Kolmogorov-Smirnov test."""
+    """Draw the density beside the histogram, and run the Kolmogorov-Smirnov test."""
     drawn = sample_piecewise(seed=seed)
     row: Row = {"samples": len(drawn.samples), "ks_distance": drawn.distance, "p_value": drawn.p_value}
     return Answer([row], draw_sampling(drawn))
 
 
 def answer_likelihood(*, seed: int, **_training: object) -> Answer:
-    """Where likelihood, cross-entropy and KL are best, and by how much the last two differ."""
+    """Compute the minima of likelihood, cross-entropy and KL, and the gap between the last two."""
     curves = likelihood_curves(seed=seed)
-    rows: list[Row] = [{"curve": name, "lowest_at": place} for name, place in curves.minimisers.items()]
+    rows: list[Row] = [{"curve": name, "lowest_at": place} for name, place in curves.minimizers.items()]
     more = {"entropy": curves.entropy, "largest_gap_error": curves.largest_gap_error}
     return Answer(rows, draw_likelihood(curves), dict(more))
 
 
 def answer_gan(*, seed: int, steps: int, tell: Tell) -> Answer:
-    """GAN, WGAN and conditional GAN make the ring of noise; the last is asked for each mode alike often."""
+    """Train GAN, WGAN and conditional GAN on the ring; the last is queried for each mode equally often."""
     target = ring()
     made: dict[str, Floats] = {}
     for name, kind in {"GAN": GAN, "WGAN": WGAN}.items():
@@ -99,7 +99,7 @@ def conditional_points(target: Mixture, asked: np.ndarray, *, seed: int, steps: 
 
 
 def answer_collapse(*, seed: int, steps: int, tell: Tell) -> Answer:
-    """Which modes are kept by each of `COMPARED` on each of `TARGETS`."""
+    """Measure which modes each of `COMPARED` keeps on each of `TARGETS`."""
     pairs = [(target, game) for target in TARGETS for game in COMPARED]
     trials = [run_trial(target, game, seed=seed, steps=steps, tell=tell) for target, game in pairs]
     rows: list[Row] = [{"target": one.target, "method": one.game, **asdict(one.coverage)} for one in trials]
@@ -107,14 +107,14 @@ def answer_collapse(*, seed: int, steps: int, tell: Tell) -> Answer:
 
 
 def draw_trials(trials: Sequence[Trial]) -> Figure:
-    """The points of each trial over its target's, a row a target; each target has as many trials."""
+    """Draw the points of each trial over its target's, one row per target; targets have equally many trials."""
     made = {f"{one.game}: {one.coverage.covered} of {one.coverage.modes}": one.samples for one in trials}
     real = [_real(TARGETS[one.target]()) for one in trials]
     return draw_points(made, real, columns=len(trials) // len(TARGETS))
 
 
 def answer_dual(*, seed: int, steps: int, tell: Tell) -> Answer:
-    """Dual learning after a warm start on pairs of all modes, and of too few."""
+    """Run dual learning after a warm start on pairs of all modes, and of too few."""
     runs = [watch_dual_learning(pairs=pairs, seed=seed, steps=steps, tell=tell) for pairs in KNOWN_PAIRS]
     rows: list[Row] = [
         {
@@ -198,7 +198,7 @@ def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Tell)
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """Rows of the same names as lines, the columns aligned."""
+    """Format rows of the same names as lines with aligned columns."""
     names = list(rows[0])
     lines = [names, *([_shown(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
