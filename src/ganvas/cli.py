@@ -32,12 +32,12 @@ from ganvas.training.config import RunConfig
 
 VERBS = {
     "demo": ("demo", "run the whole workflow on sample photographs and write a report"),
-    "locate": ("locate", "find what a classifier reacted to in photographs"),
+    "locate": ("locate", "find what a classifier responds to in photographs"),
     "prepare": ("prepare", "make training pairs from photographs"),
     "train": ("train", "train a translation model by recipe"),
     "resume": ("resume", "resume a run that was stopped"),
     "translate": ("translate", "apply a trained run to a picture or a folder"),
-    "sample": ("sample", "draw pictures from noise by a trained run whose method can"),
+    "sample": ("sample", "sample pictures from noise with a trained run"),
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
     "compare": ("compare", "train several methods under one budget and compare them"),
     "benchmark": ("benchmark", "measure super-resolution runs on sets of pictures as in the papers"),

@@ -26,7 +26,7 @@ def locate(
     list_classes: bool = False,
     threads: Threads = None,
 ) -> str:
-    """Find what a classifier reacted to in photographs: heat maps over them, and boxes as JSON.
+    """Find what a classifier responds to in photographs; write heatmap overlays, and boxes as JSON.
 
     Args:
         photos: pictures, or folders of them.
@@ -34,8 +34,8 @@ def locate(
         classifier: nsfw, imagenet or the path of an .onnx file.
         class_name: one of its classes; unset: the most likely one of each photograph.
         threshold: share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2).
-        list_classes: print what the classifier knows, a class a line, and look at nothing.
-        threads: of the CPU to compute with; unset: all.
+        list_classes: print the classes of the classifier, one per line, and read no picture.
+        threads: number of CPU threads; unset: all.
     """
     if list_classes:
         from ganvas.localization.load import load_classifier
@@ -74,14 +74,14 @@ def prepare(
 ) -> str:
     """Make training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
 
-    Near-duplicates never straddle two splits. Stopped, the same command goes on.
+    Near-duplicates never straddle two splits. The same command resumes after an interruption.
 
     Args:
         source: a folder of pictures, folders in it included.
         out: the folder to write.
         degrade: what makes the input from the picture.
         strength: smallest and largest block side or scale in pixels, or blur sigma.
-        where: the whole picture, what a classifier looks at, or the boxes of a file.
+        where: the whole picture, the region of a classifier's class, or the boxes of a file.
         boxes: JSON {"name.jpg": [[left, top, right, bottom], ...]} or CSV name,left,top,right,bottom.
         classifier: nsfw, imagenet or the path of an .onnx file.
         class_name: whose region; unset: the most likely class of each picture.
@@ -89,8 +89,8 @@ def prepare(
         grouping: keep near-duplicates in one split; off for different pictures that look alike.
         val_fraction: share of the pictures to choose snapshots by.
         test_fraction: share of the pictures that training never sees.
-        seed: of the splits and the strengths.
-        threads: of the CPU to compute with; unset: all.
+        seed: seed of the splits and the strengths.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.data.config import PrepareConfig
     from ganvas.data.prepare import prepare_pairs
@@ -147,7 +147,7 @@ def redact(
         log: the folder for the redaction log; unset: OUT, where it holds no hash of the originals.
         engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core.
-        threads: of the CPU to compute with; unset: all.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.image.cover import Cover
     from ganvas.redaction.redact_files import redact_files

@@ -26,7 +26,7 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
 
     Args:
         config: method, data and training; see `ganvas.recipes` for complete ones.
-        out: the run folder to make.
+        out: the run folder to create.
 
     Raises:
         GanvasError: see `ganvas.training.loop.train`.
@@ -52,14 +52,14 @@ def resume(
     """Resume a run that was stopped; it ends as if it had not been stopped, unless a setting is changed.
 
     Args:
-        run: its folder, which says what it trains.
-        epochs: train until so many, instead of as first said.
-        minutes: train until so many in all, instead of as first said.
-        learning_rate: from here on; a lower one where losses became NaN.
-        precision: of the forward passes from here on; auto is bfloat16 where that is fast.
+        run: the run folder.
+        epochs: new total number of epochs.
+        minutes: new total training time.
+        learning_rate: new learning rate; use a lower one where losses became NaN.
+        precision: new precision of the forward passes; auto is bfloat16 where that is fast.
         device: auto, cpu, cuda, cuda:1 or mps.
-        threads: of the CPU from here on; unset: as first said, or as many as are fastest.
-        data: where the training data lies now, if it was moved.
+        threads: number of CPU threads; unset: as before, or as many as are fastest.
+        data: new folder of the training data, if it was moved.
     """
     from ganvas.training.loop import train as train_run
     from ganvas.training.run_folder import read_config
@@ -84,7 +84,7 @@ def import_reference(
     checkpoints: Checkpoints, /, *, out: Path, dropout: float | None = None,
     cycle_weight_a: float | None = None, cycle_weight_b: float | None = None, identity_weight: float | None = None,
 ) -> str:  # fmt: skip
-    """Read checkpoints of the reference PyTorch pix2pix, CycleGAN or CUT code into a run folder.
+    """Import checkpoints of the reference PyTorch pix2pix, CycleGAN or CUT code into a run folder.
 
     Args:
         checkpoints: in any order, a pix2pix's latest_net_G.pth and, if wanted, D; or a CycleGAN's latest_net_G_A.pth
@@ -129,7 +129,7 @@ def translate(
     workers: int | None = None,
     threads: Threads = None,
 ) -> TranslationReport:
-    """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labelled.
+    """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labeled.
 
     Args:
         run: the run folder.
@@ -142,13 +142,13 @@ def translate(
         recursive: folders below the source too.
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
-        seed: of the method's noise, if it has any.
+        seed: seed of the method's noise.
         precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
             with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
         direction: b_to_a for the way back, of methods that learn both, such as CycleGAN.
         engine: this process (local), or ray for the workers of a Ray cluster, for very large folders; needs Ray Data.
         workers: of ray; unset: one a core, or one a GPU.
-        threads: of the CPU to compute with; unset: all.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.content_gate import loading_scorer
 
@@ -174,19 +174,19 @@ def sample(
     precision: PrecisionChoice = "float32",
     threads: Threads = None,
 ) -> SamplingReport:
-    """Draw pictures from noise by a trained run whose method can: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
+    """Sample pictures from noise with a trained run whose method supports it: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
 
     Args:
         run: the run folder.
         out: a new or empty folder; of a method that draws two sides OUT/a and OUT/b, where names belong together.
         count: pictures of each side.
-        seed: of the noise; a picture depends on it and its number alone.
+        seed: seed of the noise; a picture depends only on it and its number.
         suffix: write this format, such as .tif, instead of .png.
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs
             with such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32.
-        threads: of the CPU to compute with; unset: all.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.inference.sampling import sample_files
 
@@ -218,9 +218,9 @@ def evaluate(
         out: where to write; unset: evaluation/SPLIT in the run folder.
         snapshot: the best by validation, the last, or the best where there is one.
         device: auto, cpu, cuda, cuda:1 or mps.
-        seed: of the method's noise, if it has any.
+        seed: seed of the method's noise.
         direction: b_to_a for the way back, of methods that learn both.
-        threads: of the CPU to compute with; unset: all.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.evaluation.evaluate import evaluate_run
 

@@ -30,8 +30,8 @@ def demo(*, out: Path = Path("demo"), minutes: float = 4.0, threads: Threads = N
 
     Args:
         out: the folder to write; an earlier demo in it is replaced.
-        minutes: of training, over both models.
-        threads: of the CPU to compute with; unset: as many as are fastest.
+        minutes: training time over both models.
+        threads: number of CPU threads; unset: as many as are fastest.
     """
     from ganvas.demonstration.run import run_demo
 
@@ -40,14 +40,14 @@ def demo(*, out: Path = Path("demo"), minutes: float = 4.0, threads: Threads = N
 
 
 def doctor(*, device: str = "auto", seconds: float = 10.0, threads: Threads = None) -> Diagnosis:
-    """Look at the machine and the installation: what is fast here, what is missing, how long recipes take.
+    """Report what is fast on this machine, what is missing and how long recipes take.
 
-    Fetches nothing.
+    Downloads nothing.
 
     Args:
         device: auto, cpu, cuda, cuda:1 or mps.
-        seconds: of measuring.
-        threads: of the CPU to compute with; unset: as many as are fastest.
+        seconds: measuring time.
+        threads: number of CPU threads; unset: as many as are fastest.
     """
     from ganvas.diagnosis.doctor import diagnose
 
@@ -73,9 +73,9 @@ def density(
     Args:
         question: sample, likelihood, gan, collapse or dual.
         out: the folder to write.
-        seed: of everything drawn.
-        steps: of training; unset: as many as the question needs.
-        threads: of the CPU to compute with; unset: all.
+        seed: seed of every draw.
+        steps: training steps; unset: as many as the question needs.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.toy.study import study
 
@@ -103,24 +103,24 @@ def compare(
 ) -> Comparison:
     """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
 
-    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. Stopped, the same command goes on.
+    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes after an interruption.
 
     Args:
         data: pairs, or two sides that need not correspond, with a test or a val split.
         methods: recipes, such as cyclegan cut pix2pix; of pairs, those that need none see the two sides apart.
         out: the folder to write.
-        minutes: of training, for each method.
-        epochs: for each method; unset: its recipe's, which the minutes may cut short.
+        minutes: training time per method.
+        epochs: per method; unset: its recipe's, which the minutes may cut short.
         crop_size: height and width of a training crop, and of the pictures measured.
         load_size: height and width before cropping; unset: 286/256 of the crop's.
-        direction: of pairs, b_to_a: b is given and a is made.
-        width: channels of the first layers, of the methods that have such a setting.
+        direction: of pairs; b_to_a translates b to a.
+        width: channels of the first layers, for methods with such a setting.
         batch_size: pictures a step; unset: each recipe's.
         precision: of the forward passes, where auto is bfloat16 if that is fast here; unset: each recipe's.
         pictures: measure on at most so many of each side, evenly spread.
-        seed: of every run.
+        seed: seed of every run.
         device: auto, cpu, cuda, cuda:1 or mps.
-        threads: of the CPU to compute with; unset: as many as are fastest.
+        threads: number of CPU threads; unset: as many as are fastest.
     """
     from ganvas.comparison.compare import compare as compare_methods
     from ganvas.comparison.plan import ComparisonConfig
@@ -144,16 +144,16 @@ def benchmark(
     download: bool = False,
     threads: Threads = None,
 ) -> SuperResolutionTable:
-    """Measure trained runs on sets of pictures as the papers do, beside the methods that learn nothing.
+    """Measure trained runs on sets of pictures as in the papers, beside interpolation baselines.
 
     Args:
         task: sr, super-resolution: PSNR and SSIM on Y and LPIPS, of each picture and in the mean.
-        runs: run folders; none for the rows of nearest neighbour and bicubic interpolation alone.
+        runs: run folders; none for the rows of nearest neighbor and bicubic interpolation alone.
         data: a folder with a folder of high-resolution pictures for each set, such as Set5, Set14 and BSD100.
         out: the folder to write.
         device: auto, cpu, cuda, cuda:1 or mps.
         download: fetch the weights of LPIPS where they are not on this machine; else LPIPS is left out.
-        threads: of the CPU to compute with; unset: all.
+        threads: number of CPU threads; unset: all.
     """
     from ganvas.evaluation.super_resolution import benchmark_super_resolution
 
@@ -177,7 +177,7 @@ def audit(
     device: str = "auto",
     threads: Threads = None,
 ) -> Audit:
-    """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognise.
+    """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognize.
 
     Writes report.html, audit.json and grid.png. Ordinary pictures only: all of them pass the content gate.
 
@@ -185,14 +185,14 @@ def audit(
         folder: a folder of pictures for each kind; or such folders in train and in test.
         out: the folder to write.
         style: mosaic, blur, solid.
-        blocks: of a mosaic, across the picture.
-        sigmas: of a blur, in pixels.
-        size: pixels a side that every picture is brought to; a multiple of 16.
-        minutes: of training for a restorer of each cover; 0: none.
-        steps: of training for the small network that names pictures.
-        seed: of the split and of all training.
-        device: of the restorers: auto, cpu, cuda, cuda:1 or mps.
-        threads: of the CPU to compute with; unset: as many as are fastest.
+        blocks: mosaic blocks across the picture.
+        sigmas: blur sigmas in pixels.
+        size: side in pixels to which every picture is resized; a multiple of 16.
+        minutes: training time of a restorer for each cover; 0: none.
+        steps: training steps of the small classifier.
+        seed: seed of the split and of all training.
+        device: device of the restorers: auto, cpu, cuda, cuda:1 or mps.
+        threads: number of CPU threads; unset: as many as are fastest.
     """
     from ganvas.privacy_audit.audit import audit as audit_covers
     from ganvas.privacy_audit.config import AuditConfig

@@ -24,7 +24,7 @@ DECIMALS = {"psnr": 3, "ssim": 4}
 NAMES = {"mosaic": "the mosaic", "bicubic": "bicubic interpolation", "l1": "L1 alone", "l1_gan": "L1 + GAN"}
 """Rendition -> its name inside a sentence."""
 MODELS = ("l1", "l1_gan")
-"""The renditions that were learnt."""
+"""The learned renditions."""
 Means = Mapping[str, Mapping[str, float]]
 """Rendition -> {"psnr" in dB, "ssim"}, means over the unseen photographs."""
 

@@ -49,7 +49,7 @@ PHOTOGRAPHS = (
     Photograph("coffee", "skimage", "data/coffee.png", "unseen"),
     Photograph("dahlia", "sklearn", "datasets/images/flower.jpg", "unseen"),
 )
-"""Their sources and licences: docs/demo.md."""
+"""Their sources and licenses: docs/demo.md."""
 
 
 def locate_photograph(photograph: Photograph) -> Path:

@@ -53,7 +53,7 @@ METHODS = (
     "Bicubic: the colors of the blocks, smoothly interpolated. Nothing is learned.",
     "L1: a U-Net trained for the smallest mean absolute error. Where several details are possible it draws their "
     "average, which is smooth.",
-    "L1 + GAN: pix2pix. The training goes on with an adversarial term added: a second network learns to tell real "
+    "L1 + GAN: pix2pix. The training continues with an adversarial term added: a second network learns to tell real "
     "regions from restored ones, which rewards detail that looks real, right or wrong.",
 )
 MEASURES = (

@@ -29,7 +29,7 @@ from ganvas.localization import load_classifier
 from ganvas.training.monitoring import TrainingResult
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
-"""Run -> its share of the training time. The second goes on from the first, as SRGAN does from SRResNet."""
+"""Run -> its share of the training time. The second continues from the first, as SRGAN does from SRResNet."""
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
 PROBE = "runs/.probe"
 RUNS = tuple(f"runs/{name}" for name in SHARES)

@@ -23,7 +23,7 @@ from ganvas.weights.known import KNOWN, Weights
 FOR_USERS = ("demo", "tensorboard", "ray", "figures")
 """Extras that a verb needs; `dev` is for work on ganvas itself."""
 PICTURES = 1000
-"""Training pictures for which the hours of a recipe are told."""
+"""Number of training pictures in the estimates of a recipe's duration."""
 
 
 @dataclass(frozen=True, kw_only=True)

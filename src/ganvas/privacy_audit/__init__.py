@@ -1,1 +1,1 @@
-"""How much a cover hides: what attacks recover, and what is still recognised. Import from the submodules."""
+"""Privacy audit of covers: what attacks recover, and what classifiers still recognize. Import from the submodules."""

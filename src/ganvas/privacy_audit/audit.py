@@ -59,11 +59,11 @@ class Attackers:
 
     Attributes:
         given: the attackers.
-        learnt: the namer of each.
+        trained_classifiers: the classifier of each.
     """
 
     given: tuple[Attacker, ...]
-    learnt: tuple[Callable[[Tensor], Tensor], ...]
+    trained_classifiers: tuple[Callable[[Tensor], Tensor], ...]
 
 
 def audit(folder: Path, out: Path, config: AuditConfig, *, progress: bool = True) -> Audit:
@@ -130,8 +130,8 @@ def _claim(out: Path, album: Album) -> None:
 
 def _begin(folder: Path, out: Path, config: AuditConfig, album: Album, known: Attackers) -> Audit:
     clean = {
-        attacker.name: _rightly(namer(attacker.see(album.test.images)), album.test.kinds)
-        for attacker, namer in zip(known.given, known.learnt, strict=True)
+        attacker.name: _rightly(classifier(attacker.see(album.test.images)), album.test.kinds)
+        for attacker, classifier in zip(known.given, known.trained_classifiers, strict=True)
     }
     return Audit(
         out=out,
@@ -145,8 +145,8 @@ def _begin(folder: Path, out: Path, config: AuditConfig, album: Album, known: At
 
 
 def _learn_from_clear(album: Album, attackers: tuple[Attacker, ...], seed: int) -> Attackers:
-    learnt = [_learn(attacker, album.train.images, album, seed) for attacker in attackers]
-    return Attackers(attackers, tuple(learnt))
+    trained_classifiers = [_learn(attacker, album.train.images, album, seed) for attacker in attackers]
+    return Attackers(attackers, tuple(trained_classifiers))
 
 
 def _learn(attacker: Attacker, images: Sequence[Rgb], album: Album, seed: int) -> Callable[[Tensor], Tensor]:
@@ -172,8 +172,8 @@ def _attack(
         attempts["restorer"] = _restorer(plan, album, out, config, quiet=not progress)
     recovered, shown, refused = _recover(attempts, album, test_images, lpips, plan.name, progress=progress)
     named = tuple(
-        _name(attacker, namer, train_images, test_images, album, config.seed)
-        for attacker, namer in zip(known.given, known.learnt, strict=True)
+        _name(attacker, classifier, train_images, test_images, album, config.seed)
+        for attacker, classifier in zip(known.given, known.trained_classifiers, strict=True)
     )
     return AuditedCover(plan=plan, recovered=recovered, named=named, shown=shown, refused=refused)
 

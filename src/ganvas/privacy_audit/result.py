@@ -32,8 +32,8 @@ class Reidentified:
 
     Attributes:
         attacker: its name.
-        untrained: having learnt from clear pictures alone.
-        retrained: having learnt from pictures covered alike.
+        untrained: count after training on clear pictures alone.
+        retrained: count after training on pictures covered alike.
     """
 
     attacker: str
@@ -130,11 +130,11 @@ class Audit:
 
     @property
     def clear_are_named(self) -> bool:
-        """Whether an attacker can be told from guessing where nothing is covered; else no cover can be judged."""
+        """Whether an attacker beats guessing on clear pictures; otherwise there is no verdict on any cover."""
         return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
 
     def at_chance(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker cannot be told from guessing: of few test pictures, that says little."""
+        """Whether the better attacker does not significantly beat guessing; for few test pictures this is weak evidence."""
         return interval(cover.retrained, self.counts[1])[0] <= self.chance
 
     def hides(self, cover: AuditedCover) -> bool:

@@ -102,7 +102,7 @@ class WGAN(GAN):
 
 
 class ConditionalGAN(Game):
-    """Mirza and Osindero 2014, arXiv:1411.1784: G and D are both told which mode is wanted, as a one-hot vector.
+    """Mirza and Osindero 2014, arXiv:1411.1784: G and D are both conditioned on the mode, as a one-hot vector.
 
     Args:
         draw_modes: count -> (count,) numbers of modes.
