@@ -174,7 +174,7 @@ def sample(
     precision: PrecisionChoice = "float32",
     threads: Threads = None,
 ) -> SamplingReport:
-    """Sample pictures from noise with a trained run whose method supports it: VAE, VAE/GAN, CoGAN, UNIT, the conditioned GAN.
+    """Sample pictures from noise with a trained run that supports it: VAE, VAE/GAN, CoGAN, UNIT, conditioned GAN.
 
     Args:
         run: the run folder.

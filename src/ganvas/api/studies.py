@@ -103,7 +103,7 @@ def compare(
 ) -> Comparison:
     """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
 
-    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes after an interruption.
+    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes.
 
     Args:
         data: pairs, or two sides that need not correspond, with a test or a val split.

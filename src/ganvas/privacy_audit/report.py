@@ -29,9 +29,9 @@ SHOWN_SIDE = 96
 CHART = "Test pictures whose kind an attacker names correctly"
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
 HOW = (
-    "Retrained attackers learned from pictures covered alike, untrained ones from clear pictures alone; both were tested "
-    "on pictures that neither had seen. Linear: logistic regression on the features of EfficientNet-lite0, "
-    "which knows ImageNet. Network: a small convolutional one trained from nothing. The better of the two counts; it "
+    "Retrained attackers learned from pictures covered alike, untrained ones from clear pictures alone; both were "
+    "tested on pictures that neither had seen. Linear: logistic regression on the features of EfficientNet-lite0, "
+    "which knows ImageNet. Network: a small convolutional one trained from scratch. The better of the two counts; it "
     "was chosen on the test pictures, which flatters it a little. Intervals are Wilson's, 95 %. Bicubic interpolates "
     "between the means of the blocks; Wiener's filter knows the kernel, and its noise was chosen on training pictures. "
     "PSNR and SSIM: more is nearer to the truth; LPIPS: less is."

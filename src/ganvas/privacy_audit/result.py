@@ -134,7 +134,7 @@ class Audit:
         return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
 
     def at_chance(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker does not significantly beat guessing; for few test pictures this is weak evidence."""
+        """Whether the better attacker does not beat guessing significantly, which few pictures show weakly."""
         return interval(cover.retrained, self.counts[1])[0] <= self.chance
 
     def hides(self, cover: AuditedCover) -> bool:
