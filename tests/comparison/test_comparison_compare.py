@@ -38,9 +38,22 @@ def record(out: Path) -> Any:
     return json.loads((out / "comparison.json").read_text(encoding="utf-8"))
 
 
-def test_pairs_are_measured_against_their_targets(pairs: Path, tmp_path: Path) -> None:
-    comparison = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
-    found = record(tmp_path / "out")
+@pytest.fixture(scope="module")
+def made() -> list[Comparison]:
+    """What `two_methods` made."""
+    return []
+
+
+@pytest.fixture
+def two_methods(pairs: Path, made: list[Comparison], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Pix2Pix and CycleGAN on pairs, compared once for all tests that only look."""
+    if not made:
+        made.append(run(["pix2pix", "cyclegan"], pairs, tmp_path_factory.mktemp("two") / "out"))
+    return made[0]
+
+
+def test_pairs_are_measured_against_their_targets(two_methods: Comparison) -> None:
+    found = record(two_methods.out)
     assert (found["kind"], found["split"], found["pictures"]) == ("paired", "test", {"a": 5, "b": 5})
     assert list(found["methods"]) == ["pix2pix", "cyclegan"]
     for name, pairs_seen in (("pix2pix", True), ("cyclegan", False)):
@@ -53,7 +66,7 @@ def test_pairs_are_measured_against_their_targets(pairs: Path, tmp_path: Path) -
     assert found["references"]["input as it is"]["fidelity"]["psnr"]["mean"] > 0
     assert set(found["methods"]["cyclegan"]["there_and_back_psnr"]) == {"a_to_b", "b_to_a"}
     assert found["methods"]["pix2pix"]["there_and_back_psnr"] == {}
-    assert comparison.exit_code == 0
+    assert two_methods.exit_code == 0
 
 
 def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
@@ -63,19 +76,19 @@ def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None
     assert {name: ours[name] for name in evaluated.output} == evaluated.output
 
 
-def test_the_page_the_table_and_the_grid(pairs: Path, tmp_path: Path) -> None:
-    comparison = run(["pix2pix", "cyclegan"], pairs, tmp_path / "out")
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+def test_the_page_the_table_and_the_grid(two_methods: Comparison) -> None:
+    out = two_methods.out
+    page = (out / "report.html").read_text(encoding="utf-8")
     for words in ("pix2pix, cyclegan, compared", "Against the targets", "Without targets", "What it cost", "quarters",
                   "2 methods, each given 1 epochs", "saw the two sides apart", "Validation PSNR"):  # fmt: skip
         assert words in page
     assert page.count("<img") == 5 * 4
     assert "http" not in page.replace("http://www.w3.org", "").replace('http-equiv="Content', "")
-    text = str(comparison)
+    text = str(two_methods)
     assert all(words in text for words in ("PSNR (dB)", "Frechet, b", "kernel, a", "training pictures", "6 "))
-    grid = read_image(tmp_path / "out" / "grid.png")
+    grid = read_image(out / "grid.png")
     assert grid.width > 4 * 32
-    assert read_label(tmp_path / "out" / "grid.png")
+    assert read_label(out / "grid.png")
 
 
 def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
@@ -93,16 +106,17 @@ def test_one_that_fails_is_listed_and_the_others_go_on(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverging(config: RunConfig, out: Path, **kinds: bool) -> TrainingResult:
-        if out.name == "pix2pix":
+        if out.name == "cyclegan":
             raise DivergenceError("weights became NaN")
         return train(config, out, **kinds)
 
     train = comparing.train
     monkeypatch.setattr(comparing, "train", diverging)
     comparison = run(["cyclegan", "pix2pix"], pairs, tmp_path / "out")
+    assert list(comparison.methods) == ["pix2pix"]
     assert comparison.exit_code == PartialFailure.exit_code
-    assert record(tmp_path / "out")["failures"] == {"pix2pix": "weights became NaN"}
-    assert "pix2pix failed: weights became NaN" in str(comparison)
+    assert record(tmp_path / "out")["failures"] == {"cyclegan": "weights became NaN"}
+    assert "cyclegan failed: weights became NaN" in str(comparison)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "What failed" in page
 

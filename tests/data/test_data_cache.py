@@ -397,6 +397,7 @@ def _build_elsewhere(arguments: tuple[PairedData, Path]) -> bytes:
     return b"".join(cache[index][0].tobytes() for index in range(len(cache)))
 
 
+@pytest.mark.slow
 def test_processes_that_build_at_once_share_one_cache(tmp_path: Path) -> None:
     config = PairedData(folder=folders(tmp_path / "set", count=20), **ALL_OF_IT)
     with multiprocessing.get_context("spawn").Pool(2) as pool:

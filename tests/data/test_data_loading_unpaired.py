@@ -232,6 +232,7 @@ print(last_batch(pathlib.Path(sys.argv[1]), [42]))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
     unpaired(tmp_path / "set")
     here: dict[str, Any] = {}

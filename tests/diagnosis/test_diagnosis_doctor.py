@@ -112,7 +112,9 @@ def test_operations_are_counted_as_the_step_asks_for_them(recipe: str) -> None:
     assert operations_of(config) == pytest.approx(4 * operations_of(half), rel=0.05)
 
 
-def test_a_rate_follows_from_the_operations() -> None:
+@pytest.mark.parametrize("recipes", [("restore",), pytest.param(MAIN_RECIPES, marks=pytest.mark.slow)])
+def test_a_rate_follows_from_the_operations(recipes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurement, "MAIN_RECIPES", recipes)
     count = operations_of(RECIPES["restore"]())
     estimate = next(made for made in estimate_recipes(10.0 * count) if made.recipe == "restore")
     assert estimate.images_per_second == pytest.approx(10.0)

@@ -36,10 +36,11 @@ def kinds(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve features instead of EfficientNet's, one penalty to choose from, no LPIPS, and a small restorer."""
+    """Twelve features instead of EfficientNet's, one penalty, small batches, no LPIPS, and a small restorer."""
     recipe = audit.restore()
     small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
     monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)
     monkeypatch.setattr(attacks, "DECAYS", (1e-3,))
+    monkeypatch.setattr(attacks, "BATCH", 16)
     monkeypatch.setattr(audit, "load_lpips", absent)
     monkeypatch.setattr(audit, "restore", lambda: small)

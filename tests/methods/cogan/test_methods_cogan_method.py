@@ -12,7 +12,7 @@ from ganvas.methods.base import Batch, Progress
 from ganvas.methods.config import CoGANConfig
 from ganvas.methods.registry import build
 
-TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 20, "search_restarts": 2}
+TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 8, "search_restarts": 2}
 
 
 class Learns:

@@ -30,7 +30,7 @@ class TestPort(MethodContract):
 class TestChannels(MethodContract):
     config = DualGANConfig(**TINY, dropout=0.0, norm="none", receptive_field=16, upsampling="resize", critic_steps=2)
     input_channels, output_channels, image_size = 4, 1, (32, 48)
-    overfit_steps = 150
+    overfit_steps, overfit_rate = 150, 5e-3
 
 
 def tiny(image_size=(32, 32), **options):

@@ -140,7 +140,7 @@ def test_training_brings_reconstructions_nearer_than_the_mean_picture():
     method = tiny(latent_size=16)
     smooth = nn.functional.interpolate(torch.rand(8, 3, 4, 4) * 2 - 1, (32, 32), mode="bilinear")
     batch = Batch(smooth, smooth)
-    play(method, batch, steps=200, rate=3e-3)
+    play(method, batch, steps=100, rate=5e-3)
     method.eval()
     with torch.no_grad():
         error = (method.translate(batch.a) - batch.a).square().mean()
