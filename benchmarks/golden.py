@@ -17,7 +17,6 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ def verbs(folder: Path) -> dict[str, list[str | Path]]:
         "redact solid": ["redact", photos, "--mask", folder / "masks", "--style", "solid"],
         "redact blur": ["redact", photos, "--boxes", folder / "boxes.json", "--style", "blur"],
         "prepare mosaic": ["prepare", photos, "--degrade", "mosaic"],
-        "prepare boxes": ["prepare", photos, "--degrade", "blur", "--boxes", folder / "boxes.json"],
+        "prepare boxes": ["prepare", photos, "--degrade", "blur", "--where", "boxes", "--boxes", folder / "boxes.json"],
         "locate": ["locate", photos, "--classifier", "imagenet", "--out"],
     }
 
@@ -175,8 +174,6 @@ def written(folder: Path, name: str, words: list[str | Path]) -> Record:
     hashes = {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return {f"{name}: exit code": status or 0, f"{name}: files": hashes}
 
-
-Function = Callable[..., Any]
 
 if __name__ == "__main__":
     sys.exit(main())

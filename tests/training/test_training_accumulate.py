@@ -182,7 +182,7 @@ def test_parts_need_less_memory(config: Any) -> None:
         script = MEMORY.format(kind=type(config).__name__, config=config, parts=parts)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
-    assert peaks[1] < 0.6 * peaks[0], peaks
+    assert peaks[1] < 0.7 * peaks[0], peaks
 
 
 def test_a_batch_that_cannot_be_parted_says_so() -> None:

@@ -210,7 +210,7 @@ def test_odd_pictures_are_listed_and_the_others_go_on(photographs: Path, tmp_pat
         write_image(photographs / "test" / name, Picture(np.full(shape, 90, np.uint8)))
     table = benchmark_super_resolution([], photographs, tmp_path / "table", device="cpu", progress=False)
     assert set(table.failures) == {"test/channels.npy", "test/thin.png", "test/small.png"}
-    assert "5 channels; give grey or RGB" in table.failures["test/channels.npy"]
+    assert "5 channels; give gray or RGB" in table.failures["test/channels.npy"]
     assert "40 x 3 pixels; give 20 or more a side" in table.failures["test/thin.png"]
     assert (len(table.scores), table.exit_code) == (2 * 3 * 4, 5)
 
@@ -262,7 +262,7 @@ def test_refused_outputs_are_listed_and_refused_originals_end_it(
 def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folders"):
         benchmark_super_resolution([], photographs / "test", tmp_path / "table", progress=False)
-    with pytest.raises(ConfigError, match="one name"):
+    with pytest.raises(ConfigError, match="have the same name"):
         benchmark_super_resolution([run, run], photographs, tmp_path / "table", progress=False)
 
 

@@ -32,6 +32,8 @@ Worker = Callable[[Sequence[Record]], Iterable[Record]]
 """Jobs -> a row for each, in order."""
 BLOCK = 32
 """Jobs per block: the unit that is repeated when a worker dies."""
+FEW = 16
+"""Jobs lost with their workers up to which each is tried again with a worker of its own."""
 RETRIES = 2
 """Retries of a block whose worker died, and then of each of its jobs alone."""
 STARTS = 3
@@ -88,13 +90,21 @@ def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Reco
         work = replace(work, on_gpu="GPU" in there if work.on_gpu is None else work.on_gpu)
         workers = work.workers or max(1, int(there.get("GPU" if work.on_gpu else "CPU", 1)))
         for size in (max(1, min(BLOCK, len(jobs) // (4 * workers))), 1):
-            for rows in _pass(ray, left, work, size=size, workers=min(workers, len(left))) if left else ():
-                for number, _ in rows:
-                    del left[number]
-                yield rows
+            yield from _done(left, _pass(ray, left, work, size=size, workers=min(workers, len(left))) if left else ())
+        # A job may have died with the one before it in its worker's queue: each of a few has a worker of its own
+        for number in list(left) if len(left) <= FEW else ():
+            yield from _done(left, _pass(ray, {number: left[number]}, work, size=1, workers=1))
     if left:
         reason = f"its worker died each of the {RETRIES + 1} times it was tried alone; it may need more memory"
         yield [(number, work.lost(job, reason)) for number, job in left.items()]
+
+
+def _done(left: dict[int, Record], blocks: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """Yield the blocks, and remove their jobs from what is left."""
+    for rows in blocks:
+        for number, _ in rows:
+            del left[number]
+        yield rows
 
 
 class _Actor:
