@@ -27,9 +27,9 @@ from measure.adapting import SETTINGS, Settings, accuracy, make_adapter, scaled,
 from measure.digits import Digits, draw, read_mnist, read_usps
 from measure.table import Table, markdown
 
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import telling
 from ganvas.errors import GanvasError, InputError
+from ganvas.filesystem.atomic import write_json
+from ganvas.progress import telling
 
 NUM_DRAWN = {"MNIST": 2000, "USPS": 1800}
 WAYS = (("MNIST", "USPS"), ("USPS", "MNIST"))

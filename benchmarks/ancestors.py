@@ -25,11 +25,11 @@ from quality import write_split
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.bulk.atomic import write_json, write_text
 from ganvas.content_gate.gate import admit
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loading import evaluation_pairs
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from ganvas.bulk.atomic import write_json, write_text
-from ganvas.bulk.progress import telling
+from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.progress import telling
 from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarize
 from ganvas.toy.figures import draw_covered, save_figure
 from ganvas.toy.study import draw_trials

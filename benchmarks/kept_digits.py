@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import track
 from ganvas.data.config import UnpairedData
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
@@ -36,6 +35,7 @@ from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction, DomainGANConfig
 from ganvas.privacy_audit.attacks import interval, small_network
+from ganvas.progress import track
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

@@ -20,8 +20,7 @@ import torch
 from measure.machine import describe, most_of, resident_bytes
 from measure.pictures import pattern
 
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import telling
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, PictureSpec, Pixels
@@ -29,6 +28,7 @@ from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.registry import build
+from ganvas.progress import telling
 from ganvas.recipes import srresnet
 
 

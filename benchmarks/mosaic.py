@@ -26,9 +26,8 @@ from measure.table import Table, markdown
 from numpy.typing import NDArray
 from quality import machine, timed, write_split
 
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import track
 from ganvas.evaluation.pictures import as_unit
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import bicubic_resize, block_means, mosaic
 from ganvas.image.files import read_image, write_image
 from ganvas.image.grid import make_grid
@@ -37,6 +36,7 @@ from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.fidelity import measure
 from ganvas.metrics.perceptual import LPIPS, load_lpips
+from ganvas.progress import track
 from ganvas.recipes import restore, srgan_modern, srresnet_modern
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

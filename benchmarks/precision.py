@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from quality import machine, write_split
 
-from ganvas.bulk.atomic import write_json
+from ganvas.filesystem.atomic import write_json
 from ganvas.recipes import cyclegan, facades, restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.bulk.atomic import write_json
 from ganvas.data.cache import build_cache
 from ganvas.data.loading import evaluation_pairs
 from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.ranges import unit_from_signed
 from ganvas.metrics.fidelity import l1, psnr, ssim
 from ganvas.recipes import facades, restore

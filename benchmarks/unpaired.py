@@ -30,7 +30,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ganvas.bulk.atomic import write_json
 from ganvas.comparison.measures import (
     Instruments,
     Measured,
@@ -42,6 +41,7 @@ from ganvas.comparison.measures import (
 from ganvas.comparison.plan import SIDES, TestPictures, open_test_pictures
 from ganvas.data.config import UnpairedData
 from ganvas.evaluation.pictures import evenly
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel

@@ -11,8 +11,9 @@ ROOT = Path(ganvas.__file__).parent
 LAYERS = [
     {"terminal"},
     {"errors"},
-    {"bulk"},
+    {"filesystem", "progress"},
     {"serialization", "image", "weights", "hardware"},
+    {"bulk"},
     {"localization"},
     {"content_gate"},
     {"networks", "losses", "data"},

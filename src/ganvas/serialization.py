@@ -17,8 +17,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from ganvas.bulk.atomic import atomic_file
 from ganvas.errors import InputError, RunError
+from ganvas.filesystem.atomic import atomic_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,9 +13,9 @@ from output_runs import make_run
 
 import ganvas
 from ganvas import cli
-from ganvas.bulk import claimed
 from ganvas.cli import main
 from ganvas.errors import InputError
+from ganvas.filesystem import claimed
 from ganvas.image.files import encode_image, write_image
 from ganvas.image.picture import Picture
 

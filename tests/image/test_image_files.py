@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms, PngImagePlugin
 
-from ganvas.bulk import atomic
 from ganvas.errors import ImageError
+from ganvas.filesystem import atomic
 from ganvas.image.files import encode_image, list_images, read_image, read_label, read_size, write_image
 from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
 from ganvas.image.picture import Picture

@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of, tiny_run
 
-from ganvas.bulk import FolderInUse
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DivergenceError, MissingDependency, PolicyRefusal, RunError
+from ganvas.filesystem import FolderInUse
 from ganvas.hardware.threads import using_threads
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture

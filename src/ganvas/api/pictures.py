@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas.api.types import ClassName, Out, Photos, Source, Threads
-from ganvas.bulk.progress import telling
 from ganvas.bulk.ray_backend import Engine
 from ganvas.hardware.threads import using_threads
+from ganvas.progress import telling
 from ganvas.terminal import one_line
 
 if TYPE_CHECKING:

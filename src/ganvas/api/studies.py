@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from ganvas.api.types import Threads
-from ganvas.bulk.progress import telling
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.methods.config import Direction
+from ganvas.progress import telling
 
 if TYPE_CHECKING:
     from ganvas.comparison.result import Comparison

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ganvas.bulk import claimed, require_apart, require_outside
 from ganvas.comparison.measures import Instruments, identity_baseline, load_instruments, measure_run, training_reference
 from ganvas.comparison.plan import ComparisonConfig, TestPictures, open_test_pictures, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
@@ -18,6 +17,7 @@ from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, Compared, 
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
+from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.inference.device import pick_device, pick_precision
 from ganvas.inference.record import load_generators
 from ganvas.training.checkpoint import STATE_NAME

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from ganvas.bulk.atomic import write_json, write_text
 from ganvas.comparison.plan import SIDES
 from ganvas.comparison.result import DIRECTIONS, GRID_NAME, HTML_NAME, JSON_NAME, Comparison, as_record, remarks, tables
 from ganvas.evaluation.pictures import evenly
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel

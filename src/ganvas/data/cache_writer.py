@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from ganvas.bulk.atomic import write_json
 from ganvas.content_gate import gate
 from ganvas.data.decode import remarks_on
 from ganvas.data.layouts import some_names
 from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
 from ganvas.errors import DataError, ImageError, PolicyRefusal
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import Picture, Pixels
 
 __all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "Source", "Sources", "admitted"]

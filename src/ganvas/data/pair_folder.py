@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from ganvas.bulk import lies_in, require_apart, require_outside
-from ganvas.bulk.atomic import append_line
 from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError
+from ganvas.filesystem import lies_in, require_apart, require_outside
+from ganvas.filesystem.atomic import append_line
 from ganvas.image.files import list_images, write_image
 from ganvas.image.folders import name_key
 from ganvas.image.label import with_sidecar

@@ -18,8 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganvas.bulk import claimed
-from ganvas.bulk.atomic import write_json
 from ganvas.content_gate import gate
 from ganvas.data.config import PrepareConfig
 from ganvas.data.decode import remarks_on, warn_of_opacity
@@ -39,6 +37,8 @@ from ganvas.data.regions import RegionFinder, region_finder
 from ganvas.data.splits import Fingerprint, assign_splits, fingerprint, group_duplicates, warn_of_empty_splits
 from ganvas.data.stateless_rng import Purpose, seed_of_name, uniforms
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import PictureWarning, read_image, warn_of_skipped
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed

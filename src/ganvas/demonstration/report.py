@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.bulk.atomic import write_text
 from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, mean_scores
 from ganvas.demonstration.photographs import BLOCK, Covered
+from ganvas.filesystem.atomic import write_text
 from ganvas.image.cover import mosaic
 from ganvas.image.picture import Picture
 from ganvas.localization import overlay

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ganvas.bulk import claimed, files_in, require_apart
-from ganvas.bulk.atomic import write_json, write_text
 from ganvas.content_gate import gate
 from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, conclude, mean_scores, measure_renditions
 from ganvas.demonstration.photographs import PHOTOGRAPHS, Covered, cover_photograph, locate_photograph
 from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.demonstration.training import demo_config, learn
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.filesystem import claimed, files_in, require_apart
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.hardware.processor import core_count, processor_name
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files

@@ -11,8 +11,6 @@ from typing import Literal
 
 from torch import Tensor
 
-from ganvas.bulk import require_apart, require_outside
-from ganvas.bulk.progress import telling, track
 from ganvas.content_gate import admit, describe_refusals
 from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
@@ -21,12 +19,14 @@ from ganvas.data.loading import evaluation_pairs
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
+from ganvas.filesystem import require_apart, require_outside
 from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
 from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import measure
+from ganvas.progress import telling, track
 from ganvas.weights import cache_folder
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.bulk import claimed
-from ganvas.bulk.atomic import write_json, write_text
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.metrics.fidelity import TITLES, Measures, Summary, summaries
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart

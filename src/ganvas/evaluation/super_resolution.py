@@ -14,9 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.bulk import claimed, require_apart, require_outside
-from ganvas.bulk.atomic import write_json, write_text
-from ganvas.bulk.progress import track
 from ganvas.content_gate import admit, check_share, describe_refusals
 from ganvas.data.degradations import reduce
 from ganvas.errors import (
@@ -30,12 +27,15 @@ from ganvas.errors import (
     problem_of,
 )
 from ganvas.evaluation.pictures import as_unit
+from ganvas.filesystem import claimed, require_apart, require_outside
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.record import run_files
 from ganvas.inference.translator import Translator
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.metrics.perceptual import LPIPS, load_lpips
+from ganvas.progress import track
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 Enlarge = Callable[[Picture, str], Tensor]

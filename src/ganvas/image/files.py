@@ -17,8 +17,8 @@ from io import BufferedReader, BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from ganvas.bulk.atomic import write_bytes, write_json
 from ganvas.errors import ImageError
+from ganvas.filesystem.atomic import write_bytes, write_json
 from ganvas.image.codecs import decode, encode, has_white_zero, read_xmp, stored_size
 from ganvas.image.folders import FolderListing, is_folder, list_folder
 from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit

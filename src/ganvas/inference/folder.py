@@ -14,10 +14,9 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from ganvas.bulk import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
-from ganvas.bulk.progress import telling
 from ganvas.bulk.ray_backend import Engine, check_workers
 from ganvas.errors import ConfigError, InputError, PartialFailure
+from ganvas.filesystem import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, warn_of_skipped
 from ganvas.image.label import SyntheticLabel, with_sidecar
@@ -29,6 +28,7 @@ from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot, ru
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
+from ganvas.progress import telling
 
 __all__ = ["TranslationReport", "translate_files"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganvas.bulk.atomic import append_line
 from ganvas.errors import ImageError, InputError
+from ganvas.filesystem.atomic import append_line
 from ganvas.image.files import IMAGE_SUFFIXES, open_regular, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.serialization import read_json_lines, to_record

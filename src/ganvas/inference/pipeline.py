@@ -17,7 +17,6 @@ from typing import Generic, TypeVar
 
 import torch
 
-from ganvas.bulk.progress import Tell, telling
 from ganvas.content_gate import admit_many
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
 from ganvas.image.files import read_image, read_size
@@ -27,6 +26,7 @@ from ganvas.inference.device import cores_beside, cores_for_networks
 from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
 from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
 from ganvas.inference.translator import notes_on, translate_admitted
+from ganvas.progress import Tell, telling
 
 __all__ = ["translate_all"]
 

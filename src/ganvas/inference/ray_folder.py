@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ganvas.bulk.progress import track
 from ganvas.bulk.ray_backend import Record, Work, Worker, spread
 from ganvas.errors import PolicyRefusal
 from ganvas.inference.jobs import Job, TranslationReport
 from ganvas.inference.manifest import BlockManifest, Manifest, ManifestRow
+from ganvas.progress import track
 from ganvas.serialization import from_record, to_record
 
 __all__ = ["translate_on_ray"]

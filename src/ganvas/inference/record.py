@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ganvas.bulk.atomic import write_json
 from ganvas.data.config import DataConfig
 from ganvas.errors import RunError
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
 from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record

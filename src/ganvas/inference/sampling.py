@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganvas.bulk import claimed
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import track
 from ganvas.content_gate import admit_many
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
@@ -42,6 +41,7 @@ from ganvas.inference.record import (
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
+from ganvas.progress import track
 from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from ganvas.bulk import claimed, require_apart
-from ganvas.bulk.atomic import write_json
 from ganvas.errors import ConfigError, RunError
+from ganvas.filesystem import claimed, require_apart
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import (
     RECORD_NAME,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ganvas.bulk import claimed, require_apart, require_outside
-from ganvas.bulk.atomic import write_json
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
+from ganvas.filesystem import claimed, require_apart, require_outside
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_skipped, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization.cam import THRESHOLD, overlay

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.bulk.progress import track
 from ganvas.content_gate import admit, check_share
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import list_images, read_image, write_image
 from ganvas.image.picture import Picture
+from ganvas.progress import track
 
 __all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pictures"]
 

@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganvas.bulk import claimed, require_apart, require_outside
-from ganvas.bulk.atomic import write_text
-from ganvas.bulk.progress import telling, track
 from ganvas.content_gate import admit
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
 from ganvas.evaluation.pictures import as_unit, evenly
+from ganvas.filesystem import claimed, require_apart, require_outside
+from ganvas.filesystem.atomic import write_text
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import efficientnet_features
@@ -41,6 +40,7 @@ from ganvas.privacy_audit.result import (
     Reidentified,
     Shown,
 )
+from ganvas.progress import telling, track
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

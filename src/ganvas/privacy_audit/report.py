@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from ganvas.bulk.atomic import write_json, write_text
+from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel

@@ -14,9 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
 from ganvas.bulk.ray_backend import Engine, Record, Work, check_workers, spread
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
+from ganvas.filesystem import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
 from ganvas.image.cover import Cover
 from ganvas.image.files import IMAGE_SUFFIXES, encode_image, read_image, warn_of_notes, warn_of_repeated, write_image
 from ganvas.image.folders import list_folder

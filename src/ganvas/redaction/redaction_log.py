@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.bulk.atomic import append_line
 from ganvas.bulk.ray_backend import Record
 from ganvas.errors import PartialFailure
+from ganvas.filesystem.atomic import append_line
 from ganvas.image.files import open_regular
 from ganvas.image.picture import Picture
 from ganvas.redaction.redact import Redaction

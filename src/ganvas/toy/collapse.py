@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, pstdev
 
-from ganvas.bulk.progress import Tell
 from ganvas.data.density import Floats, Mixture, grid, ring, spiral
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
+from ganvas.progress import Tell
 from ganvas.toy.adversarial import GAN, WGAN, CycleGAN
 from ganvas.toy.game import Draw, points_of, seeded, silent, train
 

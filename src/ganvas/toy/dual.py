@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import backward
 
-from ganvas.bulk.progress import Tell
 from ganvas.data.density import Floats, Mixture, ring, spiral
 from ganvas.methods.base import Turn
 from ganvas.metrics.distribution import WITHIN_DEVIATIONS
 from ganvas.networks.blocks import MLP
+from ganvas.progress import Tell
 from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded, silent
 
 LogDensity = Callable[[Tensor], Tensor]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganvas.bulk.atomic import atomic_file
 from ganvas.data.density import Floats, grid_points, piecewise_density
 from ganvas.errors import MissingDependency
+from ganvas.filesystem.atomic import atomic_file
 from ganvas.toy.collapse import Trial
 from ganvas.toy.density import Curves, Sampling
 

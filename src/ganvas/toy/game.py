@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn, optim
 from torch.autograd import backward
 
-from ganvas.bulk.progress import Tell
 from ganvas.data.density import Mixture
 from ganvas.errors import DivergenceError
 from ganvas.methods.base import Turn
+from ganvas.progress import Tell
 
 Draw = Callable[[int], Tensor]
 """Count -> (count, D) points, new ones at each call."""

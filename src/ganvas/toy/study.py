@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganvas.bulk import claimed
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import Tell
 from ganvas.data.density import Floats, Mixture, ring
 from ganvas.errors import ConfigError
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, measure_coverage
+from ganvas.progress import Tell
 from ganvas.toy.adversarial import GAN, NOISE_SIZE, WGAN, ConditionalGAN
 from ganvas.toy.collapse import COMPARED, TARGETS, Trial, run_trial
 from ganvas.toy.density import likelihood_curves, sample_piecewise

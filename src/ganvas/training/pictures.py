@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganvas.bulk.atomic import write_json
-from ganvas.bulk.progress import Tell, telling
 from ganvas.data.batch import Loader
 from ganvas.data.cache import (
     Cache,
@@ -26,8 +24,10 @@ from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.layouts import Split, has_sides, has_split
 from ganvas.data.loading import TrainLoader, UnpairedLoader, evaluation_pairs, evaluation_pictures
 from ganvas.data.memmap import Side
+from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
+from ganvas.progress import Tell, telling
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.run_folder import REFUSED_NAME

@@ -16,10 +16,10 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk import claimed, require_apart, require_outside
-from ganvas.bulk.atomic import write_text
 from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import ConfigError, RunError
+from ganvas.filesystem import claimed, require_apart, require_outside
+from ganvas.filesystem.atomic import write_text
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.record import RECORD_NAME, read_run_record, snapshot_path
 from ganvas.serialization import check_name, from_record, parse_json, to_record

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from ganvas.bulk.progress import Tell, telling
 from ganvas.errors import WeightsError
+from ganvas.progress import Tell, telling
 from ganvas.weights.cache import sha256_of
 
 __all__ = ["Download", "download", "open_rest", "starts_at", "version_mark"]

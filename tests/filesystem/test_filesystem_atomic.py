@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ganvas.bulk.atomic import append_line, atomic_file, write_bytes, write_json, write_text
+from ganvas.filesystem.atomic import append_line, atomic_file, write_bytes, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ganvas.bulk import files_in, require_apart
 from ganvas.errors import InputError
+from ganvas.filesystem import files_in, require_apart
 
 
 @pytest.fixture

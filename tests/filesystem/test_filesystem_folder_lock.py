@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ganvas.bulk import FolderInUse, claimed, sweep, swept_beside
-from ganvas.bulk import folder_lock as claim_module
-from ganvas.bulk.atomic import atomic_file, is_leftover, temporary_path
+from ganvas.filesystem import FolderInUse, claimed, sweep, swept_beside
+from ganvas.filesystem import folder_lock as claim_module
+from ganvas.filesystem.atomic import atomic_file, is_leftover, temporary_path
 
 DEAD = "7ffffffe"
 """A process id that no system gives."""
@@ -119,7 +119,7 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from ganvas.bulk import claimed\n"
+        "from ganvas.filesystem import claimed\n"
         "with claimed(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    signal.pause()\n"

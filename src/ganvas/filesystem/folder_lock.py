@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganvas.bulk.atomic import sweep
 from ganvas.errors import InputError
+from ganvas.filesystem.atomic import sweep
 
 __all__ = ["FolderInUse", "claimed", "swept_beside"]
 

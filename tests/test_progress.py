@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganvas.bulk.progress import telling
+from ganvas.progress import telling
 
 
 def test_nothing_told_is_nothing_shown(capsys: pytest.CaptureFixture[str]) -> None:
