@@ -1,0 +1,103 @@
+"""Pages of the documentation: links and anchors, code names, widths, and the form of the decisions."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "ganvas"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DECISIONS = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+HEADING = re.compile(r"^## (\d+)\. (.+) \((\d{4}-\d\d-\d\d)\)$", flags=re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_internal_links_and_anchors_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            assert file.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{page.name} links to {target}"
+
+
+def test_decisions_are_numbered_and_dated() -> None:
+    titles = re.findall(r"^## (.+)$", DECISIONS, flags=re.MULTILINE)
+    entries = HEADING.findall(DECISIONS)
+    assert titles == ["Topics", *(f"{number}. {title} ({date})" for number, title, date in entries)]
+    assert [int(number) for number, _, _ in entries] == list(range(1, len(entries) + 1))
+    dates = [datetime.date.fromisoformat(date) for _, _, date in entries]
+    assert dates == sorted(dates)
+
+
+def test_each_decision_stands_under_one_topic() -> None:
+    lines = re.findall(r"^- \*\*.+?\*\*: ([\d,\s]+)$", DECISIONS.split("\n## 1. ")[0], flags=re.MULTILINE)
+    listed = sorted(int(number) for line in lines for number in re.findall(r"\d+", line))
+    assert listed == [int(number) for number, _, _ in HEADING.findall(DECISIONS)]
+
+
+def test_the_decision_on_the_gate_names_the_packages_that_call_it() -> None:
+    entry = DECISIONS.split(". The callers of the content gate (")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", entry.split("in these packages:")[1].split(". ")[0]))
+    callers = {
+        path.relative_to(SOURCE).parts[0]
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and re.fullmatch(r"(\w+\.)?admit(_many)?", ast.unparse(node.func))
+    }
+    assert named == callers - {"content_gate"}
+
+
+@functools.cache
+def members() -> dict[str, set[str]]:
+    """Return the classes of the package with the names of their members and of their bases."""
+    found: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names = {child.name for child in ast.walk(node) if isinstance(child, ast.FunctionDef)}
+                names |= {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+                names |= {child.attr for child in ast.walk(node) if isinstance(child, ast.Attribute)}
+                found[node.name] = found.get(node.name, set()) | names
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_code_names_exist(page: Path) -> None:
+    """Files, modules and members of classes that a page names are there; the changelog names former ones too."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for span in re.findall(r"`([^`\n]+)`", text):
+        if re.fullmatch(r"[\w/-]+/[\w.-]+\.py", span):
+            assert (ROOT / span).exists() or (SOURCE / span).exists(), f"{page.name}: {span}"
+        elif (match := re.fullmatch(r"([A-Z]\w+)\.(\w+)", span)) and match[1] in members():
+            assert match[2] in members()[match[1]], f"{page.name}: {span}"
+        elif re.fullmatch(r"ganvas(\.[a-z_]\w*)+", span):
+            parts = span.split(".")[1:]
+            assert _is_module_or_member(parts), f"{page.name}: {span}"
+
+
+def _is_module_or_member(parts: list[str]) -> bool:
+    """Whether the names lead to a package, a module, or a name that occurs in it."""
+    place = SOURCE
+    for index, part in enumerate(parts):
+        if (place / part).is_dir():
+            place = place / part
+            continue
+        file = place / f"{part}.py"
+        rest = parts[index + 1 :] if file.exists() else parts[index:]
+        text = (file if file.exists() else place / "__init__.py").read_text(encoding="utf-8")
+        return all(re.search(rf"\b{name}\b", text) for name in rest)
+    return True
