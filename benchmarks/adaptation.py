@@ -29,7 +29,7 @@ from measure.table import Table, markdown
 
 from ganvas.errors import GanvasError, InputError
 from ganvas.filesystem.atomic import write_json
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 
 NUM_DRAWN = {"MNIST": 2000, "USPS": 1800}
 WAYS = (("MNIST", "USPS"), ("USPS", "MNIST"))
@@ -64,7 +64,7 @@ def run_one(
     torch.manual_seed(seed)
     adapter, started, processor = make_adapter(name, settings), time.perf_counter(), time.process_time()
     along = []
-    with telling() as tell:
+    with progress_bars() as tell:
         for step in train(adapter, source, target.images):
             tell(f"{name}, {way[0]} to {way[1]}, seed {seed}: steps", step, settings.steps)
             if step % LOOKED_AT_EVERY == 0 or step == settings.steps:

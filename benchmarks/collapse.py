@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarize
 from ganvas.toy.figures import draw_covered, save_figure
 from ganvas.toy.study import draw_trials
@@ -26,7 +26,7 @@ HEADINGS = {"covered": "modes covered", "held": "modes held", "high_quality": "s
 
 def run_all(*, seeds: int, steps: int) -> list[Trial]:
     trials = []
-    with telling() as tell:
+    with progress_bars() as tell:
         for target in TARGETS:
             for game in GAMES:
                 for seed in range(seeds):

@@ -28,7 +28,7 @@ from ganvas.inference.prepacking import make_ready
 from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.registry import build
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 from ganvas.recipes import srresnet
 
 
@@ -54,7 +54,7 @@ def pixels_of(given: argparse.Namespace) -> Pixels:
 def enlarge_large(translator: Translator, pixels: Pixels, tile: int) -> dict[str, Any]:
     """Seconds and peak memory above the loaded program and the picture."""
     before, started = resident_bytes("VmRSS"), time.perf_counter()
-    with telling() as tell:
+    with progress_bars() as tell:
         peak = most_of(
             "VmRSS",
             lambda: translator.translate_picture(

@@ -10,7 +10,8 @@ GanvasError                1   anything below
 ├── DivergenceError        4   a loss or weight became NaN or infinite
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
-└── WeightsError           7   pretrained weights cannot be found or do not verify
+├── WeightsError           7   pretrained weights cannot be found or do not verify
+└── Cancelled            130   the caller cancelled the work, as Ctrl-C does on the command line
 
 Any other error is a bug in ganvas: exit code 70, one line on the terminal, and the full traceback in a file (`crash`).
 
@@ -153,3 +154,9 @@ class WeightsError(GanvasError):
     """Pretrained weights cannot be found or do not verify."""
 
     exit_code = 7
+
+
+class Cancelled(GanvasError):
+    """The caller cancelled the work (`ganvas.progress`); the same command continues where it stopped."""
+
+    exit_code = 130

@@ -1,60 +1,127 @@
-"""Progress bar with the remaining time, for work over many files."""
+"""Progress of long work: reports with the remaining time, and cancellation between two steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Event
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
+
+from ganvas.errors import Cancelled
+
+__all__ = ["SILENT", "Progress", "progress_bars", "reporting_to", "track"]
 
 Item = TypeVar("Item")
-Tell = Callable[[str, int, int], None]
-"""Called with the kind of work, the number done, and the total."""
+_chosen: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
-def _bar(shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
-    )
+class Progress:
+    """Receiver of progress reports, and the one way to cancel work. This one shows nothing.
+
+    A subclass that overrides `__call__` shows reports elsewhere, such as on a page; see `reporting_to`.
+    """
+
+    def __init__(self) -> None:
+        self._cancelled = Event()
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Report that `done` of `total` steps of a task are finished."""
+
+    def cancel(self) -> None:
+        """Ask the work to stop before its next step; may be called from any thread."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise where the work was cancelled; long work calls this between two steps.
+
+        Raises:
+            Cancelled: after a call of `cancel`.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled; the same command continues where it stopped")
+
+    def track(self, items: Iterable[Item], task: str, *, total: int) -> Iterator[Item]:
+        """Yield the items, and report each one when the next is asked for."""
+        self(task, 0, total)
+        for done, item in enumerate(items, start=1):
+            self.check()
+            yield item
+            self(task, done, total)
 
 
-def track(items: Iterable[Item], what: str, *, total: int, shown: bool = True) -> Iterator[Item]:
-    """Iterate over the items, with a progress bar on standard error."""
-    with _bar(shown) as bar:
-        yield from bar.track(items, total=total, description=what)
+SILENT = Progress()
+"""Shows nothing, and is never cancelled."""
+
+
+class _Bars(Progress):
+    """Bars on standard error, one for each task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        self._bars.start()
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task)
+        self._bars.update(self._tasks[task], completed=done, total=total)
+
+    def close(self) -> None:
+        """Leave the bars as they are; bars that showed nothing leave no empty line."""
+        if self._tasks:
+            self._bars.stop()
 
 
 @contextmanager
-def telling(*, shown: bool = True) -> Iterator[Tell]:
-    """Yield a function that reports progress, with a bar for each kind of work."""
-    bar = _bar(shown)
-    tasks: dict[str, TaskID] = {}
+def progress_bars(*, shown: bool = True) -> Iterator[Progress]:
+    """Yield the progress that the caller has chosen (`reporting_to`), else bars on standard error.
 
-    def tell(what: str, done: int, total: int) -> None:
-        bar.start()
-        if what not in tasks:
-            tasks[what] = bar.add_task(what)
-        bar.update(tasks[what], completed=done, total=total)
-
+    Args:
+        shown: False for one that shows nothing.
+    """
+    chosen = _chosen.get()
+    if chosen is not None or not shown:
+        yield chosen or Progress()
+        return
+    bars = _Bars()
     try:
-        yield tell
+        yield bars
     finally:
-        if tasks:  # a bar that showed nothing leaves no empty line
-            bar.stop()
+        bars.close()
+
+
+@contextmanager
+def reporting_to(progress: Progress) -> Iterator[Progress]:
+    """Let every command inside the block report to `progress`, which can also cancel it: a page, a log, a test."""
+    token = _chosen.set(progress)
+    try:
+        yield progress
+    finally:
+        _chosen.reset(token)
+
+
+def track(items: Iterable[Item], task: str, *, total: int, shown: bool = True) -> Iterator[Item]:
+    """Yield the items with a bar of their own; see `progress_bars` and `Progress.track`."""
+    with progress_bars(shown=shown) as progress:
+        yield from progress.track(items, task, total=total)

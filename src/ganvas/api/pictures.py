@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ganvas.api.types import ClassName, Out, Photos, Source, Threads
 from ganvas.bulk.ray_backend import Engine
 from ganvas.hardware.threads import using_threads
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 from ganvas.terminal import one_line
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def locate(
 
     if out is None:
         raise ConfigError("say where to write: --out FOLDER")
-    with using_threads(threads), telling() as tell:
+    with using_threads(threads), progress_bars() as tell:
         records = locate_files(
             photos, out, classifier=classifier, class_name=class_name, threshold=threshold,
             progress=lambda done, total: tell("locate", done, total),
@@ -99,7 +99,7 @@ def prepare(
         degrade=degrade, strength=strength, where=where, boxes=boxes, classifier=classifier, class_name=class_name,
         least_score=least_score, grouping=grouping, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
-    with using_threads(threads), telling() as tell:
+    with using_threads(threads), progress_bars() as tell:
         prepared = prepare_pairs(source, out, config, progress=tell)
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     return f"{prepared.manifest}: {counts}; {len(prepared.refused)} refused, {len(prepared.left_out)} left out"
@@ -153,7 +153,7 @@ def redact(
     from ganvas.redaction.redact_files import redact_files
 
     how = Cover(style=style, blocks=blocks, block_size=block_size, sigma=sigma)
-    with using_threads(threads), telling() as tell:
+    with using_threads(threads), progress_bars() as tell:
         return redact_files(
             source, out, classifier=classifier, class_name=class_name, boxes=boxes, mask=mask, how=how,
             pass_score=pass_score, coverage=coverage, log=log, engine=engine, workers=workers, progress=tell,

@@ -11,7 +11,7 @@ from ganvas.api.types import Threads
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.methods.config import Direction
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 
 if TYPE_CHECKING:
     from ganvas.comparison.result import Comparison
@@ -79,7 +79,7 @@ def density(
     """
     from ganvas.toy.study import study
 
-    with using_threads(threads), telling() as tell:
+    with using_threads(threads), progress_bars() as tell:
         return study(question, out, seed=seed, steps=steps, tell=tell)
 
 

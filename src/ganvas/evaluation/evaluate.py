@@ -26,7 +26,7 @@ from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import measure
-from ganvas.progress import telling, track
+from ganvas.progress import progress_bars, track
 from ganvas.weights import cache_folder
 
 
@@ -188,6 +188,6 @@ class _Evaluator:
 
 def _read(config: PairedData, split: Split, progress: bool) -> Cache:
     """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
-    with telling(shown=progress) as tell:
+    with progress_bars(shown=progress) as tell:
         folder = cache_folder() / "pictures"
         return build_cache(config, split, folder, report=lambda done, total: tell("read", done, total))

@@ -28,7 +28,7 @@ from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot, ru
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
-from ganvas.progress import telling
+from ganvas.progress import progress_bars
 
 __all__ = ["TranslationReport", "translate_files"]
 
@@ -228,7 +228,7 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
 def _translate_one(job: Job, settings: Settings, *, progress: bool) -> TranslationReport:
     """Translate one picture to one file, without a manifest."""
     started = time.monotonic()
-    with telling(shown=progress) as tell:
+    with progress_bars(shown=progress) as tell:
         translation = translate_alone(job, settings, tell=partial(tell, "tiles"))
     report = TranslationReport([job.target], notes=Counter(_notes(translation)), seconds=time.monotonic() - started)
     _warn(report)

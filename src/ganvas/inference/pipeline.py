@@ -26,7 +26,7 @@ from ganvas.inference.device import cores_beside, cores_for_networks
 from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
 from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
 from ganvas.inference.translator import notes_on, translate_admitted
-from ganvas.progress import Tell, telling
+from ganvas.progress import Progress, progress_bars
 
 __all__ = ["translate_all"]
 
@@ -82,7 +82,7 @@ def translate_all(
     jobs: Sequence[Job], manifest: Manifest, report: TranslationReport, *, settings: Settings, progress: bool
 ) -> None:
     """Translate pictures; results go to the manifest and the report, with progress also for tiles of large ones."""
-    with telling(shown=progress) as tell, closing(_Line(settings, manifest, tell).run(jobs)) as items:
+    with progress_bars(shown=progress) as tell, closing(_Line(settings, manifest, tell).run(jobs)) as items:
         tell("translate", 0, len(jobs))
         for done, item in enumerate(items, start=1):
             _note(item, report)
@@ -108,7 +108,7 @@ class _Stopped(Exception):
 class _Line:
     """Concurrent groups of pictures; one thread processes each group from reading to writing."""
 
-    def __init__(self, settings: Settings, manifest: Manifest, tell: Tell) -> None:
+    def __init__(self, settings: Settings, manifest: Manifest, tell: Progress) -> None:
         self._settings, self._manifest, self._tell = settings, manifest, partial(tell, "tiles")
         self._network, self._stopping = _Network(settings), Event()
 

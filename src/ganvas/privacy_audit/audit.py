@@ -40,7 +40,7 @@ from ganvas.privacy_audit.result import (
     Reidentified,
     Shown,
 )
-from ganvas.progress import telling, track
+from ganvas.progress import progress_bars, track
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
@@ -103,7 +103,7 @@ def _audit(
     """Run `audit` in a folder that this process holds."""
     _claim(out, album)
     lpips = _load_lpips()
-    with telling(shown=progress) as tell:
+    with progress_bars(shown=progress) as tell:
         attackers = (linear_probe(efficientnet_features()), small_network(steps=config.steps))
         known = _learn_from_clear(album, attackers, config.seed)
         audited = _begin(folder, out, config, album, known)

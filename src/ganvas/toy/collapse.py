@@ -14,9 +14,9 @@ from statistics import fmean, pstdev
 
 from ganvas.data.density import Floats, Mixture, grid, ring, spiral
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
-from ganvas.progress import Tell
+from ganvas.progress import SILENT, Progress
 from ganvas.toy.adversarial import GAN, WGAN, CycleGAN
-from ganvas.toy.game import Draw, points_of, seeded, silent, train
+from ganvas.toy.game import Draw, points_of, seeded, train
 
 SLOW_RATE = 1e-4
 """Of the discriminator, the generator's being 1e-3: the published program of unrolled GANs (poolio/unrolled_gan)."""
@@ -48,7 +48,7 @@ class Trial:
     seconds: float
 
 
-def run_trial(target: str, game: str, *, seed: int, steps: int, tell: Tell = silent) -> Trial:
+def run_trial(target: str, game: str, *, seed: int, steps: int, tell: Progress = SILENT) -> Trial:
     """Train one of `GAMES` on one of `TARGETS` and measure it.
 
     Raises:

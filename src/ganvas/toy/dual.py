@@ -20,8 +20,8 @@ from ganvas.data.density import Floats, Mixture, ring, spiral
 from ganvas.methods.base import Turn
 from ganvas.metrics.distribution import WITHIN_DEVIATIONS
 from ganvas.networks.blocks import MLP
-from ganvas.progress import Tell
-from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded, silent
+from ganvas.progress import SILENT, Progress
+from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded
 
 LogDensity = Callable[[Tensor], Tensor]
 """(N, 2) points -> (N,) log density."""
@@ -163,7 +163,7 @@ class Watched:
     fluent: list[float] = field(default_factory=list)
 
 
-def watch_dual_learning(*, pairs: int, seed: int, steps: int, tell: Tell = silent) -> Watched:
+def watch_dual_learning(*, pairs: int, seed: int, steps: int, tell: Progress = SILENT) -> Watched:
     """Warm two translators up on `pairs` pairs, then let them play without any.
 
     Domain a is a spiral of eight Gaussians, b a ring of eight; mode i of a and mode i of b mean the same.

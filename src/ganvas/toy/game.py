@@ -14,7 +14,7 @@ from torch.autograd import backward
 from ganvas.data.density import Mixture
 from ganvas.errors import DivergenceError
 from ganvas.methods.base import Turn
-from ganvas.progress import Tell
+from ganvas.progress import Progress
 
 Draw = Callable[[int], Tensor]
 """Count -> (count, D) points, new ones at each call."""
@@ -59,7 +59,7 @@ def play(game: Game, optimizers: Optimizers, *, steps: int) -> Iterator[dict[str
         raise DivergenceError(f"{type(game).__name__} on points diverged: give fewer steps or another seed")
 
 
-def train(game: Game, *, steps: int, name: str, tell: Tell) -> None:
+def train(game: Game, *, steps: int, name: str, tell: Progress) -> None:
     """Run `play` to the end with the game's own optimizers, reporting each step under `name`.
 
     Raises:
@@ -75,10 +75,6 @@ def seeded(seed: int) -> Iterator[np.random.Generator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield np.random.default_rng(seed)
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Ignore progress: a `Tell` that shows nothing."""
 
 
 def adam(game: Game, rates: Mapping[str, float], *, betas: tuple[float, float] = (0.5, 0.999)) -> Optimizers:

@@ -15,7 +15,7 @@ from ganvas.errors import ConfigError
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, measure_coverage
-from ganvas.progress import Tell
+from ganvas.progress import Progress
 from ganvas.toy.adversarial import GAN, NOISE_SIZE, WGAN, ConditionalGAN
 from ganvas.toy.collapse import COMPARED, TARGETS, Trial, run_trial
 from ganvas.toy.density import likelihood_curves, sample_piecewise
@@ -68,7 +68,7 @@ def answer_likelihood(*, seed: int, **_training: object) -> Answer:
     return Answer(rows, draw_likelihood(curves), dict(more))
 
 
-def answer_gan(*, seed: int, steps: int, tell: Tell) -> Answer:
+def answer_gan(*, seed: int, steps: int, tell: Progress) -> Answer:
     """Train GAN, WGAN and conditional GAN on the ring; the last is queried for each mode equally often."""
     target = ring()
     made: dict[str, Floats] = {}
@@ -85,7 +85,7 @@ def answer_gan(*, seed: int, steps: int, tell: Tell) -> Answer:
     return Answer(rows, figure, {"conditional_share_nearest_to_the_mode_asked": float((nearest == asked).mean())})
 
 
-def conditional_points(target: Mixture, asked: np.ndarray, *, seed: int, steps: int, tell: Tell) -> Floats:
+def conditional_points(target: Mixture, asked: np.ndarray, *, seed: int, steps: int, tell: Progress) -> Floats:
     """Train a conditional GAN on a mixture, and ask it for a point of each of the (N,) modes: (N, 2)."""
     modes = len(target.means)
     with seeded(seed) as rng:
@@ -98,7 +98,7 @@ def conditional_points(target: Mixture, asked: np.ndarray, *, seed: int, steps: 
         return game.sample(torch.from_numpy(asked)).double().numpy()
 
 
-def answer_collapse(*, seed: int, steps: int, tell: Tell) -> Answer:
+def answer_collapse(*, seed: int, steps: int, tell: Progress) -> Answer:
     """Measure which modes each of `COMPARED` keeps on each of `TARGETS`."""
     pairs = [(target, game) for target in TARGETS for game in COMPARED]
     trials = [run_trial(target, game, seed=seed, steps=steps, tell=tell) for target, game in pairs]
@@ -113,7 +113,7 @@ def draw_trials(trials: Sequence[Trial]) -> Figure:
     return draw_points(made, real, columns=len(trials) // len(TARGETS))
 
 
-def answer_dual(*, seed: int, steps: int, tell: Tell) -> Answer:
+def answer_dual(*, seed: int, steps: int, tell: Progress) -> Answer:
     """Run dual learning after a warm start on pairs of all modes, and of too few."""
     runs = [watch_dual_learning(pairs=pairs, seed=seed, steps=steps, tell=tell) for pairs in KNOWN_PAIRS]
     rows: list[Row] = [
@@ -163,7 +163,7 @@ class Study:
         return f"{as_table(self.rows)}\nFigure: {self.figure}\nMetrics: {self.metrics}"
 
 
-def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Tell) -> Study:
+def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Progress) -> Study:
     """Answer a question and write OUT/QUESTION.png and OUT/QUESTION.json, each whole or not at all.
 
     Args:

@@ -27,7 +27,7 @@ from ganvas.data.memmap import Side
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
-from ganvas.progress import Tell, telling
+from ganvas.progress import Progress, progress_bars
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.run_folder import REFUSED_NAME
@@ -148,7 +148,7 @@ def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: 
     """
     if not processes.first:
         processes.wait()
-    with telling(shown=processes.first and not quiet) as tell:
+    with progress_bars(shown=processes.first and not quiet) as tell:
         data = config.data
         pictures: Pictures
         if isinstance(data, PairedData):
@@ -162,7 +162,7 @@ def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: 
     return pictures
 
 
-def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell: Tell) -> PairedPictures:
+def _open_paired(data: PairedData, config: RunConfig, processes: Processes, tell: Progress) -> PairedPictures:
     def cache(split: Split) -> Cache:
         return build_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 
@@ -184,7 +184,7 @@ class _Apart:
     b: Side
 
 
-def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, tell: Tell) -> UnpairedPictures:
+def _open_unpaired(data: UnpairedData, config: RunConfig, processes: Processes, tell: Progress) -> UnpairedPictures:
     def cache(split: Split) -> UnpairedCache:
         return build_unpaired_cache(data, split, _folder(), report=partial(tell, f"read {split}"))
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from ganvas.errors import WeightsError
-from ganvas.progress import Tell, telling
+from ganvas.progress import Progress, progress_bars
 from ganvas.weights.cache import sha256_of
 
 __all__ = ["Download", "download", "open_rest", "starts_at", "version_mark"]
@@ -66,7 +66,7 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
             return
         part = _Part(target)
         _require_space(target.parent, wanted.size - part.size)
-        with telling(shown=progress) as report_progress:
+        with progress_bars(shown=progress) as report_progress:
             _fetch_verified(wanted, part, report_progress)
         part.become(target)
 
@@ -113,7 +113,7 @@ def _require_space(folder: Path, needed: int) -> None:
         )
 
 
-def _fetch_verified(wanted: Download, part: _Part, report_progress: Tell) -> None:
+def _fetch_verified(wanted: Download, part: _Part, report_progress: Progress) -> None:
     was_resumed = part.size > 0
     _fetch(wanted, part, report_progress)
     found = sha256_of(part.path)
@@ -128,7 +128,7 @@ def _fetch_verified(wanted: Download, part: _Part, report_progress: Tell) -> Non
         )
 
 
-def _fetch(wanted: Download, part: _Part, report_progress: Tell) -> None:
+def _fetch(wanted: Download, part: _Part, report_progress: Progress) -> None:
     """Retry while data arrive, and at most `FAILURES` times in a row without any."""
     failures = 0
     while True:
@@ -155,7 +155,7 @@ def _require_transient(wanted: Download, part: _Part, reason: Exception) -> None
         raise WeightsError(f"{wanted.address} answers {reason.code} {reason.reason}") from reason
 
 
-def _fetch_rest(wanted: Download, part: _Part, report_progress: Tell) -> None:
+def _fetch_rest(wanted: Download, part: _Part, report_progress: Progress) -> None:
     """Download the rest over one connection.
 
     Raises:
@@ -176,7 +176,7 @@ def _fetch_rest(wanted: Download, part: _Part, report_progress: Tell) -> None:
         raise ConnectionError(f"the connection ended after {done} of {wanted.size} bytes")
 
 
-def _copy(response: HTTPResponse, part: _Part, report_progress: Tell, size: int) -> int:
+def _copy(response: HTTPResponse, part: _Part, report_progress: Progress, size: int) -> int:
     """Append the response; return the total number of bytes."""
     try:
         with FileIO(part.path, "a") as file:
