@@ -35,10 +35,10 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, unit_from_signed
-from ganvas.inference.record import load_generators
 from ganvas.methods.config import VAEConfig, VAEGANConfig
 from ganvas.metrics.fidelity import gradient_energy, psnr
 from ganvas.recipes import vae
+from ganvas.runs.snapshots import load_generators
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

@@ -25,11 +25,11 @@ from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, PictureSpec, Pixels
 from ganvas.inference.prepacking import make_ready
-from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.registry import build
 from ganvas.progress import progress_bars
 from ganvas.recipes import srresnet
+from ganvas.runs.record import RunRecord
 
 
 def translator_of(given: argparse.Namespace) -> Translator:

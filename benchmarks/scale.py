@@ -108,9 +108,10 @@ def write_run(folder: Path) -> Path:
     import torch
 
     from ganvas.image.picture import PictureSpec
-    from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
     from ganvas.methods.config import Pix2PixConfig
     from ganvas.methods.registry import build
+    from ganvas.runs.record import RunRecord, write_run_record
+    from ganvas.runs.snapshots import save_snapshot, snapshot_path
 
     torch.manual_seed(SEED)
     record = RunRecord(method=Pix2PixConfig(), input=PictureSpec(), output=PictureSpec(), image_size=(256, 256))

@@ -46,7 +46,6 @@ from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
-from ganvas.inference.record import RunRecord, find_snapshot, read_run_record, read_snapshot
 from ganvas.localization import class_index, load_classifier
 from ganvas.localization.evidence import Classifier
 from ganvas.methods.config import CycleGANConfig, Direction
@@ -54,6 +53,8 @@ from ganvas.metrics.distribution import Distance
 from ganvas.metrics.localization import bootstrap
 from ganvas.privacy_audit.attacks import interval
 from ganvas.recipes import cyclegan
+from ganvas.runs.record import RunRecord, read_run_record
+from ganvas.runs.snapshots import find_snapshot, read_snapshot
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
 

@@ -202,7 +202,7 @@ def test_settings_that_are_no_number_are_refused(flag: str, capsys: pytest.Captu
 
 def test_resume_takes_what_mends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[RunConfig] = []
-    monkeypatch.setattr("ganvas.training.run_folder.read_config", lambda run: RECIPES["facades"]())
+    monkeypatch.setattr("ganvas.training.state.read_config", lambda run: RECIPES["facades"]())
     monkeypatch.setattr("ganvas.training.loop.train", lambda config, run, resume: asked.append(config))
     flags = ["--learning-rate", "1e-5", "--precision", "bfloat16", "--device", "cpu", "--data", "moved"]
     assert main(["resume", "run", *flags, "--epochs", "2"]) == 0
@@ -256,7 +256,7 @@ WORDS = {
 def test_every_verb_that_computes_takes_threads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ganvas.training.run_folder.read_config", lambda run: RECIPES["facades"]())
+    monkeypatch.setattr("ganvas.training.state.read_config", lambda run: RECIPES["facades"]())
     assert set(WORDS) == set(VERBS) - {"import", "train"}
     for verb, words in WORDS.items():
         assert main([verb, *words, "--threads", "0"]) == 2

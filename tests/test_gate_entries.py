@@ -21,12 +21,13 @@ from ganvas.image.cover import mosaic
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
-from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.inference.sampling import sample_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
+from ganvas.runs.record import RunRecord, write_run_record
+from ganvas.runs.snapshots import save_snapshot, snapshot_path
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 

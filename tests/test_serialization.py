@@ -21,10 +21,10 @@ from ganvas.data.regions import read_boxes
 from ganvas.errors import ConfigError, GanvasError, RunError
 from ganvas.image.label import sidecar_path, source_type_in_sidecar
 from ganvas.inference.manifest import Manifest
-from ganvas.inference.record import read_run_record
 from ganvas.interop.import_checkpoints import load_discriminator
 from ganvas.localization import load_classifier
 from ganvas.redaction.redaction_log import RedactionLog
+from ganvas.runs.record import read_run_record
 from ganvas.serialization import (
     MAX_DEPTH,
     check_name,

@@ -20,11 +20,11 @@ from ganvas.data.layouts import find_entries
 from ganvas.data.loading import TrainLoader
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.prepacking import make_ready
-from ganvas.inference.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import restore
+from ganvas.runs.record import RunRecord
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from measure.child import given_words

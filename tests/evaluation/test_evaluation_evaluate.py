@@ -17,11 +17,12 @@ from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
-from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.metrics.fidelity import measure, psnr, ssim
+from ganvas.runs.record import RunRecord, write_run_record
+from ganvas.runs.snapshots import save_snapshot, snapshot_path
 
 SIZE = (32, 40)
 

@@ -15,8 +15,8 @@ from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, P
 from ganvas.image.files import SkippedWarning, read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
-from ganvas.inference.record import save_snapshot, snapshot_path
 from ganvas.inference.translator import ConversionWarning, Translator
+from ganvas.runs.snapshots import save_snapshot, snapshot_path
 
 
 @pytest.fixture

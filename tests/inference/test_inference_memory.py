@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from ganvas.content_gate import gate
 from ganvas.image.picture import PictureSpec
-from ganvas.inference.record import RunRecord
+from ganvas.runs.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.localization import open_nsfw
 from ganvas.methods.config import Pix2PixConfig

@@ -8,10 +8,11 @@ from ganvas.image.files import read_image, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import PictureSpec
 from ganvas.inference import sampling
-from ganvas.inference.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.inference.sampling import GRID_NAME, noise_seed, sample_files
 from ganvas.methods.config import CycleGANConfig, DomainGANConfig, VAEConfig
 from ganvas.methods.registry import build
+from ganvas.runs.record import RunRecord, write_run_record
+from ganvas.runs.snapshots import save_snapshot, snapshot_path
 
 ONE_SIDE = VAEConfig(width=2, latent_size=4)
 TWO_SIDES = DomainGANConfig(width=2, z_size=4)

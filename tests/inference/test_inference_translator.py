@@ -18,10 +18,10 @@ from ganvas.errors import ConfigError, ImageError, PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
-from ganvas.inference.record import RunRecord
 from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles
 from ganvas.inference.translator import ConversionWarning, Translator
 from ganvas.methods.config import CycleGANConfig
+from ganvas.runs.record import RunRecord
 
 
 def translator_of(record: RunRecord | None = None, **settings: int) -> Translator:

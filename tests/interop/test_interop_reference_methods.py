@@ -10,11 +10,11 @@ from torch import nn
 
 from ganvas import api
 from ganvas.errors import ConfigError, RunError
-from ganvas.inference.record import read_run_record
 from ganvas.interop.import_checkpoints import load_discriminator
 from ganvas.interop.reference_checkpoint import identify, read_reference
 from ganvas.interop.reference_methods import import_reference
 from ganvas.methods.base import Batch, Progress
+from ganvas.runs.record import read_run_record
 
 # model, size, kind, count, norm, dropout told by the keys
 CASES = {

@@ -10,9 +10,9 @@ import pytest
 from training_runs import SETTINGS, tensors_of
 
 from ganvas.data.config import UnpairedData
-from ganvas.inference.record import find_snapshot
 from ganvas.inference.translator import Translator
 from ganvas.recipes import RECIPES
+from ganvas.runs.snapshots import find_snapshot
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 

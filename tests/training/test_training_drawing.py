@@ -14,9 +14,9 @@ from training_runs import SETTINGS, assert_same_run, rows_of, tensors_of
 from conftest import tiny_picture
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.image.files import read_image
-from ganvas.inference.record import find_snapshot
 from ganvas.inference.sampling import sample_files
 from ganvas.methods.config import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
+from ganvas.runs.snapshots import find_snapshot
 from ganvas.training import previews
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train

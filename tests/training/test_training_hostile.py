@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from training_runs import MakeConfig, tensors_of
 
 from ganvas.errors import RunError
-from ganvas.training import checkpoint
+from ganvas.runs import checkpoint
 from ganvas.training.loop import train
 
 Tensors = dict[str, torch.Tensor]

@@ -28,12 +28,14 @@ from ganvas.filesystem import FolderInUse
 from ganvas.hardware.threads import using_threads
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.inference.record import load_generators, read_run_record
+from ganvas.runs.folder import lock_run
+from ganvas.runs.record import read_run_record
+from ganvas.runs.snapshots import load_generators
 from ganvas.training import loop, session
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
-from ganvas.training.run_folder import locked, read_config
+from ganvas.training.state import read_config
 
 
 class PowerCutError(Exception):
@@ -163,7 +165,7 @@ def test_a_crash_between_any_two_files_is_mended_by_resuming(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the state already says that all is done."""
-    writers = {name: getattr(session, name) for name in ("save_state", "save_snapshot")}
+    writers = {name: getattr(session, name) for name in ("save_checkpoint", "save_snapshot")}
 
     def patch(count: float) -> list[str]:
         made: list[str] = []
@@ -297,7 +299,7 @@ def test_a_process_that_does_not_see_the_state_stops(
 
 
 def test_one_trainer_a_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with locked(tmp_path / "run"), pytest.raises(FolderInUse, match="in use by another"):
+    with lock_run(tmp_path / "run"), pytest.raises(FolderInUse, match="in use by another"):
         train(tiny_config(), tmp_path / "run", quiet=True)
 
 

@@ -12,7 +12,7 @@ from training_runs import MakeConfig, assert_same_run, tiny_cyclegan, tiny_run
 
 from ganvas.errors import DataError
 from ganvas.evaluation.evaluate import evaluate_run
-from ganvas.inference.record import read_run_record
+from ganvas.runs.record import read_run_record
 from ganvas.training import session
 from ganvas.training.loop import train
 

@@ -15,9 +15,9 @@ from training_runs import MakeConfig, assert_same_run
 from ganvas.errors import InputError, RunError
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from ganvas.runs.folder import UNSAVED_NAME
 from ganvas.training import session
 from ganvas.training.loop import train
-from ganvas.training.run_folder import UNSAVED_NAME
 
 
 class StopError(Exception):
@@ -36,12 +36,12 @@ def full_disk(path: Path, *_: Any, **__: Any) -> None:
     ("moment", "how", "resume"),
     [
         ("save_snapshot", fail, True),
-        ("save_state", full_disk, False),
+        ("save_checkpoint", full_disk, False),
         ("mark_saved", fail, False),
         pytest.param("save_snapshot", fail, False, marks=pytest.mark.slow),
-        pytest.param("save_state", fail, False, marks=pytest.mark.slow),
-        pytest.param("save_state", fail, True, marks=pytest.mark.slow),
-        pytest.param("save_state", full_disk, True, marks=pytest.mark.slow),
+        pytest.param("save_checkpoint", fail, False, marks=pytest.mark.slow),
+        pytest.param("save_checkpoint", fail, True, marks=pytest.mark.slow),
+        pytest.param("save_checkpoint", full_disk, True, marks=pytest.mark.slow),
         pytest.param("mark_saved", fail, True, marks=pytest.mark.slow),
     ],
 )

@@ -20,13 +20,13 @@ from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.super_resolution import benchmark_super_resolution
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
-from ganvas.inference.record import load_generators, save_snapshot, snapshot_path
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import SRGANConfig, SRResNetConfig
+from ganvas.runs.snapshots import load_generators, save_snapshot, snapshot_path
 from ganvas.training import loop
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
-from ganvas.training.run_folder import read_config
+from ganvas.training.state import read_config
 from ganvas.weights import download, find
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}

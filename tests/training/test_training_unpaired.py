@@ -18,15 +18,16 @@ from ganvas.content_gate import gate
 from ganvas.errors import ConfigError
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
-from ganvas.inference.record import find_snapshot, read_run_record
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.runs.record import read_run_record
+from ganvas.runs.snapshots import find_snapshot
 from ganvas.serialization import from_record, to_record
 from ganvas.training import previews
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
 from ganvas.training.pictures import open_pictures
-from ganvas.training.run_folder import read_config
+from ganvas.training.state import read_config
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
 

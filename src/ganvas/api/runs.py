@@ -62,7 +62,7 @@ def resume(
         data: new folder of the training data, if it was moved.
     """
     from ganvas.training.loop import train as train_run
-    from ganvas.training.run_folder import read_config
+    from ganvas.training.state import read_config
 
     config = read_config(run)
     before = config.training

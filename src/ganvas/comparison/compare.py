@@ -19,11 +19,11 @@ from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.inference.device import pick_device, pick_precision
-from ganvas.inference.record import load_generators
-from ganvas.training.checkpoint import STATE_NAME
+from ganvas.runs.checkpoint import STATE_NAME
+from ganvas.runs.snapshots import load_generators
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
-from ganvas.training.run_folder import read_config
+from ganvas.training.state import read_config
 
 
 def compare(

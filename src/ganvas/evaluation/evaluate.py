@@ -22,11 +22,11 @@ from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureSc
 from ganvas.filesystem import require_apart, require_outside
 from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
-from ganvas.inference.record import SnapshotName, find_snapshot, run_files
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
+from ganvas.runs.snapshots import SnapshotName, find_snapshot, run_files
 from ganvas.weights import cache_folder
 
 

@@ -31,11 +31,11 @@ from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
-from ganvas.inference.record import run_files
 from ganvas.inference.translator import Translator
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.progress import track
+from ganvas.runs.snapshots import run_files
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 Enlarge = Callable[[Picture, str], Tensor]

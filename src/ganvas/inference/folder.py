@@ -24,11 +24,12 @@ from ganvas.inference.device import pick_precision
 from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
 from ganvas.inference.manifest import MANIFEST_NAME, Manifest, hash_files, hash_settings, names_file
 from ganvas.inference.pipeline import translate_all
-from ganvas.inference.record import RECORD_NAME, SnapshotName, find_snapshot, run_files
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
 from ganvas.progress import progress_bars
+from ganvas.runs.record import RECORD_NAME
+from ganvas.runs.snapshots import SnapshotName, find_snapshot, run_files
 
 __all__ = ["TranslationReport", "translate_files"]
 

@@ -30,18 +30,12 @@ from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.jobs import as_one
 from ganvas.inference.manifest import hash_files
 from ganvas.inference.prepacking import lower
-from ganvas.inference.record import (
-    RECORD_NAME,
-    RunRecord,
-    SnapshotName,
-    find_snapshot,
-    load_generators,
-    read_run_record,
-)
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
 from ganvas.progress import track
+from ganvas.runs.record import RECORD_NAME, RunRecord, read_run_record
+from ganvas.runs.snapshots import SnapshotName, find_snapshot, load_generators
 from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]

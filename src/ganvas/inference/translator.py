@@ -34,7 +34,6 @@ from ganvas.inference.adapt import (
 )
 from ganvas.inference.device import cores_for_networks, pick_device, pick_precision
 from ganvas.inference.prepacking import make_ready
-from ganvas.inference.record import RunRecord, SnapshotName, load_generators, read_run_record
 from ganvas.inference.tiling import (
     Span,
     Tell,
@@ -48,6 +47,8 @@ from ganvas.inference.tiling import (
 )
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
+from ganvas.runs.record import RunRecord, read_run_record
+from ganvas.runs.snapshots import SnapshotName, load_generators
 
 Floats = NDArray[np.float32]
 OUT_OF_MEMORY = ("out of memory", "allocate memory")

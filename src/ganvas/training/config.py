@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, RunError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import MethodConfig, Pix2PixConfig
+from ganvas.serialization import to_record
 
 Decay = Literal["linear", "tenth"]
 
@@ -116,3 +117,34 @@ class RunConfig:
         if apart and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
             raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")
+
+
+CHANGEABLE = frozenset(
+    {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
+    | {
+        f"training.{name}"
+        for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device", "threads")
+    }
+    | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
+    | {"training.accumulate", "training.compile", "training.capture"}
+)
+"""Settings that may change on resuming: how long, how often, where, how fast, and the remedies after a divergence."""
+
+
+def check_same_settings(before: RunConfig, now: RunConfig, run: Path) -> None:
+    """Check that a run is resumed with its own settings, apart from those of `CHANGEABLE`.
+
+    Raises:
+        RunError: names each difference.
+    """
+    old, new = _flat_settings(before), _flat_settings(now)
+    changed = [name for name in {**old, **new} if name not in CHANGEABLE and old.get(name) != new.get(name)]
+    if changed:
+        listed = "; ".join(f"{name} was {old.get(name)}, now {new.get(name)}" for name in changed)
+        raise RunError(f"{run} cannot be resumed with other settings: {listed}. Keep them, or choose another folder")
+
+
+def _flat_settings(config: RunConfig) -> dict[str, Any]:
+    """Return `<part>.<field>` -> value of a whole run."""
+    parts = to_record(config)
+    return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}

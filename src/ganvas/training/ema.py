@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ganvas.inference.record import generator_weights
 from ganvas.methods.base import Method
+from ganvas.runs.snapshots import generator_weights
 
 
 class Average:

@@ -19,20 +19,14 @@ from ganvas.errors import ConfigError, RunError
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.processor import OtherLoad
 from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
-from ganvas.inference.record import (
-    RunRecord,
-    find_snapshot,
-    load_weights,
-    read_run_record,
-    read_snapshot,
-    snapshot_path,
-    write_run_record,
-)
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build, method_type
+from ganvas.runs.checkpoint import STATE_NAME, Counters, read_checkpoint
+from ganvas.runs.folder import check_folder, lock_run, mark_unsaved, truncate_metrics
+from ganvas.runs.record import RECORD_NAME, RunRecord, check_picture_types, read_run_record, write_run_record
+from ganvas.runs.snapshots import find_snapshot, load_weights, read_snapshot, snapshot_path
 from ganvas.serialization import to_record
-from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, load_state
-from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.config import RunConfig, TrainingConfig, check_same_settings
 from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.ema import Average
 from ganvas.training.monitoring import LossMeter, Metrics, Report, TrainingResult, check_tensorboard
@@ -40,9 +34,9 @@ from ganvas.training.performance.compilation import place, tuned
 from ganvas.training.performance.cuda_graph import CapturedStep, Step, check_capture
 from ganvas.training.performance.memory import memory_kept
 from ganvas.training.pictures import Pictures, open_pictures
-from ganvas.training.run_folder import check_folder, check_specs, cut_metrics, locked, mark_unsaved
 from ganvas.training.schedule import Budget, Clock, num_images, step_seed
 from ganvas.training.session import Session
+from ganvas.training.state import TrainingState, read_config
 from ganvas.training.step import make_optimizers, set_rate, take_turns
 
 
@@ -81,7 +75,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
 
     Args:
         config: method, data and training.
-        out: the run folder (`ganvas.training.run_folder` says what it holds).
+        out: the run folder (`ganvas.runs.folder` says what it holds).
         resume: resume the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise equal
             to that of an uninterrupted run, if both compute with the same number of threads.
         quiet: show nothing.
@@ -98,8 +92,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
         config, processes = join_processes(config, out, stack)
         settings = config.training
         if processes.first:
-            stack.enter_context(locked(out))
-            check_folder(out, config, resume=resume)
+            stack.enter_context(lock_run(out))
+            check_run(config, out, resume=resume)
 
         # Data before networks: its channels and value range shape them; then load the last checkpoint, if any
         pictures = open_pictures(config, processes, out, quiet=quiet)
@@ -135,6 +129,18 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             session.tell_speed(config, threads)
             session.show()
         return session.result(stopped)
+
+
+def check_run(config: RunConfig, run: Path, *, resume: bool) -> None:
+    """Check that `config` may be trained in the folder `run`.
+
+    Raises:
+        RunError: it holds other files and `resume` is off, or a run with other settings.
+        InputError: training pictures and the run folder overlap.
+    """
+    check_folder(run, config.data, resume=resume)
+    if resume and (run / RECORD_NAME).exists():
+        check_same_settings(read_config(run), config, run)
 
 
 def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunConfig, Processes]:
@@ -178,7 +184,7 @@ def open_session(
     total = num_images(config.training.epochs, pictures_seen)
     there = (out / STATE_NAME).exists()
     if there:
-        check_specs(out, pictures.input_spec, pictures.output_spec)
+        check_picture_types(out, pictures.input_spec, pictures.output_spec)
     state = build_state(config, processes, pictures, fresh=not there)
     if processes.first and (untrained := state.method.left_untrained(total)):
         warnings.warn(untrained, stacklevel=2)
@@ -186,7 +192,9 @@ def open_session(
     if processes.agree(there) != (there,):
         raise RunError(f"process {processes.rank} does not see {out / STATE_NAME}; all must share the run folder")
     if there:
-        counters = load_state(out / STATE_NAME, state)
+        checkpoint = read_checkpoint(out / STATE_NAME)
+        state.restore(checkpoint, out / STATE_NAME)
+        counters = checkpoint.counters
         saved = counters.images_seen
         if counters.pictures != pictures_seen:
             raise RunError(f"{out} was trained on {counters.pictures} pictures, the data now has {pictures_seen}")
@@ -194,7 +202,7 @@ def open_session(
         if not there:
             mark_unsaved(out)
         write_run_record(out, run_record(config, pictures, out))
-        cut_metrics(out, counters.images_seen, evaluation_due=counters.evaluation_due)
+        truncate_metrics(out, counters.images_seen, evaluation_due=counters.evaluation_due)
         if not counters.best:
             snapshot_path(out, "best").unlink(missing_ok=True)
     processes.broadcast(state.method)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ganvas.errors import DivergenceError, MissingDependency
 from ganvas.image.files import read_image
+from ganvas.runs.folder import METRICS_NAME
 from ganvas.terminal import printable
 from ganvas.training.distributed import Processes
 from ganvas.training.schedule import duration
@@ -75,7 +76,6 @@ class LossMeter:
         self.totals, self.counts = {}, {}
 
 
-METRICS_NAME = "metrics.jsonl"
 LEARNING_RATE = "learning_rate"
 
 

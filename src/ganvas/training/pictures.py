@@ -28,9 +28,9 @@ from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
 from ganvas.progress import Progress, progress_bars
+from ganvas.runs.folder import REFUSED_NAME
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.run_folder import REFUSED_NAME
 from ganvas.weights import cache_folder
 
 Pair = tuple[str, Tensor, Tensor]

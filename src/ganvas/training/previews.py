@@ -126,8 +126,3 @@ def _admitted(tile: Picture, label: str, refused: list[str]) -> Picture:
         refused.append(str(refusal))
         return Picture(np.full((tile.height, tile.width, 3), GRAY, dtype=np.uint8))
     return tile
-
-
-def sample_path(run: Path, images_seen: int) -> Path:
-    """Return where the grid after so many images lies."""
-    return run / "samples" / f"{images_seen:08d}.png"

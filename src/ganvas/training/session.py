@@ -12,18 +12,19 @@ import torch
 
 from ganvas.errors import DivergenceError
 from ganvas.hardware.threads import StepThreads
-from ganvas.inference.record import save_snapshot, snapshot_path
 from ganvas.methods.base import Method
-from ganvas.training.checkpoint import STATE_NAME, Counters, TrainingState, save_state
+from ganvas.runs.checkpoint import STATE_NAME, Counters, save_checkpoint
+from ganvas.runs.folder import mark_saved, preview_path
+from ganvas.runs.snapshots import save_snapshot, snapshot_path
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import evaluating
 from ganvas.training.monitoring import Health, Metrics, Report, Stopped, TrainingResult
 from ganvas.training.performance.compilation import uncompiled
 from ganvas.training.pictures import Pictures
-from ganvas.training.previews import sample_path, write_samples
-from ganvas.training.run_folder import mark_saved
+from ganvas.training.previews import write_samples
 from ganvas.training.schedule import Budget, Clock, expect, learning_rate, reached
+from ganvas.training.state import TrainingState
 from ganvas.training.validation import validate
 
 GPU_SECONDS = 5.0
@@ -218,7 +219,7 @@ class Session:
             return
         with self._evaluating() as method, self.budget.measuring("sample"):
             torch.manual_seed(self.settings.seed)
-            grid = sample_path(self.run, self.images_seen)
+            grid = preview_path(self.run, self.images_seen)
             refused = write_samples(grid, method, self.pictures)
         if self.metrics is not None:
             self.metrics.preview(self.images_seen, grid)
@@ -243,7 +244,7 @@ class Session:
                 reserved=self.budget.reserve + (self.budget.step_seconds or 0.0),
             )
             self._snapshot("last")
-            save_state(self.run / STATE_NAME, self.state, counters)
+            save_checkpoint(self.run / STATE_NAME, self.state.tensors(), counters)
             mark_saved(self.run)
 
     @contextmanager

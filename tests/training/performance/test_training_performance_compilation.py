@@ -57,7 +57,7 @@ def test_weights_stay_as_they_are_on_a_cpu() -> None:
 
 def test_moments_are_loaded_in_the_order_of_their_weights() -> None:
     """A state holds plain tensors; a GPU's weights lie channels last, and its optimizer wants moments like them."""
-    from ganvas.training.checkpoint import load_optimizer
+    from ganvas.training.state import load_optimizer
 
     method = make()
     compilation.channels_last(method)

@@ -14,7 +14,6 @@ from ganvas.errors import ConfigError
 from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.registry import build, methods
-from ganvas.training.checkpoint import TrainingState
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.ema import Average
@@ -22,6 +21,7 @@ from ganvas.training.loop import train
 from ganvas.training.monitoring import LossMeter
 from ganvas.training.performance.compilation import place
 from ganvas.training.performance.cuda_graph import CapturedStep, check_capture
+from ganvas.training.state import TrainingState
 from ganvas.training.step import make_optimizers, set_rate, take_turns
 
 SMALL: dict[str, Any] = {"width": 4, "discriminator_width": 4, "receptive_field": 16}

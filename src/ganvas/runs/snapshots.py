@@ -1,14 +1,8 @@
-"""Run folder for inference: the record `run.json` and the generator snapshots.
-
-A run describes itself, so its network options never have to be repeated.
-"""
+"""Snapshots of a run: the generators alone, in safetensors files, for inference."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +11,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ganvas.data.config import DataConfig
 from ganvas.errors import RunError
-from ganvas.filesystem.atomic import write_json
-from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method
-from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
+from ganvas.methods.registry import build
+from ganvas.runs.record import RECORD_NAME, read_run_record
+from ganvas.serialization import check_name, save_tensors
 
-RECORD_VERSION = 1
-RECORD_NAME = "run.json"
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
 INITIALIZERS = {
     "kaiming_normal_",
@@ -40,73 +31,6 @@ INITIALIZERS = {
 UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
 """Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
 SnapshotName = Literal["auto", "best", "last"]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """Description of a run: enough to build its networks and to prepare their input."""
-
-    method: Any
-    """Config of one of `ganvas.methods.registry.methods()`, identified by the class name in the record."""
-    input: PictureSpec
-    """The kind of numbers that go in."""
-    output: PictureSpec
-    """The kind of numbers that come out."""
-    image_size: tuple[int, int]
-    """(height, width) of a training crop; the networks' depth may follow from it."""
-    data: DataConfig | None = None
-    """The training data, for evaluation on its own splits."""
-    training: dict[str, Any] | None = None
-    """The engine's settings, for the reader; inference does not use them."""
-    created: str = field(default_factory=_now)
-    """UTC, ISO 8601."""
-    ganvas: str = field(default_factory=lambda: version("ganvas"))
-    """The version that wrote the record."""
-    version: int = RECORD_VERSION
-    """Of the record's own layout."""
-
-
-def write_run_record(run: Path, record: RunRecord) -> None:
-    """Write `run.json`, atomically; makes the folder if it is missing."""
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / RECORD_NAME, to_record(record))
-
-
-def read_run_record(run: Path) -> RunRecord:
-    """Read `run.json` strictly.
-
-    Raises:
-        RunError: not a run folder, not JSON, another version, or a key that is unknown, missing or of the wrong type.
-    """
-    path = run / RECORD_NAME
-    try:
-        content = read_json(path)
-    except OSError as error:
-        raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
-    found = content.get("version") if isinstance(content, dict) else None
-    if found != RECORD_VERSION:
-        raise RunError(f"{path} has record version {found}; this ganvas reads {RECORD_VERSION}")
-    try:
-        record = from_record(RunRecord, content)
-        return replace(record, method=_read_method(record.method))
-    except RunError as error:
-        raise RunError(f"{path}: {error}") from error
-
-
-def _read_method(record: object) -> object:
-    """Return the config of a built-in method, or of one that a plugin registers."""
-    from ganvas.methods.registry import methods
-
-    name = record.get("kind") if isinstance(record, dict) else None
-    if not isinstance(name, str) or name not in methods():
-        raise RunError(f"method: no installed method has settings {name}; known: {', '.join(sorted(methods()))}")
-    return from_record(methods()[name].config_type, record)
 
 
 def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
@@ -190,10 +114,8 @@ def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method
     Raises:
         RunError: no record or no snapshot, or the two do not belong together.
     """
-    from ganvas.methods.registry import build
-
     record, path = read_run_record(run), find_snapshot(run, snapshot)
-    with torch.random.fork_rng(devices=[]), _Undrawn():
+    with torch.random.fork_rng(devices=[]), _SkipInitialization():
         method = build(
             record.method,
             input_channels=record.input.channels,
@@ -204,7 +126,7 @@ def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method
     return method.eval()
 
 
-class _Undrawn(TorchFunctionMode):
+class _SkipInitialization(TorchFunctionMode):
     """Mode in which random initializers leave their tensors unchanged."""
 
     def __torch_function__(

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from training_runs import MakeConfig
 
 from ganvas.errors import RunError
-from ganvas.training.checkpoint import STATE_NAME
+from ganvas.runs.checkpoint import STATE_NAME
 from ganvas.training.loop import train
 
 

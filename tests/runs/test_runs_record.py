@@ -15,20 +15,19 @@ from torch import nn
 
 from ganvas.data.config import PairedData
 from ganvas.errors import RunError
-from ganvas.inference.record import (
-    _Undrawn,
-    find_snapshot,
-    generator_weights,
-    load_generators,
-    read_run_record,
-    read_snapshot,
-    save_snapshot,
-    snapshot_path,
-    write_run_record,
-)
 from ganvas.methods import registry
 from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.pix2pix.method import Pix2Pix
+from ganvas.runs.record import read_run_record, write_run_record
+from ganvas.runs.snapshots import (
+    _SkipInitialization,
+    find_snapshot,
+    generator_weights,
+    load_generators,
+    read_snapshot,
+    save_snapshot,
+    snapshot_path,
+)
 
 
 def test_record_reads_back_as_written(tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_generators_load_as_saved_and_leave_the_random_state(tmp_path: Path) -> 
 
 def test_only_first_weights_are_left_undrawn(tmp_path: Path) -> None:
     """Whatever else a layer is built with is there: constants, buffers that no snapshot holds."""
-    with _Undrawn():
+    with _SkipInitialization():
         layer = nn.BatchNorm2d(3)
         layer.register_buffer("kernel", torch.linspace(0, 1, 5), persistent=False)
         before = torch.random.get_rng_state()
