@@ -15,7 +15,7 @@ from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
-from ganvas.training.pictures import PairedPictures, open_pictures
+from ganvas.training.pictures import Pictures, open_pictures
 
 METHOD = CycleGANConfig(width=4, discriminator_width=4, residual_blocks=1, receptive_field=16, pool_size=3)
 
@@ -25,10 +25,8 @@ def config(pairs: Path, *, aligned: bool = False, epochs: float = 2) -> RunConfi
     return RunConfig(method=METHOD, data=data, training=TrainingConfig(epochs=epochs, device="cpu"))
 
 
-def opened(pairs: Path, run: Path, *, aligned: bool) -> PairedPictures:
-    pictures = open_pictures(config(pairs, aligned=aligned), Processes(device=torch.device("cpu")), run)
-    assert isinstance(pictures, PairedPictures)
-    return pictures
+def opened(pairs: Path, run: Path, *, aligned: bool) -> Pictures:
+    return open_pictures(config(pairs, aligned=aligned), Processes(device=torch.device("cpu")), run)
 
 
 def test_a_batch_holds_pairs_only_when_aligned(pairs: Path, tmp_path: Path) -> None:
@@ -46,7 +44,7 @@ def test_both_sides_are_seen_wholly_and_targets_are_there_to_validate_on(pairs: 
     assert pictures.loader.epoch_size == 6
     seen = {batch.b.numpy().tobytes() for batch in map(pictures.loader.batch, range(6))}
     assert len(seen) == 6
-    assert all(torch.allclose(a, -b, atol=0.01) for _, a, b in pictures.validation_pairs(3))
+    assert all(torch.allclose(a, -b, atol=0.01) for _, a, b in pictures.pairs(pictures.shown, 3))
 
 
 def test_resumed_it_ends_as_if_never_stopped(pairs: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganvas.content_gate import gate as content_gate
-from ganvas.data.cache import UnpairedCache, build_unpaired_cache
+from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.layouts import find_sides, has_sides
-from ganvas.data.loading import UnpairedLoader, evaluation_pictures
+from ganvas.data.layouts import find_sides, has_split
+from ganvas.data.loading import TrainLoader, evaluation_pictures
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 
 
@@ -25,17 +25,17 @@ def data(tmp_path: Path) -> UnpairedData:
     return UnpairedData(folder=unpaired(tmp_path / "set"), resize="none", crop_size=(8, 8))
 
 
-def build(data: UnpairedData, tmp_path: Path, split: str = "train") -> UnpairedCache:
-    return build_unpaired_cache(data, split, tmp_path / "cache")
+def build(data: UnpairedData, tmp_path: Path, split: str = "train") -> Cache:
+    return build_cache(data, split, tmp_path / "cache")
 
 
 @pytest.fixture
-def cache(data: UnpairedData, tmp_path: Path) -> UnpairedCache:
+def cache(data: UnpairedData, tmp_path: Path) -> Cache:
     return build(data, tmp_path)
 
 
-def loader(cache: UnpairedCache, data: UnpairedData, batch_size: int = 4, seed: int = 3, **more: Any) -> UnpairedLoader:
-    return UnpairedLoader(cache, data, batch_size=batch_size, seed=seed, **more)
+def loader(cache: Cache, data: UnpairedData, batch_size: int = 4, seed: int = 3, **more: Any) -> TrainLoader:
+    return TrainLoader(cache, data, batch_size=batch_size, seed=seed, **more)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_layouts(tmp_path: Path, names: tuple[str, str]) -> None:
         save(tmp_path / name / "1.png", noise(4, 4))
     found = find_sides(UnpairedData(folder=tmp_path), "train")
     assert found == {"a": (tmp_path / names[0], ["1.png"]), "b": (tmp_path / names[1], ["1.png"])}
-    assert has_sides(UnpairedData(folder=tmp_path), "train")
-    assert not has_sides(UnpairedData(folder=tmp_path), "val")
+    assert has_split(UnpairedData(folder=tmp_path), "train")
+    assert not has_split(UnpairedData(folder=tmp_path), "val")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_side_that_the_gate_leaves_empty_is_an_error(tmp_path: Path, monkeypat
         build(data, tmp_path)
 
 
-def test_a_batch_has_a_of_one_side_and_b_of_the_other(cache: UnpairedCache, data: UnpairedData) -> None:
+def test_a_batch_has_a_of_one_side_and_b_of_the_other(cache: Cache, data: UnpairedData) -> None:
     batch = loader(cache, data).batch(0)
     for images in (batch.a, batch.b):
         assert images.shape == (4, 3, 8, 8)
@@ -150,9 +150,7 @@ def test_a_batch_has_a_of_one_side_and_b_of_the_other(cache: UnpairedCache, data
     assert batch.a.max() < 0 <= batch.b.min()
 
 
-def test_each_side_goes_through_all_its_pictures_before_one_comes_again(
-    cache: UnpairedCache, data: UnpairedData
-) -> None:
+def test_each_side_goes_through_all_its_pictures_before_one_comes_again(cache: Cache, data: UnpairedData) -> None:
     stream = loader(cache, data)
     assert stream.epoch_size == 5
     cuts = [stream.crops_at(position) for position in range(60)]
@@ -176,7 +174,7 @@ def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
 @given(st.integers(0, 200), st.integers(1, 7), st.integers(0, 2**64 - 1))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_batch_is_a_function_of_what_was_seen(
-    cache: UnpairedCache, data: UnpairedData, seen: int, batch_size: int, seed: int
+    cache: Cache, data: UnpairedData, seen: int, batch_size: int, seed: int
 ) -> None:
     together = loader(cache, data, batch_size, seed).batch(seen)
     for row in range(batch_size):
@@ -185,7 +183,7 @@ def test_a_batch_is_a_function_of_what_was_seen(
         assert torch.equal(alone.b[0], together.b[row])
 
 
-def test_the_ranks_together_are_one_process(cache: UnpairedCache, data: UnpairedData) -> None:
+def test_the_ranks_together_are_one_process(cache: Cache, data: UnpairedData) -> None:
     whole = loader(cache, data, 8).batch(24)
     shares = [loader(cache, data, 8, rank=rank, world=4).batch(24) for rank in range(4)]
     assert torch.equal(torch.cat([share.a for share in shares]), whole.a)
@@ -194,7 +192,7 @@ def test_the_ranks_together_are_one_process(cache: UnpairedCache, data: Unpaired
         loader(cache, data, 4, world=3)
 
 
-def test_mirroring_can_be_turned_off(cache: UnpairedCache, data: UnpairedData) -> None:
+def test_mirroring_can_be_turned_off(cache: Cache, data: UnpairedData) -> None:
     stream = loader(cache, replace(data, mirror=False))
     assert not any(cut.mirror for position in range(50) for cut in stream.crops_at(position))
 
@@ -205,7 +203,7 @@ def test_pictures_smaller_than_the_crop_are_named(data: UnpairedData, tmp_path: 
         loader(build(data, tmp_path), data)
 
 
-def test_evaluation_shows_whole_pictures_in_order(cache: UnpairedCache) -> None:
+def test_evaluation_shows_whole_pictures_in_order(cache: Cache) -> None:
     shown = list(evaluation_pictures(cache.b, every=2))
     assert [name for name, _ in shown] == ["0.png", "2.png", "4.png"]
     levels = (shown[1][1][0].double() + 1) * 127.5
@@ -214,12 +212,12 @@ def test_evaluation_shows_whole_pictures_in_order(cache: UnpairedCache) -> None:
 
 CODE = """
 import hashlib
-from ganvas.data.cache import build_unpaired_cache
+from ganvas.data.cache import build_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.loading import UnpairedLoader
+from ganvas.data.loading import TrainLoader
 def last_batch(root, steps):
     data = UnpairedData(folder=root / "set", resize="none", crop_size=(8, 8))
-    loader = UnpairedLoader(build_unpaired_cache(data, "train", root / "cache"), data, batch_size=3, seed=11)
+    loader = TrainLoader(build_cache(data, "train", root / "cache"), data, batch_size=3, seed=11)
     batches = [loader.batch(seen) for seen in steps]
     return hashlib.sha256(batches[-1].a.numpy().tobytes() + batches[-1].b.numpy().tobytes()).hexdigest()
 """

@@ -13,7 +13,7 @@ from ganvas.data.memmap import Side
 from ganvas.errors import DataError
 from ganvas.methods.config import Direction
 from ganvas.training.distributed import Processes
-from ganvas.training.pictures import UnpairedPictures, open_pictures
+from ganvas.training.pictures import open_pictures
 from ganvas.training.validation import measure_pairs, measure_sides, validate
 
 ALONE = Processes(torch.device("cpu"))
@@ -21,9 +21,9 @@ ALONE = Processes(torch.device("cpu"))
 
 def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path) -> None:
     pictures = open_pictures(tiny_config(), ALONE, tmp_path)
-    assert [name for name, _, _ in pictures.validation_pairs(10)] == ["0", "1", "2"]
-    assert [name for name, _, _ in pictures.validation_pairs(2)] == ["0", "2"]
-    assert [name for name, _, _ in pictures.shown_pairs(1)] == ["0"]
+    assert [name for name, _, _ in pictures.pairs(pictures.shown, 10)] == ["0", "1", "2"]
+    assert [name for name, _, _ in pictures.pairs(pictures.shown, 2)] == ["0", "2"]
+    assert [name for name, _, _ in pictures.pairs(pictures.shown, 1)] == ["0"]
 
 
 def test_what_is_not_shown_is_not_read(
@@ -33,7 +33,7 @@ def test_what_is_not_shown_is_not_read(
     read: list[int] = []
     get = Side.__getitem__
     monkeypatch.setattr(Side, "__getitem__", lambda side, index: read.append(index) or get(side, index))
-    assert len(list(pictures.validation_pairs(2))) == 2
+    assert len(list(pictures.pairs(pictures.shown, 2))) == 2
     assert read == [0, 0, 2, 2]
 
 
@@ -72,9 +72,9 @@ def test_a_picture_too_small_for_ssim_counts_in_the_rest() -> None:
 
 def test_unpaired_pictures_are_spread_over_each_side(tiny_sides: Path, tmp_path: Path) -> None:
     pictures = open_pictures(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
-    assert isinstance(pictures, UnpairedPictures)
+    assert not pictures.paired
     assert pictures.loader.epoch_size == 7
-    a, b = (list(side) for side in pictures.shown_sides(2))
+    a, b = (list(side) for side in pictures.sides(pictures.shown, 2))
     assert [name for name, _ in a] == ["0.png", "2.png"]
     assert [name for name, _ in b] == ["0.png", "3.png"]
     assert max(image.max().item() for _, image in a) < 0.01 < 0.1 < min(image.max().item() for _, image in b)
@@ -86,8 +86,7 @@ def test_without_a_split_to_validate_on_there_are_no_measures(tiny_sides: Path, 
         shutil.rmtree(tiny_sides / name)
     pictures = open_pictures(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
     assert validate(Same(constant=False), pictures, 10) == {}
-    assert isinstance(pictures, UnpairedPictures)
-    assert [len(list(side)) for side in pictures.shown_sides(2)] == [2, 2]
+    assert [len(list(side)) for side in pictures.sides(pictures.shown, 2)] == [2, 2]
 
 
 def test_half_a_split_is_an_error(tiny_sides: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.content_gate import admit_many, check_share
-from ganvas.data.cache import Cache, UnpairedCache, agree_across_splits, build_cache, build_unpaired_cache
+from ganvas.data.cache import agree_across_splits, build_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import evaluation_size
 from ganvas.data.layouts import Split, find_entries
@@ -183,15 +183,15 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
     """
     split = choose_split(data)
     sides, specs = _read(data, split, limit, like=_training_data(data))
-    paired, total = isinstance(data, PairedData), sum(map(len, sides.values()))
+    total = sum(map(len, sides.values()))
     refused = {side: _refusals(pictures) for side, pictures in sides.items()}
     check_share([refusal for refusals in refused.values() for refusal in refusals], total)
     for side, refusals in refused.items():
-        for other in sides if paired else (side,):
+        for other in sides if data.paired else (side,):
             for refusal in refusals:
                 sides[other].pop(refusal.name, None)
     reasons = {refusal.name: refusal.reason for refusals in refused.values() for refusal in refusals}
-    return TestPictures(split, sides, specs, paired, reasons)
+    return TestPictures(split, sides, specs, data.paired, reasons)
 
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
@@ -208,17 +208,11 @@ def _training_data(data: DataConfig) -> DataConfig:
 
 def _read(data: DataConfig, split: Split, limit: int, *, like: DataConfig) -> tuple[Sides, Specs]:
     """Read the split's pictures; repeat gray ones where the training pictures (`like`) are in color."""
-    cache, training = _open(data, split), _open(like, "train")
+    folder = cache_folder() / "pictures"
+    cache, training = build_cache(data, split, folder), build_cache(like, "train", folder)
     agree_across_splits({"train": training, split: cache})
     a, b = cache.a, cache.b
     return {"a": _thinned(a, limit), "b": _thinned(b, limit)}, {"a": a.spec, "b": b.spec}
-
-
-def _open(data: DataConfig, split: Split) -> Cache | UnpairedCache:
-    folder = cache_folder() / "pictures"
-    return (
-        build_cache(data, split, folder) if isinstance(data, PairedData) else build_unpaired_cache(data, split, folder)
-    )
 
 
 def _thinned(side: Side, limit: int) -> dict[str, Picture]:

@@ -23,87 +23,50 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from ganvas.content_gate import gate
 from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, CacheWriter, Report, Source, Sources, admitted
-from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.config import DataConfig
 from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
 from ganvas.data.layouts import Entry, Layout, Split, find_entries, find_layout, find_sides
 from ganvas.data.memmap import Side
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.files import PictureWarning, read_image
-from ganvas.image.picture import PictureSpec, Pixels
+from ganvas.image.picture import PictureSpec
 from ganvas.serialization import read_json
 
 __all__ = [
     "Cache",
-    "UnpairedCache",
     "agree_across_sides",
     "agree_across_splits",
     "build_cache",
-    "build_unpaired_cache",
     "repeat_gray",
 ]
 
-AnyCache = TypeVar("AnyCache", "Cache", "UnpairedCache")
-
 
 class Cache:
-    """Cached pairs of one split, oriented by `direction`; the pictures stay in the files.
+    """Cached pictures of one split, oriented by `direction`; they stay in the files.
+
+    Pairs have the same names and sizes on both sides, at the same index; unpaired sides may differ in length.
 
     Attributes:
         a, b: source and target side, picture by picture; exchanged for direction b_to_a.
-        names: names of the pairs, in order.
-        refusals: pairs refused by the content gate.
+        refusals: pairs, or pictures of either side, refused by the content gate.
         degraded: whether the pairs are single pictures: both sides are the same, and the loader degrades a
             (b for direction b_to_a).
         sides: the sides by their names on disk, regardless of direction; `b` alone for single pictures.
-        sizes: (N, 2) heights and widths.
     """
 
-    def __init__(self, folder: Path, config: PairedData) -> None:
+    def __init__(self, folder: Path, config: DataConfig) -> None:
         sides, self.refusals = _read_index(folder, config)
         self.degraded = len(sides) == 1
         first, last = sides[0], sides[-1]
         self.a, self.b = (last, first) if config.direction == "b_to_a" else (first, last)
         self.sides = {"a": first, "b": last} if len(sides) == 2 else {"b": last}
-        self.names, self.sizes = self.a.names, self.a.sizes
-
-    @property
-    def input_spec(self) -> PictureSpec:
-        """Return the specification of side a."""
-        return self.a.spec
-
-    @property
-    def output_spec(self) -> PictureSpec:
-        """Return the specification of side b."""
-        return self.b.spec
 
     def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> tuple[Pixels, Pixels]:
-        """Return a and b, (H, W, C) each, as read-only views of the file."""
-        return self.a[index].transpose(1, 2, 0), self.b[index].transpose(1, 2, 0)
-
-    def name(self, index: int) -> str:
-        """Return the stem of a pair."""
-        return self.names[index]
-
-
-class UnpairedCache:
-    """Cached unpaired sides of one split, which may differ in length; the pictures stay in the files.
-
-    Attributes:
-        a, b: the sides, picture by picture.
-        sides: the sides by name.
-        refusals: pictures of either side refused by the content gate.
-    """
-
-    def __init__(self, folder: Path, config: UnpairedData) -> None:
-        (self.a, self.b), self.refusals = _read_index(folder, config)
-        self.sides = {"a": self.a, "b": self.b}
+        """Return the number of pairs, or of pictures of the longer side."""
+        return max(len(self.a), len(self.b))
 
 
 def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:
@@ -120,41 +83,31 @@ def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[Poli
     return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
 
 
-def build_cache(config: PairedData, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
+def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
     """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
 
-    Every picture passes the gate before it is written; refused pairs are left out and listed. Concurrent processes
-    get the same cache; to decode only once, let one of them go first.
+    Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
+    listed, and their share counts over both sides. Concurrent processes get the same cache; to decode only once, let
+    one of them go first.
 
     Args:
-        config: location and size of the pairs.
+        config: location and size of the pictures.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: folder of all caches; created if missing.
         report: called with the progress of the build.
 
     Raises:
-        DataError: pairs cannot be found, read or used together; the message names them.
+        DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
     layout = find_layout(config, split)
     sides = ("b",) if layout == "single" else ("a", "b")
-    sources = Sources((find_entries(config, split), partial(_of_entry, layout=layout, sides=sides)))
-    return _build(_Plan(config, split, layout, sides, sources), lambda home: Cache(home, config), folder, report)
-
-
-def build_unpaired_cache(
-    config: UnpairedData, split: Split, folder: Path, *, report: Report | None = None
-) -> UnpairedCache:
-    """Open or build the cache of two unpaired sides, as `build_cache`; refusals are counted over both sides.
-
-    Raises:
-        DataError: pictures cannot be found, read or used together; the message names them.
-        PolicyRefusal: too many are refused.
-    """
-    found = find_sides(config, split)
-    sources = Sources(*((names, partial(_of_file, folder, side)) for side, (folder, names) in found.items()))
-    plan = _Plan(config, split, "unpaired", tuple(found), sources)
-    return _build(plan, lambda home: UnpairedCache(home, config), folder, report)
+    if layout == "unpaired":
+        found = find_sides(config, split)
+        sources = Sources(*((names, partial(_of_file, folder, side)) for side, (folder, names) in found.items()))
+    else:
+        sources = Sources((find_entries(config, split), partial(_of_entry, layout=layout, sides=sides)))
+    return _build(_Plan(config, split, layout, sides, sources), folder, report)
 
 
 def _of_entry(entry: Entry, *, layout: Layout, sides: tuple[str, ...]) -> Source:
@@ -204,9 +157,9 @@ def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
     return [real(folder), name, status.st_size, status.st_mtime_ns]
 
 
-def _build(plan: _Plan, open_cache: Callable[[Path], AnyCache], folder: Path, report: Report | None) -> AnyCache:
+def _build(plan: _Plan, folder: Path, report: Report | None) -> Cache:
     home = folder / plan.key
-    if (there := _open_if_valid(open_cache, home)) is not None and _is_still_admitted(there, plan.sources):
+    if (there := _open_if_valid(home, plan.config)) is not None and _is_still_admitted(there, plan.sources):
         _warn_of_remarks(home, plan.split)
         return there
     shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
@@ -218,7 +171,7 @@ def _build(plan: _Plan, open_cache: Callable[[Path], AnyCache], folder: Path, re
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _warn_of_remarks(home, plan.split)
-    return open_cache(home)
+    return Cache(home, plan.config)
 
 
 def _warn_of_remarks(home: Path, split: Split) -> None:
@@ -227,15 +180,15 @@ def _warn_of_remarks(home: Path, split: Split) -> None:
         warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=4)
 
 
-def _open_if_valid(open_cache: Callable[[Path], AnyCache], home: Path) -> AnyCache | None:
+def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
     """Return the cache in `home`, or None if it is missing or damaged."""
     try:
-        return open_cache(home)
+        return Cache(home, config)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-def _is_still_admitted(there: Cache | UnpairedCache, sources: Sources) -> bool:
+def _is_still_admitted(there: Cache, sources: Sources) -> bool:
     """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
     refused = {refusal.name for refusal in there.refusals}
     try:
@@ -258,7 +211,7 @@ COLOR = 3
 """Number of channels to which gray is repeated."""
 
 
-def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
+def agree_across_splits(splits: Mapping[Split, Cache]) -> None:
     """Give each side the same channels in all splits, by repeating gray pictures in place.
 
     Raises:
@@ -277,7 +230,7 @@ def agree_across_splits(splits: Mapping[Split, Cache | UnpairedCache]) -> None:
             )
 
 
-def agree_across_sides(caches: Iterable[Cache | UnpairedCache]) -> None:
+def agree_across_sides(caches: Iterable[Cache]) -> None:
     """Give both sides the same channels if one is gray, for methods that need equal channels."""
     repeat_gray([side for cache in caches for side in cache.sides.values()])
 

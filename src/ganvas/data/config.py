@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -55,6 +55,9 @@ class PairedData:
     split_file: Path | None = None
     """JSON {"train": [names], "val": [...], "test": [...]} for a folder without split folders."""
 
+    paired: ClassVar[bool] = True
+    """Whether each picture of b is the target of a picture of a."""
+
     def __post_init__(self) -> None:
         _check_sizes(self)
         if not 0 <= self.jitter < 1:
@@ -86,7 +89,20 @@ class PairedData:
 
 @dataclass(frozen=True, kw_only=True)
 class UnpairedData:
-    """Unpaired data: two folders of pictures that need not correspond."""
+    """Unpaired data: two folders of pictures that need not correspond.
+
+    The class variables answer what `PairedData` leaves open, so that one cache, one loader and one split serve both.
+    """
+
+    paired: ClassVar[bool] = False
+    aligned: ClassVar[bool] = False
+    layout: ClassVar[Literal["unpaired"]] = "unpaired"
+    direction: ClassVar[Literal["a_to_b"]] = "a_to_b"
+    degrade: ClassVar[DegradationName] = "none"
+    strength: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    scale: ClassVar[int] = 1
+    jitter: ClassVar[float] = 0.0
+    split_file: ClassVar[None] = None
 
     folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
     """Folder with trainA and trainB, or train/a and train/b; likewise val and test."""

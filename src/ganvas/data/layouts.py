@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, get_args, overload
 
-from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.config import DataConfig
 from ganvas.errors import DataError, InputError
 from ganvas.image.files import image_names, read_image
 from ganvas.image.folders import name_key
@@ -23,14 +23,13 @@ __all__ = [
     "find_entries",
     "find_layout",
     "find_sides",
-    "has_sides",
     "has_split",
     "pictures_in",
     "some_names",
 ]
 
 Split = Literal["train", "val", "test"]
-Layout = Literal["folders", "side_by_side", "single"]
+Layout = Literal["folders", "side_by_side", "single", "unpaired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +81,16 @@ def some_names(names: Sequence[str], limit: int = 10) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def has_split(config: PairedData, split: Split) -> bool:
+def has_split(config: DataConfig, split: Split) -> bool:
     """Return whether the data set has a split, for optional validation."""
+    if config.layout == "unpaired":
+        return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in get_args(SideName))
     if config.split_file is not None:
         return bool(_read_split_file(config.split_file)[split])
     return (config.folder / split).is_dir()
 
 
-def find_layout(config: PairedData, split: Split) -> Layout:
+def find_layout(config: DataConfig, split: Split) -> Layout:
     """Return the configured layout, or for `auto` the one detected from the files.
 
     `auto`: `single` with a degradation; `folders` if the two folders exist; else `side_by_side` if the first picture
@@ -119,7 +120,7 @@ def _require_square_halves(folder: Path) -> None:
         )
 
 
-def find_entries(config: PairedData, split: Split) -> Sequence[Entry]:
+def find_entries(config: DataConfig, split: Split) -> Sequence[Entry]:
     """Return the pairs of one split, sorted by name.
 
     Raises:
@@ -135,7 +136,7 @@ def find_entries(config: PairedData, split: Split) -> Sequence[Entry]:
     return entries
 
 
-def _split_folder(config: PairedData, split: Split) -> Path:
+def _split_folder(config: DataConfig, split: Split) -> Path:
     folder = config.folder if config.split_file is not None else config.folder / split
     if folder.is_dir():
         return folder
@@ -247,7 +248,7 @@ def _is_names(value: object) -> bool:
 SideName = Literal["a", "b"]
 
 
-def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
+def find_sides(config: DataConfig, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
     """Return folder and ordered picture names of each side of a split; the sides may differ in length.
 
     Raises:
@@ -259,12 +260,7 @@ def find_sides(config: UnpairedData, split: Split) -> dict[SideName, tuple[Path,
     return {side: (folder, pictures_in(folder)) for side, folder in folders.items()}
 
 
-def has_sides(config: UnpairedData, split: Split) -> bool:
-    """Return whether the data set has a split, for optional validation."""
-    return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in ("a", "b"))
-
-
-def _side_folder(config: UnpairedData, split: Split, side: SideName) -> Path:
+def _side_folder(config: DataConfig, split: Split, side: SideName) -> Path:
     found = _candidates(config.folder, split, side)
     if len(found) == 1:
         return found[0]
@@ -292,17 +288,16 @@ def data_files(config: DataConfig) -> Iterator[Path]:
     """Yield the picture files of every split, and the split file; a split that cannot be read yields nothing."""
     for split in get_args(Split):
         with suppress(InputError):  # reported where the split is used
-            if isinstance(config, PairedData):
-                for entry in find_entries(config, split):
-                    yield from (path for path in (entry.a, entry.b) if path is not None)
-            else:
+            if config.layout == "unpaired":
                 for folder, names in find_sides(config, split).values():
                     yield from (folder / name for name in names)
-    if isinstance(config, PairedData) and config.split_file is not None:
+            else:
+                for entry in find_entries(config, split):
+                    yield from (path for path in (entry.a, entry.b) if path is not None)
+    if config.split_file is not None:
         yield config.split_file
 
 
 def data_folders(config: DataConfig) -> set[Path]:
     """Return the folders that hold the pictures of a data set, in which no other pictures may be put."""
-    split_file = config.split_file if isinstance(config, PairedData) else None
-    return {path.parent for path in data_files(config) if path != split_file}
+    return {path.parent for path in data_files(config) if path != config.split_file}

@@ -139,8 +139,8 @@ def check_channels(cache: Cache, translator: Translator) -> None:
     repeat_gray([cache.a], like=record.input.channels)
     repeat_gray([cache.b], like=record.output.channels)
     for what, needed, found in (
-        ("takes inputs of", record.input.channels, cache.input_spec.channels),
-        ("makes", record.output.channels, cache.output_spec.channels),
+        ("takes inputs of", record.input.channels, cache.a.spec.channels),
+        ("makes", record.output.channels, cache.b.spec.channels),
     ):
         if needed != found:
             raise DataError(
@@ -153,7 +153,7 @@ class _Evaluator:
 
     def __init__(self, translator: Translator, cache: Cache, to_show: frozenset[int]) -> None:
         self._translator, self._to_show = translator, to_show
-        self._input, self._target = cache.input_spec, cache.output_spec
+        self._input, self._target = cache.a.spec, cache.b.spec
         self.shown: dict[str, Trio] = {}
         self.refusals: list[PolicyRefusal] = []
         self._measured = 0

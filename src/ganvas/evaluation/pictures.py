@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.config import DataConfig, PairedData, UnpairedData
-from ganvas.data.layouts import Split, has_sides, has_split
+from ganvas.data.config import DataConfig, UnpairedData
+from ganvas.data.layouts import Split, has_split
 from ganvas.errors import DataError
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, to_unit
@@ -28,16 +28,16 @@ def choose_split(data: DataConfig) -> Split:
         raise DataError(f"{data.folder}: no such folder; check the name, or give --data DIR")
     splits: tuple[Split, ...] = ("test", "val")
     for split in splits:
-        if has_split(data, split) if isinstance(data, PairedData) else has_sides(data, split):
+        if has_split(data, split):
             return split
     raise DataError(f"{data.folder} has no test and no val split: {_remedy(data, splits)}")
 
 
 def _remedy(data: DataConfig, splits: Sequence[Split]) -> str:
-    if not isinstance(data, PairedData):
+    if not data.paired:
         return "put pictures that training never sees into testA and testB"
     for split in splits:
-        if has_sides(UnpairedData(folder=data.folder), split):
+        if has_split(UnpairedData(folder=data.folder), split):
             return (
                 f"{split}A and {split}B are sides that need not correspond, and outputs are measured against targets "
                 "here: give a folder of pairs, those that training never sees in its folder test"

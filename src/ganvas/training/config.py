@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ganvas.data.config import DataConfig, PairedData, UnpairedData
+from ganvas.data.config import DataConfig, PairedData
 from ganvas.errors import ConfigError, RunError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
@@ -107,14 +107,13 @@ class RunConfig:
                 numbers = value if isinstance(value, tuple) else (value,)
                 if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                     raise ConfigError(f"{name} {value} must be a finite number")
-        own, wanted = getattr(self.method, "scale", 1), getattr(self.data, "scale", 1)
+        own, wanted = getattr(self.method, "scale", 1), self.data.scale
         if own != wanted:
             raise ConfigError(
                 f"the method makes pictures {own} times as large as they come, the data asks for {wanted}: give "
                 f"--scale {wanted}, or --layout single --degrade reduce --strength {own} {own}"
             )
-        apart = isinstance(self.data, UnpairedData) or not self.data.aligned
-        if apart and getattr(self.method, "paired", True):
+        if not self.data.aligned and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
             raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")
 

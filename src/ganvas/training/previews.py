@@ -21,7 +21,7 @@ from ganvas.image.ranges import from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction, Domain
-from ganvas.training.pictures import Named, PairedPictures, Pictures
+from ganvas.training.pictures import Named, Pictures
 
 NUM_SHOWN = 4
 DRAWN_ROWS = 2
@@ -43,17 +43,16 @@ def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
     """
     rows, draws = list(_rows(method, pictures)), bool(method.samples)
     rows += _drawn_rows(method, pictures)
-    paired = isinstance(pictures, PairedPictures)
-    captions = PAIRED if paired else UNPAIRED
+    captions = PAIRED if pictures.paired else UNPAIRED
     refused: list[str] = []
     cells = [
         [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, row.sides, strict=False)]
         for row in rows
     ]
-    labels = None if paired and not draws else [row.label for row in rows]
+    labels = None if pictures.paired and not draws else [row.label for row in rows]
     grid = make_grid(cells, captions=captions, row_labels=labels)
-    note = "The middle column was made by a model." if paired else "All columns but the first were made by a model."
-    note += " So were the rows drawn." if draws else ""
+    made = "The middle column was" if pictures.paired else "All columns but the first were"
+    note = f"{made} made by a model.{' So were the rows drawn.' if draws else ''}"
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
     write_image(path, Picture(grid), synthetic=label)
     return refused
@@ -71,13 +70,13 @@ class _Row:
 
 def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
     given, made = pictures.input_spec, pictures.output_spec
-    if isinstance(pictures, PairedPictures):
-        for name, image, target in pictures.shown_pairs(NUM_SHOWN):
+    if pictures.paired:
+        for name, image, target in pictures.pairs(pictures.shown, NUM_SHOWN):
             output = _translated(method, image, "a_to_b")
             shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
             yield _Row(name, "", [_picture(shown, given), _picture(output, made), _picture(target, made)], PAIRED)
         return
-    a, b = pictures.shown_sides(NUM_SHOWN // 2)
+    a, b = pictures.sides(pictures.shown, NUM_SHOWN // 2)
     yield from _side_rows(method, a, "a_to_b", given, made)
     yield from _side_rows(method, b, "b_to_a", made, given)
 

@@ -20,7 +20,7 @@ from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import SSIM_WINDOW, l1, psnr, ssim
-from ganvas.training.pictures import Named, Pair, PairedPictures, Pictures
+from ganvas.training.pictures import Named, Pair, Pictures
 
 THUMBNAIL = 8
 """Pixels a side of the coarse view in which outputs are compared with one another."""
@@ -34,10 +34,11 @@ def validate(method: Method, pictures: Pictures, limit: int) -> dict[str, float]
     Returns:
         of pairs: what `measure_pairs` says; else what `measure_sides` says.
     """
-    if isinstance(pictures, PairedPictures):
-        return measure_pairs(method, pictures.validation_pairs(limit))
-    sides = pictures.validation_sides(limit)
-    return {} if sides is None else measure_sides(method, *sides)
+    if pictures.validation is None:
+        return {}
+    if pictures.paired:
+        return measure_pairs(method, pictures.pairs(pictures.validation, limit))
+    return measure_sides(method, *pictures.sides(pictures.validation, limit))
 
 
 def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
