@@ -13,7 +13,7 @@ LAYERS = [
     {"errors"},
     {"filesystem", "progress"},
     {"serialization", "image", "weights", "hardware"},
-    {"bulk"},
+    {"bulk", "video"},
     {"localization"},
     {"content_gate"},
     {"networks", "losses", "data"},

@@ -48,7 +48,10 @@ def test_installing_needs_no_package_index_of_that_name() -> None:
         assert not re.search(r"pip install[^\n`#]*['\" ]ganvas\b(?!/)", path.read_text(encoding="utf-8")), path.name
     assert "--index-url https://download.pytorch.org/whl/cpu" in README
     assert re.search(r"--index-url https://download\.pytorch\.org/whl/cu12\d", README)
-    assert set(re.findall(r"`(tensorboard|figures|ray|dev|demo)`", README)) <= PROJECT["optional-dependencies"].keys()
+    assert (
+        set(re.findall(r"`(tensorboard|figures|ray|dev|demo|video)`", README))
+        <= PROJECT["optional-dependencies"].keys()
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

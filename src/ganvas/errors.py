@@ -3,6 +3,7 @@
 GanvasError                1   anything below
 ├── InputError             2   invalid input that the user can correct (also a ValueError)
 │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
+│   ├── VideoError         2   a film that cannot be read or written; names the file and the place
 │   ├── DataError          2   a data set whose layout does not fit; names the entries
 │   ├── ConfigError        2   a setting out of range
 │   └── RunError           2   a run folder or checkpoint that cannot be read
@@ -51,6 +52,24 @@ class ImageError(InputError):
     def __init__(self, path: Path | str | None, problem: str) -> None:
         self.path = None if path is None else Path(path)
         super().__init__(problem if path is None else f"{path}: {problem}")
+
+
+class VideoError(InputError):
+    """A film that cannot be read or written.
+
+    Args:
+        path: the file.
+        problem: what is wrong, and the remedy.
+        frame: index of the frame where it went wrong, if it is one frame's fault.
+        seconds: time of that frame.
+    """
+
+    def __init__(
+        self, path: Path | str, problem: str, *, frame: int | None = None, seconds: float | None = None
+    ) -> None:
+        self.path, self.frame, self.seconds = Path(path), frame, seconds
+        at = "" if seconds is None else f" ({seconds:.3f} s)"
+        super().__init__(f"{path}: " + ("" if frame is None else f"frame {frame}{at}: ") + problem)
 
 
 class DataError(InputError):

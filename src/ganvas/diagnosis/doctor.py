@@ -20,7 +20,7 @@ from ganvas.weights.cache import cache_folder
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import KNOWN, Weights
 
-FOR_USERS = ("demo", "tensorboard", "ray", "figures")
+FOR_USERS = ("demo", "tensorboard", "ray", "figures", "video")
 """Extras that a verb needs; `dev` is for work on ganvas itself."""
 PICTURES = 1000
 """Number of training pictures in the estimates of a recipe's duration."""

@@ -1,0 +1,272 @@
+"""Decoding of films with PyAV: the frame table, seeking to key frames, damaged packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ganvas.errors import VideoError
+from ganvas.video.color import PictureConverter
+from ganvas.video.container import check_whole, film_stream, open_film, reason
+from ganvas.video.film import FilmInfo, Frame, Segment
+
+__all__ = ["FrameTable", "frame_table", "plan_film", "read_film"]
+
+SEEK_BACK = (0.0, 2.0, 10.0)
+"""Seconds to seek before a key frame, one after the other: containers without an index land near a time, not at it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTable:
+    """Time stamps of a film's packets, found without decoding.
+
+    Attributes:
+        pts: (N,) int64, in order of display.
+        keys: (K,) int64, time stamps of the key frames, in order.
+        is_complete: every packet has a time stamp of its own, so that the table may stand for the frames.
+    """
+
+    pts: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    is_complete: bool
+
+    def index_of(self, pts: int) -> int:
+        """Return the number of frames before a time stamp."""
+        return int(np.searchsorted(self.pts, pts))
+
+    def key_before(self, index: int) -> int | None:
+        """Return the time stamp of the last key frame at or before a frame, or None for the beginning."""
+        place = int(np.searchsorted(self.keys, self.pts[index], side="right")) if index < len(self.pts) else 0
+        return int(self.keys[place - 1]) if place > 1 else None
+
+
+def frame_table(path: Path) -> FrameTable:
+    """Return the table of a film's frames; the whole file is read, nothing is decoded.
+
+    Raises:
+        VideoError: as for `probe`.
+    """
+    with open_film(path) as container:
+        stream = film_stream(container, path)
+        stamps: list[int] = []
+        keys: list[int] = []
+        complete = not _lacks_times(stream)
+        for packet in _packets(stream, path, _Span()):
+            if packet.pts is None:
+                complete &= not packet.size  # the last one, which flushes the decoder, is empty
+            elif not packet.is_discard:
+                stamps.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+    pts = np.array(sorted(stamps), np.int64)
+    complete = complete and bool((np.diff(pts) > 0).all()) and bool(keys) and keys[0] == pts[0]
+    return FrameTable(pts, np.array(sorted(keys), np.int64), complete)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Time stamps of a key frame to begin at (None: the beginning) and of the first frame to leave out (None: none)."""
+
+    begin: int | None = None
+    end: int | None = None
+
+
+def read_film(
+    info: FilmInfo,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    segment: Segment | None = None,
+    skip_damaged: bool = False,
+) -> Iterator[Frame]:
+    """Read the frames of a film (see `ganvas.video.read_video`)."""
+    table = frame_table(info.path) if start or skip_damaged else None
+    first, span = 0, _Span()
+    if segment is not None:
+        first, span = segment.first, _Span(segment.start, segment.stop)
+    elif table is not None and table.is_complete and (begin := table.key_before(start)) is not None:
+        first, span = table.index_of(begin), _Span(begin)
+    expected = _expected(table, span, info.path) if skip_damaged and table is not None else None
+    with open_film(info.path) as container:
+        stream = film_stream(container, info.path)
+        if not skip_damaged:
+            check_whole(info.path, stream)
+        convert, index = PictureConverter(info), first
+        frames = _decoded(stream, info.path, span, skip_damaged=skip_damaged)
+        for native, pts, repeated in _accounted(frames, expected):
+            if stop is not None and index >= stop:
+                return
+            if index >= start:
+                yield _frame(info, convert, native, index=index, pts=pts, repeated=repeated)
+            index += 1
+    if index == first:
+        raise VideoError(info.path, "no frame at all in its video stream; copy it again")
+    if segment is not None and segment.num_frames not in (None, index - first):
+        problem = f"{index - first} frames where its packets announce {segment.num_frames}"
+        raise VideoError(info.path, problem, frame=first)
+
+
+def _frame(
+    info: FilmInfo, convert: PictureConverter, native: VideoFrame, *, index: int, pts: int, repeated: bool
+) -> Frame:
+    return Frame(
+        index=index,
+        pts=pts,
+        time=float(pts * info.time_base),
+        duration=0 if repeated else native.duration or 0,
+        picture=convert.to_picture(native),
+        is_key=bool(native.key_frame) and not repeated,
+        repeated=repeated,
+        native=native,
+    )
+
+
+def _expected(table: FrameTable, span: _Span, path: Path) -> list[int]:
+    """Return the time stamps that frames must have.
+
+    Raises:
+        VideoError: the container does not tell them.
+    """
+    if not table.is_complete:
+        raise VideoError(path, "its packets have no times of their own, so damaged ones cannot be skipped; repair it")
+    low = 0 if span.begin is None else table.index_of(span.begin)
+    high = len(table.pts) if span.end is None else table.index_of(span.end)
+    return [int(pts) for pts in table.pts[low:high]]
+
+
+def _accounted(
+    frames: Iterator[tuple[VideoFrame, int]], expected: list[int] | None
+) -> Iterator[tuple[VideoFrame, int, bool]]:
+    """Yield each frame with its time stamp, and, for each that is missing, the one before it (at the head: after it).
+
+    Args:
+        frames: those that could be decoded.
+        expected: all time stamps; None: nothing is missing.
+    """
+    if expected is None:
+        yield from ((frame, pts, False) for frame, pts in frames)
+        return
+    last, place = None, 0
+    for frame, pts in frames:
+        while place < len(expected) and expected[place] < pts:
+            yield last or frame, expected[place], True
+            place += 1
+        if place < len(expected) and expected[place] == pts:
+            yield frame, pts, False
+            last, place = frame, place + 1
+    if last is not None:
+        yield from ((last, pts, True) for pts in expected[place:])
+
+
+def _decoded(stream: VideoStream, path: Path, span: _Span, *, skip_damaged: bool) -> Iterator[tuple[VideoFrame, int]]:
+    """Yield decoded frames of a span with their time stamps, in order of display.
+
+    Raises:
+        VideoError: a packet is damaged, unless they are skipped.
+    """
+    counted, has_begun = count() if _lacks_times(stream) else None, span.begin is not None
+    for packet in _packets(stream, path, span):
+        has_begun |= packet.is_keyframe
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, EOFError) as error:
+            before = span.begin is not None and packet.pts is not None and packet.pts < span.begin
+            if has_begun and not before and not skip_damaged:
+                raise _damaged(path, stream, packet.pts, reason(error)) from error
+            continue
+        for frame in frames:
+            pts = _time_stamp(frame) if counted is None else next(counted)
+            if span.end is not None and pts >= span.end:
+                return
+            if span.begin is not None and pts < span.begin:
+                continue
+            if not frame.is_corrupt:
+                yield frame, pts
+            elif not skip_damaged:
+                raise _damaged(path, stream, pts, "damaged data")
+
+
+def _packets(stream: VideoStream, path: Path, span: _Span) -> Iterator[Packet[VideoStream]]:
+    """Yield the packets of a stream from the key frame at which a span begins.
+
+    Raises:
+        VideoError: the file cannot be read on, or the key frame is not found.
+    """
+    container = cast("InputContainer", stream.container)
+    for other in container.streams:
+        other.discard = Discard.none if other.index == stream.index else Discard.all
+    try:
+        if span.begin is None:
+            yield from container.demux(stream)
+            return
+        for seconds in (*SEEK_BACK, None):
+            back = span.begin if seconds is None else int(seconds / (stream.time_base or 1))
+            container.seek(span.begin - back if seconds is not None else 0, stream=stream)
+            packets = container.demux(stream)
+            for packet in packets:
+                if packet.pts == span.begin and packet.is_keyframe:
+                    yield packet
+                    yield from packets
+                    return
+                if seconds is not None and packet.dts is not None and packet.dts > span.begin:
+                    break  # landed behind it
+    except av.error.FFmpegError as error:
+        raise VideoError(path, f"cannot be read on ({reason(error)}); it may be damaged: copy it again") from error
+    raise _damaged(path, stream, span.begin, "its key frame cannot be found again")
+
+
+def _lacks_times(stream: VideoStream) -> bool:
+    """Return whether a container keeps no times of display for frames that are stored out of order (AVI)."""
+    return stream.container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def _time_stamp(frame: VideoFrame) -> int:
+    """Return the time of display, or, where the container has none, the time of decoding."""
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    return 0 if stamp is None else stamp
+
+
+def _damaged(path: Path, stream: VideoStream, pts: int | None, problem: str) -> VideoError:
+    """Return the error that names the frame, by its place among the packets' time stamps."""
+    remedy = f"{problem}; copy the file again, or repeat the frame before each damaged one (skip_damaged)"
+    if pts is None or not stream.time_base:
+        return VideoError(path, remedy)
+    return VideoError(path, remedy, frame=frame_table(path).index_of(pts), seconds=float(pts * stream.time_base))
+
+
+def plan_film(info: FilmInfo, seconds: float) -> list[Segment]:
+    """Return the segments of a film (see `ganvas.video.plan_segments`)."""
+    table = frame_table(info.path)
+    if not table.is_complete or not _agrees(info, table):
+        return [Segment(number=0, first=0, num_frames=None)]
+    starts = [int(table.keys[0])]
+    for key in table.keys[1:]:
+        if (int(key) - starts[-1]) * info.time_base >= seconds:
+            starts.append(int(key))
+    firsts = [*(table.index_of(key) for key in starts), len(table.pts)]
+    stops = [*starts[1:], None]
+    return [
+        Segment(number=number, first=first, num_frames=firsts[number + 1] - first, start=start, stop=stop)
+        for number, (first, start, stop) in enumerate(zip(firsts, starts, stops, strict=False))
+    ]
+
+
+def _agrees(info: FilmInfo, table: FrameTable) -> bool:
+    """Return whether the frames up to the second key frame have the times of their packets: fields do not."""
+    stop = int(table.keys[1]) if len(table.keys) > 1 else None
+    with open_film(info.path) as container:
+        stream = film_stream(container, info.path)
+        stamps = [pts for _, pts in _decoded(stream, info.path, _Span(None, stop), skip_damaged=True)]
+    return stamps == [int(pts) for pts in table.pts[: table.index_of(stop) if stop is not None else None]]

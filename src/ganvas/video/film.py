@@ -1,0 +1,250 @@
+"""Films in memory: properties, streams, frames and segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.image.picture import Picture
+
+__all__ = [
+    "ColorTags",
+    "FilmInfo",
+    "Frame",
+    "Orientation",
+    "Segment",
+    "StreamInfo",
+    "matrix_of",
+    "orientation_of",
+    "turned_aspect",
+]
+
+PQ, HLG = 16, 18
+"""Transfer characteristics of HDR films (ITU-T H.273, table 3)."""
+UNSPECIFIED = 2
+StreamKind = Literal["video", "cover", "sound", "subtitles", "data", "attachment"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorTags:
+    """Color description as code points of ITU-T H.273; 2 is "unspecified".
+
+    Attributes:
+        matrix: of YUV; 0 for RGB.
+        full_range: levels use the whole range of the samples.
+        range_tag: as stored: 0 unspecified, 1 limited, 2 full.
+        primaries: chromaticities.
+        transfer: characteristic curve; 16 is PQ, 18 is HLG.
+    """
+
+    matrix: int = UNSPECIFIED
+    full_range: bool = False
+    range_tag: int = 0
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+    @property
+    def is_hdr(self) -> bool:
+        """Return whether the film is in high dynamic range (PQ or HLG)."""
+        return self.transfer in (PQ, HLG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orientation:
+    """How stored frames become upright: transposed, then mirrored (one of the eight symmetries of a rectangle)."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @property
+    def is_identity(self) -> bool:
+        """Return whether frames are stored upright."""
+        return not (self.transpose or self.flip_rows or self.flip_columns)
+
+    def upright(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Return stored pixels (H, W, ...) the right way up; a view."""
+        turned = stored.swapaxes(0, 1) if self.transpose else stored
+        return turned[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+    def stored(self, upright: NDArray[Any]) -> NDArray[Any]:
+        """Return upright pixels (H, W, ...) as they are stored; a view. Inverse of `upright`."""
+        mirrored = upright[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+        return mirrored.swapaxes(0, 1) if self.transpose else mirrored
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """One stream of a film.
+
+    Attributes:
+        index: its number in the file.
+        kind: video (of the film, or a second one), cover (attached picture), sound, subtitles, data, attachment.
+        codec: FFmpeg's name, or None for data without one.
+        language: as stored ("eng"), or None.
+        start: seconds on the film's clock, or None where the file does not say.
+    """
+
+    index: int
+    kind: StreamKind
+    codec: str | None = None
+    language: str | None = None
+    start: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmInfo:
+    """Properties of a film, from its header and its first frame.
+
+    Attributes:
+        path: the file.
+        container: FFmpeg's name of the container ("mov,mp4,m4a,3gp,3g2,mj2"), or "gif", "webp", "apng".
+        is_animation: a GIF, WebP or APNG animation, read and written frame by frame without FFmpeg.
+        codec: FFmpeg's name of the codec ("h264").
+        is_lossless: the codec loses nothing.
+        height: of the upright frames, in pixels.
+        width: of the upright frames, in pixels.
+        orientation: how the stored frames become upright.
+        rotation: counterclockwise degrees that a player turns the stored frames by; `matrix` has mirroring too.
+        matrix: display matrix (nine numbers, as stored), or None.
+        sample_aspect_ratio: width to height of an upright pixel.
+        time_base: seconds per unit of `Frame.pts`.
+        rate: average frames per second, as far as the header says; frames have times of their own.
+        pixel_format: FFmpeg's name ("yuv420p10le").
+        bit_depth: bits of a sample; more than 8 are read as uint16 over the whole range 0..65535.
+        has_alpha: pictures have opacity.
+        color: color tags.
+        is_interlaced: the first frame is marked as interlaced.
+        duration: seconds, an estimate from the header, or None.
+        num_frames: an estimate for progress, or None; only decoding tells the number.
+        start: time of the first frame in seconds.
+        streams: all streams of the file.
+        video_index: index of the film's stream among them.
+        loop: loop count of an animation as its format has it, 0 for without end; None where none is stored.
+        num_chapters: chapters of the container.
+        hdr_metadata: mastering display and content light level, as their raw side data; empty for none.
+    """
+
+    path: Path
+    container: str
+    is_animation: bool = False
+    codec: str
+    is_lossless: bool = False
+    height: int
+    width: int
+    orientation: Orientation = field(default_factory=Orientation)
+    rotation: int = 0
+    matrix: tuple[int, ...] | None = None
+    sample_aspect_ratio: Fraction = Fraction(1)
+    time_base: Fraction
+    rate: Fraction | None = None
+    pixel_format: str
+    bit_depth: int = 8
+    has_alpha: bool = False
+    color: ColorTags = field(default_factory=ColorTags)
+    is_interlaced: bool = False
+    duration: float | None = None
+    num_frames: int | None = None
+    start: float = 0.0
+    streams: tuple[StreamInfo, ...] = ()
+    video_index: int = 0
+    loop: int | None = None
+    num_chapters: int = 0
+    hdr_metadata: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def is_hdr(self) -> bool:
+        """Return whether the film is in high dynamic range (PQ or HLG)."""
+        return self.color.is_hdr
+
+    def streams_of(self, kind: StreamKind) -> tuple[StreamInfo, ...]:
+        """Return the streams of one kind."""
+        return tuple(stream for stream in self.streams if stream.kind == kind)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Frame:
+    """One frame of a film.
+
+    Attributes:
+        index: its number in the film, from 0, in order of display.
+        pts: time stamp in units of `FilmInfo.time_base`.
+        time: seconds, `pts` times the time base; films need not begin at 0.
+        duration: how long it is shown in units of the time base, 0 where the file does not say.
+        picture: the frame upright, RGB or RGBA, (H, W, 3 or 4) uint8, or uint16 for more than 8 bits.
+        is_key: decoding can start here.
+        repeated: the frame was damaged; this is the one before it.
+        native: the decoded planes, which the writer keeps outside `changed`; None for pictures from elsewhere.
+        changed: (H, W) bool, True where `picture` differs from the native planes; None if it is a picture of its own.
+    """
+
+    index: int
+    pts: int
+    time: float
+    duration: int = 0
+    picture: Picture
+    is_key: bool = False
+    repeated: bool = False
+    native: Any = None
+    changed: NDArray[np.bool_] | None = None
+
+    def with_picture(self, picture: Picture, changed: NDArray[np.bool_] | None = None) -> Frame:
+        """Return the frame with another picture at the same time.
+
+        Args:
+            picture: the new picture; another size is allowed if `changed` is None.
+            changed: (H, W) bool, upright: where the picture is new. Samples elsewhere are written as they were
+                decoded, bit for bit; a chroma sample is new if any of its pixels is. None: everywhere.
+        """
+        return replace(self, picture=picture, native=self.native if changed is not None else None, changed=changed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A part of a film from one key frame up to another, which is decoded and encoded by itself.
+
+    Attributes:
+        number: from 0.
+        first: index of its first frame in the film.
+        num_frames: number of its frames, or None for a film whose frames only decoding can count.
+        start: time stamp of its first frame; None for the beginning.
+        stop: time stamp of the frame after its last; None for the end.
+    """
+
+    number: int
+    first: int
+    num_frames: int | None
+    start: int | None = None
+    stop: int | None = None
+
+
+def orientation_of(matrix: tuple[int, ...] | None) -> Orientation:
+    """Return the orientation in a display matrix (ISO/IEC 14496-12, 8.5.2); identity for turns by other angles.
+
+    The matrix (a b u; c d v; x y w) maps a stored point (p, q) to (a p + c q, b p + d q).
+    """
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d = matrix[:5]
+    if a and d and not (b or c):
+        return Orientation(flip_columns=a < 0, flip_rows=d < 0)
+    if b and c and not (a or d):
+        return Orientation(transpose=True, flip_columns=c < 0, flip_rows=b < 0)
+    return Orientation()
+
+
+def turned_aspect(aspect: Fraction | None, orientation: Orientation) -> Fraction:
+    """Return the sample aspect ratio of upright pixels."""
+    if not aspect:
+        return Fraction(1)
+    return 1 / aspect if orientation.transpose else aspect
+
+
+def matrix_of(data: bytes) -> tuple[int, ...]:
+    """Return the nine numbers of a display matrix."""
+    return tuple(int(value) for value in np.frombuffer(data, np.int32))

@@ -1,0 +1,92 @@
+"""Small films for tests, written with PyAV: each has what one row of docs/films.md is about."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+TICK = Fraction(1, 12800)
+STEP = 512
+"""25 frames a second in ticks."""
+
+
+def pixels(number: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """A soft gradient with a square that moves; (H, W, 3)."""
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([60 + 2 * y, 40 + 2 * x, 120 + y - x // 2], -1).clip(0, 255).astype(np.uint8)
+    left = 4 + number * 2 % (width - 16)
+    image[8:20, left : left + 12] = (200, 60, 40)
+    return image
+
+
+def make_film(
+    path: Path,
+    *,
+    frames: int = 12,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    size: tuple[int, int] = (48, 64),
+    stamps: list[int] | None = None,
+    sound: tuple[str, ...] = (),
+    options: dict[str, str] | None = None,
+    matrix: tuple[int, ...] | None = None,
+    aspect: Fraction | None = None,
+    tags: dict[str, int] | None = None,
+    metadata: dict[str, str] | None = None,
+    chapters: list[Any] | None = None,
+) -> Path:
+    """Write a film; `stamps` are in ticks of 1/12800 s, `sound` are languages."""
+    with av.open(path, "w", options={"fflags": "+bitexact"}) as out:
+        out.metadata.update(metadata or {})
+        video = out.add_stream(codec, rate=25, options=options or {})
+        video.height, video.width, video.pix_fmt = size[0], size[1], pixel_format
+        video.codec_context.time_base = TICK
+        video.codec_context.sample_aspect_ratio = aspect or Fraction(1)
+        for name, value in (tags or {}).items():
+            setattr(video.codec_context, name, value)
+        if matrix:
+            video.set_display_matrix(matrix)
+        tracks = [_add_sound(out, language) for language in sound]
+        if chapters:
+            out.set_chapters(chapters)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(pixels(number, *size), "rgb24")
+            frame.pts = stamps[number] if stamps else number * STEP
+            frame.time_base = TICK
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for number, track in enumerate(tracks):
+            _fill_sound(out, track, seconds=frames / 25, late=0.1 * number)
+    return path
+
+
+def _add_sound(out: Any, language: str) -> Any:
+    track = out.add_stream("libopus" if out.format.name == "webm" else "aac", rate=48000)
+    track.metadata["language"] = language
+    return track
+
+
+def _fill_sound(out: Any, track: Any, *, seconds: float, late: float) -> None:
+    for number in range(max(1, int(seconds * 48000) // 960)):
+        wave = np.sin(np.arange(960) * 0.05 * (number + 1)).astype(np.float32) * 0.2
+        frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, int(late * 48000) + number * 960, Fraction(1, 48000)
+        out.mux(track.encode(frame))
+    out.mux(track.encode(None))
+
+
+def spoil(path: Path, packet: int, *, length: int = 40) -> Path:
+    """Overwrite the middle of one packet of the video stream with noise."""
+    with av.open(path) as film:
+        entry = film.streams.video[0].index_entries[packet]
+        place = entry.pos + entry.size // 4
+        length = min(length, entry.size // 2)
+    data = bytearray(path.read_bytes())
+    data[place : place + length] = np.random.default_rng(7).integers(0, 256, length).astype(np.uint8).tobytes()
+    path.write_bytes(data)
+    return path
