@@ -28,7 +28,7 @@ from torch.nn import functional
 from ganvas.content_gate.gate import admit
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.loading import evaluation_pairs
+from ganvas.data.loader import evaluation_pairs
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid

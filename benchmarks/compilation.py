@@ -25,7 +25,7 @@ import torch
 from measure.machine import describe, device, finish
 from measure.table import Row, Table, markdown
 
-from ganvas.data.batch import Batch
+from ganvas.data.loader import Batch
 from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build

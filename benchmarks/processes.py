@@ -27,7 +27,7 @@ from measure.machine import describe, device, finish
 from measure.table import Row, Table, markdown
 from measure.timing import Timing, ratio
 
-from ganvas.data.batch import Batch
+from ganvas.data.loader import Batch
 from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data.cache import build_cache
-from ganvas.data.loading import evaluation_pairs
+from ganvas.data.loader import evaluation_pairs
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.ranges import unit_from_signed

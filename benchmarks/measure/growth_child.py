@@ -17,7 +17,7 @@ import torch
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import find_entries
-from ganvas.data.loading import TrainLoader
+from ganvas.data.loader import TrainLoader
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.loading import TrainLoader
+from ganvas.data.loader import TrainLoader
 from ganvas.training.performance.memory import memory_kept
 from measure.machine import device, finish
 from measure.options import Options

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import Batch
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.degradations import reduce
+from ganvas.data.loader import Batch
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig

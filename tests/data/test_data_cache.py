@@ -18,13 +18,13 @@ from data_sets import folders, noise, photographs, save, side_by_side
 from PIL import Image
 
 from ganvas.content_gate import gate as content_gate
-from ganvas.data import cache as cache_module
+from ganvas.data import cache_writer
 from ganvas.data import memmap as side_module
 from ganvas.data.cache import Cache, agree_across_sides, agree_across_splits, build_cache
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.decode import OpacityWarning
-from ganvas.data.layouts import Entry, Layout, Split
-from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.data.layouts import Entry, Split
+from ganvas.data.loader import TrainLoader, evaluation_pairs
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Picture, PictureSpec, Pixels
@@ -206,8 +206,8 @@ def test_a_second_call_reads_no_pixels_but_the_first_pairs(tmp_path: Path, monke
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     build(config, tmp_path)
     read: list[str] = []
-    original = cache_module.read_sides
-    monkeypatch.setattr(cache_module, "read_sides", lambda *given: read.append(given[0].name) or original(*given))
+    original = cache_writer.read_sides
+    monkeypatch.setattr(cache_writer, "read_sides", lambda entry: read.append(entry.name) or original(entry))
     assert len(build(config, tmp_path)) == 5
     assert read == ["p0"]
 
@@ -365,19 +365,19 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
 ) -> None:
     """The first three are read at once; the first of them is slow, and few wait for it."""
     config = PairedData(folder=folders(tmp_path / "set", count=30), **ALL_OF_IT)
-    read, threads = cache_module.read_sides, set[int]()
+    read, threads = cache_writer.read_sides, set[int]()
     begun: list[str] = []
     together = threading.Barrier(3)
 
-    def slow_at_first(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
+    def slow_at_first(entry: Entry) -> tuple[Picture, ...]:
         begun.append(entry.name)
         threads.add(threading.get_ident())
         if len(begun) <= 3:
             together.wait()
         time.sleep(0.3 if entry.name == "p0" else 0)
-        return read(entry, layout)
+        return read(entry)
 
-    monkeypatch.setattr(cache_module, "read_sides", slow_at_first)
+    monkeypatch.setattr(cache_writer, "read_sides", slow_at_first)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     most_ahead: list[int] = []
     build_cache(config, "train", tmp_path / "cache", report=lambda done, total: most_ahead.append(len(begun) - done))

@@ -26,7 +26,7 @@ from ganvas.data.degradations import (
     reduce,
     strength_at,
 )
-from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.data.loader import TrainLoader, evaluation_pairs
 from ganvas.errors import ConfigError
 from ganvas.methods.config import Pix2PixConfig, SRResNetConfig
 from ganvas.training.config import RunConfig

@@ -20,8 +20,8 @@ def test_two_folders_are_matched_by_stem(tmp_path: Path) -> None:
     assert find_layout(config, "train") == "folders"
     train = tmp_path / "train"
     assert list(find_entries(config, "train")) == [
-        Entry("p0", train / "a/p0.png", train / "b/p0.png"),
-        Entry("p1", train / "a/p1.png", train / "b/p1.bmp"),
+        Entry("p0", "p0", ("a", "b"), (train / "a/p0.png", train / "b/p0.png")),
+        Entry("p1", "p1", ("a", "b"), (train / "a/p1.png", train / "b/p1.bmp")),
     ]
 
 
@@ -57,7 +57,7 @@ def test_two_files_of_one_stem_are_named(tmp_path: Path) -> None:
 def test_side_by_side_shows_in_the_shape(tmp_path: Path) -> None:
     config = PairedData(folder=side_by_side(tmp_path))
     assert find_layout(config, "train") == "side_by_side"
-    assert find_entries(config, "train")[0] == Entry("p0", None, tmp_path / "train/p0.png")
+    assert next(iter(find_entries(config, "train"))) == Entry("p0", "p0", ("a", "b"), (tmp_path / "train/p0.png",))
 
 
 def test_photographs_are_not_cut_in_two_by_mistake(tmp_path: Path) -> None:

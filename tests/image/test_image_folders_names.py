@@ -49,7 +49,7 @@ def test_pairs_match(tmp_path: Path, a: str, b: str) -> None:
         picture(tmp_path / "train/a" / name(a, f"été{index}.png"))
         picture(tmp_path / "train/b" / name(b, f"été{index}.png"))
     entries = find_entries(PairedData(folder=tmp_path), "train")
-    assert [(entry.a is not None and entry.a.name, entry.b.name) for entry in entries] == [
+    assert [tuple(file.name for file in entry.files) for entry in entries] == [
         (name(a, f"été{index}.png"), name(b, f"été{index}.png")) for index in range(3)
     ]
 
@@ -67,7 +67,7 @@ def test_split_files_match(tmp_path: Path, file: str, listed: str) -> None:
     picture(tmp_path / "set" / name(file))
     (tmp_path / "split.json").write_text(json.dumps({"train": [name(listed)]}))
     config = PairedData(folder=tmp_path / "set", layout="single", degrade="blur", split_file=tmp_path / "split.json")
-    assert [entry.b.name for entry in find_entries(config, "train")] == [name(file)]
+    assert [entry.files[-1].name for entry in find_entries(config, "train")] == [name(file)]
 
 
 @pytest.mark.parametrize(("file", "boxed"), FORMS)

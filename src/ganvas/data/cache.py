@@ -25,13 +25,13 @@ from functools import cache, partial
 from pathlib import Path
 
 from ganvas.content_gate import gate
-from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, CacheWriter, Report, Source, Sources, admitted
+from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, CacheWriter, Report, admitted
 from ganvas.data.config import DataConfig
-from ganvas.data.decode import at_cache_size, evaluation_size, read_sides, warn_of_opacity
-from ganvas.data.layouts import Entry, Layout, Split, find_entries, find_layout, find_sides
+from ganvas.data.decode import at_cache_size, evaluation_size, warn_of_opacity
+from ganvas.data.layouts import BOTH, Entries, Entry, Layout, Split, find_entries, find_layout
 from ganvas.data.memmap import Side
 from ganvas.errors import DataError, PolicyRefusal
-from ganvas.image.files import PictureWarning, read_image
+from ganvas.image.files import PictureWarning
 from ganvas.image.picture import PictureSpec
 from ganvas.serialization import read_json
 
@@ -100,24 +100,8 @@ def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Repor
         DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
-    layout = find_layout(config, split)
-    sides = ("b",) if layout == "single" else ("a", "b")
-    if layout == "unpaired":
-        found = find_sides(config, split)
-        sources = Sources(*((names, partial(_of_file, folder, side)) for side, (folder, names) in found.items()))
-    else:
-        sources = Sources((find_entries(config, split), partial(_of_entry, layout=layout, sides=sides)))
-    return _build(_Plan(config, split, layout, sides, sources), folder, report)
-
-
-def _of_entry(entry: Entry, *, layout: Layout, sides: tuple[str, ...]) -> Source:
-    files = (entry.b,) if entry.a is None else (entry.a, entry.b)
-    return Source(entry.name, entry.name, sides, files, partial(read_sides, entry, layout))
-
-
-def _of_file(folder: Path, side: str, name: str) -> Source:
-    path = folder / name
-    return Source(f"{folder.name}/{name}", name, (side,), (path,), lambda: (read_image(path),))
+    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split))
+    return _build(plan, folder, report)
 
 
 @dataclass(frozen=True)
@@ -126,9 +110,8 @@ class _Plan:
 
     config: DataConfig
     split: Split
-    layout: str
-    sides: tuple[str, ...]
-    sources: Sources
+    layout: Layout
+    entries: Entries | list[Entry]
 
     @property
     def key(self) -> str:
@@ -138,15 +121,16 @@ class _Plan:
         settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
         real = cache(os.path.realpath)  # resolve links once for all files of a folder
         digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
-        for source in self.sources:
-            digest.update(json.dumps([source.name, *(_fingerprint(file, real) for file in source.files)]).encode())
+        for entry in self.entries:
+            digest.update(json.dumps([entry.name, *(_fingerprint(file, real) for file in entry.files)]).encode())
         return digest.hexdigest()[:32]
 
     def write(self, folder: Path, report: Report | None) -> None:
         """Write the cache's files."""
         fit = partial(at_cache_size, config=self.config, split=self.split)
-        writer = CacheWriter(folder, self.sides, fit=fit, what="pictures" if self.layout == "unpaired" else "pairs")
-        writer.write(self.sources, report, one_range=self.config.value_range is not None)
+        sides = ("b",) if self.layout == "single" else BOTH
+        writer = CacheWriter(folder, sides, fit=fit, what="pairs" if self.config.paired else "pictures")
+        writer.write(self.entries, report, one_range=self.config.value_range is not None)
         warn_of_opacity(writer.num_with_opacity, self.split)
 
 
@@ -159,7 +143,7 @@ def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
 
 def _build(plan: _Plan, folder: Path, report: Report | None) -> Cache:
     home = folder / plan.key
-    if (there := _open_if_valid(home, plan.config)) is not None and _is_still_admitted(there, plan.sources):
+    if (there := _open_if_valid(home, plan.config)) is not None and _is_still_admitted(there, plan.entries):
         _warn_of_remarks(home, plan.split)
         return there
     shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
@@ -188,11 +172,11 @@ def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
         return None
 
 
-def _is_still_admitted(there: Cache, sources: Sources) -> bool:
+def _is_still_admitted(there: Cache, entries: Entries | list[Entry]) -> bool:
     """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
     refused = {refusal.name for refusal in there.refusals}
     try:
-        admitted(next(source for source in sources if source.label not in refused))
+        admitted(next(entry for entry in entries if entry.label not in refused))
     except PolicyRefusal:
         return False
     return True

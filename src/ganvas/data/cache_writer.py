@@ -15,14 +15,14 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ganvas.content_gate import gate
-from ganvas.data.decode import remarks_on
-from ganvas.data.layouts import some_names
+from ganvas.data.decode import read_sides, remarks_on
+from ganvas.data.layouts import Entries, Entry, some_names
 from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import Picture, Pixels
 
-__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "Source", "Sources", "admitted"]
+__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "admitted"]
 
 FORMAT = 6
 """Version of the format, increased whenever the meaning of the content changes."""
@@ -37,51 +37,15 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Files that yield one picture for each of several sides, all or none.
-
-    Attributes:
-        label: name in messages and refusals.
-        name: name in the sides.
-        sides: names of the sides.
-        files: files that are read.
-        read: returns one picture for each side.
-    """
-
-    label: str
-    name: str
-    sides: tuple[str, ...]
-    files: tuple[Path, ...]
-    read: Callable[[], Sequence[Picture]]
-
-
-class Sources:
-    """Lazy sequence of sources: 100,000 of them take no memory.
-
-    Args:
-        parts: (items, function from item to source), in order.
-    """
-
-    def __init__(self, *parts: tuple[Sequence[Any], Callable[[Any], Source]]) -> None:
-        self._parts = parts
-
-    def __len__(self) -> int:
-        return sum(len(items) for items, _ in self._parts)
-
-    def __iter__(self) -> Iterator[Source]:
-        return (make(item) for items, make in self._parts for item in items)
-
-
-def admitted(source: Source) -> Sequence[Picture]:
-    """Return the pictures of a source after the content gate has admitted all of them.
+def admitted(entry: Entry) -> Sequence[Picture]:
+    """Return the pictures of an entry, one for each side, after the content gate has admitted all of them.
 
     Raises:
         PolicyRefusal: one is refused.
         ImageError, DataError: a file cannot be read or used.
     """
-    pictures = source.read()
-    for outcome in gate.admit_many([(source.label, picture) for picture in pictures]):
+    pictures = read_sides(entry)
+    for outcome in gate.admit_many([(entry.label, picture) for picture in pictures]):
         if isinstance(outcome, PolicyRefusal):
             raise outcome
     return pictures
@@ -120,7 +84,7 @@ class _SideWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One source, decoded and resized to the cache size.
+    """One entry, decoded and resized to the cache size.
 
     Attributes:
         planes: (C, H, W) of each side, without opacity.
@@ -142,7 +106,7 @@ class CacheWriter:
         folder: output folder.
         sides: names of the sides.
         fit: resizes (H, W, C) to the cache size.
-        what: plural noun for sources in messages: pairs, pictures.
+        what: plural noun for entries in messages: pairs, pictures.
 
     Attributes:
         num_with_opacity: number of written pictures whose opacity was dropped.
@@ -163,11 +127,11 @@ class CacheWriter:
         self._notes = Counter[str]()
         self.num_with_opacity = 0
 
-    def write(self, sources: Sources, report: Report | None, *, one_range: bool) -> None:
-        """Decode, gate, resize and write all sources, in order.
+    def write(self, entries: Entries | list[Entry], report: Report | None, *, one_range: bool) -> None:
+        """Decode, gate, resize and write all entries, in order.
 
         Args:
-            sources: the sources to write.
+            entries: the entries to write.
             report: progress callback.
             one_range: whether a value range is given, so that all sides must have one sample type.
 
@@ -177,16 +141,16 @@ class CacheWriter:
         """
         # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing.
         try:
-            for done, (source, decoded) in enumerate(_in_order(self._decode, sources), start=1):
-                self._take(source, decoded)
-                gate.check_share(self._refusals, len(sources))
+            for done, (entry, decoded) in enumerate(_in_order(self._decode, entries), start=1):
+                self._take(entry, decoded)
+                gate.check_share(self._refusals, len(entries))
                 if report is not None:
-                    report(done, len(sources))
+                    report(done, len(entries))
         finally:
             for side in self._sides.values():
                 side.close()
         # 2. Require that the pictures can be used together.
-        self._check(len(sources), one_range=one_range)
+        self._check(len(entries), one_range=one_range)
         # 3. Write the index, then the checksums by which damage to it is found.
         highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
         write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
@@ -194,8 +158,8 @@ class CacheWriter:
         checks = {name: zlib.crc32((self._folder / name).read_bytes()) for name in described}
         write_json(self._folder / CHECKS_NAME, checks)
 
-    def _decode(self, source: Source) -> _Decoded:
-        pictures = admitted(source)
+    def _decode(self, entry: Entry) -> _Decoded:
+        pictures = admitted(entry)
         planes = [np.ascontiguousarray(self._fit(picture.colour).transpose(2, 0, 1)) for picture in pictures]
         notes = tuple({picture.source: picture.notes for picture in pictures}.values())
         return _Decoded(
@@ -205,18 +169,18 @@ class CacheWriter:
             highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
         )
 
-    def _take(self, source: Source, decoded: Future[_Decoded]) -> None:
+    def _take(self, entry: Entry, decoded: Future[_Decoded]) -> None:
         try:
             ready = decoded.result()
-            for side, planes, highest in zip(source.sides, ready.planes, ready.highest, strict=True):
-                self._sides[side].append(source.name, planes)
+            for side, planes, highest in zip(entry.sides, ready.planes, ready.highest, strict=True):
+                self._sides[side].append(entry.name, planes)
                 self._sides[side].highest = max(self._sides[side].highest, highest)
             self._notes.update(ready.notes)
             self.num_with_opacity += ready.num_with_opacity
         except PolicyRefusal as refusal:
             self._refusals.append(refusal)
         except (ImageError, DataError) as error:
-            self._problems[source.label] = str(error)
+            self._problems[entry.label] = str(error)
 
     def _record(self) -> dict[str, Any]:
         sides: dict[str, dict[str, Any]] = {}

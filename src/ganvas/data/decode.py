@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ganvas.data.config import DataConfig
-from ganvas.data.layouts import Entry, Layout, Split
+from ganvas.data.layouts import Entry, Split
 from ganvas.errors import DataError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
@@ -24,23 +24,20 @@ class OpacityWarning(UserWarning):
     """Warning that opacity was dropped; the opacity channel of a file may be data."""
 
 
-def read_sides(entry: Entry, layout: Layout) -> tuple[Picture, ...]:
-    """Return the sides of one pair: (a, b), or the one picture of layout `single`.
+def read_sides(entry: Entry) -> tuple[Picture, ...]:
+    """Return one picture for each side of an entry.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: the sides differ in size, or a side-by-side picture has an odd width.
     """
-    b = read_image(entry.b)
-    if layout == "single":
-        return (b,)
-    if layout == "side_by_side":
-        return _halves(b)
-    assert entry.a is not None, entry
-    a = read_image(entry.a)
-    if (a.height, a.width) != (b.height, b.width):
-        raise DataError(f"the sides differ in size, {a.width}x{a.height} and {b.width}x{b.height}; make them alike")
-    return a, b
+    pictures = tuple(map(read_image, entry.files))
+    if len(pictures) < len(entry.sides):
+        return _halves(*pictures)
+    sizes = [f"{picture.width}x{picture.height}" for picture in pictures]
+    if len(set(sizes)) > 1:
+        raise DataError(f"the sides differ in size, {' and '.join(sizes)}; make them alike")
+    return pictures
 
 
 def warn_of_opacity(count: int, where: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal, get_args, overload
+from typing import Literal, get_args
 
 from ganvas.data.config import DataConfig
 from ganvas.errors import DataError, InputError
@@ -15,14 +15,15 @@ from ganvas.image.folders import name_key
 from ganvas.serialization import read_json
 
 __all__ = [
+    "Entries",
     "Entry",
     "Layout",
+    "SideName",
     "Split",
     "data_files",
     "data_folders",
     "find_entries",
     "find_layout",
-    "find_sides",
     "has_split",
     "pictures_in",
     "some_names",
@@ -30,49 +31,45 @@ __all__ = [
 
 Split = Literal["train", "val", "test"]
 Layout = Literal["folders", "side_by_side", "single", "unpaired"]
+SideName = Literal["a", "b"]
+BOTH: tuple[SideName, ...] = ("a", "b")
+Listing = tuple[tuple[SideName, ...], dict[Path, list[str]]]
+"""Sides of entries, and folder -> file names: the n-th name in each folder belongs to the n-th entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Files of one pair.
+    """Files that give one picture to each of their sides.
 
     Attributes:
-        name: the stem, unique within a split.
-        a: the first side; None if the file `b` holds both sides or is degraded on the fly.
-        b: the second side.
+        name: name in the sides: the stem of a pair, unique within a split, or the file name of an unpaired picture.
+        label: name in messages and refusals.
+        sides: both for a pair; one for a picture that is single or unpaired.
+        files: one for each side, or one that holds both halves.
     """
 
     name: str
-    a: Path | None
-    b: Path
+    label: str
+    sides: tuple[SideName, ...]
+    files: tuple[Path, ...]
 
 
-class Entries(Sequence[Entry]):
-    """Lazy sequence of pairs in the order of their names; only the file names take memory.
+class Entries:
+    """Entries of a split, created on each pass: only the file names take memory."""
 
-    Args:
-        folder_a: folder of the first sides; None if the files in `folder_b` hold both.
-        files_a: file names of the first sides; empty without `folder_a`.
-        folder_b: folder of the second sides.
-        files_b: file names of the second sides, in the order of their stems.
-    """
-
-    def __init__(self, folder_a: Path | None, files_a: list[str], folder_b: Path, files_b: list[str]) -> None:
-        self._folder_a, self._files_a = folder_a, files_a
-        self._folder_b, self._files_b = folder_b, files_b
+    def __init__(self, *listings: Listing, paired: bool) -> None:
+        self._listings, self._paired = listings, paired
 
     def __len__(self) -> int:
-        return len(self._files_b)
+        return sum(len(next(iter(names.values()))) for _, names in self._listings)
 
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> Entries: ...
-    def __getitem__(self, index: int | slice) -> Entry | Entries:
-        if isinstance(index, slice):
-            return Entries(self._folder_a, self._files_a[index], self._folder_b, self._files_b[index])
-        a, b = self._folder_a and self._folder_a / self._files_a[index], self._folder_b / self._files_b[index]
-        return Entry(b.stem, a, b)
+    def __iter__(self) -> Iterator[Entry]:
+        for sides, names in self._listings:
+            for together in zip(*names.values(), strict=True):
+                files = tuple(folder / name for folder, name in zip(names, together, strict=True))
+                name = files[-1].stem if self._paired else files[-1].name
+                label = name if self._paired else f"{files[-1].parent.name}/{name}"
+                yield Entry(name, label, sides, files)
 
 
 def some_names(names: Sequence[str], limit: int = 10) -> str:
@@ -84,7 +81,7 @@ def some_names(names: Sequence[str], limit: int = 10) -> str:
 def has_split(config: DataConfig, split: Split) -> bool:
     """Return whether the data set has a split, for optional validation."""
     if config.layout == "unpaired":
-        return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in get_args(SideName))
+        return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in BOTH)
     if config.split_file is not None:
         return bool(_read_split_file(config.split_file)[split])
     return (config.folder / split).is_dir()
@@ -120,20 +117,26 @@ def _require_square_halves(folder: Path) -> None:
         )
 
 
-def find_entries(config: DataConfig, split: Split) -> Sequence[Entry]:
-    """Return the pairs of one split, sorted by name.
+def find_entries(config: DataConfig, split: Split) -> Entries | list[Entry]:
+    """Return the pairs of one split, sorted by name, or its unpaired pictures, those of side a first.
 
     Raises:
         DataError: the split is missing or empty, or files have no partner or no unique stem; the message names them.
     """
-    folder = _split_folder(config, split)
-    folders = find_layout(config, split) == "folders"
-    entries: Sequence[Entry] = _match(folder) if folders else Entries(None, [], folder, _by_stem(folder))
-    if config.split_file is not None:
-        entries = _listed_in_split(entries, config.split_file, split)
-    if not entries:
-        raise DataError(f"{folder}: no pictures for the split {split}")
-    return entries
+    match find_layout(config, split):
+        case "unpaired":
+            if not config.folder.is_dir():
+                raise DataError(f"{config.folder} is not a folder; check the path")
+            homes = [(side, _side_folder(config, split, side)) for side in BOTH]
+            return Entries(*(((side,), {home: pictures_in(home)}) for side, home in homes), paired=False)
+        case "folders":
+            listing: Listing = BOTH, _match(_split_folder(config, split))
+        case "side_by_side":
+            listing = BOTH, _by_stem(_split_folder(config, split))
+        case "single":
+            listing = ("b",), _by_stem(_split_folder(config, split))
+    entries = Entries(listing, paired=True)
+    return entries if config.split_file is None else _listed_in_split(entries, config.split_file, split)
 
 
 def _split_folder(config: DataConfig, split: Split) -> Path:
@@ -174,13 +177,13 @@ def pictures_in(folder: Path) -> list[str]:
     raise DataError(f"{folder}: no pictures in it{hint}")
 
 
-def _by_stem(folder: Path) -> list[str]:
-    """Return the names of the picture files in the order of their stems, which must be unique."""
+def _by_stem(folder: Path) -> dict[Path, list[str]]:
+    """Return folder -> names of its picture files in the order of their stems, which must be unique."""
     names = pictures_in(folder)
     names.sort(key=_stem)
     if twice := [name for name, other in zip(names, _neighbours(names), strict=True) if _stem(name) in other]:
         raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
-    return names
+    return {folder: names}
 
 
 def _neighbours(names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -195,25 +198,26 @@ def _stem(name: str) -> str:
     return name_key(PurePath(name).stem)
 
 
-def _match(folder: Path) -> Entries:
+def _match(folder: Path) -> dict[Path, list[str]]:
+    """Return the folders of sides a and b, and their file names, matched by stem."""
     folders = _side(folder, "a"), _side(folder, "b")
     if folders[0] is None or folders[1] is None:
         raise DataError(f"{folder}: layout 'folders' needs the folders a and b in it")
-    a, b = _by_stem(folders[0]), _by_stem(folders[1])
-    if len(a) != len(b) or any(_stem(one) != _stem(other) for one, other in zip(a, b, strict=True)):
-        stems_a, stems_b = set(map(_stem, a)), set(map(_stem, b))
+    names = _by_stem(folders[0]) | _by_stem(folders[1])
+    a, b = ([_stem(name) for name in names[side]] for side in names)
+    if a != b:
         unmatched = [
             f"{len(alone)} only in {where}: {some_names(alone)}"
-            for where, alone in ((folders[0], sorted(stems_a - stems_b)), (folders[1], sorted(stems_b - stems_a)))
+            for where, alone in ((folders[0], sorted({*a} - {*b})), (folders[1], sorted({*b} - {*a})))
             if alone
         ]
         raise DataError(f"{folder}: files of a pair must share their stem; " + "; ".join(unmatched))
-    return Entries(folders[0], a, folders[1], b)
+    return names
 
 
-def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -> list[Entry]:
+def _listed_in_split(entries: Entries, split_file: Path, split: Split) -> list[Entry]:
     """Return the entries that the split file lists, by stem or by file name."""
-    known = {name_key(key): entry for entry in entries for key in (entry.b.name, entry.name)}
+    known = {name_key(key): entry for entry in entries for key in (entry.files[-1].name, entry.name)}
     listed = _read_split_file(split_file)
     splits = {name: [name_key(key) for key in keys] for name, keys in listed.items()}
     if missing := [name for name in splits[split] if name not in known]:
@@ -222,6 +226,8 @@ def _listed_in_split(entries: Iterable[Entry], split_file: Path, split: Split) -
     others = {known[name].name for other in splits if other != split for name in splits[other] if name in known}
     if twice := sorted(chosen.keys() & others):
         raise DataError(f"{split_file}: {len(twice)} pictures stand in two splits: {some_names(twice)}")
+    if not chosen:
+        raise DataError(f"{split_file}: no pictures for the split {split}")
     return sorted(chosen.values(), key=lambda entry: entry.name)
 
 
@@ -243,21 +249,6 @@ def _read_split_file(path: Path) -> dict[Split, list[str]]:
 
 def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-SideName = Literal["a", "b"]
-
-
-def find_sides(config: DataConfig, split: Split) -> dict[SideName, tuple[Path, list[str]]]:
-    """Return folder and ordered picture names of each side of a split; the sides may differ in length.
-
-    Raises:
-        DataError: a side of the split is missing or empty.
-    """
-    if not config.folder.is_dir():
-        raise DataError(f"{config.folder} is not a folder; check the path")
-    folders: dict[SideName, Path] = {side: _side_folder(config, split, side) for side in get_args(SideName)}
-    return {side: (folder, pictures_in(folder)) for side, folder in folders.items()}
 
 
 def _side_folder(config: DataConfig, split: Split, side: SideName) -> Path:
@@ -288,12 +279,8 @@ def data_files(config: DataConfig) -> Iterator[Path]:
     """Yield the picture files of every split, and the split file; a split that cannot be read yields nothing."""
     for split in get_args(Split):
         with suppress(InputError):  # reported where the split is used
-            if config.layout == "unpaired":
-                for folder, names in find_sides(config, split).values():
-                    yield from (folder / name for name in names)
-            else:
-                for entry in find_entries(config, split):
-                    yield from (path for path in (entry.a, entry.b) if path is not None)
+            for entry in find_entries(config, split):
+                yield from entry.files
     if config.split_file is not None:
         yield config.split_file
 

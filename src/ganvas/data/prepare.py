@@ -34,8 +34,8 @@ from ganvas.data.pair_folder import (
     target_name,
 )
 from ganvas.data.regions import RegionFinder, region_finder
+from ganvas.data.sampler import Purpose, seed_of_name, uniforms
 from ganvas.data.splits import Fingerprint, assign_splits, fingerprint, group_duplicates, warn_of_empty_splits
-from ganvas.data.stateless_rng import Purpose, seed_of_name, uniforms
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json

@@ -13,7 +13,7 @@ from torch._subclasses import FakeTensorMode
 from torch.autograd import backward
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganvas.data.batch import Batch
+from ganvas.data.loader import Batch
 from ganvas.hardware import Precision
 from ganvas.hardware.threads import computing_with, given_threads, thread_counts
 from ganvas.methods.base import Method, Progress

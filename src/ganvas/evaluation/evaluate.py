@@ -15,7 +15,7 @@ from ganvas.content_gate import admit, describe_refusals
 from ganvas.data.cache import Cache, build_cache, repeat_gray
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files, data_folders
-from ganvas.data.loading import evaluation_pairs
+from ganvas.data.loader import evaluation_pairs
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ganvas.data.batch import Batch as Batch
+from ganvas.data.loader import Batch as Batch
 from ganvas.errors import ConfigError
 from ganvas.methods.config import Direction, Domain
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import Prefetched
+from ganvas.data.loader import Prefetched
 from ganvas.errors import ConfigError, RunError
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.processor import OtherLoad

@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import Loader
 from ganvas.data.cache import Cache, agree_across_sides, agree_across_splits, build_cache
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Split, has_split
-from ganvas.data.loading import TrainLoader, evaluation_pairs, evaluation_pictures
+from ganvas.data.loader import TrainLoader, evaluation_pairs, evaluation_pictures
 from ganvas.data.memmap import Side
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
@@ -43,7 +42,7 @@ class Pictures:
         device: device of the pictures.
     """
 
-    loader: Loader
+    loader: TrainLoader
     training: Cache
     validation: Cache | None
     config: DataConfig

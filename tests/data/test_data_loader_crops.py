@@ -5,7 +5,8 @@ from data_sets import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganvas.data.crops import Crop, signed_crops, signed_picture
+from ganvas.data.loader import signed_crops, signed_picture
+from ganvas.data.sampler import Crop
 from ganvas.image.picture import PictureSpec
 from ganvas.image.ranges import signed_from_value
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from data_sets import folders
 
-from ganvas.data.batch import Batch, Prefetched
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.loading import TrainLoader
+from ganvas.data.loader import Batch, Prefetched, TrainLoader
 
 
 class Counting:

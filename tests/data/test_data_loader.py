@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.degradations import mosaic
-from ganvas.data.loading import TrainLoader, evaluation_pairs
+from ganvas.data.loader import TrainLoader, evaluation_pairs
 from ganvas.errors import ConfigError, DataError
 
 
@@ -53,7 +53,7 @@ def test_the_whole_picture_comes_out_unchanged(cache: Cache, data: PairedData) -
     whole = loader(cache, replace(data, crop_size=(12, 10), mirror=False, jitter=0), batch_size=5)
     batch = whole.batch(5)
     for row in range(5):
-        pixels = cache.a[whole.crops_at(5 + row)[0].index].transpose(1, 2, 0)
+        pixels = cache.a[whole.sampler.at(5 + row)[0].index].transpose(1, 2, 0)
         levels = (batch.a[row].permute(1, 2, 0).double() + 1) * 127.5
         np.testing.assert_array_equal(levels.round().numpy(), pixels)
 
@@ -64,7 +64,7 @@ def test_mirrored_pictures_are_mirrored(cache: Cache, data: PairedData) -> None:
     flips = 0
     for seen in range(0, 80, 4):
         for row, (one, other) in enumerate(zip(plain.batch(seen).a, mirrored.batch(seen).a, strict=True)):
-            flip = mirrored.crops_at(seen + row)[0].mirror
+            flip = mirrored.sampler.at(seen + row)[0].mirror
             assert torch.equal(other, one.flip(-1) if flip else one)
             flips += flip
     assert 25 < flips < 55
@@ -87,7 +87,7 @@ def test_an_epoch_holds_each_pair_once_and_batches_reach_over_its_end(cache: Cac
     stream = loader(cache, data)
     assert stream.epoch_size == 5
     for epoch in range(6):
-        assert sorted(stream.crops_at(5 * epoch + place)[0].index for place in range(5)) == [0, 1, 2, 3, 4]
+        assert sorted(stream.sampler.at(5 * epoch + place)[0].index for place in range(5)) == [0, 1, 2, 3, 4]
     assert len(loader(cache, data, batch_size=13).batch(2).a) == 13
 
 
@@ -98,7 +98,7 @@ def test_seeds_and_epochs_differ(cache: Cache, data: PairedData) -> None:
 
 
 def test_crops_reach_every_corner(cache: Cache, data: PairedData) -> None:
-    cuts = [loader(cache, replace(data, crop_size=(11, 7))).crops_at(position)[0] for position in range(200)]
+    cuts = [loader(cache, replace(data, crop_size=(11, 7))).sampler.at(position)[0] for position in range(200)]
     assert {(cut.top, cut.left) for cut in cuts} == {(top, left) for top in range(2) for left in range(4)}
 
 
@@ -111,7 +111,7 @@ PINNED_B = [(3, 0, 2, False), (4, 0, 2, True), (3, 3, 0, False), (2, 0, 2, True)
 def test_a_pairing_never_changes(cache: Cache, data: PairedData, aligned: bool, a: list[Any], b: list[Any]) -> None:
     """Index, place and mirroring from the fourth picture on: a run of an earlier release goes on with them."""
     config = replace(data, crop_size=(9, 6), jitter=0, aligned=aligned)
-    drawn = [loader(cache, config).crops_at(position) for position in range(4, 8)]
+    drawn = [loader(cache, config).sampler.at(position) for position in range(4, 8)]
     sides = [[(crop.index, crop.top, crop.left, crop.mirror) for crop in side] for side in zip(*drawn, strict=True)]
     assert sides == [a, b]
 
@@ -133,7 +133,7 @@ CODE = """
 import hashlib
 from ganvas.data.cache import build_cache
 from ganvas.data.config import PairedData
-from ganvas.data.loading import TrainLoader
+from ganvas.data.loader import TrainLoader
 def last_batch(root, steps):
     wear = {"degrade": "mosaic", "strength": (2, 7), "jitter": 0.2}
     data = PairedData(folder=root / "set", resize="none", crop_size=(9, 9), **wear)
@@ -195,7 +195,7 @@ def test_single_pictures_are_degraded_anew_each_epoch(degrading: tuple[Cache, Pa
     for seen in range(0, 40, 4):
         batch = stream.batch(seen)
         for row in range(4):
-            strength = stream.crops_at(seen + row)[0].strength
+            strength = stream.sampler.at(seen + row)[0].strength
             assert torch.equal(batch.a[row : row + 1], mosaic(batch.b[row : row + 1], int(strength)))
             strengths.add(strength)
     assert strengths == {3.0, 4.0, 5.0, 6.0}
@@ -252,7 +252,7 @@ def test_each_level_survives(tmp_path: Path, dtype: str) -> None:
 def test_jitter_is_brightness_then_contrast(cache: Cache, data: PairedData) -> None:
     plain, stream = loader(cache, replace(data, jitter=0)), loader(cache, data)
     for row, (before, after) in enumerate(zip(plain.batch(0).a, stream.batch(0).a, strict=True)):
-        cut = stream.crops_at(row)[0]
+        cut = stream.sampler.at(row)[0]
         assert 0.7 <= cut.brightness <= 1.3
         assert 0.7 <= cut.contrast <= 1.3
         expected = ((((before + 1) * cut.brightness) - 1) * cut.contrast).clamp(-1, 1)

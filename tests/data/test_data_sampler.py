@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganvas.data.stateless_rng import Purpose, permutation, seed_of_name, uniforms
+from ganvas.data.sampler import Purpose, permutation, seed_of_name, uniforms
 
 seeds = st.integers(-(2**70), 2**70)
 
@@ -55,7 +55,7 @@ def test_epochs_differ_and_an_order_cannot_be_written() -> None:
 
 
 def test_a_fresh_process_draws_the_same() -> None:
-    code = "from ganvas.data.stateless_rng import *; print(uniforms(5, Purpose.CROP, 9, 2).tolist(), seed_of_name('é'))"
+    code = "from ganvas.data.sampler import *; print(uniforms(5, Purpose.CROP, 9, 2).tolist(), seed_of_name('é'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert out == f"{uniforms(5, Purpose.CROP, 9, 2).tolist()} {seed_of_name('é')}"
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ganvas.content_gate import gate as content_gate
 from ganvas.data.cache import Cache, build_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.layouts import find_sides, has_split
-from ganvas.data.loading import TrainLoader, evaluation_pictures
+from ganvas.data.layouts import Entry, find_entries, has_split
+from ganvas.data.loader import TrainLoader, evaluation_pictures
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 
 
@@ -44,24 +44,26 @@ def loader(cache: Cache, data: UnpairedData, batch_size: int = 4, seed: int = 3,
 def test_layouts(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         save(tmp_path / name / "1.png", noise(4, 4))
-    found = find_sides(UnpairedData(folder=tmp_path), "train")
-    assert found == {"a": (tmp_path / names[0], ["1.png"]), "b": (tmp_path / names[1], ["1.png"])}
+    files = [tmp_path / name / "1.png" for name in names]
+    assert list(find_entries(UnpairedData(folder=tmp_path), "train")) == [
+        Entry("1.png", f"{file.parent.name}/1.png", (side,), (file,)) for side, file in zip("ab", files, strict=True)
+    ]
     assert has_split(UnpairedData(folder=tmp_path), "train")
     assert not has_split(UnpairedData(folder=tmp_path), "val")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="check the path"):
-        find_sides(UnpairedData(folder=tmp_path / "nowhere"), "train")
+        find_entries(UnpairedData(folder=tmp_path / "nowhere"), "train")
     save(tmp_path / "trainA" / "1.png", noise(4, 4))
     with pytest.raises(DataError, match=r"needs the folders trainA and trainB.*there is no trainB"):
-        find_sides(UnpairedData(folder=tmp_path), "train")
+        find_entries(UnpairedData(folder=tmp_path), "train")
     (tmp_path / "trainB").mkdir()
     with pytest.raises(DataError, match="trainB: no pictures"):
-        find_sides(UnpairedData(folder=tmp_path), "train")
+        find_entries(UnpairedData(folder=tmp_path), "train")
     save(tmp_path / "train" / "b" / "1.png", noise(4, 4))
     with pytest.raises(DataError, match=r"trainB and .*b are both side b of train; keep one"):
-        find_sides(UnpairedData(folder=tmp_path), "train")
+        find_entries(UnpairedData(folder=tmp_path), "train")
 
 
 def test_the_sides_may_differ_in_number_and_kind(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_batch_has_a_of_one_side_and_b_of_the_other(cache: Cache, data: Unpair
 def test_each_side_goes_through_all_its_pictures_before_one_comes_again(cache: Cache, data: UnpairedData) -> None:
     stream = loader(cache, data)
     assert stream.epoch_size == 5
-    cuts = [stream.crops_at(position) for position in range(60)]
+    cuts = [stream.sampler.at(position) for position in range(60)]
     for side, count in ((0, 3), (1, 5)):
         for start in range(0, 60, count):
             assert sorted(cut[side].index for cut in cuts[start : start + count]) == list(range(count))
@@ -163,7 +165,7 @@ def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
     """As many on both sides, and yet every a meets many a b, in a crop and a mirroring of its own."""
     data = UnpairedData(folder=unpaired(tmp_path / "set", counts=(4, 4)), resize="none", crop_size=(8, 8))
     stream = loader(build(data, tmp_path), data)
-    cuts = [stream.crops_at(position) for position in range(400)]
+    cuts = [stream.sampler.at(position) for position in range(400)]
     assert len({(a.index, b.index) for a, b in cuts}) == 16
     for name in ("top", "left", "mirror"):
         values = np.array([[getattr(a, name), getattr(b, name)] for a, b in cuts], dtype=float)
@@ -194,7 +196,7 @@ def test_the_ranks_together_are_one_process(cache: Cache, data: UnpairedData) ->
 
 def test_mirroring_can_be_turned_off(cache: Cache, data: UnpairedData) -> None:
     stream = loader(cache, replace(data, mirror=False))
-    assert not any(cut.mirror for position in range(50) for cut in stream.crops_at(position))
+    assert not any(cut.mirror for position in range(50) for cut in stream.sampler.at(position))
 
 
 def test_pictures_smaller_than_the_crop_are_named(data: UnpairedData, tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ CODE = """
 import hashlib
 from ganvas.data.cache import build_cache
 from ganvas.data.config import UnpairedData
-from ganvas.data.loading import TrainLoader
+from ganvas.data.loader import TrainLoader
 def last_batch(root, steps):
     data = UnpairedData(folder=root / "set", resize="none", crop_size=(8, 8))
     loader = TrainLoader(build_cache(data, "train", root / "cache"), data, batch_size=3, seed=11)
