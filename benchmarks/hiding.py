@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from measure.digits import read_mnist
@@ -21,8 +22,8 @@ from measure.plot import Panel, write_panels
 
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
+from ganvas.privacy_audit import AuditConfig
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.config import AuditConfig
 from ganvas.privacy_audit.report import AXES
 from ganvas.privacy_audit.result import JSON_NAME
 
@@ -50,11 +51,9 @@ def lay_out_digits(data: Path, folder: Path, count: int) -> None:
 
 
 LAY_OUT: dict[str, Callable[[Path, Path, int], None]] = {"flowers": lay_out_flowers, "digits": lay_out_digits}
-TERMS = {
-    "flowers": AuditConfig(styles=("mosaic", "blur", "solid"), blocks=(32, 16, 8, 4), sigmas=(2.0, 4.0, 8.0, 16.0)),
-    "digits": AuditConfig(
-        styles=("mosaic", "blur", "solid"), blocks=(16, 8, 4, 2), sigmas=(1.0, 2.0, 4.0, 8.0), size=32
-    ),
+SETTINGS: dict[str, dict[str, Any]] = {
+    "flowers": {"blocks": (32, 16, 8, 4), "sigmas": (2.0, 4.0, 8.0, 16.0)},
+    "digits": {"blocks": (16, 8, 4, 2), "sigmas": (1.0, 2.0, 4.0, 8.0), "size": 32},
 }
 
 
@@ -90,9 +89,15 @@ def main() -> None:
     folder = given.out / f"{given.pictures}-kinds"
     if not folder.exists():
         LAY_OUT[given.pictures](given.data, folder, given.count)
-    config = TERMS[given.pictures]
-    asked = {"minutes": given.minutes, "steps": given.steps}
-    print(audit(folder, given.out / given.pictures, AuditConfig(**(vars(config) | asked))))
+    config = AuditConfig(
+        folder,
+        out=given.out / given.pictures,
+        style=("mosaic", "blur", "solid"),
+        minutes=given.minutes,
+        steps=given.steps,
+        **SETTINGS[given.pictures],
+    )
+    print(audit(config))
     if given.figures:
         draw(given.out / given.pictures / JSON_NAME, given.figures / f"hiding-{given.pictures}.svg")
 

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from ganvas.data.cache import build_cache
 from ganvas.data.loader import evaluation_pairs
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.ranges import unit_from_signed
@@ -139,7 +140,7 @@ def run_experiment(name: str, config: RunConfig, run: Path) -> dict[str, Any]:
     """Train (or go on), then evaluate the last snapshot on the test split."""
     result = train(config, run, resume=(run / "run.json").exists())
     print(result)
-    evaluation = evaluate_run(run, snapshot="last", split="test")
+    evaluation = evaluate_run(EvaluateConfig(run, snapshot="last", split="test"))
     print(f"{name}\n{evaluation}")
     return {
         "images": result.images_seen,

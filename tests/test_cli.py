@@ -182,7 +182,7 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
 def test_under_torchrun_one_process_tells_the_result(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def measured(run: Path, /) -> str:
+    def measured(run: Path, **settings: object) -> str:
         return f"{run} measured"
 
     monkeypatch.setattr(api, "evaluate", measured)

@@ -19,7 +19,7 @@ class Unforeseen(Exception):
     """None of ours."""
 
 
-def broken(*, out: Path = Path("demo"), minutes: float = 4.0) -> str:
+def broken(**settings: object) -> str:
     """Fail."""
     raise Unforeseen("two\nlines \x1b[31m")
 
@@ -31,7 +31,7 @@ class Unshowable:
         raise Unforeseen
 
 
-def unshowable(*, out: Path = Path("demo")) -> Unshowable:
+def unshowable(**settings: object) -> Unshowable:
     """Return what cannot be shown."""
     return Unshowable()
 

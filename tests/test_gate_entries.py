@@ -16,10 +16,12 @@ from ganvas.content_gate import gate
 from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import PolicyRefusal
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.cover import mosaic
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
+from ganvas.inference.config import SampleConfig
 from ganvas.inference.folder import translate_files
 from ganvas.inference.sampling import sample_files
 from ganvas.inference.translator import Translator
@@ -82,7 +84,7 @@ def refusing(pairs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def do_prepare(pairs: Path, run: Path, out: Path) -> None:
-    prepare_pairs(pairs / "train" / "b", out, PrepareConfig())
+    prepare_pairs(PrepareConfig(pairs / "train" / "b", out))
 
 
 def do_train(pairs: Path, run: Path, out: Path) -> None:
@@ -112,11 +114,11 @@ def do_sample(pairs: Path, run: Path, out: Path) -> None:
     with torch.random.fork_rng():
         method = build(DRAWS, input_channels=3, output_channels=3, image_size=(16, 16))
     save_snapshot(snapshot_path(pairs / "drawing", "last"), method.eval(), images_seen=1)
-    sample_files(pairs / "drawing", out, count=3, progress=False)
+    sample_files(SampleConfig(pairs / "drawing", out, count=3), progress=False)
 
 
 def do_evaluate(pairs: Path, run: Path, out: Path) -> None:
-    evaluate_run(run, data=pairs, out=out)
+    evaluate_run(EvaluateConfig(run, data=pairs, out=out))
 
 
 def do_compare(pairs: Path, run: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
-    {"terminal"},
+    {"terminal", "lazy"},
     {"errors"},
     {"filesystem", "progress"},
     {"serialization", "image", "weights", "hardware"},

@@ -78,7 +78,7 @@ def test_a_signal_interrupts_and_the_handler_is_put_back(number: int) -> None:
 def test_a_verb_that_is_terminated_ends_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def study(*, out: str = "x") -> None:
+    def study(**settings: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(api, "demo", study)

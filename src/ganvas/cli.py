@@ -1,10 +1,11 @@
-"""The command line: parse, call `api`, print. Flags come from the signatures of `api` and the run's dataclasses."""
+"""Command line: parse, call `api`, print. Arguments and flags come from the config of each command."""
 
 from __future__ import annotations
 
 import difflib
 import errno
 import importlib
+import inspect
 import io
 import json
 import logging
@@ -15,10 +16,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
@@ -48,6 +48,10 @@ VERBS = {
     "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
 }
 """Verb -> (function of `api`, one line of help)."""
+FLAGS = {"class_name": "class", "folder": "data"}
+"""Field -> its flag, where that has another name."""
+METAVARS = {"threads": "N"}
+"""Field -> what its help shows for the value, where that is not its type."""
 EXIT_CODES = {
     0: "done",
     2: "input or setting",
@@ -192,8 +196,14 @@ def _call(verb: str, words: list[str]) -> Any:
     _refuse_devices(words)
     if verb == "train":
         return _train(words)
-    function = getattr(importlib.import_module("ganvas.api"), VERBS[verb][0])
-    return tyro.cli(_as_command(function), prog=f"ganvas {verb}", args=words)
+    api, name = importlib.import_module("ganvas.api"), VERBS[verb][0]
+    function = getattr(api, name)
+    description = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
+    registry = _registry(api.field_docs, unchecked=api.CONFIGS[name])
+    settings: Any = tyro.cli(
+        api.CONFIGS[name], prog=f"ganvas {verb}", description=description, args=words, registry=registry
+    )
+    return function(**settings)
 
 
 def _refuse_devices(words: list[str]) -> None:
@@ -214,12 +224,55 @@ def _refuse_devices(words: list[str]) -> None:
             raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
 
 
-def _as_command(function: FunctionType) -> Callable[..., Any]:
-    """Copy a function without its return type, whose resolution would import torch."""
-    command = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
-    command.__kwdefaults__, command.__doc__ = function.__kwdefaults__, function.__doc__
-    command.__annotations__ = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
-    return command
+def _registry(
+    docs: Callable[[type[Any]], dict[str, str]], *, unchecked: type[Any] | None = None
+) -> tyro.constructors.ConstructorRegistry:
+    """Return the rule by which configs become arguments and flags.
+
+    Args:
+        docs: returns field -> help text of a config.
+        unchecked: a config that is parsed to a dictionary: the function of `api` checks it, whose errors end in an
+            exit code of ours.
+    """
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.struct_rule
+    def config_rule(info: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
+        if not is_dataclass(info.type):
+            return None
+        types, texts = get_type_hints(info.type), docs(info.type)
+        specs = []
+        for one in fields(info.type):
+            default = _default(one, info.default)
+            kind = type(default) if is_dataclass(default) else types[one.name]  # a recipe's own method and data
+            specs.append(
+                tyro.constructors.StructFieldSpec(
+                    name=one.name, type=_annotated(one, kind), default=default, helptext=texts.get(one.name)
+                )
+            )
+        made = dict if info.type is unchecked else info.type
+        return tyro.constructors.StructConstructorSpec(instantiate=made, fields=tuple(specs))
+
+    return registry
+
+
+def _default(one: Field[Any], given: Any) -> Any:
+    """Return the default of a field: that of the given config, or its own."""
+    if is_dataclass(given):
+        return getattr(given, one.name)
+    if one.default_factory is not MISSING:
+        return one.default_factory()
+    return tyro.MISSING if one.default is MISSING else one.default
+
+
+def _annotated(one: Field[Any], kind: Any) -> Any:
+    """Return the field's type with what tyro is told of it: flags of another name, and positional arguments."""
+    if one.kw_only:
+        name, metavar = FLAGS.get(one.name), METAVARS.get(one.name)
+        return Annotated[kind, tyro.conf.arg(name=name, metavar=metavar)]
+    several = get_origin(kind) is tuple
+    metavar = f"{one.name.removesuffix('s').upper()}..." if several else one.name.upper()
+    return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=metavar)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +306,7 @@ def parse_train(recipe: str, words: list[str]) -> TrainCommand:
         args=words,
         default=TrainCommand(out=tyro.MISSING, config=RECIPES[recipe]()),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+        registry=_registry(importlib.import_module("ganvas.api").field_docs),
     )
     return replace(command, out=Path(command.out))
 

@@ -15,10 +15,11 @@ from ganvas.cli import main
 from ganvas.comparison import compare as comparing
 from ganvas.comparison.compare import compare
 from ganvas.comparison.measures import translate_all
-from ganvas.comparison.plan import ComparisonConfig, open_test_pictures, plan_data
+from ganvas.comparison.plan import open_test_pictures, plan_data
 from ganvas.comparison.result import Comparison
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal
+from ganvas.evaluation.config import ComparisonConfig, EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image, read_label
 from ganvas.image.picture import PictureSpec
@@ -29,9 +30,12 @@ from ganvas.training.monitoring import TrainingResult
 TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device": "cpu"}
 
 
+def settings(data: Path, **changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(data=data, **({"methods": (), "out": Path("out")} | TINY | changes))
+
+
 def run(methods: list[str], data: Path, out: Path, **changes: Any) -> Comparison:
-    pictures = changes.pop("pictures", 200)
-    return compare(methods, ComparisonConfig(data=data, **(TINY | changes)), out, pictures=pictures, progress=False)
+    return compare(settings(data, methods=tuple(methods), out=out, **changes), progress=False)
 
 
 def record(out: Path) -> Any:
@@ -71,7 +75,7 @@ def test_pairs_are_measured_against_their_targets(two_methods: Comparison) -> No
 
 def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
     comparison = run(["cyclegan"], pairs, tmp_path / "out")
-    evaluated = evaluate_run(tmp_path / "out" / "runs" / "cyclegan", snapshot="last", progress=False)
+    evaluated = evaluate_run(EvaluateConfig(tmp_path / "out" / "runs" / "cyclegan", snapshot="last"), progress=False)
     ours = comparison.methods["cyclegan"].measured.fidelity
     assert {name: ours[name] for name in evaluated.output} == evaluated.output
 
@@ -205,7 +209,7 @@ def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, mo
 
 
 def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = plan_data(ComparisonConfig(data=pairs, **TINY))
+    data = plan_data(settings(pairs))
     assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
     target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
@@ -235,7 +239,7 @@ def test_without_pictures_to_measure_on_nothing_is_trained(pairs: Path, tmp_path
 
 def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path) -> None:
     run(["cyclegan"], sides, tmp_path / "out")
-    test = open_test_pictures(plan_data(ComparisonConfig(data=sides, **TINY)), limit=9)
+    test = open_test_pictures(plan_data(settings(sides)), limit=9)
     translator = Translator.load(tmp_path / "out" / "runs" / "cyclegan", device="cpu", direction="b_to_a")
     made = translate_all(translator, test.sides["b"])
     name, picture = next(iter(test.sides["b"].items()))

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ganvas.comparison.plan import ComparisonConfig, plan_data, plan_runs, why_unpaired, with_width
+from ganvas.comparison.plan import plan_data, plan_runs, why_unpaired, with_width
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
+from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.recipes import RECIPES
 
 
+def settings(data: Path, *methods: str, **changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(data=data, methods=methods, out=Path("out"), **changes)
+
+
 def test_all_are_given_the_same_and_keep_the_rest_of_their_recipe(pairs: Path) -> None:
-    settings = ComparisonConfig(
-        data=pairs, minutes=3, epochs=7, crop_size=(64, 32), width=4, batch_size=2, seed=5, device="cpu"
-    )
-    runs = plan_runs(["cyclegan", "pix2pix"], settings)
+    config = settings(
+        pairs, "cyclegan", "pix2pix", minutes=3, epochs=7, crop_size=(64, 32), width=4, batch_size=2, seed=5,
+        device="cpu",
+    )  # fmt: skip
+    runs = plan_runs(config)
     assert list(runs) == ["cyclegan", "pix2pix"]
     for name, run in runs.items():
         assert (run.data.load_size, run.data.crop_size, run.data.folder) == ((72, 36), (64, 32), pairs)
@@ -30,18 +37,18 @@ def test_all_are_given_the_same_and_keep_the_rest_of_their_recipe(pairs: Path) -
 
 
 def test_methods_that_need_no_pairs_see_the_sides_of_pairs_apart(pairs: Path) -> None:
-    settings = ComparisonConfig(data=pairs, epochs=1, direction="b_to_a")
-    runs = plan_runs(["pix2pix", "cyclegan"], settings)
-    assert isinstance(plan_data(settings), PairedData)
+    config = settings(pairs, "pix2pix", "cyclegan", epochs=1, direction="b_to_a")
+    runs = plan_runs(config)
+    assert isinstance(plan_data(config), PairedData)
     assert [(run.data.aligned, run.data.direction) for run in runs.values()] == [(True, "b_to_a"), (False, "b_to_a")]
 
 
 def test_two_sides_are_no_pairs(sides: Path) -> None:
-    assert isinstance(plan_data(ComparisonConfig(data=sides, epochs=1)), UnpairedData)
+    assert isinstance(plan_data(settings(sides, epochs=1)), UnpairedData)
     with pytest.raises(ConfigError, match=r"pix2pix needs pairs, and there are none: .* has trainA and trainB"):
-        plan_runs(["cyclegan", "pix2pix"], ComparisonConfig(data=sides, epochs=1))
+        plan_runs(settings(sides, "cyclegan", "pix2pix", epochs=1))
     with pytest.raises(ConfigError, match="holds no pairs, so it has no direction"):
-        plan_runs(["cyclegan"], ComparisonConfig(data=sides, epochs=1, direction="b_to_a"))
+        plan_runs(settings(sides, "cyclegan", epochs=1, direction="b_to_a"))
 
 
 def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_path: Path) -> None:
@@ -57,18 +64,18 @@ def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_p
 )
 def test_methods_that_are_none(recipes: list[str], message: str, pairs: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan_runs(recipes, ComparisonConfig(data=pairs, epochs=1))
+        plan_runs(settings(pairs, *recipes, epochs=1))
 
 
 def test_a_budget_is_needed(pairs: Path) -> None:
     with pytest.raises(ConfigError, match="give minutes, epochs, or both"):
-        ComparisonConfig(data=pairs)
+        settings(pairs)
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
 def test_nothing_is_not_taken_for_unset(pairs: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} 0 must be positive"):
-        plan_runs(["pix2pix"], ComparisonConfig(data=pairs, **{"epochs": 1, name: 0}))
+        plan_runs(settings(pairs, "pix2pix", **{"epochs": 1, name: 0}))
 
 
 def test_a_width_goes_where_there_is_one() -> None:

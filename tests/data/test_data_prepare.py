@@ -81,14 +81,14 @@ def pixels(out: Path, pair: dict[str, object], side: str) -> np.ndarray:
 
 class TestPairs:
     def test_layout_and_counts(self, photos: Path, tmp_path: Path) -> None:
-        prepared = prepare_pairs(photos, tmp_path / "out", PrepareConfig(strength=(4, 4)))
+        prepared = prepare_pairs(PrepareConfig(photos, tmp_path / "out", strength=(4, 4)))
         assert prepared.counts == {"train": 16, "val": 2, "test": 2}
         for split, count in prepared.counts.items():
             entries = find_entries(PairedData(folder=tmp_path / "out"), split)
             assert len(entries) == count
 
     def test_everywhere_is_the_whole_mosaic(self, photos: Path, tmp_path: Path) -> None:
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig(strength=(4, 4)))
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out", strength=(4, 4)))
         for pair in manifest(tmp_path / "out")["pairs"]:
             source = read_image(photos / str(pair["source"])).pixels
             np.testing.assert_array_equal(pixels(tmp_path / "out", pair, "b"), source)
@@ -99,8 +99,10 @@ class TestPairs:
     def test_only_the_boxes_change(self, photos: Path, tmp_path: Path, degrade: str) -> None:
         boxes = {f"{seed:02}.png": [[5, 7, 31, 33], [-4, 40, 10, 60]] for seed in range(20)}
         (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-        config = PrepareConfig(degrade=degrade, strength=(3, 5), where="boxes", boxes=tmp_path / "boxes.json")  # type: ignore[arg-type]
-        prepare_pairs(photos, tmp_path / "out", config)
+        config = PrepareConfig(
+            photos, tmp_path / "out", degrade=degrade, strength=(3, 5), where="boxes", boxes=tmp_path / "boxes.json"
+        )  # type: ignore[arg-type]
+        prepare_pairs(config)
         for pair in manifest(tmp_path / "out")["pairs"]:
             assert pair["region"] == [[5, 7, 31, 33], [0, 40, 10, 48]]
             changed = (pixels(tmp_path / "out", pair, "a") != pixels(tmp_path / "out", pair, "b")).any(axis=2)
@@ -114,8 +116,15 @@ class TestPairs:
             image[~Box(16, 16, 40, 40).mask(48, 64)] = level
             write_image(tmp_path / "photos" / f"{name}.png", Picture(image))
         (tmp_path / "boxes.csv").write_text("name,left,top,right,bottom\ndark.png,16,16,40,40\nlight.png,16,16,40,40\n")
-        config = PrepareConfig(degrade="blur", strength=(6, 6), where="boxes", boxes=tmp_path / "boxes.csv")
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        config = PrepareConfig(
+            tmp_path / "photos",
+            tmp_path / "out",
+            degrade="blur",
+            strength=(6, 6),
+            where="boxes",
+            boxes=tmp_path / "boxes.csv",
+        )
+        prepare_pairs(config)
         dark, light = (
             pixels(tmp_path / "out", pair, "a")[16:40, 16:40] for pair in manifest(tmp_path / "out")["pairs"]
         )
@@ -129,8 +138,10 @@ class TestPairs:
         image = scene(3, channels=channels, dtype=dtype)
         write_image(tmp_path / "photos" / f"x{suffix}", Picture(image))
         (tmp_path / "boxes.json").write_text(json.dumps({f"x{suffix}": [[8, 8, 40, 40]]}))
-        config = PrepareConfig(where="boxes", boxes=tmp_path / "boxes.json", strength=(8, 8))
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        config = PrepareConfig(
+            tmp_path / "photos", tmp_path / "out", where="boxes", boxes=tmp_path / "boxes.json", strength=(8, 8)
+        )
+        prepare_pairs(config)
         (pair,) = manifest(tmp_path / "out")["pairs"]
         a, b = (pixels(tmp_path / "out", pair, side) for side in "ab")
         np.testing.assert_array_equal(b, image)
@@ -141,7 +152,7 @@ class TestPairs:
 
     def test_float_values_beyond_one_are_not_cut(self, tmp_path: Path) -> None:
         write_image(tmp_path / "photos" / "x.tif", Picture(scene(3, dtype=np.float32) * 40 - 3))
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig(strength=(2, 2)))
+        prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out", strength=(2, 2)))
         (pair,) = manifest(tmp_path / "out")["pairs"]
         assert np.abs(pixels(tmp_path / "out", pair, "a") - pixels(tmp_path / "out", pair, "b")).mean() < 2
 
@@ -150,7 +161,7 @@ class TestPairs:
         Image.fromarray(scene(1)).save(tmp_path / "photos" / "x.jpg", quality=80)
         Image.fromarray(np.dstack([scene(2), np.full((48, 64), 9, np.uint8)])).save(tmp_path / "photos" / "y.png")
         with pytest.warns(OpacityWarning, match=r"dropped from 1 picture of .*photos; .* photometric='minisblack'"):
-            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
         pairs = manifest(tmp_path / "out")["pairs"]
         assert [str(pair["b"]).split("/")[-1] for pair in pairs] == ["x.png", "y.png"]
         assert pixels(tmp_path / "out", pairs[1], "b").shape == (48, 64, 3)
@@ -160,14 +171,14 @@ class TestPairs:
         exif = Image.Exif()
         exif[0x0112] = 6
         Image.fromarray(scene(1)).save(tmp_path / "photos" / "x.png", exif=exif)
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
         (pair,) = manifest(tmp_path / "out")["pairs"]
         assert (pair["height"], pair["width"]) == (64, 48)
 
     def test_strengths_are_drawn_for_each_picture_and_by_seed(self, photos: Path, tmp_path: Path) -> None:
         drawn = []
         for number, seed in enumerate((0, 0, 1)):
-            prepare_pairs(photos, tmp_path / f"{number}", PrepareConfig(strength=(2, 9), seed=seed))
+            prepare_pairs(PrepareConfig(photos, tmp_path / f"{number}", strength=(2, 9), seed=seed))
             drawn.append([pair["strength"] for pair in manifest(tmp_path / f"{number}")["pairs"]])
         assert drawn[0] == drawn[1] != drawn[2]
         assert len(set(drawn[0])) >= 4
@@ -176,13 +187,13 @@ class TestPairs:
     def test_pairs_among_the_photographs_would_be_photographs_next_time(self, photos: Path) -> None:
         for out in (photos, photos / "pairs"):
             with pytest.raises(InputError, match="give an output folder outside it"):
-                prepare_pairs(photos, out, PrepareConfig())
+                prepare_pairs(PrepareConfig(photos, out))
         assert not (photos / "pairs").exists()
 
     def test_folders_below_count(self, photos: Path, tmp_path: Path) -> None:
         write_image(photos / "roses" / "00.png", Picture(scene(77)))
         for _ in range(2):
-            prepare_pairs(photos, tmp_path / "pairs", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "pairs"))
         pairs = manifest(tmp_path / "pairs")["pairs"]
         assert len(pairs) == 21
         assert pairs[-1]["name"] == "roses__00"
@@ -215,8 +226,10 @@ class TestClassifierRegions:
             image = np.zeros((48, 64, 3), np.uint8)
             image[8:24, 32:52] = level
             write_image(tmp_path / "photos" / f"{name}.png", Picture(image))
-        config = PrepareConfig(where="classifier", class_name=class_name, strength=(16, 16))
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        config = PrepareConfig(
+            tmp_path / "photos", tmp_path / "out", where="classifier", class_name=class_name, strength=(16, 16)
+        )
+        prepare_pairs(config)
         return manifest(tmp_path / "out")
 
     def test_the_region_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,23 +317,25 @@ class TestSplits:
     def test_pictures_of_one_layout_get_all_splits(self, tmp_path: Path) -> None:
         for seed in range(20):
             write_image(tmp_path / "photos" / f"{seed}.png", Picture(dish(seed)))
-        config = PrepareConfig(val_fraction=0.2, test_fraction=0.2)
-        assert prepare_pairs(tmp_path / "photos", tmp_path / "out", config).counts == {"train": 12, "val": 4, "test": 4}
+        config = PrepareConfig(tmp_path / "photos", tmp_path / "out", val_fraction=0.2, test_fraction=0.2)
+        assert prepare_pairs(config).counts == {"train": 12, "val": 4, "test": 4}
 
     def test_a_split_emptied_by_near_duplicates_is_told(self, tmp_path: Path) -> None:
         for level in range(10):  # one picture in ten brightnesses
             write_image(tmp_path / "photos" / f"{level}.png", Picture((scene(0) * (0.5 + level / 20)).astype(np.uint8)))
         with pytest.warns(EmptySplitWarning, match=r"10 of 10 .* so val and test got none; .* --no-grouping"):
-            prepared = prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+            prepared = prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
         assert prepared.counts == {"train": 10, "val": 0, "test": 0}
-        prepared = prepare_pairs(tmp_path / "photos", tmp_path / "other", PrepareConfig(grouping=False))
+        prepared = prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "other", grouping=False))
         assert prepared.counts == {"train": 8, "val": 1, "test": 1}
 
     def test_copies_to_the_byte_share_their_split_in_any_case(self, tmp_path: Path) -> None:
         for seed in range(20):
             write_image(tmp_path / "photos" / f"{seed // 2}_{seed % 2}.png", Picture(scene(seed // 2)))
-        config = PrepareConfig(grouping=False, val_fraction=0.3, test_fraction=0.3)
-        prepared = prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        config = PrepareConfig(
+            tmp_path / "photos", tmp_path / "out", grouping=False, val_fraction=0.3, test_fraction=0.3
+        )
+        prepared = prepare_pairs(config)
         split_of = {pair["name"]: pair["split"] for pair in json.loads(prepared.manifest.read_text())["pairs"]}
         assert all(split_of[f"{index}_0"] == split_of[f"{index}_1"] for index in range(10))
 
@@ -330,15 +345,15 @@ class TestSplits:
         with pytest.warns(
             EmptySplitWarning, match=r"equal pictures share a split, and 10 of 10 .*; add other pictures"
         ):
-            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig(grouping=False))
+            prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out", grouping=False))
 
     def test_copies_share_their_split(self, tmp_path: Path) -> None:
         for seed in range(16):
             write_image(tmp_path / "photos" / f"{seed}.png", Picture(scene(seed)))
             write_image(tmp_path / "photos" / f"{seed}_mirrored.png", Picture(scene(seed)[:, ::-1]))
             Image.fromarray(scene(seed)).resize((50, 40)).save(tmp_path / "photos" / f"{seed}_small.jpg")
-        config = PrepareConfig(val_fraction=0.25, test_fraction=0.25)
-        prepared = prepare_pairs(tmp_path / "photos", tmp_path / "out", config)
+        config = PrepareConfig(tmp_path / "photos", tmp_path / "out", val_fraction=0.25, test_fraction=0.25)
+        prepared = prepare_pairs(config)
         record = manifest(tmp_path / "out")
         splits = {str(pair["name"]): pair["split"] for pair in record["pairs"]}
         for seed in range(16):
@@ -394,7 +409,7 @@ class TestGate:
             image[0, 0, 0] = 0
             write_image(path, Picture(image))
         self.add_refused(photos, 1)
-        prepared = prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepared = prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert [refusal.name for refusal in prepared.refused] == ["bad0.png"]
         assert manifest(tmp_path / "out")["refused"][0]["score"] == 0.9
         assert not any("bad0" in name for name in content(tmp_path / "out") if name != "manifest.json")
@@ -402,7 +417,7 @@ class TestGate:
     def test_over_five_per_cent_nothing_is_written(self, photos: Path, tmp_path: Path, refusing: None) -> None:
         self.add_refused(photos, 4)
         with pytest.raises(PolicyRefusal, match="more than 5%"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert not (tmp_path / "out").exists()
 
     def test_without_a_model_nothing_is_written(
@@ -414,17 +429,17 @@ class TestGate:
         monkeypatch.setattr(gate, "load_scorer", missing)
         gate.forget_scorer()
         with pytest.raises(PolicyRefusal):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert not (tmp_path / "out").exists()
 
     def test_what_an_earlier_run_wrote_is_asked_about_again(
         self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 1.0)
         gate.forget_scorer()
         with pytest.raises(PolicyRefusal):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
 
 
 class TestGoingOn:
@@ -432,7 +447,7 @@ class TestGoingOn:
         (photos / "05.png").write_bytes((photos / "05.png").read_bytes()[:60])
         (photos / "x7.jpg").write_bytes(b"")
         with pytest.raises(PartialFailure) as failure:
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert sorted(failure.value.failures) == ["05.png", "x7.jpg"]
         assert (failure.value.total, failure.value.exit_code) == (21, 5)
         record = manifest(tmp_path / "out")
@@ -443,10 +458,10 @@ class TestGoingOn:
         (tmp_path / "photos").mkdir()
         (tmp_path / "photos" / "x.png").write_bytes(b"no picture")
         with pytest.raises(DataError, match="not one"):
-            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
 
     def test_an_interrupted_run_goes_on(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        prepare_pairs(photos, tmp_path / "whole", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "whole"))
         written: list[Path] = []
         write = write_image
 
@@ -458,7 +473,7 @@ class TestGoingOn:
 
         monkeypatch.setattr("ganvas.data.pair_folder.write_image", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert not (tmp_path / "out" / "manifest.json").exists()
         journal = tmp_path / "out" / ".prepare.jsonl"
         journal.write_bytes(journal.read_bytes()[:-20])  # the last line is cut short as well
@@ -466,7 +481,7 @@ class TestGoingOn:
         monkeypatch.setattr(
             "ganvas.data.pair_folder.write_image", lambda path, picture: (rewritten.append(path), write(path, picture))
         )
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert len(rewritten) == 2 * 20 - 12
         whole, resumed = content(tmp_path / "whole"), content(tmp_path / "out")
         assert {name: data for name, data in whole.items() if name != ".prepare.jsonl"} == {
@@ -474,39 +489,39 @@ class TestGoingOn:
         }
 
     def test_again_writes_no_pair(self, photos: Path, tmp_path: Path) -> None:
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         for path in (tmp_path / "out").rglob("*.png"):
             os.utime(path, (1, 1))
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert {path.stat().st_mtime for path in (tmp_path / "out").rglob("*.png")} == {1}
 
     def test_a_changed_source_is_prepared_anew_and_strays_go(self, photos: Path, tmp_path: Path) -> None:
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         write_image(photos / "03.png", Picture(scene(300)))
         (photos / "04.png").unlink()
         for seed in range(40, 60):
             write_image(photos / f"{seed}.png", Picture(scene(seed)))
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
-        prepare_pairs(photos, tmp_path / "new", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
+        prepare_pairs(PrepareConfig(photos, tmp_path / "new"))
         again, new = content(tmp_path / "out"), content(tmp_path / "new")
         again.pop(".prepare.jsonl"), new.pop(".prepare.jsonl")
         assert again == new
 
     def test_other_settings_need_another_folder(self, photos: Path, tmp_path: Path) -> None:
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         with pytest.raises(DataError, match="other settings"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig(degrade="blur"))
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out", degrade="blur"))
 
     def test_a_folder_with_something_else_is_left_alone(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.txt").write_text("mine")
         with pytest.raises(DataError, match="something else"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert content(tmp_path / "out") == {"thesis.txt": b"mine"}
 
     def test_progress_is_told(self, photos: Path, tmp_path: Path) -> None:
         told: list[tuple[str, int, int]] = []
-        prepare_pairs(photos, tmp_path / "out", PrepareConfig(), progress=lambda *news: told.append(news))
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=lambda *news: told.append(news))
         assert told[0] == ("looking at pictures", 1, 20)
         assert told[-1] == ("writing pairs", 20, 20)
 
@@ -515,22 +530,22 @@ class TestMistakes:
     def test_no_pictures(self, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()
         with pytest.raises(DataError, match="no pictures"):
-            prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
 
     def test_two_files_of_one_name(self, photos: Path, tmp_path: Path) -> None:
         Image.fromarray(scene(5)).save(photos / "05.jpg")
         with pytest.raises(DataError, match=r"05\.jpg, 05\.png"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
 
     def test_boxes_of_pictures_that_are_not_there(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "boxes.json").write_text('{"00.png": [], "99.png": [[0, 0, 4, 4]]}')
         with pytest.raises(DataError, match=r"99\.png"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig(where="boxes", boxes=tmp_path / "boxes.json"))
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out", where="boxes", boxes=tmp_path / "boxes.json"))
 
     def test_a_box_wholly_off_fails_its_picture_and_none_leaves_it_out(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "boxes.json").write_text('{"00.png": [[64, 0, 70, 9]], "01.png": [[0, 0, 9, 9]], "02.png": []}')
         with pytest.raises(PartialFailure, match="wholly off"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig(where="boxes", boxes=tmp_path / "boxes.json"))
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out", where="boxes", boxes=tmp_path / "boxes.json"))
         record = manifest(tmp_path / "out")
         assert [pair["name"] for pair in record["pairs"]] == ["01"]
         assert len(record["left_out"]) == 18
@@ -555,7 +570,7 @@ class TestMistakes:
     )
     def test_settings_out_of_range(self, settings: dict[str, object]) -> None:
         with pytest.raises(ConfigError):
-            PrepareConfig(**settings)  # type: ignore[arg-type]
+            PrepareConfig(Path("photos"), Path("out"), **settings)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("error", [RuntimeError("can't allocate memory"), MemoryError()])
     def test_too_little_memory_for_one_picture_stops_no_other(
@@ -571,7 +586,7 @@ class TestMistakes:
         monkeypatch.setattr(prepare, "degrade_each", choosy)
         write_image(photos / "narrow.png", Picture(scene(99, width=8)))
         with pytest.raises(PartialFailure, match=r"1 of 21 failed:\n  narrow\.png: .*emory"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert len(manifest(tmp_path / "out")["pairs"]) == 20
 
     def test_a_file_exchanged_after_the_gates_look_makes_no_pair(self, photos: Path, tmp_path: Path) -> None:
@@ -580,14 +595,14 @@ class TestMistakes:
                 write_image(photos / "07.png", Picture(scene(99)))
 
         with pytest.raises(PartialFailure, match=r"1 of 20 failed:\n.*07\.png: changed while"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig(), progress=exchange)
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=exchange)
         assert not [name for name in content(tmp_path / "out") if "07" in name]
 
     def test_what_is_no_picture_is_told(self, photos: Path, tmp_path: Path) -> None:
         (photos / "deep").mkdir()
         (photos / "deep" / "film.gif").write_bytes(b"GIF89a")
         with pytest.warns(SkippedWarning, match=r"deep/film\.gif"):
-            prepare_pairs(photos, tmp_path / "out", PrepareConfig())
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
 
     def test_the_module_shows_only_its_verb(self) -> None:
         assert prepare.__all__ == ["Prepared", "prepare_pairs"]
@@ -671,4 +686,4 @@ def test_values_of_few_bits_are_remarked_on(tmp_path: Path) -> None:
     with pytest.warns(
         PictureWarning, match=r"photos: the pictures: 16-bit values up to .* train with --value-range 0 4095"
     ):
-        prepare_pairs(tmp_path / "photos", tmp_path / "out", PrepareConfig())
+        prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))

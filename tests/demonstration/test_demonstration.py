@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ganvas
+from ganvas.demonstration import DemoConfig
 from ganvas.demonstration import run as running
 from ganvas.demonstration import training as learning
 from ganvas.demonstration.measures import (
@@ -117,7 +118,7 @@ def test_without_the_packages_an_earlier_demo_stays(tmp_path: Path, monkeypatch:
 
 def test_no_time_is_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="minutes 0 must be positive"):
-        run_demo(tmp_path, minutes=0)
+        run_demo(DemoConfig(out=tmp_path, minutes=0))
     assert not list(tmp_path.iterdir())
 
 
@@ -251,7 +252,7 @@ def test_the_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.real_gate
 def test_the_whole_demo(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("kept")
-    print(run_demo(tmp_path, minutes=0.5))
+    print(run_demo(DemoConfig(out=tmp_path, minutes=0.5)))
     metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     unseen = metrics["unseen"]
     assert metrics["seconds"] > 0

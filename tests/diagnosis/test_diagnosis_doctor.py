@@ -12,7 +12,7 @@ import torch
 
 import ganvas
 from ganvas.cli import main, parse_train
-from ganvas.diagnosis import doctor, measurement
+from ganvas.diagnosis import DoctorConfig, doctor, measurement
 from ganvas.diagnosis.doctor import Diagnosis, diagnose, list_cache, list_extras, list_weights
 from ganvas.diagnosis.measurement import MAIN_RECIPES, estimate_recipes, matrix_peak, measure_step, operations_of
 from ganvas.errors import install_command
@@ -35,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def diagnosis(small: None, monkeypatch: pytest.MonkeyPatch) -> Diagnosis:
     monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
     monkeypatch.setattr(doctor, "bfloat16_obstacle", lambda device: "no such instructions")
-    return diagnose(device="cpu", seconds=0.05)
+    return diagnose(DoctorConfig(device="cpu", seconds=0.05))
 
 
 def test_it_measures_what_is_fast_and_leaves_random_numbers_alone(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_it_measures_what_is_fast_and_leaves_random_numbers_alone(small: None, m
     torch.set_num_threads(2)
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    found = diagnose(device="cpu", seconds=0.05).speed
+    found = diagnose(DoctorConfig(device="cpu", seconds=0.05)).speed
     assert set(found.steps) == set(found.peaks) == {"float32", "bfloat16"}
     assert set(found.by_threads) == {1, 2}
     assert found.threads == max(found.by_threads, key=lambda count: found.by_threads[count])

@@ -13,6 +13,7 @@ import torch
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image
@@ -48,8 +49,9 @@ def pairs(tmp_path: Path, rng: np.random.Generator) -> PairedData:
     return PairedData(folder=tmp_path / "data", load_size=SIZE, crop_size=SIZE)
 
 
-def evaluate(run: Path, **settings: object) -> Evaluation:
-    return evaluate_run(run, device="cpu", progress=False, **settings)  # type: ignore[arg-type]
+def evaluate(run: Path, *, num_shown: int = 24, **settings: object) -> Evaluation:
+    config = EvaluateConfig(run, device="cpu", **settings)  # type: ignore[arg-type]
+    return evaluate_run(config, num_shown=num_shown, progress=False)
 
 
 def unit(pixels: np.ndarray) -> torch.Tensor:

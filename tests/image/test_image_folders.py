@@ -103,7 +103,7 @@ def test_redaction_does_not_read_its_results_behind_a_link(shared: Path, tmp_pat
 
 
 def test_prepare_reads_what_lies_behind_a_link(shared: Path, tmp_path: Path) -> None:
-    prepared = prepare_pairs(shared, tmp_path / "pairs", PrepareConfig(val_fraction=0, test_fraction=0))
+    prepared = prepare_pairs(PrepareConfig(shared, tmp_path / "pairs", val_fraction=0, test_fraction=0))
     assert sum(prepared.counts.values()) == 3
 
 

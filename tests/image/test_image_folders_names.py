@@ -79,8 +79,15 @@ def test_boxes_match(tmp_path: Path, file: str, boxed: str) -> None:
     covered = np.asarray(Image.open(tmp_path / "out" / name(file)))
     assert not covered[1:9, 1:9].any()
     assert (covered[10:, 10:] == 120).all()
-    config = PrepareConfig(where="boxes", boxes=tmp_path / "boxes.json", val_fraction=0, test_fraction=0)
-    assert prepare_pairs(tmp_path / "in", tmp_path / "pairs", config).left_out == []
+    config = PrepareConfig(
+        tmp_path / "in",
+        tmp_path / "pairs",
+        where="boxes",
+        boxes=tmp_path / "boxes.json",
+        val_fraction=0,
+        test_fraction=0,
+    )
+    assert prepare_pairs(config).left_out == []
 
 
 @pytest.mark.parametrize(("file", "masked"), FORMS)

@@ -8,6 +8,7 @@ from ganvas.image.files import read_image, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import PictureSpec
 from ganvas.inference import sampling
+from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import GRID_NAME, noise_seed, sample_files
 from ganvas.methods.config import CycleGANConfig, DomainGANConfig, VAEConfig
 from ganvas.methods.registry import build
@@ -41,7 +42,7 @@ def names(folder):
 
 
 def draw(run, out, **options):
-    return sample_files(run, out, progress=False, device="cpu", **options)
+    return sample_files(SampleConfig(run, out, device="cpu", **options), progress=False)
 
 
 def test_pictures_and_a_grid_are_written_and_labelled(tmp_path):

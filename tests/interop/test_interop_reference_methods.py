@@ -146,7 +146,9 @@ def test_a_u_nets_dropout_lies_where_the_reference_has_it(tmp_path, halvings, dr
 def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
     theirs, folder = make(), tmp_path / "judge"
     (path,) = saved(tmp_path, D=theirs)
-    assert "a discriminator alone" in api.import_reference((path,), out=folder)
+    imported = api.import_reference((path,), out=folder)
+    assert imported.folder == folder
+    assert "a discriminator alone" in str(imported)
     judge = load_discriminator(folder)
     images = torch.rand(1, theirs.state[next(iter(theirs.state))].shape[1], 256, 256)
     with torch.no_grad():
@@ -235,7 +237,7 @@ def test_wrappers_are_looked_into(tmp_path, content, entry, first):
     network = read_reference(tmp_path / "file.pth")
     assert (network.kind, network.entry) == ("resnet", entry)
     assert torch.equal(network.weights["first.conv.weight"], G.state["model.1.weight"] + first)
-    note = api.import_reference((tmp_path / "file.pth",), out=tmp_path / "run")
+    note = str(api.import_reference((tmp_path / "file.pth",), out=tmp_path / "run"))
     assert f"from its entry '{entry}'" in note
 
 
@@ -283,7 +285,7 @@ def test_safetensors_are_read(tmp_path):
 def test_cuts_generator_becomes_a_run(tmp_path):
     theirs = reference.cut(9)
     (path,) = saved(tmp_path, G=theirs)
-    assert "taken as CUT" in api.import_reference((path,), out=tmp_path / "run")
+    assert "taken as CUT" in str(api.import_reference((path,), out=tmp_path / "run"))
     picture = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     made = api.load(tmp_path / "run", device="cpu")(picture)
     with torch.no_grad():

@@ -15,7 +15,7 @@ from ganvas.localization.activation import (
     warn_if_assumed,
 )
 from ganvas.localization.cam import class_map, evidence_map
-from ganvas.localization.locate import default_class
+from ganvas.localization.finding import default_class
 
 LOGITS = np.array([[1.5, -0.5, 3.0]])
 

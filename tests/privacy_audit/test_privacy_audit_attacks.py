@@ -19,7 +19,7 @@ from ganvas.privacy_audit.attacks import (
     small_network,
     wiener,
 )
-from ganvas.privacy_audit.config import PlannedCover, plan_covers
+from ganvas.privacy_audit.covers import PlannedCover, plan_covers
 
 
 def clouds(rng: np.random.Generator, count: int = 90) -> tuple[Tensor, Tensor]:

@@ -15,19 +15,19 @@ from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, PartialFailure
 from ganvas.image.files import read_image, read_label, write_image
 from ganvas.image.picture import Picture
+from ganvas.privacy_audit import AuditConfig
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.config import AuditConfig
 from ganvas.privacy_audit.result import Audit, AuditedCover
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Audit:
     given: dict[str, Any] = {"blocks": (8,), "sigmas": (2.0,), "size": 32, "steps": 5, "device": "cpu"}
-    return audit(folder, out, AuditConfig(**(given | changes)), progress=False)
+    return audit(AuditConfig(folder, out=out, **(given | changes)), progress=False)
 
 
 @pytest.mark.usefixtures("quick_attackers")
 def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
-    found = run(kinds, tmp_path / "out", styles=("mosaic", "blur", "solid"))
+    found = run(kinds, tmp_path / "out", style=("mosaic", "blur", "solid"))
     record = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
     assert [cover["name"] for cover in record["covers"]] == ["mosaic, 8 blocks across", "blur, sigma 2", "solid"]
     assert record["pictures"] == {"train": 18, "test": 6}
@@ -54,7 +54,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     kinds: Path, tmp_path: Path, request: pytest.FixtureRequest, attackers: str
 ) -> None:
     request.getfixturevalue(attackers)
-    found = run(kinds, tmp_path / "out", styles=("mosaic", "solid"), steps=20)
+    found = run(kinds, tmp_path / "out", style=("mosaic", "solid"), steps=20)
     mosaic, solid = found.covers
     assert mosaic.retrained == 6  # each kind has a color of its own
     assert solid.retrained <= 2
@@ -109,7 +109,7 @@ def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Pat
     run(kinds, tmp_path / "out", minutes=0.01)
     state = tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
     before = state.read_bytes()
-    run(kinds, tmp_path / "out", minutes=0.01, styles=("mosaic", "solid"))
+    run(kinds, tmp_path / "out", minutes=0.01, style=("mosaic", "solid"))
     assert state.read_bytes() == before
     with pytest.raises(ConfigError, match="another size or in another split"):
         run(kinds, tmp_path / "out", seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from ganvas.errors import ConfigError
 from ganvas.image.cover import gaussian_blur, mosaic
-from ganvas.privacy_audit.config import AuditConfig, plan_covers
+from ganvas.privacy_audit import AuditConfig
+from ganvas.privacy_audit.covers import plan_covers
 
 
 def test_each_style_from_the_weakest_on() -> None:
@@ -61,4 +63,4 @@ def test_what_cannot_be_planned(styles: Any, blocks: Any, sigmas: Any, message: 
 )
 def test_terms_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        AuditConfig(**changes)
+        AuditConfig(Path("kinds"), out=Path("out"), **changes)

@@ -14,6 +14,7 @@ from training_runs import SETTINGS, assert_same_run, rows_of, tensors_of
 from conftest import tiny_picture
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.image.files import read_image
+from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import sample_files
 from ganvas.methods.config import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
 from ganvas.runs.snapshots import find_snapshot
@@ -110,5 +111,5 @@ def test_a_run_that_ends_before_its_second_stage_says_so(tiny_sides: Path, tmp_p
 def test_a_trained_run_draws(tiny_pictures: Path, tmp_path: Path) -> None:
     train(make_config(METHODS[1], tiny_pictures, tiny_pictures, epochs=1), tmp_path / "run", quiet=True)
     assert not [name for name in tensors_of(find_snapshot(tmp_path / "run")) if "discriminator" in name]
-    report = sample_files(tmp_path / "run", tmp_path / "out", count=2, device="cpu", progress=False)
+    report = sample_files(SampleConfig(tmp_path / "run", tmp_path / "out", count=2, device="cpu"), progress=False)
     assert len(report.written) == 2

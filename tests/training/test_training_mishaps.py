@@ -11,6 +11,7 @@ from PIL import Image
 from training_runs import MakeConfig, assert_same_run, tiny_cyclegan, tiny_run
 
 from ganvas.errors import DataError
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.runs.record import read_run_record
 from ganvas.training import session
@@ -31,7 +32,7 @@ def test_a_run_with_a_gray_split_trains_and_resumes(tiny_data: Path, tmp_path: P
     assert (record.input.channels, record.output.channels) == (3, 3)
     longer = tiny_run(tiny_data, epochs=3, validate_every=4, sample_every=4, checkpoint_every=4)
     assert train(longer, tmp_path / "run", resume=True, quiet=True).images_seen >= 21
-    evaluation = evaluate_run(tmp_path / "run", split="val", device="cpu", progress=False)
+    evaluation = evaluate_run(EvaluateConfig(tmp_path / "run", split="val", device="cpu"), progress=False)
     assert len(evaluation.pictures) == 3
 
 

@@ -16,8 +16,9 @@ from ganvas import api
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, DataError, PolicyRefusal, RunError, WeightsError
+from ganvas.evaluation.config import BenchmarkConfig, EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
-from ganvas.evaluation.super_resolution import benchmark_super_resolution
+from ganvas.evaluation.super_resolution import SuperResolutionTable, benchmark_super_resolution
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
@@ -30,6 +31,10 @@ from ganvas.training.state import read_config
 from ganvas.weights import download, find
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2}
+
+
+def benchmark(runs: tuple[Path, ...], data: Path, out: Path, **settings: Any) -> SuperResolutionTable:
+    return benchmark_super_resolution(BenchmarkConfig("sr", runs, data=data, out=out, **settings), progress=False)
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_a_run_enlarges_what_it_is_given(photographs: Path, tmp_path: Path) -> N
     assert math.isfinite(result.best["psnr"])
     grid = read_image(tmp_path / "run/samples/00000008.png")
     assert grid.width >= 3 * 38  # the input is drawn as large as the others
-    evaluation = evaluate_run(tmp_path / "run", out=tmp_path / "evaluation", progress=False)
+    evaluation = evaluate_run(EvaluateConfig(tmp_path / "run", out=tmp_path / "evaluation"), progress=False)
     assert evaluation.baseline["psnr"].mean > 20  # bicubic interpolation of smooth pictures
     assert evaluation.output["psnr"].count == 4
 
@@ -163,7 +168,7 @@ def test_a_folder_is_enlarged_and_a_mask_refused(run: Path, photographs: Path, t
 
 
 def test_the_table_has_a_row_a_way(run: Path, photographs: Path, tmp_path: Path) -> None:
-    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    table = benchmark((run,), photographs, tmp_path / "table", device="cpu")
     record = json.loads((tmp_path / "table/sr.json").read_text())
     assert {row["way"] for row in record["scores"]} == {"nearest", "bicubic", "run"}
     assert len(record["scores"]) == 3 * 3 * 4
@@ -190,16 +195,14 @@ def test_weights_are_fetched_only_when_asked(
     monkeypatch.setattr(find, "find_spec", lambda module: None)  # no package carries them
     monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
     monkeypatch.delenv("GANVAS_OFFLINE", raising=False)
-    table = benchmark_super_resolution(
-        [], photographs, tmp_path / "table", device="cpu", may_download=asked, progress=False
-    )
+    table = benchmark((), photographs, tmp_path / "table", device="cpu", download=asked)
     assert bool(fetched) is asked
     assert ("--download fetches the weights" in table.lpips) is not asked
 
 
 def test_a_bad_picture_is_listed_and_the_others_go_on(photographs: Path, tmp_path: Path) -> None:
     (photographs / "test/broken.png").write_bytes(b"nothing")
-    table = benchmark_super_resolution([], photographs, tmp_path / "table", device="cpu", progress=False)
+    table = benchmark((), photographs, tmp_path / "table", device="cpu")
     assert list(table.failures) == ["test/broken.png"]
     assert table.exit_code == 5
     assert "broken.png" in str(table)
@@ -208,7 +211,7 @@ def test_a_bad_picture_is_listed_and_the_others_go_on(photographs: Path, tmp_pat
 def test_odd_pictures_are_listed_and_the_others_go_on(photographs: Path, tmp_path: Path) -> None:
     for name, shape in (("channels.npy", (40, 40, 5)), ("thin.png", (40, 3, 3)), ("small.png", (18, 40, 3))):
         write_image(photographs / "test" / name, Picture(np.full(shape, 90, np.uint8)))
-    table = benchmark_super_resolution([], photographs, tmp_path / "table", device="cpu", progress=False)
+    table = benchmark((), photographs, tmp_path / "table", device="cpu")
     assert set(table.failures) == {"test/channels.npy", "test/thin.png", "test/small.png"}
     assert "5 channels; give gray or RGB" in table.failures["test/channels.npy"]
     assert "40 x 3 pixels; give 20 or more a side" in table.failures["test/thin.png"]
@@ -226,7 +229,7 @@ def test_a_picture_counts_in_every_row_or_in_none(
         return translate(translator, picture, **given)
 
     monkeypatch.setattr(Translator, "translate_picture", failing)
-    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    table = benchmark((run,), photographs, tmp_path / "table", device="cpu")
     assert list(table.failures.values()) == ["out of memory"]
     assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 11)
 
@@ -247,7 +250,7 @@ def test_refused_outputs_are_listed_and_refused_originals_end_it(
     assert sides == {33}
     monkeypatch.setattr(gate, "load_scorer", lambda: refuse_first_outputs)
     gate.forget_scorer()
-    table = benchmark_super_resolution([run], photographs, tmp_path / "table", device="cpu", progress=False)
+    table = benchmark((run,), photographs, tmp_path / "table", device="cpu")
     assert len(table.failures) == 4
     assert "(run) (translated): refused: Open NSFW scores it 0.900" in str(table)
     assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 8)
@@ -255,22 +258,22 @@ def test_refused_outputs_are_listed_and_refused_originals_end_it(
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.shape[0] == 33))
     gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match=r"the data set: refused: the content gate refuses 3 of 12 pictures"):
-        benchmark_super_resolution([run], photographs, tmp_path / "other", device="cpu", progress=False)
+        benchmark((run,), photographs, tmp_path / "other", device="cpu")
     assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folders"):
-        benchmark_super_resolution([], photographs / "test", tmp_path / "table", progress=False)
+        benchmark((), photographs / "test", tmp_path / "table")
     with pytest.raises(ConfigError, match="have the same name"):
-        benchmark_super_resolution([run, run], photographs, tmp_path / "table", progress=False)
+        benchmark((run, run), photographs, tmp_path / "table")
 
 
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_bicubic_comes_out_as_published(real_data: Path, tmp_path: Path) -> None:
     """Ledig et al. 2017, Table 2; SSIM as the papers after it have it (Lai et al. 2017, arXiv:1704.03915, Table 2)."""
-    table = benchmark_super_resolution([], real_data / "sr", tmp_path, progress=False)
+    table = benchmark((), real_data / "sr", tmp_path)
     published = {"Set5": (28.43, 0.810), "Set14": (25.99, 0.702), "BSD100": (25.94, 0.667)}
     for name, (decibels, similarity) in published.items():
         assert table.mean(name, "bicubic", "psnr") == pytest.approx(decibels, abs=0.05)
@@ -279,7 +282,7 @@ def test_bicubic_comes_out_as_published(real_data: Path, tmp_path: Path) -> None
 
 def test_where_nothing_differs_the_record_has_null(tmp_path: Path) -> None:
     write_image(tmp_path / "data/flat/a.png", Picture(np.full((48, 48, 3), 90, np.uint8)))
-    table = benchmark_super_resolution([], tmp_path / "data", tmp_path / "table", progress=False)
+    table = benchmark((), tmp_path / "data", tmp_path / "table")
     record = json.loads((tmp_path / "table/sr.json").read_text())
     assert [row["psnr"] for row in record["scores"]] == [None, None]
     assert table.mean("flat", "nearest", "psnr") == math.inf

@@ -16,6 +16,7 @@ from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, t
 
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
@@ -115,8 +116,9 @@ def test_cyclegan_learns_from_pairs_too(tiny_data: Path, tmp_path: Path) -> None
     result = train(config, tmp_path / "run", quiet=True)
     assert result.best["psnr"] > 0
     assert find_snapshot(tmp_path / "run").stem == "best"
+    settings = {"split": "val", "device": "cpu"}
     there, back = (
-        evaluate_run(tmp_path / "run", split="val", out=tmp_path / way, direction=way, device="cpu", progress=False)
+        evaluate_run(EvaluateConfig(tmp_path / "run", out=tmp_path / way, direction=way, **settings), progress=False)
         for way in ("a_to_b", "b_to_a")
     )
     assert there.output["psnr"].mean != back.output["psnr"].mean

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import torch
 from rich.console import Console
 
 from ganvas.comparison.measures import Instruments, identity_baseline, load_instruments, measure_run, training_reference
-from ganvas.comparison.plan import ComparisonConfig, TestPictures, open_test_pictures, plan_data, plan_runs
+from ganvas.comparison.plan import TestPictures, open_test_pictures, plan_data, plan_runs
 from ganvas.comparison.report import write_reports
 from ganvas.comparison.result import GRID_NAME, HTML_NAME, JSON_NAME, Compared, Comparison
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
+from ganvas.evaluation.config import ComparisonConfig
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.inference.device import pick_device, pick_precision
 from ganvas.runs.checkpoint import STATE_NAME
@@ -26,19 +26,14 @@ from ganvas.training.loop import train
 from ganvas.training.state import read_config
 
 
-def compare(
-    recipes: Sequence[str], settings: ComparisonConfig, out: Path, *, pictures: int = 200, progress: bool = True
-) -> Comparison:
+def compare(settings: ComparisonConfig, *, progress: bool = True) -> Comparison:
     """Train each recipe with the same settings in OUT/runs/RECIPE, and measure all on the same pictures.
 
     Writes `report.html`, `comparison.json` and `grid.png`, rewritten after each method. A failing method is
     listed and the others continue. The same call resumes after an interruption; more minutes or epochs extend each run.
 
     Args:
-        recipes: names of `ganvas.recipes`.
-        settings: shared by all methods.
-        out: the folder to write.
-        pictures: measure on at most so many of each side of the test split, evenly spread.
+        settings: recipes, data and budget.
         progress: show progress.
 
     Raises:
@@ -49,30 +44,21 @@ def compare(
         PartialFailure: every method failed.
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
     """
-    if pictures < 2:
-        raise ConfigError(f"pictures {pictures} must be 2 or more, or nothing can be said of their distribution")
     # Validate everything before hours of training: recipes, precision, earlier runs, output folder.
-    runs, data = _with_precision(plan_runs(recipes, settings), settings.device), plan_data(settings)
+    runs, data = _with_precision(plan_runs(settings), settings.device), plan_data(settings)
+    out = settings.out
     for name, config in runs.items():
         _check_same_data(config, out / "runs" / name)
     require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME)], data_files(data))
     require_outside(out, *data_folders(data))
     with claimed(out):
-        return _compare(runs, data, settings, out, pictures=pictures, progress=progress)
+        return _compare(runs, data, settings, progress=progress)
 
 
-def _compare(
-    runs: dict[str, RunConfig],
-    data: DataConfig,
-    settings: ComparisonConfig,
-    out: Path,
-    *,
-    pictures: int,
-    progress: bool,
-) -> Comparison:
+def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonConfig, *, progress: bool) -> Comparison:
     """Run `compare` in a folder that this process holds."""
     # All methods are measured on the same test pictures, beside two references.
-    test = open_test_pictures(data, limit=pictures)
+    test = open_test_pictures(data, limit=settings.pictures)
     instruments = load_instruments(test)
     references = {
         "input as it is": identity_baseline(test, instruments),
@@ -80,7 +66,7 @@ def _compare(
     }
     device = _in_words(settings.device)
     comparison = Comparison(
-        out=out, settings=settings, test=test, references=references, asked=len(runs), device=device
+        out=settings.out, settings=settings, test=test, references=references, asked=len(runs), device=device
     )
     # Train and measure one method at a time; write after each, so that an interruption loses nothing.
     for number, (name, config) in enumerate(runs.items(), start=1):
@@ -88,7 +74,7 @@ def _compare(
             Console(stderr=True).print(f"[bold]{number} of {len(runs)}[/bold]  {name}", highlight=False)
         try:
             comparison.methods[name] = _train_and_measure(
-                config, out / "runs" / name, test, instruments, quiet=not progress
+                config, settings.out / "runs" / name, test, instruments, quiet=not progress
             )
         except FILE_ERRORS as error:
             comparison.failures[name] = problem_of(error)

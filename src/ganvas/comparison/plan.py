@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,14 @@ from ganvas.data.decode import evaluation_size
 from ganvas.data.layouts import Split, find_entries
 from ganvas.data.memmap import Side
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
+from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import choose_split, evenly
-from ganvas.hardware import PrecisionChoice
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.weights import cache_folder
 
-LOADED, CROPPED = 286, 256
-"""Both papers load pictures at the one size and crop the other (Isola et al. 2017, Sec. 6.2)."""
 WIDTHS = ("width", "discriminator_width")
 """Settings of methods that say how wide their networks are."""
 Rgb = NDArray[np.uint8]
@@ -37,44 +34,6 @@ Specs = dict[Domain, PictureSpec]
 """Side -> picture specification."""
 SIDES: dict[Direction, tuple[Domain, Domain]] = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
 """Direction -> source side, target side."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonConfig:
-    """Settings that all methods of a comparison share; the recipe gives the rest."""
-
-    data: Path
-    """A folder of pairs (train/a and train/b), or of two sides that need not correspond (trainA and trainB)."""
-    minutes: float | None = None
-    """Training time per method."""
-    epochs: float | None = None
-    """Passes over the training pictures; unset: the recipe's, which the minutes may cut short."""
-    crop_size: tuple[int, int] = (128, 128)
-    """Height and width of a training crop, and of the pictures measured."""
-    load_size: tuple[int, int] | None = None
-    """Height and width in the cache; unset: 286/256 of the crop's."""
-    direction: Direction = "a_to_b"
-    """Direction of paired data."""
-    width: int | None = None
-    """Channels of the first layers, for methods with such a setting."""
-    batch_size: int | None = None
-    """Unset: each recipe's."""
-    precision: PrecisionChoice | None = None
-    """Unset: each recipe's."""
-    seed: int = 0
-    """Seed of every run."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps."""
-
-    def __post_init__(self) -> None:
-        if self.minutes is None and self.epochs is None:
-            raise ConfigError("a comparison needs a budget: give minutes, epochs, or both (the first to end counts)")
-
-    @property
-    def cached_size(self) -> tuple[int, int]:
-        """Return `load_size`, or the crop size scaled as in the papers."""
-        height, width = self.crop_size
-        return self.load_size or (round(height * LOADED / CROPPED), round(width * LOADED / CROPPED))
 
 
 def plan_data(settings: ComparisonConfig) -> DataConfig:
@@ -104,12 +63,13 @@ def why_unpaired(folder: Path) -> str | None:
     return None
 
 
-def plan_runs(recipes: Sequence[str], settings: ComparisonConfig) -> dict[str, RunConfig]:
+def plan_runs(settings: ComparisonConfig) -> dict[str, RunConfig]:
     """Return recipe -> run, in the order given; invalid combinations raise here, before any training.
 
     Raises:
         ConfigError: no recipe of that name, one twice, none at all, or one that needs pairs where there are none.
     """
+    recipes = settings.methods
     if unknown := [name for name in recipes if name not in RECIPES]:
         raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(RECIPES)}")
     if not recipes or len(set(recipes)) < len(recipes):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.comparison.measures import Measured
-from ganvas.comparison.plan import SIDES, ComparisonConfig, TestPictures
+from ganvas.comparison.plan import SIDES, TestPictures
 from ganvas.errors import PartialFailure
+from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
 from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
@@ -110,7 +111,7 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "terms": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(comparison.settings).items()
-            if name != "data"
+            if name not in ("data", "methods", "out", "pictures", "threads")
         },
         "device": comparison.device,
         "methods": {name: _as_record(compared) for name, compared in comparison.methods.items()},

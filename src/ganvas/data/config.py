@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-import tyro
+from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
+from ganvas.hardware.threads import check_threads
 
 DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "means", "wear"]
 
@@ -20,7 +19,7 @@ REDUCING = ("reduce", "means", "wear")
 class PairedData:
     """Paired data: two folders matched by stem, side-by-side files, or single pictures degraded on the fly."""
 
-    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
+    folder: Path = Path("data")
     """Folder with `train` and, optionally, `val` and `test`, in the given `layout`."""
     layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
     """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
@@ -104,7 +103,7 @@ class UnpairedData:
     jitter: ClassVar[float] = 0.0
     split_file: ClassVar[None] = None
 
-    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data")
+    folder: Path = Path("data")
     """Folder with trainA and trainB, or train/a and train/b; likewise val and test."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
     """How pictures are resized to `load_size`: both sides, the shorter side (to the smaller number), or not at all."""
@@ -153,10 +152,15 @@ def _check_sizes(data: DataConfig) -> None:
         raise ConfigError(f"value_range {data.value_range} must be in order")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class PrepareConfig:
-    """Configuration of `prepare`: the degradation, its regions, and the splits."""
+    """Preparation of training pairs: the pictures, the degradation, its regions, and the splits."""
 
+    source: Path
+    """A folder of pictures, folders in it included."""
+    out: Path
+    """The folder to write."""
+    _: KW_ONLY
     degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic"
     """Degradation that makes the input (a) from the picture (b)."""
     strength: tuple[float, float] = (8.0, 8.0)
@@ -181,6 +185,8 @@ class PrepareConfig:
     """Fraction of the pictures for validation."""
     test_fraction: float = 0.1
     """Fraction of the pictures for the test, never seen in training."""
+    threads: int | None = None
+    """Number of CPU threads; unset: all."""
 
     def __post_init__(self) -> None:
         if not 0 < self.strength[0] <= self.strength[1]:
@@ -197,3 +203,4 @@ class PrepareConfig:
             raise ConfigError(f"class {self.class_name!r} needs a classifier to look for it: give --where classifier")
         if not 0 <= self.least_score <= 1:
             raise ConfigError(f"least_score {self.least_score} must lie in [0, 1]")
+        check_threads(self.threads)

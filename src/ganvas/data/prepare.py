@@ -66,6 +66,10 @@ class Prepared:
     refused: list[PolicyRefusal]
     left_out: list[str]
 
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count} {split}" for split, count in self.counts.items())
+        return f"{self.manifest}: {counts}; {len(self.refused)} refused, {len(self.left_out)} left out"
+
 
 @dataclass(frozen=True, eq=False)
 class _Source:
@@ -91,16 +95,14 @@ class _Inspection:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: Progress | None = None) -> Prepared:
+def prepare_pairs(config: PrepareConfig, *, progress: Progress | None = None) -> Prepared:
     """Write pairs with splits by picture; near-duplicates, also mirrored ones, share a split.
 
     Every source picture passes the content gate before the first pair is written. Pictures that cannot be used are
     reported at the end, after all others are done.
 
     Args:
-        source: folder of pictures, searched recursively.
-        out: output folder.
-        config: degradation, regions and splits.
+        config: source, output, degradation, regions and splits.
         progress: called for each picture.
 
     Raises:
@@ -110,23 +112,18 @@ def prepare_pairs(source: Path, out: Path, config: PrepareConfig, *, progress: P
         PartialFailure: some pictures failed; the others and the manifest are written.
     """
     report_progress = progress or _report_nothing
-    files = named_files(source, out)
+    out = config.out
+    files = named_files(config.source, out)
     find = region_finder(config, set(files))
     check_targets(files, out, config)
     with claimed(out, beside=pair_folders(out)):
-        return _prepare(source, out, config, files, find, report_progress)
+        return _prepare(config, files, find, report_progress)
 
 
-def _prepare(
-    source: Path,
-    out: Path,
-    config: PrepareConfig,
-    files: dict[str, Path],
-    find: RegionFinder,
-    report_progress: Progress,
-) -> Prepared:
+def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, report_progress: Progress) -> Prepared:
     """Prepare pairs in a folder that this process has locked."""
     # 1. Open the output folder, or resume an earlier run with the same settings.
+    source, out = config.source, config.out
     folder = PairFolder.open(out, _settings(config))
     warn_of_skipped(source, recursive=True, out=out)
     # 2. Read and gate every picture before the first pair is written: too many refusals refuse the whole set.
@@ -298,8 +295,10 @@ def _widened_spec(picture: Picture) -> PictureSpec:
 
 
 def _settings(config: PrepareConfig) -> Record:
-    """Return the configuration as a record, with the hash of the boxes file."""
+    """Return what determines the pairs as a record, with the hash of the boxes file."""
     record: Record = to_record(config)
+    for name in ("source", "out", "threads"):
+        del record[name]
     if config.boxes is not None:
         record["boxes_sha256"] = _sha256(config.boxes)
     return record

@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.console import Console
 
 from ganvas.content_gate import gate
+from ganvas.demonstration import DemoConfig
 from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, conclude, mean_scores, measure_renditions
 from ganvas.demonstration.photographs import PHOTOGRAPHS, Covered, cover_photograph, locate_photograph
 from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.demonstration.training import demo_config, learn
-from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.errors import InputError, PolicyRefusal
 from ganvas.filesystem import claimed, files_in, require_apart
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.hardware.processor import core_count, processor_name
@@ -66,24 +67,20 @@ class DemoResult:
         return f"Inside the covered regions of photographs never trained on, means:\n{rows}\n{told}"
 
 
-def run_demo(out: Path, *, minutes: float = 4.0) -> DemoResult:
+def run_demo(config: DemoConfig) -> DemoResult:
     """Find objects, cover them, train models to restore them, and measure the results.
 
     Args:
-        out: the folder to write; what an earlier demo left there is replaced.
-        minutes: of training, over both models.
+        config: the folder to write and the training time; what an earlier demo left there is replaced.
 
     Raises:
-        ConfigError: no time to train.
         InputError: the folder holds things of the same names that no demo made.
         MissingDependency: the packages that carry the photographs are not installed.
         PolicyRefusal: the content gate refused a photograph, or every restored one.
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
     """
-    if not minutes > 0:
-        raise ConfigError(f"minutes {minutes} must be positive")
-    with claimed(out):
-        return _run_demo(out, minutes)
+    with claimed(config.out):
+        return _run_demo(config.out, config.minutes)
 
 
 def _run_demo(out: Path, minutes: float) -> DemoResult:

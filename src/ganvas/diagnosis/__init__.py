@@ -1,1 +1,22 @@
-"""`ganvas doctor`: what the machine is, what is installed, and how fast it trains."""
+"""Diagnosis of the machine and the installation, and its config. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ganvas.hardware.threads import check_threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """Diagnosis of the machine and the installation."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    seconds: float = 10.0
+    """Measuring time, over all precisions that are fast."""
+    threads: int | None = None
+    """Number of CPU threads; unset: as many as are fastest."""
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ganvas.diagnosis import DoctorConfig
 from ganvas.diagnosis.measurement import Speed, measure_speed
 from ganvas.errors import WeightsError, install_command
 from ganvas.hardware import Precision
@@ -190,17 +191,16 @@ class Diagnosis:
         return lines
 
 
-def diagnose(*, device: str = "auto", seconds: float = 10.0) -> Diagnosis:
-    """Look at the machine and the installation, and measure for about `seconds`; nothing is fetched.
+def diagnose(config: DoctorConfig) -> Diagnosis:
+    """Look at the machine and the installation, and measure for about `config.seconds`; nothing is fetched.
 
     Args:
-        device: auto, cpu, cuda, cuda:1 or mps.
-        seconds: of measuring, over all precisions that are fast.
+        config: device and measuring time.
 
     Raises:
         ConfigError: no such device.
     """
-    where = pick_device(device)
+    where = pick_device(config.device)
     obstacle = bfloat16_obstacle(where)
     fast: tuple[Precision, ...] = ("float32",) if obstacle or where.type == "mps" else ("float32", "bfloat16")
     cache, cache_bytes = list_cache()
@@ -219,5 +219,5 @@ def diagnose(*, device: str = "auto", seconds: float = 10.0) -> Diagnosis:
         weights=tuple(list_weights()),
         cache=cache,
         cache_bytes=cache_bytes,
-        speed=measure_speed(fast, where, seconds=seconds),
+        speed=measure_speed(fast, where, seconds=config.seconds),
     )

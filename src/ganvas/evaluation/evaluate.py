@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
@@ -17,45 +16,27 @@ from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs
 from ganvas.errors import DataError, InputError, PolicyRefusal
+from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
 from ganvas.filesystem import require_apart, require_outside
 from ganvas.image.grid import all_channels
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import OPPOSITE, Direction
+from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
-from ganvas.runs.snapshots import SnapshotName, find_snapshot, run_files
+from ganvas.runs.snapshots import find_snapshot, run_files
 from ganvas.weights import cache_folder
 
 
-def evaluate_run(
-    run: Path,
-    *,
-    data: Path | None = None,
-    split: Split | Literal["auto"] = "auto",
-    out: Path | None = None,
-    snapshot: SnapshotName | Path = "auto",
-    device: str = "auto",
-    seed: int = 0,
-    direction: Direction = "a_to_b",
-    num_shown: int = 24,
-    progress: bool = True,
-) -> Evaluation:
+def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:
     """Translate every picture of a split, compare with its target, and write `evaluation.json` and `report.html`.
 
     Outputs are rounded to their file's type, so the measures describe the files that would be written.
 
     Args:
-        run: a run folder.
-        data: a folder of pairs laid out as the training data; unset: the training data's own.
-        split: `auto` is test where there is one, else val.
-        out: where to write; unset: `evaluation/<split>` in the run folder.
-        snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        seed: seed of the method's noise.
-        direction: b_to_a translates the targets and compares with the inputs; for methods that learn both ways.
+        config: the run, the data and where to write.
         num_shown: number of pictures in the HTML report, evenly spread over the split.
         progress: show a bar with the time left.
 
@@ -67,23 +48,26 @@ def evaluate_run(
     """
     # Resolve the run, the data and the output folder before anything is decoded.
     started = time.monotonic()
-    translator = Translator.load(run, snapshot=snapshot, device=device, seed=seed, direction=direction)
-    config = data_settings(translator, data)
-    chosen = choose_split(config) if split == "auto" else split
-    target = _checked_target(out or run / "evaluation" / chosen, run, config)
-    cache = _read(config, chosen, progress)
+    run = config.run
+    translator = Translator.load(
+        run, snapshot=config.snapshot, device=config.device, seed=config.seed, direction=config.direction
+    )
+    data = data_settings(translator, config.data)
+    chosen = choose_split(data) if config.split == "auto" else config.split
+    target = _checked_target(config.out or run / "evaluation" / chosen, run, data)
+    cache = _read(data, chosen, progress)
     check_channels(cache, translator)
     # Translate and measure picture by picture; keep only what the report shows in memory.
     evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
     pictures = tuple(
-        evaluator.measure_all(track(evaluation_pairs(cache, config), "evaluate", total=len(cache), shown=progress))
+        evaluator.measure_all(track(evaluation_pairs(cache, data), "evaluate", total=len(cache), shown=progress))
     )
     refused = {refusal.name: refusal.reason for refusal in [*cache.refusals, *evaluator.refusals]}
     evaluator.check_not_all_refused(run)
     evaluation = Evaluation(
         run=run.resolve().name,
-        snapshot=find_snapshot(run, snapshot).stem,
-        data=config.folder.resolve().name,
+        snapshot=find_snapshot(run, config.snapshot).stem,
+        data=data.folder.resolve().name,
         split=chosen,
         pictures=pictures,
         refused=refused,

@@ -26,6 +26,7 @@ from ganvas.errors import (
     WeightsError,
     problem_of,
 )
+from ganvas.evaluation.config import BenchmarkConfig
 from ganvas.evaluation.pictures import as_unit
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
@@ -108,25 +109,13 @@ class SuperResolutionTable:
         return f"{self.as_markdown()}\n\n{PROTOCOL} {self.lpips}.{failed}"
 
 
-def benchmark_super_resolution(
-    runs: Sequence[Path],
-    data: Path,
-    out: Path,
-    *,
-    device: str = "auto",
-    may_download: bool = False,
-    progress: bool = True,
-) -> SuperResolutionTable:
+def benchmark_super_resolution(config: BenchmarkConfig, *, progress: bool = True) -> SuperResolutionTable:
     """Enlarge every picture of every set by nearest neighbor, bicubic interpolation and each run.
 
     Writes `sr.json` (every picture) and `sr.md` (means) into `out`.
 
     Args:
-        runs: run folders of one scale; their names are the rows.
-        data: a folder with a folder of high-resolution pictures for each set.
-        out: the folder to write.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        may_download: fetch the weights of LPIPS where they are not on this machine; else it is left out.
+        config: run folders of one scale, whose names are the rows; the sets, and the folder to write.
         progress: show a bar with the time left.
 
     Raises:
@@ -137,18 +126,19 @@ def benchmark_super_resolution(
         PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.gate.check_share`).
     """
     # Check data, output and runs first: all runs need one scale.
+    runs, data, out = config.runs, config.data, config.out
     pictures = _pictures(data)
     require_outside(out, data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]
     require_apart(written, chain((path for _, path in pictures), *map(run_files, runs)))
-    translators = {run.resolve().name: Translator.load(run, device=device) for run in runs}
+    translators = {run.resolve().name: Translator.load(run, device=config.device) for run in runs}
     scale = _common_scale(translators, len(runs))
     ways: dict[str, Enlarge] = {
         "nearest": lambda low, _: _enlarged(low, scale, "nearest"),
         "bicubic": lambda low, _: _enlarged(low, scale, "bicubic"),
     }
     ways |= {name: _by_run(translator) for name, translator in translators.items()}
-    lpips, said = _load_lpips(may_download=may_download, progress=progress)
+    lpips, said = _load_lpips(may_download=config.download, progress=progress)
     scores, failures, refusals = list[Score](), dict[str, str](), list[PolicyRefusal]()
     given = {str(path) for _, path in pictures}
     # Measure picture by picture; a failing picture is listed, too many refusals stop the benchmark.

@@ -28,8 +28,9 @@ from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translator import ConversionWarning, Translation, Translator
 from ganvas.methods.config import Direction
 from ganvas.progress import progress_bars
+from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME
-from ganvas.runs.snapshots import SnapshotName, find_snapshot, run_files
+from ganvas.runs.snapshots import find_snapshot, run_files
 
 __all__ = ["TranslationReport", "translate_files"]
 

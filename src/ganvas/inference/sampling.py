@@ -18,7 +18,6 @@ from ganvas.content_gate import admit_many
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
-from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
 from ganvas.image.files import IMAGE_SUFFIXES, write_image
@@ -26,6 +25,7 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
+from ganvas.inference.config import SampleConfig
 from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.jobs import as_one
 from ganvas.inference.manifest import hash_files
@@ -34,8 +34,9 @@ from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
 from ganvas.progress import track
+from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME, RunRecord, read_run_record
-from ganvas.runs.snapshots import SnapshotName, find_snapshot, load_generators
+from ganvas.runs.snapshots import find_snapshot, load_generators
 from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]
@@ -68,50 +69,36 @@ class SamplingReport:
         return f"{len(self.written)} pictures and {self.grid} written, in {self.seconds:.1f} s"
 
 
-def sample_files(
-    run: Path,
-    out: Path,
-    *,
-    count: int = 64,
-    seed: int = 0,
-    suffix: str | None = None,
-    snapshot: SnapshotName | Path = "auto",
-    device: str = "auto",
-    precision: PrecisionChoice = "float32",
-    progress: bool = True,
-) -> SamplingReport:
+def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingReport:
     """Sample pictures from a trained run, and label every file as synthetic.
 
     Files are named 00000, 00001 and so on; of a method that draws two sides they lie in a and b, and those of the same
     name belong together. The picture of a name depends on the seed and the name alone, not on how many are drawn.
 
     Args:
-        run: a run folder, of a method that draws.
-        out: a folder to make, an empty one, or one in which the same command was stopped.
-        count: pictures of each side.
-        seed: of the noise.
-        suffix: write this format, such as ".tif"; unset: .png where it can hold the pictures, else .tif.
-        snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        precision: of the convolutions; auto is bfloat16 where that is fast, else float32.
+        config: run, output and number of samples; `out` may hold what the same command wrote before it was stopped.
         progress: show a bar with the time left.
 
     Raises:
-        ConfigError: the run's method draws no pictures, count is below 1, or bfloat16 is not fast on the device.
+        ConfigError: the run's method draws no pictures, or bfloat16 is not fast on the device.
         PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
         InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
     """
-    started, where = time.monotonic(), pick_device(device)
-    computed, record = choose_precision(precision, where), read_run_record(run)
-    sides = _check(record, count=count, suffix=suffix)
-    settings = {"run": _identity(run, snapshot), "seed": seed, "count": count, "suffix": suffix, "precision": computed}
+    started, where = time.monotonic(), pick_device(config.device)
+    run, out, count, suffix = config.run, config.out, config.count, config.suffix
+    computed, record = choose_precision(config.precision, where), read_run_record(run)
+    sides = _check(record, suffix=suffix)
+    settings = {
+        "run": _identity(run, config.snapshot), "seed": config.seed, "count": count, "suffix": suffix,
+        "precision": computed,
+    }  # fmt: skip
     # The note in the folder lets the same command resume, and no other
     with claimed(out, beside=[out / side for side in sides]), _noted(out, settings):
-        method = load_generators(run, snapshot).to(where)
+        method = load_generators(run, config.snapshot).to(where)
         for name in method.generators if computed == "bfloat16" else ():
             lower(getattr(method, name))
         album = _Album(out, sides, suffix, _label(run, record))
-        draws = _draws(method, _specs(record, sides), where, count=count, seed=seed)
+        draws = _draws(method, _specs(record, sides), where, count=count, seed=config.seed)
         for drawn in track(draws, "sample", total=count, shown=progress):
             album.add(drawn)
         album.write_grid()
@@ -160,7 +147,7 @@ class _Album:
         write_image(self._folder / GRID_NAME, Picture(grid), synthetic=self._label)
 
 
-def _check(record: RunRecord, *, count: int, suffix: str | None) -> tuple[Domain, ...]:
+def _check(record: RunRecord, *, suffix: str | None) -> tuple[Domain, ...]:
     """Return the sides that the method samples; check everything that needs no weights."""
     kind = method_type(record.method)
     if not kind.samples:
@@ -169,14 +156,12 @@ def _check(record: RunRecord, *, count: int, suffix: str | None) -> tuple[Domain
             f"{kind.__name__} translates pictures and draws none from noise: use ganvas translate, or a run of a "
             f"method that draws ({drawing})"
         )
-    if count < 1:
-        raise ConfigError(f"count {count} must be at least 1")
     if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     return kind.samples
 
 
-def _identity(run: Path, snapshot: SnapshotName | Path) -> str:
+def _identity(run: Path, snapshot: SnapshotName) -> str:
     """Return the SHA-256 of all files that decide what is drawn."""
     return hash_files(find_snapshot(run, snapshot), run / RECORD_NAME)
 

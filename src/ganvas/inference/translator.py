@@ -47,8 +47,9 @@ from ganvas.inference.tiling import (
 )
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
+from ganvas.runs import SnapshotName
 from ganvas.runs.record import RunRecord, read_run_record
-from ganvas.runs.snapshots import SnapshotName, load_generators
+from ganvas.runs.snapshots import load_generators
 
 Floats = NDArray[np.float32]
 OUT_OF_MEMORY = ("out of memory", "allocate memory")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem import claimed, require_apart
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
+from ganvas.interop import ImportConfig
 from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read_reference
 from ganvas.interop.reference_methods import AS_RELEASED, ImportedMethod, import_cyclegan, import_reference
 from ganvas.methods.config import Norm
@@ -39,34 +39,33 @@ class DiscriminatorRecord:
     """The version that wrote the record."""
 
 
-def import_checkpoints(
-    paths: Sequence[Path],
-    folder: Path,
-    *,
-    dropout: float | None = None,
-    cycle_weight_a: float | None = None,
-    cycle_weight_b: float | None = None,
-    identity_weight: float | None = None,
-) -> tuple[str, ...]:
-    """Read checkpoints of the reference into `folder`: a run, or from one discriminator alone, a discriminator.
+@dataclass(frozen=True)
+class Imported:
+    """Result of an import.
+
+    Attributes:
+        folder: a run folder, or the folder of a discriminator.
+        notes: facts on the files for the user, a line each.
+    """
+
+    folder: Path
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.notes)
+
+
+def import_checkpoints(config: ImportConfig) -> Imported:
+    """Read checkpoints of the reference into a folder: a run, or from one discriminator alone, a discriminator.
 
     Args:
-        paths: the files.
-        folder: to write.
-        dropout: of the generator, where its file cannot tell.
-        cycle_weight_a: lambda_A that a CycleGAN was trained with; unset: the reference's 10.
-        cycle_weight_b: lambda_B; unset: the reference's 10.
-        identity_weight: lambda_identity; unset: the reference's 0.5.
-
-    Returns:
-        Notes for the user.
+        config: the files, the folder to write and what the files do not tell.
 
     Raises:
         RunError: a file cannot be read, they do not belong together, or the folder holds something already.
         ConfigError: weights of a cycle for files that are no CycleGAN's, or weights out of range.
     """
-    given = {"cycle_weight_a": cycle_weight_a, "cycle_weight_b": cycle_weight_b, "identity_weight": identity_weight}
-    training: dict[str, Any] = {name: weight for name, weight in given.items() if weight is not None}
+    paths, folder, training = config.checkpoints, config.out, config.cycle_weights
     made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
     check_name(folder)
     require_apart(made, paths)
@@ -80,14 +79,14 @@ def import_checkpoints(
             with _held(folder):
                 write_discriminator(network, folder)
             note = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
-            return f"{paths[0].name}: {describe(network)}", note
+            return Imported(folder, (f"{paths[0].name}: {describe(network)}", note))
     if several:
-        imported = import_cyclegan(*paths, dropout=dropout, training=replace(AS_RELEASED, **training))
+        imported = import_cyclegan(*paths, dropout=config.dropout, training=replace(AS_RELEASED, **training))
     else:
-        imported = import_reference(*paths, dropout=dropout)
+        imported = import_reference(*paths, dropout=config.dropout)
     with _held(folder):
         write_imported(imported, folder)
-    return *imported.notes, f"{folder}: ready for ganvas translate"
+    return Imported(folder, (*imported.notes, f"{folder}: ready for ganvas translate"))
 
 
 def _held(folder: Path) -> AbstractContextManager[None]:

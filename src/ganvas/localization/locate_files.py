@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
@@ -12,11 +13,31 @@ from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_s
 from ganvas.image.picture import Picture
 from ganvas.localization.cam import THRESHOLD, overlay
 from ganvas.localization.evidence import Classifier
+from ganvas.localization.finding import class_index, locate
 from ganvas.localization.load import load_classifier
-from ganvas.localization.locate import class_index, locate
 from ganvas.serialization import read_json
+from ganvas.terminal import one_line
 
 RECORD = "locate.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Result of a localization.
+
+    Attributes:
+        record: path of the JSON file with all findings; None where classes were listed.
+        photos: what the record says of each photo: photo, overlay, class, score, boxes.
+        classes: names of the classifier's classes, where they were asked for.
+    """
+
+    record: Path | None = None
+    photos: tuple[dict[str, object], ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        found = (f"{one_line(str(one['photo']))}: {one['class']} {one['score']:.3f}" for one in self.photos)
+        return "\n".join([*self.classes, *found])
 
 
 def locate_files(

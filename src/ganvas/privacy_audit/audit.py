@@ -26,9 +26,10 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import efficientnet_features
 from ganvas.metrics.fidelity import Summary, measure, summarize
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
+from ganvas.privacy_audit import AuditConfig
 from ganvas.privacy_audit.album import Album, album_files, open_album, write_training_pictures
 from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, linear_probe, small_network
-from ganvas.privacy_audit.config import AuditConfig, PlannedCover, plan_covers
+from ganvas.privacy_audit.covers import PlannedCover, plan_covers
 from ganvas.privacy_audit.report import write_reports
 from ganvas.privacy_audit.result import (
     AS_COVERED,
@@ -66,16 +67,14 @@ class Attackers:
     trained_classifiers: tuple[Callable[[Tensor], Tensor], ...]
 
 
-def audit(folder: Path, out: Path, config: AuditConfig, *, progress: bool = True) -> Audit:
+def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
     """Cover all pictures in each way and strength, attack them, and write one page.
 
     Writes `report.html`, `audit.json` and `grid.png`, rewritten after each cover. Restorers lie in OUT/restorers;
     after an interruption, the same call resumes them and repeats the rest.
 
     Args:
-        folder: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*.
-        out: the folder to write.
-        config: covers and attackers.
+        config: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*; covers and attackers.
         progress: show progress.
 
     Raises:
@@ -87,30 +86,29 @@ def audit(folder: Path, out: Path, config: AuditConfig, *, progress: bool = True
         KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
     """
     # Plan the covers and read the album before the output folder is touched.
-    covers = plan_covers(config.styles, blocks=config.blocks, sigmas=config.sigmas, size=config.size)
+    folder, out = config.folder, config.out
+    covers = plan_covers(config.style, blocks=config.blocks, sigmas=config.sigmas, size=config.size)
     require_outside(out, folder)
     album = open_album(folder, size=config.size, seed=config.seed, progress=progress)
     require_apart(
         [out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CLAIM_NAME)], album_files(folder, config.seed)
     )
     with claimed(out, beside=[out / PICTURES_NAME / "train"]):
-        return _audit(album, folder, out, config, covers, progress=progress)
+        return _audit(album, config, covers, progress=progress)
 
 
-def _audit(
-    album: Album, folder: Path, out: Path, config: AuditConfig, covers: Sequence[PlannedCover], *, progress: bool
-) -> Audit:
+def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *, progress: bool) -> Audit:
     """Run `audit` in a folder that this process holds."""
-    _claim(out, album)
+    _claim(config.out, album)
     lpips = _load_lpips()
     with progress_bars(shown=progress) as tell:
         attackers = (linear_probe(efficientnet_features()), small_network(steps=config.steps))
         known = _learn_from_clear(album, attackers, config.seed)
-        audited = _begin(folder, out, config, album, known)
+        audited = _begin(config, album, known)
         # Attack one cover at a time; write after each, so that an interruption loses nothing.
         for number, plan in enumerate(covers):
             tell("covers", number, len(covers))
-            audited.covers.append(_attack(plan, album, known, lpips, out, config, progress=progress))
+            audited.covers.append(_attack(plan, album, known, lpips, config.out, config, progress=progress))
             write_reports(audited)
         tell("covers", len(covers), len(covers))
     return audited
@@ -128,20 +126,27 @@ def _claim(out: Path, album: Album) -> None:
     write_text(path, f"{digest}\n")
 
 
-def _begin(folder: Path, out: Path, config: AuditConfig, album: Album, known: Attackers) -> Audit:
+def _begin(config: AuditConfig, album: Album, known: Attackers) -> Audit:
     clean = {
         attacker.name: _rightly(classifier(attacker.see(album.test.images)), album.test.kinds)
         for attacker, classifier in zip(known.given, known.trained_classifiers, strict=True)
     }
     return Audit(
-        out=out,
-        config={"data": folder.resolve().name, **vars(config)},
+        out=config.out,
+        config=_recorded(config),
         kinds=album.kinds,
         counts=(len(album.train), len(album.test)),
         chance=album.chance,
         clean=clean,
         left_out=dict(album.left_out),
     )
+
+
+def _recorded(config: AuditConfig) -> dict[str, object]:
+    """Return the settings that audit.json and the report name."""
+    named = ("blocks", "sigmas", "size", "minutes", "steps", "seed", "device")
+    settings = {name: getattr(config, name) for name in named}
+    return {"data": config.folder.resolve().name, "styles": config.style, **settings}
 
 
 def _learn_from_clear(album: Album, attackers: tuple[Attacker, ...], seed: int) -> Attackers:

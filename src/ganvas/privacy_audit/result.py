@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ganvas.errors import PartialFailure
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.attacks import interval
-from ganvas.privacy_audit.config import PlannedCover
+from ganvas.privacy_audit.covers import PlannedCover
 from ganvas.reports.text import Cell, Rows, tables_as_text
 
 AS_COVERED = "as covered"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from ganvas.errors import RunError
 from ganvas.methods.base import Method
 from ganvas.methods.registry import build
+from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME, read_run_record
 from ganvas.serialization import check_name, save_tensors
 
@@ -30,7 +31,6 @@ INITIALIZERS = {
 """Random initializers that layers call for their first weights."""
 UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
 """Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
-SnapshotName = Literal["auto", "best", "last"]
 
 
 def snapshot_path(run: Path, name: SnapshotName | str) -> Path:

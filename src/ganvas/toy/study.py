@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ganvas.data.density import Floats, Mixture, ring
-from ganvas.errors import ConfigError
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, measure_coverage
 from ganvas.progress import Progress
+from ganvas.toy import DensityConfig
 from ganvas.toy.adversarial import GAN, NOISE_SIZE, WGAN, ConditionalGAN
 from ganvas.toy.collapse import COMPARED, TARGETS, Trial, run_trial
 from ganvas.toy.density import likelihood_curves, sample_piecewise
@@ -163,30 +163,20 @@ class Study:
         return f"{as_table(self.rows)}\nFigure: {self.figure}\nMetrics: {self.metrics}"
 
 
-def study(question: str, out: Path, *, seed: int, steps: int | None, tell: Progress) -> Study:
+def study(config: DensityConfig, *, tell: Progress) -> Study:
     """Answer a question and write OUT/QUESTION.png and OUT/QUESTION.json, each whole or not at all.
 
     Args:
-        question: a name of `ANSWERS`.
-        out: the folder to write.
-        seed: of everything drawn.
-        steps: of training; None: as many as the question needs.
+        config: the question and the folder to write.
         tell: called with what is trained, the step and the last step.
 
     Raises:
-        ConfigError: a negative seed, fewer than one step, or steps for a question that trains nothing.
         MissingDependency: matplotlib is not installed.
         DivergenceError: a training ended in NaN or infinity.
         OSError: the folder cannot be written.
     """
-    if seed < 0:
-        raise ConfigError(f"seed {seed} must not be negative")
-    usual = USUAL_STEPS.get(question)
-    if usual is None and steps is not None:
-        raise ConfigError(f"{question} trains nothing: leave --steps out")
-    steps = usual if steps is None else steps
-    if steps is not None and steps < 1:
-        raise ConfigError(f"steps {steps} must be at least 1")
+    question, out, seed = config.question, config.out, config.seed
+    steps = USUAL_STEPS.get(question) if config.steps is None else config.steps
     check_matplotlib()
     with claimed(out):
         answer = ANSWERS[question](seed=seed, steps=steps or 0, tell=tell)

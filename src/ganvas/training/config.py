@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,3 +147,33 @@ def _flat_settings(config: RunConfig) -> dict[str, Any]:
     """Return `<part>.<field>` -> value of a whole run."""
     parts = to_record(config)
     return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
+
+
+@dataclass(frozen=True)
+class ResumeConfig:
+    """Resumption of a stopped run, perhaps with other settings."""
+
+    run: Path
+    """The run folder."""
+    _: KW_ONLY
+    epochs: float | None = None
+    """New total number of epochs."""
+    minutes: float | None = None
+    """New total training time."""
+    learning_rate: float | None = None
+    """New learning rate; use a lower one where losses became NaN."""
+    precision: PrecisionChoice | None = None
+    """New precision of the forward passes; auto is bfloat16 where that is fast."""
+    device: str | None = None
+    """auto, cpu, cuda, cuda:1 or mps."""
+    threads: int | None = None
+    """Number of CPU threads; unset: as before, or as many as are fastest."""
+    data: Path | None = None
+    """New folder of the training data, if it was moved."""
+
+    def applied_to(self, before: RunConfig) -> RunConfig:
+        """Return the run's config with the settings that are given in the place of its own."""
+        names = ("epochs", "minutes", "learning_rate", "precision", "device", "threads")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        data = before.data if self.data is None else replace(before.data, folder=self.data)
+        return replace(before, training=replace(before.training, **given), data=data)

@@ -1,4 +1,4 @@
-"""Configuration of a privacy audit and the covers that it plans."""
+"""Planned covers of a privacy audit."""
 
 from __future__ import annotations
 
@@ -13,39 +13,6 @@ from ganvas.data.config import DegradationName
 from ganvas.errors import ConfigError
 from ganvas.image.cover import Cover, Style, cover
 from ganvas.image.picture import Box
-
-SIZE_MULTIPLE = 16
-"""The restorer halves a picture four times."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditConfig:
-    """Configuration of a privacy audit: covers and attackers."""
-
-    styles: tuple[Style, ...] = ("mosaic",)
-    """mosaic, blur, solid."""
-    blocks: tuple[int, ...] = (32, 16, 8, 4)
-    """Blocks of a mosaic across the picture."""
-    sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)
-    """Of a blur, in pixels of a picture of `size`."""
-    size: int = 128
-    """Side in pixels to which every picture is resized."""
-    minutes: float = 0.0
-    """Training time of a restorer for each cover; 0: none."""
-    steps: int = 800
-    """Training steps of the small classifier."""
-    seed: int = 0
-    """Seed of the split, the networks and their batches."""
-    device: str = "auto"
-    """Device of the restorers: auto, cpu, cuda, cuda:1 or mps."""
-
-    def __post_init__(self) -> None:
-        if self.size < SIZE_MULTIPLE or self.size % SIZE_MULTIPLE:
-            raise ConfigError(f"size {self.size} must be a multiple of {SIZE_MULTIPLE}, such as 128")
-        if self.minutes < 0 or self.steps < 1:
-            raise ConfigError(f"minutes {self.minutes} must not be negative, steps {self.steps} must be 1 or more")
-        if any(sigma <= 0 for sigma in self.sigmas):
-            raise ConfigError(f"sigmas {self.sigmas} must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)

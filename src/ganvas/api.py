@@ -1,0 +1,308 @@
+"""Commands of ganvas as functions: what the command line calls, and what a program calls.
+
+Each command is described by one frozen dataclass, its config, which stands with its component. The config's fields are
+the parameters of the function here and the arguments and flags of the command; its checks are those of both.
+Modules that need torch are imported when a command runs, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from ganvas.data.config import PrepareConfig
+from ganvas.demonstration import DemoConfig
+from ganvas.diagnosis import DoctorConfig
+from ganvas.evaluation.config import BenchmarkConfig, ComparisonConfig, EvaluateConfig
+from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.threads import using_threads
+from ganvas.inference.config import SampleConfig, TranslateConfig
+from ganvas.interop import ImportConfig
+from ganvas.localization.config import LocateConfig
+from ganvas.methods.config import Direction
+from ganvas.privacy_audit import AuditConfig
+from ganvas.progress import progress_bars
+from ganvas.redaction.config import RedactConfig
+from ganvas.runs import SnapshotName
+from ganvas.toy import DensityConfig
+from ganvas.training.config import ResumeConfig
+
+if TYPE_CHECKING:
+    from ganvas.comparison.result import Comparison
+    from ganvas.data.prepare import Prepared
+    from ganvas.demonstration.run import DemoResult
+    from ganvas.diagnosis.doctor import Diagnosis
+    from ganvas.evaluation.report import Evaluation
+    from ganvas.evaluation.super_resolution import SuperResolutionTable
+    from ganvas.inference.folder import TranslationReport
+    from ganvas.inference.sampling import SamplingReport
+    from ganvas.inference.translator import Translator
+    from ganvas.interop.import_checkpoints import Imported
+    from ganvas.localization.locate_files import Located
+    from ganvas.privacy_audit.result import Audit
+    from ganvas.redaction.redact_files import Redacted
+    from ganvas.toy.study import Study
+    from ganvas.training.config import RunConfig
+    from ganvas.training.monitoring import TrainingResult
+
+__all__ = [
+    "audit",
+    "benchmark",
+    "compare",
+    "demo",
+    "density",
+    "doctor",
+    "evaluate",
+    "import_reference",
+    "load",
+    "locate",
+    "prepare",
+    "redact",
+    "resume",
+    "sample",
+    "train",
+    "translate",
+]
+
+P = ParamSpec("P")
+C = TypeVar("C")
+R = TypeVar("R")
+CONFIGS: dict[str, type[Any]] = {}
+"""Function of this module -> its config, from which the command line makes the flags."""
+
+
+def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, R]]:
+    """Return a decorator that gives a function of a config the config's own parameters."""
+    assert isinstance(config, type)
+    signature = inspect.signature(config)
+
+    def decorate(run: Callable[[C], R]) -> Callable[P, R]:
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return run(config(*args, **kwargs))
+
+        CONFIGS[run.__name__] = config
+        call.__name__, call.__qualname__, call.__module__ = run.__name__, run.__qualname__, run.__module__
+        docs = (f"{name}: {text}" for name, text in field_docs(config).items())
+        arguments = "\n".join(fill(doc, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for doc in docs)
+        call.__doc__ = f"{inspect.getdoc(run)}\n\nArgs:\n{arguments}\n"
+        returned = inspect.signature(run).return_annotation
+        call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def field_docs(config: type[Any]) -> dict[str, str]:
+    """Return field -> its docstring, on one line; the string that follows the field in the source of the class."""
+    (tree,) = (
+        node
+        for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
+        if isinstance(node, ast.ClassDef) and node.name == config.__name__
+    )
+    docs = {}
+    for node, after in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+            docs[node.target.id] = " ".join(ast.literal_eval(after.value).split())
+    return {field.name: docs[field.name] for field in fields(config) if field.name in docs}
+
+
+@command(LocateConfig)
+def locate(config: LocateConfig) -> Located:
+    """Find what a classifier responds to in photographs; write heatmap overlays, and boxes as JSON."""
+    from ganvas.localization.load import load_classifier
+    from ganvas.localization.locate_files import RECORD, Located, locate_files
+
+    if config.out is None or config.list_classes:
+        return Located(classes=tuple(load_classifier(config.classifier).class_names))
+    with using_threads(config.threads), progress_bars() as tell:
+        found = locate_files(
+            config.photos, config.out, classifier=config.classifier, class_name=config.class_name,
+            threshold=config.threshold, progress=lambda done, total: tell("locate", done, total),
+        )  # fmt: skip
+    return Located(record=config.out / RECORD, photos=tuple(found))
+
+
+@command(PrepareConfig)
+def prepare(config: PrepareConfig) -> Prepared:
+    """Make training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
+
+    Near-duplicates never straddle two splits. The same command resumes after an interruption.
+    """
+    from ganvas.data.prepare import prepare_pairs
+
+    with using_threads(config.threads), progress_bars() as tell:
+        return prepare_pairs(config, progress=tell)
+
+
+@command(RedactConfig)
+def redact(config: RedactConfig) -> Redacted:
+    """Cover regions of pictures, look again, and widen until the classifier no longer names the class.
+
+    That is all it tests: look at the results before they are released. A log holds a line a picture.
+    """
+    from ganvas.image.cover import Cover
+    from ganvas.redaction.redact_files import redact_files
+
+    how = Cover(style=config.style, blocks=config.blocks, block_size=config.block_size, sigma=config.sigma)
+    with using_threads(config.threads), progress_bars() as tell:
+        return redact_files(
+            config.source, config.out, classifier=config.classifier, class_name=config.class_name, boxes=config.boxes,
+            mask=config.mask, how=how, pass_score=config.pass_score, coverage=config.coverage, log=config.log,
+            engine=config.engine, workers=config.workers, progress=tell,
+        )  # fmt: skip
+
+
+def train(config: RunConfig, out: Path, /) -> TrainingResult:
+    """Train a run into the folder `out`.
+
+    Args:
+        config: method, data and training; see `ganvas.recipes` for complete ones.
+        out: the run folder to create.
+
+    Raises:
+        GanvasError: see `ganvas.training.loop.train`.
+    """
+    from ganvas.training.loop import train as train_run
+
+    with using_threads(config.training.threads):
+        return train_run(config, out)
+
+
+@command(ResumeConfig)
+def resume(config: ResumeConfig) -> TrainingResult:
+    """Resume a run that was stopped; it ends as if it had not been stopped, unless a setting is changed."""
+    from ganvas.training.loop import train as train_run
+    from ganvas.training.state import read_config
+
+    run = config.applied_to(read_config(config.run))
+    with using_threads(run.training.threads):
+        return train_run(run, config.run, resume=True)
+
+
+@command(TranslateConfig)
+def translate(config: TranslateConfig) -> TranslationReport:
+    """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labeled."""
+    from ganvas.content_gate import loading_scorer
+
+    with using_threads(config.threads), loading_scorer():  # while torch is imported and the run is loaded
+        from ganvas.inference.folder import translate_files
+
+        return translate_files(
+            config.run, config.source, config.out, mask=config.mask, tile=config.tile, overlap=config.overlap,
+            suffix=config.suffix, recursive=config.recursive, snapshot=config.snapshot, device=config.device,
+            seed=config.seed, precision=config.precision, direction=config.direction, engine=config.engine,
+            workers=config.workers,
+        )  # fmt: skip
+
+
+@command(SampleConfig)
+def sample(config: SampleConfig) -> SamplingReport:
+    """Sample pictures from noise with a trained run that supports it: VAE, VAE/GAN, CoGAN, UNIT, conditioned GAN."""
+    from ganvas.inference.sampling import sample_files
+
+    with using_threads(config.threads):
+        return sample_files(config)
+
+
+@command(EvaluateConfig)
+def evaluate(config: EvaluateConfig) -> Evaluation:
+    """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report."""
+    from ganvas.evaluation.evaluate import evaluate_run
+
+    with using_threads(config.threads):
+        return evaluate_run(config)
+
+
+@command(ComparisonConfig)
+def compare(config: ComparisonConfig) -> Comparison:
+    """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
+
+    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes.
+    """
+    from ganvas.comparison.compare import compare as compare_methods
+
+    with using_threads(config.threads):
+        return compare_methods(config)
+
+
+@command(BenchmarkConfig)
+def benchmark(config: BenchmarkConfig) -> SuperResolutionTable:
+    """Measure trained runs on sets of pictures as in the papers, beside interpolation baselines."""
+    from ganvas.evaluation.super_resolution import benchmark_super_resolution
+
+    with using_threads(config.threads):
+        return benchmark_super_resolution(config)
+
+
+@command(AuditConfig)
+def audit(config: AuditConfig) -> Audit:
+    """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognize.
+
+    Writes report.html, audit.json and grid.png. Ordinary pictures only: all of them pass the content gate.
+    """
+    from ganvas.privacy_audit.audit import audit as audit_covers
+
+    with using_threads(config.threads):
+        return audit_covers(config)
+
+
+@command(ImportConfig)
+def import_reference(config: ImportConfig) -> Imported:
+    """Import checkpoints of the reference PyTorch pix2pix, CycleGAN or CUT code into a run folder."""
+    from ganvas.interop.import_checkpoints import import_checkpoints
+
+    return import_checkpoints(config)
+
+
+@command(DensityConfig)
+def density(config: DensityConfig) -> Study:
+    """Study the ideas behind the methods on densities with known answers; write a picture and figures.
+
+    Needs matplotlib. The questions: `sample`, drawing from a density by its inverse CDF; `likelihood`, maximum
+    likelihood as minimum KL divergence; `gan`, a GAN, a Wasserstein GAN and a conditional GAN; `collapse`, what the
+    cycle term keeps; `dual`, dual learning with two translators.
+    """
+    from ganvas.toy.study import study
+
+    with using_threads(config.threads), progress_bars() as tell:
+        return study(config, tell=tell)
+
+
+@command(DemoConfig)
+def demo(config: DemoConfig) -> DemoResult:
+    """Run the whole workflow on photographs inside two packages: find, cover, train to restore, measure.
+
+    Needs the extra `demo` (scikit-image and scikit-learn, for their photographs). Writes report.html and metrics.json.
+    """
+    from ganvas.demonstration.run import run_demo
+
+    with using_threads(config.threads):
+        return run_demo(config)
+
+
+@command(DoctorConfig)
+def doctor(config: DoctorConfig) -> Diagnosis:
+    """Report what is fast on this machine, what is missing and how long recipes take.
+
+    Downloads nothing.
+    """
+    from ganvas.diagnosis.doctor import diagnose
+
+    with using_threads(config.threads):
+        return diagnose(config)
+
+
+def load(
+    run: Path | str, *, snapshot: SnapshotName | Path = "auto", device: str = "auto", seed: int = 0,
+    precision: PrecisionChoice = "float32", direction: Direction = "a_to_b",
+) -> Translator:  # fmt: skip
+    """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
+    from ganvas.inference.translator import Translator
+
+    return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)

@@ -1,0 +1,35 @@
+"""Config of `locate`. No torch here: the command line reads it."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+from ganvas.errors import ConfigError
+from ganvas.hardware.threads import check_threads
+
+
+@dataclass(frozen=True)
+class LocateConfig:
+    """Localization of a class in photographs."""
+
+    photos: tuple[Path, ...] = ()
+    """Pictures, or folders of them."""
+    _: KW_ONLY
+    out: Path | None = None
+    """The folder to write; needed unless classes are listed."""
+    classifier: str = "imagenet"
+    """nsfw, imagenet or the path of an .onnx file."""
+    class_name: str | None = None
+    """One of its classes; unset: the most likely one of each photograph."""
+    threshold: float = 0.2
+    """Share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2)."""
+    list_classes: bool = False
+    """Print the classes of the classifier, one per line, and read no picture."""
+    threads: int | None = None
+    """Number of CPU threads; unset: all."""
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
+        if self.out is None and not self.list_classes:
+            raise ConfigError("say where to write: --out FOLDER")

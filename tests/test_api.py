@@ -1,0 +1,89 @@
+"""The functions of `api` have the parameters of their configs, and return objects."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ganvas
+from ganvas import api
+from ganvas.cli import VERBS
+from ganvas.errors import ConfigError
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
+
+
+def test_every_verb_but_train_has_a_config() -> None:
+    assert api.CONFIGS.keys() == {name for name, _ in VERBS.values()} - {"train"}
+
+
+@pytest.mark.parametrize("name", api.CONFIGS)
+def test_a_function_has_the_parameters_of_its_config(name: str) -> None:
+    function, config = getattr(api, name), api.CONFIGS[name]
+    parameters = inspect.signature(function).parameters
+    assert list(parameters) == [one.name for one in fields(config)]
+    for one in fields(config):
+        assert (parameters[one.name].kind is inspect.Parameter.KEYWORD_ONLY) == one.kw_only
+    assert inspect.signature(function).return_annotation not in ("str", inspect.Signature.empty)
+    assert function.__name__ == name
+    assert config.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("name", api.CONFIGS)
+def test_every_field_is_documented_in_the_config_and_in_the_function(name: str) -> None:
+    config = api.CONFIGS[name]
+    docs = api.field_docs(config)
+    assert docs.keys() == {one.name for one in fields(config)}
+    written = " ".join((inspect.getdoc(getattr(api, name)) or "").split())
+    assert all(f"{field}: {text}" in written for field, text in docs.items())
+
+
+def test_a_config_raises_before_anything_slow_is_imported() -> None:
+    code = (
+        "import sys, ganvas\n"
+        "try:\n"
+        "    ganvas.translate('run', 'photos', 'out', threads=0)\n"
+        "except ganvas.GanvasError as error:\n"
+        "    print(error)\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "threads 0 must be 1 or more" in told.stdout
+
+
+def test_arguments_may_be_given_by_name_or_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr("ganvas.inference.sampling.sample_files", seen.append)
+    ganvas.sample(Path("run"), Path("out"), count=2)
+    ganvas.sample(run=Path("run"), out=Path("out"), count=2)
+    assert seen[0] == seen[1] == api.CONFIGS["sample"](Path("run"), Path("out"), count=2)
+
+
+def test_locate_returns_findings_and_where_they_are(tmp_path: Path) -> None:
+    write_image(tmp_path / "one.png", Picture(np.full((32, 32, 3), 7, np.uint8)))
+    found = ganvas.locate((tmp_path / "one.png",), out=tmp_path / "out")
+    assert found.record == tmp_path / "out" / "locate.json"
+    (photo,) = found.photos
+    assert str(found) == f"{tmp_path / 'one.png'}: {photo['class']} {photo['score']:.3f}"
+    with pytest.raises(ConfigError, match="say where to write: --out FOLDER"):
+        ganvas.locate((tmp_path / "one.png",))
+
+
+def test_classes_are_listed_without_a_picture() -> None:
+    listed = ganvas.locate(list_classes=True, classifier="nsfw")
+    assert str(listed).splitlines() == list(listed.classes)
+    assert (listed.record, listed.photos) == (None, ())
+
+
+def test_prepare_returns_counts_and_the_manifest(tmp_path: Path) -> None:
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        write_image(tmp_path / "photos" / f"{number}.png", Picture(pixels))
+    prepared = ganvas.prepare(tmp_path / "photos", tmp_path / "out", val_fraction=0.25, test_fraction=0.25)
+    assert prepared.counts == {"train": 2, "val": 1, "test": 1}
+    assert str(prepared) == f"{tmp_path / 'out' / 'manifest.json'}: 2 train, 1 val, 1 test; 0 refused, 0 left out"
