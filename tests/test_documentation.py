@@ -34,6 +34,12 @@ def test_internal_links_and_anchors_resolve(page: Path) -> None:
             assert not anchor or anchor in anchors(file), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_at_most_120_columns(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert not [number for number, line in enumerate(lines, 1) if len(line) > 120]
+
+
 def test_decisions_are_numbered_and_dated() -> None:
     titles = re.findall(r"^## (.+)$", DECISIONS, flags=re.MULTILINE)
     entries = HEADING.findall(DECISIONS)
