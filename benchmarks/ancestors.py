@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.content_gate.gate import admit
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import evaluation_pairs
 from ganvas.filesystem.atomic import write_json, write_text

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.loader import evaluation_pairs
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import find_entries
 from ganvas.data.loader import TrainLoader

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import TrainLoader
 from ganvas.training.performance.memory import memory_kept

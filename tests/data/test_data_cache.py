@@ -18,9 +18,10 @@ from data_sets import folders, noise, photographs, save, side_by_side
 from PIL import Image
 
 from ganvas.content_gate import gate as content_gate
-from ganvas.data import cache_writer
-from ganvas.data import memmap as side_module
-from ganvas.data.cache import Cache, agree_across_sides, agree_across_splits, build_cache
+from ganvas.data import cache as side_module
+from ganvas.data import decode
+from ganvas.data.cache import Cache, agree_across_sides, agree_across_splits
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.decode import OpacityWarning
 from ganvas.data.layouts import Entry, Split
@@ -206,8 +207,8 @@ def test_a_second_call_reads_no_pixels_but_the_first_pairs(tmp_path: Path, monke
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     build(config, tmp_path)
     read: list[str] = []
-    original = cache_writer.read_sides
-    monkeypatch.setattr(cache_writer, "read_sides", lambda entry: read.append(entry.name) or original(entry))
+    original = decode.read_sides
+    monkeypatch.setattr(decode, "read_sides", lambda entry: read.append(entry.name) or original(entry))
     assert len(build(config, tmp_path)) == 5
     assert read == ["p0"]
 
@@ -365,7 +366,7 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
 ) -> None:
     """The first three are read at once; the first of them is slow, and few wait for it."""
     config = PairedData(folder=folders(tmp_path / "set", count=30), **ALL_OF_IT)
-    read, threads = cache_writer.read_sides, set[int]()
+    read, threads = decode.read_sides, set[int]()
     begun: list[str] = []
     together = threading.Barrier(3)
 
@@ -377,7 +378,7 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
         time.sleep(0.3 if entry.name == "p0" else 0)
         return read(entry)
 
-    monkeypatch.setattr(cache_writer, "read_sides", slow_at_first)
+    monkeypatch.setattr(decode, "read_sides", slow_at_first)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     most_ahead: list[int] = []
     build_cache(config, "train", tmp_path / "cache", report=lambda done, total: most_ahead.append(len(begun) - done))

@@ -11,7 +11,8 @@ from data_sets import folders, noise, photographs, save, side_by_side
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganvas.data.cache import Cache, build_cache
+from ganvas.data.cache import Cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.degradations import mosaic
 from ganvas.data.loader import TrainLoader, evaluation_pairs
@@ -131,7 +132,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(cache: Cache, data: PairedData
 
 CODE = """
 import hashlib
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import TrainLoader
 def last_batch(root, steps):

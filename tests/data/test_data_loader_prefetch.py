@@ -7,7 +7,7 @@ import pytest
 import torch
 from data_sets import folders
 
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import Batch, Prefetched, TrainLoader
 

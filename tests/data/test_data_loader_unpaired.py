@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganvas.content_gate import gate as content_gate
-from ganvas.data.cache import Cache, build_cache
+from ganvas.data.cache import Cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import UnpairedData
 from ganvas.data.layouts import Entry, find_entries, has_split
 from ganvas.data.loader import TrainLoader, evaluation_pictures
@@ -214,7 +215,7 @@ def test_evaluation_shows_whole_pictures_in_order(cache: Cache) -> None:
 
 CODE = """
 import hashlib
-from ganvas.data.cache import build_cache
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import UnpairedData
 from ganvas.data.loader import TrainLoader
 def last_batch(root, steps):

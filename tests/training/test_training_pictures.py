@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_runs import MakeConfig, tiny_cyclegan
 
-from ganvas.data.memmap import Side
+from ganvas.data.cache import Side
 from ganvas.errors import DataError
 from ganvas.methods.config import Direction
 from ganvas.training.distributed import Processes

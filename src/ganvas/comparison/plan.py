@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.content_gate import admit_many, check_share
-from ganvas.data.cache import agree_across_splits, build_cache
+from ganvas.data.cache import Side, agree_across_splits
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import evaluation_size
 from ganvas.data.layouts import Split, find_entries
-from ganvas.data.memmap import Side
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import choose_split, evenly

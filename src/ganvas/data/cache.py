@@ -6,42 +6,135 @@
     FOLDER/<key>/a.sums b.sums       their CRC-32, checked when a picture is first read
     FOLDER/<key>/checks.json         CRC-32 of the small files, checked when the cache is opened
 
-The key is a hash of everything that determines the content, so a changed file or setting makes a new cache. A cache
-is published by renaming a finished folder: it is complete or absent. Deleting one is always safe.
+Pictures are stored as planes, so that a crop is read in whole rows and converted to network input in one pass.
+`ganvas.data.cache_writer` builds caches and finds existing ones.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-import warnings
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from ganvas.content_gate import gate
-from ganvas.data.cache_writer import CHECKS_NAME, FORMAT, INDEX_NAME, CacheWriter, Report, admitted
+import numpy as np
+from numpy.typing import NDArray
+
 from ganvas.data.config import DataConfig
-from ganvas.data.decode import at_cache_size, evaluation_size, warn_of_opacity
-from ganvas.data.layouts import BOTH, Entries, Entry, Layout, Split, find_entries, find_layout
-from ganvas.data.memmap import Side
+from ganvas.data.layouts import Split
 from ganvas.errors import DataError, PolicyRefusal
-from ganvas.image.files import PictureWarning
-from ganvas.image.picture import PictureSpec
+from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
 from ganvas.serialization import read_json
 
 __all__ = [
+    "CHECKSUM_TYPE",
+    "CHECKS_NAME",
+    "FORMAT",
+    "INDEX_NAME",
+    "SHAPE_TYPE",
     "Cache",
+    "Side",
     "agree_across_sides",
     "agree_across_splits",
-    "build_cache",
+    "checksum",
     "repeat_gray",
 ]
+
+FORMAT = 6
+"""Version of the format, increased whenever the meaning of the content changes."""
+INDEX_NAME = "index.json"
+CHECKS_NAME = "checks.json"
+"""CRC-32 of every file of a cache except the pictures, which have their own checksums."""
+SHAPE_TYPE = "<i4"
+"""Type of the numbers in a file of shapes."""
+CHECKSUM_TYPE = "<u4"
+"""Type of the numbers in a file of checksums."""
+COLOR = 3
+"""Number of channels to which gray is repeated."""
+
+
+def checksum(planes: Pixels) -> int:
+    """Return the CRC-32 of one picture's shape and samples (C, H, W), as they lie in memory."""
+    return zlib.crc32(planes.data, zlib.crc32(repr(planes.shape).encode()))
+
+
+class Side:
+    """Memory-mapped pictures of one side, by index.
+
+    Args:
+        folder: folder of the cache.
+        side: name of the side and of its files.
+        names: names of the pictures, in order.
+        dtype: type of the samples.
+        value_range: the values that become -1 and 1; None: the natural range of the type.
+
+    Attributes:
+        names: names of the pictures, in order.
+        sizes: (N, 2) heights and widths.
+        spec: type, channels and value range of every picture.
+
+    Raises:
+        ValueError: the files are inconsistent.
+        OSError: a file is missing or cannot be read.
+    """
+
+    def __init__(
+        self, folder: Path, side: str, *, names: list[str], dtype: DType, value_range: tuple[float, float] | None
+    ) -> None:
+        self.names, self._folder = names, folder
+        shapes = np.fromfile(folder / f"{side}.shapes", dtype=SHAPE_TYPE).reshape(len(names), 3)
+        self._sums = np.fromfile(folder / f"{side}.sums", dtype=CHECKSUM_TYPE).reshape(len(names))
+        self._verified = np.zeros(len(names), dtype=bool)
+        path = folder / f"{side}.bin"
+        self._ends = _ends(shapes, total=path.stat().st_size // np.dtype(dtype).itemsize)
+        self._channels, self.sizes = shapes[:, 0], shapes[:, 1:]
+        self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(int(self._ends[-1]),)))
+        value_range = value_range or NATURAL_RANGE[dtype]
+        self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()), value_range=value_range)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Pixels:
+        """Return one picture (C, H, W) as a read-only view of the file; a gray one is repeated to the side's channels.
+
+        Raises:
+            DataError: the file no longer holds what was written. The cache is removed.
+        """
+        height, width = self.sizes[index].tolist()
+        channels, end = int(self._channels[index]), int(self._ends[index])
+        planes = self._flat[end - channels * height * width : end].reshape(channels, height, width)
+        if not self._verified[index]:
+            self._verify(index, planes)
+        return (
+            planes if channels == self.spec.channels else np.broadcast_to(planes, (self.spec.channels, height, width))
+        )
+
+    def repeat_gray(self, channels: int) -> None:
+        """Show gray pictures with `channels` equal channels, as a side that holds color pictures as well does."""
+        assert self.spec.channels in (1, channels), self.spec
+        self.spec = replace(self.spec, channels=channels)
+
+    def _verify(self, index: int, planes: Pixels) -> None:
+        if checksum(planes) != self._sums[index]:
+            for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
+                path.unlink(missing_ok=True)
+            raise DataError(
+                f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); the cache "
+                "is made anew when you give the command again (`ganvas resume RUN` for a training); check the disk"
+            )
+        self._verified[index] = True
+
+
+def _ends(shapes: NDArray[np.int32], *, total: int) -> NDArray[np.int64]:
+    """Return (N,): where each picture ends in the file, in samples.
+
+    Raises:
+        ValueError: the shapes do not fill a file of `total` samples.
+    """
+    if not len(shapes) or shapes.min() < 1 or shapes.astype(np.float64).prod(axis=1).sum() != total:
+        raise ValueError("the shapes do not fill the file")
+    return np.cumsum(shapes.prod(axis=1, dtype=np.int64))
 
 
 class Cache:
@@ -81,118 +174,6 @@ def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[Poli
         for side, kept in recorded.items()
     ]
     return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
-
-
-def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
-    """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
-
-    Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
-    listed, and their share counts over both sides. Concurrent processes get the same cache; to decode only once, let
-    one of them go first.
-
-    Args:
-        config: location and size of the pictures.
-        split: train is cached at load_size, val and test at evaluation_size.
-        folder: folder of all caches; created if missing.
-        report: called with the progress of the build.
-
-    Raises:
-        DataError: pictures cannot be found, read or used together; the message names them.
-        PolicyRefusal: too many are refused.
-    """
-    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split))
-    return _build(plan, folder, report)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Everything that determines the content of a cache."""
-
-    config: DataConfig
-    split: Split
-    layout: Layout
-    entries: Entries | list[Entry]
-
-    @property
-    def key(self) -> str:
-        """Return the name of the cache's folder."""
-        config = self.config
-        size = config.load_size if self.split == "train" else evaluation_size(config)
-        settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
-        real = cache(os.path.realpath)  # resolve links once for all files of a folder
-        digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
-        for entry in self.entries:
-            digest.update(json.dumps([entry.name, *(_fingerprint(file, real) for file in entry.files)]).encode())
-        return digest.hexdigest()[:32]
-
-    def write(self, folder: Path, report: Report | None) -> None:
-        """Write the cache's files."""
-        fit = partial(at_cache_size, config=self.config, split=self.split)
-        sides = ("b",) if self.layout == "single" else BOTH
-        writer = CacheWriter(folder, sides, fit=fit, what="pairs" if self.config.paired else "pictures")
-        writer.write(self.entries, report, one_range=self.config.value_range is not None)
-        warn_of_opacity(writer.num_with_opacity, self.split)
-
-
-def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
-    """Return the location, size and modification time of a file."""
-    folder, name = os.path.split(file)
-    status = file.stat()
-    return [real(folder), name, status.st_size, status.st_mtime_ns]
-
-
-def _build(plan: _Plan, folder: Path, report: Report | None) -> Cache:
-    home = folder / plan.key
-    if (there := _open_if_valid(home, plan.config)) is not None and _is_still_admitted(there, plan.entries):
-        _warn_of_remarks(home, plan.split)
-        return there
-    shutil.rmtree(home, ignore_errors=True)  # damaged, or no longer admitted
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
-    try:
-        plan.write(temporary, report)
-        _publish(temporary, home)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _warn_of_remarks(home, plan.split)
-    return Cache(home, plan.config)
-
-
-def _warn_of_remarks(home: Path, split: Split) -> None:
-    """Warn of the remarks on the pictures of a cache, also of an existing one."""
-    for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
-        warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=4)
-
-
-def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
-    """Return the cache in `home`, or None if it is missing or damaged."""
-    try:
-        return Cache(home, config)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
-        return None
-
-
-def _is_still_admitted(there: Cache, entries: Entries | list[Entry]) -> bool:
-    """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
-    refused = {refusal.name for refusal in there.refusals}
-    try:
-        admitted(next(entry for entry in entries if entry.label not in refused))
-    except PolicyRefusal:
-        return False
-    return True
-
-
-def _publish(temporary: Path, home: Path) -> None:
-    """Publish the finished folder by renaming; if another process was faster, keep its folder."""
-    try:
-        temporary.rename(home)
-    except OSError:
-        if not home.exists():
-            raise
-
-
-COLOR = 3
-"""Number of channels to which gray is repeated."""
 
 
 def agree_across_splits(splits: Mapping[Split, Cache]) -> None:

@@ -1,34 +1,40 @@
-"""Writer of cache folders: decodes and gates pictures on all cores, writes them in order."""
+"""Cache writer: finds the cache of a split, or decodes and gates its pictures on all cores and writes them in order.
+
+The key of a cache is a hash of everything that determines its content, so a changed file or setting makes a new cache.
+A cache is published by renaming a finished folder: it is complete or absent. Deleting one is always safe.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import tempfile
+import warnings
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from ganvas.content_gate import gate
-from ganvas.data.decode import read_sides, remarks_on
-from ganvas.data.layouts import Entries, Entry, some_names
-from ganvas.data.memmap import CHECKSUM_TYPE, SHAPE_TYPE, checksum
+from ganvas.data.cache import CHECKS_NAME, CHECKSUM_TYPE, FORMAT, INDEX_NAME, SHAPE_TYPE, Cache, checksum
+from ganvas.data.config import DataConfig
+from ganvas.data.decode import Decoded, admitted, decode, evaluation_size, remarks_on, warn_of_opacity
+from ganvas.data.layouts import BOTH, Entries, Entry, Layout, SideName, Split, find_entries, find_layout, some_names
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
-from ganvas.image.picture import Picture, Pixels
+from ganvas.image.files import PictureWarning
+from ganvas.image.picture import Pixels
 
-__all__ = ["CHECKS_NAME", "FORMAT", "INDEX_NAME", "CacheWriter", "Report", "admitted"]
+__all__ = ["Report", "build_cache"]
 
-FORMAT = 6
-"""Version of the format, increased whenever the meaning of the content changes."""
-INDEX_NAME = "index.json"
-CHECKS_NAME = "checks.json"
-"""CRC-32 of every file of a cache except the pictures, which have their own checksums."""
 Report = Callable[[int, int], None]
 """Progress callback (pictures done, total)."""
 Kind = tuple[str, int]
@@ -37,18 +43,105 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def admitted(entry: Entry) -> Sequence[Picture]:
-    """Return the pictures of an entry, one for each side, after the content gate has admitted all of them.
+def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
+    """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
+
+    Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
+    listed, and their share counts over both sides. Concurrent processes get the same cache; to decode only once, let
+    one of them go first.
+
+    Args:
+        config: location and size of the pictures.
+        split: train is cached at load_size, val and test at evaluation_size.
+        folder: folder of all caches; created if missing.
+        report: called with the progress of the build.
 
     Raises:
-        PolicyRefusal: one is refused.
-        ImageError, DataError: a file cannot be read or used.
+        DataError: pictures cannot be found, read or used together; the message names them.
+        PolicyRefusal: too many are refused.
     """
-    pictures = read_sides(entry)
-    for outcome in gate.admit_many([(entry.label, picture) for picture in pictures]):
-        if isinstance(outcome, PolicyRefusal):
-            raise outcome
-    return pictures
+    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split))
+    home = folder / plan.key
+    # 1. Take an existing cache: its key says that no file and no setting has changed. The gate may have, though.
+    cached = _open_if_valid(home, config)
+    if cached is None or not _is_still_admitted(cached, plan.entries):
+        # 2. Remove one that is damaged or no longer admitted, or it would be in the way of the rename.
+        shutil.rmtree(home, ignore_errors=True)
+        # 3. Write beside it, in a folder of a name of its own: other processes may build the same cache now.
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
+        try:
+            _Writer(temporary, plan).write(report)
+            # 4. Publish by renaming, which is atomic: no process ever opens half a cache.
+            _publish(temporary, home)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        cached = Cache(home, config)
+    _warn_of_remarks(home, split)
+    return cached
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that determines the content of a cache."""
+
+    config: DataConfig
+    split: Split
+    layout: Layout
+    entries: Entries | list[Entry]
+
+    @property
+    def key(self) -> str:
+        """Return the name of the cache's folder."""
+        config = self.config
+        size = config.load_size if self.split == "train" else evaluation_size(config)
+        settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
+        real = cache(os.path.realpath)  # resolve links once for all files of a folder
+        digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
+        # Files count by name, size and time. Hashing their content would read the whole data set at every start.
+        for entry in self.entries:
+            digest.update(json.dumps([entry.name, *(_fingerprint(file, real) for file in entry.files)]).encode())
+        return digest.hexdigest()[:32]
+
+
+def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
+    """Return the location, size and modification time of a file."""
+    folder, name = os.path.split(file)
+    status = file.stat()
+    return [real(folder), name, status.st_size, status.st_mtime_ns]
+
+
+def _warn_of_remarks(home: Path, split: Split) -> None:
+    """Warn of the remarks on the pictures of a cache, also of an existing one."""
+    for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
+        warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=3)
+
+
+def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
+    """Return the cache in `home`, or None if it is missing or damaged."""
+    try:
+        return Cache(home, config)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _is_still_admitted(there: Cache, entries: Entries | list[Entry]) -> bool:
+    """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
+    refused = {refusal.name for refusal in there.refusals}
+    try:
+        admitted(next(entry for entry in entries if entry.label not in refused))
+    except PolicyRefusal:
+        return False
+    return True
+
+
+def _publish(temporary: Path, home: Path) -> None:
+    """Publish the finished folder by renaming; if another process was faster, keep its folder."""
+    try:
+        temporary.rename(home)
+    except OSError:
+        if not home.exists():
+            raise
 
 
 @cache
@@ -82,66 +175,42 @@ class _SideWriter:
             file.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """One entry, decoded and resized to the cache size.
-
-    Attributes:
-        planes: (C, H, W) of each side, without opacity.
-        num_with_opacity: number of its files with opacity.
-        notes: notes on reading its files.
-        highest: largest stored value of each side, 0 for types other than 16 bits.
-    """
-
-    planes: list[Pixels]
-    num_with_opacity: int
-    notes: tuple[str, ...]
-    highest: list[int]
-
-
-class CacheWriter:
+class _Writer:
     """Writer of the files of a cache.
 
     Args:
         folder: output folder.
-        sides: names of the sides.
-        fit: resizes (H, W, C) to the cache size.
-        what: plural noun for entries in messages: pairs, pictures.
-
-    Attributes:
-        num_with_opacity: number of written pictures whose opacity was dropped.
+        plan: what to write.
     """
 
-    def __init__(self, folder: Path, sides: Sequence[str], *, fit: Callable[[Pixels], Pixels], what: str) -> None:
-        self._folder, self._fit, self._what = folder, fit, what
+    def __init__(self, folder: Path, plan: _Plan) -> None:
+        self._folder, self._plan = folder, plan
         self._sides = {
             side: _SideWriter(
                 file=(folder / f"{side}.bin").open("wb"),
                 shapes=(folder / f"{side}.shapes").open("wb"),
                 sums=(folder / f"{side}.sums").open("wb"),
             )
-            for side in sides
+            for side in (("b",) if plan.layout == "single" else BOTH)
         }
         self._refusals: list[PolicyRefusal] = []
         self._problems: dict[str, str] = {}
         self._notes = Counter[str]()
-        self.num_with_opacity = 0
+        self._num_with_opacity = 0
 
-    def write(self, entries: Entries | list[Entry], report: Report | None, *, one_range: bool) -> None:
+    def write(self, report: Report | None) -> None:
         """Decode, gate, resize and write all entries, in order.
-
-        Args:
-            entries: the entries to write.
-            report: progress callback.
-            one_range: whether a value range is given, so that all sides must have one sample type.
 
         Raises:
             DataError: some cannot be used, or not together; the message names them.
             PolicyRefusal: too many are refused.
         """
-        # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing.
+        entries, config, split = self._plan.entries, self._plan.config, self._plan.split
+        # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing. Problems are
+        #    collected, so that one run names all bad files, but refusals end it once they are too many.
         try:
-            for done, (entry, decoded) in enumerate(_in_order(self._decode, entries), start=1):
+            made = _in_order(partial(decode, config=config, split=split), entries)
+            for done, (entry, decoded) in enumerate(made, start=1):
                 self._take(entry, decoded)
                 gate.check_share(self._refusals, len(entries))
                 if report is not None:
@@ -149,41 +218,33 @@ class CacheWriter:
         finally:
             for side in self._sides.values():
                 side.close()
-        # 2. Require that the pictures can be used together.
+        # 2. Require that the pictures can be used together: only now is it known what most of them are.
+        one_range = config.value_range is not None
         self._check(len(entries), one_range=one_range)
-        # 3. Write the index, then the checksums by which damage to it is found.
+        # 3. Write the index, then the checksums by which damage to it is found. Each picture has its own, checked when
+        #    it is first read: to check all of them here or at each start would read the whole file.
         highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
         write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
         described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
         checks = {name: zlib.crc32((self._folder / name).read_bytes()) for name in described}
         write_json(self._folder / CHECKS_NAME, checks)
+        warn_of_opacity(self._num_with_opacity, split)
 
-    def _decode(self, entry: Entry) -> _Decoded:
-        pictures = admitted(entry)
-        planes = [np.ascontiguousarray(self._fit(picture.colour).transpose(2, 0, 1)) for picture in pictures]
-        notes = tuple({picture.source: picture.notes for picture in pictures}.values())
-        return _Decoded(
-            planes,
-            len({picture.source for picture in pictures if picture.has_alpha}),
-            notes=tuple(note for of_file in notes for note in of_file),
-            highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
-        )
-
-    def _take(self, entry: Entry, decoded: Future[_Decoded]) -> None:
+    def _take(self, entry: Entry, decoded: Future[Decoded]) -> None:
         try:
             ready = decoded.result()
             for side, planes, highest in zip(entry.sides, ready.planes, ready.highest, strict=True):
                 self._sides[side].append(entry.name, planes)
                 self._sides[side].highest = max(self._sides[side].highest, highest)
             self._notes.update(ready.notes)
-            self.num_with_opacity += ready.num_with_opacity
+            self._num_with_opacity += ready.num_with_opacity
         except PolicyRefusal as refusal:
             self._refusals.append(refusal)
         except (ImageError, DataError) as error:
             self._problems[entry.label] = str(error)
 
     def _record(self) -> dict[str, Any]:
-        sides: dict[str, dict[str, Any]] = {}
+        sides: dict[SideName, dict[str, Any]] = {}
         for name, side in self._sides.items():
             alike = next((other for other in sides if self._sides[other].names == side.names), None)
             sides[name] = {"dtype": side.kinds[0][0]} | ({"names_of": alike} if alike else {"names": side.names})
@@ -192,8 +253,9 @@ class CacheWriter:
     def _check(self, total: int, *, one_range: bool) -> None:
         """Raise DataError for pictures that cannot be used, or not together."""
         if self._problems:
+            what = "pairs" if self._plan.config.paired else "pictures"
             listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
-            raise DataError(f"{len(self._problems)} of {total} {self._what} cannot be used: {listed}")
+            raise DataError(f"{len(self._problems)} of {total} {what} cannot be used: {listed}")
         for name, side in self._sides.items():
             if not side.names:
                 raise DataError(f"side {name}: the content gate left no picture; remove what {name} must not hold")
@@ -219,7 +281,10 @@ def _check_alike(side: _SideWriter, name: str) -> None:
 
 
 def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Made]]]:
-    """Yield each item and its result in order, computed on all cores; only a few results are computed ahead."""
+    """Yield each item and its result in order, computed on all cores.
+
+    Few results are computed ahead, so that memory does not grow with the data set when one item is slow.
+    """
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[Item, Future[Made]]] = deque()

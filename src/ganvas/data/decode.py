@@ -1,23 +1,34 @@
-"""Decoding of paired files into sides, and resizing to the size of the cache."""
+"""Decoding of training pictures: reading of both sides, content gate, and resizing to the size of the cache."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ganvas.content_gate import gate
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Entry, Split
-from ganvas.errors import DataError
+from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import read_image
 from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
 from ganvas.image.ranges import round_to_dtype, unused_range
 
-__all__ = ["OpacityWarning", "at_cache_size", "evaluation_size", "read_sides", "remarks_on", "warn_of_opacity"]
+__all__ = [
+    "Decoded",
+    "OpacityWarning",
+    "admitted",
+    "at_cache_size",
+    "decode",
+    "evaluation_size",
+    "read_sides",
+    "remarks_on",
+    "warn_of_opacity",
+]
 
 
 class OpacityWarning(UserWarning):
@@ -38,6 +49,57 @@ def read_sides(entry: Entry) -> tuple[Picture, ...]:
     if len(set(sizes)) > 1:
         raise DataError(f"the sides differ in size, {' and '.join(sizes)}; make them alike")
     return pictures
+
+
+def admitted(entry: Entry) -> Sequence[Picture]:
+    """Return the pictures of an entry, one for each side, after the content gate has admitted all of them.
+
+    Raises:
+        PolicyRefusal: one is refused.
+        ImageError, DataError: a file cannot be read or used.
+    """
+    pictures = read_sides(entry)
+    for outcome in gate.admit_many([(entry.label, picture) for picture in pictures]):
+        if isinstance(outcome, PolicyRefusal):
+            raise outcome
+    return pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One entry, decoded and resized to the cache size.
+
+    Attributes:
+        planes: (C, H, W) of each side, without opacity.
+        num_with_opacity: number of its files with opacity.
+        notes: notes on reading its files.
+        highest: largest stored value of each side, 0 for types other than 16 bits.
+    """
+
+    planes: list[Pixels]
+    num_with_opacity: int
+    notes: tuple[str, ...]
+    highest: list[int]
+
+
+def decode(entry: Entry, config: DataConfig, split: Split) -> Decoded:
+    """Read, gate and resize the pictures of an entry.
+
+    Raises:
+        PolicyRefusal: one is refused.
+        ImageError, DataError: a file cannot be read or used.
+    """
+    pictures = admitted(entry)
+    planes = [
+        np.ascontiguousarray(at_cache_size(picture.colour, config, split).transpose(2, 0, 1)) for picture in pictures
+    ]
+    notes = tuple({picture.source: picture.notes for picture in pictures}.values())
+    return Decoded(
+        planes,
+        len({picture.source for picture in pictures if picture.has_alpha}),
+        notes=tuple(note for of_file in notes for note in of_file),
+        highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
+    )
 
 
 def warn_of_opacity(count: int, where: str) -> None:

@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganvas.data.cache import Cache
+from ganvas.data.cache import Cache, Side
 from ganvas.data.config import DataConfig
 from ganvas.data.degradations import degrade_each, strength_at
-from ganvas.data.memmap import Side
 from ganvas.data.sampler import Crop, Purpose, RandomCrop, Sampler, seed_of_name, uniforms
 from ganvas.errors import ConfigError
 from ganvas.image.picture import PictureSpec, Pixels

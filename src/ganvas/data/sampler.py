@@ -17,11 +17,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.data.cache import Cache
+from ganvas.data.cache import Cache, Side
 from ganvas.data.config import DataConfig
 from ganvas.data.degradations import strength_at
 from ganvas.data.layouts import some_names
-from ganvas.data.memmap import Side
 from ganvas.errors import DataError
 
 __all__ = [

@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ganvas.content_gate import admit, describe_refusals
-from ganvas.data.cache import Cache, build_cache, repeat_gray
+from ganvas.data.cache import Cache, repeat_gray
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs

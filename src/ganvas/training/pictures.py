@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas.data.cache import Cache, agree_across_sides, agree_across_splits, build_cache
+from ganvas.data.cache import Cache, Side, agree_across_sides, agree_across_splits
+from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Split, has_split
 from ganvas.data.loader import TrainLoader, evaluation_pairs, evaluation_pictures
-from ganvas.data.memmap import Side
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
