@@ -188,3 +188,17 @@ def test_covering_a_picture_makes_it_opaque_there():
     assert covered.has_alpha
     assert (covered.pixels[2:5, 2:5, 3] == 255).all()
     assert np.array_equal(covered.pixels[:2], picture.pixels[:2])
+
+
+def test_a_grid_goes_through_a_given_point() -> None:
+    """Blocks start at the point, on both sides of it, wherever it lies; those at the region's edge are smaller."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
+    how = Cover(style="mosaic", block_size=5)
+    for origin in ((3, 2), (-7, 12), (103, -98)):
+        covered = cover(pixels, Box(0, 0, 17, 12), how, origin=origin)
+        for rows in (slice(0, 2), slice(2, 7), slice(7, 12)):
+            for columns in (slice(0, 3), slice(3, 8), slice(8, 13), slice(13, 17)):
+                mean = np.rint(pixels[rows, columns].mean(axis=(0, 1)))
+                assert (covered[rows, columns] == mean).all()
+    corner = cover(pixels, Box(4, 3, 17, 12), how, origin=(4, 3))
+    assert (corner == cover(pixels, Box(4, 3, 17, 12), how)).all()

@@ -65,8 +65,18 @@ class Cover:
         if self.sigma is not None and not self.sigma > 0:
             raise ConfigError(f"sigma = {self.sigma}: must be above 0")
 
+    def block_side(self, longer: int) -> int:
+        """Return the side of a mosaic's block in pixels, for a region whose longer side has `longer` pixels."""
+        if self.block_size is not None:
+            return self.block_size
+        return max(math.ceil(longer / (self.blocks or DEFAULT_BLOCKS)), MIN_BLOCK_SIZE)
 
-def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
+    def blur_sigma(self, longer: int) -> float:
+        """Return the standard deviation of a blur in pixels, for a region whose longer side has `longer` pixels."""
+        return self.sigma or max(longer * DEFAULT_SIGMA_SHARE, MIN_SIGMA)
+
+
+def cover(pixels: Pixels, region: Region, how: Cover, *, origin: tuple[int, int] | None = None) -> Pixels:
     """Return a copy of a picture with a region covered; outside the region nothing changes.
 
     Args:
@@ -74,6 +84,8 @@ def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
         region: a box, which may lie partly off the picture, or a (H, W) bool mask.
         how: style and strength, measured on the whole region, also where part of it is off the picture. Blocks start
             at the corner of the region's visible bounding box, and a block's mean counts only what the region covers.
+        origin: (x, y), a corner of a mosaic's blocks instead, such as a point that moves with a film's object; may lie
+            off the picture.
 
     Raises:
         ImageError: nothing of the region lies on the picture, or a mask of another size.
@@ -85,17 +97,20 @@ def cover(pixels: Pixels, region: Region, how: Cover) -> Pixels:
     if how.style == "solid":
         fill: Pixels = _fill_color(how.colour, pixels)
     elif how.style == "mosaic":
-        size = _block_side(how, longer)
-        fill = _spread(_means(window, inside, size), size, inside.shape)
+        size = how.block_side(longer)
+        left, top = origin or (box.left, box.top)
+        rows = _starts(inside.shape[0], size, (top - box.top) % size)
+        columns = _starts(inside.shape[1], size, (left - box.left) % size)
+        fill = _spread(_means(window, inside, rows, columns), rows, columns, inside.shape)
     else:
-        fill = _blurred_window(pixels, box, how.sigma or max(longer * DEFAULT_SIGMA_SHARE, MIN_SIGMA))
+        fill = _blurred_window(pixels, box, how.blur_sigma(longer))
     np.copyto(window, fill, where=inside[:, :, None])
     return covered
 
 
-def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
-    """Cover the region of a picture, and make it fully opaque inside the region."""
-    covered = cover(picture.colour, region, how)
+def cover_picture(picture: Picture, region: Region, how: Cover, *, origin: tuple[int, int] | None = None) -> Picture:
+    """Cover the region of a picture, see `cover`, and make it fully opaque inside the region."""
+    covered = cover(picture.colour, region, how, origin=origin)
     if picture.alpha is not None:
         opaque = cover(picture.alpha, region, Cover(style="solid", colour=(1.0,)))
         covered = np.concatenate([covered, opaque], axis=2)
@@ -104,12 +119,14 @@ def cover_picture(picture: Picture, region: Region, how: Cover) -> Picture:
 
 def block_means(pixels: Pixels, block_size: int) -> Pixels:
     """Return the rounded mean of each block, (ceil(H / size), ceil(W / size), C), smaller at the edges."""
-    return _means(pixels, np.ones(pixels.shape[:2], dtype=bool), block_size)
+    rows, columns = (_starts(side, block_size) for side in pixels.shape[:2])
+    return _means(pixels, np.ones(pixels.shape[:2], dtype=bool), rows, columns)
 
 
 def mosaic(pixels: Pixels, block_size: int) -> Pixels:
     """Replace each block of (H, W, C) by its rounded mean. The operation is idempotent."""
-    return _spread(block_means(pixels, block_size), block_size, pixels.shape[:2])
+    rows, columns = (_starts(side, block_size) for side in pixels.shape[:2])
+    return _spread(block_means(pixels, block_size), rows, columns, pixels.shape[:2])
 
 
 def gaussian_blur(pixels: Pixels, sigma: float) -> Pixels:
@@ -169,27 +186,28 @@ def _longer_side(box: Box) -> int:
     return max(box.bottom - box.top, box.right - box.left)
 
 
-def _block_side(how: Cover, longer: int) -> int:
-    if how.block_size is not None:
-        return how.block_size
-    return max(math.ceil(longer / (how.blocks or DEFAULT_BLOCKS)), MIN_BLOCK_SIZE)
+def _starts(side: int, size: int, first: int = 0) -> NDArray[np.int64]:
+    """Return where blocks start along a side: at 0, at `first`, and then every `size` pixels."""
+    return np.unique(np.append(0, np.arange(first, side, size)))
 
 
-def _means(pixels: Pixels, inside: Mask, size: int) -> Pixels:
+def _means(pixels: Pixels, inside: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Pixels:
     """Return the rounded mean of each block over the pixels inside; a block without any gives 0 and is not visible."""
-    counts = _block_sums(inside[:, :, None].astype(np.float64), size)
-    sums = _block_sums(pixels * inside[:, :, None].astype(np.float64), size)  # exact: far below 2 ** 53
+    counts = _block_sums(inside[:, :, None].astype(np.float64), rows, columns)
+    sums = _block_sums(pixels * inside[:, :, None].astype(np.float64), rows, columns)  # exact: far below 2 ** 53
     return round_to_dtype(sums / np.maximum(counts, 1), pixels.dtype.name)
 
 
-def _block_sums(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    rows, columns = np.arange(0, values.shape[0], size), np.arange(0, values.shape[1], size)
+def _block_sums(
+    values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
     return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
 
 
-def _spread(means: Pixels, size: int, shape: tuple[Any, ...]) -> Pixels:
-    """Repeat each mean over its block, cropped to (H, W)."""
-    return means.repeat(size, axis=0)[: shape[0]].repeat(size, axis=1)[:, : shape[1]]
+def _spread(means: Pixels, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[Any, ...]) -> Pixels:
+    """Repeat each mean over its block, (H, W, C)."""
+    down, across = np.diff(rows, append=shape[0]), np.diff(columns, append=shape[1])
+    return means.repeat(down, axis=0).repeat(across, axis=1)
 
 
 def _blurred_window(pixels: Pixels, box: Box, sigma: float) -> Pixels:

@@ -1,0 +1,267 @@
+"""Covers over the tracks of a film: held before and after, without gaps, with a mosaic's grid that moves along.
+
+A cover begins before the first detection of a track and ends after its last, spans the frames between where nothing
+was found, and is never smaller there than at the detections on both sides. All of it is boxes: no frame is held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.image.cover import Cover, cover_picture
+from ganvas.image.picture import Box, Picture
+from ganvas.localization.detectors import DetectionConfig, region_of, with_margin
+from ganvas.redaction.detections import ManualBox
+from ganvas.redaction.redact import DEFAULT_BLOCKS
+from ganvas.redaction.tracks import Edges, Track, Tracker, centers_of
+
+__all__ = ["CoverPlan", "FrameCovers", "TrackCover", "cover_frame", "plan_covers"]
+
+Mask = NDArray[np.bool_]
+
+FIT = 0.4
+"""Seconds at either end of a track from which its velocity is taken, to follow it while the cover is held."""
+FARTHEST = 1.0
+"""Sides of a box by which a held cover follows at most."""
+SMOOTHING = 3
+"""Detections on either side over which the anchor of a grid is averaged, so that it does not tremble."""
+
+
+@dataclass(frozen=True)
+class TrackCover:
+    """Cover of a track in a frame.
+
+    Attributes:
+        track: its number; 0 for a manual box.
+        label: what it covers.
+        box: inside the frame.
+        anchor: (x, y), a point of the grid of a mosaic, which moves with what is covered.
+        size: pixels of the longest side of the track's covers, from which the size of its blocks follows.
+    """
+
+    track: int
+    label: str
+    box: Box
+    anchor: tuple[int, int]
+    size: int
+
+
+@dataclass(frozen=True)
+class FrameCovers:
+    """All that is covered in a frame.
+
+    Attributes:
+        whole: the frame is covered whole, as it could not be examined.
+        covers: what is covered otherwise.
+        config: its kept boxes stay bare, unless the frame is covered whole.
+    """
+
+    whole: bool
+    covers: tuple[TrackCover, ...]
+    config: DetectionConfig
+
+    def region(self, height: int, width: int) -> Mask:
+        """Return the mask (height, width) bool of what is covered."""
+        if self.whole:
+            return np.ones((height, width), dtype=bool)
+        return region_of([cover.box for cover in self.covers], self.config, height, width)
+
+    def widened(self, boxes: Iterable[Box], height: int, width: int) -> FrameCovers:
+        """Return the covers with more boxes of a frame of (height, width), such as those that a verification found."""
+        more = [
+            _fixed(clipped, "widened")
+            for box in boxes
+            if (clipped := with_margin(box, self.config.margin).clip(height, width))
+        ]
+        return replace(self, covers=(*self.covers, *more))
+
+
+def plan_covers(
+    tracker: Tracker, config: DetectionConfig, *, height: int, width: int, manual: Sequence[ManualBox] = ()
+) -> CoverPlan:
+    """Return the covers of all frames that a tracker was given.
+
+    Args:
+        tracker: with every frame of the film.
+        config: its margin and kept boxes.
+        height: of the frames, in pixels.
+        width: likewise.
+        manual: boxes that a person gave for time spans.
+    """
+    paths = [_Path(track, tracker.config.hold, config.margin) for track in tracker.tracks]
+    return CoverPlan(paths, bytes(tracker.examined), config, (height, width), manual)
+
+
+class CoverPlan:
+    """Covers of every frame of a film; it holds boxes alone. Made by `plan_covers`."""
+
+    def __init__(
+        self,
+        paths: Sequence[_Path],
+        examined: bytes,
+        config: DetectionConfig,
+        size: tuple[int, int],
+        manual: Sequence[ManualBox],
+    ) -> None:
+        self._examined, self._config, self._size, self._manual = examined, config, size, tuple(manual)
+        self._by_second: dict[int, list[_Path]] = defaultdict(list)
+        for path in paths:
+            for second in range(math.floor(path.begin), math.floor(path.end) + 1):
+                self._by_second[second].append(path)
+
+    def at(self, frame: int, time: float) -> FrameCovers:
+        """Return the covers of a frame; one that was not examined is covered whole.
+
+        Where no frame at all was examined, a person's boxes are all there is to cover.
+        """
+        if self._examined and not (frame < len(self._examined) and self._examined[frame]):
+            return FrameCovers(True, (), self._config)
+        covers = [
+            path.at(frame, time) for path in self._by_second.get(math.floor(time), []) if path.begin <= time <= path.end
+        ]
+        covers += [_fixed(each.pixels(), each.label) for each in self._manual if each.start <= time <= each.end]
+        clipped = [(cover, cover.box.clip(*self._size)) for cover in covers]
+        inside = tuple(replace(cover, box=box) for cover, box in clipped if box is not None)
+        return FrameCovers(False, inside, self._config)
+
+
+class _Path:
+    """Where the cover of a track is at any time."""
+
+    def __init__(self, track: Track, hold: float, margin: float) -> None:
+        self.number, self.label = track.number, track.label
+        self.frames, self.times = np.array(track.frames), np.array(track.times)
+        self.begin, self.end = float(self.times[0]) - hold, float(self.times[-1]) + hold
+        edges = np.array(track.edges, np.float64).reshape(-1, 4)
+        sides = edges[:, 2:] - edges[:, :2]
+        edges += margin * np.hstack([-sides, sides])
+        self.edges = _grown(edges, _sliding_maximum(edges[:, 2:] - edges[:, :2], self.times, hold))
+        self.velocities = _velocity(edges[::-1], self.times[::-1]), _velocity(edges, self.times)
+        self.anchors = _smoothed(centers_of(edges), self.times)
+        spans = np.vstack([self.edges, _union(self.edges[:-1], self.edges[1:])])
+        spans = np.vstack([spans, *(self._held(time)[None] for time in (self.begin, self.end))])
+        self.size = math.ceil((spans[:, 2:] - spans[:, :2]).max())
+
+    def at(self, frame: int, time: float) -> TrackCover:
+        """Return the cover at a frame and its time, which lies between begin and end."""
+        index = int(np.searchsorted(self.frames, frame))
+        if index < len(self.frames) and self.frames[index] == frame:
+            edges = self.edges[index]
+        elif 0 < index < len(self.frames):
+            edges = _union(self.edges[index - 1], self.edges[index])  # whatever path led from one to the other
+        else:
+            edges = self._held(time)
+        anchor = [np.interp(time, self.times, self.anchors[:, axis]) for axis in (0, 1)] + self._shift(time)
+        left, top, right, bottom = edges
+        box = Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+        return TrackCover(self.number, self.label, box, (round(anchor[0]), round(anchor[1])), self.size)
+
+    def _held(self, time: float) -> Edges:
+        """Return the edges before the first or after the last detection: where it was, and where it would be."""
+        end = self.edges[0 if time <= self.times[0] else -1]
+        return _union(end, end + np.tile(self._shift(time), 2))
+
+    def _shift(self, time: float) -> Edges:
+        """Return how far (x, y) the object moves beyond the first or last detection; 0 between them."""
+        passed = min(time - self.times[0], 0) or max(time - self.times[-1], 0)
+        before = passed < 0
+        end, velocity = self.edges[0 if before else -1], self.velocities[0 if before else 1]
+        farthest = FARTHEST * (end[2:] - end[:2])
+        return np.asarray(np.clip(velocity * passed, -farthest, farthest))
+
+
+def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Picture, Mask]:
+    """Return a frame as covered, and the mask (H, W) bool of what is covered.
+
+    The grid of a mosaic goes through each cover's anchor, and a track keeps the size of its blocks. Whole blocks are
+    covered, beyond the box where need be, so that none at an edge is a sliver that shows more.
+
+    Args:
+        picture: the frame, of any depth.
+        covers: see `CoverPlan.at`.
+        how: the style, with 4 blocks where a mosaic names no number; a frame covered whole is filled with its color.
+    """
+    height, width = picture.height, picture.width
+    if how.style == "mosaic" and how.blocks is None and how.block_size is None:
+        how = replace(how, blocks=DEFAULT_BLOCKS)
+    if covers.whole:
+        everything = np.ones((height, width), dtype=bool)
+        return cover_picture(picture, everything, Cover(style="solid", colour=how.colour)), everything
+    covered = np.zeros((height, width), dtype=bool)
+    for each in covers.covers:
+        box, style = _styled(each, how)
+        region = region_of([box], covers.config, height, width)
+        if region.any():
+            picture = cover_picture(picture, region, style, origin=each.anchor)
+            covered |= region
+    return picture, covered
+
+
+def _styled(each: TrackCover, how: Cover) -> tuple[Box, Cover]:
+    """Return the box to cover, of whole blocks, and the style in pixels, which is the same all along a track."""
+    if how.style == "solid":
+        return each.box, how
+    if how.style == "blur":
+        return each.box, replace(how, sigma=how.blur_sigma(each.size))
+    size = how.block_side(each.size)
+    return _whole_blocks(each.box, each.anchor, size), replace(how, blocks=None, block_size=size)
+
+
+def _whole_blocks(box: Box, origin: tuple[int, int], size: int) -> Box:
+    """Return the box grown to the lines of a grid through `origin`."""
+    (x, y), corners = origin, (box.left, box.top, box.right, box.bottom)
+    left, top = (at + math.floor((edge - at) / size) * size for at, edge in zip((x, y), corners[:2], strict=True))
+    right, bottom = (at + math.ceil((edge - at) / size) * size for at, edge in zip((x, y), corners[2:], strict=True))
+    return Box(left, top, right, bottom)
+
+
+def _fixed(box: Box, label: str) -> TrackCover:
+    """Return the cover of a box that does not move; its grid starts at its corner."""
+    return TrackCover(0, label, box, (box.left, box.top), max(box.right - box.left, box.bottom - box.top))
+
+
+def _union(one: Edges, other: Edges) -> Edges:
+    """Return the smallest boxes (..., 4) that hold both."""
+    return np.concatenate([np.minimum(one[..., :2], other[..., :2]), np.maximum(one[..., 2:], other[..., 2:])], axis=-1)
+
+
+def _grown(edges: Edges, sides: Edges) -> Edges:
+    """Return boxes (N, 4) grown about their centers to at least the given sides (N, 2)."""
+    missing = np.clip(sides - (edges[:, 2:] - edges[:, :2]), 0, None) / 2
+    return edges + np.hstack([-missing, missing])
+
+
+def _sliding_maximum(sides: Edges, times: Edges, reach: float) -> Edges:
+    """Return for each detection the largest sides (N, 2) of those at most `reach` seconds away."""
+    first, last = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, side="right")
+    return np.stack([sides[start:stop].max(axis=0) for start, stop in zip(first, last, strict=True)])
+
+
+def _velocity(edges: Edges, times: Edges) -> Edges:
+    """Return the velocity (x, y) at the end of a track: the slope of a line through its last detections."""
+    near = np.abs(times - times[-1]) <= FIT
+    if near.sum() < 3 or np.ptp(times[near]) == 0:
+        return np.zeros(2)
+    passed = times[near] - times[near].mean()
+    return np.asarray(passed @ centers_of(edges)[near] / (passed @ passed))
+
+
+def _smoothed(points: Edges, times: Edges) -> Edges:
+    """Return points (N, 2), each on a line in time through its neighbors, as many before as after."""
+    count, places = len(points), np.arange(len(points))
+    reach = np.minimum(np.minimum(places, places[::-1]), SMOOTHING)
+    offsets = np.arange(-SMOOTHING, SMOOTHING + 1)
+    near = np.clip(places[:, None] + offsets, 0, count - 1)
+    weights = (np.abs(offsets) <= reach[:, None]) / (2 * reach + 1)[:, None]
+    passed = times[near] - times[:, None]
+    mean_time, mean = (weights * passed).sum(axis=1), (weights[:, :, None] * points[near]).sum(axis=1)
+    passed = weights * (passed - mean_time[:, None])
+    spread = (passed * (times[near] - times[:, None])).sum(axis=1)
+    slopes = (passed[:, :, None] * points[near]).sum(axis=1) / np.where(spread > 0, spread, 1)[:, None]
+    return np.asarray(mean - slopes * mean_time[:, None])
