@@ -20,8 +20,9 @@ from ganvas.methods.base import Progress
 from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.loop import build_state, open_step
+from ganvas.training.loop import open_step
 from ganvas.training.schedule import step_seed
+from ganvas.training.state import build_state
 from ganvas.training.step import set_rate
 from measure.machine import device
 from measure.pictures import Pictures
@@ -119,8 +120,8 @@ def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
     chosen = replace(TrainingConfig(batch_size=training.batch), **settings)
     config = RunConfig(method=training.method, data=training.data, training=chosen)
     processes, spec = Processes(device()), PictureSpec(channels=3)
-    pictures: Any = SimpleNamespace(input_spec=spec, output_spec=spec)
-    state, batch, seen = build_state(config, processes, pictures), Batch(*pair), 0
+    dataset: Any = SimpleNamespace(input_spec=spec, output_spec=spec)
+    state, batch, seen = build_state(config, dataset, processes), Batch(*pair), 0
     take_step = open_step(state, config, processes, UNTIL_THE_END)
 
     def step() -> None:

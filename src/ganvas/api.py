@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ganvas.redaction.redact_files import Redacted
     from ganvas.toy.study import Study
     from ganvas.training.config import RunConfig
-    from ganvas.training.monitoring import TrainingResult
+    from ganvas.training.report import TrainingResult
 
 __all__ = [
     "audit",

@@ -13,9 +13,9 @@ from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError
 from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
+from ganvas.training.dataset import Dataset, open_dataset
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
-from ganvas.training.pictures import Pictures, open_pictures
 
 METHOD = CycleGANConfig(width=4, discriminator_width=4, residual_blocks=1, receptive_field=16, pool_size=3)
 
@@ -25,8 +25,8 @@ def config(pairs: Path, *, aligned: bool = False, epochs: float = 2) -> RunConfi
     return RunConfig(method=METHOD, data=data, training=TrainingConfig(epochs=epochs, device="cpu"))
 
 
-def opened(pairs: Path, run: Path, *, aligned: bool) -> Pictures:
-    return open_pictures(config(pairs, aligned=aligned), Processes(device=torch.device("cpu")), run)
+def opened(pairs: Path, run: Path, *, aligned: bool) -> Dataset:
+    return open_dataset(config(pairs, aligned=aligned), Processes(device=torch.device("cpu")), run)
 
 
 def test_a_batch_holds_pairs_only_when_aligned(pairs: Path, tmp_path: Path) -> None:

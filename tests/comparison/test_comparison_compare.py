@@ -25,7 +25,7 @@ from ganvas.image.files import read_image, read_label
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.translator import Translator
 from ganvas.training.config import RunConfig
-from ganvas.training.monitoring import TrainingResult
+from ganvas.training.report import TrainingResult
 
 TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device": "cpu"}
 

@@ -34,7 +34,7 @@ from ganvas.image.files import read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding
-from ganvas.training.monitoring import TrainingResult
+from ganvas.training.report import TrainingResult
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda one: one.name)

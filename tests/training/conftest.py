@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
-from training_runs import MakeConfig, tiny_run
+from training_runs import MakeConfig, tiny_picture, tiny_run
 
 from ganvas.training import loop
 
@@ -37,12 +36,6 @@ def tiny_sides(tmp_path: Path, rng: np.random.Generator) -> Path:
         for index in range(count):
             Image.fromarray(tiny_picture(rng) // 2 + floor).save(folder / f"{index}.png")
     return tmp_path / "sides"
-
-
-def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Soft spots."""
-    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
 
 
 @pytest.fixture

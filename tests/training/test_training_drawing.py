@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training_runs import SETTINGS, assert_same_run, rows_of, tensors_of
+from training_runs import SETTINGS, assert_same_run, rows_of, tensors_of, tiny_picture
 
-from conftest import tiny_picture
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.image.files import read_image
 from ganvas.inference.config import SampleConfig

@@ -31,7 +31,8 @@ from ganvas.image.picture import Picture
 from ganvas.runs.folder import lock_run
 from ganvas.runs.record import read_run_record
 from ganvas.runs.snapshots import load_generators
-from ganvas.training import loop, session
+from ganvas.training import loop, observers
+from ganvas.training import state as state_module
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
@@ -165,7 +166,8 @@ def test_a_crash_between_any_two_files_is_mended_by_resuming(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the state already says that all is done."""
-    writers = {name: getattr(session, name) for name in ("save_checkpoint", "save_snapshot")}
+    modules = {"save_checkpoint": observers, "save_snapshot": state_module}
+    writers = {name: getattr(module, name) for name, module in modules.items()}
 
     def patch(count: float) -> list[str]:
         made: list[str] = []
@@ -177,7 +179,7 @@ def test_a_crash_between_any_two_files_is_mended_by_resuming(
                 if len(made) == count:
                     raise PowerCutError
 
-            monkeypatch.setattr(session, name, writing)
+            monkeypatch.setattr(modules[name], name, writing)
         return made
 
     made = patch(math.inf)
@@ -315,7 +317,7 @@ def test_what_a_killed_process_was_writing_is_swept_away(tiny_config: MakeConfig
 def test_divergence_stops_and_keeps_the_last_good_state(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str, step: int
 ) -> None:
-    build, built = loop.build, []
+    build, built = state_module.build, []
 
     def remembering(*given: Any, **named: Any) -> Any:
         built.append(build(*given, **named))
@@ -325,7 +327,7 @@ def test_divergence_stops_and_keeps_the_last_good_state(
         with torch.no_grad():
             next(built[-1].generator.parameters()).fill_(float("nan"))
 
-    monkeypatch.setattr(loop, "build", remembering)
+    monkeypatch.setattr(state_module, "build", remembering)
     take_turns, steps = loop.take_turns, iter(range(1, 1000))
 
     def poisoned(*given: Any, **named: Any) -> Any:
@@ -443,9 +445,9 @@ def test_a_device_that_is_not_there(tiny_config: MakeConfig, tmp_path: Path) -> 
 def test_progress_is_told_in_plain_lines(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from ganvas.training import monitoring
+    from ganvas.training import report
 
-    monkeypatch.setattr(monitoring, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(report, "PLAIN_EVERY", 0.0)
     train(tiny_config(), tmp_path / "run")
     told = capfd.readouterr().err
     assert "of 42 images  epoch" in told

@@ -14,7 +14,7 @@ from ganvas.errors import DataError
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.runs.record import read_run_record
-from ganvas.training import session
+from ganvas.training import observers
 from ganvas.training.loop import train
 
 
@@ -74,7 +74,7 @@ def test_a_checkpoint_is_written_before_the_first_thing_that_may_fail(
         raise BrokenError
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, failing, fail)
+        patch.setattr(observers, failing, fail)
         with pytest.raises(BrokenError):
             train(config, tmp_path / "run", quiet=True)
     train(config, tmp_path / "run", resume=True, quiet=True)

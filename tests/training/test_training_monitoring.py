@@ -15,8 +15,9 @@ from rich.console import Console
 
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.training import monitoring
-from ganvas.training.monitoring import PATIENCE, VALIDATIONS, Health, Metrics, Report
+from ganvas.training import report
+from ganvas.training.monitoring import PATIENCE, VALIDATIONS, Health, Metrics
+from ganvas.training.report import Report
 
 
 def events_of(run: Path) -> Any:
@@ -69,7 +70,7 @@ def said(health: Health, fake: float, rows: int) -> list[str]:
 def test_a_discriminator_that_has_won_is_told_once() -> None:
     warnings = said(Health(), 0.01, 3 * PATIENCE)
     assert len(warnings) == 1
-    assert "The discriminator has been telling real from made pictures almost without error" in warnings[0]
+    assert "The discriminator has been separating real from generated pictures almost without error" in warnings[0]
 
 
 def test_a_short_win_a_draw_and_a_wasserstein_critic_are_nothing_to_tell() -> None:
@@ -120,7 +121,7 @@ def test_a_narrow_terminal_sees_every_loss() -> None:
 
 def test_a_log_file_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(terminal=False) == "[a line] of its own\n"
-    monkeypatch.setattr(monitoring, "PLAIN_EVERY", -1.0)
+    monkeypatch.setattr(report, "PLAIN_EVERY", -1.0)
     assert shown(terminal=False).startswith("75 of 100 images  epoch 1.50")
 
 

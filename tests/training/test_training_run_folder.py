@@ -16,7 +16,7 @@ from ganvas.errors import InputError, RunError
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.runs.folder import UNSAVED_NAME
-from ganvas.training import session
+from ganvas.training import observers, state
 from ganvas.training.loop import train
 
 
@@ -49,11 +49,12 @@ def test_begun_anew_after_validation_sample_board_or_a_full_disk(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, how: Any, resume: bool
 ) -> None:
     config = tiny_config(epochs=2, checkpoint_every=7, validate_every=2, sample_every=2, tensorboard=True)
-    works = getattr(session, moment)
-    monkeypatch.setattr(session, moment, how)
+    module = state if moment == "save_snapshot" else observers
+    works = getattr(module, moment)
+    monkeypatch.setattr(module, moment, how)
     with pytest.raises((StopError, OSError)):
         train(config, tmp_path / "run", quiet=True)
-    monkeypatch.setattr(session, moment, works)
+    monkeypatch.setattr(module, moment, works)
     saved = (tmp_path / "run" / "state.safetensors").exists()
     assert saved == (moment == "mark_saved")
     if saved and not resume:

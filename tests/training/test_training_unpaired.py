@@ -25,9 +25,9 @@ from ganvas.runs.snapshots import find_snapshot
 from ganvas.serialization import from_record, to_record
 from ganvas.training import previews
 from ganvas.training.config import RunConfig
+from ganvas.training.dataset import open_dataset
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
-from ganvas.training.pictures import open_pictures
 from ganvas.training.state import read_config
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
@@ -95,7 +95,7 @@ def test_the_grid_shows_each_side_translated_and_back(
 
 def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_cyclegan(tiny_sides, epochs=1)
-    pictures = open_pictures(config, Processes(torch.device("cpu")), tmp_path)
+    pictures = open_dataset(config, Processes(torch.device("cpu")), tmp_path)
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if rgb.min() >= 127 else 0.0)
     gate.forget_scorer()
 

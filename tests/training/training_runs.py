@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
@@ -68,3 +71,9 @@ def assert_same_run(left: Path, right: Path) -> None:
         for name in names:
             assert (left / folder / name).read_bytes() == (right / folder / name).read_bytes(), name
     assert rows_of(left) == rows_of(right)
+
+
+def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Soft spots."""
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))

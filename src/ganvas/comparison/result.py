@@ -16,8 +16,7 @@ from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
 from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
 from ganvas.training.config import RunConfig
-from ganvas.training.monitoring import TrainingResult
-from ganvas.training.schedule import duration
+from ganvas.training.report import TrainingResult, duration
 
 JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
 NUM_NAMED = 10

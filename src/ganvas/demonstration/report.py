@@ -30,7 +30,7 @@ from ganvas.reports.html import (
     points,
     table,
 )
-from ganvas.training.monitoring import TrainingResult
+from ganvas.training.report import TrainingResult
 
 TITLES = {"mosaic": "mosaic", "bicubic": "bicubic", "l1": "restored: L1", "l1_gan": "restored: L1 + GAN"}
 MODELS = {"l1": "L1 alone", "l1_gan": "L1 + GAN"}

@@ -27,7 +27,7 @@ from ganvas.hardware.processor import core_count, processor_name
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier
-from ganvas.training.monitoring import TrainingResult
+from ganvas.training.report import TrainingResult
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
 """Run -> its share of the training time. The second continues from the first, as SRGAN does from SRResNet."""

@@ -15,7 +15,7 @@ from ganvas.methods.config import Pix2PixConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
-from ganvas.training.monitoring import TrainingResult
+from ganvas.training.report import TrainingResult
 
 PROBE_MINUTES = 0.05
 """Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""

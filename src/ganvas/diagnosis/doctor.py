@@ -16,7 +16,7 @@ from ganvas.hardware import Precision
 from ganvas.hardware.precision import bfloat16_obstacle
 from ganvas.hardware.processor import core_count, memory_bytes, processor_name
 from ganvas.inference.device import pick_device
-from ganvas.training.schedule import duration
+from ganvas.training.report import duration
 from ganvas.weights.cache import cache_folder
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import KNOWN, Weights

@@ -1,38 +1,31 @@
-"""Monitoring of a run: running means of the losses, metrics files, warnings and the progress display."""
+"""Monitoring of a run: running means of the losses, metrics files and health checks."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from shlex import quote
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 from torch import Tensor
 
 from ganvas.errors import DivergenceError, MissingDependency
 from ganvas.image.files import read_image
 from ganvas.runs.folder import METRICS_NAME
-from ganvas.terminal import printable
 from ganvas.training.distributed import Processes
-from ganvas.training.schedule import duration
+from ganvas.training.report import Report
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 
 class LossMeter:
-    """Running means of the losses since the last row, summed without waiting for the device.
+    """Running means of the losses since the last row of metrics, summed without waiting for the device.
 
     Attributes:
         totals: name -> float32 scalar tensor.
@@ -67,12 +60,12 @@ class LossMeter:
         return means
 
     def share(self) -> None:
-        """Make the sums of all processes alike, their means staying as they are: any one's can then be saved."""
+        """Replace the sums by their mean over the processes, so that any process can save them."""
         for name, total in self.totals.items():
             self.totals[name] = self._processes.mean(total)
 
     def clear(self) -> None:
-        """Start the next row."""
+        """Reset the means, for the next row."""
         self.totals, self.counts = {}, {}
 
 
@@ -85,7 +78,7 @@ class Metrics:
     Args:
         run: the run folder.
         tensorboard: write events too.
-        images_seen: events after this are hidden, as after a resumption.
+        images_seen: TensorBoard hides events after this, as a resumption repeats them.
     """
 
     def __init__(self, run: Path, *, tensorboard: bool, images_seen: int) -> None:
@@ -97,9 +90,9 @@ class Metrics:
 
         Args:
             kind: training or validation.
-            images_seen: when.
-            figures: what was measured; TensorBoard shows these.
-            beside: further numbers of the row; TensorBoard shows the learning rate among them.
+            images_seen: images at that moment.
+            figures: losses or metrics; TensorBoard shows them.
+            beside: further numbers of the row, of which TensorBoard shows the learning rate.
         """
         numbers = {name: value if math.isfinite(value) else None for name, value in (figures | beside).items()}
         self._file.write(json.dumps({"kind": kind, "images": images_seen, **numbers}) + "\n")
@@ -113,8 +106,8 @@ class Metrics:
         """Show a preview grid in TensorBoard, where it is on.
 
         Args:
-            images_seen: when.
-            grid: the picture that was written; its tiles have passed the content gate.
+            images_seen: images at that moment.
+            grid: file of the grid; its tiles have passed the content gate.
         """
         if self._board:
             self._board.add_image("samples", read_image(grid).as_rgb8(), images_seen, dataformats="HWC")
@@ -129,7 +122,11 @@ class Metrics:
 
 
 def check_tensorboard() -> None:
-    """Raise MissingDependency, with the command that installs it, unless TensorBoard can be written to."""
+    """Check that TensorBoard is installed.
+
+    Raises:
+        MissingDependency: names the command that installs it.
+    """
     try:
         import_module("torch.utils.tensorboard")
     except ImportError as error:
@@ -140,23 +137,23 @@ def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
     check_tensorboard()
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides what lies at that step too
+    return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides events at that step too
 
 
 ADVERSARIES = ("discriminator", "critic", "judge")
-"""Words in the name of a player that is a discriminator."""
+"""Words in the name of a player that marks it as a discriminator."""
 WON = 0.03
-"""Total loss under which a discriminator hardly errs (log 2 / 2 to 1 is chance level)."""
+"""Total loss below which a discriminator is almost always right (log 2 / 2 to 1 is chance level)."""
 PATIENCE = 20
-"""Rows of metrics in a row."""
+"""Consecutive rows of metrics before a warning."""
 ALIKE = 0.1
-"""Outputs that differ less than this share of what the targets do."""
+"""Spread below which outputs count as collapsed, as a share of the spread of the targets."""
 VALIDATIONS = 3
-"""In a row."""
+"""Consecutive validations before a warning."""
 
 
 class Health:
-    """Health checks of a run: warns once of a winning discriminator or of collapse (docs/training.md)."""
+    """Health checks of a run: warn once about a discriminator that wins or about collapse (docs/training.md)."""
 
     def __init__(self) -> None:
         self._won: dict[str, int] = {}
@@ -174,10 +171,10 @@ class Health:
             if self._won[player] == PATIENCE:
                 warnings += self._once(
                     f"won/{player}",
-                    f"The {player} has been telling real from made pictures almost without error (loss {loss:.3f}, "
-                    f"{PATIENCE} rows), so the generator learns little from it. If the samples stop improving: a "
-                    "weaker discriminator (discriminator_width, receptive_field), more data, or more weight on L1 or "
-                    "the cycle.",
+                    f"The {player} has been separating real from generated pictures almost without error (loss "
+                    f"{loss:.3f}, {PATIENCE} rows), so the generator learns little from it. If the samples stop "
+                    "improving: a weaker discriminator (discriminator_width, receptive_field), more data, or more "
+                    "weight on L1 or the cycle.",
                 )
         return warnings
 
@@ -200,92 +197,47 @@ class Health:
         return [text]
 
 
-PLAIN_EVERY = 30.0
-"""Seconds between plain lines."""
+@dataclass
+class Monitor:
+    """Everything that a run writes about itself: metrics files, the progress display and health warnings.
 
-
-class Report:
-    """Progress display of a run: a bar with rate, losses and time left, or plain lines.
-
-    Args:
-        total: images of the whole run.
-        epoch_size: images of an epoch.
-        quiet: show nothing.
-        console: where to; unset: standard error.
+    Attributes:
+        report: progress display.
+        metrics: metrics files, in the first process only.
+        health: health checks.
     """
 
-    def __init__(self, total: int, epoch_size: int, *, quiet: bool = False, console: Console | None = None) -> None:
-        self._total, self._epoch_size = total, epoch_size
-        self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False)
-        # a column of its own wraps what a narrow terminal cannot show; the default one cuts it off
-        columns = (BarColumn(bar_width=16), TextColumn("{task.fields[told]}", markup=False, table_column=Column()))
-        self._bar = Progress(*columns, console=self._console, refresh_per_second=2, transient=False)
-        self._live = self._console.is_terminal and not quiet
-        self._task = self._bar.add_task("training", total=total, told="")
-        self._losses = ""
-        self._last_line = time.monotonic()
+    report: Report
+    metrics: Metrics | None = None
+    health: Health = field(default_factory=Health)
 
-    def losses(self, means: Mapping[str, float]) -> None:
-        """Set the losses to show."""
-        self._losses = "  ".join(f"{name} {value:.3g}" for name, value in means.items())
+    def losses(self, images_seen: int, means: dict[str, float], **beside: float) -> None:
+        """Write a row of mean losses with further numbers, and show it."""
+        if self.metrics is not None and means:
+            self.metrics.write("training", images_seen, means, **beside)
+            self.report.losses(means)
+            self.warn(self.health.losses(means))
 
-    def show(self, images_seen: int, *, rate: float, seconds_left: float) -> None:
-        """Update the bar, or print a line if the last is long ago."""
-        pace = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
-        told = (
-            f"{images_seen:,} of {self._total:,} images  epoch {images_seen / self._epoch_size:.2f}  "
-            f"{pace} images/s  {duration(seconds_left)} left"
-        )
-        if self._live:
-            self._bar.update(self._task, completed=images_seen, told=f"{told}\n{self._losses}")
-        elif time.monotonic() - self._last_line > PLAIN_EVERY:
-            self._last_line = time.monotonic()
-            self.say(f"{told}  {self._losses}")
+    def validation(self, images_seen: int, measures: dict[str, float], *, seconds: float) -> None:
+        """Write a row of validation metrics, and show it."""
+        if self.metrics is not None:
+            self.metrics.write("validation", images_seen, measures, seconds=seconds)
+        self.report.say(f"{images_seen:,} images: validation {_format_measures(measures)}")
+        self.warn(self.health.validation(measures))
 
-    def say(self, text: str) -> None:
-        """Print a line that stays."""
-        self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
+    def preview(self, images_seen: int, grid: Path, refusals: Iterable[str]) -> None:
+        """Show a preview grid in TensorBoard, where it is on, and report refused tiles."""
+        if self.metrics is not None:
+            self.metrics.preview(images_seen, grid)
+        self.warn(f"A sample tile is shown gray: {sentence}" for sentence in refusals)
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._live:
-            self._bar.stop()
+    def warn(self, sentences: Iterable[str]) -> None:
+        """Print warnings."""
+        for sentence in sentences:
+            self.report.say(f"Warning: {sentence}")
 
 
-Stopped = Literal["done", "minutes", "interrupted"]
-INTERRUPTED_EXIT = 130
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """Result of `train`; printed, it names the next command."""
-
-    run: Path
-    """The run folder."""
-    images_seen: int
-    """Over all resumptions."""
-    seconds: float
-    """Trained, over all resumptions, validation and samples included."""
-    images_per_second: float
-    """In training steps since the last resumption."""
-    best: dict[str, float] = field(default_factory=dict)
-    """The best validation by PSNR: images, psnr, ssim, l1, spread; empty without a validation split."""
-    stopped: Stopped
-    """done: all epochs; minutes: the time was over; interrupted: by Ctrl-C or SIGTERM."""
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 130 for an interrupted run."""
-        return INTERRUPTED_EXIT if self.stopped == "interrupted" else 0
-
-    def __str__(self) -> str:
-        ends = {"done": "done", "minutes": "the time is over", "interrupted": "interrupted; the state is saved"}
-        text = f"{self.run}: {ends[self.stopped]} after {self.images_seen:,} images, {duration(self.seconds)}"
-        if self.best:
-            text += f"; best validation {self.best['psnr']:.2f} dB after {self.best['images']:,.0f} images"
-        more = {"done": "", "minutes": " --minutes M, so many in all", "interrupted": ""}[self.stopped]
-        return text if self.stopped == "done" else f"{text}. Go on with: ganvas resume {quote(str(self.run))}{more}"
+def _format_measures(measures: dict[str, float]) -> str:
+    units = {"psnr": "{:.2f} dB PSNR", "ssim": "{:.4f} SSIM", "l1": "{:.4f} L1"}
+    units |= {f"cycle_{side}_psnr": f"{side} there and back {{:.2f}} dB PSNR" for side in "ab"}
+    return ", ".join(text.format(measures[name]) for name, text in units.items() if name in measures)

@@ -21,7 +21,7 @@ from ganvas.image.ranges import from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction, Domain
-from ganvas.training.pictures import Named, Pictures
+from ganvas.training.dataset import Dataset, Named
 
 NUM_SHOWN = 4
 DRAWN_ROWS = 2
@@ -31,7 +31,7 @@ UNPAIRED = ("input", "output", "back")
 GRAY = 128
 
 
-def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
+def write_samples(path: Path, method: Method, dataset: Dataset) -> list[str]:
     """Write a preview grid of a few pictures and their translations.
 
     Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back. Below, of
@@ -41,17 +41,17 @@ def write_samples(path: Path, method: Method, pictures: Pictures) -> list[str]:
     Returns:
         One sentence for each refused tile.
     """
-    rows, draws = list(_rows(method, pictures)), bool(method.samples)
-    rows += _drawn_rows(method, pictures)
-    captions = PAIRED if pictures.paired else UNPAIRED
+    rows, draws = list(_rows(method, dataset)), bool(method.samples)
+    rows += _drawn_rows(method, dataset)
+    captions = PAIRED if dataset.paired else UNPAIRED
     refused: list[str] = []
     cells = [
         [_admitted(tile, f"{row.name} ({side})", refused) for tile, side in zip(row.tiles, row.sides, strict=False)]
         for row in rows
     ]
-    labels = None if pictures.paired and not draws else [row.label for row in rows]
+    labels = None if dataset.paired and not draws else [row.label for row in rows]
     grid = make_grid(cells, captions=captions, row_labels=labels)
-    made = "The middle column was" if pictures.paired else "All columns but the first were"
+    made = "The middle column was" if dataset.paired else "All columns but the first were"
     note = f"{made} made by a model.{' So were the rows drawn.' if draws else ''}"
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
     write_image(path, Picture(grid), synthetic=label)
@@ -68,15 +68,15 @@ class _Row:
     sides: Sequence[str]
 
 
-def _rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
-    given, made = pictures.input_spec, pictures.output_spec
-    if pictures.paired:
-        for name, image, target in pictures.pairs(pictures.shown, NUM_SHOWN):
+def _rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
+    given, made = dataset.input_spec, dataset.output_spec
+    if dataset.paired:
+        for name, image, target in dataset.pairs(dataset.shown, NUM_SHOWN):
             output = _translated(method, image, "a_to_b")
             shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
             yield _Row(name, "", [_picture(shown, given), _picture(output, made), _picture(target, made)], PAIRED)
         return
-    a, b = pictures.sides(pictures.shown, NUM_SHOWN // 2)
+    a, b = dataset.sides(dataset.shown, NUM_SHOWN // 2)
     yield from _side_rows(method, a, "a_to_b", given, made)
     yield from _side_rows(method, b, "b_to_a", made, given)
 
@@ -95,11 +95,11 @@ def _side_rows(
         yield _Row(name, direction.replace("_", " "), tiles, UNPAIRED)
 
 
-def _drawn_rows(method: Method, pictures: Pictures) -> Iterator[_Row]:
+def _drawn_rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
     """Yield rows of sampled pictures, as many as the rows above have columns."""
     if not method.samples:
         return
-    specs: dict[Domain, PictureSpec] = {"a": pictures.input_spec, "b": pictures.output_spec}
+    specs: dict[Domain, PictureSpec] = {"a": dataset.input_spec, "b": dataset.output_spec}
     drawn = method.sample(DRAWN_ROWS * len(UNPAIRED))
     for row in range(DRAWN_ROWS):
         places = range(row * len(UNPAIRED), (row + 1) * len(UNPAIRED))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,24 +13,48 @@ from torch import Tensor, optim
 
 from ganvas.errors import DivergenceError, RunError
 from ganvas.methods.base import Method
-from ganvas.runs.checkpoint import Checkpoint
-from ganvas.runs.record import read_run_record
-from ganvas.runs.snapshots import check_like
+from ganvas.methods.registry import build
+from ganvas.runs.checkpoint import STATE_NAME, Checkpoint, Counters, read_checkpoint
+from ganvas.runs.record import check_picture_types, read_run_record
+from ganvas.runs.snapshots import check_like, find_snapshot, load_weights, read_snapshot, save_snapshot
 from ganvas.serialization import from_record
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.training.ema import Average
+from ganvas.training.dataset import Dataset
+from ganvas.training.distributed import Processes, warn_of_batch_norm
+from ganvas.training.ema import Average, evaluating
 from ganvas.training.monitoring import LossMeter
-from ganvas.training.step import Optimizers
+from ganvas.training.performance.compilation import place, uncompiled
+from ganvas.training.schedule import Clock, num_images
+from ganvas.training.step import Optimizers, make_optimizers
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingState:
-    """The tensors of a run: networks, optimizers, moving average and loss sums."""
+    """Training state of a run. Random generators are no part of it: each step is seeded by the clock.
+
+    Attributes:
+        method: networks.
+        optimizers: one for each player.
+        average: moving average of the generators.
+        meter: loss sums since the last row of metrics.
+        clock: images, steps and seconds.
+        best: metrics of the best validation; empty before the first.
+        evaluation_due: the validation and the preview grid of this moment, which may fail, are still to be made.
+        saved_images: images seen at the last checkpoint; None before the first.
+        saved_seconds: seconds at the last checkpoint.
+        reserved_seconds: time that the last checkpoint reserved for another step and the work after it.
+    """
 
     method: Method
     optimizers: Optimizers
     average: Average
     meter: LossMeter
+    clock: Clock = field(default_factory=Clock)
+    best: dict[str, float] = field(default_factory=dict)
+    evaluation_due: bool = False
+    saved_images: int | None = None
+    saved_seconds: float = 0.0
+    reserved_seconds: float = 0.0
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the state by its name in a checkpoint."""
@@ -39,8 +65,21 @@ class TrainingState:
         found |= {f"average/{name}": value for name, value in self.average.weights.items()}
         return found | {f"losses/{name}": value for name, value in self.meter.totals.items()}
 
-    def check_finite(self, images_seen: int) -> None:
-        """Raise if any weight or moment is not finite. Waits for the device.
+    def counters(self, pictures: int) -> Counters:
+        """Return the numbers of a checkpoint, for a training split of so many pictures."""
+        return Counters(
+            images_seen=self.clock.images_seen,
+            step=self.clock.step,
+            seconds=self.clock.seconds,
+            pictures=pictures,
+            best=self.best,
+            evaluation_due=self.evaluation_due,
+            loss_counts=self.meter.counts,
+            reserved=self.reserved_seconds,
+        )
+
+    def check_finite(self) -> None:
+        """Check that all weights and moments are finite. Waits for the device.
 
         Raises:
             DivergenceError: names the first such tensor.
@@ -50,10 +89,10 @@ class TrainingState:
         largest = torch.stack([norm.to(device) for norm in torch._foreach_norm(list(floats.values()), torch.inf)])
         if not (fine := torch.isfinite(largest)).all():
             name = list(floats)[int(fine.logical_not().nonzero()[0])]
-            raise DivergenceError(f"{name} became NaN or infinite by image {images_seen:,}")
+            raise DivergenceError(f"{name} became NaN or infinite by image {self.clock.images_seen:,}")
 
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Load the tensors of a checkpoint, which was read from `path`.
+        """Load a checkpoint that was read from `path`.
 
         Raises:
             RunError: the checkpoint is of other networks, optimizers or another moving average, or incomplete.
@@ -68,7 +107,25 @@ class TrainingState:
         _load_average(self.average, checkpoint.below("average"), path)
         device = next(self.method.parameters()).device
         self.meter.totals = {name: value.to(device) for name, value in checkpoint.below("losses").items()}
-        self.meter.counts = dict(checkpoint.counters.loss_counts)
+        counters = checkpoint.counters
+        self.meter.counts = dict(counters.loss_counts)
+        self.clock = Clock(counters.images_seen, counters.step, counters.seconds)
+        self.best, self.evaluation_due = dict(counters.best), counters.evaluation_due
+        self.saved_images, self.saved_seconds = counters.images_seen, counters.seconds
+        self.reserved_seconds = counters.reserved
+
+    @contextmanager
+    def evaluating(self, *, compiled: bool) -> Iterator[Method]:
+        """Switch to the method as a snapshot holds it: averaged weights, evaluation mode, no gradients, no compilation.
+
+        The clock is paused inside.
+        """
+        with self.clock.pause(), uncompiled(compiled), evaluating(self.method, self.average) as method:
+            yield method
+
+    def save_generators(self, path: Path) -> None:
+        """Write a snapshot of the generators, averaged where an average is kept."""
+        save_snapshot(path, self.method, images_seen=self.clock.images_seen, weights=self.average.weights)
 
     def _check_fit(self, checkpoint: Checkpoint, path: Path) -> None:
         tensors = checkpoint.tensors
@@ -80,6 +137,62 @@ class TrainingState:
             raise RunError(f"{path} holds the optimizer of {strange[0]}, which this run does not have")
         if not checkpoint.is_complete and (missing := sorted(self.optimizers.keys() - players)):
             raise RunError(f"{path} lacks the optimizer of {missing[0]}: the file is damaged; take a copy of it")
+
+
+def open_state(config: RunConfig, run: Path, dataset: Dataset, processes: Processes) -> TrainingState:
+    """Build the state of a run, restored from its checkpoint where there is one.
+
+    Raises:
+        RunError: the checkpoint is damaged, does not fit the settings or the data, or is not seen by every process.
+        ConfigError: the pictures are of other types than those that the run was trained on.
+    """
+    path, pictures = run / STATE_NAME, dataset.loader.epoch_size
+    is_resumed = path.exists()
+    if is_resumed:  # before building networks, whose channels follow from the pictures
+        check_picture_types(run, dataset.input_spec, dataset.output_spec)
+    state = build_state(config, dataset, processes, is_resumed=is_resumed)
+    if processes.first and (untrained := state.method.left_untrained(num_images(config.training.epochs, pictures))):
+        warnings.warn(untrained, stacklevel=2)
+    if processes.agree(is_resumed) != (is_resumed,):
+        raise RunError(f"process {processes.rank} does not see {path}; all must share the run folder")
+    if is_resumed:
+        checkpoint = read_checkpoint(path)
+        state.restore(checkpoint, path)
+        if checkpoint.counters.pictures != pictures:
+            before = checkpoint.counters.pictures
+            raise RunError(f"{run} was trained on {before} pictures, the data now has {pictures}")
+    return state
+
+
+def build_state(
+    config: RunConfig, dataset: Dataset, processes: Processes, *, is_resumed: bool = False
+) -> TrainingState:
+    """Build the untrained method on its device, its weights drawn from the seed, with optimizers and averages.
+
+    Args:
+        config: method, data and training.
+        dataset: its picture types determine the channels.
+        processes: the processes that train together.
+        is_resumed: a checkpoint follows, so the initial weights of `start_from` are not loaded.
+
+    Raises:
+        RunError: `start_from` is not a run, or has other generators.
+    """
+    torch.manual_seed(config.training.seed)
+    method: Method = build(
+        config.method,
+        input_channels=dataset.input_spec.channels,
+        output_channels=dataset.output_spec.channels,
+        image_size=config.data.crop_size,
+    )
+    if config.training.start_from is not None and not is_resumed:
+        snapshot = find_snapshot(config.training.start_from)
+        load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
+    place(method, processes.device, config.training)
+    parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
+    warn_of_batch_norm(method, processes, **parts)
+    optimizers = make_optimizers(method, config.training)
+    return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
 
 
 def load_optimizer(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:

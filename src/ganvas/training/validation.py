@@ -20,7 +20,7 @@ from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction
 from ganvas.metrics.fidelity import SSIM_WINDOW, l1, psnr, ssim
-from ganvas.training.pictures import Named, Pair, Pictures
+from ganvas.training.dataset import Dataset, Named, Pair
 
 THUMBNAIL = 8
 """Pixels a side of the coarse view in which outputs are compared with one another."""
@@ -28,17 +28,17 @@ ENOUGH = 4
 """Pictures."""
 
 
-def validate(method: Method, pictures: Pictures, limit: int) -> dict[str, float]:
+def validate(method: Method, dataset: Dataset, limit: int) -> dict[str, float]:
     """Return metrics on at most `limit` pictures of the validation split; empty where there is none.
 
     Returns:
         of pairs: what `measure_pairs` says; else what `measure_sides` says.
     """
-    if pictures.validation is None:
+    if dataset.validation is None:
         return {}
-    if pictures.paired:
-        return measure_pairs(method, pictures.pairs(pictures.validation, limit))
-    return measure_sides(method, *pictures.sides(pictures.validation, limit))
+    if dataset.paired:
+        return measure_pairs(method, dataset.pairs(dataset.validation, limit))
+    return measure_sides(method, *dataset.sides(dataset.validation, limit))
 
 
 def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:

@@ -18,9 +18,9 @@ from ganvas.training.loop import train
 from ganvas.training.performance import compilation
 from ganvas.training.performance.compilation import (
     compile_networks,
-    laid_out,
     missing_compiler,
     place,
+    to_training_layout,
     tuned,
     uncompiled,
 )
@@ -38,7 +38,7 @@ def make(**changes: object) -> Method:
 @pytest.mark.parametrize(("precision", "last"), [("bfloat16", True), ("float32", False)])
 def test_batches_lie_channels_last_in_bfloat16(precision: str, last: bool) -> None:
     given = Batch(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8))
-    batch = laid_out(given, TrainingConfig(precision=precision))
+    batch = to_training_layout(given, TrainingConfig(precision=precision))
     for before, image in ((given.a, batch.a), (given.b, batch.b)):
         assert image.is_contiguous(memory_format=torch.channels_last) == last
         assert torch.equal(before, image)
@@ -46,7 +46,7 @@ def test_batches_lie_channels_last_in_bfloat16(precision: str, last: bool) -> No
 
 def test_points_have_no_channels_to_lay_out() -> None:
     points = Batch(torch.rand(4, 2), torch.rand(4, 2))
-    assert laid_out(points, TrainingConfig(precision="bfloat16")) is points
+    assert to_training_layout(points, TrainingConfig(precision="bfloat16")) is points
 
 
 def test_weights_stay_as_they_are_on_a_cpu() -> None:

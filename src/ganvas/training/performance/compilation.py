@@ -69,7 +69,7 @@ def channels_last(method: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def laid_out(batch: Batch, settings: TrainingConfig) -> Batch:
+def to_training_layout(batch: Batch, settings: TrainingConfig) -> Batch:
     """Return the batch channels last in bfloat16, where convolutions are faster so; features follow their input.
 
     Float32 stays as it is: there it gains discriminators alone, which see to it.

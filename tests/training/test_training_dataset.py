@@ -12,15 +12,15 @@ from training_runs import MakeConfig, tiny_cyclegan
 from ganvas.data.cache import Side
 from ganvas.errors import DataError
 from ganvas.methods.config import Direction
+from ganvas.training.dataset import open_dataset
 from ganvas.training.distributed import Processes
-from ganvas.training.pictures import open_pictures
 from ganvas.training.validation import measure_pairs, measure_sides, validate
 
 ALONE = Processes(torch.device("cpu"))
 
 
 def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    pictures = open_pictures(tiny_config(), ALONE, tmp_path)
+    pictures = open_dataset(tiny_config(), ALONE, tmp_path)
     assert [name for name, _, _ in pictures.pairs(pictures.shown, 10)] == ["0", "1", "2"]
     assert [name for name, _, _ in pictures.pairs(pictures.shown, 2)] == ["0", "2"]
     assert [name for name, _, _ in pictures.pairs(pictures.shown, 1)] == ["0"]
@@ -29,7 +29,7 @@ def test_pairs_are_spread_over_the_split(tiny_config: MakeConfig, tmp_path: Path
 def test_what_is_not_shown_is_not_read(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = open_pictures(tiny_config(), ALONE, tmp_path)
+    pictures = open_dataset(tiny_config(), ALONE, tmp_path)
     read: list[int] = []
     get = Side.__getitem__
     monkeypatch.setattr(Side, "__getitem__", lambda side, index: read.append(index) or get(side, index))
@@ -71,7 +71,7 @@ def test_a_picture_too_small_for_ssim_counts_in_the_rest() -> None:
 
 
 def test_unpaired_pictures_are_spread_over_each_side(tiny_sides: Path, tmp_path: Path) -> None:
-    pictures = open_pictures(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
+    pictures = open_dataset(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
     assert not pictures.paired
     assert pictures.loader.epoch_size == 7
     a, b = (list(side) for side in pictures.sides(pictures.shown, 2))
@@ -84,7 +84,7 @@ def test_unpaired_pictures_are_spread_over_each_side(tiny_sides: Path, tmp_path:
 def test_without_a_split_to_validate_on_there_are_no_measures(tiny_sides: Path, tmp_path: Path) -> None:
     for name in ("valA", "valB"):
         shutil.rmtree(tiny_sides / name)
-    pictures = open_pictures(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
+    pictures = open_dataset(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
     assert validate(Same(constant=False), pictures, 10) == {}
     assert [len(list(side)) for side in pictures.sides(pictures.shown, 2)] == [2, 2]
 
@@ -92,7 +92,7 @@ def test_without_a_split_to_validate_on_there_are_no_measures(tiny_sides: Path, 
 def test_half_a_split_is_an_error(tiny_sides: Path, tmp_path: Path) -> None:
     shutil.rmtree(tiny_sides / "valB")
     with pytest.raises(DataError, match="there is no valB"):
-        open_pictures(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
+        open_dataset(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
 
 
 def test_what_there_is_to_measure_without_targets() -> None:

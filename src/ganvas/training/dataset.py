@@ -31,7 +31,7 @@ Named = tuple[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Dataset:
     """Data of a run.
 
     Attributes:
@@ -86,14 +86,14 @@ class Pictures:
         return evaluation_pictures(side, device=self.device, every=-(-len(side) // limit))
 
 
-def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: bool = True) -> Pictures:
+def open_dataset(config: RunConfig, processes: Processes, run: Path, *, quiet: bool = True) -> Dataset:
     """Open the data of a run: the first process decodes what is not cached yet, and lists the refusals in `run`.
 
     Args:
-        config: whose data.
-        processes: that share the pictures.
+        config: method, data and training.
+        processes: the processes that train together.
         run: the run folder.
-        quiet: show no bar while pictures are decoded.
+        quiet: show no progress bar while pictures are decoded.
 
     Raises:
         DataError, ImageError: pictures that cannot be found, read or used together.
@@ -102,15 +102,15 @@ def open_pictures(config: RunConfig, processes: Processes, run: Path, *, quiet: 
     if not processes.first:
         processes.wait()
     with progress_bars(shown=processes.first and not quiet) as progress:
-        pictures = _open(config, processes, progress)
+        dataset = _open(config, processes, progress)
     if processes.first:
-        refusals = [*pictures.training.refusals, *(pictures.validation.refusals if pictures.validation else ())]
+        refusals = [*dataset.training.refusals, *(dataset.validation.refusals if dataset.validation else ())]
         write_json(run / REFUSED_NAME, [refusal.as_record() for refusal in refusals])
         processes.wait()
-    return pictures
+    return dataset
 
 
-def _open(config: RunConfig, processes: Processes, progress: Progress) -> Pictures:
+def _open(config: RunConfig, processes: Processes, progress: Progress) -> Dataset:
     # Pairs and unpaired sides differ in the configuration alone: one cache, one loader and one split view serve both.
     data, folder = config.data, cache_folder() / "pictures"
     wanted: tuple[Split, ...] = ("train", "val") if has_split(data, "val") else ("train",)
@@ -129,4 +129,4 @@ def _open(config: RunConfig, processes: Processes, progress: Progress) -> Pictur
         rank=processes.rank,
         world=processes.world,
     )
-    return Pictures(loader, splits["train"], splits.get("val"), data, processes.device)
+    return Dataset(loader, splits["train"], splits.get("val"), data, processes.device)

@@ -1,0 +1,189 @@
+"""Observers of a training: metrics, validation, preview grids, checkpoints and the progress display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ganvas.errors import DivergenceError
+from ganvas.hardware.threads import StepThreads
+from ganvas.methods.base import Method
+from ganvas.runs.checkpoint import STATE_NAME, save_checkpoint
+from ganvas.runs.folder import mark_saved, preview_path
+from ganvas.runs.snapshots import snapshot_path
+from ganvas.training.config import RunConfig
+from ganvas.training.dataset import Dataset
+from ganvas.training.distributed import Processes
+from ganvas.training.monitoring import Monitor
+from ganvas.training.previews import write_samples
+from ganvas.training.report import TrainingResult
+from ganvas.training.schedule import Closing, Schedule, Stopped, reached
+from ganvas.training.state import TrainingState
+from ganvas.training.validation import validate
+
+REMEDY = (
+    "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "
+    "float32 if it was bfloat16, and look for broken pictures in the data; or start anew in another folder"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observers:
+    """Everything that follows a training without changing a weight.
+
+    Every process calls the same methods in the same order, because checks are collective; only the first one writes.
+
+    Attributes:
+        run: the run folder.
+        config: method, data and training.
+        processes: the processes that train together.
+        dataset: pictures for validation and previews.
+        state: the state that is observed and saved.
+        schedule: learning rate and time budget.
+        monitor: metrics files, display and warnings.
+    """
+
+    run: Path
+    config: RunConfig
+    processes: Processes
+    dataset: Dataset
+    state: TrainingState
+    schedule: Schedule
+    monitor: Monitor
+
+    def after_step(self, before: int, stopped: Stopped | None, *, checkpoint_is_late: bool) -> None:
+        """Write what is due after a step.
+
+        Args:
+            before: images seen before the step.
+            stopped: why the run ends now, if it does.
+            checkpoint_is_late: a checkpoint is due by time.
+        """
+        settings, seen, last = self.config.training, self.state.clock.images_seen, stopped in ("done", "minutes")
+        if last or reached(settings.log_every, before, seen):
+            self.log()
+        self.evaluate(before, last=last)
+        # The checkpoint is last: a crash before it repeats this step and all that was due after it
+        if stopped or checkpoint_is_late or reached(settings.checkpoint_every, before, seen):
+            self.checkpoint()
+
+    def show(self, threads: StepThreads) -> None:
+        """Update the progress display."""
+        clock, report = self.state.clock, self.monitor.report
+        report.speed(self.config, self.processes.device, threads, clock, self.schedule)
+        report.show(clock.images_seen, rate=clock.rate, seconds_left=self.schedule.seconds_left(clock))
+
+    def log(self) -> None:
+        """Write a row of mean losses."""
+        means, clock = self._check(), self.state.clock
+        self.state.meter.clear()
+        self.monitor.losses(
+            clock.images_seen,
+            means,
+            epoch=clock.images_seen / self.dataset.loader.epoch_size,
+            learning_rate=self.schedule.learning_rate(clock.images_seen),
+            seconds=clock.seconds,
+        )
+
+    def evaluate(self, before: int, *, last: bool) -> None:
+        """Validate and draw previews where they are due.
+
+        Args:
+            before: images seen before the last step.
+            last: the run ends here, so both are due.
+        """
+        settings, seen = self.config.training, self.state.clock.images_seen
+        validates = last or reached(settings.validate_every, before, seen)
+        previews = last or reached(settings.sample_every, before, seen)
+        if (validates or previews) and self.state.saved_images is None:
+            # Both may fail, so the training until here is saved first; a resumption then starts with both
+            self.state.evaluation_due = True
+            self.checkpoint()
+        if validates:
+            self.validate()
+        if previews:
+            self.preview()
+        self.state.evaluation_due = False
+
+    def validate(self) -> None:
+        """Measure on the validation split, and keep the best generators."""
+        self._check()
+        if not self.processes.first:
+            return
+        state = self.state
+        with self._evaluating("validation") as method:
+            measures = validate(method, self.dataset, self.config.training.validation_pictures)
+        if not measures:
+            return
+        self.monitor.validation(state.clock.images_seen, measures, seconds=state.clock.seconds)
+        if measures.get("psnr", float("-inf")) > state.best.get("psnr", float("-inf")):  # only pairs have a best
+            state.best = {"images": float(state.clock.images_seen), **measures}
+            state.save_generators(snapshot_path(self.run, "best"))
+
+    def preview(self) -> None:
+        """Write a grid of inputs, outputs and targets."""
+        self._check()
+        if not self.processes.first:
+            return
+        with self._evaluating("sample") as method:
+            grid = preview_path(self.run, self.state.clock.images_seen)
+            refusals = write_samples(grid, method, self.dataset)
+        self.monitor.preview(self.state.clock.images_seen, grid, refusals)
+
+    def checkpoint(self) -> None:
+        """Save the generators, then the whole state."""
+        self._check()
+        state, budget = self.state, self.schedule.budget
+        state.meter.share()
+        state.saved_images, state.saved_seconds = state.clock.images_seen, state.clock.seconds
+        if not self.processes.first:
+            return
+        with state.clock.pause(), budget.measuring("checkpoint"):
+            state.reserved_seconds = budget.reserve + (budget.step_seconds or 0.0)
+            counters = state.counters(self.dataset.loader.epoch_size)
+            # The state is last: after a crash between the two, the resumption writes both again
+            state.save_generators(snapshot_path(self.run, "last"))
+            save_checkpoint(self.run / STATE_NAME, state.tensors(), counters)
+            mark_saved(self.run)
+
+    def result(self, stopped: Stopped) -> TrainingResult:
+        """Return the result of a training that has ended."""
+        clock = self.state.clock
+        return TrainingResult(
+            run=self.run,
+            images_seen=clock.images_seen,
+            seconds=clock.seconds,
+            images_per_second=clock.rate,
+            stopped=stopped,
+            best=self.state.best,
+        )
+
+    def _check(self) -> dict[str, float]:
+        """Return the mean losses since the last row. Waits for the device and for the other processes.
+
+        Raises:
+            DivergenceError: a loss, a weight or a moment is not finite.
+        """
+        state = self.state
+        try:
+            means = state.meter.read(state.clock.images_seen)
+            state.check_finite()
+        except DivergenceError as error:
+            saved = state.saved_images
+            kept = "No state was saved yet" if saved is None else f"The state after {saved:,} images is kept"
+            raise DivergenceError(f"{self.run}: {error}. {kept}. {REMEDY}.") from None
+        return means
+
+    @contextmanager
+    def _evaluating(self, work: Closing) -> Iterator[Method]:
+        """Switch the method to evaluation, with the same noise each time, and measure the time for the budget."""
+        with (
+            self.state.evaluating(compiled=self.config.training.compile) as method,
+            self.schedule.budget.measuring(work),
+        ):
+            torch.manual_seed(self.config.training.seed)
+            yield method
