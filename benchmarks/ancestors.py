@@ -35,7 +35,7 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed, unit_from_signed
-from ganvas.methods.config import VAEConfig, VAEGANConfig
+from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.metrics.fidelity import gradient_energy, psnr
 from ganvas.recipes import vae
 from ganvas.runs.snapshots import load_generators

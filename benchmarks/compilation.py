@@ -26,8 +26,8 @@ from measure.machine import describe, device, finish
 from measure.table import Row, Table, markdown
 
 from ganvas.data.loader import Batch
+from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.base import Progress
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes

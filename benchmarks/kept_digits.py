@@ -33,7 +33,8 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import Direction, DomainGANConfig
+from ganvas.methods import DomainGANConfig
+from ganvas.methods.config import Direction
 from ganvas.privacy_audit.attacks import interval, small_network
 from ganvas.progress import track
 from ganvas.recipes import RECIPES

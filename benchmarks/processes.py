@@ -28,8 +28,8 @@ from measure.table import Row, Table, markdown
 from measure.timing import Timing, ratio
 
 from ganvas.data.loader import Batch
+from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.base import Progress
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, join

@@ -108,7 +108,7 @@ def write_run(folder: Path) -> Path:
     import torch
 
     from ganvas.image.picture import PictureSpec
-    from ganvas.methods.config import Pix2PixConfig
+    from ganvas.methods import Pix2PixConfig
     from ganvas.methods.registry import build
     from ganvas.runs.record import RunRecord, write_run_record
     from ganvas.runs.snapshots import save_snapshot, snapshot_path

@@ -31,7 +31,7 @@ from ganvas.data.config import PairedData
 from ganvas.hardware.threads import SPINS, WAIT_VARIABLES
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 
 SIDE, PAIRS = 128, 8

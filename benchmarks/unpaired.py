@@ -48,7 +48,8 @@ from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.localization import class_index, load_classifier
 from ganvas.localization.evidence import Classifier
-from ganvas.methods.config import CycleGANConfig, Direction
+from ganvas.methods import CycleGANConfig
+from ganvas.methods.config import Direction
 from ganvas.metrics.distribution import Distance
 from ganvas.metrics.localization import bootstrap
 from ganvas.privacy_audit.attacks import interval

@@ -59,8 +59,8 @@ def test_a_config_raises_before_anything_slow_is_imported() -> None:
 def test_arguments_may_be_given_by_name_or_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     monkeypatch.setattr("ganvas.inference.sampling.sample_files", seen.append)
-    ganvas.sample(Path("run"), Path("out"), count=2)
-    ganvas.sample(run=Path("run"), out=Path("out"), count=2)
+    api.sample(Path("run"), Path("out"), count=2)
+    api.sample(run=Path("run"), out=Path("out"), count=2)
     assert seen[0] == seen[1] == api.CONFIGS["sample"](Path("run"), Path("out"), count=2)
 
 

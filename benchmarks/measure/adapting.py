@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganvas.methods import CoGANConfig, UNITConfig
 from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.cogan.method import CoGAN
-from ganvas.methods.config import CoGANConfig, UNITConfig
 from ganvas.methods.unit.method import UNIT
 from ganvas.training.step import set_rate
 from measure.digit_discriminator import DigitDiscriminator, start_alike

@@ -20,7 +20,7 @@ from ganvas.content_gate import gate
 from ganvas.errors import GanvasError
 from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
-from ganvas.methods.config import Pix2PixConfig, VAEConfig
+from ganvas.methods import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build, methods
 from ganvas.runs.record import RunRecord, write_run_record
 from ganvas.runs.snapshots import save_snapshot, snapshot_path

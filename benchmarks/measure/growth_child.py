@@ -21,7 +21,7 @@ from ganvas.data.loader import TrainLoader
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import restore
 from ganvas.runs.record import RunRecord

@@ -16,7 +16,7 @@ from torch import nn
 
 from ganvas.demonstration.training import demo_config
 from ganvas.inference.prepacking import make_ready
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRResNetConfig
+from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.registry import build
 from measure.machine import device, matmul_peak, measured_precisions
 from measure.operations import share_of_peak

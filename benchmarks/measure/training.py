@@ -16,8 +16,8 @@ from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.degradations import reduce
 from ganvas.data.loader import Batch
 from ganvas.image.picture import PictureSpec
+from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig
 from ganvas.methods.base import Progress
-from ganvas.methods.config import CycleGANConfig, MethodConfig, Pix2PixConfig, SRGANConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import open_step

@@ -130,7 +130,7 @@ def _prepare(options: Options, pictures: int) -> Job:
 
 def _untrained_run(folder: Path) -> None:
     from ganvas.image.picture import PictureSpec
-    from ganvas.methods.config import Pix2PixConfig
+    from ganvas.methods import Pix2PixConfig
     from ganvas.methods.registry import build
     from ganvas.runs.record import RunRecord, write_run_record
     from ganvas.runs.snapshots import save_snapshot, snapshot_path

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.methods.config import (
+from ganvas.methods import (
     CoGANConfig,
     CUTConfig,
     CycleGANConfig,

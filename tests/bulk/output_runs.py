@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ganvas.image.picture import PictureSpec
-from ganvas.methods.config import Pix2PixConfig, VAEConfig
+from ganvas.methods import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build
 from ganvas.runs.record import RunRecord, write_run_record
 from ganvas.runs.snapshots import save_snapshot, snapshot_path

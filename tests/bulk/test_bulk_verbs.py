@@ -12,7 +12,7 @@ import pytest
 from output_runs import make_run
 
 import ganvas
-from ganvas import cli
+from ganvas import api, cli
 from ganvas.cli import main
 from ganvas.errors import InputError
 from ganvas.filesystem import claimed
@@ -204,7 +204,7 @@ def test_leftovers_are_removed_from_a_release_folder_and_a_sample(boxes: Path, t
         (folder / DEAD).touch()
     ganvas.redact(source, out, boxes=boxes)
     assert set(contents(out)) == {"x.png", "p/x.png", "redaction.jsonl"}
-    ganvas.sample(make_run(tmp_path / "draws", draws=True), tmp_path / "drawn", count=1, device="cpu")
+    api.sample(make_run(tmp_path / "draws", draws=True), tmp_path / "drawn", count=1, device="cpu")
     assert set(contents(tmp_path / "drawn")) == {"00000.png", "grid.png"}
 
 
@@ -220,15 +220,15 @@ def test_a_stopped_sample_goes_on_with_the_same_command_alone(tmp_path: Path, mo
 
     monkeypatch.setattr(sampling, "write_image", stopping)
     with pytest.raises(KeyboardInterrupt):
-        ganvas.sample(draws, out, count=3, device="cpu")
+        api.sample(draws, out, count=3, device="cpu")
     monkeypatch.setattr(sampling, "write_image", write)
     with pytest.raises(InputError, match="another folder"):
-        ganvas.sample(draws, out, count=3, seed=1, device="cpu")
-    ganvas.sample(draws, out, count=3, device="cpu")
-    ganvas.sample(draws, tmp_path / "whole", count=3, device="cpu")
+        api.sample(draws, out, count=3, seed=1, device="cpu")
+    api.sample(draws, out, count=3, device="cpu")
+    api.sample(draws, tmp_path / "whole", count=3, device="cpu")
     assert contents(out) == contents(tmp_path / "whole")
     with pytest.raises(InputError, match="another folder"):
-        ganvas.sample(draws, out, count=3, device="cpu")
+        api.sample(draws, out, count=3, device="cpu")
 
 
 def test_reports_overwrite_no_picture_of_the_data(tmp_path: Path, run: Path) -> None:
@@ -240,7 +240,7 @@ def test_reports_overwrite_no_picture_of_the_data(tmp_path: Path, run: Path) -> 
     (tmp_path / "audit").mkdir()
     (tmp_path / "audit" / "grid.png").symlink_to(kinds / "dark" / "grid.png")
     with pytest.raises(InputError, match=r"grid\.png would be overwritten"):
-        ganvas.audit(kinds, out=tmp_path / "audit", blocks=(4,), size=16, steps=1, device="cpu")
+        api.audit(kinds, out=tmp_path / "audit", blocks=(4,), size=16, steps=1, device="cpu")
     for split in ("train", "test"):
         for side in ("a", "b"):
             draw(tmp_path / "pairs" / split / side / "grid.png", 9)

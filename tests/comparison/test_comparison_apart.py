@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.dataset import Dataset, open_dataset
 from ganvas.training.distributed import Processes

@@ -12,7 +12,7 @@ from ganvas.comparison.plan import plan_data, plan_runs, why_unpaired, with_widt
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
 from ganvas.evaluation.config import ComparisonConfig
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.recipes import RECIPES
 
 

@@ -28,7 +28,7 @@ from ganvas.data.degradations import (
 )
 from ganvas.data.loader import TrainLoader, evaluation_pairs
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Pix2PixConfig, SRResNetConfig
+from ganvas.methods import Pix2PixConfig, SRResNetConfig
 from ganvas.training.config import RunConfig
 
 NAMES = ("mosaic", "downscale", "blur", "grey", "edges")

@@ -19,7 +19,7 @@ from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.metrics.fidelity import measure, psnr, ssim
 from ganvas.runs.record import RunRecord, write_run_record

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 import ganvas
+from ganvas import api
 from ganvas.errors import ConfigError
 from ganvas.hardware import precision
 from ganvas.hardware.precision import bfloat16_obstacle, choose_precision
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 
 CPU = torch.device("cpu")
 REMEDY = "give --precision float32, or --precision auto"
@@ -99,7 +100,7 @@ def calls(run: Path, photos: Path, out: Path) -> dict[str, Callable[[], object]]
     return {
         "load": lambda: ganvas.load(run, device="cpu", precision="bfloat16"),
         "translate": lambda: ganvas.translate(run, photos, out, device="cpu", precision="bfloat16"),
-        "sample": lambda: ganvas.sample(run, out, device="cpu", precision="bfloat16"),
+        "sample": lambda: api.sample(run, out, device="cpu", precision="bfloat16"),
         "train": lambda: ganvas.train(config, out),
         "compare": lambda: ganvas.compare(
             data=photos, methods=("cyclegan",), out=out, minutes=1, device="cpu", precision="bfloat16"

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ganvas.image.picture import PictureSpec
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Method
-from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.runs.record import RunRecord, write_run_record
 from ganvas.runs.snapshots import save_snapshot, snapshot_path

@@ -12,7 +12,7 @@ from inference_runs import write_tiny_run
 from safetensors.torch import load_file, save_file
 
 from ganvas.errors import ConfigError, RunError
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig, UNITConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, UNITConfig
 from ganvas.methods.registry import build
 from ganvas.runs.snapshots import SNAPSHOT_FORMAT, load_generators, snapshot_path
 

@@ -19,7 +19,7 @@ from ganvas.image.picture import PictureSpec
 from ganvas.runs.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.localization import open_nsfw
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 
 torch.set_num_threads(1)

@@ -25,7 +25,7 @@ from ganvas.inference import pipeline
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.jobs import Job
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 
 SIZES = [(24, 30), (24, 30), (33, 64), (16, 16), (90, 21), (24, 30), (8, 8), (64, 64), (24, 30), (40, 40)]
 

@@ -10,7 +10,7 @@ from ganvas.image.picture import PictureSpec
 from ganvas.inference import sampling
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import GRID_NAME, noise_seed, sample_files
-from ganvas.methods.config import CycleGANConfig, DomainGANConfig, VAEConfig
+from ganvas.methods import CycleGANConfig, DomainGANConfig, VAEConfig
 from ganvas.methods.registry import build
 from ganvas.runs.record import RunRecord, write_run_record
 from ganvas.runs.snapshots import save_snapshot, snapshot_path

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganvas.inference.tiling import pad_to_multiple, translate_padded
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 
 

@@ -20,7 +20,7 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
 from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles
 from ganvas.inference.translator import ConversionWarning, Translator
-from ganvas.methods.config import CycleGANConfig
+from ganvas.methods import CycleGANConfig
 from ganvas.runs.record import RunRecord
 
 

@@ -15,8 +15,7 @@ from torch import nn
 
 from ganvas.data.config import PairedData
 from ganvas.errors import RunError
-from ganvas.methods import registry
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig, registry
 from ganvas.methods.pix2pix.method import Pix2Pix
 from ganvas.runs.record import read_run_record, write_run_record
 from ganvas.runs.snapshots import (

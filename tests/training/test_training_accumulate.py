@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from training_runs import MakeConfig, assert_same_run
 
 from ganvas.errors import ConfigError
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.base import Batch, Method, Progress
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training import loop, step
 from ganvas.training.config import TrainingConfig

@@ -15,7 +15,7 @@ from ganvas.data.config import PairedData, UnpairedData
 from ganvas.image.files import read_image
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import sample_files
-from ganvas.methods.config import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
+from ganvas.methods import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
 from ganvas.runs.snapshots import find_snapshot
 from ganvas.training import previews
 from ganvas.training.config import RunConfig, TrainingConfig

@@ -22,7 +22,7 @@ from ganvas.evaluation.super_resolution import SuperResolutionTable, benchmark_s
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import SRGANConfig, SRResNetConfig
+from ganvas.methods import SRGANConfig, SRResNetConfig
 from ganvas.runs.snapshots import load_generators, save_snapshot, snapshot_path
 from ganvas.training import loop
 from ganvas.training.config import RunConfig, TrainingConfig

@@ -19,7 +19,7 @@ from ganvas.errors import ConfigError
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.runs.record import read_run_record
 from ganvas.runs.snapshots import find_snapshot
 from ganvas.serialization import from_record, to_record

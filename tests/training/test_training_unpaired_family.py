@@ -11,7 +11,7 @@ from training_runs import SETTINGS, rows_of, tensors_of
 
 from ganvas.data.config import UnpairedData
 from ganvas.inference.translator import Translator
-from ganvas.methods.config import CUTConfig, DiscoGANConfig, DualGANConfig, MethodConfig
+from ganvas.methods import CUTConfig, DiscoGANConfig, DualGANConfig, MethodConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.training.config import RunConfig, TrainingConfig
 
 MakeConfig = Callable[..., RunConfig]

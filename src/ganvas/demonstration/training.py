@@ -11,7 +11,7 @@ import torch
 from ganvas.data.config import PairedData
 from ganvas.demonstration.photographs import BLOCK, PHOTOGRAPHS
 from ganvas.hardware.threads import given_threads
-from ganvas.methods.config import Pix2PixConfig
+from ganvas.methods import Pix2PixConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

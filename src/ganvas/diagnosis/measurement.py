@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganvas.data.loader import Batch
 from ganvas.hardware import Precision
 from ganvas.hardware.threads import computing_with, given_threads, thread_counts
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Method, Progress
-from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig

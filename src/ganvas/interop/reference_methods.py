@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.interop.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
+from ganvas.methods import CUTConfig, CycleGANConfig, Pix2PixConfig
 from ganvas.methods.architectures import NUM_LAYERS
 from ganvas.methods.base import Method
-from ganvas.methods.config import CUTConfig, CycleGANConfig, Objective, Pix2PixConfig, ReceptiveField
+from ganvas.methods.config import Objective, ReceptiveField
 from ganvas.methods.cut.method import CUT
 from ganvas.methods.cyclegan.method import CycleGAN
 from ganvas.methods.pix2pix.method import Pix2Pix

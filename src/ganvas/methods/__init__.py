@@ -1,31 +1,50 @@
-"""Methods, a folder per paper, and the types that their configs share. No torch here.
+"""Methods, a folder per paper, and their configs. No torch here: the command line reads them.
 
-Other methods come by the entry point `ganvas.methods`.
+Each folder holds `config` and `method`, whose `METHOD` is the class. Other methods come by the entry point
+`ganvas.methods`.
 """
 
-from typing import Literal
+from ganvas.methods.cogan.config import CoGANConfig
+from ganvas.methods.cut.config import CUTConfig
+from ganvas.methods.cyclegan.config import CycleGANConfig
+from ganvas.methods.discogan.config import DiscoGANConfig
+from ganvas.methods.domain_gan.config import DomainGANConfig
+from ganvas.methods.dualgan.config import DualGANConfig
+from ganvas.methods.pix2pix.config import Pix2PixConfig
+from ganvas.methods.srgan.config import SRGANConfig
+from ganvas.methods.srresnet.config import SRResNetConfig
+from ganvas.methods.unit.config import UNITConfig
+from ganvas.methods.vae.config import VAEConfig
+from ganvas.methods.vae_gan.config import VAEGANConfig
 
-Norm = Literal["batch", "instance", "none"]
-Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
-Variant = Literal["paper", "pytorch"]
-ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
-Direction = Literal["a_to_b", "b_to_a"]
-"""Direction of translation: from domain a, the input, to domain b, or back."""
-Domain = Literal["a", "b"]
-OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
+__all__ = [
+    "CUTConfig",
+    "CoGANConfig",
+    "CycleGANConfig",
+    "DiscoGANConfig",
+    "DomainGANConfig",
+    "DualGANConfig",
+    "MethodConfig",
+    "Pix2PixConfig",
+    "SRGANConfig",
+    "SRResNetConfig",
+    "UNITConfig",
+    "VAEConfig",
+    "VAEGANConfig",
+]
 
-METHODS = (
-    "pix2pix",
-    "cyclegan",
-    "cut",
-    "discogan",
-    "dualgan",
-    "vae",
-    "vae_gan",
-    "domain_gan",
-    "cogan",
-    "unit",
-    "srresnet",
-    "srgan",
+MethodConfig = (
+    Pix2PixConfig
+    | CycleGANConfig
+    | CUTConfig
+    | DiscoGANConfig
+    | DualGANConfig
+    | VAEConfig
+    | VAEGANConfig
+    | DomainGANConfig
+    | CoGANConfig
+    | UNITConfig
+    | SRResNetConfig
+    | SRGANConfig
 )
-"""Folders of this package: `config` holds the config class, `method` the method under the name `METHOD`."""
+"""Union of the configs of the methods of this package."""

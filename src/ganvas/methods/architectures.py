@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import CycleGANConfig, Norm, Pix2PixConfig, ReceptiveField, Variant
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
+from ganvas.methods.config import Norm, ReceptiveField, Variant
 from ganvas.networks import (
     PAPER_DROPOUT_LAYERS,
     EncoderDecoder,

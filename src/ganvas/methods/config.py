@@ -1,54 +1,12 @@
-"""Configs of the methods and their union. No torch here: the command line reads them."""
+"""Types that the configs of methods share. No torch here: the command line reads them."""
 
-from ganvas.methods import OPPOSITE, Direction, Domain, Norm, Objective, ReceptiveField, Variant
-from ganvas.methods.cogan.config import CoGANConfig
-from ganvas.methods.cut.config import CUTConfig
-from ganvas.methods.cyclegan.config import CycleGANConfig
-from ganvas.methods.discogan.config import DiscoGANConfig
-from ganvas.methods.domain_gan.config import DomainGANConfig
-from ganvas.methods.dualgan.config import DualGANConfig
-from ganvas.methods.pix2pix.config import Pix2PixConfig
-from ganvas.methods.srgan.config import SRGANConfig
-from ganvas.methods.srresnet.config import SRResNetConfig
-from ganvas.methods.unit.config import UNITConfig
-from ganvas.methods.vae.config import VAEConfig
-from ganvas.methods.vae_gan.config import VAEGANConfig
+from typing import Literal
 
-__all__ = [
-    "OPPOSITE",
-    "CUTConfig",
-    "CoGANConfig",
-    "CycleGANConfig",
-    "Direction",
-    "DiscoGANConfig",
-    "Domain",
-    "DomainGANConfig",
-    "DualGANConfig",
-    "MethodConfig",
-    "Norm",
-    "Objective",
-    "Pix2PixConfig",
-    "ReceptiveField",
-    "SRGANConfig",
-    "SRResNetConfig",
-    "UNITConfig",
-    "VAEConfig",
-    "VAEGANConfig",
-    "Variant",
-]
-
-MethodConfig = (
-    Pix2PixConfig
-    | CycleGANConfig
-    | CUTConfig
-    | DiscoGANConfig
-    | DualGANConfig
-    | VAEConfig
-    | VAEGANConfig
-    | CoGANConfig
-    | UNITConfig
-    | DomainGANConfig
-    | SRResNetConfig
-    | SRGANConfig
-)
-"""The union of all methods' configs."""
+Norm = Literal["batch", "instance", "none"]
+Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
+Variant = Literal["paper", "pytorch"]
+ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
+Direction = Literal["a_to_b", "b_to_a"]
+"""Direction of translation: from domain a, the input, to domain b, or back."""
+Domain = Literal["a", "b"]
+OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import get_args
 
 import torch
 from torch import nn
 
 from ganvas.errors import ConfigError
-from ganvas.methods import METHODS
+from ganvas.methods import MethodConfig
 from ganvas.methods.base import Method
 
 ENTRY_POINT_GROUP = "ganvas.methods"
@@ -21,7 +22,8 @@ ENTRY_POINT_GROUP = "ganvas.methods"
 @cache
 def methods() -> dict[str, type[Method]]:
     """Return config class name -> method: those of this package, then those of installed entry points."""
-    built_in = [import_module(f"ganvas.methods.{name}.method").METHOD for name in METHODS]
+    packages = [config.__module__.rpartition(".")[0] for config in get_args(MethodConfig)]
+    built_in = [import_module(f"{package}.method").METHOD for package in packages]
     installed = [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
     return {method.config_type.__name__: method for method in [*built_in, *installed]}
 

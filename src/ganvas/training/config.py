@@ -11,7 +11,7 @@ from ganvas.data.config import DataConfig, PairedData
 from ganvas.errors import ConfigError, RunError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
-from ganvas.methods.config import MethodConfig, Pix2PixConfig
+from ganvas.methods import MethodConfig, Pix2PixConfig
 from ganvas.serialization import to_record
 
 Decay = Literal["linear", "tenth"]

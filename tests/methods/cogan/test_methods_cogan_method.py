@@ -8,8 +8,8 @@ from torch.nn import functional
 from ganvas.errors import ConfigError
 from ganvas.inference.prepacked import Packed
 from ganvas.inference.prepacking import make_ready
+from ganvas.methods import CoGANConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import CoGANConfig
 from ganvas.methods.registry import build
 
 TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 8, "search_restarts": 2}

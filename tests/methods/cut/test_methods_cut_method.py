@@ -6,8 +6,8 @@ from contract import MethodContract, play
 from torch import nn
 
 from ganvas.errors import ConfigError
+from ganvas.methods import CUTConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import CUTConfig
 from ganvas.methods.cut.method import mirror
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from ganvas.errors import ConfigError
 from ganvas.interop.reference_methods import AS_RELEASED, OURS, import_cyclegan
+from ganvas.methods import CycleGANConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import CycleGANConfig
 from ganvas.methods.cyclegan.method import Replay
 from ganvas.methods.registry import build
 from ganvas.networks import ResNet, UNet

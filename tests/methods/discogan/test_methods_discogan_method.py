@@ -4,8 +4,8 @@ from contract import MethodContract, play
 from torch import nn
 
 from ganvas.errors import ConfigError
+from ganvas.methods import DiscoGANConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import DiscoGANConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 

@@ -4,8 +4,8 @@ from contract import MethodContract, copies, play
 from torch import nn
 
 from ganvas.errors import ConfigError
+from ganvas.methods import DomainGANConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import DomainGANConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 

@@ -4,8 +4,8 @@ from test_methods_srresnet_method import SmallInput
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganvas.errors import ConfigError, WeightsError
+from ganvas.methods import SRGANConfig
 from ganvas.methods.base import Progress
-from ganvas.methods.config import SRGANConfig
 from ganvas.methods.registry import build
 from ganvas.methods.srgan import networks
 from ganvas.networks.feature_extractors import VGG

@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from ganvas.data.degradations import reduce
 from ganvas.errors import ConfigError
+from ganvas.methods import SRResNetConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import SRResNetConfig
 
 
 class SmallInput(MethodContract):

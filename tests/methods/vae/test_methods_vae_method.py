@@ -12,8 +12,8 @@ from ganvas.losses.divergence import (
     gaussian_negative_log_likelihood,
     kl_to_standard_normal,
 )
+from ganvas.methods import VAEConfig
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import VAEConfig
 from ganvas.methods.registry import build
 from ganvas.methods.vae.method import draw_code
 from ganvas.networks.convolutions import ResizeConvolution

@@ -10,8 +10,8 @@ import pytest
 import torch
 from training_runs import MakeConfig
 
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Batch, Method
-from ganvas.methods.config import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.loop import train

@@ -11,8 +11,8 @@ from torch import Tensor
 from training_runs import MakeConfig
 
 from ganvas.errors import ConfigError
+from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.base import Batch, Method, Progress
-from ganvas.methods.config import CycleGANConfig, Pix2PixConfig
 from ganvas.methods.registry import build, methods
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes

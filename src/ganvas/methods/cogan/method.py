@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
+from ganvas.methods import CoGANConfig
 from ganvas.methods.architectures import at_size, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.cogan.networks import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator
-from ganvas.methods.config import CoGANConfig, Direction
+from ganvas.methods.config import Direction
 from ganvas.networks import in_evaluation
 
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, patch_nce, real_loss
+from ganvas.methods import CUTConfig
 from ganvas.methods.architectures import check_crop, choose_blocks, patch_discriminator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import CUTConfig, Direction
+from ganvas.methods.config import Direction
 from ganvas.methods.cut.networks import ContrastiveResNet, PatchHeads, draw_places, initialize_xavier
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods import Domain, Norm, ReceptiveField, Variant
+from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

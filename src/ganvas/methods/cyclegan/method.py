@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, l1_loss, real_loss
+from ganvas.methods import CycleGANConfig
 from ganvas.methods.architectures import choose_blocks, make_discriminator, make_generator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import CycleGANConfig, Direction, Domain
+from ganvas.methods.config import Direction, Domain
 
 Losses = dict[str, Tensor]
 CYCLES = {"both": ("a", "b"), "forward": ("a",), "backward": ("b",)}

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, feature_matching, generator_loss, mse_loss, real_loss
+from ganvas.methods import DiscoGANConfig
 from ganvas.methods.architectures import check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, DiscoGANConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.discogan.networks import SMALLEST, DiscoDiscriminator, DiscoGenerator, unit
 from ganvas.networks import in_evaluation
 

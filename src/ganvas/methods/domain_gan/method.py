@@ -11,9 +11,10 @@ from torch.nn import functional
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.losses.reconstruction import at_least_float32
+from ganvas.methods import DomainGANConfig
 from ganvas.methods.architectures import at_size, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, DomainGANConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.domain_gan.networks import HALVINGS, ClassGenerator, PictureReader
 from ganvas.networks import in_evaluation
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
+from ganvas.methods import DualGANConfig
 from ganvas.methods.architectures import check_crop, choose_depth, patch_discriminator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, DualGANConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.dualgan.networks import SMALLEST, GlobalCritic
 from ganvas.networks import UNet
 

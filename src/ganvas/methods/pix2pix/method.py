@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
+from ganvas.methods import Pix2PixConfig
 from ganvas.methods.architectures import check_residual, make_discriminator, make_generator, translate
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, Norm, Pix2PixConfig
+from ganvas.methods.config import Direction, Norm
 
 
 class Pix2Pix(Method):

@@ -15,9 +15,9 @@ from ganvas.losses.adversarial import (
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
+from ganvas.methods import SRGANConfig
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Progress, Turn
-from ganvas.methods.config import SRGANConfig
 from ganvas.methods.srgan.networks import ContentLoss, SRDiscriminator
 from ganvas.methods.srresnet.method import SuperResolution
 

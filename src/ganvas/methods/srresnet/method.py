@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from ganvas.losses import l1_loss, mse_loss
+from ganvas.methods import SRResNetConfig
 from ganvas.methods.architectures import check_residual
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, SRResNetConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.srresnet.networks import SRResNet
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods import Norm
+from ganvas.methods.config import Norm
 
 
 @dataclass(frozen=True, kw_only=True)

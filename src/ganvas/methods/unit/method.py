@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ganvas.losses import Objective, fake_loss, generator_loss, l1_loss, real_loss
 from ganvas.losses.reconstruction import at_least_float32
+from ganvas.methods import UNITConfig
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, UNITConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.unit.networks import NUM_HALVINGS, DiscriminatorPyramid, SharedDecoder, SharedEncoder
 
 Losses = dict[str, Tensor]

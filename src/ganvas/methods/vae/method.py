@@ -14,9 +14,10 @@ from ganvas.losses.divergence import (
     kl_to_standard_normal,
 )
 from ganvas.losses.reconstruction import at_least_float32
+from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.methods.architectures import at_size, check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, VAEConfig, VAEGANConfig
+from ganvas.methods.config import Direction
 from ganvas.methods.vae.networks import HALVINGS, VAEDecoder, VAEEncoder
 
 

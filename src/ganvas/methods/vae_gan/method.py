@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.losses.divergence import gaussian_negative_log_likelihood, kl_to_standard_normal
+from ganvas.methods import VAEGANConfig
 from ganvas.methods.architectures import check_batch
 from ganvas.methods.base import Batch, Progress, Turn
-from ganvas.methods.config import VAEGANConfig
 from ganvas.methods.vae.method import Autoencoder, draw_code
 from ganvas.methods.vae.networks import FeatureDiscriminator
 
