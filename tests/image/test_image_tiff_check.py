@@ -10,8 +10,8 @@ from PIL import Image
 
 from ganvas.errors import ImageError
 from ganvas.image import tiff_check
-from ganvas.image.codestream import jpeg2000_size, jpegxl_size, webp_size
 from ganvas.image.files import read_image, read_size
+from ganvas.image.tiff_check import jpeg2000_size, jpegxl_size, webp_size
 
 INNER = ("jpeg", "jpeg2000", "webp", "jpegxl")
 

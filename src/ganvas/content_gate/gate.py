@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ganvas.content_gate.score_cache import ScoreCache
 from ganvas.errors import PolicyRefusal
 from ganvas.image.picture import Picture, Pixels
-from ganvas.image.ranges import all_finite, percentiles, strips
+from ganvas.image.ranges import all_finite, strips, tail_percentiles
 
 __all__ = [
     "THRESHOLD",
@@ -282,7 +282,7 @@ def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
         raise ValueError("it holds samples that are NaN or infinite")
     for group in _groups(picture.colour):
         yield Picture(group).as_rgb8()
-        low, high = percentiles(_thinned(group), (0.5, 99.5))  # a few hot pixels do not count
+        low, high = tail_percentiles(_thinned(group), 0.5)  # a few hot pixels do not count
         if group.dtype != np.uint8 or 0 < high - low < LEAST_CONTRAST:
             yield _stretched(group, low, high)
 

@@ -1,32 +1,86 @@
-"""Decoding and encoding of picture files."""
+"""File formats: detection, decoding, encoding, and what each can hold."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from ganvas.errors import ImageError
-from ganvas.image.codestream import check_scans
-from ganvas.image.convert import cmyk_to_rgb, plain_dtype, to_srgb, upright
-from ganvas.image.formats import PILLOW_OPENERS, Format, check_size, format_of_file
-from ganvas.image.label import SyntheticLabel
+from ganvas.image.convert import (
+    ADOBE_RGB,
+    claims_adobe_rgb,
+    cmyk_to_rgb,
+    exif_orientation,
+    plain_dtype,
+    to_srgb,
+    upright,
+)
+from ganvas.image.integrity import check_png, check_scans, check_size, pixels_alone
+from ganvas.image.label import SyntheticLabel, insert_text
 from ganvas.image.picture import Picture, Pixels
-from ganvas.image.png import check_png, insert_text, pixels_alone
 from ganvas.image.ranges import strips
 
-__all__ = ["decode", "encode", "has_white_zero", "picture_of_pillow", "read_xmp", "stored_size"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Format",
+    "decode",
+    "encode",
+    "has_white_zero",
+    "picture_of_pillow",
+    "read_xmp",
+    "require_fit",
+    "stored_size",
+]
+
+Format = Literal["png", "jpeg", "webp", "tiff", "bmp", "npy"]
+
+_SUFFIXES: dict[str, Format] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".bmp": "bmp",
+    ".npy": "npy",
+}
+IMAGE_SUFFIXES = frozenset(_SUFFIXES)
+
+_SIGNATURES: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),  # BigTIFF
+    (b"MM\x00+", "tiff"),
+    (b"BM", "bmp"),
+    (b"\x93NUMPY", "npy"),
+)
+
+# The classes themselves, not PIL.Image.open: that one has a limit of its own in global state.
+PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
+    "png": PngImageFile,
+    "jpeg": JpegImageFile,
+    "webp": WebPImageFile,
+    "bmp": BmpImageFile,
+}
+
 
 START = 32
 """Bytes that identify the format and, in a PNG file, the bit depth."""
 PNG_DEPTH_AT = 24
-ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
-ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
 
 
 def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
@@ -66,9 +120,9 @@ def _of_pillow(image: Image.Image, decoded: tuple[Pixels, bool]) -> Picture:
     pixels, has_alpha = decoded
     profile = image.info.get("icc_profile")
     pixels, notes = to_srgb(pixels, None if image.mode == "CMYK" else profile, has_alpha=has_alpha)
-    if not profile and _claims_adobe_rgb(image):
+    if not profile and claims_adobe_rgb(image):
         notes = (ADOBE_RGB,)
-    return Picture(upright(pixels, _orientation(image)), has_alpha, notes=notes)
+    return Picture(upright(pixels, exif_orientation(image)), has_alpha, notes=notes)
 
 
 def stored_size(file: BinaryIO, path: Path) -> tuple[int, int]:
@@ -107,10 +161,26 @@ def has_white_zero(file: BinaryIO, path: Path) -> bool:
     return tiff_has_white_zero(file, path)
 
 
+def _format_of_file(start: bytes, path: Path) -> Format:
+    """Return the format of a file by its first 16 bytes, regardless of its name.
+
+    Raises:
+        ImageError: the format is not supported.
+    """
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
+    for signature, found in _SIGNATURES:
+        if start.startswith(signature):
+            return found
+    if not start:
+        raise ImageError(path, "an empty file; copy it again, or leave it out")
+    raise ImageError(path, "not a PNG, JPEG, WebP, TIFF, BMP or .npy picture; convert it to one, or leave it out")
+
+
 def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
     start = file.read(START)
     file.seek(0)
-    return start, format_of_file(start, path)
+    return start, _format_of_file(start, path)
 
 
 def _read_plain(image: Image.Image) -> tuple[Pixels, bool]:
@@ -140,22 +210,6 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
 
     pixels = _with_channel_axis(imagecodecs.png_decode(pixels_alone(file)))
     return pixels, pixels.shape[2] in (2, 4)
-
-
-def _orientation(image: Image.Image) -> object:
-    """Return the EXIF orientation, or 1 if it is missing or unreadable: broken metadata does not fail the picture."""
-    try:
-        return image.getexif().get(ORIENTATION_TAG, 1)
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError):
-        return 1
-
-
-def _claims_adobe_rgb(image: Image.Image) -> bool:
-    """Return whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
-    try:
-        return str(image.getexif().get_ifd(INTEROPERABILITY_TAG).get(1, "")).startswith("R03")
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError):
-        return False
 
 
 def _read_npy(file: BinaryIO, path: Path, max_pixels: int) -> Picture:
@@ -220,13 +274,12 @@ def _encode_png(pixels: Pixels) -> bytes:
 
 def _encode_pillow(pixels: Pixels, target: Format, path: Path, xmp: bytes) -> bytes:
     stream, image = BytesIO(), Image.fromarray(pixels)
+    options: dict[Format, dict[str, Any]] = {
+        "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0, "xmp": xmp},
+        "webp": {"lossless": True, "exact": True, "quality": WEBP_EFFORT, "method": 1, "xmp": xmp},
+    }
     try:
-        if target == "jpeg":
-            image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, xmp=xmp)
-        elif target == "webp":
-            image.save(stream, "WEBP", lossless=True, exact=True, quality=WEBP_EFFORT, method=1, xmp=xmp)
-        else:
-            image.save(stream, "BMP")
+        image.save(stream, target.upper(), **options.get(target, {}))
     except (OSError, ValueError) as error:
         size = f"{image.width} x {image.height}"
         raise ImageError(path, f"{target} cannot hold {size} pixels ({error}); write .png or .tif") from error
@@ -236,3 +289,55 @@ def _encode_pillow(pixels: Pixels, target: Format, path: Path, xmp: bytes) -> by
 def _flat(pixels: Pixels) -> Pixels:
     """Return (H, W) for one channel, as the encoders require."""
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+_DTYPES: dict[Format, tuple[str, ...]] = {
+    "png": ("uint8", "uint16"),
+    "tiff": ("uint8", "uint16", "float32"),
+    "npy": ("uint8", "uint16", "float32"),
+}
+"""Sample types that formats store; the others store uint8 alone."""
+
+
+def require_fit(picture: Picture, path: Path) -> Format:
+    """Return the format of a file to write, after checking that it can hold the picture.
+
+    Raises:
+        ImageError: it cannot; the message names formats that can.
+    """
+    target = _format_of_suffix(path)
+    if not _holds(target, picture):
+        fitting = [name for name in (".png", ".tif", ".npy") if _holds(_SUFFIXES[name], picture)]
+        raise ImageError(path, f"{target} cannot hold {_describe(picture)}; write {' or '.join(fitting)}")
+    return target
+
+
+def _holds(target: Format, picture: Picture) -> bool:
+    """Return whether a format stores a picture without loss; JPEG counts, at its quality.
+
+    In WebP gray becomes three equal channels, and an opacity that is full everywhere is left out.
+    """
+    spec = picture.spec
+    return (
+        spec.dtype in _DTYPES.get(target, ("uint8",))
+        and (spec.channels in (1, 3) or target in ("tiff", "npy"))
+        and (not picture.has_alpha or target in ("png", "webp", "tiff"))
+    )
+
+
+def _describe(picture: Picture) -> str:
+    channels = picture.spec.channels
+    opacity = " with opacity" if picture.has_alpha else ""
+    return f"{channels} channel{'s' if channels > 1 else ''} of {picture.spec.dtype}{opacity}"
+
+
+def _format_of_suffix(path: Path) -> Format:
+    """Return the format to write, by the file name's suffix.
+
+    Raises:
+        ImageError: no format has this suffix.
+    """
+    found = _SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        raise ImageError(path, f"cannot tell the format from {path.suffix!r}; end the name in {', '.join(_SUFFIXES)}")
+    return found

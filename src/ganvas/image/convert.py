@@ -15,7 +15,21 @@ from ganvas.errors import ImageError
 from ganvas.image.picture import NATURAL_RANGE, Pixels
 from ganvas.image.ranges import round_to_dtype, strips
 
-__all__ = ["cmyk_to_rgb", "plain_dtype", "straight_alpha", "to_srgb", "upright"]
+__all__ = [
+    "ADOBE_RGB",
+    "claims_adobe_rgb",
+    "cmyk_to_rgb",
+    "exif_orientation",
+    "plain_dtype",
+    "straight_alpha",
+    "to_srgb",
+    "upright",
+]
+
+ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
+ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
+UNREADABLE = (SyntaxError, ValueError, TypeError, LookupError, OSError)
+"""What Pillow raises on broken metadata, which does not fail the picture."""
 
 # EXIF 2.3, tag 274: what to do to the stored picture to see it upright.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -33,6 +47,22 @@ def upright(pixels: Pixels, orientation: object) -> Pixels:
     """Apply an EXIF orientation, 1 to 8, to (H, W, C); any other value changes nothing."""
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def exif_orientation(image: Image.Image) -> object:
+    """Return the EXIF orientation, or 1 if it is missing or unreadable."""
+    try:
+        return image.getexif().get(ORIENTATION_TAG, 1)
+    except UNREADABLE:
+        return 1
+
+
+def claims_adobe_rgb(image: Image.Image) -> bool:
+    """Return whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
+    try:
+        return str(image.getexif().get_ifd(INTEROPERABILITY_TAG).get(1, "")).startswith("R03")
+    except UNREADABLE:
+        return False
 
 
 def plain_dtype(array: NDArray[Any], path: Path) -> Pixels:

@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 from ganvas.errors import ImageError
 from ganvas.filesystem.atomic import write_bytes, write_json
-from ganvas.image.codecs import decode, encode, has_white_zero, read_xmp, stored_size
+from ganvas.image.codecs import IMAGE_SUFFIXES, decode, encode, has_white_zero, read_xmp, require_fit, stored_size
 from ganvas.image.folders import FolderListing, is_folder, list_folder
-from ganvas.image.formats import IMAGE_SUFFIXES, MAX_PIXELS, require_fit
+from ganvas.image.integrity import MAX_PIXELS
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
 from ganvas.image.picture import Picture
 

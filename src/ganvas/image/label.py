@@ -8,6 +8,8 @@ https://cv.iptc.org/newscodes/digitalsourcetype/
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -92,3 +94,22 @@ def source_type_in_sidecar(path: Path) -> str | None:
         return None
     value = record.get("digital_source_type") if isinstance(record, dict) else None
     return value if isinstance(value, str) else None
+
+
+PNG_HEADER = 8 + 25
+"""Bytes of the signature and of the IHDR chunk, which always comes first (PNG 3rd edition, 5.6)."""
+
+
+def insert_text(data: bytes, texts: dict[str, str], xmp: bytes) -> bytes:
+    """Return a PNG file with text chunks (keyword -> text) and an XMP packet inserted after its header."""
+    notes = b"".join(_text_chunk(keyword, text.encode()) for keyword, text in texts.items())
+    return data[:PNG_HEADER] + notes + _text_chunk("XML:com.adobe.xmp", xmp) + data[PNG_HEADER:]
+
+
+def _text_chunk(keyword: str, text: bytes) -> bytes:
+    """Return an iTXt chunk: UTF-8, not compressed, no language (PNG 3rd edition, 11.3.3.4)."""
+    return _chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

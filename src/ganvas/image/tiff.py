@@ -17,7 +17,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, FILETYPE, PHOTOMETRIC
 
 from ganvas.errors import ImageError
 from ganvas.image.convert import cmyk_to_rgb, plain_dtype, straight_alpha, to_srgb, upright
-from ganvas.image.formats import check_size
+from ganvas.image.integrity import check_size
 from ganvas.image.picture import MAX_CHANNELS, NATURAL_RANGE, Picture, Pixels, Resolution
 from ganvas.image.ranges import round_to_dtype
 from ganvas.image.tiff_check import check_contiguous, check_page, logged_problems

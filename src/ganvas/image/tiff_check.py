@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from typing import Any, Final
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from ganvas.errors import ImageError
-from ganvas.image.codestream import Size, check_scans, jpeg2000_size, jpeg_size, jpegxl_size, webp_size
+from ganvas.image.integrity import check_scans, jpeg_segments
 
 __all__ = ["check_contiguous", "check_page", "logged_problems"]
 
+Size = tuple[int, int]
+"""Height and width."""
 PLAIN: Final = {
     COMPRESSION.NONE,
     COMPRESSION.CCITTRLE,
@@ -31,17 +34,6 @@ PLAIN: Final = {
     COMPRESSION.ZSTD,
 }
 """Compressions whose decoders are told how much they may return."""
-SELF_DESCRIBING: Final[dict[int, Callable[[bytes], Size | None]]] = {
-    COMPRESSION.JPEG: jpeg_size,
-    COMPRESSION.APERIO_JP2000_YCBC: jpeg2000_size,
-    COMPRESSION.JPEG_2000_LOSSY: jpeg2000_size,
-    COMPRESSION.APERIO_JP2000_RGB: jpeg2000_size,
-    COMPRESSION.JPEG2000: jpeg2000_size,
-    COMPRESSION.WEBP: webp_size,
-    COMPRESSION.JPEGXL: jpegxl_size,
-    COMPRESSION.JPEGXL_DNG: jpegxl_size,
-}
-"""Compressions whose streams have dimensions of their own -> how to read these."""
 HARMLESS = re.compile(r"invalid ASCII|GDAL_NODATA|GeoKey|_metadata|_tags|get_resolution|estimating ByteCounts")
 """In what the reader logs about side notes."""
 _TAG = re.compile(r"TiffTag (\d+) ")
@@ -154,3 +146,134 @@ def _segment_sizes(page: Any, index: int) -> tuple[Size, Size]:
     row, column = index // across % down, index % across
     rows, columns = min(height, page.imagelength - row * height), min(width, page.imagewidth - column * width)
     return (rows, columns), (height if page.is_tiled else min(height, page.imagelength), width)
+
+
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15, without DHT, JPG and DAC."""
+MAX_INNER_TILES = 1024
+"""Tiles inside one JPEG 2000 stream; its decoder sets up kilobytes for each before it reads any."""
+MAX_COMPONENTS = 33
+XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Width to height, for ratio 1 to 7 (ISO/IEC 18181-1, SizeHeader)."""
+XL_SIZE_BITS = (9, 13, 18, 30)
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Return height and width as the frame header of a JPEG stream gives them, or None where it has none."""
+    for marker, start in jpeg_segments(data):
+        if marker in FRAMES:
+            # length (2), precision (1), lines (2), samples per line (2): ITU-T T.81, B.2.2
+            return int.from_bytes(data[start + 3 : start + 5], "big"), int.from_bytes(
+                data[start + 5 : start + 7], "big"
+            )
+    return None
+
+
+def jpeg2000_size(data: bytes) -> Size | None:
+    """Return the size of a JPEG 2000 code stream, bare or in JP2 boxes; None if it is missing or not plausible."""
+    start = 0 if data.startswith(b"\xff\x4f") else next((at for kind, at in _boxes(data) if kind == b"jp2c"), None)
+    if start is None or data[start : start + 4] != b"\xff\x4f\xff\x51" or len(data) < start + 42:
+        return None
+    # SIZ: length, capabilities, Xsiz, Ysiz, XOsiz, YOsiz, XTsiz, YTsiz, XTOsiz, YTOsiz, Csiz (ISO/IEC 15444-1, A.5.1)
+    right, bottom, left, top, tile_width, tile_height, tiles_left, tiles_top, components = struct.unpack_from(
+        ">8IH", data, start + 8
+    )
+    if not tile_width or not tile_height or right <= left or bottom <= top or components > MAX_COMPONENTS:
+        return None
+    num_tiles = -(-(right - tiles_left) // tile_width) * -(-(bottom - tiles_top) // tile_height)
+    return (bottom - top, right - left) if 0 < num_tiles <= MAX_INNER_TILES else None
+
+
+def webp_size(data: bytes) -> Size | None:
+    """Return the size of a WebP picture; None if unknown, or for an animation."""
+    kind, body = data[12:16], data[20:30]
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(body) < 10:
+        return None
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
+        is_animated = bool(body[0] & 0x02)
+        return None if is_animated else (height, width)
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    if kind == b"VP8 ":
+        width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+        return height, width
+    return None
+
+
+def jpegxl_size(data: bytes) -> Size | None:
+    """Return the size of a JPEG XL picture, bare or in boxes; None if unknown, or for an animation."""
+    if not data.startswith(b"\xff\x0a"):
+        # jxlc holds the code stream; jxlp parts of it, each behind a 32-bit number
+        places = dict(reversed([*_boxes(data)]))
+        start = places.get(b"jxlc", places[b"jxlp"] + 4 if b"jxlp" in places else None)
+        data = b"" if start is None else data[start : start + 64]
+    if not data.startswith(b"\xff\x0a") or len(data) < 12:
+        return None
+    bits = _Bits(data[2:64])
+    size = _xl_size(bits)
+    return size if _is_one_plain_frame(bits) else None
+
+
+def _xl_size(bits: _Bits) -> Size:
+    small = bits.take(1)
+
+    def extent() -> int:
+        return 8 * (1 + bits.take(5)) if small else 1 + bits.take(XL_SIZE_BITS[bits.take(2)])
+
+    height, ratio = extent(), bits.take(3)
+    if not ratio:
+        return height, extent()
+    numerator, denominator = XL_RATIOS[ratio - 1]
+    return height, height * numerator // denominator
+
+
+def _is_one_plain_frame(bits: _Bits) -> bool:
+    """Return whether the image metadata that follow announce neither a preview nor an animation."""
+    if bits.take(1) or not bits.take(1):  # all default; no extra fields
+        return True
+    bits.take(3)  # orientation
+    if bits.take(1):  # an intrinsic size
+        _xl_size(bits)
+    has_preview, has_animation = bits.take(1), bits.take(1)
+    return not has_preview and not has_animation
+
+
+class _Bits:
+    """Bits of a byte string, the lowest of each byte first; zeros behind its end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        found = self._value & ((1 << count) - 1)
+        self._value >>= count
+        return found
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and place of the content of each box on the top level (ISO/IEC 15444-1, I.4)."""
+    start = 0
+    while start + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, start)
+        head = 8
+        if length == 1 and start + 16 <= len(data):
+            length, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
+        yield kind, start + head
+        if length < head:  # 0: up to the end
+            return
+        start += length
+
+
+SELF_DESCRIBING: Final[dict[int, Callable[[bytes], Size | None]]] = {
+    COMPRESSION.JPEG: jpeg_size,
+    COMPRESSION.APERIO_JP2000_YCBC: jpeg2000_size,
+    COMPRESSION.JPEG_2000_LOSSY: jpeg2000_size,
+    COMPRESSION.APERIO_JP2000_RGB: jpeg2000_size,
+    COMPRESSION.JPEG2000: jpeg2000_size,
+    COMPRESSION.WEBP: webp_size,
+    COMPRESSION.JPEGXL: jpegxl_size,
+    COMPRESSION.JPEGXL_DNG: jpegxl_size,
+}
+"""Compressions whose streams have dimensions of their own -> how to read these."""

@@ -17,7 +17,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ganvas.errors import GanvasError, VideoError
 from ganvas.image.files import open_regular
-from ganvas.image.formats import MAX_PIXELS, check_size
+from ganvas.image.integrity import MAX_PIXELS, check_size
 from ganvas.image.picture import Picture
 from ganvas.video.film import ColorTags, FilmInfo, Frame, StreamInfo
 

@@ -8,8 +8,9 @@ import tifffile
 from PIL import Image
 
 from ganvas.errors import ImageError
-from ganvas.image.codestream import MAX_SCANS, check_scans, jpeg_size
 from ganvas.image.files import read_image
+from ganvas.image.integrity import MAX_SCANS, check_scans
+from ganvas.image.tiff_check import jpeg_size
 
 FILE = "a.jpg"
 

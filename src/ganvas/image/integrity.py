@@ -1,7 +1,8 @@
-"""PNG files at the byte level: integrity checks before decoding, and text put into finished files."""
+"""Integrity checks of encoded pictures before decoding: size limits, PNG chunks and scanlines, JPEG scans."""
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from typing import BinaryIO
 
 from ganvas.errors import ImageError
 
-__all__ = ["check_png", "insert_text", "pixels_alone"]
+__all__ = ["MAX_PIXELS", "MAX_SCANS", "check_png", "check_scans", "check_size", "jpeg_segments", "pixels_alone"]
+
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused before they are decoded: a small file can unpack to more than the memory."""
+MAX_BYTES_PER_PIXEL = 8
+"""A picture of many channels may need as much memory as one of MAX_PIXELS with this many bytes a pixel."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER_END = 8 + 25
-"""The signature and the IHDR chunk, which always comes first (PNG 3rd edition, 5.6)."""
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Color type -> samples per pixel (PNG 3rd edition, 11.2.1)."""
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -32,6 +36,20 @@ SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 """gAMA and cHRM of sRGB, in 1/100000 (11.3.2.1, 11.3.2.2)."""
 NEARLY = 500
 """Difference that rounding in encoders explains, in 1/100000."""
+
+
+def check_size(path: Path, *, height: int, width: int, bytes_per_pixel: int, max_pixels: int) -> None:
+    """Refuse a picture whose header announces too large a size.
+
+    Raises:
+        ImageError: more pixels, or more memory, than allowed.
+    """
+    if height * width > max_pixels or height * width * bytes_per_pixel > max_pixels * MAX_BYTES_PER_PIXEL:
+        raise ImageError(
+            path,
+            f"{width} x {height} pixels of {bytes_per_pixel} bytes, over the limit of {max_pixels:,} pixels; "
+            "make it smaller, or raise max_pixels if you trust it",
+        )
 
 
 def check_png(file: BinaryIO, path: Path) -> str | None:
@@ -108,12 +126,6 @@ def pixels_alone(file: BinaryIO) -> bytes:
     return b"".join(kept)
 
 
-def insert_text(data: bytes, texts: dict[str, str], xmp: bytes) -> bytes:
-    """Return a PNG file with text chunks (keyword -> text) and an XMP packet inserted after its header."""
-    notes = b"".join(_text_chunk(keyword, text.encode()) for keyword, text in texts.items())
-    return data[:HEADER_END] + notes + _text_chunk("XML:com.adobe.xmp", xmp) + data[HEADER_END:]
-
-
 class _Scanlines:
     """Checker of the inflated pixel data: counts scanlines and checks filter types.
 
@@ -181,10 +193,37 @@ def _damaged(path: Path, problem: str) -> ImageError:
     return ImageError(path, f"damaged: {problem}; copy it again, or leave it out")
 
 
-def _text_chunk(keyword: str, text: bytes) -> bytes:
-    """Return an iTXt chunk: UTF-8, not compressed, no language (PNG 3rd edition, 11.3.3.4)."""
-    return _chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text)
+MAX_SCANS = 64
+"""A decoder goes through the whole picture once a scan. Cameras write 1, progressive encoders about 10."""
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+"""Markers without a segment: TEM, RST0 to RST7, SOI (ITU-T T.81, table B.1)."""
+_MARKER = re.compile(rb"\xff+([\x01\xc0-\xcf\xd8-\xfe])", re.DOTALL)
+"""In entropy-coded data 0xFF is followed by 0x00 or RSTn only."""
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def check_scans(data: bytes, path: Path) -> None:
+    """Refuse a JPEG stream of more scans than any encoder writes, which takes minutes to decode.
+
+    Raises:
+        ImageError: more than MAX_SCANS.
+    """
+    if data.count(b"\xff\xda") <= MAX_SCANS:  # quick; may count too many (thumbnails), never too few
+        return
+    scans = sum(marker == START_OF_SCAN for marker, _ in jpeg_segments(data))
+    if scans > MAX_SCANS:
+        raise ImageError(
+            path, f"a JPEG of {scans:,} scans, over the limit of {MAX_SCANS}; save it again as an ordinary JPEG or PNG"
+        )
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the markers that have a segment, and where its length stands, up to the end of the first image."""
+    start = 0
+    while found := _MARKER.search(data, start):
+        marker, start = found[1][0], found.end()
+        if marker == END_OF_IMAGE:
+            return
+        if marker not in STANDALONE:
+            yield marker, start
+            start += max(2, int.from_bytes(data[start : start + 2], "big"))
