@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import ganvas
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganvas"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -93,6 +95,15 @@ def test_code_names_exist(page: Path) -> None:
         elif re.fullmatch(r"ganvas(\.[a-z_]\w*)+", span):
             parts = span.split(".")[1:]
             assert _is_module_or_member(parts), f"{page.name}: {span}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_names_of_the_top_level_are_public(page: Path) -> None:
+    """What a page writes as `ganvas.name` is public, a package or a module."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"(?<![\w/.\"])ganvas\.(\w+)", text):
+        place = SOURCE / name
+        assert name in ganvas.__all__ or place.is_dir() or place.with_suffix(".py").exists(), f"{page.name}: {name}"
 
 
 def _is_module_or_member(parts: list[str]) -> bool:
