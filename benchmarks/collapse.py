@@ -17,9 +17,8 @@ import torch
 
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.progress import progress_bars
-from ganvas.toy.collapse import GAMES, TARGETS, Trial, run_trial, summarize
-from ganvas.toy.figures import draw_covered, save_figure
-from ganvas.toy.study import draw_trials
+from ganvas.toy.experiments import GAMES, TARGETS, Trial, run_trial, summarize
+from ganvas.toy.study import draw_covered, draw_trials, save_figure
 
 HEADINGS = {"covered": "modes covered", "held": "modes held", "high_quality": "share of high quality"}
 

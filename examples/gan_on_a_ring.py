@@ -6,10 +6,9 @@ python examples/gan_on_a_ring.py
 import numpy as np
 import torch
 
-from ganvas.data.density import ring
 from ganvas.metrics.distribution import Coverage, measure_coverage
-from ganvas.toy.adversarial import GAN
-from ganvas.toy.game import normal_noise, play, points_of
+from ganvas.toy.densities import ring
+from ganvas.toy.games import GAN, normal_noise, play, points_of
 
 
 def main(*, steps: int = 4000) -> Coverage:
@@ -22,7 +21,7 @@ def main(*, steps: int = 4000) -> Coverage:
             found = measure_coverage(game.sample(2500).numpy(), target.means, deviation=target.deviation)
             print(
                 f"step {step}: {found.covered} of {found.modes} modes, "
-                f"{found.high_quality:.0%} within 3 deviations, D {float(losses['discriminator']):.3f}"
+                f"{found.high_quality:.0%} within 3 deviations, D {float(losses['discriminator/loss']):.3f}"
             )
     return found
 

@@ -5,7 +5,7 @@ python examples/inverse_cdf.py
 
 import numpy as np
 
-from ganvas.data.density import GRID_STEP, grid_points, piecewise_density
+from ganvas.toy.densities import GRID_STEP, grid_points, piecewise_density
 
 
 def main(count: int = 10_000) -> tuple[np.ndarray, np.ndarray]:

@@ -271,7 +271,7 @@ def density(config: DensityConfig) -> Study:
     from ganvas.toy.study import study
 
     with using_threads(config.threads), progress_bars() as tell:
-        return study(config, tell=tell)
+        return study(config, progress=tell)
 
 
 @command(DemoConfig)

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from ganvas.data.density import grid, ring
 from ganvas.errors import InputError
 from ganvas.metrics import distribution as module
 from ganvas.metrics.distribution import (
@@ -18,6 +17,7 @@ from ganvas.metrics.distribution import (
     measure_coverage,
     squared_discrepancy,
 )
+from ganvas.toy.densities import grid, ring
 
 SPACE = FeatureSpace(name="plain numbers", dimension=12, protocol="none")
 MEANS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])

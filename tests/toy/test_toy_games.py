@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.data.density import Mixture, ring, spiral
 from ganvas.errors import DivergenceError
 from ganvas.metrics.distribution import measure_coverage
 from ganvas.progress import SILENT
-from ganvas.toy.adversarial import GAN, WGAN, ConditionalGAN, CycleGAN
-from ganvas.toy.collapse import COMPARED, GAMES, Trial, run_trial, summarize
-from ganvas.toy.dual import Domain, DualLearning, log_density_of
-from ganvas.toy.game import Game, normal_noise, play, points_of, seeded, train
+from ganvas.toy.densities import Mixture, ring, spiral
+from ganvas.toy.dual_learning import Domain, DualLearning, log_density_of
+from ganvas.toy.experiments import COMPARED, GAMES, Trial, run_trial, summarize
+from ganvas.toy.games import GAN, WGAN, ConditionalGAN, CycleGAN, Game, normal_noise, play, points_of, seeded, train
 
 TARGET = ring(4, deviation=0.3)
 DOMAIN = Domain(points_of(TARGET, np.random.default_rng(0)), log_density_of(TARGET))
@@ -63,7 +62,7 @@ def test_a_seed_settles_the_weights(make: Callable[[np.random.Generator], Game])
     for _ in range(2):
         with seeded(3) as rng:
             game = make(rng)
-            train(game, steps=3, name="", tell=SILENT)
+            train(game, steps=3, name="", progress=SILENT)
         ends.append(weights(game))
     assert all(value.equal(ends[1][name]) for name, value in ends[0].items())
 
@@ -78,7 +77,7 @@ def test_a_seed_leaves_the_callers_chance_alone() -> None:
 def test_the_critics_weights_are_clipped() -> None:
     with seeded(0) as rng:
         game = WGAN(normal_noise(2), points_of(TARGET, rng), width=8)
-        train(game, steps=1, name="", tell=SILENT)
+        train(game, steps=1, name="", progress=SILENT)
         assert max(float(value.detach().abs().max()) for value in game.discriminator.parameters()) <= 0.01
         assert max(float(value.detach().abs().max()) for value in game.generator.parameters()) > 0.01
 
@@ -87,7 +86,8 @@ def test_a_training_that_diverges_says_so() -> None:
     class Lost(GAN):
         def turns(self):
             for turn in super().turns():
-                turn.losses[turn.player] = turn.losses[turn.player] * float("nan")
+                for name in turn.losses:
+                    turn.losses[name] = turn.losses[name] * float("nan")
                 yield turn
 
     with pytest.raises(DivergenceError, match="Lost on points"):
@@ -98,7 +98,7 @@ def learned(kind: type[GAN], steps: int) -> float:
     easy = Mixture(np.array([[1.0, -1.0]]), deviation=0.5)
     with seeded(0) as rng:
         game = kind(normal_noise(2), points_of(easy, rng), width=32)
-        train(game, steps=steps, name="", tell=SILENT)
+        train(game, steps=steps, name="", progress=SILENT)
         points = game.sample(1000).numpy()
     return measure_coverage(points, easy.means, deviation=0.5).high_quality
 
@@ -125,7 +125,7 @@ def test_the_reward_is_the_weighted_sum() -> None:
     with seeded(0) as rng:
         game = MAKERS["dual"](rng)
         assert isinstance(game, DualLearning)
-        train(game, steps=1, name="", tell=SILENT)
+        train(game, steps=1, name="", progress=SILENT)
     rewards = game.rewards
     assert rewards["reward"] == pytest.approx(0.01 * rewards["fluency"] + 0.99 * rewards["reconstruction"], rel=1e-4)
 

@@ -8,8 +8,8 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.image.files import read_image
-from ganvas.toy.density import likelihood_curves, sample_piecewise
-from ganvas.toy.dual import watch_dual_learning
+from ganvas.toy.dual_learning import watch_dual_learning
+from ganvas.toy.experiments import likelihood_curves, sample_piecewise
 from ganvas.toy.study import as_table
 
 matplotlib = pytest.importorskip("matplotlib")

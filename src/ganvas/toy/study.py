@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,42 +10,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganvas.data.density import Floats, Mixture, ring
+from ganvas.errors import MissingDependency
 from ganvas.filesystem import claimed
-from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.atomic import atomic_file, write_json
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, measure_coverage
 from ganvas.progress import Progress
 from ganvas.toy import DensityConfig
-from ganvas.toy.adversarial import GAN, NOISE_SIZE, WGAN, ConditionalGAN
-from ganvas.toy.collapse import COMPARED, TARGETS, Trial, run_trial
-from ganvas.toy.density import likelihood_curves, sample_piecewise
-from ganvas.toy.dual import as_panels, watch_dual_learning
-from ganvas.toy.figures import (
-    check_matplotlib,
-    draw_likelihood,
-    draw_over_time,
-    draw_points,
-    draw_sampling,
-    save_figure,
+from ganvas.toy.densities import Floats, Mixture, grid_points, piecewise_density, ring
+from ganvas.toy.dual_learning import as_panels, watch_dual_learning
+from ganvas.toy.experiments import (
+    COMPARED,
+    TARGETS,
+    Curves,
+    Sampling,
+    Trial,
+    likelihood_curves,
+    run_trial,
+    sample_piecewise,
 )
-from ganvas.toy.game import normal_noise, points_of, seeded, train
+from ganvas.toy.games import GAN, NOISE_SIZE, WGAN, ConditionalGAN, normal_noise, points_of, seeded, train
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = dict[str, str | float]
 KNOWN_PAIRS = (8, 5)
-"""All modes of the toy, and too few of them."""
+"""Numbers of known pairs: all eight modes, and too few of them."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found.
+    """Answer to a question.
 
     Attributes:
-        rows: of the table.
-        figure: the picture.
-        more: what QUESTION.json holds beside the rows.
+        rows: rows of the table.
+        figure: the figure.
+        more: further content of QUESTION.json.
     """
 
     rows: Sequence[Row]
@@ -68,54 +69,54 @@ def answer_likelihood(*, seed: int, **_training: object) -> Answer:
     return Answer(rows, draw_likelihood(curves), dict(more))
 
 
-def answer_gan(*, seed: int, steps: int, tell: Progress) -> Answer:
+def answer_gan(*, seed: int, steps: int, progress: Progress) -> Answer:
     """Train GAN, WGAN and conditional GAN on the ring; the last is queried for each mode equally often."""
     target = ring()
-    made: dict[str, Floats] = {}
+    samples: dict[str, Floats] = {}
     for name, kind in {"GAN": GAN, "WGAN": WGAN}.items():
         with seeded(seed) as rng:
             game = kind(normal_noise(NOISE_SIZE), points_of(target, rng), input_size=NOISE_SIZE)
-            train(game, steps=steps, name=name, tell=tell)
-            made[name] = game.sample(PROTOCOL_SAMPLES).double().numpy()
-    asked = np.arange(PROTOCOL_SAMPLES) % len(target.means)
-    made["conditional GAN"] = conditional_points(target, asked, seed=seed, steps=steps, tell=tell)
-    rows = [{"method": name, **_coverage(points, target)} for name, points in made.items()]
-    figure = draw_points(made, [_real(target)] * len(made), columns=len(made))
-    nearest = np.linalg.norm(made["conditional GAN"][:, None] - target.means, axis=-1).argmin(axis=1)
-    return Answer(rows, figure, {"conditional_share_nearest_to_the_mode_asked": float((nearest == asked).mean())})
+            train(game, steps=steps, name=name, progress=progress)
+            samples[name] = game.sample(PROTOCOL_SAMPLES).double().numpy()
+    modes = np.arange(PROTOCOL_SAMPLES) % len(target.means)
+    samples["conditional GAN"] = conditional_points(target, modes, seed=seed, steps=steps, progress=progress)
+    rows = [{"method": name, **_coverage(points, target)} for name, points in samples.items()]
+    figure = draw_points(samples, [_real(target)] * len(samples), columns=len(samples))
+    nearest = np.linalg.norm(samples["conditional GAN"][:, None] - target.means, axis=-1).argmin(axis=1)
+    return Answer(rows, figure, {"conditional_share_nearest_to_the_mode_asked": float((nearest == modes).mean())})
 
 
-def conditional_points(target: Mixture, asked: np.ndarray, *, seed: int, steps: int, tell: Progress) -> Floats:
-    """Train a conditional GAN on a mixture, and ask it for a point of each of the (N,) modes: (N, 2)."""
-    modes = len(target.means)
+def conditional_points(target: Mixture, modes: np.ndarray, *, seed: int, steps: int, progress: Progress) -> Floats:
+    """Train a conditional GAN on a mixture, and sample a point of each of the (N,) modes: (N, 2)."""
+    count_modes = len(target.means)
     with seeded(seed) as rng:
         game = ConditionalGAN(
-            lambda count: torch.from_numpy(rng.integers(modes, size=count)),
+            lambda count: torch.from_numpy(rng.integers(count_modes, size=count)),
             lambda mode: torch.from_numpy(target.sample_modes(mode.numpy(), rng)).float(),
-            modes=modes,
+            modes=count_modes,
         )
-        train(game, steps=steps, name="conditional GAN", tell=tell)
-        return game.sample(torch.from_numpy(asked)).double().numpy()
+        train(game, steps=steps, name="conditional GAN", progress=progress)
+        return game.sample(torch.from_numpy(modes)).double().numpy()
 
 
-def answer_collapse(*, seed: int, steps: int, tell: Progress) -> Answer:
+def answer_collapse(*, seed: int, steps: int, progress: Progress) -> Answer:
     """Measure which modes each of `COMPARED` keeps on each of `TARGETS`."""
     pairs = [(target, game) for target in TARGETS for game in COMPARED]
-    trials = [run_trial(target, game, seed=seed, steps=steps, tell=tell) for target, game in pairs]
+    trials = [run_trial(target, game, seed=seed, steps=steps, progress=progress) for target, game in pairs]
     rows: list[Row] = [{"target": one.target, "method": one.game, **asdict(one.coverage)} for one in trials]
     return Answer(rows, draw_trials(trials))
 
 
 def draw_trials(trials: Sequence[Trial]) -> Figure:
     """Draw the points of each trial over its target's, one row per target; targets have equally many trials."""
-    made = {f"{one.game}: {one.coverage.covered} of {one.coverage.modes}": one.samples for one in trials}
+    samples = {f"{one.game}: {one.coverage.covered} of {one.coverage.modes}": one.samples for one in trials}
     real = [_real(TARGETS[one.target]()) for one in trials]
-    return draw_points(made, real, columns=len(trials) // len(TARGETS))
+    return draw_points(samples, real, columns=len(trials) // len(TARGETS))
 
 
-def answer_dual(*, seed: int, steps: int, tell: Progress) -> Answer:
+def answer_dual(*, seed: int, steps: int, progress: Progress) -> Answer:
     """Run dual learning after a warm start on pairs of all modes, and of too few."""
-    runs = [watch_dual_learning(pairs=pairs, seed=seed, steps=steps, tell=tell) for pairs in KNOWN_PAIRS]
+    runs = [watch_dual_learning(pairs=pairs, seed=seed, steps=steps, progress=progress) for pairs in KNOWN_PAIRS]
     rows: list[Row] = [
         {
             "known_pairs": run.pairs,
@@ -163,12 +164,12 @@ class Study:
         return f"{as_table(self.rows)}\nFigure: {self.figure}\nMetrics: {self.metrics}"
 
 
-def study(config: DensityConfig, *, tell: Progress) -> Study:
+def study(config: DensityConfig, *, progress: Progress) -> Study:
     """Answer a question and write OUT/QUESTION.png and OUT/QUESTION.json, each whole or not at all.
 
     Args:
         config: the question and the folder to write.
-        tell: called with what is trained, the step and the last step.
+        progress: shows the training steps.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -179,11 +180,11 @@ def study(config: DensityConfig, *, tell: Progress) -> Study:
     steps = USUAL_STEPS.get(question) if config.steps is None else config.steps
     check_matplotlib()
     with claimed(out):
-        answer = ANSWERS[question](seed=seed, steps=steps or 0, tell=tell)
+        answer = ANSWERS[question](seed=seed, steps=steps or 0, progress=progress)
         figure, metrics = out / f"{question}.png", out / f"{question}.json"
         save_figure(answer.figure, figure)
-        asked = {"question": question, "seed": seed, "steps": steps}
-        write_json(metrics, {**asked, "rows": answer.rows, **answer.more})
+        settings = {"question": question, "seed": seed, "steps": steps}
+        write_json(metrics, {**settings, "rows": answer.rows, **answer.more})
     return Study(answer.rows, figure, metrics)
 
 
@@ -197,3 +198,109 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def _shown(value: str | float) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+BLUE, ORANGE, GRAY = "#2a6fbb", "#d1622b", "#9a9a9a"
+DOTS_PER_INCH = 110
+
+
+def check_matplotlib() -> None:
+    """Raise MissingDependency, with the install command, unless figures can be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency("matplotlib", "figures", "drawing figures") from error
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG atomically, the same bytes for the same figure."""
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
+def _panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels of the given size in inches, in row-major order."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, list(panels.flat)
+
+
+def draw_sampling(sampling: Sampling) -> Figure:
+    """Draw the density beside the histogram of the samples."""
+    figure, (exact, drawn) = _panels(1, 2, width=4.6, height=3.2)
+    x = grid_points()
+    exact.plot(x, piecewise_density(x), color=BLUE)
+    exact.set(title="density", xlabel="x", ylabel="p(x)", ylim=(0, 0.34))
+    drawn.hist(sampling.samples, bins=60, range=(-3, 3), density=True, color=BLUE, alpha=0.75)
+    drawn.set(title=f"{len(sampling.samples):,} samples", xlabel="x", ylim=(0, 0.34))
+    return figure
+
+
+def draw_likelihood(curves: Curves) -> Figure:
+    """Draw cross-entropy, its estimate from samples and KL over the model's mean, each with its minimum."""
+    figure, (axes,) = _panels(1, 1, width=6.4, height=4.2)
+    lines = {
+        "cross-entropy H(P, Q)": (curves.cross_entropy, BLUE, "-"),
+        "- mean log q(x), samples": (curves.likelihood, ORANGE, "--"),
+        "KL(P || Q)": (curves.kl, "black", "-"),
+    }
+    for name, (curve, color, style) in lines.items():
+        lowest = int(curve.argmin())
+        axes.plot(curves.means, curve, style, color=color, label=f"{name}: lowest at {curves.means[lowest]:.2f}")
+        axes.plot(curves.means[lowest], curve[lowest], "o", color=color, markersize=5)
+    at = float(curves.means[len(curves.means) // 6])
+    low, high = (float(np.interp(at, curves.means, curve)) for curve in (curves.kl, curves.cross_entropy))
+    axes.annotate("", (at, low), (at, high), arrowprops={"arrowstyle": "<->", "color": GRAY})
+    axes.text(at + 0.04, (low + high) / 2, f"H(P) = {curves.entropy:.3f}", color=GRAY)
+    axes.set(xlabel="mean of the model", ylabel="nats", ylim=(0, None))
+    axes.legend(frameon=False, loc="center right")
+    return figure
+
+
+def draw_points(generated: Mapping[str, Floats], real: Sequence[Floats], *, columns: int) -> Figure:
+    """Draw generated points over real ones in gray, one panel each.
+
+    Args:
+        generated: title -> (N, 2).
+        real: (M, 2) for each title.
+        columns: panels per row; points far beyond the real ones are not shown.
+    """
+    figure, panels = _panels(-(-len(generated) // columns), columns, width=2.9, height=3.1)
+    for axes, (title, points), targets in zip(panels, generated.items(), real, strict=False):
+        span = 1.25 * float(np.abs(targets).max())
+        axes.scatter(targets[:, 0], targets[:, 1], s=6, color=GRAY, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=3, color=BLUE, alpha=0.35, linewidths=0)
+        axes.set(title=title, xlim=(-span, span), ylim=(-span, span), aspect="equal")
+    return figure
+
+
+def draw_over_time(panels_of: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]]) -> Figure:
+    """Draw one panel per title, with named curves (steps, values)."""
+    figure, panels = _panels(1, len(panels_of), width=3.4, height=3.0)
+    for axes, (title, lines) in zip(panels, panels_of.items(), strict=True):
+        for (name, (steps, values)), color in zip(lines.items(), (BLUE, ORANGE, GRAY), strict=False):
+            axes.plot(steps, values, color=color, label=name, linewidth=1.2)
+        axes.set(title=title, xlabel="step")
+    panels[0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def draw_covered(trials: Sequence[Trial]) -> Figure:
+    """Draw modes covered and modes held of every trial: a panel per target, a line per method, a dot per seed."""
+    targets = list(dict.fromkeys(trial.target for trial in trials))
+    games = list(dict.fromkeys(trial.game for trial in trials))
+    figure, panels = _panels(1, len(targets), width=4.8, height=3.0)
+    for axes, target in zip(panels, targets, strict=True):
+        own = [trial for trial in trials if trial.target == target]
+        for offset, color, name in ((-0.12, BLUE, "covered"), (0.12, ORANGE, "held")):
+            places = [games.index(trial.game) + offset + 0.03 * (trial.seed - 2) for trial in own]
+            axes.plot([getattr(trial.coverage, name) for trial in own], places, "o", color=color, label=name, alpha=0.6)
+        axes.set(title=target, xlabel="modes", xlim=(-0.5, own[0].coverage.modes + 0.5))
+        axes.set_yticks(range(len(games)), games)
+        axes.invert_yaxis()
+    panels[0].legend(frameon=False, fontsize="small", loc="lower left")
+    return figure

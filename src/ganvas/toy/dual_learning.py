@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import backward
 
-from ganvas.data.density import Floats, Mixture, ring, spiral
 from ganvas.methods.base import Turn
 from ganvas.metrics.distribution import WITHIN_DEVIATIONS
 from ganvas.networks.blocks import MLP
 from ganvas.progress import SILENT, Progress
-from ganvas.toy.game import Draw, Game, Optimizers, adam, play, points_of, seeded
+from ganvas.toy.densities import Floats, Mixture, ring, spiral
+from ganvas.toy.games import Draw, Game, adam, play, points_of, seeded
+from ganvas.training.step import Optimizers, run_turns
 
 LogDensity = Callable[[Tensor], Tensor]
 """(N, 2) points -> (N,) log density."""
 DEVIATION = 0.1
 PROBES = 2000
 MOMENTS = 40
-"""How often a run is measured."""
+"""Number of measurements of a run."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,13 @@ class DualLearning(Game):
 
     def learn_from_pairs(self, a: Tensor, b: Tensor, *, steps: int = 300) -> None:
         """Warm-start both translators by maximum likelihood on a few pairs, (N, 2) each, as the paper does."""
-        optimizer = self.optimizers()["translators"]
+        optimizers = self.optimizers()
         for _ in range(steps):
-            optimizer.zero_grad()
-            loss = -(self.to_b.log_probability(b, a).mean() + self.to_a.log_probability(a, b).mean())
-            backward(loss)
-            optimizer.step()
+            run_turns([self._likelihood_turns(a, b)], optimizers)
+
+    def _likelihood_turns(self, a: Tensor, b: Tensor) -> Iterator[Turn]:
+        loss = -(self.to_b.log_probability(b, a).mean() + self.to_a.log_probability(a, b).mean())
+        yield Turn("translators", {"likelihood": loss})
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,12 @@ def log_density_of(mixture: Mixture) -> LogDensity:
 
 
 @dataclass
-class Watched:
-    """One run of dual learning, measured before it and at even moments of it.
+class DualRun:
+    """Measurements of one run of dual learning, at equal intervals.
 
     Attributes:
-        pairs: known pairs, each of another mode, that both translators were warmed up on.
-        steps: when it was measured; 0 is after the warming up.
+        pairs: number of known pairs, each of another mode, for the warm start.
+        steps: steps of the measurements; 0 is after the warm start.
         reward: mean over both games of that step; one fewer, for there is none at 0.
         distance: mean between a point of a and its likeliest translation translated back.
         right: share of points of a whose translation is nearest to the mode of the same number, in [0, 1].
@@ -163,46 +164,46 @@ class Watched:
     fluent: list[float] = field(default_factory=list)
 
 
-def watch_dual_learning(*, pairs: int, seed: int, steps: int, tell: Progress = SILENT) -> Watched:
-    """Warm two translators up on `pairs` pairs, then let them play without any.
+def watch_dual_learning(*, pairs: int, seed: int, steps: int, progress: Progress = SILENT) -> DualRun:
+    """Train two translators by dual learning, after a warm start on `pairs` pairs.
 
     Domain a is a spiral of eight Gaussians, b a ring of eight; mode i of a and mode i of b mean the same.
 
     Args:
         pairs: 1 to 8, each of another mode.
-        seed: of everything drawn.
-        steps: of dual learning.
-        tell: of each step.
+        seed: seed of every draw.
+        steps: steps of dual learning.
+        progress: shows each step.
 
     Raises:
         DivergenceError: the losses of the last step are not finite.
     """
     a, b = spiral(deviation=DEVIATION), ring(deviation=DEVIATION)
-    watched, known = Watched(pairs), np.arange(pairs)
+    run, known = DualRun(pairs), np.arange(pairs)
     with seeded(seed) as rng:
         domain_a, domain_b = (Domain(points_of(one, rng), log_density_of(one)) for one in (a, b))
         game = DualLearning(domain_a, domain_b, noise=DEVIATION)
         game.learn_from_pairs(_as_tensor(a.sample_modes(known, rng)), _as_tensor(b.sample_modes(known, rng)))
-        _measure(watched, 0, game, a, b)
+        _measure(run, 0, game, a, b)
         for step, _ in enumerate(play(game, game.optimizers(), steps=steps), start=1):
             if step % max(steps // MOMENTS, 1) == 0 or step == steps:
-                watched.reward.append(game.rewards["reward"])
-                _measure(watched, step, game, a, b)
-            tell(f"dual learning, {pairs} known pairs", step, steps)
-    return watched
+                run.reward.append(game.rewards["reward"])
+                _measure(run, step, game, a, b)
+            progress(f"dual learning, {pairs} known pairs", step, steps)
+    return run
 
 
 @torch.no_grad()
-def _measure(watched: Watched, step: int, game: DualLearning, a: Mixture, b: Mixture) -> None:
-    rng = np.random.default_rng(0)  # the same probes at each moment, and none of the training's chance is spent
+def _measure(run: DualRun, step: int, game: DualLearning, a: Mixture, b: Mixture) -> None:
+    rng = np.random.default_rng(0)  # the same probes at each moment, without a draw from the generators of the training
     modes = rng.integers(len(a.means), size=PROBES)
     points = _as_tensor(a.sample_modes(modes, rng))
-    made = game.to_b(points)
-    apart = np.linalg.norm(made.numpy()[:, None] - b.means, axis=-1)
-    watched.steps.append(step)
-    watched.distance.append(float((game.to_a(made) - points).norm(dim=1).mean()))
-    watched.right.append(float((apart.argmin(axis=1) == modes).mean()))
-    watched.fluent.append(float((apart.min(axis=1) <= WITHIN_DEVIATIONS * b.deviation).mean()))
+    translated = game.to_b(points)
+    apart = np.linalg.norm(translated.numpy()[:, None] - b.means, axis=-1)
+    run.steps.append(step)
+    run.distance.append(float((game.to_a(translated) - points).norm(dim=1).mean()))
+    run.right.append(float((apart.argmin(axis=1) == modes).mean()))
+    run.fluent.append(float((apart.min(axis=1) <= WITHIN_DEVIATIONS * b.deviation).mean()))
 
 
 def _as_tensor(points: Floats) -> Tensor:
@@ -212,7 +213,7 @@ def _as_tensor(points: Floats) -> Tensor:
 Curve = tuple[Sequence[int], Sequence[float]]
 
 
-PANELS: dict[str, Callable[[Watched], Curve]] = {
+PANELS: dict[str, Callable[[DualRun], Curve]] = {
     "reward": lambda run: (run.steps[1:], run.reward),
     "distance after there and back": lambda run: (run.steps, run.distance),
     "share translated right": lambda run: (run.steps, run.right),
@@ -220,6 +221,6 @@ PANELS: dict[str, Callable[[Watched], Curve]] = {
 }
 
 
-def as_panels(runs: Sequence[Watched]) -> dict[str, dict[str, Curve]]:
+def as_panels(runs: Sequence[DualRun]) -> dict[str, dict[str, Curve]]:
     """Return title -> name of a run -> (steps, values), to draw."""
     return {title: {f"{run.pairs} known pairs": curve(run) for run in runs} for title, curve in PANELS.items()}

@@ -1,40 +1,119 @@
-"""GAN, Wasserstein GAN, conditional GAN and CycleGAN on points."""
+"""GAN, Wasserstein GAN, conditional GAN and CycleGAN on points in the plane.
+
+The training loop is that of the methods on pictures (`ganvas.training.step.run_turns`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
+from ganvas.errors import DivergenceError
 from ganvas.losses import discriminator_loss, generator_loss, l1_loss
 from ganvas.methods.base import Turn
 from ganvas.networks.blocks import MLP
-from ganvas.toy.game import Draw, Game, Optimizers, adam
+from ganvas.progress import SILENT, Progress
+from ganvas.toy.densities import Mixture
+from ganvas.training.step import Optimizers, run_turns
 
+Draw = Callable[[int], Tensor]
+"""Count -> (count, D) points, new ones at each call."""
 BATCH_SIZE = 128
 NOISE_SIZE = 2
-"""Numbers of z, as Lin et al. 2018, arXiv:1712.04086, have it for points."""
+"""Size of z, as in Lin et al. 2018, arXiv:1712.04086, for points."""
 RATE = 1e-3
-"""Of Adam, for all players."""
+"""Learning rate of Adam for all players."""
+
+
+class Game(nn.Module, ABC):
+    """Networks and the losses of each player in the order of the paper, as in `ganvas.methods.base.Method`."""
+
+    players: Mapping[str, tuple[str, ...]]
+    """Player -> the attribute names of its networks."""
+
+    @abstractmethod
+    def turns(self) -> Iterator[Turn]:
+        """Yield each player's losses for one step; the player is updated before the next line runs."""
+
+    @abstractmethod
+    def optimizers(self) -> Optimizers:
+        """Return one optimizer per player, as in its paper."""
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """Return the parameters that a turn of `player` updates."""
+        return [value for name in self.players[player] for value in getattr(self, name).parameters()]
+
+
+def play(game: Game, optimizers: Optimizers, *, steps: int) -> Iterator[dict[str, Tensor]]:
+    """Train for `steps` steps, and yield the losses of each: `<player>/<loss>` -> detached scalar.
+
+    Raises:
+        DivergenceError: the losses of the last step are not finite.
+    """
+    losses: dict[str, Tensor] = {}
+    for _ in range(steps):
+        losses = run_turns([game.turns()], optimizers)
+        yield losses
+    if not all(loss.isfinite() for loss in losses.values()):
+        raise DivergenceError(f"{type(game).__name__} on points diverged: give fewer steps or another seed")
+
+
+def train(game: Game, *, steps: int, name: str, progress: Progress = SILENT) -> None:
+    """Train a game with its own optimizers; `progress` shows each step under `name`.
+
+    Raises:
+        DivergenceError: the losses of the last step are not finite.
+    """
+    for step, _ in enumerate(play(game, game.optimizers(), steps=steps), start=1):
+        progress(name, step, steps)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[np.random.Generator]:
+    """Seed NumPy's and torch's generators; restore torch's own afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield np.random.default_rng(seed)
+
+
+def adam(game: Game, rates: Mapping[str, float], *, betas: tuple[float, float] = (0.5, 0.999)) -> Optimizers:
+    """Return Adam for each player at its own rate; `betas` of Radford et al. 2016, arXiv:1511.06434."""
+    return {
+        player: optim.Adam(game.player_parameters(player), rate, betas, fused=True) for player, rate in rates.items()
+    }
+
+
+def normal_noise(size: int) -> Draw:
+    """Return a sampler of `size` independent standard normal numbers from torch's global generator."""
+    return lambda count: torch.randn(count, size)
+
+
+def points_of(mixture: Mixture, rng: np.random.Generator) -> Draw:
+    """Return a sampler of a mixture's points as tensors."""
+    return lambda count: torch.from_numpy(mixture.sample(count, rng)).float()
 
 
 class GAN(Game):
     """Goodfellow et al. 2014, arXiv:1406.2661, with the generator's non-saturating loss.
 
     Args:
-        given: what the generator makes points of: noise, or points of another domain.
-        wanted: points to imitate.
-        input_size: numbers of a point given.
-        width: of the two hidden layers of both networks.
-        batch_size: points a turn.
-        discriminator_rate: of Adam; the generator's is `RATE`.
+        source: input of the generator: noise, or points of another domain.
+        target: points to imitate.
+        input_size: dimension of an input.
+        width: width of the two hidden layers of both networks.
+        batch_size: points per turn.
+        discriminator_rate: learning rate of Adam; the generator's is `RATE`.
     """
 
     def __init__(
         self,
-        given: Draw,
-        wanted: Draw,
+        source: Draw,
+        target: Draw,
         *,
         input_size: int = 2,
         width: int = 128,
@@ -44,17 +123,17 @@ class GAN(Game):
         super().__init__()
         self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
         self.discriminator_rate = discriminator_rate
-        self.given, self.wanted, self.batch_size = given, wanted, batch_size
+        self.source, self.target, self.batch_size = source, target, batch_size
         self.generator, self.discriminator = MLP(input_size, 2, width=width), MLP(2, 1, width=width)
 
     def turns(self) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Algorithm 1 with k = 1)."""
-        fake, real = self.generator(self.given(self.batch_size)), self.wanted(self.batch_size)
+        fake, real = self.generator(self.source(self.batch_size)), self.target(self.batch_size)
         loss = discriminator_loss(
             real=self.discriminator(real), fake=self.discriminator(fake.detach()), objective="vanilla"
         )
-        yield Turn("discriminator", {"discriminator": loss})
-        yield Turn("generator", {"generator": generator_loss(self.discriminator(fake), "vanilla")})
+        yield Turn("discriminator", {"loss": loss})
+        yield Turn("generator", {"adversarial": generator_loss(self.discriminator(fake), "vanilla")})
 
     def optimizers(self) -> Optimizers:
         """Return Adam for each player."""
@@ -63,7 +142,7 @@ class GAN(Game):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """Draw (count, 2) points."""
-        points: Tensor = self.generator(self.given(count))
+        points: Tensor = self.generator(self.source(count))
         return points
 
 
@@ -81,15 +160,15 @@ class WGAN(GAN):
         """Yield the critic's steps, clipping its weights after each, then one step of G."""
         for _ in range(self.critic_steps):
             with torch.no_grad():
-                fake = self.generator(self.given(self.batch_size))
-            real = self.wanted(self.batch_size)
+                fake = self.generator(self.source(self.batch_size))
+            real = self.target(self.batch_size)
             distance = discriminator_loss(
                 real=self.discriminator(real), fake=self.discriminator(fake), objective="wasserstein"
             )
-            yield Turn("discriminator", {"discriminator": distance})
+            yield Turn("discriminator", {"loss": distance})
             self._clip_weights()
-        fake = self.generator(self.given(self.batch_size))
-        yield Turn("generator", {"generator": generator_loss(self.discriminator(fake), "wasserstein")})
+        fake = self.generator(self.source(self.batch_size))
+        yield Turn("generator", {"adversarial": generator_loss(self.discriminator(fake), "wasserstein")})
 
     @torch.no_grad()
     def _clip_weights(self) -> None:
@@ -105,12 +184,12 @@ class ConditionalGAN(Game):
     """Mirza and Osindero 2014, arXiv:1411.1784: G and D are both conditioned on the mode, as a one-hot vector.
 
     Args:
-        draw_modes: count -> (count,) numbers of modes.
-        points_of_modes: (N,) numbers of modes -> (N, 2) points of them.
-        modes: how many there are.
-        noise_size: numbers of z.
-        width: of the two hidden layers of both networks.
-        batch_size: points a turn.
+        draw_modes: count -> (count,) indices of modes.
+        points_of_modes: (N,) indices of modes -> (N, 2) points of them.
+        modes: number of modes.
+        noise_size: size of z.
+        width: width of the two hidden layers of both networks.
+        batch_size: points per turn.
     """
 
     def __init__(
@@ -137,8 +216,8 @@ class ConditionalGAN(Game):
         loss = discriminator_loss(
             real=self._scores(real, mode), fake=self._scores(fake.detach(), mode), objective="vanilla"
         )
-        yield Turn("discriminator", {"discriminator": loss})
-        yield Turn("generator", {"generator": generator_loss(self._scores(fake, mode), "vanilla")})
+        yield Turn("discriminator", {"loss": loss})
+        yield Turn("generator", {"adversarial": generator_loss(self._scores(fake, mode), "vanilla")})
 
     def _scores(self, points: Tensor, mode: Tensor) -> Tensor:
         scores: Tensor = self.discriminator(torch.cat([points, self._one_hot(mode)], dim=1))
@@ -153,7 +232,7 @@ class ConditionalGAN(Game):
 
     @torch.no_grad()
     def sample(self, mode: Tensor) -> Tensor:
-        """Draw one point per mode number: (N,) -> (N, 2)."""
+        """Draw one point per mode index: (N,) -> (N, 2)."""
         return self._make(mode)
 
     def _make(self, mode: Tensor) -> Tensor:
@@ -172,9 +251,9 @@ class CycleGAN(Game):
         domain_a: points of one domain.
         domain_b: points of the other.
         cycle_weight: lambda of Eq. 3; 1 as in the toy of Kim et al., where pictures have 10.
-        width: of the two hidden layers of all four networks.
-        batch_size: points of each domain a turn.
-        discriminator_rate: of Adam; the generators' is `RATE`.
+        width: width of the two hidden layers of all four networks.
+        batch_size: points of each domain per turn.
+        discriminator_rate: learning rate of Adam; the generators' is `RATE`.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import kstest, multivariate_normal
 
-from ganvas.data.density import (
+from ganvas.toy.densities import (
     GRID_STEP,
     Mixture,
     grid,
@@ -86,5 +86,5 @@ def test_the_shapes() -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys, ganvas.data.density; sys.exit('torch' in sys.modules)"
+    code = "import sys, ganvas.toy.densities; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
