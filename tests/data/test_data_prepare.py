@@ -544,7 +544,7 @@ class TestMistakes:
 
     def test_a_box_wholly_off_fails_its_picture_and_none_leaves_it_out(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "boxes.json").write_text('{"00.png": [[64, 0, 70, 9]], "01.png": [[0, 0, 9, 9]], "02.png": []}')
-        with pytest.raises(PartialFailure, match="wholly off"):
+        with pytest.raises(PartialFailure, match="wholly outside"):
             prepare_pairs(PrepareConfig(photos, tmp_path / "out", where="boxes", boxes=tmp_path / "boxes.json"))
         record = manifest(tmp_path / "out")
         assert [pair["name"] for pair in record["pairs"]] == ["01"]

@@ -318,7 +318,7 @@ def test_other_errors_of_a_network_are_not_called_memory(
 def test_what_is_no_picture_is_told_in_one_line(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("film.gif", "notes.txt", ".hidden.txt"):
         (photos / name).write_bytes(b"GIF89a")
-    with pytest.warns(SkippedWarning, match=r"passed over .*: film\.gif, notes\.txt$") as told:
+    with pytest.warns(SkippedWarning, match=r"skipped .*: film\.gif, notes\.txt$") as told:
         report = translate(run, photos, tmp_path / "out")
     assert len(told) == 1
     assert len(report.written) == 6

@@ -229,7 +229,7 @@ class TestBoxes:
     @pytest.mark.parametrize("box", [[-9, -9, 0, 0], [128, 0, 140, 9], [0, 96, 9, 99]])
     def test_a_box_wholly_off_fails_its_picture(self, tmp_path: Path, scene: MakeScene, box: list[int]) -> None:
         write_image(tmp_path / "x.png", Picture(scene()))
-        with pytest.raises(PartialFailure, match="wholly off the picture of 128 x 96"):
+        with pytest.raises(PartialFailure, match="wholly outside the picture of 128 x 96"):
             redact_files(tmp_path / "x.png", tmp_path / "out", boxes=boxes_file(tmp_path, x_png=[[0, 0, 9, 9], box]))
         assert not (tmp_path / "out" / "x.png").exists()
 

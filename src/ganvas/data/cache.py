@@ -104,6 +104,7 @@ class Side:
         height, width = self.sizes[index].tolist()
         channels, end = int(self._channels[index]), int(self._ends[index])
         planes = self._flat[end - channels * height * width : end].reshape(channels, height, width)
+        # Checked once a process, when first read: opening stays fast, and a damaged picture never trains a network.
         if not self._verified[index]:
             self._verify(index, planes)
         return (
@@ -111,7 +112,7 @@ class Side:
         )
 
     def repeat_gray(self, channels: int) -> None:
-        """Show gray pictures with `channels` equal channels, as a side that holds color pictures as well does."""
+        """Return gray pictures with `channels` equal channels from now on."""
         assert self.spec.channels in (1, channels), self.spec
         self.spec = replace(self.spec, channels=channels)
 

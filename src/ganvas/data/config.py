@@ -135,7 +135,7 @@ def _check_reduction(data: PairedData) -> None:
     if any(side % scale for side in data.crop_size):
         raise ConfigError(f"crop_size {data.crop_size} must be a multiple of the factor {scale:g} of {data.degrade}")
     if data.direction == "b_to_a":
-        raise ConfigError(f"{data.degrade} makes the input smaller than the picture: leave the direction a_to_b")
+        raise ConfigError(f"{data.degrade} makes the input smaller than the picture: keep direction a_to_b")
 
 
 def _check_sizes(data: DataConfig) -> None:
@@ -176,11 +176,11 @@ class PrepareConfig:
     """For `classifier`: class whose region is degraded; pictures that score below `least_score` are left out. Unset:
     the most likely class of each picture."""
     least_score: float = 0.2
-    """For a named class: the smallest probability that counts as seen."""
+    """For a named class: the smallest probability at which the class counts as found."""
     seed: int = 0
     """Seed of the splits and the strengths."""
     grouping: bool = True
-    """Keep near-duplicates in one split. Off, for different pictures that look alike, such as scans in one frame."""
+    """Keep near-duplicates in one split. Turn off for different pictures of one layout, such as scans in a frame."""
     val_fraction: float = 0.1
     """Fraction of the pictures for validation."""
     test_fraction: float = 0.1

@@ -22,7 +22,6 @@ from ganvas.errors import ConfigError
 __all__ = [
     "blur",
     "compress",
-    "degrade",
     "degrade_blindly",
     "degrade_each",
     "downscale",
@@ -188,24 +187,6 @@ def strength_at(name: DegradationName, strength_range: tuple[float, float], unif
     if last < first:
         raise ConfigError(f"strength {strength_range}: {name} needs whole pixels, and none lies in it")
     return float(first + int(uniform * (last - first + 1)))
-
-
-def degrade(
-    name: DegradationName,
-    images: Tensor,
-    strength_range: tuple[float, float],
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Degrade each picture by its own random strength.
-
-    Args:
-        name: the degradation.
-        images: (N, C, H, W) in [-1, 1].
-        strength_range: smallest and largest block, factor or sigma; grey and edges have none.
-        generator: CPU generator; one number is sampled for each picture.
-    """
-    drawn = torch.rand(images.shape[0], generator=generator, dtype=torch.float64).tolist()
-    return degrade_each(name, images, [strength_at(name, strength_range, uniform) for uniform in drawn])
 
 
 def degrade_each(

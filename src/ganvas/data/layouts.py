@@ -1,4 +1,4 @@
-"""Layouts of data sets on disk: which files form pairs or unpaired sides, and what does not fit, by name."""
+"""Layouts of data sets on disk: detection, pairs by stem, unpaired sides, and split files."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ def find_layout(config: DataConfig, split: Split) -> Layout:
     Raises:
         DataError: the split does not exist, or no layout is detected.
     """
+    # Detection never guesses between two layouts that fit: a wrong guess would train on halves of photographs.
     if config.layout != "auto":
         return config.layout
     folder = _split_folder(config, split)
@@ -181,12 +182,12 @@ def _by_stem(folder: Path) -> dict[Path, list[str]]:
     """Return folder -> names of its picture files in the order of their stems, which must be unique."""
     names = pictures_in(folder)
     names.sort(key=_stem)
-    if twice := [name for name, other in zip(names, _neighbours(names), strict=True) if _stem(name) in other]:
+    if twice := [name for name, other in zip(names, _neighbors(names), strict=True) if _stem(name) in other]:
         raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
     return {folder: names}
 
 
-def _neighbours(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _neighbors(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the stems before and after each name."""
     for index in range(len(names)):
         before = _stem(names[index - 1]) if index else ""
@@ -225,7 +226,7 @@ def _listed_in_split(entries: Entries, split_file: Path, split: Split) -> list[E
     chosen = {known[name].name: known[name] for name in splits[split]}
     others = {known[name].name for other in splits if other != split for name in splits[other] if name in known}
     if twice := sorted(chosen.keys() & others):
-        raise DataError(f"{split_file}: {len(twice)} pictures stand in two splits: {some_names(twice)}")
+        raise DataError(f"{split_file}: {len(twice)} pictures are in two splits: {some_names(twice)}")
     if not chosen:
         raise DataError(f"{split_file}: no pictures for the split {split}")
     return sorted(chosen.values(), key=lambda entry: entry.name)

@@ -147,7 +147,9 @@ def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
             raise ImageError(picture.source, f"{problem}; give left, top, right, bottom, of the upright picture")
         if (inside := box.clip(picture.height, picture.width)) is None:
             size = f"{picture.width} x {picture.height}"
-            raise ImageError(picture.source, f"{box} lies wholly off the picture of {size} pixels; mend the boxes")
+            raise ImageError(
+                picture.source, f"{box} lies wholly outside the picture of {size} pixels; correct the boxes"
+            )
         clipped.append(inside)
     return clipped
 

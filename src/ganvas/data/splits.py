@@ -55,9 +55,9 @@ def assign_splits(
         test_fraction: likewise.
         seed: seed of the assignment.
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups):
-        members[group].append(index)
+    # Groups are shuffled by a hash of their content, then fill test, val and train in this order. So a picture keeps
+    # its split when the folder is renamed or reordered, and added pictures move few of the others.
+    members = _members(groups)
     capacity = _capacities(len(keys), val_fraction=val_fraction, test_fraction=test_fraction)
     splits: list[Split] = ["train"] * len(keys)
     for group_members in sorted(
@@ -168,12 +168,15 @@ def group_duplicates(fingerprints: list[Fingerprint], *, max_distance: int = MAX
         fingerprints: fingerprints of the pictures.
         max_distance: largest number of differing bits, of 128, between the hashes of copies.
     """
+    # 1. Group by the hash: cheap enough to compare all pairs.
     hashes = np.stack([one.hashes for one in fingerprints]) if fingerprints else np.empty((0, 2, 2), np.uint64)
     pairs = _close_pairs(hashes, max_distance)
     groups = _connected(len(fingerprints), pairs)
+    # 2. A large group is more likely one layout than one copied picture: keep of its pairs those alike in detail.
     large = {group for group, members in _members(groups).items() if len(members) >= MIN_LAYOUT_GROUP}
     if not large:
         return groups
+    # 3. Group again by the pairs that remain.
     kept = [pair for pair in pairs if groups[pair[0]] not in large]
     for group, members in _members(groups).items():
         if group in large:
@@ -182,7 +185,7 @@ def group_duplicates(fingerprints: list[Fingerprint], *, max_distance: int = MAX
     return _connected(len(fingerprints), kept)
 
 
-def _members(groups: list[int]) -> dict[int, list[int]]:
+def _members(groups: Sequence[int]) -> dict[int, list[int]]:
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
         members[group].append(index)

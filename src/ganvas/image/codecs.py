@@ -85,6 +85,7 @@ PNG_DEPTH_AT = 24
 
 def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     """Decode the picture in an open file; `path` is for messages and for mapping .npy files."""
+    # 1. Choose the decoder by the first bytes: names are often wrong.
     start, kind = _identify(file, path)
     if kind == "tiff":
         from ganvas.image.tiff import read_tiff  # slow to import
@@ -92,6 +93,7 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
         return read_tiff(file, path, max_pixels=max_pixels)
     if kind == "npy":
         return _read_npy(file, path, max_pixels)
+    # 2. Refuse what would take too much memory or time, by the header alone: a few kilobytes can unpack to gigabytes.
     if kind == "jpeg":
         check_scans(file.read(), path)
         file.seek(0)
@@ -101,11 +103,13 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     check_size(path, height=image.height, width=image.width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
     if getattr(image, "is_animated", False):
         raise ImageError(path, "an animation; save the frame you want as a picture of its own")
+    # 3. Check the whole of a PNG file: decoders skip some of its checksums and would return other pixels.
     note = None
     if kind == "png":
         place = file.tell()
         note = check_png(file, path)
         file.seek(place)
+    # 4. Decode, then apply what the file says about its pixels: color profile and orientation.
     picture = _of_pillow(image, _read_deep_png(file) if deep else _read_plain(image))
     return replace(picture, source=path, notes=(*picture.notes, note) if note else picture.notes)
 
@@ -116,7 +120,7 @@ def picture_of_pillow(image: Image.Image) -> Picture:
 
 
 def _of_pillow(image: Image.Image, decoded: tuple[Pixels, bool]) -> Picture:
-    """Return the decoded pixels of an image with its side notes applied to them."""
+    """Return the decoded pixels of an image, converted to sRGB and turned upright as its metadata say."""
     pixels, has_alpha = decoded
     profile = image.info.get("icc_profile")
     pixels, notes = to_srgb(pixels, None if image.mode == "CMYK" else profile, has_alpha=has_alpha)
@@ -214,7 +218,7 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
 
 def _read_npy(file: BinaryIO, path: Path, max_pixels: int) -> Picture:
     in_memory = isinstance(file, BytesIO)
-    # mapped: the size is known before anything is read
+    # Mapped, so that the size is known before anything is read.
     array = np.load(file if in_memory else path, mmap_mode=None if in_memory else "r", allow_pickle=False)
     if array.ndim not in (2, 3):
         raise ImageError(path, f"an array of shape {array.shape}; save (H, W) or (H, W, C)")

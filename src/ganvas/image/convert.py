@@ -58,7 +58,7 @@ def exif_orientation(image: Image.Image) -> object:
 
 
 def claims_adobe_rgb(image: Image.Image) -> bool:
-    """Return whether EXIF has the mark by which cameras say Adobe RGB without a profile (DCF 2.0, option file)."""
+    """Return whether EXIF declares Adobe RGB, as cameras do without a profile (DCF 2.0, option file)."""
     try:
         return str(image.getexif().get_ifd(INTEROPERABILITY_TAG).get(1, "")).startswith("R03")
     except UNREADABLE:
@@ -142,6 +142,8 @@ def to_srgb(pixels: Pixels, profile: object, *, has_alpha: bool) -> tuple[Pixels
     """
     if not isinstance(profile, bytes) or pixels.shape[2] - has_alpha != 3:
         return pixels, ()
+    # A profile that does not apply, or cannot be applied, leaves the samples as they are, with a note: a picture in
+    # slightly wrong colors is of more use than none.
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
         if opened.profile.xcolor_space.strip() != "RGB":

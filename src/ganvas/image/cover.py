@@ -38,7 +38,7 @@ KERNEL_REACH = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Cover:
-    """How to cover a region. Only `solid` leaves nothing of what was there."""
+    """Style and strength with which to cover a region. Only `solid` removes everything that was there."""
 
     style: Style = "solid"
     """solid: one color; mosaic: the mean of each block; blur: Gaussian."""

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 REPEATED = "links to folders that are read anyway"
-SYSTEM = "what the operating system left"
+SYSTEM = "files of the operating system"
 
 
 class PictureWarning(UserWarning):
@@ -73,7 +73,7 @@ def require_regular(path: Path) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading; raises as `require_regular` does."""
+    """Open a file for reading, after `require_regular`."""
     require_regular(path)
     return path.open("rb")
 
@@ -88,7 +88,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
     Palettes become RGB or RGBA, CMYK becomes RGB, 1 to 7 bits become 8, 9 to 16 bits keep their levels.
 
     Args:
-        path: the file; its content says the format.
+        path: the file; its content determines the format.
         max_pixels: larger pictures are refused before they are decoded.
 
     Raises:
@@ -125,7 +125,7 @@ def read_size(path: Path | str) -> tuple[int, int]:
 
 
 def stores_white_as_zero(path: Path) -> bool:
-    """Return whether a file is a TIFF that declares 0 to be white: `read_image` turns it over, unlike `tifffile`.
+    """Return whether a file is a TIFF that declares 0 to be white; `read_image` inverts it, `tifffile` does not.
 
     Raises:
         ImageError: the file cannot be read.
@@ -135,7 +135,7 @@ def stores_white_as_zero(path: Path) -> bool:
 
 
 def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
-    """Write one picture atomically, in the format of the name's ending, with no metadata but the label.
+    """Write one picture atomically, in the format of the name's suffix, with no metadata but the label.
 
     Args:
         path: the output file; folders are created.
@@ -150,7 +150,8 @@ def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel
     data = encode(picture, target, path, synthetic)
     needs_sidecar = target in ("bmp", "npy")
     try:
-        if needs_sidecar and synthetic:  # first, so that at no moment the picture is there without its label
+        # The label comes first, so that a kill at any moment leaves no synthetic picture without it.
+        if needs_sidecar and synthetic:
             write_json(sidecar_path(path), synthetic.as_record())
         write_bytes(path, data)
         if needs_sidecar and not synthetic and source_type_in_sidecar(path):
@@ -182,7 +183,7 @@ def read_label(path: Path | str) -> str | None:
 
 
 def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
-    """List the pictures of a folder by their endings, in plain order of their names, without hidden files and folders.
+    """List the pictures of a folder by their suffixes, ordered by name, without hidden files and folders.
 
     With `recursive`, linked folders are followed, and each real folder is listed once (`ganvas.image.folders`).
 
@@ -223,7 +224,7 @@ def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None =
     """
     listing = list_folder(folder) if recursive else FolderListing([folder / name for name in _visible_names(folder)])
     parts = {
-        "what has no ending of a picture that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
+        "files without the suffix of a format that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
         REPEATED: listing.repeated,
         SYSTEM: listing.system,
         "folders": [] if recursive else _visible_folders(folder),
@@ -243,9 +244,9 @@ def warn_of_repeated(folder: Path, listing: FolderListing) -> None:
 
 
 def _warn_of_skipped(folder: Path, parts: Mapping[str, list[Path]]) -> None:
-    told = [f"{what}: {_some_paths(paths, folder)}" for what, paths in parts.items() if paths]
-    if told:
-        warnings.warn(f"{folder}: passed over {'; '.join(told)}", SkippedWarning, stacklevel=4)
+    parts_named = [f"{what}: {_some_paths(paths, folder)}" for what, paths in parts.items() if paths]
+    if parts_named:
+        warnings.warn(f"{folder}: skipped {'; '.join(parts_named)}", SkippedWarning, stacklevel=4)
 
 
 def _some_paths(paths: list[Path], folder: Path) -> str:

@@ -23,14 +23,14 @@ __all__ = ["FolderListing", "is_folder", "is_system_file", "is_system_folder", "
 
 
 def name_key(name: str) -> str:
-    """Return the form by which names are compared: NFC."""
+    """Return a name in the normal form by which names are compared, NFC."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def match_names(given: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Return for each name given the one of `names` that it means.
+    """Return for each given name the one of `names` that it refers to.
 
-    That is the same name where it is among them, else the only one that has the same normal form, else itself.
+    That is the only one with the same normal form; if there are none or several, the given name itself.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -93,7 +93,8 @@ def list_folder(folder: Path) -> FolderListing:
     """
     listing, seen, links = FolderListing(), {_identity(folder)}, deque[Path]()
     _walk(folder, listing, seen, links)
-    while links:  # the real folders first, so that what is listed under its own path is not listed under a link
+    # Real folders come first: a folder that has a path of its own is never listed under a link instead.
+    while links:
         link = links.popleft()
         if (identity := _identity(link)) in seen or _is_loop(link, folder):
             listing.repeated.append(link)
@@ -133,7 +134,7 @@ def _is_loop(link: Path, root: Path) -> bool:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or a link to one; a link that leads nowhere, such as to itself, is none."""
+    """Return whether an entry is a folder or a link to one; a broken link, such as one to itself, is not."""
     try:
         return entry.is_dir()
     except OSError:

@@ -64,6 +64,7 @@ def check_png(file: BinaryIO, path: Path) -> str | None:
         ImageError: the file is cut short or damaged.
         zlib.error: the compressed data are damaged.
     """
+    # Chunks are read in pieces and checked in passing: the file may be large, and its pixels are not kept.
     file.seek(len(SIGNATURE))
     scanlines: _Scanlines | None = None
     kind, colors = b"", dict[bytes, bytes]()
@@ -86,7 +87,7 @@ def check_png(file: BinaryIO, path: Path) -> str | None:
 
 
 def _note_on_colors(chunks: dict[bytes, bytes]) -> str | None:
-    """In the order of precedence: cICP, iCCP, sRGB, then gAMA with cHRM (PNG 3rd edition, 4.3)."""
+    """Return a note on the color space, by precedence: cICP, iCCP, sRGB, gAMA with cHRM (PNG 3rd edition, 4.3)."""
     space = None
     if b"cICP" in chunks:
         if chunks[b"cICP"] != SRGB_CICP:
@@ -97,7 +98,7 @@ def _note_on_colors(chunks: dict[bytes, bytes]) -> str | None:
 
 
 def _differs(kind: bytes, chunks: dict[bytes, bytes]) -> bool:
-    """Return whether a chunk of numbers is there and is not sRGB's."""
+    """Return whether a gAMA or cHRM chunk is present and differs from that of sRGB."""
     wanted = (SRGB_GAMMA,) if kind == b"gAMA" else SRGB_PRIMARIES
     body = chunks.get(kind, b"")
     if len(body) != 4 * len(wanted):
@@ -108,7 +109,7 @@ def _differs(kind: bytes, chunks: dict[bytes, bytes]) -> bool:
 
 
 def pixels_alone(file: BinaryIO) -> bytes:
-    """Return a PNG file of a checked one, reduced to what its pixels need.
+    """Return a checked PNG file reduced to the chunks that its pixels need.
 
     The decoder for 16-bit samples loses a reference each time it fails, which aborts the interpreter after some
     thousand broken files; of a file that `check_png` has passed it reads these chunks without an error.
@@ -145,12 +146,12 @@ class _Scanlines:
         passes = ADAM7 if interlace else ((0, 0, 1, 1),)
         sizes = [(-(-(height - top) // down), -(-(width - left) // right)) for top, left, down, right in passes]
         self._passes = [[rows, 1 + (columns * bits + 7) // 8] for rows, columns in sizes if rows > 0 and columns > 0]
-        self._passes.reverse()  # the one under way is last
+        self._passes.reverse()  # the current pass is last
         self._column = 0
 
     @property
     def are_complete(self) -> bool:
-        """Return whether all scanlines were there, and the checksum behind them."""
+        """Return whether all scanlines and the checksum after them have been read."""
         return not self._passes and self._inflater.eof
 
     def take(self, compressed: bytes) -> None:
@@ -218,7 +219,7 @@ def check_scans(data: bytes, path: Path) -> None:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the markers that have a segment, and where its length stands, up to the end of the first image."""
+    """Yield each marker that has a segment and the offset of its length, up to the end of the first image."""
     start = 0
     while found := _MARKER.search(data, start):
         marker, start = found[1][0], found.end()

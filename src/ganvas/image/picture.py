@@ -31,7 +31,7 @@ class Resolution:
     unit: Literal["inch", "centimeter"]
 
     def scaled(self, factor: int) -> Resolution:
-        """Return the resolution of a picture enlarged so many times."""
+        """Return the resolution of a picture enlarged by a factor."""
         return Resolution(self.x * factor, self.y * factor, self.unit)
 
     def turned(self) -> Resolution:

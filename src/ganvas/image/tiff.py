@@ -1,4 +1,8 @@
-"""TIFF files of one picture: 1 to 32 channels, three sample types, contiguous or planar, the usual compressions."""
+"""TIFF files of one picture: 1 to 32 channels, three sample types, contiguous or planar, usual compressions.
+
+A TIFF file is a list of pages, and tools disagree on what a page is: a picture, a smaller copy, a mask, a channel. Here
+one picture is read from all of them, or the file is refused; a page is never chosen silently.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +48,13 @@ def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     stacks) are put together.
     """
     with logged_problems(path), _open(file) as tiff:
+        # 1. Sort the pages by what they declare to be; smaller copies hold nothing of their own.
         full_size = [page for page in _walk(tiff, path) if not page.is_reduced]
         pages = [page for page in full_size if not page.subfiletype & FILETYPE.MASK]
         masks = [page for page in full_size if page.subfiletype & FILETYPE.MASK]
         if not pages:
             raise ImageError(path, "a TIFF without a picture in it; write it again")
+        # 2. Read several pages as channels if the metadata allow it; one page alone holds rows, columns and samples.
         if _is_stack(tiff, pages):
             return _read_stack(tiff, pages, path, max_pixels)
         return _read_page(pages[0], masks, path, max_pixels)
@@ -108,14 +114,17 @@ def _walk(tiff: Any, path: Path) -> Iterator[Any]:
     seen = set()
     for page in tiff.pages:
         if page.offset in seen:
-            raise ImageError(path, "its list of pages goes round in a circle; write it again")
+            raise ImageError(path, "its list of pages is an endless loop; write it again")
         seen.add(page.offset)
         yield page
 
 
 def _read_page(page: Any, masks: list[Any], path: Path, max_pixels: int) -> Picture:
+    """Read one page, with an internal mask as its opacity."""
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageError(path, f"a TIFF of axes {page.axes}; write one picture of rows, columns and channels")
+    # The order matters: a color profile applies to straight colors, so premultiplied opacity is undone first.
+    # Orientation comes last, because masks are stored in the orientation of the pixels.
     stored = _samples(page, path, max_pixels)
     pixels = _by_photometric(stored, page, path)
     has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in ALPHA
@@ -192,6 +201,7 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pic
     axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
     if axis is None:
         raise ImageError(path, "several pages; keep one, or write the channels as samples (planarconfig='contig')")
+    # Check the announced size, then that all bytes are there: tifffile fills missing pages and strips with zeros.
     series = tiff.series[0]
     shape = list(series.shape)
     channels = shape.pop(axis)

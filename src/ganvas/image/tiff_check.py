@@ -33,17 +33,17 @@ PLAIN: Final = {
     COMPRESSION.LZMA,
     COMPRESSION.ZSTD,
 }
-"""Compressions whose decoders are told how much they may return."""
+"""Compressions whose decoders are given the size of the output, which they cannot exceed."""
 HARMLESS = re.compile(r"invalid ASCII|GDAL_NODATA|GeoKey|_metadata|_tags|get_resolution|estimating ByteCounts")
-"""In what the reader logs about side notes."""
+"""Log messages of tifffile about metadata that do not affect the samples."""
 _TAG = re.compile(r"TiffTag (\d+) ")
 PRIVATE = 32768
-"""Tags from here on say nothing about the samples, but for the profile."""
+"""Smallest number of a private tag; of these the color profile alone affects the samples."""
 PROFILE_TAG = 34675
 
 
 class _Collector(logging.Handler):
-    """Keeps what one thread logs."""
+    """Log handler that keeps the messages of one thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -56,7 +56,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def logged_problems(path: Path) -> Iterator[None]:
-    """Make an error of what tifffile only logs inside the block; it would go on with other pages, tags or zeros.
+    """Raise an error for problems that tifffile only logs, and replaces by other pages, tags or zeros.
 
     Raises:
         ImageError: the file is cut short or damaged.
@@ -79,7 +79,7 @@ def _is_harmless(message: str) -> bool:
 
 
 def check_page(page: Any, path: Path) -> None:
-    """Verify that all strips or tiles of a page are there and are of the size that the page announces.
+    """Verify that all strips or tiles of a page are present and have the size that the page announces.
 
     Raises:
         ImageError: some are missing, differ in size, or are compressed in a way that is not supported.
@@ -140,7 +140,7 @@ def _size_problem(page: Any, size: Size | None, expected: Size) -> str:
 
 
 def _segment_sizes(page: Any, index: int) -> tuple[Size, Size]:
-    """Smallest and largest (height, width) that a strip or tile may have: up to the picture's edges, and in full."""
+    """Return the smallest and largest (height, width) of a strip or tile: cut at the picture's edges, and in full."""
     height, width = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     across, down = -(-page.imagewidth // width), -(-page.imagelength // height)
     row, column = index // across % down, index % across
@@ -159,7 +159,7 @@ XL_SIZE_BITS = (9, 13, 18, 30)
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return height and width as the frame header of a JPEG stream gives them, or None where it has none."""
+    """Return height and width from the frame header of a JPEG stream; None if it has none."""
     for marker, start in jpeg_segments(data):
         if marker in FRAMES:
             # length (2), precision (1), lines (2), samples per line (2): ITU-T T.81, B.2.2
@@ -241,7 +241,7 @@ def _is_one_plain_frame(bits: _Bits) -> bool:
 
 
 class _Bits:
-    """Bits of a byte string, the lowest of each byte first; zeros behind its end."""
+    """Reader of the bits of a byte string, the lowest of each byte first; zeros follow its end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little")
@@ -253,7 +253,7 @@ class _Bits:
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Kind and place of the content of each box on the top level (ISO/IEC 15444-1, I.4)."""
+    """Yield the kind of each top-level box and the offset of its content (ISO/IEC 15444-1, I.4)."""
     start = 0
     while start + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, start)
