@@ -44,7 +44,7 @@ def package(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 def run(package: Path, *words: str) -> str:
     """A Python of its own, with the package installed and nothing of this process."""
-    paths = os.pathsep.join([str(package), str(ROOT / "tests" / "methods")])
+    paths = os.pathsep.join([str(package), *sys.path])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *words], cwd=package, env=environment, capture_output=True, text=True, check=False
@@ -56,6 +56,16 @@ def run(package: Path, *words: str) -> str:
 def test_it_trains_and_is_read_back(package: Path) -> None:
     assert "run: done after 12 images" in run(package, "train.py")
     assert read_image(package / "refined.png").pixels.shape == (36, 36, 3)
+
+
+def test_its_recipe_is_offered_with_its_own_flags(package: Path) -> None:
+    assert "simgan          Rendered pictures refined" in run(package, "-m", "ganvas", "train")
+    told = run(package, "-m", "ganvas", "train", "simgan", "--help")
+    assert "--regularization-weight" in told
+    assert "lambda of Sec. 2.1" in told
+    trained = run(package, "-m", "ganvas", "train", "simgan", "--data", "data", "--out", "by-flags", "--epochs", "1",
+                  "--width", "4", "--device", "cpu")  # fmt: skip
+    assert "by-flags: done after 4 images" in trained
 
 
 @pytest.mark.slow
@@ -73,4 +83,4 @@ def test_it_keeps_the_contract(package: Path) -> None:
 
 def test_the_page_shows_each_file_once() -> None:
     names = re.findall(r"```\w+\n# (\S+)\n", PAGE)
-    assert names == ["simgan.py", "pyproject.toml", "train.py", "test_simgan.py"]
+    assert names == ["simgan.py", "pyproject.toml", "simgan_recipes.py", "train.py", "test_simgan.py"]

@@ -21,7 +21,7 @@ LAYERS = [
     {"runs", "metrics"},
     {"inference"},
     {"interop", "reports"},
-    {"evaluation", "redaction"},
+    {"evaluation", "redaction", "testing"},
     {"training"},
     {"toy"},
     {"recipes"},

@@ -26,7 +26,7 @@ from ganvas.crash import EXIT_CODE as CRASHED
 from ganvas.crash import report_crash
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.hardware.threads import let_waiting_threads_sleep
-from ganvas.recipes import RECIPES, recipe_summary
+from ganvas.recipes import recipe_summary, recipes
 from ganvas.terminal import as_interrupts, one_line, printable
 from ganvas.training.config import RunConfig
 
@@ -286,25 +286,27 @@ class TrainCommand:
 
 
 def _train(words: list[str]) -> Any:
-    names = "\n".join(f"  {name:<13} {recipe_summary(name)}" for name in RECIPES)
+    known = recipes()
+    names = "\n".join(f"  {name:<15} {recipe_summary(recipe)}" for name, recipe in known.items())
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: ganvas train RECIPE --data DIR --out RUN [settings]\n\n{names}\n\n"
               "`ganvas train RECIPE --help` lists the settings.")  # fmt: skip
         return None
-    if words[0] not in RECIPES:
+    if words[0] not in known:
         raise ConfigError(f"there is no recipe {words[0]!r}; recipes:\n{names}")
     command = parse_train(words[0], words[1:])
     return importlib.import_module("ganvas.api").train(command.config, command.out)
 
 
-def parse_train(recipe: str, words: list[str]) -> TrainCommand:
+def parse_train(name: str, words: list[str]) -> TrainCommand:
     """Parse the words after the recipe's name into a run. Flags are the fields' names, without prefixes."""
+    recipe = recipes()[name]
     command = tyro.cli(
         TrainCommand,
-        prog=f"ganvas train {recipe}",
+        prog=f"ganvas train {name}",
         description=recipe_summary(recipe),
         args=words,
-        default=TrainCommand(out=tyro.MISSING, config=RECIPES[recipe]()),
+        default=TrainCommand(out=tyro.MISSING, config=recipe()),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
         registry=_registry(importlib.import_module("ganvas.api").field_docs),
     )

@@ -1,11 +1,17 @@
-"""Named, complete runs. Each is a small function that returns one `RunConfig`; change it with `dataclasses.replace`."""
+"""Named, complete runs. Each is a small function that returns one `RunConfig`; change it with `dataclasses.replace`.
+
+Other recipes come by the entry point `ganvas.recipes`.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import entry_points
 
 from ganvas.data.config import PairedData, UnpairedData
+from ganvas.errors import ConfigError
 from ganvas.methods import (
     CoGANConfig,
     CUTConfig,
@@ -229,7 +235,8 @@ def srgan_modern() -> RunConfig:
     return replace(srgan(), method=method, training=replace(srgan().training, ema_half_life=10_000))
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+Recipe = Callable[[], RunConfig]
+RECIPES: dict[str, Recipe] = {
     "pix2pix": pix2pix,
     "facades": facades,
     "facades_port": facades_port,
@@ -256,9 +263,29 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "srresnet_modern": srresnet_modern,
     "srgan_modern": srgan_modern,
 }
-"""Name -> recipe, as the command line offers them."""
+"""Name -> recipe of this package."""
+ENTRY_POINT_GROUP = "ganvas.recipes"
 
 
-def recipe_summary(name: str) -> str:
-    """Return the first line of the recipe's docstring."""
-    return (RECIPES[name].__doc__ or "").strip().splitlines()[0]
+def recipes() -> dict[str, Recipe]:
+    """Return name -> recipe, as `ganvas train` and `ganvas compare` know them: ours, then those of entry points.
+
+    A recipe that cannot be imported is left out with a warning, so that a broken package stops no other recipe.
+
+    Raises:
+        ConfigError: a package brings a recipe of the name of one of ours.
+    """
+    found = dict(RECIPES)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name in RECIPES:
+            raise ConfigError(f"{entry.value} brings a recipe {entry.name!r}, which ganvas has: rename its entry point")
+        try:
+            found[entry.name] = entry.load()
+        except (ImportError, AttributeError) as error:
+            warnings.warn(f"recipe {entry.name} is left out: {entry.value}: {error}", stacklevel=2)
+    return found
+
+
+def recipe_summary(recipe: Recipe) -> str:
+    """Return the first line of the recipe's docstring, empty where it has none."""
+    return (recipe.__doc__ or "").strip().partition("\n")[0]

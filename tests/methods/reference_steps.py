@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from contract import play
 from torch import Tensor, nn
 
 from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.methods.base import Batch, Method
+from ganvas.testing import play
 
 RATE, BETAS = 2e-4, (0.5, 0.999)
 GRADIENT_NOISE = 1e-5

@@ -20,7 +20,7 @@ from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
-from ganvas.recipes import RECIPES
+from ganvas.recipes import recipes
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.weights import cache_folder
 
@@ -69,17 +69,16 @@ def plan_runs(settings: ComparisonConfig) -> dict[str, RunConfig]:
     Raises:
         ConfigError: no recipe of that name, one twice, none at all, or one that needs pairs where there are none.
     """
-    recipes = settings.methods
-    if unknown := [name for name in recipes if name not in RECIPES]:
-        raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(RECIPES)}")
-    if not recipes or len(set(recipes)) < len(recipes):
-        raise ConfigError(f"give one or more methods, each once; recipes: {', '.join(RECIPES)}")
+    names, known = settings.methods, recipes()
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(known)}")
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"give one or more methods, each once; recipes: {', '.join(known)}")
     data = plan_data(settings)
-    return {name: _plan_run(name, data, settings) for name in recipes}
+    return {name: _plan_run(name, known[name](), data, settings) for name in names}
 
 
-def _plan_run(recipe: str, data: DataConfig, settings: ComparisonConfig) -> RunConfig:
-    config = RECIPES[recipe]()
+def _plan_run(recipe: str, config: RunConfig, data: DataConfig, settings: ComparisonConfig) -> RunConfig:
     needs_pairs = getattr(config.method, "paired", True)
     if isinstance(data, PairedData):
         data = replace(data, aligned=needs_pairs)

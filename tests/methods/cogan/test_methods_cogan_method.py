@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-from contract import MethodContract, play
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
@@ -11,6 +10,7 @@ from ganvas.inference.prepacking import make_ready
 from ganvas.methods import CoGANConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
+from ganvas.testing import MethodContract, play
 
 TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 8, "search_restarts": 2}
 

@@ -2,7 +2,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from contract import MethodContract, play
 from torch import nn
 
 from ganvas.errors import ConfigError
@@ -11,6 +10,7 @@ from ganvas.methods.base import Batch, Progress
 from ganvas.methods.cut.method import mirror
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
+from ganvas.testing import MethodContract, play
 
 TINY = {"width": 4, "discriminator_width": 4, "residual_blocks": 1, "projection": 8, "patches": 64}
 

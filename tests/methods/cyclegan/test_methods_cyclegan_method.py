@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from contract import MethodContract, play
 from reference_steps import compare_weights, play_as_reference
 from safetensors.torch import load_file
 
@@ -14,6 +13,7 @@ from ganvas.methods.base import Batch, Progress
 from ganvas.methods.cyclegan.method import Replay
 from ganvas.methods.registry import build
 from ganvas.networks import ResNet, UNet
+from ganvas.testing import MethodContract, play
 
 TINY = {"width": 4, "discriminator_width": 4, "residual_blocks": 1}
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from contract import MethodContract, play
 from torch import nn
 
 from ganvas.errors import ConfigError
@@ -8,6 +7,7 @@ from ganvas.methods import DiscoGANConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
+from ganvas.testing import MethodContract, play
 
 MOSTLY_RECONSTRUCTION = {"width": 8, "early_reconstruction": 0.99}
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from contract import MethodContract, copies, play
 from torch import nn
 
 from ganvas.errors import ConfigError
@@ -8,6 +7,7 @@ from ganvas.methods import DomainGANConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
+from ganvas.testing import MethodContract, copies, play
 
 TINY = {"width": 4, "z_size": 8}
 EASY = {"width": 4, "z_size": 2, "encoder_after": 80}

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from contract import MethodContract, play
 from torch import nn
 
 from ganvas.errors import ConfigError
@@ -10,6 +9,7 @@ from ganvas.methods.dualgan.networks import GlobalCritic
 from ganvas.methods.registry import build
 from ganvas.networks import PatchGAN
 from ganvas.recipes import RECIPES
+from ganvas.testing import MethodContract, play
 
 TINY = {"width": 4, "depth": 3, "discriminator_width": 4}
 

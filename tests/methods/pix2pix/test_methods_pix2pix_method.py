@@ -2,7 +2,6 @@ import json
 
 import pytest
 import torch
-from contract import MethodContract
 from reference_steps import compare_weights, play_as_reference
 from safetensors.torch import load_file
 
@@ -12,6 +11,7 @@ from ganvas.methods import Pix2PixConfig
 from ganvas.methods.architectures import choose_depth
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
+from ganvas.testing import MethodContract
 
 TINY = {"width": 4, "discriminator_width": 4}
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from contract import MethodContract
 from torch.nn import functional
 
 from ganvas.data.degradations import reduce
 from ganvas.errors import ConfigError
 from ganvas.methods import SRResNetConfig
 from ganvas.methods.base import Batch, Progress
+from ganvas.testing import MethodContract
 
 
 class SmallInput(MethodContract):

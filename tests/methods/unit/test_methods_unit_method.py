@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-from contract import MethodContract
 from torch import nn
 from torch.nn import functional
 
@@ -12,6 +11,7 @@ from ganvas.methods import UNITConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
 from ganvas.methods.unit.method import divergence
+from ganvas.testing import MethodContract
 
 TINY = {"width": 4, "residual_blocks": 2, "discriminator_width": 4}
 

@@ -2,7 +2,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from contract import MethodContract, play
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
@@ -18,6 +17,7 @@ from ganvas.methods.registry import build
 from ganvas.methods.vae.method import draw_code
 from ganvas.networks.convolutions import ResizeConvolution
 from ganvas.recipes import RECIPES
+from ganvas.testing import MethodContract, play
 
 TINY = {"width": 4, "latent_size": 8}
 

@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-from contract import MethodContract
 from torch import nn
 
 from ganvas.errors import ConfigError
@@ -12,6 +11,7 @@ from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build
 from ganvas.methods.vae.method import draw_code
 from ganvas.networks import as_in_training
+from ganvas.testing import MethodContract
 
 TINY = {"width": 4, "latent_size": 8}
 

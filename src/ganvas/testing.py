@@ -1,7 +1,12 @@
-"""What every method must keep. A test of a method is three lines:
+"""Contract of translation methods as a pytest class, for the methods of this package and of plugins.
 
-class TestMine(MethodContract):
-    config = MyConfig(width=4)
+    from ganvas.testing import MethodContract
+
+    class TestMine(MethodContract):
+        config = MyConfig(width=4)
+
+pytest is needed here alone. Call `pytest.register_assert_rewrite("ganvas.testing")` in a conftest.py to see the values
+of a failed assertion.
 """
 
 from __future__ import annotations
@@ -9,15 +14,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 
-import pytest
 import torch
 from torch import nn
+from torch.autograd import backward
 
 from ganvas.errors import ConfigError
 from ganvas.inference.prepacking import make_ready
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.registry import build
 from ganvas.networks import as_in_training
+
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("ganvas.testing needs pytest: pip install pytest", name="pytest") from error
+
+__all__ = ["MethodContract", "copies", "play", "without_dropout"]
 
 
 def play(
@@ -29,7 +41,7 @@ def play(
     betas: tuple[float, float] = (0.9, 0.999),
     until: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, float]]:
-    """Train as the engine does, without its services.
+    """Train as the trainer does, but without checkpoints, validation and logs.
 
     Args:
         method: the method to train.
@@ -37,7 +49,7 @@ def play(
         steps: how many at most, of one batch.
         rate: Adam's learning rate.
         betas: Adam's.
-        until: asked after every tenth step whether that is enough.
+        until: called after every tenth step; training stops where it returns True.
 
     Returns:
         The losses of each step as "player/loss".
@@ -48,7 +60,7 @@ def play(
         losses = {}
         for turn in method.training_step(given, Progress(step * len(given.a), step)):
             optimizers[turn.player].zero_grad()
-            sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
+            backward(total_loss(turn), inputs=method.player_parameters(turn.player))
             optimizers[turn.player].step()
             losses.update({f"{turn.player}/{name}": loss.item() for name, loss in turn.losses.items()})
         trace.append(losses)
@@ -57,12 +69,19 @@ def play(
     return trace
 
 
+def total_loss(turn: Turn) -> torch.Tensor:
+    """Return what the trainer minimizes in a turn."""
+    first, *others = turn.losses.values()
+    return sum(others, start=first)
+
+
 def copies(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
+    """Return copies of the values of parameters."""
     return [parameter.detach().clone() for parameter in parameters]
 
 
 def without_dropout(method: Method) -> Method:
-    """Return the method itself, none of whose values is dropped any longer."""
+    """Turn off all dropout of a method, in place, and return the method."""
     for module in method.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -70,24 +89,27 @@ def without_dropout(method: Method) -> Method:
 
 
 class MethodContract:
+    """Tests that every method must pass; a subclass gives the config, small enough for seconds."""
+
     config: object
     input_channels = 3
     output_channels = 3
-    image_size = (32, 32)
+    image_size: tuple[int, int] = (32, 32)
     overfit_steps = 60
-    """At most; a multiple of ten."""
+    """Training steps at most until one batch must be overfitted; a multiple of ten."""
     overfit_pictures = 1
-    """A method whose norms see numbers, not places, needs several."""
+    """Pictures in that batch; several for norms over a batch of vectors."""
     overfit_rate = 2e-3
+    """Learning rate of Adam for it."""
     overfit_betas = (0.9, 0.999)
-    overfit_is_slow = False
-    """Mark `test_one_batch_is_overfitted` slow: for a variant that takes over a second, beside a quicker one."""
-    stages = (Progress(0, 0),)
-    """A step of each kind that the method takes."""
+    """Betas of Adam for it."""
+    stages: tuple[Progress, ...] = (Progress(0, 0),)
+    """Training progress of one step of each kind that the method takes."""
     draws_at_test = False
-    """Whether it draws for a translation other than by dropout: pictures are then compared after the same draws."""
+    """Whether a translation draws numbers other than by dropout; pictures are then compared after the same draws."""
 
     def make(self, seed: int = 0) -> Method:
+        """Build the method with seeded weights."""
         torch.manual_seed(seed)
         return build(
             self.config,
@@ -97,50 +119,53 @@ class MethodContract:
         )
 
     def batch(self, count: int = 2) -> Batch:
-        """Smooth pictures; where channels allow, b is a darkened a."""
+        """Return smooth pictures; where channels allow, b is a darkened a."""
         random = torch.Generator().manual_seed(1)
         small = torch.rand(count, max(self.input_channels, self.output_channels), 4, 4, generator=random) * 2 - 1
         pictures = nn.functional.interpolate(small, self.image_size, mode="bilinear")
         return Batch(pictures[:, : self.input_channels], 0.8 * pictures[:, : self.output_channels] - 0.2)
 
     def turns(self, method: Method) -> Iterator[Turn]:
-        """A step of each stage."""
+        """Yield the turns of one step of each stage."""
         for progress in self.stages:
             yield from method.training_step(self.batch(), progress)
 
     def channels(self, direction: str) -> tuple[int, int]:
-        """(given, made) of a direction."""
-        given = (self.input_channels, self.output_channels)
-        return given if direction == "a_to_b" else given[::-1]
+        """Return the channels of the source and of the target in a direction."""
+        both = (self.input_channels, self.output_channels)
+        return both if direction == "a_to_b" else both[::-1]
 
-    def test_it_says_what_it_holds(self):
+    def test_players_own_all_parameters(self) -> None:
+        """Each trainable parameter belongs to one player; the named generators exist."""
         method = self.make()
         owners = [id(p) for player in method.players for p in method.player_parameters(player)]
         assert sorted(owners) == sorted(id(p) for p in method.parameters() if p.requires_grad)
         assert all(isinstance(getattr(method, name), nn.Module) for name in method.generators)
         assert method.size_multiple >= 1
 
-    def test_each_turn_moves_exactly_its_own_player(self):
+    def test_each_turn_updates_only_its_own_player(self) -> None:
+        """A turn changes parameters of its own player and of no other, and every player has a turn."""
         method = self.make()
         for player in method.players:
-            for p in method.player_parameters(player):  # away from zeros, so that every gradient is alive
+            for p in method.player_parameters(player):  # away from zeros, where gradients vanish
                 p.data += 0.01 * torch.randn_like(p)
         played = []
         for turn in self.turns(method):
             before = {player: copies(method.player_parameters(player)) for player in method.players}
             optimizer = torch.optim.Adam(method.player_parameters(turn.player))
             optimizer.zero_grad()
-            sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
+            backward(total_loss(turn), inputs=method.player_parameters(turn.player))
             optimizer.step()
             for player, old in before.items():
                 same = [torch.equal(a, b) for a, b in zip(old, copies(method.player_parameters(player)), strict=True)]
-                # a few of its own may have no gradient, as the last bias of a Wasserstein critic
+                # a few may have no gradient, such as the last bias of a Wasserstein critic
                 assert sum(same) < 0.5 * len(same) if player == turn.player else all(same)
             played.append(turn.player)
         assert set(played) == set(method.players)
 
     @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-    def test_losses_are_finite_scalars(self, precision):
+    def test_losses_are_finite_scalars(self, precision: torch.dtype) -> None:
+        """Losses are finite float32 scalars, in float32 and under bfloat16 autocast, and so are their gradients."""
         method = self.make()
         turns = self.turns(method)
         while True:
@@ -152,11 +177,14 @@ class MethodContract:
                 assert loss.shape == ()
                 assert loss.dtype == torch.float32
                 assert torch.isfinite(loss)
-            sum(turn.losses.values()).backward(inputs=method.player_parameters(turn.player))
-            assert all(torch.isfinite(p.grad).all() for p in method.player_parameters(turn.player))
+            backward(total_loss(turn), inputs=method.player_parameters(turn.player))
+            assert all(p.grad is not None and p.grad.isfinite().all() for p in method.player_parameters(turn.player))
 
-    def test_it_translates_in_bfloat16(self):
-        """Without dropout, which on some processors draws other noise in bfloat16 than in float32."""
+    def test_translation_in_bfloat16(self) -> None:
+        """Translating in bfloat16 is close to float32.
+
+        Without dropout, which on some processors draws other noise in bfloat16 than in float32.
+        """
         method = without_dropout(self.make().eval())
         images = self.batch().a
         with torch.no_grad():
@@ -168,7 +196,8 @@ class MethodContract:
         assert lowered.dtype == torch.float32
         assert (lowered - precise).abs().mean() < 0.05
 
-    def test_seeded_runs_repeat_bitwise(self):
+    def test_seeded_training_repeats_bitwise(self) -> None:
+        """Two trainings with the same seed have equal losses and weights, bit by bit."""
         first, second = self.make(), self.make()
         traces = []
         for method in (first, second):
@@ -177,24 +206,27 @@ class MethodContract:
         assert traces[0] == traces[1]
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
-    def test_odd_sizes_work_once_padded_in_every_direction(self):
+    def test_any_multiple_of_the_size_translates_in_every_direction(self) -> None:
+        """Any size that is a multiple of `size_multiple` translates, with the right channels and range."""
         method = self.make().eval()
         height, width = (37 + -37 % method.size_multiple, 51 + -51 % method.size_multiple)
         for direction in method.directions:
-            given, wanted = self.channels(direction)
+            source, target = self.channels(direction)
             with torch.no_grad():
-                made = method.translate(torch.rand(1, given, height, width) * 2 - 1, direction=direction)
-            assert made.shape == (1, wanted, method.scale * height, method.scale * width)
+                made = method.translate(torch.rand(1, source, height, width) * 2 - 1, direction=direction)
+            assert made.shape == (1, target, method.scale * height, method.scale * width)
             assert made.abs().max() <= 1
 
-    def test_a_direction_that_it_never_learned_is_refused(self):
+    def test_unlearned_directions_are_errors(self) -> None:
+        """A direction that the method does not learn raises ConfigError."""
         method = self.make()
         assert method.directions[0] == "a_to_b"
         if "b_to_a" not in method.directions:
             with pytest.raises(ConfigError, match="a_to_b only"):
                 method.translate(self.batch().a, direction="b_to_a")
 
-    def test_translation_repeats_with_the_seed_and_changes_nothing(self):
+    def test_translation_repeats_with_the_seed_and_changes_nothing(self) -> None:
+        """Translating is a function of picture and seed; weights, modes and, without noise, the generator stay."""
         method = self.make().eval()
         before = copy.deepcopy(method.state_dict())
         made = []
@@ -209,7 +241,8 @@ class MethodContract:
         assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
         assert not any(module.training for module in method.modules())
 
-    def test_a_translation_does_not_depend_on_its_neighbours(self):
+    def test_translation_is_independent_of_the_batch(self) -> None:
+        """A picture translates alike alone and in a batch."""
         method = without_dropout(self.make().eval())
         images = self.batch().a
         with torch.no_grad():
@@ -221,7 +254,10 @@ class MethodContract:
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
 
     def distance(self, method: Method, batch: Batch) -> float:
-        """How far it is from knowing the batch by heart: the pair, or without pairs each picture turned back."""
+        """Return the error on a batch: of the translation, or without pairs of each picture translated there and back.
+
+        Override it for a method that translates one way without pairs.
+        """
         with torch.no_grad(), as_in_training(method):
             if method.paired:
                 return (method.translate(batch.a) - batch.b).abs().mean().item()
@@ -229,7 +265,8 @@ class MethodContract:
             back_b = method.translate(method.translate(batch.b, direction="b_to_a"))
             return ((back_a - batch.a).abs().mean() + (back_b - batch.b).abs().mean()).item()
 
-    def test_one_batch_is_overfitted(self):
+    def test_one_batch_is_overfitted(self) -> None:
+        """Training on one batch reduces `distance` by 40 %."""
         method, batch = self.make(), self.batch(self.overfit_pictures)
         found = [self.distance(method, batch)]
 
@@ -241,18 +278,19 @@ class MethodContract:
         play(method, batch, steps=self.overfit_steps, rate=rate, betas=betas, until=is_near)
         assert found[-1] < 0.6 * found[0]
 
-    def test_context_is_truthful(self):
+    def test_context_bounds_the_influence_of_pixels(self) -> None:
+        """Pixels farther away than `context` do not change an output pixel."""
         method = self.make().eval()
         if method.context is None:
-            pytest.skip("the whole picture is its context")
+            pytest.skip("every pixel depends on the whole picture")
         multiple, reach = method.size_multiple, method.context
         size = 2 * (reach // multiple + 2) * multiple
-        centre = size // 2
+        center = size // 2
         near = torch.rand(1, self.input_channels, size, size) * 2 - 1
         far = torch.rand_like(near) * 2 - 1
-        inside = slice(centre - reach, centre + reach + 1)
+        inside = slice(center - reach, center + reach + 1)
         far[..., inside, inside] = near[..., inside, inside]
         with torch.no_grad():
-            places = range(method.scale * centre, method.scale * (centre + 1))
+            places = range(method.scale * center, method.scale * (center + 1))
             made = [method.translate(images)[..., places, places] for images in (near, far)]
         torch.testing.assert_close(*made, atol=1e-6, rtol=0)
