@@ -78,6 +78,15 @@ def test_a_higher_minimum_score_leaves_out_the_face(astronaut) -> None:
     assert faces.detect(np.full((64, 64, 3), 128, np.uint8)) == []
 
 
+@needs_faces
+@pytest.mark.parametrize("longest", [64, 256])
+def test_a_smaller_look_finds_the_face_at_its_place(astronaut, longest) -> None:
+    (faces,) = load_detectors(["faces"], longest=longest)
+    (face,) = faces.detect(astronaut)
+    assert abs(face.box.left - 181) < 20
+    assert abs(face.box.bottom - 178) < 20
+
+
 @needs_text
 def test_lines_of_text_are_found_whole() -> None:
     canvas = Image.new("RGB", (400, 160), (235, 235, 230))
@@ -154,6 +163,7 @@ def test_boxes_grow_by_the_margin_and_kept_boxes_stay_bare() -> None:
         ({"margin": -0.1}, "margin"),
         ({"margin": float("nan")}, "margin"),
         ({"keep": ((5, 0, 5, 10),)}, "keep: box"),
+        ({"longest": 16}, "longest 16"),
     ],
 )
 def test_settings_out_of_range(settings, problem) -> None:

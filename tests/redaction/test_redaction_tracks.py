@@ -11,7 +11,7 @@ from ganvas.errors import ConfigError
 from ganvas.image.cover import Cover
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detection, DetectionConfig, with_margin
-from ganvas.redaction.detections import FrameDetections, ManualBox
+from ganvas.redaction.detections import FrameDetections, ManualBox, read_detections
 from ganvas.redaction.film_covers import cover_frame, plan_covers
 from ganvas.redaction.tracks import Tracker, TrackingConfig
 
@@ -124,6 +124,19 @@ def test_each_detection_has_a_track_of_its_label_and_no_track_has_two_in_a_frame
     assert sum(len(each.frames) for each in tracker.tracks) == sum(len(frame.detections) for frame in frames)
 
 
+@given(films(), st.data())
+def test_a_tracker_goes_on_from_its_own_lines(tmp_path_factory, frames, data) -> None:
+    """What was written before an interruption is read back, and the rest comes out as without it."""
+    _, whole = track(frames)
+    done = data.draw(st.integers(1, len(frames)))
+    path = tmp_path_factory.mktemp("film") / "detections.jsonl"
+    path.write_text("".join(frame.as_line() + "\n" for frame in whole[:done]))
+    written = read_detections(path)
+    tracker = Tracker(numbered=written.last_track)
+    resumed = [tracker.add(frame) for frame in itertools.chain(written.frames(), frames[done:])]
+    assert [frame.as_line() for frame in resumed] == [frame.as_line() for frame in whole]
+
+
 @given(
     st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
     st.lists(st.booleans(), min_size=20, max_size=20).filter(lambda seen: sum(seen) >= 5),
@@ -228,7 +241,7 @@ def test_manual_boxes_cover_their_time_span_and_kept_boxes_stay_bare() -> None:
     assert region.sum() == 10 * 20
     assert not region[:, :50].any()
     wider = plan.at(0, 0.0).widened([Box(100, 100, 110, 110), Box(-20, 0, -10, 5)], HEIGHT, WIDTH)
-    assert [cover.box for cover in wider.covers] == [Box(99, 99, 111, 111)]
+    assert [cover.box for cover in wider.covers] == [Box(98, 98, 112, 112)]
 
 
 @pytest.fixture

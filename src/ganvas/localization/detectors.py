@@ -33,6 +33,9 @@ Corners = tuple[int, int, int, int]
 DETECTORS = ("faces", "text")
 """Names of the detectors whose weights packages carry."""
 ONNX = ".onnx"
+LONGEST = 4096
+"""Longest side at which faces and text are sought, in pixels; the memory of a network grows with the area."""
+SHORTEST = 32
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,20 @@ class DetectionConfig:
     """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
     min_score: float | None = None
     """Lowest score of a detection, in (0, 1]; by default the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
-    margin: float = 0.1
+    margin: float = 0.2
     """Added on each side of a box, as a share of its width or height."""
     keep: tuple[Corners, ...] = ()
     """Boxes (left, top, right, bottom) in pixels where nothing is covered."""
+    longest: int = LONGEST
+    """Longest side in pixels at which faces and text are sought; larger pictures are reduced to it, which is faster."""
 
     def __post_init__(self) -> None:
         if self.min_score is not None and not 0 < self.min_score <= 1:
             raise ConfigError(f"min_score {self.min_score} must lie above 0 and be at most 1")
         if not 0 <= self.margin <= 10:
-            raise ConfigError(f"margin {self.margin} must lie in 0..10; 0.1 adds a tenth of the box on each side")
+            raise ConfigError(f"margin {self.margin} must lie in 0..10; 0.2 adds a fifth of the box on each side")
+        if not SHORTEST <= self.longest <= LONGEST:
+            raise ConfigError(f"longest {self.longest} must lie in {SHORTEST}..{LONGEST} pixels")
         for corners in self.keep:
             try:
                 Box(*corners)
@@ -105,12 +112,13 @@ class DetectionConfig:
         return tuple(Box(*corners) for corners in self.keep)
 
 
-def load_detectors(names: Sequence[str], *, threads: int | None = None) -> list[Detector]:
+def load_detectors(names: Sequence[str], *, threads: int | None = None, longest: int = LONGEST) -> list[Detector]:
     """Return detectors by name: "faces" (CenterFace), "text" (PP-OCR), or a YOLO-style .onnx file.
 
     Args:
         names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
         threads: of each network; None for all cores. Give 1 where several pictures are examined at once.
+        longest: see `DetectionConfig.longest`.
 
     Raises:
         ConfigError: no names, a name that is unknown or given twice, or an .onnx file that is no detector.
@@ -120,7 +128,7 @@ def load_detectors(names: Sequence[str], *, threads: int | None = None) -> list[
         raise ConfigError(f"say what to detect: {', '.join(DETECTORS)} or the path of an .onnx file")
     if twice := sorted({name for name in names if list(names).count(name) > 1}):
         raise ConfigError(f"{twice[0]} is given twice; give each detector once")
-    return [_load(name, threads) for name in names]
+    return [_load(name, threads, longest) for name in names]
 
 
 def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfig) -> list[Detection]:
@@ -205,15 +213,15 @@ def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[
     return np.asarray(common / np.maximum(areas[0] + areas[1] - common, np.finfo(np.float32).tiny))
 
 
-def _load(name: str, threads: int | None) -> Detector:
+def _load(name: str, threads: int | None, longest: int) -> Detector:
     if name == "faces":
         from ganvas.localization.packaged_detectors import FaceDetector
 
-        return FaceDetector(threads=threads)
+        return FaceDetector(threads=threads, longest=longest)
     if name == "text":
         from ganvas.localization.packaged_detectors import TextDetector
 
-        return TextDetector(threads=threads)
+        return TextDetector(threads=threads, longest=longest)
     file, colon, classes = name.rpartition(f"{ONNX}:")
     path = Path(f"{file}{ONNX}" if colon else name)
     if path.suffix == ONNX and path.is_file():

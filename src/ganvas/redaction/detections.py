@@ -17,12 +17,14 @@ from ganvas.localization.detectors import Detection, DetectionConfig, Detector, 
 from ganvas.localization.preprocess import Bytes
 from ganvas.serialization import from_record, parse_json
 
-__all__ = ["Detections", "FrameDetections", "ManualBox", "examine", "header_line", "read_detections"]
+__all__ = ["TIME_DIGITS", "Detections", "FrameDetections", "ManualBox", "examine", "header_line", "read_detections"]
 
 AHEAD = 2
 """Frames that are read ahead, for each worker."""
 LONGEST_LINE = 1 << 24
 """Bytes."""
+TIME_DIGITS = 6
+"""Of seconds, so that a film's times are the same whether they come from the file or not."""
 SHAPE = (
     'expected {"frame": 0, "time": 0.0, "boxes": [{"label": "face", "score": 0.9, "box": [left, top, right, bottom]}]}'
     ' or {"start": 1.5, "end": 3.0, "box": [left, top, right, bottom]}, in seconds'
@@ -35,7 +37,7 @@ class FrameDetections:
 
     Attributes:
         frame: counted from 0.
-        time: in seconds from the first frame.
+        time: in seconds from the first frame, rounded to microseconds as in the file.
         detections: without margin, in pixels of the upright frame.
         problem: why the frame could not be examined, so that it must be covered whole; None where it was.
     """
@@ -45,10 +47,13 @@ class FrameDetections:
     detections: tuple[Detection, ...] = ()
     problem: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", round(self.time, TIME_DIGITS))
+
     def as_line(self) -> str:
         """Return the JSON line of the frame, without a line end."""
         boxes = [_box_record(detection) for detection in self.detections]
-        record: dict[str, Any] = {"frame": self.frame, "time": round(self.time, 6), "boxes": boxes}
+        record: dict[str, Any] = {"frame": self.frame, "time": self.time, "boxes": boxes}
         return json.dumps(record | ({} if self.problem is None else {"problem": self.problem}), ensure_ascii=False)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import DetectionConfig, region_of, with_margin
-from ganvas.redaction.detections import ManualBox
+from ganvas.redaction.detections import TIME_DIGITS, ManualBox
 from ganvas.redaction.redact import DEFAULT_BLOCKS
 from ganvas.redaction.tracks import Edges, Track, Tracker, centers_of
 
@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_]
 
 FIT = 0.4
 """Seconds at either end of a track from which its velocity is taken, to follow it while the cover is held."""
+GROWTH = 0.5
+"""Of a box's sides, added on each side for each second to the nearest detection: nobody knows where it is by then."""
 FARTHEST = 1.0
 """Sides of a box by which a held cover follows at most."""
 SMOOTHING = 3
@@ -122,6 +124,7 @@ class CoverPlan:
         """
         if self._examined and not (frame < len(self._examined) and self._examined[frame]):
             return FrameCovers(True, (), self._config)
+        time = round(time, TIME_DIGITS)
         covers = [
             path.at(frame, time) for path in self._by_second.get(math.floor(time), []) if path.begin <= time <= path.end
         ]
@@ -144,8 +147,8 @@ class _Path:
         self.edges = _grown(edges, _sliding_maximum(edges[:, 2:] - edges[:, :2], self.times, hold))
         self.velocities = _velocity(edges[::-1], self.times[::-1]), _velocity(edges, self.times)
         self.anchors = _smoothed(centers_of(edges), self.times)
-        spans = np.vstack([self.edges, _union(self.edges[:-1], self.edges[1:])])
-        spans = np.vstack([spans, *(self._held(time)[None] for time in (self.begin, self.end))])
+        middles = _after(_union(self.edges[:-1], self.edges[1:]), np.diff(self.times)[:, None] / 2)
+        spans = np.vstack([self.edges, middles, self._held(self.begin), self._held(self.end)])
         self.size = math.ceil((spans[:, 2:] - spans[:, :2]).max())
 
     def at(self, frame: int, time: float) -> TrackCover:
@@ -154,7 +157,8 @@ class _Path:
         if index < len(self.frames) and self.frames[index] == frame:
             edges = self.edges[index]
         elif 0 < index < len(self.frames):
-            edges = _union(self.edges[index - 1], self.edges[index])  # whatever path led from one to the other
+            nearest = min(time - self.times[index - 1], self.times[index] - time)
+            edges = _after(_union(self.edges[index - 1], self.edges[index]), nearest)  # whatever path it took
         else:
             edges = self._held(time)
         anchor = [np.interp(time, self.times, self.anchors[:, axis]) for axis in (0, 1)] + self._shift(time)
@@ -165,7 +169,8 @@ class _Path:
     def _held(self, time: float) -> Edges:
         """Return the edges before the first or after the last detection: where it was, and where it would be."""
         end = self.edges[0 if time <= self.times[0] else -1]
-        return _union(end, end + np.tile(self._shift(time), 2))
+        passed = max(self.times[0] - time, time - self.times[-1])
+        return _union(_after(end, passed), _after(end + np.tile(self._shift(time), 2), passed))
 
     def _shift(self, time: float) -> Edges:
         """Return how far (x, y) the object moves beyond the first or last detection; 0 between them."""
@@ -229,6 +234,12 @@ def _fixed(box: Box, label: str) -> TrackCover:
 def _union(one: Edges, other: Edges) -> Edges:
     """Return the smallest boxes (..., 4) that hold both."""
     return np.concatenate([np.minimum(one[..., :2], other[..., :2]), np.maximum(one[..., 2:], other[..., 2:])], axis=-1)
+
+
+def _after(edges: Edges, seconds: float | Edges) -> Edges:
+    """Return boxes (..., 4) grown as they are so many seconds from a detection."""
+    reach = GROWTH * seconds * (edges[..., 2:] - edges[..., :2])
+    return np.asarray(edges + np.concatenate([-reach, reach], axis=-1))
 
 
 def _grown(edges: Edges, sides: Edges) -> Edges:

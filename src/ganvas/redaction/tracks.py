@@ -48,7 +48,7 @@ class TrackingConfig:
         return max(self.gap, 2 * self.hold)
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     """Detections of one object in consecutive frames, in compact form.
 
@@ -144,7 +144,11 @@ class Tracker:
 
     def _numbered(self, found: Detection) -> Track:
         assert found.track is not None
-        return self._tracks.get(found.track) or self._new(found.label, found.track)
+        if (track := self._tracks.get(found.track)) is None:
+            return self._new(found.label, found.track)
+        if track not in self._open:
+            self._open.append(track)
+        return track
 
     def _link(self, found: list[Detection], time: float, taken: set[int | None]) -> list[Track | None]:
         """Return the track that each detection continues, or None."""
