@@ -497,4 +497,4 @@ def test_a_batch_may_be_larger_than_the_run(tiny_config: MakeConfig, tmp_path: P
 
 def test_a_run_whose_time_is_over_says_how_to_give_it_more(tiny_config: MakeConfig, tmp_path: Path) -> None:
     result = train(tiny_config(epochs=500, minutes=0.002), tmp_path / "a run", quiet=True)
-    assert str(result).endswith(f"Go on with: ganvas resume '{tmp_path / 'a run'}' --minutes M, so many in all")
+    assert str(result).endswith(f"Go on with: ganvas resume '{tmp_path / 'a run'}' --minutes M, the new total")

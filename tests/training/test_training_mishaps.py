@@ -61,7 +61,7 @@ class BrokenError(Exception):
     """Stands for anything that may go wrong beside the training itself."""
 
 
-@pytest.mark.parametrize("failing", ["validate", "write_samples"])
+@pytest.mark.parametrize("failing", ["validate", "write_preview"])
 @pytest.mark.parametrize("epochs", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_checkpoint_is_written_before_the_first_thing_that_may_fail(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, epochs: int

@@ -105,7 +105,7 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
         def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
             return images
 
-    refused = previews.write_samples(tmp_path / "grid.png", Same(), pictures)
+    refused = previews.write_preview(tmp_path / "grid.png", Same(), pictures)
     assert len(refused) == 6  # both bright pictures, given, made and made back
     grey = np.all(read_image(tmp_path / "grid.png").pixels == previews.GRAY, axis=2)
     assert grey.sum() >= 6 * 16 * 16

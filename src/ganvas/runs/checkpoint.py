@@ -23,7 +23,7 @@ from ganvas.serialization import from_record, parse_json, save_tensors, to_recor
 STATE_NAME = "state.safetensors"
 STATE_FORMAT = "ganvas training state 1"
 MOST = 2**53
-"""Counts and seconds from here on are absurd."""
+"""Upper limit of plausible counts and seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +33,17 @@ class Counters:
     images_seen: int = 0
     step: int = 0
     seconds: float = 0.0
-    """Trained so far, over all resumptions."""
+    """Training time over all resumptions."""
     pictures: int
-    """Training pictures, so that a run is not continued on other data."""
+    """Number of training pictures, so that a run is not resumed on other data."""
     best: dict[str, float] = field(default_factory=dict)
     """The best validation so far: images, psnr, ssim, l1."""
     evaluation_due: bool = False
-    """The validation and the preview grid of this moment, which may fail, are still to be made."""
+    """Validation and preview grid at this image, which may fail, are not done yet."""
     loss_counts: dict[str, int] = field(default_factory=dict)
-    """Steps summed in each loss since the last row of metrics."""
+    """Number of steps in the sum of each loss since the last row of metrics."""
     reserved: float = 0.0
-    """Seconds that another step and the last validation, sample grid and checkpoint were expected to take."""
+    """Expected seconds of another step and of the last validation, preview grid and checkpoint."""
 
     def __post_init__(self) -> None:
         counts = {"images_seen": self.images_seen, "step": self.step, "pictures": self.pictures, **self.loss_counts}
@@ -89,7 +89,7 @@ def _hash_names(tensors: Iterable[str]) -> str:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint and check that it is whole.
+    """Read a checkpoint and check that it is complete.
 
     Raises:
         RunError: not a checkpoint, or a damaged one.

@@ -46,7 +46,7 @@ def check_folder(run: Path, data: DataConfig, *, resume: bool) -> None:
 
     Raises:
         RunError: it holds other files and `resume` is off, or a training state without a record.
-        InputError: a training picture lies where the run writes, or the run folder inside the data.
+        InputError: the run would overwrite a training picture, or its folder is inside the data.
     """
     check_name(run)
     own = {REFUSED_NAME}
@@ -65,7 +65,7 @@ def check_folder(run: Path, data: DataConfig, *, resume: bool) -> None:
 
 
 def mark_unsaved(run: Path) -> None:
-    """Mark the run as without a checkpoint: if this start fails, the next one may begin anew."""
+    """Mark the run as without a checkpoint: if this start fails, the next one may start over."""
     write_text(run / UNSAVED_NAME, "No checkpoint was saved yet: training may begin anew in this folder.\n")
 
 
@@ -86,7 +86,7 @@ def _clear_failed_start(run: Path) -> None:
 
 
 def preview_path(run: Path, images_seen: int) -> Path:
-    """Return the path of the preview grid after so many images."""
+    """Return the path of the preview grid after `images_seen` images."""
     return run / "samples" / f"{images_seen:08d}.png"
 
 

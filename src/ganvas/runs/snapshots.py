@@ -28,7 +28,7 @@ INITIALIZERS = {
     "xavier_normal_",
     "xavier_uniform_",
 }
-"""Random initializers that layers call for their first weights."""
+"""Random initializers that layers call for their initial weights."""
 UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
 """Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
 
@@ -54,7 +54,7 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
 
 
 def run_files(run: Path) -> list[Path]:
-    """Return the files of a run that inference reads, for the check that no output replaces them."""
+    """Return the files of a run that inference reads, so that no output overwrites them."""
     return [run / RECORD_NAME, *sorted((run / "snapshots").glob("*.safetensors"))]
 
 
@@ -62,10 +62,10 @@ def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapp
     """Write the generators alone, atomically.
 
     Args:
-        path: the file, usually `snapshot_path(run, "last")`; folders are made.
-        method: whose generators to save.
-        images_seen: how far training was.
-        weights: values that replace the method's own, such as an average's, named as by `generator_weights`.
+        path: the file, usually `snapshot_path(run, "last")`; missing folders are created.
+        method: its generators are saved.
+        images_seen: training images so far.
+        weights: values in place of the method's own, such as averages, named as by `generator_weights`.
     """
     tensors = generator_weights(method)
     if unknown := sorted(set(weights or {}) - set(tensors)):
@@ -75,7 +75,7 @@ def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapp
 
 
 def generator_weights(method: Method) -> dict[str, Tensor]:
-    """Return `<network>.<key>` -> tensor for every network that inference needs."""
+    """Return `<network>.<key>` -> tensor of all networks that inference uses."""
     networks = {name: getattr(method, name) for name in method.generators}
     return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
 
@@ -99,7 +99,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
 
 
 def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
-    """Return how far training was when a snapshot was taken, as its metadata say."""
+    """Return the number of images seen from the metadata of a snapshot."""
     text = metadata.get("images_seen", "")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise RunError(f"{path}: its metadata have no number of images seen, or {text[:20]!r}; the file is damaged")
@@ -109,7 +109,7 @@ def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
 def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
     """Return the run's method on the CPU in eval mode with its generators loaded; other networks are uninitialized.
 
-    No first weights are drawn, which would take longer than loading, so random numbers are left as they were.
+    Initial weights are not drawn, which would take longer than loading; random generators do not change.
 
     Raises:
         RunError: no record or no snapshot, or the two do not belong together.
@@ -138,7 +138,7 @@ class _SkipInitialization(TorchFunctionMode):
 
 
 def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:
-    """Raise RunError where a tensor of a file has another shape or kind of numbers than the one that it replaces."""
+    """Raise RunError if a tensor of a file has another shape or kind of data type than the one that it replaces."""
     if value.shape != like.shape:
         raise RunError(f"{source}: weight {name} has shape {tuple(value.shape)}, the run needs {tuple(like.shape)}")
     if (value.is_floating_point(), value.is_complex()) != (like.is_floating_point(), like.is_complex()):

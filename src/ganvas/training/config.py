@@ -1,4 +1,4 @@
-"""Config of a training run. No torch here: the command line reads it."""
+"""Config of a training run. Imports no torch: the command line reads it."""
 
 from __future__ import annotations
 
@@ -24,54 +24,55 @@ class TrainingConfig:
     epochs: float = 200.0
     """Passes over the training pictures."""
     batch_size: int = 1
-    """Pictures a step, over all processes together."""
+    """Pictures per step, over all processes together."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
-    """The update rule of every player."""
+    """Optimizer of every player."""
     learning_rate: float = 2e-4
-    """Isola et al., Sec. 3.3."""
+    """Learning rate (Isola et al., Sec. 3.3)."""
     betas: tuple[float, float] = (0.5, 0.999)
-    """Adam's moments (Isola et al., Sec. 3.3)."""
+    """Decay rates of Adam's moments (Isola et al., Sec. 3.3)."""
     weight_decay: float = 0.0
-    """Pull of the weights towards 0, added to their gradient; DiscoGAN and CoGAN have one."""
+    """Weight decay, added to the gradient as an L2 penalty; DiscoGAN and CoGAN use one."""
     constant_fraction: float = 1.0
-    """Share of the run at the full rate; then `decay`. 1: constant, as in pix2pix's paper; 0.5: the port."""
+    """Share of the run at the full learning rate; then `decay`. 1: constant, as in the pix2pix paper; 0.5: as in its
+    PyTorch code."""
     decay: Decay = "linear"
-    """What the rate does after `constant_fraction`: fall linearly to 0, or go on at a tenth (SRGAN)."""
+    """Learning rate after `constant_fraction`: linear decay to 0, or a tenth (SRGAN)."""
     precision: PrecisionChoice = "float32"
     """Arithmetic of the forward passes; weights stay float32. bfloat16 takes half the time on processors and GPUs with
     such instructions and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     ema_half_life: float = 0.0
-    """Half-life, in images, of a moving average of the weights used for pictures; 0 is off."""
+    """Half-life, in images, of an exponential moving average of the generators, used for all outputs; 0: off."""
     minutes: float | None = None
-    """Stop after so many minutes of training, if the epochs are not done before."""
+    """Stop after this many minutes of training, unless the epochs are done before."""
     checkpoint_every: int = 2000
     """Images between checkpoints."""
     checkpoint_minutes: float = 10.0
-    """A checkpoint at least this often, for slow machines."""
+    """Most minutes between checkpoints, for slow machines."""
     validate_every: int = 2000
-    """Images between validations, where there is a validation split."""
+    """Images between validations, if there is a validation split."""
     validation_pictures: int = 100
-    """Validate on at most so many pictures, evenly spread over the split."""
+    """Most pictures of a validation, evenly spread over the split."""
     sample_every: int = 2000
-    """Images between sample grids."""
+    """Images between preview grids."""
     log_every: int = 50
-    """Images between lines of metrics.jsonl."""
+    """Images between rows of metrics.jsonl."""
     tensorboard: bool = False
-    """Write TensorBoard events beside metrics.jsonl: losses, measures, the learning rate, sample grids."""
+    """Write TensorBoard events in addition to metrics.jsonl: losses, metrics, learning rate, preview grids."""
     accumulate: int = 1
-    """Parts in which a batch goes through, one after another: less memory, the same gradient."""
+    """Number of micro-batches for gradient accumulation: less memory, the same gradient."""
     compile: bool = False
-    """Compile the networks at the start, for runs of an hour and more on a GPU; of no use on a CPU."""
+    """Compile the networks with torch.compile, for runs of an hour or more on a GPU; no gain on a CPU."""
     capture: bool = False
-    """On a CUDA GPU, record the whole step once and replay it: for small batches, which wait for launches."""
+    """Capture the training step as a CUDA graph and replay it: for small batches, whose time is kernel launches."""
     start_from: Path | None = None
-    """A run of the same generators, whose weights are the first ones: SRGAN's SRResNet, or a run to train further."""
+    """Run with the same generators that provides the initial weights: SRGAN's SRResNet, or a run to fine-tune."""
     seed: int = 0
-    """The one seed: weights, order, crops, noise."""
+    """Seed of weights, order, crops and noise."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     threads: int | None = None
-    """CPU threads to compute with; unset: as many as are fastest while other programs run."""
+    """Number of CPU threads; unset: the fastest number, measured during training."""
 
     def __post_init__(self) -> None:
         intervals = ("checkpoint_every", "checkpoint_minutes", "validate_every", "sample_every", "log_every")
@@ -95,7 +96,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run: method, data, training."""
+    """Config of a run: method, data and training."""
 
     method: MethodConfig = field(default_factory=Pix2PixConfig)
     data: DataConfig = field(default_factory=PairedData)
@@ -107,11 +108,11 @@ class RunConfig:
                 numbers = value if isinstance(value, tuple) else (value,)
                 if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                     raise ConfigError(f"{name} {value} must be a finite number")
-        own, wanted = getattr(self.method, "scale", 1), self.data.scale
-        if own != wanted:
+        own, requested = getattr(self.method, "scale", 1), self.data.scale
+        if own != requested:
             raise ConfigError(
-                f"the method makes pictures {own} times as large as they come, the data asks for {wanted}: give "
-                f"--scale {wanted}, or --layout single --degrade reduce --strength {own} {own}"
+                f"the method enlarges pictures {own} times, the data {requested} times: give "
+                f"--scale {requested}, or --layout single --degrade reduce --strength {own} {own}"
             )
         if not self.data.aligned and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
@@ -144,7 +145,7 @@ def check_same_settings(before: RunConfig, now: RunConfig, run: Path) -> None:
 
 
 def _flat_settings(config: RunConfig) -> dict[str, Any]:
-    """Return `<part>.<field>` -> value of a whole run."""
+    """Return `<part>.<field>` -> value."""
     parts = to_record(config)
     return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
 
@@ -172,8 +173,8 @@ class ResumeConfig:
     """New folder of the training data, if it was moved."""
 
     def applied_to(self, before: RunConfig) -> RunConfig:
-        """Return the run's config with the settings that are given in the place of its own."""
+        """Return the config of the run with these settings in place of its own."""
         names = ("epochs", "minutes", "learning_rate", "precision", "device", "threads")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         data = before.data if self.data is None else replace(before.data, folder=self.data)
-        return replace(before, training=replace(before.training, **given), data=data)
+        return replace(before, training=replace(before.training, **changes), data=data)

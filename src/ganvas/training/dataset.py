@@ -1,4 +1,4 @@
-"""Data of a run: a training loader, and whole pictures for validation and previews."""
+"""Data set of a run: the training loader, and whole pictures for validation and previews."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def open_dataset(config: RunConfig, processes: Processes, run: Path, *, quiet: b
 def _open(config: RunConfig, processes: Processes, progress: Progress) -> Dataset:
     # Pairs and unpaired sides differ in the configuration alone: one cache, one loader and one split view serve both.
     data, folder = config.data, cache_folder() / "pictures"
-    wanted: tuple[Split, ...] = ("train", "val") if has_split(data, "val") else ("train",)
-    splits = {split: build_cache(data, split, folder, report=partial(progress, f"read {split}")) for split in wanted}
+    names: tuple[Split, ...] = ("train", "val") if has_split(data, "val") else ("train",)
+    splits = {split: build_cache(data, split, folder, report=partial(progress, f"read {split}")) for split in names}
     # Gray pictures are repeated here, before any network is built for their channels.
     agree_across_splits(splits)
     if method_type(config.method).needs_equal_channels(config.method):

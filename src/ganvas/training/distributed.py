@@ -20,22 +20,21 @@ from torch import Tensor, nn
 from ganvas.errors import ConfigError
 
 PATIENCE = timedelta(days=7)
-"""How long the others wait while the first decodes and checks a large data set; torch's own limit is half an hour.
-
-A process that fails still ends all: `torchrun` sees to it.
+"""Timeout of a collective: the others wait while the first process decodes and checks a large data set. torch's default
+is half an hour. A process that fails still ends all, because `torchrun` stops them.
 """
 LARGE = 2**18
-"""Numbers in a gradient from which it is sent from where it lies: copying it would take longer than another message."""
+"""Number of elements above which a gradient is reduced in place: copying it takes longer than one more message."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all that train together.
+    """Processes that train together, seen from this one.
 
     Attributes:
-        device: where this one computes.
-        rank: its number; the first, 0, writes.
-        world: how many there are.
+        device: device of this process.
+        rank: rank of this process; rank 0 writes.
+        world: number of processes.
     """
 
     device: torch.device
@@ -44,17 +43,17 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this process is the one that writes."""
         return self.rank == 0
 
     def broadcast(self, module: nn.Module) -> None:
-        """Give every process the first one's weights and buffers."""
+        """Copy the weights and buffers of the first process to all others."""
         if self.world > 1:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, src=0)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its sum over the processes: large ones where they lie, the others in one message."""
+        """Replace each gradient by its sum over the processes: large ones in place, the others in one message."""
         if self.world == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -79,29 +78,29 @@ class Processes:
         return values
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Return each flag, true where any process says so; so that all stop at the same image."""
+        """Return each flag, true where it is true in any process, so that all processes stop at the same image."""
         if self.world == 1:
             return flags
-        votes = torch.tensor(flags, dtype=torch.int32)  # on the CPU, so that a GPU need not be waited for
+        votes = torch.tensor(flags, dtype=torch.int32)  # on the CPU, to avoid a synchronization with the GPU
         dist.all_reduce(votes, op=dist.ReduceOp.MAX)
         return tuple(bool(vote) for vote in votes.tolist())
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process calls this."""
         self.agree(False)
 
 
 @contextmanager
 def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Processes]:
-    """Join the processes that `torchrun` started; alone without it.
+    """Join the processes that `torchrun` started; a single process without it.
 
     Args:
         device: auto, cpu, cuda, cuda:1 or mps.
-        batch_size: over all processes; must be shared out evenly.
-        accumulate: parts of each process's share.
+        batch_size: over all processes; a multiple of their number times `accumulate`.
+        accumulate: micro-batches per process.
 
     Raises:
-        ConfigError: the device is not there, or the batch cannot be shared out.
+        ConfigError: the device does not exist, or the batch cannot be divided evenly.
     """
     started_here = not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if started_here:
@@ -118,7 +117,7 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `cuda`, and `auto` where there is a GPU, is the one of this process's local rank.
+    """Return the device of that name; `cuda`, and `auto` where there is a GPU, select the GPU of the local rank.
 
     Raises:
         ConfigError: no such device.
@@ -138,9 +137,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int, accumulate: int = 1) -> None:
-    """Warn once that several processes or parts differ from one where a network normalizes over its batch.
+    """Warn where batch norm makes several processes or micro-batches differ from one batch.
 
-    One picture at a time is the paper's own setting, and needs no warning.
+    One picture per process and micro-batch is the setting of the pix2pix paper, and gives no warning.
     """
     several = 1 < processes.world * accumulate < batch_size and processes.first
     if several and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):

@@ -13,15 +13,15 @@ from ganvas.runs.snapshots import generator_weights
 
 
 class Average:
-    """An exponential moving average with a half-life in images, free of the initial weights.
+    """Exponential moving average with a half-life in images, without bias towards the initial weights.
 
     After a batch of n images with N images seen in all, `average += (w - average) (1 - d(n)) / (1 - d(N))` with
     `d(n) = 0.5 ** (n / half_life)`: the exact weighted mean of all weights so far, at any batch size; the first batch
     sets it to the weights (the correction of Kingma & Ba 2015, Sec. 3, in images).
 
     Args:
-        method: whose generators to average.
-        half_life: in images; 0 turns the average off.
+        method: its generators are averaged.
+        half_life: half-life in images; 0 turns the average off.
     """
 
     def __init__(self, method: Method, half_life: float) -> None:
@@ -41,7 +41,7 @@ class Average:
 
 
 def averaged_parameters(method: Method) -> dict[str, Tensor]:
-    """`<network>.<key>` -> parameter, of the generators; buffers are taken as they are."""
+    """Return `<network>.<key>` -> parameter of the generators; buffers are not averaged."""
     networks = {name: getattr(method, name) for name in method.generators}
     return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.named_parameters()}
 

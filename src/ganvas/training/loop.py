@@ -93,21 +93,23 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
             stack.enter_context(lock_run(out))
             check_run(config, out, resume=resume)
 
-        # Data before networks, because its channels shape them; then the state, from the seed or the last checkpoint
+        # Data before networks, whose channels follow from it; weights come from the seed or from the last checkpoint
         dataset = open_dataset(config, processes, out, quiet=quiet)
         state = open_state(config, out, dataset, processes)
         observers = open_observers(config, out, dataset, state, processes, stack, quiet=quiet)
         clock, schedule = state.clock, observers.schedule
+
+        # A GPU gets its batches from another thread; the fastest number of CPU threads is found on the way
         take_step, threads = open_step(state, config, processes, stack), open_threads(config.training, processes, stack)
         batches = stack.enter_context(Prefetched(dataset.loader, enabled=processes.device.type == "cuda"))
         interrupts = stack.enter_context(Interrupts())
+
+        # A run that is done ends here; an evaluation that failed after the last checkpoint is repeated
         stopped, _ = agree_to_stop(observers, interrupted=False)
-        if state.evaluation_due:  # it failed after the checkpoint that was saved before it
-            observers.evaluate(clock.images_seen - config.training.batch_size, last=stopped is not None)
-            observers.checkpoint()
+        observers.repeat_evaluation(last=stopped is not None)
 
         while stopped is None:
-            # Seed by the clock, so that a resumed run draws the same noise without stored generator states
+            # Seed by the clock: a resumed run draws the same noise without stored generator states
             torch.manual_seed(step_seed(config.training.seed, clock.images_seen, processes.rank))
             with threads.step():
                 batch = batches.batch(clock.images_seen)
@@ -116,16 +118,15 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
                 set_rate(state.optimizers, schedule.learning_rate(clock.images_seen))
                 losses = take_step(batch, Progress(clock.images_seen, clock.step))
 
-            # Advance the clock, the moving average and the running means; processes agree on when to stop
-            before = clock.images_seen
+            # Advance clock, moving average and running means; processes agree, or one would wait for the others forever
             clock.advance(config.training.batch_size)
             state.average.update(images=config.training.batch_size, images_seen=clock.images_seen)
             state.meter.add(losses)
             schedule.budget.took_step(threads.last)
             stopped, is_late = agree_to_stop(observers, interrupted=interrupts.requested)
 
-            # Metrics, validation and previews; the checkpoint last, so that a crash loses none of them
-            observers.after_step(before, stopped, checkpoint_is_late=is_late)
+            # Metrics, validation and previews; the checkpoint last, so that a crash repeats what it may have lost
+            observers.after_step(stopped, checkpoint_is_late=is_late)
             observers.show(threads)
         return observers.result(stopped)
 
@@ -195,7 +196,6 @@ def open_observers(
         truncate_metrics(run, images_seen, evaluation_due=state.evaluation_due)
         if not state.best:
             snapshot_path(run, "best").unlink(missing_ok=True)
-    processes.broadcast(state.method)
     budget = Budget(
         limit=None if settings.minutes is None else 60 * settings.minutes,
         batch_size=settings.batch_size,

@@ -172,7 +172,7 @@ class Health:
                 warnings += self._once(
                     f"won/{player}",
                     f"The {player} has been separating real from generated pictures almost without error (loss "
-                    f"{loss:.3f}, {PATIENCE} rows), so the generator learns little from it. If the samples stop "
+                    f"{loss:.3f}, {PATIENCE} rows), so the generator learns little from it. If the previews stop "
                     "improving: a weaker discriminator (discriminator_width, receptive_field), more data, or more "
                     "weight on L1 or the cycle.",
                 )
@@ -186,7 +186,7 @@ class Health:
         return self._once(
             "collapse",
             "The outputs look almost alike whatever the input is (collapse). If that stays: "
-            "look at the samples, lower learning_rate, give L1 or the cycle more weight, and check that the pairs, if "
+            "look at the previews, lower learning_rate, give L1 or the cycle more weight, and check that the pairs, if "
             "there are pairs, belong together.",
         )
 
@@ -229,7 +229,7 @@ class Monitor:
         """Show a preview grid in TensorBoard, where it is on, and report refused tiles."""
         if self.metrics is not None:
             self.metrics.preview(images_seen, grid)
-        self.warn(f"A sample tile is shown gray: {sentence}" for sentence in refusals)
+        self.warn(f"A preview tile is shown gray: {sentence}" for sentence in refusals)
 
     def warn(self, sentences: Iterable[str]) -> None:
         """Print warnings."""

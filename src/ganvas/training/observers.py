@@ -19,7 +19,7 @@ from ganvas.training.config import RunConfig
 from ganvas.training.dataset import Dataset
 from ganvas.training.distributed import Processes
 from ganvas.training.monitoring import Monitor
-from ganvas.training.previews import write_samples
+from ganvas.training.previews import write_preview
 from ganvas.training.report import TrainingResult
 from ganvas.training.schedule import Closing, Schedule, Stopped, reached
 from ganvas.training.state import TrainingState
@@ -55,21 +55,31 @@ class Observers:
     schedule: Schedule
     monitor: Monitor
 
-    def after_step(self, before: int, stopped: Stopped | None, *, checkpoint_is_late: bool) -> None:
+    def after_step(self, stopped: Stopped | None, *, checkpoint_is_late: bool) -> None:
         """Write what is due after a step.
 
         Args:
-            before: images seen before the step.
             stopped: why the run ends now, if it does.
             checkpoint_is_late: a checkpoint is due by time.
         """
-        settings, seen, last = self.config.training, self.state.clock.images_seen, stopped in ("done", "minutes")
-        if last or reached(settings.log_every, before, seen):
+        last = stopped in ("done", "minutes")  # an interrupted run is resumed, and evaluated then
+        if last or self._reached(self.config.training.log_every):
             self.log()
-        self.evaluate(before, last=last)
+        self.evaluate(last=last)
         # The checkpoint is last: a crash before it repeats this step and all that was due after it
-        if stopped or checkpoint_is_late or reached(settings.checkpoint_every, before, seen):
+        if stopped or checkpoint_is_late or self._reached(self.config.training.checkpoint_every):
             self.checkpoint()
+
+    def repeat_evaluation(self, *, last: bool) -> None:
+        """Repeat the evaluation that failed after the last checkpoint, if one did."""
+        if self.state.evaluation_due:
+            self.evaluate(last=last)
+            self.checkpoint()
+
+    def _reached(self, every: int) -> bool:
+        """Return whether the last step reached a multiple of `every` images."""
+        seen = self.state.clock.images_seen
+        return reached(every, seen - self.config.training.batch_size, seen)
 
     def show(self, threads: StepThreads) -> None:
         """Update the progress display."""
@@ -89,18 +99,12 @@ class Observers:
             seconds=clock.seconds,
         )
 
-    def evaluate(self, before: int, *, last: bool) -> None:
-        """Validate and draw previews where they are due.
-
-        Args:
-            before: images seen before the last step.
-            last: the run ends here, so both are due.
-        """
-        settings, seen = self.config.training, self.state.clock.images_seen
-        validates = last or reached(settings.validate_every, before, seen)
-        previews = last or reached(settings.sample_every, before, seen)
+    def evaluate(self, *, last: bool) -> None:
+        """Validate and write previews where they are due; both are where the run ends (`last`)."""
+        validates = last or self._reached(self.config.training.validate_every)
+        previews = last or self._reached(self.config.training.sample_every)
         if (validates or previews) and self.state.saved_images is None:
-            # Both may fail, so the training until here is saved first; a resumption then starts with both
+            # Both may fail, so the first time the training is saved before; a resumption then starts with them
             self.state.evaluation_due = True
             self.checkpoint()
         if validates:
@@ -131,7 +135,7 @@ class Observers:
             return
         with self._evaluating("sample") as method:
             grid = preview_path(self.run, self.state.clock.images_seen)
-            refusals = write_samples(grid, method, self.dataset)
+            refusals = write_preview(grid, method, self.dataset)
         self.monitor.preview(self.state.clock.images_seen, grid, refusals)
 
     def checkpoint(self) -> None:

@@ -1,4 +1,4 @@
-"""Preview grids: the same few pictures each time, to show progress."""
+"""Preview grids: translations of the same few pictures in the course of a training."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.training.dataset import Dataset, Named
 
 NUM_SHOWN = 4
-DRAWN_ROWS = 2
-"""Of each side that a method draws."""
+SAMPLED_ROWS = 2
+"""Rows of sampled pictures for each side that a method samples."""
 PAIRED = ("input", "output", "target")
 UNPAIRED = ("input", "output", "back")
 GRAY = 128
 
 
-def write_samples(path: Path, method: Method, dataset: Dataset) -> list[str]:
+def write_preview(path: Path, method: Method, dataset: Dataset) -> list[str]:
     """Write a preview grid of a few pictures and their translations.
 
-    Of pairs input, output and target; of unpaired pictures each side's own, translated, and translated back. Below, of
-    methods that draw, pictures from noise; of two sides those one above the other belong together.
-    Every tile passes the content gate; a refused one is shown gray.
+    Rows of pairs show input, output and target; rows of unpaired pictures the input, its translation, and the
+    translation back. Methods that sample add rows of pictures from noise; where they sample both sides, pictures one
+    above the other correspond. Every tile passes the content gate; a refused one is shown gray.
 
     Returns:
         One sentence for each refused tile.
     """
     rows, draws = list(_rows(method, dataset)), bool(method.samples)
-    rows += _drawn_rows(method, dataset)
+    rows += _sampled_rows(method, dataset)
     captions = PAIRED if dataset.paired else UNPAIRED
     refused: list[str] = []
     cells = [
@@ -51,8 +51,8 @@ def write_samples(path: Path, method: Method, dataset: Dataset) -> list[str]:
     ]
     labels = None if dataset.paired and not draws else [row.label for row in rows]
     grid = make_grid(cells, captions=captions, row_labels=labels)
-    made = "The middle column was" if dataset.paired else "All columns but the first were"
-    note = f"{made} made by a model.{' So were the rows drawn.' if draws else ''}"
+    columns = "The middle column was" if dataset.paired else "All columns but the first were"
+    note = f"{columns} made by a model.{' So were the rows drawn.' if draws else ''}"
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
     write_image(path, Picture(grid), synthetic=label)
     return refused
@@ -60,7 +60,7 @@ def write_samples(path: Path, method: Method, dataset: Dataset) -> list[str]:
 
 @dataclass(frozen=True)
 class _Row:
-    """Tiles beside each other: of one pair, of one picture of side a or b, or drawn."""
+    """Tiles of one pair, of one picture of side a or b, or of sampled pictures."""
 
     name: str
     label: str
@@ -69,22 +69,22 @@ class _Row:
 
 
 def _rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
-    given, made = dataset.input_spec, dataset.output_spec
+    spec_a, spec_b = dataset.input_spec, dataset.output_spec
     if dataset.paired:
         for name, image, target in dataset.pairs(dataset.shown, NUM_SHOWN):
             output = _translated(method, image, "a_to_b")
             shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
-            yield _Row(name, "", [_picture(shown, given), _picture(output, made), _picture(target, made)], PAIRED)
+            yield _Row(name, "", [_picture(shown, spec_a), _picture(output, spec_b), _picture(target, spec_b)], PAIRED)
         return
     a, b = dataset.sides(dataset.shown, NUM_SHOWN // 2)
-    yield from _side_rows(method, a, "a_to_b", given, made)
-    yield from _side_rows(method, b, "b_to_a", made, given)
+    yield from _side_rows(method, a, "a_to_b", spec_a, spec_b)
+    yield from _side_rows(method, b, "b_to_a", spec_b, spec_a)
 
 
 def _side_rows(
     method: Method, pictures: Iterator[Named], direction: Direction, own: PictureSpec, other: PictureSpec
 ) -> Iterator[_Row]:
-    """Yield rows of a real picture, its translation, and the translation back, where the method has it."""
+    """Yield rows of a real picture, its translation, and the translation back if the method has that direction."""
     if direction not in method.directions:
         return
     for name, image in pictures:
@@ -95,13 +95,13 @@ def _side_rows(
         yield _Row(name, direction.replace("_", " "), tiles, UNPAIRED)
 
 
-def _drawn_rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
-    """Yield rows of sampled pictures, as many as the rows above have columns."""
+def _sampled_rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
+    """Yield rows of sampled pictures, with as many columns as the rows above."""
     if not method.samples:
         return
     specs: dict[Domain, PictureSpec] = {"a": dataset.input_spec, "b": dataset.output_spec}
-    drawn = method.sample(DRAWN_ROWS * len(UNPAIRED))
-    for row in range(DRAWN_ROWS):
+    drawn = method.sample(SAMPLED_ROWS * len(UNPAIRED))
+    for row in range(SAMPLED_ROWS):
         places = range(row * len(UNPAIRED), (row + 1) * len(UNPAIRED))
         for side, images in zip(method.samples, drawn, strict=True):
             tiles = [_picture(images[place, None].float().clamp(-1, 1), specs[side]) for place in places]
@@ -113,7 +113,7 @@ def _translated(method: Method, image: Tensor, direction: Direction) -> Tensor:
 
 
 def _picture(image: Tensor, spec: PictureSpec) -> Picture:
-    """(1, C, H, W) in [-1, 1] -> a picture of the run's own type."""
+    """Convert (1, C, H, W) in [-1, 1] to a picture of the type of the run."""
     return Picture(from_signed(image[0].permute(1, 2, 0).cpu().numpy(), spec))
 
 

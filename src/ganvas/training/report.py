@@ -230,5 +230,5 @@ class TrainingResult:
         text = f"{self.run}: {ends[self.stopped]} after {self.images_seen:,} images, {duration(self.seconds)}"
         if self.best:
             text += f"; best validation {self.best['psnr']:.2f} dB after {self.best['images']:,.0f} images"
-        more = {"done": "", "minutes": " --minutes M, so many in all", "interrupted": ""}[self.stopped]
+        more = {"done": "", "minutes": " --minutes M, the new total", "interrupted": ""}[self.stopped]
         return text if self.stopped == "done" else f"{text}. Go on with: ganvas resume {quote(str(self.run))}{more}"

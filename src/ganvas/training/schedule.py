@@ -79,7 +79,7 @@ class Clock:
         self.images_at_start = self.images_seen
 
     def advance(self, images: int) -> None:
-        """Count one step on a batch of so many images."""
+        """Count one step on a batch of `images` images."""
         self.images_seen += images
         self.step += 1
 
@@ -164,11 +164,11 @@ class Budget:
             "validation": self.validation_pictures * picture,
             "sample": NUM_SHOWN * picture,
         }
-        whole = sum((expected | self._took).values())
-        return whole if self.limit is None else min(whole, RESERVE_MOST * self.limit)
+        total = sum((expected | self._took).values())
+        return total if self.limit is None else min(total, RESERVE_MOST * self.limit)
 
     def is_over(self, seconds: float) -> bool:
-        """Return whether to stop after so many seconds in all."""
+        """Return whether to stop after `seconds` in all."""
         if self.limit is None:
             return False
         left = self.limit - seconds - self.reserve
@@ -191,7 +191,7 @@ class Schedule:
     budget: Budget
 
     def learning_rate(self, images_seen: int) -> float:
-        """Return the learning rate after so many images."""
+        """Return the learning rate after `images_seen` images."""
         full, constant, decay = (
             self.settings.learning_rate,
             self.settings.constant_fraction,

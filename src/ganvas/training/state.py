@@ -39,7 +39,7 @@ class TrainingState:
         meter: loss sums since the last row of metrics.
         clock: images, steps and seconds.
         best: metrics of the best validation; empty before the first.
-        evaluation_due: the validation and the preview grid of this moment, which may fail, are still to be made.
+        evaluation_due: validation and preview grid at this image, which may fail, are not done yet.
         saved_images: images seen at the last checkpoint; None before the first.
         saved_seconds: seconds at the last checkpoint.
         reserved_seconds: time that the last checkpoint reserved for another step and the work after it.
@@ -66,7 +66,7 @@ class TrainingState:
         return found | {f"losses/{name}": value for name, value in self.meter.totals.items()}
 
     def counters(self, pictures: int) -> Counters:
-        """Return the numbers of a checkpoint, for a training split of so many pictures."""
+        """Return the counters of a checkpoint; `pictures` is the size of the training split."""
         return Counters(
             images_seen=self.clock.images_seen,
             step=self.clock.step,
@@ -161,6 +161,7 @@ def open_state(config: RunConfig, run: Path, dataset: Dataset, processes: Proces
         if checkpoint.counters.pictures != pictures:
             before = checkpoint.counters.pictures
             raise RunError(f"{run} was trained on {before} pictures, the data now has {pictures}")
+    processes.broadcast(state.method)  # the same seed gives the same weights on machines of one kind only
     return state
 
 

@@ -1,8 +1,8 @@
 """Validation metrics: fidelity to targets, cycle consistency, and spread of the outputs.
 
-Pairs have a target. Unpaired pictures have none, so there is no measure of how good a translation is; what can be
-measured is how much of a picture comes back when it is translated there and back. A method can score well on that with
-translations that look nothing like the other side, so it never chooses a snapshot.
+Pairs have targets to compare with. Unpaired pictures have none; for them only cycle consistency is measured: how much
+of a picture is left after a translation to the other side and back. A method can score well on it with translations
+that look nothing like the other side, so it never selects the best snapshot.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from ganvas.metrics.fidelity import SSIM_WINDOW, l1, psnr, ssim
 from ganvas.training.dataset import Dataset, Named, Pair
 
 THUMBNAIL = 8
-"""Pixels a side of the coarse view in which outputs are compared with one another."""
-ENOUGH = 4
-"""Pictures."""
+"""Side in pixels of the thumbnails in which outputs are compared with one another."""
+MIN_PICTURES = 4
+"""Smallest number of pictures whose spread is measured."""
 
 
 def validate(method: Method, dataset: Dataset, limit: int) -> dict[str, float]:
     """Return metrics on at most `limit` pictures of the validation split; empty where there is none.
 
     Returns:
-        of pairs: what `measure_pairs` says; else what `measure_sides` says.
+        The metrics of `measure_pairs` for pairs, else those of `measure_sides`.
     """
     if dataset.validation is None:
         return {}
@@ -42,60 +42,60 @@ def validate(method: Method, dataset: Dataset, limit: int) -> dict[str, float]:
 
 
 def measure_pairs(method: Method, pairs: Iterable[Pair]) -> dict[str, float]:
-    """Return means over the pairs, in evaluation mode, each picture alone.
+    """Return the mean metrics of pairs; one picture is translated at a time.
 
     Returns:
-        psnr (dB), ssim and l1 (of unit range), and spread: how much the outputs differ from one another, as a share
-        of how much the targets do; near 0 the method gives the same picture for every input (left out below
-        `ENOUGH` pairs). Empty without pairs.
+        psnr (dB), ssim and l1 (of unit range), and spread: the variation of the outputs as a share of the variation of
+        the targets; near 0 the method gives the same picture for every input. Without spread below `MIN_PICTURES`
+        pairs; empty without pairs.
     """
-    rows, made, wanted = [], [], []
-    for _, given, target in pairs:
-        output = unit_from_signed(translate_padded(method, given).float().clamp(-1, 1))
+    rows, outputs, targets = [], [], []
+    for _, image, target in pairs:
+        output = unit_from_signed(translate_padded(method, image).float().clamp(-1, 1))
         target = unit_from_signed(target)
         rows.append(_measures(output, target))
-        made.append(_thumbnail(output))
-        wanted.append(_thumbnail(target))
-    return _means(rows) | _spread(made, wanted)
+        outputs.append(_thumbnail(output))
+        targets.append(_thumbnail(target))
+    return _means(rows) | _spread(outputs, targets)
 
 
 def measure_sides(method: Method, a: Iterable[Named], b: Iterable[Named]) -> dict[str, float]:
-    """Return means over pictures without targets, in evaluation mode, each picture alone.
+    """Return the mean metrics of unpaired pictures; one picture is translated at a time.
 
     Returns:
-        cycle_a_psnr (dB), cycle_a_ssim and cycle_a_l1 (of unit range): pictures of side a, there and back, against
-        themselves; cycle_b_... alike; left out for a method that does not go back. And spread: how much the outputs
-        differ from one another, as a share of how much the pictures of their side do, in the direction where they
-        do least.
+        cycle_a_psnr (dB), cycle_a_ssim and cycle_a_l1 (of unit range): pictures of side a after translation to b and
+        back, compared with themselves; cycle_b_... likewise; missing for a method of one direction. And spread: the
+        variation of the outputs as a share of the variation of real pictures of their side, the smaller of both
+        directions.
     """
-    there, back = _look(method, a, "a_to_b"), _look(method, b, "b_to_a")
-    means = _named("cycle_a", _means(there.returned)) | _named("cycle_b", _means(back.returned))
-    spreads = [*_spread(there.made, back.real).values(), *_spread(back.made, there.real).values()]
+    from_a, from_b = _translate_side(method, a, "a_to_b"), _translate_side(method, b, "b_to_a")
+    means = _prefixed("cycle_a", _means(from_a.cycles)) | _prefixed("cycle_b", _means(from_b.cycles))
+    spreads = [*_spread(from_a.outputs, from_b.real).values(), *_spread(from_b.outputs, from_a.real).values()]
     return means | ({"spread": min(spreads)} if spreads else {})
 
 
 @dataclass(frozen=True)
-class _Looks:
-    """Thumbnails of one side's pictures and of their translations, and the cycle metrics."""
+class _Side:
+    """Thumbnails of the pictures of one side and of their translations, and the cycle metrics."""
 
     real: list[Tensor]
-    made: list[Tensor]
-    returned: list[dict[str, float]]
+    outputs: list[Tensor]
+    cycles: list[dict[str, float]]
 
 
-def _look(method: Method, pictures: Iterable[Named], direction: Direction) -> _Looks:
-    looks = _Looks([], [], [])
+def _translate_side(method: Method, pictures: Iterable[Named], direction: Direction) -> _Side:
+    side = _Side([], [], [])
     for _, picture in pictures:
         real = unit_from_signed(picture)
-        looks.real.append(_thumbnail(real))
+        side.real.append(_thumbnail(real))
         if direction not in method.directions:
             continue
         output = translate_padded(method, picture, direction=direction).float().clamp(-1, 1)
-        looks.made.append(_thumbnail(unit_from_signed(output)))
+        side.outputs.append(_thumbnail(unit_from_signed(output)))
         if OPPOSITE[direction] in method.directions:
             again = translate_padded(method, output, direction=OPPOSITE[direction]).float().clamp(-1, 1)
-            looks.returned.append(_measures(unit_from_signed(again), real))
-    return looks
+            side.cycles.append(_measures(unit_from_signed(again), real))
+    return side
 
 
 def _measures(output: Tensor, target: Tensor) -> dict[str, float]:
@@ -112,7 +112,7 @@ def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: fmean(row[name] for row in rows if name in row) for name in names}
 
 
-def _named(prefix: str, measures: dict[str, float]) -> dict[str, float]:
+def _prefixed(prefix: str, measures: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in measures.items()}
 
 
@@ -120,11 +120,11 @@ def _thumbnail(images: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(images, THUMBNAIL)
 
 
-def _spread(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Return the deviation of thumbnails as a share of that of the targets; empty below `ENOUGH` of either."""
-    if min(len(made), len(wanted)) < ENOUGH:
+def _spread(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, float]:
+    """Return the deviation of output thumbnails as a share of that of targets; empty below `MIN_PICTURES` of either."""
+    if min(len(outputs), len(targets)) < MIN_PICTURES:
         return {}
-    return {"spread": _deviation(torch.cat([*made])) / max(_deviation(torch.cat([*wanted])), 1e-6)}
+    return {"spread": _deviation(torch.cat([*outputs])) / max(_deviation(torch.cat([*targets])), 1e-6)}
 
 
 def _deviation(thumbnails: Tensor) -> float:

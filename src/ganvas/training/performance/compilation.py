@@ -1,4 +1,4 @@
-"""Compilation, placement and memory format of the networks."""
+"""Compilation, device placement and memory format of the networks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ganvas.training.config import TrainingConfig
 
 
 def compile_networks(method: Method, device: torch.device) -> None:
-    """Compile each player's networks in place at their first pass; keys of the weights stay as they are.
+    """Compile each player's networks in place at their first forward pass; the keys of the weights do not change.
 
-    Where no compiler works a warning says so and all runs as without.
+    Without a working compiler, warn and continue without compilation.
     """
     if reason := missing_compiler(device):
         warnings.warn(
-            f"training goes on without compilation, which does not work here ({reason}): install a C++ compiler "
+            f"training continues without compilation, which does not work here ({reason}): install a C++ compiler "
             "(on a GPU also triton), or leave compile out",
             stacklevel=2,
         )
@@ -40,7 +40,7 @@ def missing_compiler(device: torch.device) -> str | None:
 
 @contextmanager
 def uncompiled(compiled: bool) -> Iterator[None]:
-    """Run eagerly inside: validation has other sizes and modes, each of which would be recompiled."""
+    """Run eagerly inside: validation has other sizes and modes, and each would be compiled again."""
     if not compiled:
         yield
         return
@@ -49,10 +49,10 @@ def uncompiled(compiled: bool) -> Iterator[None]:
 
 
 def place(method: Method, device: torch.device, settings: TrainingConfig) -> Method:
-    """Place a method on the device, ready to train.
+    """Move a method to the device, in training mode.
 
-    On a GPU in bfloat16 the weights lie channels last, as its matrix units take them; on a CPU that would cost the
-    optimizer more than the convolutions gain.
+    On a GPU in bfloat16 weights are channels last, the layout of its tensor cores; on a CPU the optimizer would lose
+    more than convolutions gain.
     """
     method.to(device).train()
     if settings.precision == "bfloat16" and device.type == "cuda":
@@ -63,16 +63,16 @@ def place(method: Method, device: torch.device, settings: TrainingConfig) -> Met
 
 
 def channels_last(method: nn.Module) -> None:
-    """Convert convolution weights to channels last; buffers such as an image pool stay as they are."""
+    """Convert convolution weights to channels last; buffers such as an image pool keep their format."""
     for parameter in method.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def to_training_layout(batch: Batch, settings: TrainingConfig) -> Batch:
-    """Return the batch channels last in bfloat16, where convolutions are faster so; features follow their input.
+    """Return the batch in channels last for bfloat16, whose convolutions are faster so; features keep that format.
 
-    Float32 stays as it is: there it gains discriminators alone, which see to it.
+    A float32 batch does not change: only discriminators gain there, and they convert it themselves.
     """
     if settings.precision == "float32" or batch.a.ndim != 4:
         return batch

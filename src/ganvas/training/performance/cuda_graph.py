@@ -1,8 +1,8 @@
-"""CUDA-graph capture of a training step: recorded once and replayed, one launch instead of thousands.
+"""CUDA-graph capture of a training step: one launch per step instead of thousands.
 
-At batch 1 a GPU waits for its launches, not for its arithmetic. A recorded step does the same work on the same memory
-each time: a batch is copied to where the recorded one lay, rates are read from memory, and dropout draws from the
-generator as it stands at the replay, so it is seeded before each step as without recording.
+At batch size 1 the launches limit a GPU, not the arithmetic. A captured step repeats the same work on the same memory:
+each batch is copied into the captured one, learning rates are read from memory, and dropout draws from the generator as
+it is at the replay, so seeding before each step works as without capture.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Step = Callable[[Batch, Progress], dict[str, Tensor]]
 """One training step: `<player>/<loss>` -> detached scalar."""
 Work = Callable[[], None]
 Record = Callable[[Work], Work]
-"""From work on fixed memory to a function that repeats it."""
+"""Function from work on fixed memory to a function that repeats it."""
 NUM_WARM_UPS = 3
-"""Steps before the recording, in which libraries choose kernels and optimizers make their moments."""
+"""Steps before the capture, in which libraries select kernels and optimizers create their moments."""
 
 
 def check_capture(method: type[Method], processes: Processes) -> None:
-    """Check that the step of this method can be recorded here.
+    """Check that the step of this method can be captured.
 
     Raises:
-        ConfigError: no CUDA device, several processes, or a method whose step is not the same each time.
+        ConfigError: no CUDA device, several processes, or a method whose steps are not identical.
     """
     if processes.device.type != "cuda":
         raise ConfigError(f"capture needs a CUDA GPU, not '{processes.device.type}'; leave it out")
@@ -38,21 +38,20 @@ def check_capture(method: type[Method], processes: Processes) -> None:
         raise ConfigError("capture is for one process; leave it out under torchrun")
     if not method.capturable:
         raise ConfigError(
-            f"the steps of {method.__name__} are not all alike, so capture cannot record one; leave it out"
+            f"the steps of {method.__name__} are not all alike, so capture cannot replay one; leave it out"
         )
 
 
 class CapturedStep:
-    """A step that is recorded at its first call and replayed from then on.
+    """Training step that is captured at its first call and replayed from then on.
 
-    Recording leaves no trace: weights, buffers, moments and generators are afterwards as before, so a resumption
-    records as a start does.
+    The capture restores weights, buffers, moments and random generators, so it may happen at a start or a resumption.
 
     Args:
-        step: to record; it must do the same whatever the progress (`Method.capturable`).
-        tensors: of everything that a step moves, by name; those that only a first step makes (moments) begin at 0.
-        clear: lets go of the gradients, so that the recorded ones get memory of their own.
-        record: how; tests have another one.
+        step: step to capture; it must not depend on the progress (`Method.capturable`).
+        tensors: returns everything that a step changes, by name; what the first step creates (moments) is set to 0.
+        clear: frees the gradients, so that the captured step allocates its own.
+        record: captures work; unset: `cuda_graph`.
     """
 
     def __init__(
@@ -64,32 +63,32 @@ class CapturedStep:
         self._losses: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        """Run one step; the next step overwrites its losses."""
+        """Run one step; the next step overwrites the losses."""
         if self._recorded is None:
             self._recorded = self._make(batch, progress)
-        given, replay = self._recorded
-        for kept, new in ((given.a, batch.a), (given.b, batch.b)):
+        static, replay = self._recorded
+        for kept, new in ((static.a, batch.a), (static.b, batch.b)):
             assert kept.shape == new.shape, "every batch of a run has one shape"
             kept.copy_(new, non_blocking=True)
         replay()
         return self._losses
 
     def _make(self, batch: Batch, progress: Progress) -> tuple[Batch, Work]:
-        given = Batch(batch.a.clone(), batch.b.clone())
+        static = Batch(batch.a.clone(), batch.b.clone())
 
         def work() -> None:
-            self._losses = self._step(given, progress)
+            self._losses = self._step(static, progress)
 
         with unmoved(self._tensors), on_a_side_stream(batch.a.device):
             for _ in range(NUM_WARM_UPS):
                 work()
         self._clear()
-        return given, self._record(work)
+        return static, self._record(work)
 
 
 @contextmanager
 def unmoved(tensors: Callable[[], Mapping[str, Tensor]]) -> Iterator[None]:
-    """Restore tensors and torch's generators afterwards; tensors that did not exist before become 0."""
+    """Restore tensors and torch's random generators afterwards; tensors that did not exist before become 0."""
     before = {name: value.clone() for name, value in tensors().items()}
     with torch.random.fork_rng():
         yield
@@ -103,7 +102,7 @@ def unmoved(tensors: Callable[[], Mapping[str, Tensor]]) -> Iterator[None]:
 
 @contextmanager
 def on_a_side_stream(device: torch.device) -> Iterator[None]:
-    """Work beside the current stream, between what was asked before and after: libraries set up outside a recording."""
+    """Run on a side stream, ordered after earlier and before later work: the warm-up that a capture requires."""
     if device.type != "cuda":
         yield
         return
@@ -118,7 +117,7 @@ def on_a_side_stream(device: torch.device) -> Iterator[None]:
 
 
 def cuda_graph(work: Work) -> Work:
-    """Record work as a CUDA graph; nothing is computed yet. Other threads, as that of the batches, may go on."""
+    """Capture work as a CUDA graph without running it. Other threads, such as the prefetching one, may continue."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         work()

@@ -15,9 +15,9 @@ from torch.utils.checkpoint import checkpoint
 # malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 KEEP = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
-"""No block is a mapping of its own; nothing is given back."""
+"""No block is a separate mapping; no memory is returned."""
 ORDINARY = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26}
-"""What glibc comes to by itself in a process that frees large blocks."""
+"""Values to which glibc adapts in a process that frees large blocks."""
 
 
 @contextmanager
@@ -51,11 +51,10 @@ def _set(library: ctypes.CDLL, options: dict[int, int]) -> None:
 
 @contextmanager
 def recomputing(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Checkpoint activations: passes through these networks keep only their input, and rerun in the backward pass.
+    """Checkpoint activations: forward passes keep only the input of these networks and are repeated in the backward.
 
-    Nothing else changes: the second pass draws the same dropout, runs in the same precision, and leaves batch norm's
-    running statistics as they are. It is exact because a network is never moved between a pass and its gradient, which
-    torch itself would refuse.
+    The result is the same to the bit: the second pass draws the same dropout, runs in the same precision, and restores
+    the running statistics of batch norm; weights do not change between a forward pass and its backward pass.
     """
     for network in networks:
         again = partial(_contexts, network)
@@ -68,7 +67,7 @@ def recomputing(networks: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _contexts(network: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of the first and of the second pass."""
+    """Return the contexts of the first and the second forward pass."""
     return nullcontext(), _buffers_kept(network)
 
 
