@@ -28,7 +28,8 @@ from rich.console import Console
 
 from ganvas.image.cover import Cover
 from ganvas.image.picture import Box, Picture
-from ganvas.localization.detectors import DetectionConfig, covered_boxes, load_detectors, region_of
+from ganvas.localization.detectors import DetectionConfig, covered_boxes, region_of
+from ganvas.localization.load import load_detectors
 from ganvas.redaction.detections import FrameDetections, examine
 from ganvas.redaction.film_covers import CoverPlan, cover_frame, plan_covers
 from ganvas.redaction.tracks import Tracker, TrackingConfig

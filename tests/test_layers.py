@@ -78,3 +78,58 @@ def test_the_median_function_is_short() -> None:
         if isinstance(node, ast.FunctionDef)
     )
     assert lengths[len(lengths) // 2] <= 10
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of the package that a module imports anywhere, also inside functions, but not for type checks alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            submodules = {f"{node.module}.{name.name}" for name in node.names}
+            found |= submodules & NAMES.keys() or {node.module}
+    return found & NAMES.keys()
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path): path for path in ROOT.rglob("*.py")}
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one cycle in order; empty where there is none."""
+    done: set[str] = set()
+
+    def visit(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done:
+            return []
+        for following in sorted(graph[name]):
+            if cycle := visit(following, [*trail, name]):
+                return cycle
+        done.add(name)
+        return []
+
+    return next((cycle for name in graph if (cycle := visit(name, []))), [])
+
+
+def test_no_modules_import_each_other() -> None:
+    assert find_cycle({name: imported_modules(path) for name, path in NAMES.items()}) == []
+
+
+def test_a_cycle_is_found() -> None:
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

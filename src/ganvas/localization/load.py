@@ -1,17 +1,20 @@
-"""Loading of classifiers by name."""
+"""Loading of classifiers and detectors by name. Each is imported when it is loaded, without the runtimes of others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ganvas.errors import ConfigError, GanvasError, InputError
 from ganvas.localization.activation import is_activation
+from ganvas.localization.detectors import DETECTORS, LONGEST, Detector
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.preprocess import Preprocessing
 from ganvas.serialization import from_record, read_json
 
 CLASSIFIERS = ("nsfw", "imagenet")
+ONNX = ".onnx"
 _NAMED_TENSORS = ("features", "head", "bias")
 
 
@@ -34,7 +37,7 @@ def load_classifier(name: str) -> Classifier:
         from ganvas.localization.efficientnet_lite import load_efficientnet_lite0
 
         return load_efficientnet_lite0()
-    if Path(name).suffix == ".onnx" and Path(name).is_file():
+    if Path(name).suffix == ONNX and Path(name).is_file():
         return _load_onnx(Path(name))
     raise ConfigError(f"no classifier {name!r}; give {', '.join(CLASSIFIERS)} or the path of an .onnx file")
 
@@ -73,3 +76,41 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ConfigError(f"{path} holds a {type(record).__name__}; expected an object")
     return record
+
+
+def load_detectors(names: Sequence[str], *, threads: int | None = None, longest: int = LONGEST) -> list[Detector]:
+    """Return detectors by name: "faces" (CenterFace), "text" (PP-OCR), or a YOLO-style .onnx file.
+
+    Args:
+        names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
+        threads: of each network; None for all cores. Give 1 where several pictures are examined at once.
+        longest: see `DetectionConfig.longest`.
+
+    Raises:
+        ConfigError: no names, a name that is unknown or given twice, or an .onnx file that is no detector.
+        WeightsError: a detector's package is not installed; the message has the command that installs it.
+    """
+    if not names:
+        raise ConfigError(f"say what to detect: {', '.join(DETECTORS)} or the path of an .onnx file")
+    if twice := sorted({name for name in names if list(names).count(name) > 1}):
+        raise ConfigError(f"{twice[0]} is given twice; give each detector once")
+    return [_load_detector(name, threads, longest) for name in names]
+
+
+def _load_detector(name: str, threads: int | None, longest: int) -> Detector:
+    if name == "faces":
+        from ganvas.localization.packaged_detectors import FaceDetector
+
+        return FaceDetector(threads=threads, longest=longest)
+    if name == "text":
+        from ganvas.localization.packaged_detectors import TextDetector
+
+        return TextDetector(threads=threads, longest=longest)
+    file, colon, classes = name.rpartition(f"{ONNX}:")
+    path = Path(f"{file}{ONNX}" if colon else name)
+    if path.suffix == ONNX and path.is_file():
+        from ganvas.localization.yolo import YoloDetector
+
+        wanted = tuple(each.strip() for each in classes.split(",")) if colon else ()
+        return YoloDetector(path, classes=wanted, threads=threads)
+    raise ConfigError(f"no detector {name!r}; give {', '.join(DETECTORS)} or the path of an .onnx file that exists")
