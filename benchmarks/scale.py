@@ -89,13 +89,13 @@ def megapixels(photos: Path) -> float:
 
 
 def works(photos: Path, folder: Path) -> dict[str, Callable[..., Any]]:
-    """Name -> what to do with the pictures, but where to and by which engine."""
+    """Name -> what to do with the pictures, but where to and on which backend."""
+    from ganvas.api import redact
     from ganvas.inference.folder import translate_files
-    from ganvas.redaction.redact_files import redact_files
 
     run = write_run(folder / "run")
     translate = partial(translate_files, run, photos, device="cpu", progress=False)
-    found: dict[str, Callable[..., Any]] = {"redact, nsfw": partial(redact_files, photos, classifier="nsfw")}
+    found: dict[str, Callable[..., Any]] = {"redact, nsfw": partial(redact, photos, classifier="nsfw")}
     if "precision" not in inspect.signature(translate_files).parameters:
         return found | {"translate, U-Net 256": translate}
     for precision in ("float32", "bfloat16"):
@@ -127,12 +127,12 @@ def measure_work(name: str, work: Callable[..., Any], folder: Path, given: argpa
     The last takes the start-up and the checking from the one before: what is left is the workers' rate.
     """
     seconds, log = {}, ""
-    for engine, settings in (("local", {}), ("ray", {"engine": "ray", "workers": given.workers})):
-        out = folder / name / engine
+    for backend, settings in (("local", {}), ("ray", {"backend": "ray", "workers": given.workers})):
+        out = folder / name / backend
         shutil.rmtree(folder / "cache", ignore_errors=True)
-        seconds[engine] = timed(partial(work, out=out), **settings)
+        seconds[backend] = timed(partial(work, out=out), **settings)
         log = next(path.name for path in out.iterdir() if path.suffix == ".jsonl")
-    seconds["ray_again"] = timed(partial(work, out=folder / name / "ray"), engine="ray", workers=given.workers)
+    seconds["ray_again"] = timed(partial(work, out=folder / name / "ray"), backend="ray", workers=given.workers)
     written = [path for path in (folder / name / "ray").iterdir() if path.name != log]
     assert_same_bytes(folder / name / "local", written)
     inner = core_seconds(folder / name / "local" / log, work, folder / name / "warm")
@@ -200,16 +200,20 @@ def in_child(kind: str, folder: Path, rows: int) -> Record:
 
 def memory_of(kind: str, folder: Path, rows: int) -> Record:
     """Bytes of memory and microseconds for each of many rows or files."""
-    from ganvas.inference.manifest import Manifest
+    from ganvas.bulk.journal import Journal, joined_hashes
     from ganvas.redaction.redact_files import find_sources
-    from ganvas.redaction.redaction_log import RedactionLog
+    from ganvas.redaction.redaction_log import open_log
 
     rows = min(rows, 50_000) if kind == "files" else rows
     write = {"manifest": write_manifest, "audit": write_audit, "files": write_files}[kind]
     write(folder, rows)
     reads: dict[str, Callable[[], object]] = {
-        "manifest": lambda: Manifest(folder, "0" * 64),
-        "audit": lambda: RedactionLog(folder),
+        "manifest": lambda: Journal(
+            folder / "translate.jsonl",
+            name_key="name",
+            proof_of=lambda row: joined_hashes(row, "settings", "input", "output"),
+        ),
+        "audit": lambda: open_log(folder),
         "files": lambda: find_sources(folder / "files", folder / "out", set()),
     }
     before, start = resident(), time.perf_counter()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganvas.bulk.ray_backend import Record, Worker
+from ganvas.bulk.ray_backend import RayWorker as Worker
+from ganvas.bulk.ray_backend import Record
 from ganvas.content_gate import gate
 
 Start = Callable[[], Worker]

@@ -15,15 +15,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ganvas import serialization
+from ganvas.bulk.journal import Journal, joined_hashes
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import has_split
 from ganvas.data.regions import read_boxes
 from ganvas.errors import ConfigError, GanvasError, RunError
 from ganvas.image.label import sidecar_path, source_type_in_sidecar
-from ganvas.inference.manifest import Manifest
 from ganvas.interop.import_checkpoints import load_discriminator
 from ganvas.localization import load_classifier
-from ganvas.redaction.redaction_log import RedactionLog
+from ganvas.redaction.redaction_log import open_log
 from ganvas.runs.record import read_run_record
 from ganvas.serialization import (
     MAX_DEPTH,
@@ -180,8 +180,11 @@ def test_journals_and_labels_pass_a_line_over(text: str, tmp_path: Path) -> None
     assert source_type_in_sidecar(tmp_path / "x.npy") is None
     for name in ("translate.jsonl", "redaction.jsonl"):
         (tmp_path / name).write_text(text + "\n")
-    assert Manifest(tmp_path, "").proof("x") is None
-    assert RedactionLog(tmp_path).proof("x") is None
+    rows = Journal(
+        tmp_path / "translate.jsonl", name_key="name", proof_of=lambda row: joined_hashes(row, "input", "output")
+    )
+    assert rows.proof("x") is None
+    assert open_log(tmp_path).proof("x") is None
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "x,1,2,3,4\n" + "b" * 140_000 + ",1,2,3,4", "x," + "1" * 100_000])

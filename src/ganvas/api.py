@@ -123,7 +123,7 @@ def locate(config: LocateConfig) -> Located:
     with using_threads(config.threads), progress_bars() as tell:
         found = locate_files(
             config.photos, config.out, classifier=config.classifier, class_name=config.class_name,
-            threshold=config.threshold, progress=lambda done, total: tell("locate", done, total),
+            threshold=config.threshold, progress=tell,
         )  # fmt: skip
     return Located(record=config.out / RECORD, photos=tuple(found))
 
@@ -146,16 +146,10 @@ def redact(config: RedactConfig) -> Redacted:
 
     That is all it tests: look at the results before they are released. A log holds a line a picture.
     """
-    from ganvas.image.cover import Cover
     from ganvas.redaction.redact_files import redact_files
 
-    how = Cover(style=config.style, blocks=config.blocks, block_size=config.block_size, sigma=config.sigma)
-    with using_threads(config.threads), progress_bars() as tell:
-        return redact_files(
-            config.source, config.out, classifier=config.classifier, class_name=config.class_name, boxes=config.boxes,
-            mask=config.mask, how=how, pass_score=config.pass_score, coverage=config.coverage, log=config.log,
-            engine=config.engine, workers=config.workers, progress=tell,
-        )  # fmt: skip
+    with using_threads(config.threads), progress_bars() as progress:
+        return redact_files(config, progress=progress)
 
 
 def train(config: RunConfig, out: Path, /) -> TrainingResult:
@@ -196,7 +190,7 @@ def translate(config: TranslateConfig) -> TranslationReport:
         return translate_files(
             config.run, config.source, config.out, mask=config.mask, tile=config.tile, overlap=config.overlap,
             suffix=config.suffix, recursive=config.recursive, snapshot=config.snapshot, device=config.device,
-            seed=config.seed, precision=config.precision, direction=config.direction, engine=config.engine,
+            seed=config.seed, precision=config.precision, direction=config.direction, backend=config.backend,
             workers=config.workers,
         )  # fmt: skip
 

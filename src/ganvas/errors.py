@@ -11,8 +11,9 @@ GanvasError                1   anything below
 ├── DivergenceError        4   a loss or weight became NaN or infinite
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
-├── WeightsError           7   pretrained weights cannot be found or do not verify
-└── Cancelled            130   the caller cancelled the work, as Ctrl-C does on the command line
+└── WeightsError           7   pretrained weights cannot be found or do not verify
+
+Cancelled                130   the caller cancelled the work (a KeyboardInterrupt, as Ctrl-C is)
 
 Any other error is a bug in ganvas: exit code 70, one line on the terminal, and the full traceback in a file (`crash`).
 
@@ -103,6 +104,10 @@ class PolicyRefusal(GanvasError):
         """Return the refusal as a mapping, ready for JSON."""
         return {"refused": self.name, "reason": self.reason, "score": self.score}
 
+    def as_arguments(self) -> dict[str, str | float | None]:
+        """Return the arguments with which the same refusal is made in another process."""
+        return {"name": self.name, "reason": self.reason, "score": self.score}
+
 
 class DivergenceError(GanvasError):
     """A loss or a weight became NaN or infinite; the last good checkpoint is kept."""
@@ -175,7 +180,8 @@ class WeightsError(GanvasError):
     exit_code = 7
 
 
-class Cancelled(GanvasError):
-    """The caller cancelled the work (`ganvas.progress`); the same command continues where it stopped."""
+class Cancelled(KeyboardInterrupt):
+    """The caller cancelled the work (`ganvas.progress`); the same command continues where it stopped.
 
-    exit_code = 130
+    As with Ctrl-C, the exit code is 130; no handler of a single file's error takes it for one.
+    """

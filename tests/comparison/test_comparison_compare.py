@@ -211,7 +211,7 @@ def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, mo
 def test_refused_pairs_leave_both_sides(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = plan_data(settings(pairs))
     assert len(open_test_pictures(data, limit=9).sides["a"]) == 5
-    target = open_test_pictures(data, limit=9).sides["b"]["3"].as_rgb8()
+    target = open_test_pictures(data, limit=9).sides["b"]["3"].picture.as_rgb8()
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * np.array_equal(rgb, target))
     gate.forget_scorer()
     test = open_test_pictures(data, limit=9)
@@ -243,7 +243,7 @@ def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path)
     translator = Translator.load(tmp_path / "out" / "runs" / "cyclegan", device="cpu", direction="b_to_a")
     made = translate_all(translator, test.sides["b"])
     name, picture = next(iter(test.sides["b"].items()))
-    assert np.array_equal(made.made[name].pixels, translator(picture).pixels)
+    assert np.array_equal(made.made[name].picture.pixels, translator(picture.picture).pixels)
     assert test.specs == {"a": PictureSpec(), "b": PictureSpec()}
 
 

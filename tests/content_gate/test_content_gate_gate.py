@@ -18,9 +18,10 @@ from ganvas.content_gate import gate, score_cache
 from ganvas.content_gate.gate import (
     LARGEST_REFUSED_SHARE,
     THRESHOLD,
+    AdmittedPicture,
     admit,
-    admit_all,
     admit_many,
+    as_sheet,
     check_share,
     describe_refusals,
     views,
@@ -56,6 +57,10 @@ class Counting:
         return gate._RecordedScorer(self.score, fingerprint)
 
 
+def scores_of(pictures: list[tuple[str, Picture]]) -> list[float | None]:
+    return [outcome.score for outcome in admit_many(pictures)]
+
+
 def picture(value: int = 7, channels: int = 3, dtype: type = np.uint8) -> Picture:
     return Picture(np.full((4, 5, channels), value, dtype))
 
@@ -69,7 +74,7 @@ class TestRules:
     @pytest.mark.parametrize("score", [0.0, 0.2, THRESHOLD])
     def test_a_score_up_to_the_threshold_is_admitted(self, use_scorer: UseScorer, score: float) -> None:
         use_scorer(lambda rgb: score)
-        assert admit(picture(), name="a") == score
+        assert admit(picture(), name="a").score == score
 
     @pytest.mark.parametrize("score", [np.nextafter(THRESHOLD, 1), 0.9, 1.0])
     def test_a_score_above_it_is_refused(self, use_scorer: UseScorer, score: float) -> None:
@@ -116,7 +121,7 @@ class TestRules:
         with pytest.raises(PolicyRefusal):
             admit(picture(), name="a")
 
-    @pytest.mark.parametrize("function", [admit, admit_all, admit_many])
+    @pytest.mark.parametrize("function", [admit, admit_many])
     def test_no_argument_moves_it(self, function: Callable[..., object]) -> None:
         assert set(inspect.signature(function).parameters) <= {"picture", "pictures", "name"}
 
@@ -157,7 +162,7 @@ class TestViews:
     def test_opacity_is_not_looked_at(self, use_scorer: UseScorer) -> None:
         use_scorer(bright)
         pixels = np.dstack([np.zeros((4, 5, 3), np.uint8), np.full((4, 5), 255, np.uint8)])
-        assert admit(Picture(pixels, has_alpha=True), name="a") == 0.0
+        assert admit(Picture(pixels, has_alpha=True), name="a").score == 0.0
 
     def test_one_nan_among_the_views_refuses(self, use_scorer: UseScorer) -> None:
         answers = iter([0.1, float("nan"), 0.1])
@@ -188,9 +193,9 @@ class TestCache:
     def test_a_picture_is_scored_once(self, use_scorer: UseScorer) -> None:
         counting = Counting(0.25)
         use_scorer(counting.recorded())
-        assert [admit(picture(), name=name) for name in "abc"] == [0.25] * 3
+        assert [admit(picture(), name=name).score for name in "abc"] == [0.25] * 3
         gate.forget_scorer()
-        assert admit(picture(), name="d") == 0.25
+        assert admit(picture(), name="d").score == 0.25
         assert counting.calls == 1
 
     def test_a_refusal_is_remembered_as_one(self, use_scorer: UseScorer) -> None:
@@ -273,7 +278,7 @@ class TestCache:
         blocked.write_bytes(b"")
         monkeypatch.setenv("GANVAS_CACHE", str(blocked / "below"))
         use_scorer(Counting(0.1).recorded())
-        assert admit(picture(), name="a") == 0.1
+        assert admit(picture(), name="a").score == 0.1
 
     def test_a_database_that_cannot_be_written_is_scored_without(self, use_scorer: UseScorer) -> None:
         (cache_folder() / "scores.sqlite").mkdir()
@@ -289,10 +294,10 @@ class TestCache:
         admit(picture(), name="a")
         with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
             holder.execute("BEGIN EXCLUSIVE")
-            assert admit(picture(9), name="b") == 0.1
+            assert admit(picture(9), name="b").score == 0.1
         holder.close()
         assert (cache_folder() / "scores.sqlite").exists()
-        assert admit(picture(), name="a") == 0.1
+        assert admit(picture(), name="a").score == 0.1
         assert counting.calls == 2
 
     def test_a_locked_database_is_waited_for_once(self, use_scorer: UseScorer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +315,7 @@ class TestCache:
         with connect(cache_folder() / "scores.sqlite", isolation_level=None) as holder:
             holder.execute("BEGIN EXCLUSIVE")
             for value in range(3):
-                assert admit(picture(9 + value), name="b") == 0.1
+                assert admit(picture(9 + value), name="b").score == 0.1
         holder.close()
         assert timeouts[:2] == [0.2, 0.2]
         assert timeouts[2:] == [score_cache.SHORT_WAIT] * 2
@@ -364,7 +369,7 @@ class TestCache:
         counting = Counting(0.1)
         use_scorer(counting.recorded())
         for _ in range(2):
-            assert admit(picture(), name="a") == 0.1
+            assert admit(picture(), name="a").score == 0.1
         assert counting.calls == 2
 
     def test_processes_that_start_at_once_share_one_key(self, tmp_path: Path) -> None:
@@ -382,7 +387,8 @@ class TestMany:
         bad = Picture(np.full((4, 5, 3), np.nan, np.float32))
         items = [("a", picture(7)), ("b", picture(250)), ("c", bad), ("d", picture(8))]
         outcomes = admit_many(items)
-        assert [outcomes[0], outcomes[3]] == [7 / 255, 8 / 255]
+        scores = [getattr(outcome, "score", None) for outcome in outcomes]
+        assert [scores[0], scores[3]] == [7 / 255, 8 / 255]
         for (name, given), outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, PolicyRefusal):
                 with pytest.raises(PolicyRefusal) as alone:
@@ -403,7 +409,7 @@ class TestMany:
 
         use_scorer(scorer)
         outcomes = admit_many([("a", picture(1)), ("b", picture(9)), ("c", picture(2))])
-        assert [outcomes[0], outcomes[2]] == [0.1, 0.1]
+        assert [getattr(outcomes[number], "score", None) for number in (0, 2)] == [0.1, 0.1]
         assert isinstance(outcomes[1], PolicyRefusal)
 
     def test_without_a_model_all_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,9 +428,9 @@ class TestMany:
         monkeypatch.setattr(score_cache.sqlite3, "connect", lambda *a, **n: opened.append(a) or connect(*a, **n))
         counting = Counting(0.25)
         use_scorer(counting.recorded())
-        assert admit_many([(str(value), picture(value)) for value in (1, 2, 3, 2)]) == [0.25] * 4
+        assert scores_of([(str(value), picture(value)) for value in (1, 2, 3, 2)]) == [0.25] * 4
         assert (len(opened), counting.calls) == (1, 3)
-        assert admit_many([(str(value), picture(value)) for value in (3, 4)]) == [0.25] * 2
+        assert scores_of([(str(value), picture(value)) for value in (3, 4)]) == [0.25] * 2
         assert (len(opened), counting.calls) == (2, 4)
 
     def test_an_interruption_keeps_what_was_scored(self, use_scorer: UseScorer) -> None:
@@ -438,7 +444,7 @@ class TestMany:
         use_scorer(gate._RecordedScorer(score, "weights"))
         with pytest.raises(KeyboardInterrupt):
             admit_many([("a", picture(1)), ("b", picture(9))])
-        assert admit_many([("a", picture(1))]) == [0.25]
+        assert scores_of([("a", picture(1))]) == [0.25]
         assert counting.calls == 1
 
     def test_threads_may_ask_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,67 +453,51 @@ class TestMany:
         gate.forget_scorer()
         items = [[(f"{one} {two}", picture(10 * one + two)) for two in range(5)] for one in range(8)]
         with gate.loading_scorer(), ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(admit_many, items)) == [[0.25] * 5] * 8
+            assert list(pool.map(scores_of, items)) == [[0.25] * 5] * 8
         assert len(loaded) == 1
-        assert admit(picture(0), name="again") == 0.25
+        assert admit(picture(0), name="again").score == 0.25
         assert counting.calls >= 40  # a writer that finds the file locked for long goes on without it
 
 
 class TestDataSet:
-    def test_refused_ones_are_left_out_and_listed(self, use_scorer: UseScorer) -> None:
-        use_scorer(bright)
-        items = [(str(value), picture(value)) for value in [*range(39), 250]]
-        admitted, refusals = admit_all(iter(items))
-        assert admitted == [str(value) for value in range(39)]
-        assert [refusal.name for refusal in refusals] == ["250"]
+    def refusals_of(self, values: list[int]) -> list[PolicyRefusal]:
+        outcomes = admit_many([(str(value), picture(value)) for value in values])
+        return [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)]
 
     def test_over_five_per_cent_refuses_the_set_and_names_what_is_refused(self, use_scorer: UseScorer) -> None:
         use_scorer(bright)
-        items = [(str(value), picture(value)) for value in [*range(37), 250, 251]]
+        refusals = self.refusals_of([*range(37), 250, 251])
         with pytest.raises(
             PolicyRefusal, match=r"refuses 2 of 39 pictures \(250: Open NSFW.*; 251: .*\), more than 5%"
         ):
-            admit_all(items)
+            check_share(refusals, 39)
 
     def test_exactly_five_per_cent_does_not(self, use_scorer: UseScorer) -> None:
         use_scorer(bright)
-        admitted, refusals = admit_all([(str(value), picture(value)) for value in [*range(19), 250]])
-        assert (len(admitted), len(refusals)) == (19, 1)
-
-    def test_a_pair_falls_with_either_half(self, use_scorer: UseScorer) -> None:
-        use_scorer(bright)
-        items = [(str(value), picture(level)) for value in range(40) for level in (0, 250 if value == 3 else 1)]
-        admitted, refusals = admit_all(items)
-        assert "3" not in admitted
-        assert len(admitted) == 39
-        assert len(refusals) == 1
-
-    def test_without_a_model_the_first_picture_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def missing() -> gate.Scorer:
-            raise OSError("gone")
-
-        monkeypatch.setattr(gate, "load_scorer", missing)
-        gate.forget_scorer()
-        read = []
-
-        def pictures() -> object:
-            for value in range(100):
-                read.append(value)
-                yield str(value), picture(value)
-
-        with pytest.raises(PolicyRefusal, match="no model"):
-            admit_all(pictures())  # type: ignore[arg-type]
-        assert read == [0]
+        check_share(refusals := self.refusals_of([*range(19), 250]), 20)
+        assert [refusal.name for refusal in refusals] == ["250"]
 
     def test_none_at_all(self) -> None:
-        assert admit_all([]) == ([], [])
+        check_share([], 0)
+
+
+class TestAdmittedPicture:
+    def test_only_the_gate_makes_one(self) -> None:
+        with pytest.raises(TypeError, match="only the content gate"):
+            AdmittedPicture(picture=picture(), name="a", score=0.0, key=object())
+
+    def test_a_sheet_needs_admitted_pictures(self, use_scorer: UseScorer) -> None:
+        use_scorer(bright)
+        assert as_sheet(picture(250), [admit(picture(1), name="a")], name="sheet").picture.pixels.max() == 250
+        with pytest.raises(AssertionError):
+            as_sheet(picture(250), [], name="sheet")
 
 
 @pytest.mark.real_gate
 class TestRealModel:
     def test_it_is_the_published_one_and_scores_an_ordinary_picture(self, rng: np.random.Generator) -> None:
         ramp = np.linspace(0, 255, 300)[None, :, None] * np.ones((200, 1, 3))
-        score = admit(Picture((ramp + rng.uniform(0, 1, ramp.shape)).clip(0, 255).astype(np.uint8)), name="ramp")
+        score = admit(Picture((ramp + rng.uniform(0, 1, ramp.shape)).clip(0, 255).astype(np.uint8)), name="ramp").score
         assert 0.0 <= score < 0.5
 
     def test_other_weights_under_its_name_are_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from ganvas.image.cover import bicubic_resize, mosaic
 from ganvas.image.files import PictureWarning, SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Evidence
+from recorded_progress import RecordedProgress
 
 Files = dict[str, bytes]
 
@@ -519,17 +520,17 @@ class TestGoingOn:
             prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert content(tmp_path / "out") == {"thesis.txt": b"mine"}
 
-    def test_progress_is_told(self, photos: Path, tmp_path: Path) -> None:
-        told: list[tuple[str, int, int]] = []
-        prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=lambda *news: told.append(news))
-        assert told[0] == ("looking at pictures", 1, 20)
-        assert told[-1] == ("writing pairs", 20, 20)
+    def test_progress_is_reported(self, photos: Path, tmp_path: Path) -> None:
+        progress = RecordedProgress()
+        prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=progress)
+        assert progress.reports[1] == ("looking at pictures", 1, 20)
+        assert progress.reports[-1] == ("writing pairs", 20, 20)
 
 
 class TestMistakes:
     def test_no_pictures(self, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()
-        with pytest.raises(DataError, match="no pictures"):
+        with pytest.raises(InputError, match="no pictures"):
             prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
 
     def test_two_files_of_one_name(self, photos: Path, tmp_path: Path) -> None:
@@ -595,7 +596,7 @@ class TestMistakes:
                 write_image(photos / "07.png", Picture(scene(99)))
 
         with pytest.raises(PartialFailure, match=r"1 of 20 failed:\n.*07\.png: changed while"):
-            prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=exchange)
+            prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=RecordedProgress(exchange))
         assert not [name for name in content(tmp_path / "out") if "07" in name]
 
     def test_what_is_no_picture_is_told(self, photos: Path, tmp_path: Path) -> None:

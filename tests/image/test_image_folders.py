@@ -14,8 +14,8 @@ from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import ImageError
 from ganvas.image.files import SkippedWarning, list_images, read_image, warn_of_skipped
 from ganvas.image.folders import list_folder
-from ganvas.redaction.redact_files import redact_files
 from ganvas.redaction.user_regions import read_user_regions
+from redact_command import redact_files
 
 
 def picture(path: Path, level: int = 90) -> None:

@@ -16,8 +16,8 @@ from ganvas.data.prepare import prepare_pairs
 from ganvas.data.regions import boxes_by_picture
 from ganvas.errors import DataError
 from ganvas.image.folders import match_names, name_key
-from ganvas.inference.compositing import find_mask
-from ganvas.redaction.redact_files import redact_files
+from ganvas.image.masks import find_mask
+from redact_command import redact_files
 
 FORMS = [("NFC", "NFD"), ("NFD", "NFC")]
 

@@ -17,13 +17,15 @@ import pytest
 import torch
 from inference_runs import EXACT, NOISY, write_tiny_run
 
+from ganvas.bulk import runner
+from ganvas.bulk.sources import Job
 from ganvas.content_gate import gate
 from ganvas.errors import PartialFailure, PolicyRefusal
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference import pipeline
+from ganvas.inference import translator as translating
 from ganvas.inference.folder import TranslationReport, translate_files
-from ganvas.inference.jobs import Job
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
 
@@ -116,7 +118,8 @@ def test_a_gate_that_fails_refuses_each(photos: Path, tmp_path: Path, monkeypatc
 def test_an_error_of_ours_ends_the_work_and_keeps_what_is_done(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    working, calls = getattr(pipeline, stage), iter(range(100))
+    module = translating if stage == "translate_admitted" else pipeline
+    working, calls = getattr(module, stage), iter(range(100))
 
     def failing(*arguments: object, **named: object) -> object:
         if next(calls) == 8:
@@ -124,10 +127,10 @@ def test_an_error_of_ours_ends_the_work_and_keeps_what_is_done(
         return working(*arguments, **named)
 
     run = write_tiny_run(tmp_path / "run")
-    monkeypatch.setattr(pipeline, stage, failing)
+    monkeypatch.setattr(module, stage, failing)
     with pytest.raises(TypeError, match="a mistake"):
         translate(run, photos, tmp_path / "out")
-    monkeypatch.setattr(pipeline, stage, working)
+    monkeypatch.setattr(module, stage, working)
     done = [row["name"] for row in rows_of(tmp_path / "out")] if (tmp_path / "out").exists() else []
     assert len(done) <= 9
     assert done == sorted(path.name for path in photos.iterdir())[: len(done)]  # no row after the one that failed
@@ -172,8 +175,8 @@ class Crowd:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, expected: int) -> None:
         self.most, self._inside, self._lock = 0, 0, threading.Lock()
         self._met, self._expected, self._is_first = threading.Event(), expected, True
-        self._translating = pipeline.translate_admitted
-        monkeypatch.setattr(pipeline, "translate_admitted", self)
+        self._translating = translating.translate_admitted
+        monkeypatch.setattr(translating, "translate_admitted", self)
 
     def __call__(self, *arguments: object, **named: object) -> object:
         with self._lock:
@@ -224,31 +227,36 @@ def test_two_small_pictures_share_the_network_and_others_have_it_alone(
 
 def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second picture's row raises, as Ctrl-C would there, while the third picture is in its first tile."""
-    in_a_tile, tiles, lines = threading.Event(), 0, list[pipeline._Line]()
-    network, noting = Translator._network, pipeline._Line._noted
+    in_a_tile, tiles, added, stopping = threading.Event(), 0, 0, threading.Event()
+    network, adding, cancelling = Translator._network, runner.Journal.add, pipeline._Tiles.cancel
 
     def counted(self: Translator, signed: np.ndarray) -> np.ndarray:
         nonlocal tiles
         tiles += 1
         if tiles > 18:  # a picture has nine
             in_a_tile.set()
-            lines[0]._stopping.wait()
+            stopping.wait()
         return network(self, signed)
 
-    def interrupted(self: pipeline._Line, items: list[pipeline._Item]) -> list[pipeline._Item]:
-        lines.append(self)
-        if len(lines) == 2:
+    def interrupted(self: runner.Journal, lines: list[runner.Record]) -> None:
+        nonlocal added
+        adding(self, lines)
+        added += 1
+        if added == 2:
             in_a_tile.wait()
-            noting(self, items)
             raise KeyboardInterrupt
-        return noting(self, items)
+
+    def cancelled(self: pipeline._Tiles) -> None:
+        cancelling(self)
+        stopping.set()
 
     for path in [*photos.iterdir()]:
         write_image(path, Picture(np.zeros((48, 48, 3), np.uint8)))
     monkeypatch.setattr(pipeline, "GROUP", 1)
     monkeypatch.setattr(pipeline, "cores_beside", lambda: 0)  # one thread, so that they come in order
     monkeypatch.setattr(Translator, "_network", counted)
-    monkeypatch.setattr(pipeline._Line, "_noted", interrupted)
+    monkeypatch.setattr(runner.Journal, "add", interrupted)
+    monkeypatch.setattr(pipeline._Tiles, "cancel", cancelled)
     with pytest.raises(KeyboardInterrupt):
         translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out", tile=40)
     assert tiles == 19
@@ -256,7 +264,7 @@ def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkey
 
 
 def test_groups_are_small() -> None:
-    jobs = [Job(Path(f"nowhere{number}.png"), Path("out"), "name") for number in range(9)]
+    jobs = [Job(source=Path(f"nowhere{number}.png"), target=Path("out"), name="name") for number in range(9)]
     groups = list(pipeline._groups(jobs))
     assert [job for group, _ in groups for job in group] == jobs
     assert [len(group) for group, _ in groups] == [4, 4, 1]

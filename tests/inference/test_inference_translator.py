@@ -14,7 +14,7 @@ from inference_runs import EXACT, FIVE_DEEP, FLOAT, NOISY, tiny_method, tiny_rec
 from PIL import Image
 
 from ganvas.content_gate import gate
-from ganvas.errors import ConfigError, ImageError, PolicyRefusal
+from ganvas.errors import Cancelled, ConfigError, ImageError, PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
@@ -22,6 +22,7 @@ from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, r
 from ganvas.inference.translator import ConversionWarning, Translator
 from ganvas.methods import CycleGANConfig
 from ganvas.runs.record import RunRecord
+from recorded_progress import RecordedProgress
 
 
 def translator_of(record: RunRecord | None = None, **settings: int) -> Translator:
@@ -305,14 +306,21 @@ def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: 
     np.testing.assert_array_equal(translator.tiled(image, tile=68)[:, :, 3], image[:, :, 3])
 
 
-def test_tiles_are_told_as_they_are_done_and_one_alone_is_not(tmp_path: Path) -> None:
+def test_tiles_are_reported_and_one_alone_is_not(tmp_path: Path) -> None:
     translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
-    told: list[tuple[int, int]] = []
+    tiled, whole = RecordedProgress(), RecordedProgress()
     picture = Picture(np.zeros((70, 40, 3), np.uint8))
-    translator.translate_picture(picture, tile=48, tell=lambda done, total: told.append((done, total)))
-    total = told[0][1]
+    translator.translate_picture(picture, tile=48, progress=tiled)
+    total = tiled.reports[0][2]
     assert total > 1
-    assert told == [(done, total) for done in range(1, total + 1)]
-    told.clear()
-    translator.translate_picture(picture, tell=lambda done, total: told.append((done, total)))
-    assert not told
+    assert tiled.reports == [("tiles", done, total) for done in range(1, total + 1)]
+    translator.translate_picture(picture, progress=whole)
+    assert not whole.reports
+
+
+def test_a_cancelled_translation_stops_between_two_tiles(tmp_path: Path) -> None:
+    translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
+    progress = RecordedProgress(lambda _task, done, _total: progress.cancel() if done == 2 else None)
+    with pytest.raises(Cancelled):
+        translator.translate_picture(Picture(np.zeros((70, 40, 3), np.uint8)), tile=48, progress=progress)
+    assert len(progress.reports) == 2

@@ -14,6 +14,7 @@ from ganvas.localization import locate_files as verb
 from ganvas.localization.efficientnet_lite import imagenet_class_names
 from ganvas.localization.evidence import LinearHead
 from ganvas.localization.locate_files import locate_files, overlay_names
+from recorded_progress import RecordedProgress
 
 
 class Bright:
@@ -101,17 +102,17 @@ def test_thresholds_out_of_range(lamp, threshold):
 def test_files_give_overlays_and_one_record(tmp_path, lamp, bright):
     write_image(tmp_path / "photos" / "one.png", Picture(lamp))
     write_image(tmp_path / "photos" / "two.tif", Picture(lamp.astype(np.uint16) * 257))
-    seen = []
+    progress = RecordedProgress()
     records = locate_files(
         [tmp_path / "photos"],
         tmp_path / "out",
         class_name="light",
-        progress=lambda done, total: seen.append((done, total)),
+        progress=progress,
     )
     written = json.loads((tmp_path / "out" / "locate.json").read_text())
     assert written["photos"] == records
     assert [record["boxes"] for record in records] == [[[20, 8, 40, 16]]] * 2
-    assert seen == [(1, 2), (2, 2)]
+    assert progress.reports == [("locate", 0, 2), ("locate", 1, 2), ("locate", 2, 2)]
     assert read_image(tmp_path / "out" / "two.png").pixels.shape == (32, 48, 3)
 
 

@@ -77,7 +77,7 @@ def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
 ) -> None:
     folder = tmp_path / "out"
     found = run(kinds, folder, minutes=0.01)
-    restored = {made["restorer"].tobytes() for made in found.covers[0].shown.values()}
+    restored = {made["restorer"].picture.pixels.tobytes() for made in found.covers[0].shown.values()}
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in restored))
     gate.forget_scorer()
     found = run(kinds, folder, minutes=0.01)

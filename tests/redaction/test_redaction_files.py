@@ -18,14 +18,14 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, WeightsError
-from ganvas.image.cover import Cover
+from ganvas.errors import Cancelled, ConfigError, ImageError, InputError, PartialFailure, WeightsError
 from ganvas.image.files import SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
-from ganvas.redaction import redact_files as module
+from ganvas.redaction import worker as module
 from ganvas.redaction.redact import CosmeticWarning
-from ganvas.redaction.redact_files import redact_files
 from ganvas.weights import cache_folder
+from recorded_progress import RecordedProgress
+from redact_command import redact_files
 
 MakeScene = Callable[..., np.ndarray]
 MIDDLE = Box(48, 32, 80, 64)
@@ -524,7 +524,7 @@ class TestLog:
 
     def test_cosmetic_is_said_once_and_written_down(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
         with pytest.warns(CosmeticWarning) as caught:
-            redact_files(photos, tmp_path / "out", classifier="checkers", how=Cover(style="blur"))
+            redact_files(photos, tmp_path / "out", classifier="checkers", style="blur")
         assert sum(issubclass(warning.category, CosmeticWarning) for warning in caught) == 1
         assert all(line["cosmetic"] for line in lines(tmp_path / "out"))
 
@@ -535,10 +535,17 @@ class TestLog:
             assert (line["score_before"], line["score_after"], line["classifier"]) == (None, None, None)
             assert line["region"]["whole"]
 
-    def test_progress_is_told(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
-        told: list[tuple[str, int, int]] = []
-        redact_files(photos, tmp_path / "out", classifier="checkers", progress=lambda *news: told.append(news))
-        assert told == [("redacting", number, 3) for number in (1, 2, 3)]
+    def test_progress_is_reported(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        progress = RecordedProgress()
+        redact_files(photos, tmp_path / "out", classifier="checkers", progress=progress)
+        assert progress.reports == [("redact", number, 3) for number in (0, 1, 2, 3)]
+
+    def test_a_cancelled_redaction_resumes(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
+        progress = RecordedProgress(lambda _task, done, _total: progress.cancel() if done == 2 else None)
+        with pytest.raises(Cancelled):
+            redact_files(photos, tmp_path / "out", classifier="checkers", progress=progress)
+        rest = redact_files(photos, tmp_path / "out", classifier="checkers")
+        assert (rest.skipped, rest.redacted) == (2, 1)
 
 
 class TestGoingOn:
@@ -573,9 +580,9 @@ class TestGoingOn:
     ) -> None:
         assert len(again(pass_score=0.1)) == 3
         assert again(pass_score=0.1) == []
-        assert len(again(how=Cover(colour=(1.0,)))) == 3
+        assert len(again(style="mosaic")) == 3
         monkeypatch.setattr(module, "version", lambda name: "99")
-        assert len(again(how=Cover(colour=(1.0,)))) == 3
+        assert len(again(style="mosaic")) == 3
 
     def test_a_region_given_anew_is_covered(self, again: Callable[..., list[str]], tmp_path: Path) -> None:
         boxes = boxes_file(tmp_path, patch_png=[[0, 0, 9, 9]], plain_png=[])

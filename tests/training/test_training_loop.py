@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of, tiny_run
 
-from ganvas.content_gate import gate
+from ganvas.content_gate import AdmittedPicture, gate
 from ganvas.errors import ConfigError, DivergenceError, MissingDependency, PolicyRefusal, RunError
 from ganvas.filesystem import FolderInUse
 from ganvas.hardware.threads import using_threads
@@ -31,7 +31,7 @@ from ganvas.image.picture import Picture
 from ganvas.runs.folder import lock_run
 from ganvas.runs.record import read_run_record
 from ganvas.runs.snapshots import load_generators
-from ganvas.training import loop, observers
+from ganvas.training import loop, observers, previews
 from ganvas.training import state as state_module
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
@@ -413,14 +413,14 @@ def test_every_optimizer_trains_on_a_gpu(tiny_config: MakeConfig, tmp_path: Path
 def test_refused_outputs_are_drawn_grey(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admit = gate.admit
+    admit = previews.admit
 
-    def refusing(picture: Any, *, name: str) -> float:
+    def refusing(picture: Any, *, name: str) -> AdmittedPicture:
         if name.endswith("(output)"):
             raise PolicyRefusal(name, "for the test", 0.9)
         return admit(picture, name=name)
 
-    monkeypatch.setattr(gate, "admit", refusing)
+    monkeypatch.setattr(previews, "admit", refusing)
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     grid = np.asarray(Image.open(tmp_path / "run" / "samples" / "00000008.png"))
     assert (grid[-16:, 20:36] == 128).all()

@@ -22,13 +22,13 @@ from typing import Any, Literal
 
 from ganvas.errors import ConfigError, GanvasError, MissingDependency
 
-__all__ = ["Engine", "Record", "Work", "check_workers", "spread"]
+__all__ = ["Backend", "RayWork", "RayWorker", "Record", "check_workers", "spread"]
 
-Engine = Literal["local", "ray"]
+Backend = Literal["local", "ray"]
 """Backend: this process, or the workers of a Ray cluster."""
 Record = dict[str, Any]
 """Ready for JSON."""
-Worker = Callable[[Sequence[Record]], Iterable[Record]]
+RayWorker = Callable[[Sequence[Record]], Iterable[Record]]
 """Jobs -> a row for each, in order."""
 BLOCK = 32
 """Jobs per block: the unit that is repeated when a worker dies."""
@@ -45,8 +45,8 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RA
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """Work on each of many jobs.
+class RayWork:
+    """Work of a cluster on each of many jobs.
 
     Attributes:
         start: called once in each worker, to load what it needs.
@@ -55,26 +55,26 @@ class Work:
         on_gpu: each worker holds a GPU; None for wherever the cluster has any.
     """
 
-    start: Callable[[], Worker]
+    start: Callable[[], RayWorker]
     lost: Callable[[Record, str], Record]
     workers: int | None = None
     on_gpu: bool | None = False
 
 
-def check_workers(engine: Engine, workers: int | None) -> None:
+def check_workers(backend: Backend, workers: int | None) -> None:
     """Check the requirements of a cluster before anything is read.
 
     Raises:
         ConfigError: a number of workers that means nothing.
         MissingDependency: Ray is requested but not installed.
     """
-    if workers is not None and (engine == "local" or workers < 1):
-        raise ConfigError(f"workers {workers}: give 1 or more, and --engine ray")
-    if engine == "ray":
+    if workers is not None and (backend == "local" or workers < 1):
+        raise ConfigError(f"workers {workers}: give 1 or more, and --backend ray")
+    if backend == "ray":
         _import_ray()
 
 
-def spread(jobs: Sequence[Record], work: Work) -> Generator[list[tuple[int, Record]]]:
+def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, Record]]]:
     """Yield (job number, row) block by block as they finish; close the generator to release the cluster.
 
     The cluster is the one that the program has joined, else that of RAY_ADDRESS, else one made for this call on this
@@ -110,8 +110,8 @@ def _done(left: dict[int, Record], blocks: Iterable[list[Any]]) -> Iterator[list
 class _Actor:
     """Worker inside Ray; its blocks are JSON."""
 
-    def __init__(self, start: Callable[[], Worker], folder: str) -> None:
-        self._worker: Worker | None = None
+    def __init__(self, start: Callable[[], RayWorker], folder: str) -> None:
+        self._worker: RayWorker | None = None
         self._problem = ""
         with self._noting_problems():
             os.chdir(folder)  # paths may be relative
@@ -135,7 +135,7 @@ class _Actor:
             self._problem = f"{platform.node()}: {error}" if known else traceback.format_exc()
 
 
-def _pass(ray: Any, left: dict[int, Record], work: Work, *, size: int, workers: int) -> Iterator[list[Any]]:
+def _pass(ray: Any, left: dict[int, Record], work: RayWork, *, size: int, workers: int) -> Iterator[list[Any]]:
     """Yield the rows of each block that returns; missing rows were lost with their worker."""
     data = ray.data.from_items(list(_blocks(left, size)), override_num_blocks=-(-len(left) // size))
     data.context.max_errored_blocks = -1
@@ -195,6 +195,6 @@ def _import_ray() -> Any:
     try:
         import ray.data
     except ImportError as error:
-        raise MissingDependency("Ray Data", "ray", "--engine ray") from error
+        raise MissingDependency("Ray Data", "ray", "--backend ray") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.comparison.plan import SIDES, Rgb, TestPictures, training_pictures
-from ganvas.content_gate import admit
+from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.pictures import as_unit
-from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.metrics.distribution import (
@@ -98,13 +97,13 @@ class Translated:
         seconds: median time of the network per picture.
     """
 
-    made: dict[str, Picture]
+    made: dict[str, AdmittedPicture]
     refused: dict[str, str]
     seconds: float
 
     def rgb(self) -> list[Rgb]:
         """Return all pictures as RGB, for a classifier."""
-        return [picture.as_rgb8() for picture in self.made.values()]
+        return [one.picture.as_rgb8() for one in self.made.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +169,15 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
     )
 
 
-def translate_all(translator: Translator, pictures: Mapping[str, Picture]) -> Translated:
+def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture]) -> Translated:
     """Translate pictures that the gate has admitted, one by one; translations that it refuses are left out."""
-    made, refused, seconds = dict[str, Picture](), dict[str, str](), list[float]()
+    made, refused, seconds = dict[str, AdmittedPicture](), dict[str, str](), list[float]()
     for name, picture in pictures.items():
         started = time.perf_counter()
         result, _ = translate_admitted(translator, picture)
         seconds.append(time.perf_counter() - started)
         try:
-            admit(result, name=f"{name} (translated)")
-            made[name] = result
+            made[name] = admit(result, name=f"{name} (translated)")
         except PolicyRefusal as refusal:
             refused[name] = refusal.reason
     return Translated(made, refused, median(seconds[1:] or seconds))  # the first warms up
@@ -212,7 +210,7 @@ def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -
     """Summarize each measure of the outputs against their targets."""
     spec, rows = test.specs["b"], []
     for name, made in translated.made.items():
-        pair = as_unit(made, spec), as_unit(test.sides["b"][name], spec)
+        pair = as_unit(made.picture, spec), as_unit(test.sides["b"][name].picture, spec)
         rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
     return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
@@ -222,6 +220,6 @@ def _returned(back: Translator, translated: Translated, test: TestPictures, side
     spec, values = test.specs[side], []
     for name, made in translated.made.items():
         again, _ = translate_admitted(back, made)
-        value = psnr(as_unit(again, spec), as_unit(test.sides[side][name], spec)).item()
+        value = psnr(as_unit(again, spec), as_unit(test.sides[side][name].picture, spec)).item()
         values.append(min(value, LARGEST_PSNR))
     return summarize(values)

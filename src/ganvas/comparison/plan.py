@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.content_gate import admit_many, check_share
+from ganvas.content_gate import AdmittedPicture, admit_many, check_share
 from ganvas.data.cache import Side, agree_across_splits
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
@@ -29,6 +29,7 @@ WIDTHS = ("width", "discriminator_width")
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
 Sides = dict[Domain, dict[str, Picture]]
+AdmittedSides = dict[Domain, dict[str, AdmittedPicture]]
 """Side -> name -> picture."""
 Specs = dict[Domain, PictureSpec]
 """Side -> picture specification."""
@@ -123,14 +124,14 @@ class TestPictures:
     __test__ = False  # keeps pytest from collecting it
 
     split: Split
-    sides: Sides
+    sides: AdmittedSides
     specs: Specs
     paired: bool
     refused: dict[str, str] = field(default_factory=dict)
 
     def rgb(self, side: Domain) -> list[Rgb]:
         """Return all pictures of a side as RGB, for a classifier."""
-        return [picture.as_rgb8() for picture in self.sides[side].values()]
+        return [one.picture.as_rgb8() for one in self.sides[side].values()]
 
 
 def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
@@ -143,14 +144,18 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
     split = choose_split(data)
     sides, specs = _read(data, split, limit, like=_training_data(data))
     total = sum(map(len, sides.values()))
-    refused = {side: _refusals(pictures) for side, pictures in sides.items()}
+    outcomes = {side: admit_many(list(pictures.items())) for side, pictures in sides.items()}
+    refused = {side: [one for one in found if isinstance(one, PolicyRefusal)] for side, found in outcomes.items()}
+    admitted = {
+        side: {one.name: one for one in found if isinstance(one, AdmittedPicture)} for side, found in outcomes.items()
+    }
     check_share([refusal for refusals in refused.values() for refusal in refusals], total)
     for side, refusals in refused.items():
         for other in sides if data.paired else (side,):
             for refusal in refusals:
-                sides[other].pop(refusal.name, None)
+                admitted[other].pop(refusal.name, None)
     reasons = {refusal.name: refusal.reason for refusals in refused.values() for refusal in refusals}
-    return TestPictures(split, sides, specs, data.paired, reasons)
+    return TestPictures(split, admitted, specs, data.paired, reasons)
 
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
@@ -179,7 +184,3 @@ def _thinned(side: Side, limit: int) -> dict[str, Picture]:
         side.names[index]: Picture(np.ascontiguousarray(side[index].transpose(1, 2, 0)))
         for index in evenly(len(side), limit)
     }
-
-
-def _refusals(pictures: dict[str, Picture]) -> list[PolicyRefusal]:
-    return [outcome for outcome in admit_many(list(pictures.items())) if isinstance(outcome, PolicyRefusal)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from ganvas.comparison.plan import SIDES
 from ganvas.comparison.result import DIRECTIONS, GRID_NAME, HTML_NAME, JSON_NAME, Comparison, as_record, remarks, tables
+from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
 from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
@@ -39,9 +40,14 @@ def write_reports(comparison: Comparison) -> None:
         model=", ".join(comparison.methods) or "none",
         note="The columns with a method's name are synthetic.",
     )
-    grid = make_grid(cells, captions=captions, row_labels=[name for name, _ in rows])
-    write_image(comparison.out / GRID_NAME, Picture(grid), synthetic=label)
+    grid = make_grid([_pictures(row) for row in cells], captions=captions, row_labels=[name for name, _ in rows])
+    shown = [cell for row in cells for cell in row if cell is not None]
+    write_synthetic(comparison.out / GRID_NAME, as_sheet(Picture(grid), shown, name=GRID_NAME), label)
     write_text(comparison.out / HTML_NAME, as_html(comparison))
+
+
+def _pictures(cells: Sequence[AdmittedPicture | None]) -> list[Picture | None]:
+    return [None if cell is None else cell.picture for cell in cells]
 
 
 def captions_of(comparison: Comparison) -> list[str]:
@@ -49,12 +55,12 @@ def captions_of(comparison: Comparison) -> list[str]:
     return ["input", *comparison.methods, *(["target"] if comparison.test.paired else [])]
 
 
-def grid_rows(comparison: Comparison) -> list[tuple[str, list[Picture | None]]]:
+def grid_rows(comparison: Comparison) -> list[tuple[str, list[AdmittedPicture | None]]]:
     """Return name -> input, each method's output and, for pairs, the target; None where refused or not learned.
 
     Side b of pairs has no rows of its own, nor has a side that no method translates.
     """
-    test, rows = comparison.test, list[tuple[str, list[Picture | None]]]()
+    test, rows = comparison.test, list[tuple[str, list[AdmittedPicture | None]]]()
     for direction, (given, _) in SIDES.items():
         translated = [one.measured.translated.get(direction) for one in comparison.methods.values()]
         if direction == "b_to_a" and (test.paired or not any(translated)):
@@ -79,7 +85,7 @@ def as_html(comparison: Comparison) -> str:
         sections.append(("What failed", html.table(["", "why"], failures)))
     rows = grid_rows(comparison)
     pictures = html.picture_grid(
-        [cells for _, cells in rows], captions_of(comparison), [name for name, _ in rows], lossy=True
+        [_pictures(cells) for _, cells in rows], captions_of(comparison), [name for name, _ in rows], lossy=True
     )
     sections.append(("Pictures", html.paragraph("Evenly spread. Select a picture to see it large.") + pictures))
     if lines := validation_lines(comparison):

@@ -2,22 +2,26 @@
 
 from ganvas.content_gate.gate import (
     THRESHOLD,
+    AdmittedPicture,
     admit,
-    admit_all,
     admit_many,
+    as_sheet,
     check_share,
     describe_refusals,
     forget_scorer,
     loading_scorer,
+    write_synthetic,
 )
 
 __all__ = [
     "THRESHOLD",
+    "AdmittedPicture",
     "admit",
-    "admit_all",
     "admit_many",
+    "as_sheet",
     "check_share",
     "describe_refusals",
     "forget_scorer",
     "loading_scorer",
+    "write_synthetic",
 ]

@@ -16,8 +16,9 @@ import functools
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -25,18 +26,22 @@ from numpy.typing import NDArray
 
 from ganvas.content_gate.score_cache import ScoreCache
 from ganvas.errors import PolicyRefusal
+from ganvas.image.files import write_image
+from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.ranges import all_finite, strips, tail_percentiles
 
 __all__ = [
     "THRESHOLD",
+    "AdmittedPicture",
     "admit",
-    "admit_all",
     "admit_many",
+    "as_sheet",
     "check_share",
     "forget_scorer",
     "load_scorer",
     "loading_scorer",
+    "write_synthetic",
 ]
 
 LARGEST_REFUSED_SHARE: Final = 0.05
@@ -152,15 +157,38 @@ def loading_scorer() -> Iterator[None]:
         thread.join()
 
 
-def admit(picture: Picture, *, name: str) -> float:
+_KEY: Final = object()
+"""Held by the gate alone, so that nothing else makes an `AdmittedPicture`."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AdmittedPicture:
+    """Picture that the content gate has admitted; networks and writers of synthetic pictures take nothing else.
+
+    Only `admit`, `admit_many` and `as_sheet` make one.
+
+    Attributes:
+        picture: as it was given.
+        name: of the picture, for messages.
+        score: in [0, THRESHOLD]: the largest over `views`.
+    """
+
+    picture: Picture
+    name: str
+    score: float
+    key: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.key is not _KEY:
+            raise TypeError("only the content gate admits pictures: call ganvas.content_gate.admit")
+
+
+def admit(picture: Picture, *, name: str) -> AdmittedPicture:
     """Admit a picture, or refuse it.
 
     Args:
         picture: any number of channels and any depth; opacity is ignored.
         name: of the picture, for the message.
-
-    Returns:
-        Its score in [0, THRESHOLD]: the largest over `views`.
 
     Raises:
         PolicyRefusal: the score is above THRESHOLD, or no trustworthy score could be had.
@@ -171,15 +199,15 @@ def admit(picture: Picture, *, name: str) -> float:
     return outcome
 
 
-def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRefusal]:
-    """Score several pictures: return the score or the refusal of each, independently of the others.
+def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[AdmittedPicture | PolicyRefusal]:
+    """Admit or refuse each of several pictures, independently of the others.
 
     The cache of scores is opened once for all of them. May be called from several threads.
 
     Args:
         pictures: (name, picture).
     """
-    outcomes: list[float | PolicyRefusal] = []
+    outcomes: list[AdmittedPicture | PolicyRefusal] = []
     with ScoreCache() as kept:
         for name, picture in pictures:
             try:
@@ -189,7 +217,7 @@ def admit_many(pictures: Sequence[tuple[str, Picture]]) -> list[float | PolicyRe
     return outcomes
 
 
-def _admitted(picture: Picture, name: str, kept: ScoreCache) -> float:
+def _admitted(picture: Picture, name: str, kept: ScoreCache) -> AdmittedPicture:
     try:
         score = _score(picture, kept)
     except Exception as error:
@@ -198,47 +226,28 @@ def _admitted(picture: Picture, name: str, kept: ScoreCache) -> float:
         raise PolicyRefusal(name, f"the content gate gave no usable score ({score})")
     if score > THRESHOLD:
         raise PolicyRefusal(name, f"Open NSFW scores it {score:.3f}, above {THRESHOLD}{MISTAKEN}", score)
-    return score
+    return AdmittedPicture(picture=picture, name=name, score=score, key=_KEY)
 
 
-def admit_all(pictures: Iterable[tuple[str, Picture]]) -> tuple[list[str], list[PolicyRefusal]]:
-    """Pass the pictures of a data set through the gate, one at a time.
+def as_sheet(sheet: Picture, of: Sequence[AdmittedPicture], *, name: str) -> AdmittedPicture:
+    """Return a sheet of admitted pictures as admitted: the scorer would see it too small to score it rightly.
 
     Args:
-        pictures: (name, picture); may be a generator. The two halves of a pair carry the same name: the
-            pair is admitted when both are.
+        sheet: pictures side by side, with captions, and nothing else.
+        of: all pictures on it; at least one.
+        name: of the sheet.
+    """
+    assert of, "a sheet of nothing that the gate has admitted"
+    return AdmittedPicture(picture=sheet, name=name, score=max(one.score for one in of), key=_KEY)
 
-    Returns:
-        The admitted names in order, and the refusals (the first one of each name).
+
+def write_synthetic(path: Path, admitted: AdmittedPicture, label: SyntheticLabel) -> None:
+    """Write a picture that a model made, labeled as synthetic; the only writer of such pictures.
 
     Raises:
-        PolicyRefusal: the gate has no model, or `check_share` refuses the whole set.
+        ImageError: see `ganvas.image.files.write_image`.
     """
-    names: dict[str, PolicyRefusal | None] = {}
-    for name, picture in pictures:
-        if not names:
-            _require_scorer(name)
-        if names.setdefault(name, None) is None:
-            names[name] = _refusal(picture, name)
-    refusals = [refusal for refusal in names.values() if refusal is not None]
-    check_share(refusals, len(names))
-    return [name for name, refusal in names.items() if refusal is None], refusals
-
-
-def _refusal(picture: Picture, name: str) -> PolicyRefusal | None:
-    try:
-        admit(picture, name=name)
-    except PolicyRefusal as refusal:
-        return refusal
-    return None
-
-
-def _require_scorer(name: str) -> None:
-    """Raise at the first picture of a data set where the model is missing, instead of once for each."""
-    try:
-        _scorer()
-    except Exception as error:
-        raise PolicyRefusal(name, f"the content gate has no model ({type(error).__name__}: {error})") from error
+    write_image(path, admitted.picture, synthetic=label)
 
 
 def _score(picture: Picture, kept: ScoreCache) -> float:

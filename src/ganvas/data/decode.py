@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ganvas.content_gate import gate
+from ganvas.content_gate import AdmittedPicture, gate
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Entry, Split
 from ganvas.errors import DataError, PolicyRefusal
@@ -51,17 +51,18 @@ def read_sides(entry: Entry) -> tuple[Picture, ...]:
     return pictures
 
 
-def admitted(entry: Entry) -> Sequence[Picture]:
+def admitted(entry: Entry) -> list[AdmittedPicture]:
     """Return the pictures of an entry, one for each side, after the content gate has admitted all of them.
 
     Raises:
         PolicyRefusal: one is refused.
         ImageError, DataError: a file cannot be read or used.
     """
-    pictures = read_sides(entry)
-    for outcome in gate.admit_many([(entry.label, picture) for picture in pictures]):
+    pictures = list[AdmittedPicture]()
+    for outcome in gate.admit_many([(entry.label, picture) for picture in read_sides(entry)]):
         if isinstance(outcome, PolicyRefusal):
             raise outcome
+        pictures.append(outcome)
     return pictures
 
 
@@ -89,7 +90,7 @@ def decode(entry: Entry, config: DataConfig, split: Split) -> Decoded:
         PolicyRefusal: one is refused.
         ImageError, DataError: a file cannot be read or used.
     """
-    pictures = admitted(entry)
+    pictures = [one.picture for one in admitted(entry)]
     planes = [
         np.ascontiguousarray(at_cache_size(picture.colour, config, split).transpose(2, 0, 1)) for picture in pictures
     ]

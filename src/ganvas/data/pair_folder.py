@@ -10,12 +10,13 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from ganvas.bulk.sources import find_files
 from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError
-from ganvas.filesystem import lies_in, require_apart, require_outside
+from ganvas.filesystem import require_apart
 from ganvas.filesystem.atomic import append_line
-from ganvas.image.files import list_images, write_image
+from ganvas.image.files import write_image
 from ganvas.image.folders import name_key
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
@@ -130,16 +131,10 @@ def named_files(source: Path, out: Path) -> dict[str, Path]:
     """Return relative name -> file for every picture below `source` but not below `out`.
 
     Raises:
-        InputError: `out` lies in `source`.
-        DataError: there are none, or two would share a pair's name.
+        InputError: `out` lies in `source`, or there are none.
+        DataError: two would share a pair's name.
     """
-    require_outside(out, source)
-    paths = list_images(source, recursive=True)
-    if not lies_in(source, out):
-        paths = [path for path in paths if not lies_in(path, out)]
-    if not paths:
-        raise DataError(f"{source}: no pictures in it or in its folders")
-    files = {path.relative_to(source).as_posix(): path for path in paths}
+    files = find_files(source, out)
     by_name = defaultdict(list)
     for file in files:
         by_name[name_key(pair_name(file))].append(file)

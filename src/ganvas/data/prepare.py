@@ -8,16 +8,15 @@ The same command resumes where it was stopped.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ganvas.bulk.journal import hash_file
 from ganvas.content_gate import gate
 from ganvas.data.config import PrepareConfig
 from ganvas.data.decode import remarks_on, warn_of_opacity
@@ -39,15 +38,13 @@ from ganvas.data.splits import Fingerprint, assign_splits, fingerprint, group_du
 from ganvas.errors import FILE_ERRORS, DataError, ImageError, PartialFailure, PolicyRefusal, problem_of
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
-from ganvas.image.files import PictureWarning, read_image, warn_of_skipped
+from ganvas.image.files import PictureWarning, read_image
 from ganvas.image.picture import Box, Picture, PictureSpec, Pixels
 from ganvas.image.ranges import from_signed, to_signed
+from ganvas.progress import SILENT, Progress
 from ganvas.serialization import to_record
 
 __all__ = ["Prepared", "prepare_pairs"]
-
-Progress = Callable[[str, int, int], None]
-"""Progress callback (step, number done, total)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +92,7 @@ class _Inspection:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def prepare_pairs(config: PrepareConfig, *, progress: Progress | None = None) -> Prepared:
+def prepare_pairs(config: PrepareConfig, *, progress: Progress = SILENT) -> Prepared:
     """Write pairs with splits by picture; near-duplicates, also mirrored ones, share a split.
 
     Every source picture passes the content gate before the first pair is written. Pictures that cannot be used are
@@ -103,7 +100,7 @@ def prepare_pairs(config: PrepareConfig, *, progress: Progress | None = None) ->
 
     Args:
         config: source, output, degradation, regions and splits.
-        progress: called for each picture.
+        progress: receives the number of finished pictures, and cancels.
 
     Raises:
         DataError: there are no pictures, two would share a name, or `out` holds pairs made with other settings.
@@ -111,30 +108,28 @@ def prepare_pairs(config: PrepareConfig, *, progress: Progress | None = None) ->
         PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
         PartialFailure: some pictures failed; the others and the manifest are written.
     """
-    report_progress = progress or _report_nothing
     out = config.out
     files = named_files(config.source, out)
     find = region_finder(config, set(files))
     check_targets(files, out, config)
     with claimed(out, beside=pair_folders(out)):
-        return _prepare(config, files, find, report_progress)
+        return _prepare(config, files, find, progress)
 
 
-def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, report_progress: Progress) -> Prepared:
+def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, progress: Progress) -> Prepared:
     """Prepare pairs in a folder that this process has locked."""
     # 1. Open the output folder, or resume an earlier run with the same settings.
     source, out = config.source, config.out
     folder = PairFolder.open(out, _settings(config))
-    warn_of_skipped(source, recursive=True, out=out)
     # 2. Read and gate every picture before the first pair is written: too many refusals refuse the whole set.
-    inspection = _inspect(files, report_progress)
+    inspection = _inspect(files, progress)
     warn_of_opacity(sum(item.has_alpha for item in inspection.sources), str(source))
     notes = Counter(note for item in inspection.sources for note in item.notes)
     for remark in remarks_on(notes, {"the pictures": max(item.highest for item in inspection.sources)}):
         warnings.warn(f"{source}: {remark}", PictureWarning, stacklevel=2)
     # 3. Group near-duplicates, so that no copy of a training picture is tested on; then write the pairs.
     groups = _groups(inspection.sources, config)
-    pairs, left_out = _write_pairs(folder, inspection, find, config, groups, report_progress)
+    pairs, left_out = _write_pairs(folder, inspection, find, config, groups, progress)
     # 4. Remove pairs of earlier runs that no longer belong, so that the folder equals a fresh one.
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
@@ -150,7 +145,7 @@ def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, 
     return prepared
 
 
-def _inspect(files: dict[str, Path], report_progress: Progress) -> _Inspection:
+def _inspect(files: dict[str, Path], progress: Progress) -> _Inspection:
     """Read, gate and fingerprint every picture.
 
     Raises:
@@ -158,14 +153,13 @@ def _inspect(files: dict[str, Path], report_progress: Progress) -> _Inspection:
         DataError: no picture can be read.
     """
     inspection = _Inspection()
-    for done, (file, path) in enumerate(files.items(), start=1):
+    for file, path in progress.track(files.items(), "looking at pictures", total=len(files)):
         try:
             inspection.sources.append(_inspect_picture(file, path))
         except PolicyRefusal as refusal:
             inspection.refused.append(refusal)
         except FILE_ERRORS as error:
             inspection.failures[file] = problem_of(error)
-        report_progress("looking at pictures", done, len(files))
     gate.check_share(inspection.refused, len(inspection.sources) + len(inspection.refused))
     if not inspection.sources:
         raise DataError(f"not one picture can be used: {some_names(list(inspection.failures.values()), limit=3)}")
@@ -177,8 +171,8 @@ def _inspect_picture(file: str, path: Path) -> _Source:
     return _Source(
         name=pair_name(file),
         path=path,
-        sha256=_sha256(path),
-        score=gate.admit(picture, name=file),
+        sha256=hash_file(path),
+        score=gate.admit(picture, name=file).score,
         fingerprint=fingerprint(picture),
         file=file,
         has_alpha=picture.has_alpha,
@@ -193,13 +187,14 @@ def _write_pairs(
     find: RegionFinder,
     config: PrepareConfig,
     groups: list[int],
-    report_progress: Progress,
+    progress: Progress,
 ) -> tuple[list[Record], list[str]]:
     """Write all pairs; return their entries and the files with nothing to degrade. Failures go to `inspection`."""
     pairs: list[Record] = []
     left_out: list[str] = []
     splits = _splits(inspection.sources, config, groups, str(folder.path))
-    for done, (item, split) in enumerate(zip(inspection.sources, splits, strict=True), start=1):
+    planned = zip(inspection.sources, splits, strict=True)
+    for item, split in progress.track(planned, "writing pairs", total=len(splits)):
         try:
             if pair := folder.kept(item.name, item.sha256, split) or _write_pair(folder, item, split, find, config):
                 pairs.append(pair)
@@ -207,7 +202,6 @@ def _write_pairs(
                 left_out.append(item.file)
         except FILE_ERRORS as error:
             inspection.failures[item.file] = problem_of(error)
-        report_progress("writing pairs", done, len(inspection.sources))
     return pairs, left_out
 
 
@@ -235,7 +229,7 @@ def _write_pair(
         ImageError: the file changed since the gate admitted it, or cannot be read or written.
     """
     picture = read_image(item.path)
-    if _sha256(item.path) != item.sha256:
+    if hash_file(item.path) != item.sha256:
         raise ImageError(item.path, "changed while pairs were made; give the command again")
     boxes = find(picture, item.file)
     if not boxes:
@@ -300,12 +294,8 @@ def _settings(config: PrepareConfig) -> Record:
     for name in ("source", "out", "threads"):
         del record[name]
     if config.boxes is not None:
-        record["boxes_sha256"] = _sha256(config.boxes)
+        record["boxes_sha256"] = hash_file(config.boxes)
     return record
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _manifest(
@@ -329,7 +319,3 @@ def _duplicates(sources: list[_Source], groups: list[int]) -> list[list[str]]:
     for item, group in zip(sources, groups, strict=True):
         files[group].append(item.file)
     return [names for names in files.values() if len(names) > 1]
-
-
-def _report_nothing(_what: str, _done: int, _total: int) -> None:
-    """Ignore progress."""

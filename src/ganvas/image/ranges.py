@@ -30,6 +30,7 @@ __all__ = [
     "PictureSpec",
     "Pixels",
     "all_finite",
+    "convert_samples",
     "from_signed",
     "from_unit",
     "make_signed",
@@ -223,3 +224,10 @@ def _between(low: float, high: float, share: float) -> float:
     """Interpolate as NumPy does: from the nearer end, so that rounding never leaves the interval."""
     step = high - low
     return low + step * share if share < 0.5 else high - step * (1 - share)
+
+
+def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
+    """Convert pixel values to another type, full range to full range."""
+    if pixels.dtype.name == dtype:
+        return pixels
+    return from_unit(to_unit(pixels), PictureSpec(dtype=dtype))

@@ -16,8 +16,8 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import ImageError
 from ganvas.image.codecs import picture_of_pillow
 from ganvas.image.files import read_image, read_image_bytes
-from ganvas.image.picture import NATURAL_RANGE, DType, Picture, PictureSpec, Pixels
-from ganvas.image.ranges import all_finite, from_signed, from_unit, signed_from_unit, strips, to_signed, to_unit
+from ganvas.image.picture import NATURAL_RANGE, Picture, PictureSpec, Pixels
+from ganvas.image.ranges import all_finite, convert_samples, from_signed, signed_from_unit, strips, to_signed, to_unit
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
@@ -171,13 +171,6 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
     inside = signed.transpose(1, 2, 0)[: color.shape[0], : color.shape[1]]
     for rows in strips(inside) if inside.size else ():
         color[rows] = from_signed(inside[rows], spec)
-
-
-def convert_samples(pixels: Pixels, dtype: DType) -> Pixels:
-    """Convert pixel values to another type, full range to full range."""
-    if pixels.dtype.name == dtype:
-        return pixels
-    return from_unit(to_unit(pixels), PictureSpec(dtype=dtype))
 
 
 def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:

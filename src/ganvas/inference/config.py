@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from ganvas.bulk.ray_backend import Engine, check_workers
+from ganvas.bulk.ray_backend import Backend, check_workers
 from ganvas.errors import ConfigError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
@@ -45,7 +45,7 @@ class TranslateConfig:
     such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
-    engine: Engine = "local"
+    backend: Backend = "local"
     """This process (local), or the workers of a Ray cluster (ray), for very large folders; needs Ray Data."""
     workers: int | None = None
     """Ray workers; unset: one a core, or one a GPU."""
@@ -53,7 +53,7 @@ class TranslateConfig:
     """Number of CPU threads; unset: all."""
 
     def __post_init__(self) -> None:
-        check_workers(self.engine, self.workers)
+        check_workers(self.backend, self.workers)
         check_threads(self.threads)
 
 

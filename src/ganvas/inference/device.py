@@ -1,12 +1,19 @@
-"""Choice of device and number of threads for inference."""
+"""Devices of inference: their choice, number of threads, and running out of memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, ImageError
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.hardware.precision import choose_precision
+from ganvas.image.picture import Picture
+
+OUT_OF_MEMORY = ("out of memory", "allocate memory")
+"""In the messages of CUDA and MPS, and of a CPU, for which torch has no class of its own."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -48,3 +55,15 @@ def cores_for_networks() -> int:
     The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
     """
     return max(1, torch.get_num_threads() - cores_beside())
+
+
+@contextmanager
+def enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
+    """Convert out-of-memory errors to an ImageError that names the remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        needed = f"{picture.width} x {picture.height} pixels need more memory than {device} has free"
+        raise ImageError(picture.source, f"{needed}; translate it in (smaller) tiles, such as --tile 512") from error

@@ -6,33 +6,85 @@ import platform
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from ganvas.bulk.ray_backend import Engine, check_workers
-from ganvas.errors import ConfigError, InputError, PartialFailure
-from ganvas.filesystem import claimed, files_in, lies_in, require_apart, require_outside, swept_beside
+from ganvas.bulk.journal import Journal, hash_files, hash_settings, joined_hashes
+from ganvas.bulk.ray_backend import Backend, check_workers
+from ganvas.bulk.runner import Result, Task, Worker, run_jobs
+from ganvas.bulk.sources import Job, find_files, names_file, require_suffix
+from ganvas.errors import ConfigError, InputError, PartialFailure, PolicyRefusal
+from ganvas.filesystem import claimed, files_in, require_apart, swept_beside
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, warn_of_skipped
+from ganvas.image.files import read_image
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.device import pick_precision
-from ganvas.inference.jobs import Job, Settings, TranslationReport, as_one, translate_alone
-from ganvas.inference.manifest import MANIFEST_NAME, Manifest, hash_files, hash_settings, names_file
-from ganvas.inference.pipeline import translate_all
+from ganvas.inference.pipeline import PictureWorker, Settings, lost, write_result
 from ganvas.inference.tiling import plan_tiles
-from ganvas.inference.translator import ConversionWarning, Translation, Translator
+from ganvas.inference.translation import ConversionWarning
+from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction
-from ganvas.progress import progress_bars
+from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME
 from ganvas.runs.snapshots import find_snapshot, run_files
 
-__all__ = ["TranslationReport", "translate_files"]
+__all__ = ["TranslationReport", "as_one", "translate_files"]
+
+MANIFEST_NAME = "translate.jsonl"
+
+
+@dataclass(frozen=True)
+class TranslationReport:
+    """Report of a batch translation.
+
+    Attributes:
+        written: files written now.
+        skipped: files that an earlier call with the same run, settings and pictures had written.
+        refused: name -> refusal; nothing was written for these.
+        failures: name -> what went wrong; nothing was written for these.
+        notes: sentence -> number of pictures to which it applies.
+        seconds: of the whole run.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    refused: dict[str, PolicyRefusal] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        earlier = f", {len(self.skipped)} were there already" if self.skipped else ""
+        return f"{len(self.written)} written{earlier}, in {self.seconds:.1f} s"
+
+    def count(self, job: Job, result: Result) -> None:
+        """Add what became of one picture."""
+        assert job.target is not None
+        if result.line is None:
+            self.skipped.append(job.target)
+        elif result.refusal is not None:
+            self.refused[job.name] = PolicyRefusal(**result.refusal)
+        elif problem := result.line["problem"]:
+            self.failures[job.name] = problem
+        else:
+            self.written.append(job.target)
+            self.notes.update(result.line["notes"])
+
+
+def as_one(refusals: Sequence[PolicyRefusal], total: int) -> PolicyRefusal:
+    """Return the error to raise for the refusals among `total` pictures: the only one, or one that lists all."""
+    if len(refusals) == 1:
+        return refusals[0]
+    scores = [refusal.score for refusal in refusals if refusal.score is not None]
+    reason = "; ".join(str(refusal) for refusal in refusals)
+    return PolicyRefusal(f"{len(refusals)} of {total} pictures", reason, max(scores, default=None))
 
 
 @dataclass(frozen=True)
@@ -66,7 +118,13 @@ class _Plan:
         if self.mask is not None and translator.method.scale > 1:
             raise ConfigError(f"{self.run} enlarges pictures, so no part of one can be replaced: leave --mask out")
         label = _label(self.run, translator, self.mask)
-        return Settings(translator, label, self.tile, self.overlap, self.mask)
+        return Settings(
+            translator=translator,
+            label=label,
+            tile=self.tile,
+            overlap=self.overlap,
+            masks=self.mask,
+        )
 
     def identity(self) -> str:
         """Return the SHA-256 of everything except the picture and its mask that determines a result."""
@@ -90,7 +148,7 @@ def translate_files(
     seed: int = 0,
     precision: PrecisionChoice = "float32",
     direction: Direction = "a_to_b",
-    engine: Engine = "local",
+    backend: Backend = "local",
     workers: int | None = None,
     progress: bool = True,
 ) -> TranslationReport:
@@ -113,7 +171,7 @@ def translate_files(
         seed: of the method's noise, if it has any.
         precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
         direction: b_to_a for the way back, of methods that learn both.
-        engine: local, or ray for the workers of a cluster (docs/scale.md).
+        backend: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core, or one a GPU.
         progress: show a bar with the time left.
 
@@ -123,54 +181,47 @@ def translate_files(
         InputError: the run, the source or a setting cannot be used; for one picture, that picture.
         MissingDependency: Ray is requested but not installed.
     """
-    check_workers(engine, workers)
+    check_workers(backend, workers)
     plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, pick_precision(precision, device), direction)
     jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
     _check_targets(jobs, plan, out)  # no output replaces an input
-    if source.is_file() and jobs[0].target == out:
-        with swept_beside(out.parent):
-            return _translate_one(jobs[0], plan.load(), progress=progress)
-    # One process at a time continues the manifest of a folder
-    with claimed(out, beside={job.target.parent for job in jobs}):
-        report = _translate_folder(jobs, plan, out, engine=engine, workers=workers, progress=progress)
+    with progress_bars(shown=progress) as report_progress:
+        if source.is_file() and jobs[0].target == out:
+            with swept_beside(out.parent):
+                return _translate_one(jobs[0], plan.load(), report_progress)
+        # One process at a time continues the manifest of a folder.
+        with claimed(out, beside={job.target.parent for job in jobs if job.target}):
+            report = _translate_folder(jobs, plan, out, backend, workers, report_progress)
     return _checked(report, len(jobs), alone=source.is_file())
 
 
 def _translate_folder(
-    jobs: Sequence[Job], plan: _Plan, out: Path, *, engine: Engine, workers: int | None, progress: bool
+    jobs: Sequence[Job], plan: _Plan, out: Path, backend: Backend, workers: int | None, progress: Progress
 ) -> TranslationReport:
     """Translate into a folder that this process holds."""
-    settings, identity = _load_and_identify(plan)
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as beside:  # hash the run's files while it is loaded
+        hashing = beside.submit(plan.identity)
+        settings, identity = plan.load(), hashing.result()
     is_new = not (out / MANIFEST_NAME).exists()
-    manifest, report, started = Manifest(out, identity), TranslationReport(), time.monotonic()
-    if engine == "ray":
-        _translate_on_ray(jobs, manifest, report, plan=plan, workers=workers, progress=progress)
-    else:
-        translate_all(jobs, manifest, report, settings=settings, progress=progress)
+    manifest = Journal(out / MANIFEST_NAME, name_key="name", proof_of=_proof)
+    report = TranslationReport()
+    task = Task(
+        name="translate",
+        start=partial(PictureWorker, settings, identity) if backend == "local" else partial(_start, plan, identity),
+        lost=partial(lost, identity),
+        on_gpu=None if plan.device == "auto" else plan.device.startswith("cuda"),
+    )
+    with closing(run_jobs(jobs, task, manifest, backend=backend, workers=workers, progress=progress)) as results:
+        for job, result in results:
+            report.count(job, result)
     if is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
         manifest.path.unlink(missing_ok=True)
     return replace(report, seconds=time.monotonic() - started)
 
 
-def _load_and_identify(plan: _Plan) -> tuple[Settings, str]:
-    with ThreadPoolExecutor(1) as beside:
-        identity = beside.submit(plan.identity)
-        return plan.load(), identity.result()
-
-
-def _translate_on_ray(
-    jobs: Sequence[Job],
-    manifest: Manifest,
-    report: TranslationReport,
-    *,
-    plan: _Plan,
-    workers: int | None,
-    progress: bool,
-) -> None:
-    from ganvas.inference.ray_folder import translate_on_ray
-
-    start = partial(_start, plan, manifest.settings)
-    translate_on_ray(jobs, manifest, report, start=start, workers=workers, device=plan.device, progress=progress)
+def _proof(row: dict[str, object]) -> bytes | None:
+    return joined_hashes(row, "settings", "input", "output")
 
 
 def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> list[Job]:
@@ -179,32 +230,18 @@ def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> li
     Raises:
         InputError: nothing to translate, a picture would be overwritten, or `out` has an ending that is no format.
     """
-    if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    if not source.exists():
-        raise InputError(f"{source}: no such file or folder; check the name")
-    require_regular(source)
-    if source.is_dir():
-        require_outside(out, source)
-        paths, root = list_images(source, recursive=recursive), source
-        if not lies_in(root, out):  # pictures behind a link may lie there
-            paths = [path for path in paths if not lies_in(path, out)]
-        warn_of_skipped(source, recursive=recursive, out=out)
-    else:
-        paths, root = [source], source.parent
-    if not paths:
-        raise InputError(f"{source}: no pictures in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    require_suffix(suffix)
+    files = find_files(source, out, recursive=recursive)
     is_file = not source.is_dir() and names_file(out)
-    names = [path.relative_to(root) for path in paths]
-    targets = [out if is_file else out / (name.with_suffix(suffix) if suffix else name) for name in names]
-    if twice := [str(target) for target, count in Counter(targets).items() if count > 1]:
+    targets = {name: out if is_file else out / (Path(name).with_suffix(suffix) if suffix else name) for name in files}
+    if twice := [str(target) for target, count in Counter(targets.values()).items() if count > 1]:
         raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or leave the suffix out")
-    return [Job(path, target, name.as_posix()) for path, target, name in zip(paths, targets, names, strict=True)]
+    return [Job(name=name, source=path, target=targets[name]) for name, path in files.items()]
 
 
 def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
     """Raise InputError where a translation, its sidecar or the manifest would replace a file that is read."""
-    targets = [path for job in jobs for path in with_sidecar(job.target)]
+    targets = [path for job in jobs if job.target for path in with_sidecar(job.target)]
     if jobs[0].target != out:
         targets.append(out / MANIFEST_NAME)
     require_apart(targets, chain((job.source for job in jobs), files_in(plan.mask), run_files(plan.run)))
@@ -227,26 +264,25 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     )
 
 
-def _translate_one(job: Job, settings: Settings, *, progress: bool) -> TranslationReport:
+def _translate_one(job: Job, settings: Settings, progress: Progress) -> TranslationReport:
     """Translate one picture to one file, without a manifest."""
-    started = time.monotonic()
-    with progress_bars(shown=progress) as tell:
-        translation = translate_alone(job, settings, tell=partial(tell, "tiles"))
-    report = TranslationReport([job.target], notes=Counter(_notes(translation)), seconds=time.monotonic() - started)
+    assert job.target is not None
+    started, picture = time.monotonic(), read_image(job.source)
+    translation = settings.translator.translate_picture(
+        picture, name=job.name, tile=settings.tile, overlap=settings.overlap, progress=progress
+    )
+    write_result(job.source, job.target, settings, picture, translation)
+    report = TranslationReport([job.target], notes=Counter(translation.all_notes), seconds=time.monotonic() - started)
     _warn(report)
     return report
 
 
-def _start(plan: _Plan, identity: str) -> Callable[[Sequence[Job], Manifest, TranslationReport], None]:
+def _start(plan: _Plan, identity: str) -> Worker:
     """Load the run in another process; it must be the run that `identity` names."""
     alone = replace(plan, device=plan.device.partition(":")[0])  # it sees one GPU
     if alone.identity() != identity:
         raise InputError(f"{plan.run} is another run on {platform.node()}; put it where all machines share it")
-    return partial(translate_all, settings=alone.load(), progress=False)
-
-
-def _notes(translation: Translation) -> tuple[str, ...]:
-    return translation.notes + ((translation.tiling_note,) if translation.tiling_note else ())
+    return PictureWorker(alone.load(), identity)
 
 
 def _warn(report: TranslationReport) -> None:

@@ -1,7 +1,7 @@
-"""Parallel translation of many pictures: each thread reads, gates, translates, gates and writes a few at a time.
+"""Worker that translates many pictures: each thread reads, gates, translates, gates and writes a few at a time.
 
-Results, order of the manifest, errors and refusals are those of one picture after the other. Few pictures are held at
-once, fewer the larger they are.
+Results, their order, errors and refusals are those of one picture after the other. Few pictures are held at once,
+fewer the larger they are.
 """
 
 from __future__ import annotations
@@ -9,36 +9,78 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from threading import Event, Lock, Semaphore
-from typing import Generic, TypeVar
+from pathlib import Path
+from threading import Lock, Semaphore
 
 import torch
 
-from ganvas.content_gate import admit_many
+from ganvas.bulk.journal import Record, hash_files
+from ganvas.bulk.runner import Result
+from ganvas.bulk.sources import Job
+from ganvas.content_gate import admit, write_synthetic
 from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
-from ganvas.image.files import read_image, read_size
+from ganvas.image.files import read_image, read_label, read_size
+from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
+from ganvas.image.masks import composite, find_mask, read_mask
 from ganvas.image.picture import Picture
-from ganvas.inference.compositing import find_mask
 from ganvas.inference.device import cores_beside, cores_for_networks
-from ganvas.inference.jobs import Job, Settings, TranslationReport, write_result
-from ganvas.inference.manifest import Manifest, ManifestRow, hash_files
-from ganvas.inference.translator import notes_on, translate_admitted
-from ganvas.progress import Progress, progress_bars
+from ganvas.inference.translation import Translation
+from ganvas.inference.translator import Translator
+from ganvas.progress import Progress
+from ganvas.serialization import to_record
 
-__all__ = ["translate_all"]
+__all__ = ["NetworkPlaces", "PictureWorker", "Settings", "lost", "write_result"]
 
-Result = TypeVar("Result")
 GROUP = 4
 """Pictures that one thread takes at once: the cache of scores is opened once for them."""
 GROUP_PIXELS = 2**21
-"""Larger groups are parted."""
+"""Larger groups are split."""
 PIXELS_AHEAD = 2**25
 """Pixels in progress at once; a larger picture is processed alone."""
 SMALL_PIXELS = 2**19
-"""Of a result up to which another picture may be in the network at the same time."""
+"""Pixels of a result up to which another picture may be in the network at the same time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestRow:
+    """One picture, as a line of the manifest.
+
+    Attributes:
+        name: of the picture, relative to the source folder.
+        input: SHA-256 of the file, and of its mask where there is one.
+        settings: SHA-256 of the run's snapshot and everything else that decides the result.
+        output: SHA-256 of the written file; None where nothing was written.
+        problem: why nothing was written.
+        notes: for the user, on the result.
+    """
+
+    name: str
+    input: str
+    settings: str
+    output: str | None
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything except the picture that determines a result.
+
+    Attributes:
+        translator: the loaded run.
+        label: marks what is written as synthetic.
+        tile: see `Translator.tiled`; None for whole pictures.
+        overlap: see `Translator.tiled`.
+        masks: a mask, or a folder with one for each picture; None to replace whole pictures.
+    """
+
+    translator: Translator
+    label: SyntheticLabel
+    tile: int | None
+    overlap: int | None
+    masks: Path | None
 
 
 @dataclass
@@ -47,190 +89,154 @@ class _Item:
 
     Attributes:
         job: where from and where to.
-        content: SHA-256 of the file, and of its mask where there is one.
-        is_done: an earlier call wrote it.
-        given: the picture, from reading to writing.
-        made: its translation, until it is written.
-        notes: for the user, on the result.
-        output: SHA-256 of the written file.
+        input: see `ManifestRow`.
+        picture: as read, until its translation is written.
+        output: see `ManifestRow`.
+        notes: see `ManifestRow`.
         error: why nothing was written.
+        is_done: an earlier call wrote it.
     """
 
     job: Job
-    content: str = ""
-    is_done: bool = False
-    given: Picture | None = None
-    made: Picture | None = None
-    notes: tuple[str, ...] = ()
+    input: str = ""
+    picture: Picture | None = None
     output: str | None = None
+    notes: tuple[str, ...] = ()
     error: Exception | None = None
+    is_done: bool = False
 
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
-        """Record an error of this picture; the others continue."""
+        """Record an error of this picture, of which nothing is written then; the others continue."""
         try:
             yield
         except FILE_ERRORS as error:
-            self.fail(error)
+            self.error, self.notes = error, ()
 
-    def fail(self, error: Exception) -> None:
-        """Record an error: nothing is written for this picture."""
-        self.error, self.given, self.made, self.notes = error, None, None, ()
-
-
-def translate_all(
-    jobs: Sequence[Job], manifest: Manifest, report: TranslationReport, *, settings: Settings, progress: bool
-) -> None:
-    """Translate pictures; results go to the manifest and the report, with progress also for tiles of large ones."""
-    with progress_bars(shown=progress) as tell, closing(_Line(settings, manifest, tell).run(jobs)) as items:
-        tell("translate", 0, len(jobs))
-        for done, item in enumerate(items, start=1):
-            _note(item, report)
-            tell("translate", done, len(jobs))
-
-
-def _note(item: _Item, report: TranslationReport) -> None:
-    if item.is_done:
-        report.skipped.append(item.job.target)
-    elif isinstance(item.error, PolicyRefusal):
-        report.refused[item.job.name] = item.error
-    elif item.error is not None:
-        report.failures[item.job.name] = problem_of(item.error)
-    else:
-        report.written.append(item.job.target)
-        report.notes.update(item.notes)
+    def result(self, identity: str) -> Result:
+        """Return the picture's line for the manifest, and its refusal."""
+        if self.is_done:
+            return Result(line=None)
+        refusal = self.error if isinstance(self.error, PolicyRefusal) else None
+        row = ManifestRow(
+            name=self.job.name,
+            input=self.input,
+            settings=identity,
+            output=self.output,
+            problem=None if self.error is None else problem_of(self.error),
+            notes=self.notes,
+        )
+        return Result(line=to_record(row), refusal=None if refusal is None else refusal.as_arguments())
 
 
-class _Stopped(Exception):
-    """The run was cancelled."""
+class PictureWorker:
+    """Worker of the bulk runner: translates groups of pictures in threads and yields their results in order.
 
+    Args:
+        settings: what determines a result.
+        identity: SHA-256 of the settings and of the run's files, for the manifest.
+    """
 
-class _Line:
-    """Concurrent groups of pictures; one thread processes each group from reading to writing."""
+    def __init__(self, settings: Settings, identity: str) -> None:
+        self._settings, self._identity = settings, identity
 
-    def __init__(self, settings: Settings, manifest: Manifest, tell: Progress) -> None:
-        self._settings, self._manifest, self._tell = settings, manifest, partial(tell, "tiles")
-        self._network, self._stopping = _Network(settings), Event()
-
-    def run(self, jobs: Sequence[Job]) -> Generator[_Item]:
-        """Yield each picture, in order, once it is in the manifest."""
+    def __call__(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
+        """Yield the results of each group of pictures, once they are written."""
         threads, before = cores_beside() + 1, torch.get_num_threads()
-        each = (cores_for_networks(),)
-        pool = ThreadPoolExecutor(threads, "ganvas", initializer=torch.set_num_threads, initargs=each)
-        under_way = _Waiting[list[_Item]](threads + 1)
+        tiles, places = _Tiles(progress), NetworkPlaces(self._settings.translator, self._settings.tile)
+        # torch's number of threads is one for each thread of the pool: together they use all cores.
+        pool = ThreadPoolExecutor(
+            threads, "ganvas", initializer=torch.set_num_threads, initargs=(cores_for_networks(),)
+        )
+        pending = deque[tuple[Future[list[Result]], int]]()
         try:
-            first = pool.submit(self._go_through, jobs[:1])  # the network lays its weights out for it
-            yield from self._noted(first.result())
+            # The network is prepacked for the first picture; the others wait for that.
+            yield pool.submit(self._process, jobs[:1], places, tiles).result()
+            # Read ahead by a group for each thread and one more, or by fewer where pictures are large.
             for group, pixels in _groups(jobs[1:]):
-                for done in under_way.put(pool.submit(self._go_through, group), pixels):
-                    yield from self._noted(done)
-            for done in under_way.rest():
-                yield from self._noted(done)
+                pending.append((pool.submit(self._process, group, places, tiles), pixels))
+                while len(pending) > threads + 1 or (
+                    len(pending) > 1 and sum(size for _, size in pending) > PIXELS_AHEAD
+                ):
+                    yield pending.popleft()[0].result()
+            while pending:
+                yield pending.popleft()[0].result()
         finally:
-            self._stopping.set()
+            tiles.cancel()  # threads stop at their next tile where the caller has stopped early
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
-    def _go_through(self, jobs: Sequence[Job]) -> list[_Item]:
-        items = self._read(jobs)
-        for item in items:
-            self._translate(item)
-        return self._write(items)
-
-    def _go_on(self, done: int = 0, total: int = 0, *, shown: bool = False) -> None:
-        """Report progress between pictures and tiles, and stop the thread when the run was cancelled.
-
-        Raises:
-            _Stopped: the run was cancelled.
-        """
-        if self._stopping.is_set():
-            raise _Stopped
-        if shown:
-            self._tell(done, total)
-
-    def _read(self, jobs: Sequence[Job]) -> list[_Item]:
-        """Hash, read and gate the pictures that no earlier call wrote."""
-        items = [_Item(job) for job in jobs]
+    def _process(self, jobs: Sequence[Job], places: NetworkPlaces, tiles: Progress) -> list[Result]:
+        """Read, translate and write one group in this thread."""
+        settings, items = self._settings, [_Item(job) for job in jobs]
         for item in items:
             with item.failing_alone():
-                self._open(item)
-        given = [(item, item.given) for item in items if item.given]
-        outcomes = admit_many([(item.job.name, picture) for item, picture in given])
-        for (item, _), outcome in zip(given, outcomes, strict=True):
-            if isinstance(outcome, PolicyRefusal):
-                item.fail(outcome)
-        return items
-
-    def _open(self, item: _Item) -> None:
-        job, masks = item.job, self._settings.masks
-        item.content = hash_files(job.source, *([] if masks is None else [find_mask(masks, job.source)]))
-        item.is_done = self._manifest.is_done(job.name, item.content, job.target)
-        if not item.is_done:
-            self._manifest.check_free(job.name, job.target)
-            picture = read_image(job.source)
-            item.notes = notes_on(self._settings.translator, picture)
-            item.given = picture
-
-    def _translate(self, item: _Item) -> None:
-        settings = self._settings
-        if item.given:
-            with item.failing_alone(), self._network.room(item.given) as alone:
-                self._go_on()
-                item.made, note = translate_admitted(
-                    settings.translator,
-                    item.given,
-                    tile=settings.tile,
-                    overlap=settings.overlap,
-                    tell=partial(self._go_on, shown=alone),
-                )
-                item.notes += (note,) if note else ()
-
-    def _write(self, items: list[_Item]) -> list[_Item]:
-        """Gate, write and hash the translations."""
-        made = [(item, item.made) for item in items if item.made]
-        outcomes = admit_many([(f"{item.job.name} (translated)", picture) for item, picture in made])
-        for (item, picture), outcome in zip(made, outcomes, strict=True):
-            if isinstance(outcome, PolicyRefusal):
-                item.fail(outcome)
-            elif item.given:
-                with item.failing_alone():
-                    write_result(item.job, self._settings, given=item.given, made=picture)
-                    item.output = hash_files(item.job.target)
-            item.given = item.made = None
-        return items
-
-    def _noted(self, items: list[_Item]) -> list[_Item]:
-        """Add the pictures' rows to the manifest, and return the pictures."""
-        if rows := [self._row(item) for item in items if not item.is_done]:
-            self._manifest.add(*rows)
-        return items
-
-    def _row(self, item: _Item) -> ManifestRow:
-        return ManifestRow(
-            name=item.job.name,
-            input=item.content,
-            settings=self._manifest.settings,
-            output=item.output,
-            problem=None if item.error is None else problem_of(item.error),
-            notes=item.notes,
+                self._read(item)
+        # Pictures of earlier calls and unreadable ones take no part in what follows.
+        opened = [(item, item.picture) for item in items if item.picture is not None]
+        outcomes = settings.translator.translate_many(
+            [(item.job.name, picture) for item, picture in opened],
+            tile=settings.tile,
+            overlap=settings.overlap,
+            places=places,
+            progress=tiles,
         )
+        for (item, picture), outcome in zip(opened, outcomes, strict=True):
+            with item.failing_alone():
+                self._write(item, picture, outcome)
+            item.picture = None
+        return [item.result(self._identity) for item in items]
+
+    def _read(self, item: _Item) -> None:
+        """Hash and read a picture, unless an earlier call translated it with these settings."""
+        job, masks = item.job, self._settings.masks
+        assert job.target is not None
+        item.input = hash_files(job.source, *([] if masks is None else [find_mask(masks, job.source)]))
+        start = self._identity + item.input
+        if job.proof is not None and job.proof.startswith(start) and job.target.is_file():
+            item.is_done = job.proof == start + hash_files(job.target)
+        if not item.is_done:
+            _check_free(job, job.target)
+            item.picture = read_image(job.source)
+
+    def _write(self, item: _Item, picture: Picture, outcome: Translation | Exception) -> None:
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert item.job.target is not None
+        write_result(item.job.source, item.job.target, self._settings, picture, outcome)
+        item.notes = outcome.all_notes
+        item.output = hash_files(item.job.target)
 
 
-class _Network:
-    """Access to the network: on a CPU two small pictures at once, each on half of the cores.
+def write_result(source: Path, target: Path, settings: Settings, picture: Picture, translation: Translation) -> None:
+    """Write a translation; with masks, only the masked part of it, inside the original picture.
+
+    Raises:
+        ImageError: there is no fitting mask, or the format cannot hold the result.
+        PolicyRefusal: the content gate refused the composite.
+    """
+    admitted = translation.admitted
+    if settings.masks is not None:
+        mask = read_mask(find_mask(settings.masks, source), picture)
+        admitted = admit(composite(picture, admitted.picture, mask), name=admitted.name)
+    write_synthetic(target, admitted, settings.label)
+
+
+class NetworkPlaces:
+    """Places in the network: on a CPU two small pictures at once, each on half of the cores.
 
     A large or tiled picture runs alone, and so does each one whose method draws noise: threads share torch's generator.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, translator: Translator, tile: int | None) -> None:
         self._places = max(1, torch.get_num_threads() // cores_for_networks())
         self._free, self._entering = Semaphore(self._places), Lock()
-        self._one_by_one = settings.translator.device.type != "cpu" or settings.translator.method.draws_noise
-        self._largest, self._tile = SMALL_PIXELS // settings.translator.method.scale**2, settings.tile
+        self._one_by_one = translator.device.type != "cpu" or translator.method.draws_noise
+        self._largest, self._tile = SMALL_PIXELS // translator.method.scale**2, tile
 
     @contextmanager
-    def room(self, picture: Picture) -> Iterator[bool]:
-        """Wait for a slot and hold it; yields whether the picture is alone."""
+    def __call__(self, picture: Picture) -> Iterator[None]:
+        """Wait for a place, or for all places where the picture must be alone, and hold them."""
         in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
         alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
         places = self._places if alone else 1
@@ -238,29 +244,40 @@ class _Network:
             for _ in range(places):
                 self._free.acquire()
         try:
-            yield alone
+            yield
         finally:
             self._free.release(places)
 
 
-class _Waiting(Generic[Result]):
-    """Bounded queue of work in progress, in order."""
+class _Tiles(Progress):
+    """Progress of the tiles of a large picture, cancelled with the command's or when its generator is closed."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._under_way = most, deque[tuple[Future[Result], int]]()
+    def __init__(self, command: Progress) -> None:
+        super().__init__()
+        self._command = command
 
-    def put(self, future: Future[Result], pixels: int) -> Iterator[Result]:
-        """Add work on so many pixels; yield the results that must be taken first."""
-        self._under_way.append((future, pixels))
-        while len(self._under_way) > self._most or (
-            len(self._under_way) > 1 and sum(size for _, size in self._under_way) > PIXELS_AHEAD
-        ):
-            yield self._under_way.popleft()[0].result()
+    def __call__(self, task: str, done: int, total: int) -> None:
+        self._command(task, done, total)
 
-    def rest(self) -> Iterator[Result]:
-        """Yield the remaining results."""
-        while self._under_way:
-            yield self._under_way.popleft()[0].result()
+    def check(self) -> None:
+        super().check()
+        self._command.check()
+
+
+def _check_free(job: Job, target: Path) -> None:
+    """Raise ImageError unless `target` is free or a translation of the same picture, by the manifest or by its label.
+
+    A process that was killed may have written a translation and not its row.
+    """
+    if target.exists() and not job.known and not _is_labeled(target):
+        raise ImageError(target, "is there already and is no translation; move it away, or give another folder")
+
+
+def _is_labeled(path: Path) -> bool:
+    try:
+        return read_label(path) == SOURCE_TYPE
+    except ImageError:
+        return False
 
 
 def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
@@ -282,3 +299,10 @@ def _num_pixels(job: Job) -> int:
         height, width = read_size(job.source)
         return height * width
     return 0
+
+
+def lost(settings: str, job: Job, reason: str) -> Record:
+    """Return the manifest line of a picture whose worker died."""
+    row = ManifestRow(name=job.name, input="", settings=settings, output=None, problem=reason)
+    record: Record = to_record(row)
+    return record

@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganvas.content_gate import admit_many
+from ganvas.bulk.journal import hash_files
+from ganvas.content_gate import AdmittedPicture, admit_many, as_sheet, write_synthetic
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
-from ganvas.image.files import IMAGE_SUFFIXES, write_image
+from ganvas.image.files import IMAGE_SUFFIXES
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.image.ranges import from_signed
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.device import cores_for_networks, pick_device
-from ganvas.inference.jobs import as_one
-from ganvas.inference.manifest import hash_files
+from ganvas.inference.folder import as_one
 from ganvas.inference.prepacking import lower
 from ganvas.methods.base import Method
 from ganvas.methods.config import Domain
@@ -117,26 +117,26 @@ class _Album:
 
     def __init__(self, folder: Path, sides: Sequence[Domain], suffix: str | None, label: SyntheticLabel) -> None:
         self._folder, self._sides, self._suffix, self._label = folder, sides, suffix, label
-        self._number, self._shown = 0, list[Drawn]()
+        self._number, self._shown, self._on_grid = 0, list[Drawn](), list[AdmittedPicture]()
         self.written, self.refused = list[Path](), list[PolicyRefusal]()
 
     def add(self, drawn: Drawn) -> None:
         """Pass pictures through the gate and write them; place the first ones on the grid."""
         names = {side: f"{side}/{self._number:05d}" if len(drawn) > 1 else f"{self._number:05d}" for side in drawn}
         outcomes = admit_many([(names[side], picture) for side, picture in drawn.items()])
-        refusals = [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)]
-        self.refused += refusals
-        kept = {} if refusals else drawn
-        for side, picture in kept.items():
-            self.written.append(self._folder / f"{names[side]}{self._suffix or _suffix(picture.spec)}")
-            write_image(self.written[-1], picture, synthetic=self._label)
+        self.refused += (refusals := [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)])
+        admitted = [] if refusals else [outcome for outcome in outcomes if isinstance(outcome, AdmittedPicture)]
+        for side, one in zip(drawn, admitted, strict=False):
+            self.written.append(self._folder / f"{names[side]}{self._suffix or _suffix(one.picture.spec)}")
+            write_synthetic(self.written[-1], one, self._label)
         if self._number < GRID_MOST:
-            self._shown.append(kept or {side: _gray(picture) for side, picture in drawn.items()})
+            self._on_grid += admitted
+            self._shown.append(drawn if admitted else {side: _gray(picture) for side, picture in drawn.items()})
         self._number += 1
 
     def write_grid(self) -> None:
         """Write the first samples in rows, two sides one above the other; a refused sample is gray."""
-        if not self.written:
+        if not self._on_grid:
             return
         rows, labels = list[list[Picture]](), list[str]()
         for start in range(0, len(self._shown), GRID_COLUMNS):
@@ -144,7 +144,8 @@ class _Album:
                 rows.append([drawn[side] for drawn in self._shown[start : start + GRID_COLUMNS]])
                 labels.append(side)
         grid = make_grid(rows, row_labels=labels if len(self._sides) > 1 else None)
-        write_image(self._folder / GRID_NAME, Picture(grid), synthetic=self._label)
+        sheet = as_sheet(Picture(grid), self._on_grid, name=GRID_NAME)
+        write_synthetic(self._folder / GRID_NAME, sheet, self._label)
 
 
 def _check(record: RunRecord, *, suffix: str | None) -> tuple[Domain, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from ganvas.errors import ConfigError
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
+from ganvas.progress import SILENT, Progress
 
 SMALLEST_SIDE = 16
 """Pixels; smaller pictures are padded to it, so that networks that mirror their borders have something to mirror."""
@@ -59,8 +60,6 @@ def translate_padded(method: Method, images: Tensor, *, direction: Direction = "
 Floats = NDArray[np.float32]
 Make = Callable[["Span", "Span"], Floats]
 """The network's (C', h, w) for the rows and columns of a tile."""
-Tell = Callable[[int, int], None]
-"""Called with how many tiles are done, and of how many."""
 Write = Callable[[int, int, Floats], None]
 """Takes (top, left, part): a finished part (C', h, w) of the result. Parts abut and never overlap."""
 
@@ -166,7 +165,7 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
     return tuple(Span(start, start + tile, start, start + tile) for start in starts)
 
 
-def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: Tell | None = None) -> None:
+def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progress: Progress = SILENT) -> None:
     """Compute tile after tile, and write each part once it is final.
 
     Besides the current tile, only the parts that neighbors share are kept: a strip as wide as the picture, which passes
@@ -178,7 +177,10 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: 
         make: the network.
         write: takes what is finished.
         channels: that the network makes.
-        tell: called with the number of finished tiles and their total, if there are several.
+        progress: receives the number of finished tiles, if there are several, and cancels between two of them.
+
+    Raises:
+        Cancelled: see `Progress.check`.
     """
     strip = np.empty((channels, max(_shared(plan.rows)), plan.columns[-1].keep_stop), np.float32)
     seam = np.empty(
@@ -197,8 +199,9 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, tell: 
             write(row.keep_start, column.keep_start, part)
             strip[:, : row.keep_stop - next_top, place] = below
             done += 1
-            if tell is not None and total > 1:
-                tell(done, total)
+            if total > 1:
+                progress("tiles", done, total)
+                progress.check()
         above = row.keep_stop - next_top
 
 

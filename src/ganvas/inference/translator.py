@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.content_gate import admit
-from ganvas.errors import ImageError
+from ganvas.content_gate import AdmittedPicture, admit_many
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import computing_with
 from ganvas.image.picture import Picture
@@ -32,11 +31,10 @@ from ganvas.inference.adapt import (
     signed_part,
     write_part,
 )
-from ganvas.inference.device import cores_for_networks, pick_device, pick_precision
+from ganvas.inference.device import cores_for_networks, enough_memory, pick_device, pick_precision
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.tiling import (
     Span,
-    Tell,
     TilePlan,
     TilingWarning,
     mirrored,
@@ -45,33 +43,15 @@ from ganvas.inference.tiling import (
     run_tiles,
     whole,
 )
+from ganvas.inference.translation import ConversionWarning, InProgress, Translation, or_raised, still_going
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
+from ganvas.progress import SILENT, Progress
 from ganvas.runs import SnapshotName
 from ganvas.runs.record import RunRecord, read_run_record
 from ganvas.runs.snapshots import load_generators
 
 Floats = NDArray[np.float32]
-OUT_OF_MEMORY = ("out of memory", "allocate memory")
-"""In the messages of CUDA and MPS, and of a CPU, for which torch has no class of its own."""
-
-
-class ConversionWarning(UserWarning):
-    """A picture was converted to what the model takes."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One translated picture.
-
-    Attributes:
-        picture: same size as the one that went in.
-        notes: for the user, on conversions.
-    """
-
-    picture: Picture
-    notes: tuple[str, ...]
-    tiling_note: str | None = None
 
 
 class Translator:
@@ -196,20 +176,71 @@ class Translator:
         name: str | None = None,
         tile: int | None = None,
         overlap: int | None = None,
-        tell: Tell | None = None,
+        progress: Progress = SILENT,
     ) -> Translation:
-        """Translate one picture, gated on both sides, with notes instead of warnings; `tell` gets the finished tiles.
+        """Translate one picture, gated on both sides, with notes instead of warnings.
 
         Raises:
             ImageError: the model cannot take it, or memory runs out.
             PolicyRefusal: the gate refused it or its translation.
+            Cancelled: see `Progress.check`.
         """
-        name = name or str(picture.source or "picture")
-        notes = notes_on(self, picture)
-        admit(picture, name=name)
-        translated, tiling_note = translate_admitted(self, picture, tile=tile, overlap=overlap, tell=tell)
-        admit(translated, name=f"{name} (translated)")
-        return Translation(translated, notes, tiling_note)
+        named = (name or str(picture.source or "picture"), picture)
+        (outcome,) = self.translate_many([named], tile=tile, overlap=overlap, progress=progress)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def translate_many(
+        self,
+        pictures: Sequence[tuple[str, Picture]],
+        *,
+        tile: int | None = None,
+        overlap: int | None = None,
+        places: Callable[[Picture], AbstractContextManager[None]] = lambda _picture: nullcontext(),
+        progress: Progress = SILENT,
+    ) -> list[Translation | Exception]:
+        """Translate several pictures, each on its own: the one path of pictures through a run.
+
+        Single pictures, folders, films and Python calls all come this way: check, gate, network, gate.
+
+        Args:
+            pictures: (name, picture).
+            tile: see `tiled`; None for whole pictures.
+            overlap: see `tiled`.
+            places: waits for a place in the network, where several threads share it.
+            progress: receives the number of finished tiles of a picture, if there are several, and cancels.
+
+        Returns:
+            For each picture its translation, or the error because of which there is none.
+
+        Raises:
+            Cancelled: see `Progress.check`.
+        """
+        work = [InProgress(name, picture) for name, picture in pictures]
+        # 1. Gate the pictures that the model can take; the cache of scores is opened once for all of them.
+        for one in work:
+            with one.failing_alone():
+                one.notes = notes_on(self, one.picture)
+        going = still_going(work)
+        for one, outcome in zip(going, admit_many([(one.name, one.picture) for one in going]), strict=True):
+            with one.failing_alone():
+                one.admitted = or_raised(outcome)
+        # 2. Apply the network to each picture alone: batch norm then uses the picture's own statistics.
+        for one in still_going(work):
+            assert one.admitted is not None
+            with places(one.picture), one.failing_alone():
+                progress.check()
+                one.made, one.tiling_note = translate_admitted(
+                    self, one.admitted, tile=tile, overlap=overlap, progress=progress
+                )
+        # 3. Gate the translations.
+        finished = [(one, one.made) for one in still_going(work) if one.made is not None]
+        translations = [(f"{one.name} (translated)", made) for one, made in finished]
+        for (one, _), outcome in zip(finished, admit_many(translations), strict=True):
+            with one.failing_alone():
+                one.outcome = Translation(or_raised(outcome), one.notes, one.tiling_note)
+        return [one.outcome for one in work if one.outcome is not None]
 
     def _of_any_kind(self, image: AnyImage, *, tile: int | None, overlap: int | None) -> Any:
         picture = as_picture(image, channels=self.record.input.channels)
@@ -259,13 +290,13 @@ def notes_on(translator: Translator, picture: Picture) -> tuple[str, ...]:
 
 def translate_admitted(
     translator: Translator,
-    picture: Picture,
+    admitted: AdmittedPicture,
     *,
     tile: int | None = None,
     overlap: int | None = None,
-    tell: Tell | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[Picture, str | None]:
-    """Apply the network alone. The caller has checked and gated the picture, and gates the result.
+    """Apply the network alone. The caller has checked the picture, and gates the result.
 
     Returns:
         The translation, and a note where tiles are not exact.
@@ -273,19 +304,22 @@ def translate_admitted(
     Raises:
         ImageError: memory runs out.
     """
+    picture = admitted.picture
     multiple, scale = translator.method.size_multiple, translator.method.scale
     plan, note = translator._plan(
         padded_size(picture.height, multiple), padded_size(picture.width, multiple), tile, overlap
     )
     given, made = translator.record.input, translator.record.output
-    with _enough_memory(picture, translator.device), translator._seeded(picture):
+    with enough_memory(picture, translator.device), translator._seeded(picture):
         result = blank_result(picture, made, scale=scale)
 
         def make(row: Span, column: Span) -> Floats:
             places = _places(picture.height, row, scale), _places(picture.width, column, scale)
             return translator._network(signed_part(picture, given, *places))
 
-        run_tiles(plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels, tell=tell)
+        run_tiles(
+            plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels, progress=progress
+        )
     return result, note
 
 
@@ -293,15 +327,3 @@ def _places(size: int, span: Span, scale: int) -> Indices:
     """Return the input rows or columns of a tile of the result; beyond the picture's size they are mirrored."""
     start, stop = span.start // scale, span.stop // scale
     return slice(start, stop) if stop <= size else mirrored(size, start, stop)
-
-
-@contextmanager
-def _enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
-    """Convert out-of-memory errors to an ImageError that names the remedy."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
-            raise
-        needed = f"{picture.width} x {picture.height} pixels need more memory than {device} has free"
-        raise ImageError(picture.source, f"{needed}; translate it in (smaller) tiles, such as --tile 512") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ganvas.localization.cam import THRESHOLD, overlay
 from ganvas.localization.evidence import Classifier
 from ganvas.localization.finding import class_index, locate
 from ganvas.localization.load import load_classifier
+from ganvas.progress import SILENT, Progress
 from ganvas.serialization import read_json
 from ganvas.terminal import one_line
 
@@ -47,7 +48,7 @@ def locate_files(
     classifier: str = "imagenet",
     class_name: str | None = None,
     threshold: float = THRESHOLD,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> list[dict[str, object]]:
     """Write OUT/NAME.png (heat map and boxes over the photo) for each photo, and OUT/locate.json with all findings.
 
@@ -59,7 +60,7 @@ def locate_files(
         classifier: see `load_classifier`.
         class_name: one of its classes; by default each photo's most likely one.
         threshold: share of the heat's maximum above which a pixel counts, in [0, 1).
-        progress: called with how many are done, and of how many.
+        progress: receives the number of finished photos, and cancels.
 
     Raises:
         InputError: no photos, a file would be replaced that no earlier call made, an unknown classifier or class, or a
@@ -83,10 +84,8 @@ def locate_files(
         found = {"classifier": classifier, "threshold": threshold, "overlays": names}
         write_json(out / RECORD, found)  # before the first overlay: what lies there is ours, if we are stopped
         records: list[dict[str, object]] = []
-        for file, name in zip(files, names, strict=True):
+        for file, name in progress.track(zip(files, names, strict=True), "locate", total=len(files)):
             records.append(_locate_file(file, out / name, loaded, class_name, threshold))
-            if progress is not None:
-                progress(len(records), len(files))
         write_json(out / RECORD, {**found, "photos": records})
     failures = {str(record["photo"]): str(record["error"]) for record in records if "error" in record}
     if failures:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganvas.content_gate import admit
+from ganvas.content_gate import admit_many
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
 from ganvas.evaluation.pictures import as_unit, evenly
@@ -247,24 +247,19 @@ def _recover(
                 continue
             rows[way].append(_measured(made[way], truth, lpips))
         if index in chosen:
-            candidates = {ORIGINAL: truth, **made}
-            reasons = {way: reason for way, guess in candidates.items() if (reason := _why_refused(guess, name, way))}
-            shown[name] = {way: guess for way, guess in candidates.items() if way not in reasons}
-            refused |= {f"{name}, {way}": reason for way, reason in reasons.items()}
+            candidates = [(way, Picture(guess)) for way, guess in {ORIGINAL: truth, **made}.items()]
+            outcomes = admit_many([(f"{name} ({way})", guess) for way, guess in candidates])
+            shown[name] = {}
+            for (way, _), outcome in zip(candidates, outcomes, strict=True):
+                if isinstance(outcome, PolicyRefusal):
+                    refused[f"{name}, {way}"] = outcome.reason
+                else:
+                    shown[name][way] = outcome
     return {way: _summaries(found) for way, found in rows.items() if found}, shown, refused
 
 
 def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
     return {name: summarize([row[name] for row in rows]) for name in rows[0]}
-
-
-def _why_refused(image: Rgb, name: str, way: str) -> str:
-    """Return why the content gate refuses the picture; empty where it admits it."""
-    try:
-        admit(Picture(image), name=f"{name} ({way})")
-    except PolicyRefusal as refusal:
-        return refusal.reason
-    return ""
 
 
 def _measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+from ganvas.content_gate import as_sheet, write_synthetic
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
@@ -52,7 +52,8 @@ def write_reports(audit: Audit) -> None:
         )
         scale = max(SHOWN_SIDE // audit.config["size"], 1)
         grid = make_grid(rows, captions=captions, row_labels=labels, scale=scale)
-        write_image(audit.out / GRID_NAME, Picture(grid), synthetic=label)
+        shown = [one for cover in audit.covers for made in cover.shown.values() for one in made.values()]
+        write_synthetic(audit.out / GRID_NAME, as_sheet(Picture(grid), shown, name=GRID_NAME), label)
     write_text(audit.out / HTML_NAME, as_html(audit))
 
 
@@ -114,5 +115,5 @@ def grid_of(audit: Audit) -> tuple[list[str], list[list[Picture | None]], list[s
     for cover in audit.covers:
         for name, made in cover.shown.items():
             labels.append(f"{cover.plan.name}: {name}")
-            rows.append([Picture(made[way]) if way in made else None for way in captions])
+            rows.append([made[way].picture if way in made else None for way in captions])
     return labels, rows, captions

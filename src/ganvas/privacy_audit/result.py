@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ganvas.content_gate import AdmittedPicture
 from ganvas.errors import PartialFailure
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.attacks import interval
@@ -20,7 +20,7 @@ LITTLE, SOME = 0.75, 0.25
 """Share of what could be known that is kept: above the first a cover hides little, above the second in part."""
 HIDDEN = 0.25
 """A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
-Shown = dict[str, NDArray[np.uint8]]
+Shown = dict[str, AdmittedPicture]
 """Way -> picture, for the page; what the content gate refuses is left out."""
 JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}

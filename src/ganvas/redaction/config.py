@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
-from ganvas.bulk.ray_backend import Engine, check_workers
+from ganvas.bulk.ray_backend import Backend, check_workers
 from ganvas.hardware.threads import check_threads
 
 
@@ -43,7 +43,7 @@ class RedactConfig:
     more of the object, and more beside it."""
     log: Path | None = None
     """Folder for the redaction log; unset: OUT, where it holds no hash of the originals."""
-    engine: Engine = "local"
+    backend: Backend = "local"
     """This process (local), or the workers of a Ray cluster (ray), for very large folders; needs Ray Data."""
     workers: int | None = None
     """Ray workers; unset: one a core."""
@@ -51,5 +51,5 @@ class RedactConfig:
     """Number of CPU threads; unset: all."""
 
     def __post_init__(self) -> None:
-        check_workers(self.engine, self.workers)
+        check_workers(self.backend, self.workers)
         check_threads(self.threads)

@@ -104,22 +104,18 @@ def cosmetic(how: Cover) -> str | None:
 
 
 def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Cover) -> Redaction:
-    before = after = verifier.scores(picture)
-    covered = picture
-    if region.any():
+    before = verifier.scores(picture)
+    widened, last = -1 + bool(region.any()), False
+    while True:
         covered = _covered(picture, region, how)
-        after = verifier.scores(covered)
-    widened = -1 + bool(region.any())
-    while not verifier.passes(after):
+        after = verifier.scores(covered) if region.any() else before
+        if last or verifier.passes(after):
+            break
+        # Add what the classifier still finds in the covered picture, and a margin that grows with each round.
         widened += 1
         region = _wider(region, verifier.find(covered), widened)
         if widened > MAX_ROUNDS or region.mean() > NEARLY_WHOLE:
-            region, how = np.ones_like(region), Cover(style="solid", colour=how.colour)
-            covered = _covered(picture, region, how)
-            after = verifier.scores(covered)
-            break
-        covered = _covered(picture, region, how)
-        after = verifier.scores(covered)
+            region, how, last = np.ones_like(region), Cover(style="solid", colour=how.colour), True
     return Redaction(covered, region, how.style, before, after, max(widened, 0))
 
 

@@ -7,25 +7,20 @@ picture has changed. Names are relative to their folders.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
-import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganvas.bulk.ray_backend import Record
+from ganvas.bulk.journal import Journal, Record, hash_file, joined_hashes
 from ganvas.errors import PartialFailure
-from ganvas.filesystem.atomic import append_line
-from ganvas.image.files import open_regular
 from ganvas.image.picture import Picture
 from ganvas.redaction.redact import Redaction
 from ganvas.redaction.verifier import Verifier
-from ganvas.serialization import read_json_lines
 from ganvas.weights import cache_folder
 from ganvas.weights.cache import KEY_SIZE, read_or_make_key
 
@@ -35,23 +30,16 @@ __all__ = [
     "ORIGINAL",
     "Outcome",
     "Redacted",
-    "RedactionLog",
     "clear_hidden",
-    "hash_file",
     "keyed_hash",
     "line_of",
+    "open_log",
     "original_key",
     "relative_names",
     "verdict",
 ]
 
 NAME = "redaction.key"
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def keyed_hash(path: Path, key: bytes) -> str:
@@ -75,59 +63,14 @@ ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
 """Which key of a line identifies the original: its SHA-256, or a keyed hash where the log lies in the release."""
 
 
-class RedactionLog:
-    """Redaction log of a folder; a line that a crash left unfinished is skipped.
-
-    It holds 96 bytes and the name of each picture that is done, not the lines.
-
-    Args:
-        folder: where the log lies; need not exist.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOG
-        self._done: dict[str, bytes] = {}
-        self._earlier: set[str] = set()
-        self._start = self.path.stat().st_size if self.path.is_file() else 0
-        for line in _lines(self.path):
-            if proof := _proof(line):
-                self._done[line["file"]] = proof
-            elif self._done.pop(line["file"], None):
-                self._earlier.add(line["file"])
-
-    def proof(self, name: str) -> list[str] | None:
-        """Return the hashes of settings, original and result that must be unchanged for a picture to be skipped.
-
-        They are those of the last line about it; None where there is none, or it failed.
-        """
-        if (proof := self._done.get(name)) is None:
-            return None
-        return [proof[start : start + 32].hex() for start in (0, 32, 64)]
-
-    def knows(self, name: str) -> bool:
-        """Return whether a result of the picture was ever written here, even if a later attempt failed."""
-        return name in self._done or name in self._earlier
-
-    def add(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Append lines and put them on the disk together."""
-        append_line(self.path, "\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
-
-    def added(self) -> Iterator[dict[str, Any]]:
-        """Read back the lines added since this object was created."""
-        return _lines(self.path, start=self._start)
+def open_log(folder: Path) -> Journal:
+    """Open the redaction log of a folder, a journal in which each proof joins settings, original and result."""
+    return Journal(folder / LOG, name_key="file", proof_of=_proof)
 
 
-def _lines(path: Path, *, start: int = 0) -> Iterator[dict[str, Any]]:
-    return (line for line in read_json_lines(path, start=start) if isinstance(line.get("file"), str))
-
-
-def _proof(line: dict[str, Any]) -> bytes | None:
-    try:
-        original = line[KEYED_ORIGINAL] if KEYED_ORIGINAL in line else line[ORIGINAL]
-        proof = bytes.fromhex(line["settings"] + original + line["sha256_out"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return proof if len(proof) == 96 and "failed" not in line else None
+def _proof(line: Record) -> bytes | None:
+    original = KEYED_ORIGINAL if KEYED_ORIGINAL in line else ORIGINAL
+    return None if "failed" in line else joined_hashes(line, "settings", original, "sha256_out")
 
 
 def line_of(
@@ -199,7 +142,7 @@ class Redacted:
         tested: the class whose absence a classifier confirmed; None where nothing was tested.
     """
 
-    log_file: RedactionLog
+    log_file: Journal
     redacted: int
     skipped: int
     uncovered: int
@@ -243,17 +186,19 @@ class Outcome:
     cleared: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def count(self, row: Record) -> None:
-        """Add a row of the log."""
-        self.skipped += "skipped" in row
+    def count(self, name: str, row: Record | None) -> None:
+        """Add a line of the log; None for a file that an earlier run redacted."""
+        if row is None:
+            self.skipped += 1
+            return
         self.redacted += "sha256_out" in row
         self.uncovered += "region" in row and not row["region"]["boxes"]
         self.whole += "region" in row and row["region"]["whole"]
         self.cleared += row.get("cleared", 0) > 0
         if "failed" in row:
-            self.failures[row["file"]] = row["failed"]
+            self.failures[name] = row["failed"]
 
-    def checked(self, log_file: RedactionLog, total: int, *, tested: str | None) -> Redacted:
+    def checked(self, log_file: Journal, total: int, *, tested: str | None) -> Redacted:
         """Return the result of a redaction of `total` files.
 
         Raises:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ganvas.bulk.journal import hash_files
 from ganvas.data.layouts import some_names
 from ganvas.data.regions import boxes_by_picture, boxes_on
 from ganvas.errors import ImageError, InputError
 from ganvas.image.files import list_images
 from ganvas.image.folders import match_names
+from ganvas.image.masks import read_levels
 from ganvas.image.picture import Picture
-from ganvas.inference.compositing import read_levels
-from ganvas.inference.manifest import hash_files
 
 __all__ = ["UserRegions", "read_user_regions"]
 

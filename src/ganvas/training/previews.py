@@ -11,9 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.content_gate import gate
+from ganvas.content_gate import AdmittedPicture, admit, as_sheet, write_synthetic
 from ganvas.errors import PolicyRefusal
-from ganvas.image.files import write_image
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec
@@ -50,11 +49,12 @@ def write_preview(path: Path, method: Method, dataset: Dataset) -> list[str]:
         for row in rows
     ]
     labels = None if dataset.paired and not draws else [row.label for row in rows]
-    grid = make_grid(cells, captions=captions, row_labels=labels)
+    grid = make_grid([[_shown(cell) for cell in row] for row in cells], captions=captions, row_labels=labels)
     columns = "The middle column was" if dataset.paired else "All columns but the first were"
     note = f"{columns} made by a model.{' So were the rows drawn.' if draws else ''}"
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=type(method).__name__, note=note)
-    write_image(path, Picture(grid), synthetic=label)
+    if shown := [cell for row in cells for cell in row if isinstance(cell, AdmittedPicture)]:
+        write_synthetic(path, as_sheet(Picture(grid), shown, name=path.name), label)
     return refused
 
 
@@ -117,11 +117,14 @@ def _picture(image: Tensor, spec: PictureSpec) -> Picture:
     return Picture(from_signed(image[0].permute(1, 2, 0).cpu().numpy(), spec))
 
 
-def _admitted(tile: Picture, label: str, refused: list[str]) -> Picture:
-    """Return the tile, or a gray one where the gate refuses it."""
+def _admitted(tile: Picture, label: str, refused: list[str]) -> AdmittedPicture | Picture:
+    """Return the admitted tile, or a gray one where the gate refuses it."""
     try:
-        gate.admit(tile, name=label)
+        return admit(tile, name=label)
     except PolicyRefusal as refusal:
         refused.append(str(refusal))
         return Picture(np.full((tile.height, tile.width, 3), GRAY, dtype=np.uint8))
-    return tile
+
+
+def _shown(cell: AdmittedPicture | Picture) -> Picture:
+    return cell.picture if isinstance(cell, AdmittedPicture) else cell

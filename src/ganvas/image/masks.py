@@ -1,4 +1,4 @@
-"""Compositing: replacement of only the masked part of a picture."""
+"""Masks: which part of a picture is meant, and replacement of that part alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from ganvas.errors import ImageError
 from ganvas.image.files import list_images, read_image, stores_white_as_zero
 from ganvas.image.folders import name_key
 from ganvas.image.picture import NATURAL_RANGE, Picture, Pixels
-from ganvas.image.ranges import to_unit
-from ganvas.inference.adapt import convert_samples
+from ganvas.image.ranges import convert_samples, to_unit
 
 
 def find_mask(masks: Path, picture: Path) -> Path:

@@ -8,9 +8,9 @@ import tifffile
 
 from ganvas.errors import ImageError
 from ganvas.image.files import write_image
+from ganvas.image.masks import read_mask
 from ganvas.image.picture import Picture
-from ganvas.inference.compositing import read_mask
-from ganvas.redaction.redact_files import redact_files
+from redact_command import redact_files
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""Resumable journal: one JSON line per input, with the hashes that prove that its result is still valid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ganvas.filesystem.atomic import append_line
+from ganvas.image.files import open_regular
+from ganvas.serialization import read_json_lines, to_record
+
+__all__ = ["Journal", "Record", "hash_file", "hash_files", "hash_settings", "joined_hashes"]
+
+Record = dict[str, Any]
+"""JSON object."""
+HASH_SIZE = 32
+"""Bytes of a SHA-256."""
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a regular file, in hexadecimal."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(*paths: Path) -> str:
+    """Return the SHA-256 over the SHA-256 of each of several regular files, in order."""
+    return hashlib.sha256(b"".join(bytes.fromhex(hash_file(path)) for path in paths)).hexdigest()
+
+
+def hash_settings(settings: object) -> str:
+    """Return the SHA-256 of a record in canonical JSON."""
+    return hashlib.sha256(json.dumps(to_record(settings), sort_keys=True).encode()).hexdigest()
+
+
+def joined_hashes(line: Record, *keys: str) -> bytes | None:
+    """Return the hashes of a line under these keys, one after the other; None where one of them is missing."""
+    try:
+        joined = bytes.fromhex("".join(line[key] for key in keys))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return joined if len(joined) == HASH_SIZE * len(keys) else None
+
+
+class Journal:
+    """JSON-lines journal of a command, from which the same command resumes.
+
+    A line that a crash left unfinished is skipped. The journal is larger than memory may hold, so only the name and
+    the proof of each finished input are kept, about 100 bytes, not the lines.
+
+    Args:
+        path: of the file; need not exist.
+        name_key: key of the input's name in a line.
+        proof_of: a line -> the hashes of settings, input and output that must be unchanged for the input to be
+            skipped; None for a line of a failure.
+    """
+
+    def __init__(self, path: Path, *, name_key: str, proof_of: Callable[[Record], bytes | None]) -> None:
+        self.path, self._name_key = path, name_key
+        self._proofs: dict[str, bytes] = {}
+        self._earlier: set[str] = set()
+        self._start = path.stat().st_size if path.is_file() else 0
+        for line in self._lines():
+            if proof := proof_of(line):
+                self._proofs[line[name_key]] = proof
+            elif self._proofs.pop(line[name_key], None):  # it failed since, so it is processed again
+                self._earlier.add(line[name_key])
+
+    def proof(self, name: str) -> str | None:
+        """Return the hashes of the last line about an input, in hexadecimal; None where there is none, or it failed."""
+        return proof.hex() if (proof := self._proofs.get(name)) else None
+
+    def knows(self, name: str) -> bool:
+        """Return whether an output of that input was ever written, with whatever settings."""
+        return name in self._proofs or name in self._earlier
+
+    def add(self, lines: Iterable[Record]) -> None:
+        """Append lines and flush them to disk together."""
+        append_line(self.path, "\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+
+    def added(self) -> Iterator[Record]:
+        """Read back the lines added since this object was created."""
+        return self._lines(start=self._start)
+
+    def _lines(self, *, start: int = 0) -> Iterator[Record]:
+        return (line for line in read_json_lines(self.path, start=start) if isinstance(line.get(self._name_key), str))

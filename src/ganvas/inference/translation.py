@@ -1,0 +1,75 @@
+"""Translation of one picture: its result, and its state on the way through a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ganvas.content_gate import AdmittedPicture
+from ganvas.errors import FILE_ERRORS, PolicyRefusal
+from ganvas.image.picture import Picture
+
+__all__ = ["ConversionWarning", "InProgress", "Translation", "or_raised", "still_going"]
+
+
+class ConversionWarning(UserWarning):
+    """A picture was converted to what the model takes."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translated picture.
+
+    Attributes:
+        admitted: of the same size as the one that went in, times the method's scale.
+        notes: for the user, on conversions.
+        tiling_note: for the user, where tiles are not exact.
+    """
+
+    admitted: AdmittedPicture
+    notes: tuple[str, ...]
+    tiling_note: str | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """The translation itself."""
+        return self.admitted.picture
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, with that on tiles."""
+        return self.notes + ((self.tiling_note,) if self.tiling_note else ())
+
+
+@dataclass
+class InProgress:
+    """One picture on its way through `Translator.translate_many`; `outcome` is None until it ends."""
+
+    name: str
+    picture: Picture
+    notes: tuple[str, ...] = ()
+    admitted: AdmittedPicture | None = None
+    made: Picture | None = None
+    tiling_note: str | None = None
+    outcome: Translation | Exception | None = None
+
+    @contextmanager
+    def failing_alone(self) -> Iterator[None]:
+        """Keep an error of this picture as its outcome; the others continue."""
+        try:
+            yield
+        except FILE_ERRORS as error:
+            self.outcome = error
+
+
+def still_going(work: Sequence[InProgress]) -> list[InProgress]:
+    """Return those without an error."""
+    return [one for one in work if one.outcome is None]
+
+
+def or_raised(outcome: AdmittedPicture | PolicyRefusal) -> AdmittedPicture:
+    """Return an admitted picture; raise a refusal."""
+    if isinstance(outcome, PolicyRefusal):
+        raise outcome
+    return outcome
