@@ -26,9 +26,10 @@ from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.decode import OpacityWarning
 from ganvas.data.layouts import Entry, Split
 from ganvas.data.loader import TrainLoader, evaluation_pairs
-from ganvas.errors import DataError, PolicyRefusal
+from ganvas.errors import Cancelled, DataError, PolicyRefusal
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Picture, PictureSpec, Pixels
+from ganvas.progress import Progress
 
 ALL_OF_IT: dict[str, Any] = {"resize": "none", "crop_size": (4, 4)}
 
@@ -302,21 +303,34 @@ def test_a_picture_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
+    class Interrupt(Progress):
+        def __call__(self, task: str, done: int, total: int) -> None:
+            if done == 3:
+                raise KeyboardInterrupt
+
+    class Cancel(Progress):
+        def __call__(self, task: str, done: int, total: int) -> None:
+            self.cancel()
 
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     with pytest.raises(KeyboardInterrupt):
-        build_cache(config, "train", tmp_path / "cache", report=interrupt)
+        build_cache(config, "train", tmp_path / "cache", progress=Interrupt())
+    with pytest.raises(Cancelled) as caught:  # whose traceback would keep the threads alive
+        build_cache(config, "train", tmp_path / "cache", progress=Cancel())
     assert not any((tmp_path / "cache").iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ganvas-decode")], caught
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
+
+    class Told(Progress):
+        def __call__(self, task: str, done: int, total: int) -> None:
+            told.append((task, done, total))
+
     config = PairedData(folder=folders(tmp_path / "set", count=3), **ALL_OF_IT)
-    build_cache(config, "train", tmp_path / "cache", report=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    build_cache(config, "train", tmp_path / "cache", progress=Told())
+    assert told == [("read train", 1, 3), ("read train", 2, 3), ("read train", 3, 3)]
 
 
 def test_refused_pairs_are_left_out_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +395,12 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
     monkeypatch.setattr(decode, "read_sides", slow_at_first)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     most_ahead: list[int] = []
-    build_cache(config, "train", tmp_path / "cache", report=lambda done, total: most_ahead.append(len(begun) - done))
+
+    class Ahead(Progress):
+        def __call__(self, task: str, done: int, total: int) -> None:
+            most_ahead.append(len(begun) - done)
+
+    build_cache(config, "train", tmp_path / "cache", progress=Ahead())
     cache = build(config, tmp_path)
     assert cache.a.names == sorted(cache.a.names)
     for index, name in enumerate(cache.a.names):

@@ -14,8 +14,9 @@ import tempfile
 import warnings
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -32,18 +33,17 @@ from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Pixels
+from ganvas.progress import SILENT, Progress
 
-__all__ = ["Report", "build_cache"]
+__all__ = ["build_cache"]
 
-Report = Callable[[int, int], None]
-"""Progress callback (pictures done, total)."""
 Kind = tuple[str, int]
 """Sample type and number of channels."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Report | None = None) -> Cache:
+def build_cache(config: DataConfig, split: Split, folder: Path, *, progress: Progress = SILENT) -> Cache:
     """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
 
     Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
@@ -54,9 +54,10 @@ def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Repor
         config: location and size of the pictures.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: folder of all caches; created if missing.
-        report: called with the progress of the build.
+        progress: receives the progress of a build, and can cancel it.
 
     Raises:
+        Cancelled: by `progress`; nothing is left behind.
         DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
@@ -71,7 +72,7 @@ def build_cache(config: DataConfig, split: Split, folder: Path, *, report: Repor
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
         try:
-            _Writer(temporary, plan).write(report)
+            _Writer(temporary, plan).write(progress)
             # 4. Publish by renaming, which is atomic: no process ever opens half a cache.
             _publish(temporary, home)
         finally:
@@ -198,7 +199,7 @@ class _Writer:
         self._notes = Counter[str]()
         self._num_with_opacity = 0
 
-    def write(self, report: Report | None) -> None:
+    def write(self, progress: Progress) -> None:
         """Decode, gate, resize and write all entries, in order.
 
         Raises:
@@ -209,12 +210,13 @@ class _Writer:
         # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing. Problems are
         #    collected, so that one run names all bad files, but refusals end it once they are too many.
         try:
-            made = _in_order(partial(decode, config=config, split=split), entries)
-            for done, (entry, decoded) in enumerate(made, start=1):
-                self._take(entry, decoded)
-                gate.check_share(self._refusals, len(entries))
-                if report is not None:
-                    report(done, len(entries))
+            # Closed here, not by the garbage collector: its threads must end before the folder is removed.
+            with closing(_in_order(partial(decode, config=config, split=split), entries)) as made:
+                for done, (entry, decoded) in enumerate(made, start=1):
+                    progress.check()
+                    self._take(entry, decoded)
+                    gate.check_share(self._refusals, len(entries))
+                    progress(f"read {split}", done, len(entries))
         finally:
             for side in self._sides.values():
                 side.close()
@@ -280,13 +282,13 @@ def _check_alike(side: _SideWriter, name: str) -> None:
         raise DataError(f"side {name}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
 
 
-def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Made]]]:
+def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[tuple[Item, Future[Made]]]:
     """Yield each item and its result in order, computed on all cores.
 
     Few results are computed ahead, so that memory does not grow with the data set when one item is slow.
     """
     workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, "ganvas-decode") as pool:
         waiting: deque[tuple[Item, Future[Made]]] = deque()
         try:
             for item in items:

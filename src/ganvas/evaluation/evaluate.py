@@ -173,6 +173,5 @@ class _Evaluator:
 
 def _read(config: PairedData, split: Split, progress: bool) -> Cache:
     """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
-    with progress_bars(shown=progress) as tell:
-        folder = cache_folder() / "pictures"
-        return build_cache(config, split, folder, report=lambda done, total: tell("read", done, total))
+    with progress_bars(shown=progress) as bars:
+        return build_cache(config, split, cache_folder() / "pictures", progress=bars)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -114,7 +113,7 @@ def _open(config: RunConfig, processes: Processes, progress: Progress) -> Datase
     # Pairs and unpaired sides differ in the configuration alone: one cache, one loader and one split view serve both.
     data, folder = config.data, cache_folder() / "pictures"
     names: tuple[Split, ...] = ("train", "val") if has_split(data, "val") else ("train",)
-    splits = {split: build_cache(data, split, folder, report=partial(progress, f"read {split}")) for split in names}
+    splits = {split: build_cache(data, split, folder, progress=progress) for split in names}
     # Gray pictures are repeated here, before any network is built for their channels.
     agree_across_splits(splits)
     if method_type(config.method).needs_equal_channels(config.method):
