@@ -1,18 +1,26 @@
 """Films: reading frame by frame, exact time stamps, writing with all that belongs to a film, segments."""
 
-from ganvas.video.film import ColorTags, FilmInfo, Frame, Segment, StreamInfo
+from ganvas.video.film import ColorTags, FilmInfo, Frame, Segment, StreamInfo, WriteOptions, WriteReport
 from ganvas.video.read import FILM_SUFFIXES, has_film_suffix, is_film, plan_segments, probe, read_video
+from ganvas.video.write import FilmWriter, check_writable, join_segments, write_segment, write_video
 
 __all__ = [
     "FILM_SUFFIXES",
     "ColorTags",
     "FilmInfo",
+    "FilmWriter",
     "Frame",
     "Segment",
     "StreamInfo",
+    "WriteOptions",
+    "WriteReport",
+    "check_writable",
     "has_film_suffix",
     "is_film",
+    "join_segments",
     "plan_segments",
     "probe",
     "read_video",
+    "write_segment",
+    "write_video",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import av
@@ -11,7 +12,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from ganvas.errors import VideoError
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.ranges import from_unit
 from ganvas.video.film import UNSPECIFIED, ColorTags, FilmInfo, Orientation
 
 __all__ = ["PictureConverter", "bit_depth", "color_tags", "has_alpha", "keep_native"]
@@ -57,13 +59,12 @@ def color_tags(frame: VideoFrame) -> ColorTags:
     )
 
 
-def _matrix(info: FilmInfo) -> int:
+def _matrix(info: FilmInfo, tags: ColorTags) -> int:
     """Return the matrix to convert with; an unspecified one is what players take: BT.709 from HD on, else BT.601.
 
     Raises:
         VideoError: libswscale does not know the matrix.
     """
-    tags = info.color
     if tags.matrix in (UNSPECIFIED, 3):
         if tags.is_hdr or tags.primaries == PRIMARIES_OF_2020:
             return BT2020
@@ -82,11 +83,16 @@ class PictureConverter:
     Args:
         info: the film that the colors, the depth and the orientation are those of.
         pixel_format: of the frames made by `to_frame`; unset: the film's.
+        color: of those frames; unset: the film's.
     """
 
-    def __init__(self, info: FilmInfo, pixel_format: str | None = None) -> None:
+    def __init__(self, info: FilmInfo, pixel_format: str | None = None, color: ColorTags | None = None) -> None:
         self.info, self.pixel_format = info, pixel_format or info.pixel_format
-        self._matrix, self._range = _matrix(info), FULL if info.color.full_range else LIMITED
+        stored = color or info.color
+        self._matrix, self._range = _matrix(info, info.color), FULL if info.color.full_range else LIMITED
+        self._stored_matrix, self._stored_range = _matrix(info, stored), FULL if stored.full_range else LIMITED
+        if av.VideoFormat(self.pixel_format).is_rgb:
+            self._stored_range = FULL
         deep, alpha = info.bit_depth > 8, info.has_alpha
         self._rgb_format = {
             (False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le",
@@ -97,7 +103,7 @@ class PictureConverter:
     def to_picture(self, frame: VideoFrame) -> Picture:
         """Return a decoded frame as an upright picture, RGB or RGBA, uint8 or uint16."""
         converted = self._to_rgb.reformat(
-            frame, format=self._rgb_format, src_colorspace=self._matrix, dst_colorspace=self._matrix,
+            _bare(frame), format=self._rgb_format, src_colorspace=self._matrix, dst_colorspace=self._matrix,
             src_color_range=FULL if frame.format.is_rgb else self._range, dst_color_range=FULL,
             interpolation=FLAGS, dst_color_trc=UNSPECIFIED, dst_color_primaries=UNSPECIFIED,
         )  # fmt: skip
@@ -113,32 +119,44 @@ class PictureConverter:
         letters = "rgba" if picture.has_alpha else "rgb"
         name = {"uint8": {"rgb": "rgb24", "rgba": "rgba"}, "uint16": {"rgb": "rgb48le", "rgba": "rgba64le"}}
         frame = VideoFrame.from_ndarray(pixels, format=name[pixels.dtype.name][letters])
-        is_rgb = av.VideoFormat(self.pixel_format).is_rgb
         return self._from_rgb.reformat(
-            frame, format=self.pixel_format, src_colorspace=self._matrix, dst_colorspace=self._matrix,
-            src_color_range=FULL, dst_color_range=FULL if is_rgb else self._range, interpolation=FLAGS,
+            frame, format=self.pixel_format, src_colorspace=self._stored_matrix, dst_colorspace=self._stored_matrix,
+            src_color_range=FULL, dst_color_range=self._stored_range, interpolation=FLAGS,
         )  # fmt: skip
 
     def as_stored(self, native: VideoFrame) -> VideoFrame:
         """Return a copy of decoded planes in the pixel format, without anything else that the frame carries."""
-        if native.format.name != self.pixel_format:
-            native = self._between.reformat(
-                native, format=self.pixel_format, src_colorspace=self._matrix, dst_colorspace=self._matrix,
-                src_color_range=FULL if native.format.is_rgb else self._range,
-                dst_color_range=FULL if av.VideoFormat(self.pixel_format).is_rgb else self._range,
-                interpolation=FLAGS,
-            )  # fmt: skip
-        copy = VideoFrame(native.width, native.height, self.pixel_format)
-        for target, source in zip(copy.planes, native.planes, strict=True):
-            _bytes_of(target)[:, :] = _bytes_of(source)[:, : target.line_size]
-        return copy
+        bare = _bare(native)
+        is_alike = (self._matrix, self._range) == (self._stored_matrix, self._stored_range)
+        if native.format.name == self.pixel_format and (is_alike or native.format.is_rgb):
+            return bare
+        return self._between.reformat(
+            bare, format=self.pixel_format, src_colorspace=self._matrix, dst_colorspace=self._stored_matrix,
+            src_color_range=FULL if native.format.is_rgb else self._range, dst_color_range=self._stored_range,
+            interpolation=FLAGS,
+        )  # fmt: skip
+
+
+def _bare(frame: VideoFrame) -> VideoFrame:
+    """Return a copy of a frame's planes without tags, captions and other side data.
+
+    libswscale would place chroma samples by the frame's tag on the way to RGB, and by its default on the way back.
+    """
+    copy = VideoFrame(frame.width, frame.height, frame.format.name)
+    for target, source in zip(copy.planes, frame.planes, strict=True):
+        size = min(target.line_size, source.line_size)
+        new, old = _bytes_of(target), _bytes_of(source)
+        rows = min(len(new), len(old))
+        new[:rows, :size] = old[:rows, :size]
+    return copy
 
 
 def _as_rgb(picture: Picture) -> NDArray[Any]:
     """Return (H, W, 3 or 4) of uint8 or uint16; gray is repeated."""
     pixels = picture.pixels
     if pixels.dtype == np.float32:
-        raise TypeError("frames are uint8 or uint16")
+        pixels = from_unit(pixels, PictureSpec(dtype="uint16"))
+        picture = replace(picture, pixels=pixels)
     if picture.colour.shape[2] == 1:
         parts = [np.repeat(picture.colour, 3, axis=2)]
         pixels = np.concatenate([*parts, *([picture.pixels[:, :, -1:]] if picture.has_alpha else [])], axis=2)

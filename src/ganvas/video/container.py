@@ -20,7 +20,7 @@ from ganvas.image.files import open_regular
 from ganvas.video.color import bit_depth, color_tags, has_alpha
 from ganvas.video.film import FilmInfo, StreamInfo, StreamKind, matrix_of, orientation_of, turned_aspect
 
-__all__ = ["check_whole", "film_stream", "open_film", "probe_film", "reason", "stream_infos"]
+__all__ = ["check_whole", "film_stream", "open_film", "probe_film", "reason", "stream_infos", "stream_kind"]
 
 CUT_SHORT = "cut short: {missing:,} bytes are missing; copy it again"
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
@@ -77,7 +77,7 @@ def stream_infos(container: InputContainer) -> tuple[StreamInfo, ...]:
     return tuple(
         StreamInfo(
             index=stream.index,
-            kind=_kind(stream),
+            kind=stream_kind(stream),
             codec=_codec_of(stream),
             language=stream.language,
             start=None if stream.start_time is None or not stream.time_base
@@ -91,7 +91,8 @@ def _codec_of(stream: Stream) -> str | None:
     return stream.codec_context.name if stream.codec_context is not None else None
 
 
-def _kind(stream: Stream) -> StreamKind:
+def stream_kind(stream: Stream) -> StreamKind:
+    """Return what a stream is."""
     if stream.type == "video":
         return "cover" if stream.disposition & Disposition.attached_pic else "video"
     return _KINDS.get(stream.type, "data")

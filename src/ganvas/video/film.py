@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ganvas.errors import ConfigError
 from ganvas.image.picture import Picture
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Orientation",
     "Segment",
     "StreamInfo",
+    "WriteOptions",
+    "WriteReport",
     "matrix_of",
     "orientation_of",
     "turned_aspect",
@@ -243,6 +246,56 @@ def turned_aspect(aspect: Fraction | None, orientation: Orientation) -> Fraction
     if not aspect:
         return Fraction(1)
     return 1 / aspect if orientation.transpose else aspect
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How a film is written."""
+
+    codec: str | None = None
+    """h264, hevc, vp9, av1, mpeg2, ffv1, prores, or FFmpeg's name of an encoder; unset: of the film's own family."""
+    crf: int | None = None
+    """Quality, smaller is better; unset: 18, or nothing lost for films of a lossless codec. For mpeg2, mpeg4 and mjpeg
+    the quantizer, 1 to 31."""
+    sound: bool = True
+    """Copy all sound tracks, packet by packet."""
+    subtitles: bool = True
+    """Copy subtitles."""
+    metadata: bool = True
+    """Copy chapters, metadata (title, place, device), cover pictures, data streams and attachments."""
+    until: float | None = None
+    """Copy the rest only up to this time in seconds on the film's clock, as for a preview."""
+
+    def __post_init__(self) -> None:
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise ConfigError(f"crf {self.crf} must lie in 0..63; 18 is visually lossless")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteReport:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        num_frames: of the file, counted by decoding it.
+        encoder: FFmpeg's name.
+        pixel_format: of the stored frames.
+        is_lossless: the codec loses nothing.
+        offset: seconds by which all times were shifted: 0, unless the film's clock does not fit the container.
+        sound_tracks: copied.
+        subtitle_tracks: copied.
+        dropped: what the film had and the file has not, a phrase each.
+    """
+
+    path: Path
+    num_frames: int
+    encoder: str
+    pixel_format: str
+    is_lossless: bool
+    offset: float = 0.0
+    sound_tracks: int = 0
+    subtitle_tracks: int = 0
+    dropped: tuple[str, ...] = ()
 
 
 def matrix_of(data: bytes) -> tuple[int, ...]:

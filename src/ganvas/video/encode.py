@@ -1,0 +1,332 @@
+"""Encoding of frames to packets, alike on every run, and the part files that keep a segment's packets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from ganvas.errors import VideoError
+from ganvas.filesystem.atomic import atomic_file
+from ganvas.image.picture import Picture
+from ganvas.video.codecs import Encoding, choose_encoding
+from ganvas.video.color import PictureConverter, bit_depth, keep_native
+from ganvas.video.film import FilmInfo, Frame, WriteOptions
+
+__all__ = ["FilmEncoder", "Part", "PartWriter", "configure"]
+
+DEFAULT_CRF = 18
+THREADS = 4
+"""Of an encoder: a fixed number, because the bytes depend on it."""
+QP_TO_LAMBDA = 118
+FULL = 2
+QUANTIZERS = {"mpeg2video": 2, "mpeg4": 2, "mjpeg": 2}
+"""Encoders whose quality is a quantizer, 1 (best) to 31, and what they take without `crf`."""
+
+
+def configure(context: VideoCodecContext, encoding: Encoding) -> None:
+    """Set up an encoder; it is opened by its first frame or by a container's header."""
+    context.width, context.height, context.pix_fmt = encoding.width, encoding.height, encoding.pixel_format
+    context.framerate, context.time_base = encoding.rate, 1 / encoding.rate
+    context.sample_aspect_ratio = encoding.aspect
+    context.color_range = encoding.color.range_tag or (FULL if encoding.color.full_range else 0)
+    context.colorspace, context.color_primaries = encoding.color.matrix, encoding.color.primaries
+    context.color_trc = encoding.color.transfer
+    context.thread_count = THREADS
+    context.flags |= Flags.bitexact | (Flags.global_header if encoding.has_global_header else 0)
+    quality = DEFAULT_CRF if encoding.crf is None else encoding.crf
+    context.options = _settings(encoding, quality)
+    if encoding.encoder in QUANTIZERS:
+        context.flags |= Flags.qscale
+        context.global_quality = QP_TO_LAMBDA * (QUANTIZERS[encoding.encoder] if encoding.crf is None else quality)
+    if not encoding.may_reorder:
+        context.max_b_frames = 0
+
+
+def _settings(encoding: Encoding, quality: int) -> dict[str, str]:
+    """Return the encoder's own options."""
+    exact = encoding.is_lossless
+    match encoding.encoder:
+        case "libx264" | "libx264rgb":  # x264's macroblock tree reads memory that it has not set: other bytes each run
+            return {"preset": "fast", "x264-params": "mbtree=0", **({"qp": "0"} if exact else {"crf": str(quality)})}
+        case "libx265":
+            fixed = f"log-level=error:info=0:pools={THREADS}:frame-threads=2:open-gop=0"
+            hdr = "".join(f":{name}={value}" for name, value in x265_hdr(encoding.hdr).items())
+            params = fixed + hdr + (":lossless=1" if exact else "")
+            return {"preset": "fast", "x265-params": params, **({} if exact else {"crf": str(quality)})}
+        case "libvpx-vp9":
+            speed = {"deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            return {**speed, **({"lossless": "1"} if exact else {"crf": str(quality), "b": "0"})}
+        case "libvpx":  # without frames that are not shown: in VP8 they are packets of their own
+            return {"crf": str(quality), "b": "50M", "deadline": "good", "cpu-used": "2", "auto-alt-ref": "0"}
+        case "libsvtav1":
+            return {"preset": "8", "crf": str(quality), "svtav1-params": f"lp={THREADS}"}
+        case "ffv1":
+            return {"level": "3", "slicecrc": "1", "g": "1"}
+        case "prores_ks":
+            return {"profile": "4444" if "444" in encoding.pixel_format else "hq"}
+        case "dnxhd":
+            return {"profile": "dnxhr_hqx" if bit_depth(encoding.pixel_format) > 8 else "dnxhr_hq"}
+        case _:
+            return {}
+
+
+def x265_hdr(side_data: Sequence[tuple[str, bytes]]) -> dict[str, str]:
+    """Return x265's options for the light of the mastering display and of the content (SMPTE ST 2086, CTA-861.3).
+
+    Args:
+        side_data: AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two integers).
+    """
+    found = dict(side_data)
+    options = {}
+    if (data := found.get("MASTERING_DISPLAY_METADATA")) and len(data) >= 88:
+        numbers = struct.unpack("=20i2i", data[:88])
+        values = [Fraction(numbers[at], numbers[at + 1] or 1) for at in range(0, 20, 2)]
+        red, green, blue, white = ([round(v * 50000) for v in values[at : at + 2]] for at in (0, 2, 4, 6))
+        low, high = round(values[8] * 10000), round(values[9] * 10000)
+        points = "".join(f"{name}({x},{y})" for name, (x, y) in zip("GBR", (green, blue, red), strict=True))
+        options["master-display"] = f"{points}WP({white[0]},{white[1]})L({high},{low})"
+    if (data := found.get("CONTENT_LIGHT_LEVEL")) and len(data) >= 8:
+        options["max-cll"] = "{},{}".format(*struct.unpack("=2I", data[:8]))
+    return options
+
+
+class FilmEncoder:
+    """Encoding of the frames of a film, or of a segment of it.
+
+    Args:
+        info: the film that the frames are of.
+        encoding: how.
+        out: the file in messages.
+    """
+
+    def __init__(self, info: FilmInfo, encoding: Encoding, out: Path) -> None:
+        self.info, self.encoding, self.out = info, encoding, out
+        self._convert = PictureConverter(info, encoding.pixel_format, encoding.color)
+        self._keeps_planes = encoding.orientation == info.orientation and not info.is_animation
+        self._context = self._open()
+        self._count = 0
+
+    def _open(self) -> VideoCodecContext:
+        context = av.CodecContext.create(self.encoding.encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        configure(context, self.encoding)
+        return context
+
+    @property
+    def extradata(self) -> bytes:
+        """Return the stream's headers, known once a frame was encoded."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, frame: Frame) -> Iterator[tuple[int, bool, bytes]]:
+        """Encode one frame; yield the packets that are ready: number of the frame, whether it is a key, the data.
+
+        Raises:
+            VideoError: the frame has another size, or the encoder fails; for the first one a trial is made.
+        """
+        stored = self._stored(frame)
+        if self._count == 0:
+            self._try(stored)
+        stored.pts, stored.time_base = self._count, 1 / self.encoding.rate
+        self._count += 1
+        yield from self._packets(stored)
+
+    def finish(self) -> Iterator[tuple[int, bool, bytes]]:
+        """Yield the packets that the encoder still holds."""
+        yield from self._packets(None)
+
+    def _packets(self, frame: VideoFrame | None) -> Iterator[tuple[int, bool, bytes]]:
+        try:
+            for packet in self._context.encode(frame):
+                if packet.pts is None:
+                    raise VideoError(self.out, f"{self.encoding.encoder} gave a packet without a time")
+                yield packet.pts, packet.is_keyframe, bytes(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def _try(self, frame: VideoFrame) -> None:
+        """Encode one real frame by itself, so that what an encoder cannot do shows before any work."""
+        context = self._open()
+        try:
+            packets = [*context.encode(frame), *context.encode(None)]
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._failed(error) from error
+        if not any(packet.size for packet in packets):
+            raise VideoError(self.out, f"{self.encoding.encoder} gave no packet for a frame; choose another codec")
+
+    def _failed(self, error: Exception) -> VideoError:
+        if isinstance(error, VideoError):
+            return error
+        size = f"{self.encoding.width} x {self.encoding.height} pixels of {self.encoding.pixel_format}"
+        return VideoError(
+            self.out, f"{self.encoding.encoder} cannot encode {size} ({error}); choose another codec (h264, ffv1)"
+        )
+
+    def _stored(self, frame: Frame) -> VideoFrame:
+        """Return a frame as it is encoded: native samples where nothing changed, the picture's elsewhere."""
+        stored = self._picture_or_planes(frame)
+        stored.color_range = self.encoding.color.range_tag or (FULL if self.encoding.color.full_range else 0)
+        stored.colorspace, stored.color_primaries = self.encoding.color.matrix, self.encoding.color.primaries
+        stored.color_trc = self.encoding.color.transfer
+        return stored
+
+    def _picture_or_planes(self, frame: Frame) -> VideoFrame:
+        if frame.native is not None and self._keeps_planes:
+            native = self._convert.as_stored(frame.native)
+            if frame.changed is None or not frame.changed.any():
+                return native
+            fresh = self._convert.to_frame(frame.picture, self.encoding.orientation)
+            keep_native(fresh, native, np.ascontiguousarray(self.encoding.orientation.stored(frame.changed)))
+            return fresh
+        self._check_size(frame.picture, frame.index)
+        return self._convert.to_frame(frame.picture, self.encoding.orientation)
+
+    def _check_size(self, picture: Picture, index: int) -> None:
+        turned = self.encoding.orientation.transpose
+        wanted = (self.encoding.width, self.encoding.height) if turned else (self.encoding.height, self.encoding.width)
+        if (picture.height, picture.width) != wanted:
+            found = f"{picture.width} x {picture.height} pixels, and the frames before {wanted[1]} x {wanted[0]}"
+            raise VideoError(self.out, f"{found}; a film has one size", frame=index)
+
+
+MAGIC = b"ganvas film part 1\n"
+RECORD = struct.Struct("<qqBI")
+"""Time stamp and duration in units of the film's time base, key frame or not, bytes of data that follow."""
+END = 0xFFFFFFFF
+
+
+class PartWriter:
+    """A part file: the packets of consecutive frames, with the time stamps of their frames.
+
+    Args:
+        file: open for writing.
+        info: the film that the frames are of.
+        out: the film to be written in the end.
+        options: how.
+    """
+
+    def __init__(self, file: BinaryIO, info: FilmInfo, out: Path, options: WriteOptions) -> None:
+        self._file, self._info, self._out, self._options = file, info, out, options
+        self._encoder: FilmEncoder | None = None
+        self._shown: list[tuple[int, int]] = []
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame.
+
+        Raises:
+            VideoError: it is not later than the frame before, has another size, or the encoder fails.
+        """
+        if self._shown and frame.pts <= self._shown[-1][0]:
+            raise VideoError(
+                self._out, "not later than the frame before, which no container can hold", frame=frame.index
+            )
+        self._shown.append((frame.pts, frame.duration))
+        if self._encoder is None:
+            size = frame.picture.height, frame.picture.width
+            encoding = choose_encoding(self._info, self._out, self._options, size)
+            self._encoder = FilmEncoder(self._info, encoding, self._out)
+            packets = [*self._encoder.encode(frame)]
+            self._write_header(size, self._encoder)
+            self._write(packets)
+        else:
+            self._write(self._encoder.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the end.
+
+        Raises:
+            VideoError: no frame was written.
+        """
+        if self._encoder is None:
+            raise VideoError(self._out, "no frame to write; a film needs one at least")
+        self._write(self._encoder.finish())
+        self._file.write(RECORD.pack(len(self._shown), 0, 0, END))
+
+    def _write_header(self, size: tuple[int, int], encoder: FilmEncoder) -> None:
+        header = {"size": size, "encoding": digest(encoder.encoding), "extradata": encoder.extradata.hex()}
+        text = json.dumps(header).encode()
+        self._file.write(MAGIC + struct.pack("<I", len(text)) + text)
+
+    def _write(self, packets: Iterable[tuple[int, bool, bytes]]) -> None:
+        for number, is_key, data in packets:
+            self._file.write(RECORD.pack(*self._shown[number], is_key, len(data)))
+            self._file.write(data)
+
+
+def write_part(path: Path, frames: Iterable[Frame], info: FilmInfo, out: Path, options: WriteOptions) -> int:
+    """Encode frames to a part file, atomically; return their number (see `ganvas.video.write_segment`)."""
+    count = 0
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        part = PartWriter(file, info, out, options)
+        for frame in frames:
+            part.write(frame)
+            count += 1
+        part.finish()
+    return count
+
+
+def digest(encoding: Encoding) -> str:
+    """Return a hash of everything that decides the bytes."""
+    return hashlib.sha256(repr((encoding, THREADS, DEFAULT_CRF, av.__version__)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part file that is complete.
+
+    Attributes:
+        path: the file.
+        size: height and width of the upright frames.
+        digest: hash of its encoding.
+        extradata: headers of its stream.
+        start: place of the first record.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    digest: str
+    extradata: bytes
+    start: int
+
+    @staticmethod
+    def open(path: Path) -> Part:
+        """Read the header of a part file.
+
+        Raises:
+            VideoError: no part file.
+        """
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise VideoError(path, "not a part of a film; remove it and start again")
+            header = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
+            height, width = header["size"]
+            return Part(path, (height, width), header["encoding"], bytes.fromhex(header["extradata"]), file.tell())
+
+    def records(self, *, with_data: bool) -> Iterator[tuple[int, int, bool, bytes]]:
+        """Yield time stamp, duration, whether it is a key, and the data (or nothing), in order of decoding.
+
+        Raises:
+            VideoError: the file is not complete.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            while len(head := file.read(RECORD.size)) == RECORD.size:
+                pts, duration, is_key, size = RECORD.unpack(head)
+                if size == END:
+                    return
+                data = file.read(size) if with_data else b""
+                if not with_data:
+                    file.seek(size, 1)
+                yield pts, duration, bool(is_key), data
+        raise VideoError(self.path, "a part of a film that is cut short; remove it and start again")
