@@ -10,7 +10,7 @@ from torch import nn
 
 from ganvas.inference.prepacked import Packed, PictureNorm, PlainDropout
 from ganvas.inference.prepacking import can_pack, lower, pack
-from ganvas.methods.srresnet.networks import SRResNet
+from ganvas.methods.srresnet.method import SRResNet
 from ganvas.networks import EncoderDecoder, Generator, ResNet, UNet, as_in_training
 from ganvas.networks.blocks import PReLU
 from ganvas.networks.convolutions import ReflectConvolution

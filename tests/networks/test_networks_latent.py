@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.methods.domain_gan.networks import ClassGenerator, PictureReader
-from ganvas.methods.vae.networks import FeatureDiscriminator, VAEDecoder, VAEEncoder
+from ganvas.methods.domain_gan.method import ClassGenerator, PictureReader
+from ganvas.methods.vae.method import VAEDecoder, VAEEncoder
+from ganvas.methods.vae_gan.method import FeatureDiscriminator
 from ganvas.networks.latent import FullyConnected, LatentDecoder, initialize_by_fan_in
 
 

@@ -1,4 +1,4 @@
-"""Generators and discriminators of the image-to-image methods, built from their configs."""
+"""Generators and discriminators of the image-to-image methods, built from their configs, and what methods share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from ganvas.errors import ConfigError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
-from ganvas.methods.config import Norm, ReceptiveField, Variant
+from ganvas.methods.base import Method
+from ganvas.methods.config import Direction, Norm, ReceptiveField, Variant
 from ganvas.networks import (
     PAPER_DROPOUT_LAYERS,
     EncoderDecoder,
@@ -27,6 +28,41 @@ NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 MAX_DEPTH = 8
 MAX_BOTTLENECK = 7
 """Pixels: above this on the smaller side, a U-Net whose depth was not asked for would be too shallow."""
+
+
+class TwoWayMethod(Method):
+    """Base of methods without pairs that have one generator for each direction, `a_to_b` and `b_to_a`."""
+
+    directions = ("a_to_b", "b_to_a")
+    paired = False
+    generators = ("a_to_b", "b_to_a")
+    a_to_b: Generator
+    b_to_a: Generator
+
+    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: see `translate`.
+
+        From b to a, the output's channels go in and the input's come out.
+
+        Raises:
+            ImageError: height or width is no multiple of `size_multiple`.
+        """
+        return translate(self.generator_of(direction), images)
+
+    def generator_of(self, direction: Direction) -> Generator:
+        """Return the generator that translates in a direction."""
+        self.check_direction(direction)
+        return self.a_to_b if direction == "a_to_b" else self.b_to_a
+
+    @property
+    def size_multiple(self) -> int:
+        """The product of a generator's strides."""
+        return self.a_to_b.size_multiple
+
+    @property
+    def context(self) -> int | None:
+        """Context of a generator; None where a norm or dropout makes a tile differ from the whole picture."""
+        return None if self.draws_noise else self.a_to_b.context
 
 
 def make_generator(

@@ -85,6 +85,16 @@ def initialize(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def initialize_he(network: nn.Module) -> None:
+    """Initialize weights from N(0, 2 / fan-in) (He et al. 2015) and biases to 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # a transposed kernel lies (input channels, output channels, rows, columns)
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out" if layer.transposed else "fan_in")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class _AsInTraining:
     """A network that threads run in training mode, and its state before the first of them."""
 

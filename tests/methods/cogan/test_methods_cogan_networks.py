@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.methods.cogan.networks import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator, sizes_made
+from ganvas.methods.cogan.method import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator, sizes_made
 from ganvas.networks import in_evaluation
 
 

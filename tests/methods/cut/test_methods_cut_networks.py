@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganvas.methods.cut.networks import ContrastiveResNet, PatchHeads, draw_places
+from ganvas.methods.cut.method import ContrastiveResNet, PatchHeads, draw_places
 
 
 def network(**options):

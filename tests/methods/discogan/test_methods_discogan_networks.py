@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.methods.discogan.networks import DiscoDiscriminator, DiscoGenerator
+from ganvas.methods.discogan.method import DiscoDiscriminator, DiscoGenerator
 
 CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.methods.dualgan.networks import GlobalCritic
+from ganvas.methods.dualgan.method import GlobalCritic
 
 
 def test_its_layers():

@@ -7,7 +7,7 @@ from ganvas.errors import ConfigError, WeightsError
 from ganvas.methods import SRGANConfig
 from ganvas.methods.base import Progress
 from ganvas.methods.registry import build
-from ganvas.methods.srgan import networks
+from ganvas.methods.srgan import method as srgan_method
 from ganvas.networks.feature_extractors import VGG
 
 SMALL = {"width": 8, "num_blocks": 1, "scale": 2, "discriminator_width": 4}
@@ -42,7 +42,7 @@ def vgg(monkeypatch):
         asked.append((name, pre_activation))
         return VGG(depth=16, taps=("conv2_2" if pre_activation else "relu2_2",))
 
-    monkeypatch.setattr(networks, "load_vgg", load)
+    monkeypatch.setattr(srgan_method, "load_vgg", load)
     return asked
 
 
@@ -94,7 +94,7 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
     def nowhere(record):
         raise WeightsError(f"{record.title}: not found")
 
-    monkeypatch.setattr(networks, "find_weights", nowhere)
+    monkeypatch.setattr(srgan_method, "find_weights", nowhere)
     tested = case()
     method = tested.make()  # a trained run needs none
     turns = method.training_step(tested.batch(), Progress(0, 0))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganvas.methods.srgan.networks import SRDiscriminator
+from ganvas.methods.srgan.method import SRDiscriminator
 
 
 def test_the_discriminator_of_the_paper():

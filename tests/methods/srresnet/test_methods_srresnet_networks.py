@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganvas.methods.srresnet.networks import SRResNet
+from ganvas.methods.srresnet.method import SRResNet
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 8, 16])

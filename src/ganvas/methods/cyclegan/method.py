@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from ganvas.errors import ConfigError
 from ganvas.losses import fake_loss, generator_loss, l1_loss, real_loss
 from ganvas.methods import CycleGANConfig
-from ganvas.methods.architectures import choose_blocks, make_discriminator, make_generator, translate
-from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, Domain
+from ganvas.methods.architectures import TwoWayMethod, choose_blocks, make_discriminator, make_generator
+from ganvas.methods.base import Batch, Progress, Turn
+from ganvas.methods.config import Domain
 
 Losses = dict[str, Tensor]
 CYCLES = {"both": ("a", "b"), "forward": ("a",), "backward": ("b",)}
 """Setting -> the domains whose pictures must come back."""
 
 
-class CycleGAN(Method):
+class CycleGAN(TwoWayMethod):
     """Each generator fools the discriminator of its output domain, and inverts the other generator.
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
@@ -29,9 +29,6 @@ class CycleGAN(Method):
 
     config_type = CycleGANConfig
     capturable = True
-    directions = ("a_to_b", "b_to_a")
-    paired = False
-    generators = ("a_to_b", "b_to_a")
 
     def __init__(
         self, config: CycleGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
@@ -108,25 +105,6 @@ class CycleGAN(Method):
             "fake_b": 0.5 * fake_loss(self.judge_b(past_b), objective),
         }
         return Turn("discriminators", losses)
-
-    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]; the channels change places from b to a.
-
-        Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
-        """
-        self.check_direction(direction)
-        return translate(self.a_to_b if direction == "a_to_b" else self.b_to_a, images)
-
-    @property
-    def size_multiple(self) -> int:
-        """The product of a generator's strides."""
-        return self.a_to_b.size_multiple
-
-    @property
-    def context(self) -> int | None:
-        """None where a norm, or noise drawn by place, makes a tile differ from the whole picture."""
-        return None if self.config.dropout > 0 else self.a_to_b.context
 
 
 METHOD = CycleGAN

@@ -3,22 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
 from ganvas.methods import DualGANConfig
-from ganvas.methods.architectures import check_crop, choose_depth, patch_discriminator, translate
-from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction
-from ganvas.methods.dualgan.networks import SMALLEST, GlobalCritic
+from ganvas.methods.architectures import TwoWayMethod, check_crop, choose_depth, patch_discriminator
+from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.networks import UNet
+from ganvas.networks.blocks import ConvBlock, Norm, initialize
+
+WIDTHS = (1, 2, 4, 8, 8)
+"""Channels of the layers, in units of the first one's."""
+SMALLEST = 2 ** (len(WIDTHS) + 1)
+"""Pixels a side that leave 2x2 values to the last norm."""
+
+
+class GlobalCritic(nn.Module):
+    """Five convolutions of stride 2, the first 5x5 and the others 3x3, then one linear layer over all places.
+
+    As the released code of DualGAN (Yi et al. 2017, arXiv:1704.02510).
+
+    Args:
+        input_channels: of the images scored.
+        image_size: their height and width, always the same.
+        width: channels of the first layer.
+        norm: after every convolution but the first.
+    """
+
+    def __init__(
+        self, input_channels: int, *, image_size: tuple[int, int], width: int = 64, norm: Norm = "instance"
+    ) -> None:
+        super().__init__()
+        channels = [input_channels, *(width * times for times in WIDTHS)]
+        self.blocks = nn.Sequential(
+            *(
+                ConvBlock(
+                    before,
+                    after,
+                    kernel=3 if level else 5,
+                    stride=2,
+                    padding=1 if level else 2,
+                    norm=norm if level else "none",
+                    activation=nn.LeakyReLU(0.2, inplace=True),
+                )
+                for level, (before, after) in enumerate(pairwise(channels))
+            )
+        )
+        height, width_left = (-(-side // 2 ** len(WIDTHS)) for side in image_size)
+        self.last = nn.Linear(channels[-1] * height * width_left, 1)
+        initialize(self)
+        nn.init.normal_(self.last.weight, 0.0, 0.02)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> (N, 1), any real number, higher is more real."""
+        scores: Tensor = self.last(self.blocks(images).flatten(1))
+        return scores
+
 
 Losses = dict[str, Tensor]
 
 
-class DualGAN(Method):
+class DualGAN(TwoWayMethod):
     """What one translator makes the other must recover, and a critic of each side prefers the real to the made.
 
     Yi et al. 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510, where
@@ -27,9 +76,6 @@ class DualGAN(Method):
     """
 
     config_type = DualGANConfig
-    directions = ("a_to_b", "b_to_a")
-    paired = False
-    generators = ("a_to_b", "b_to_a")
 
     def __init__(
         self, config: DualGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
@@ -82,27 +128,6 @@ class DualGAN(Method):
             "adversarial_a": generator_loss(self.judge_a(fake_a), "wasserstein"),
             "adversarial_b": generator_loss(self.judge_b(fake_b), "wasserstein"),
         }
-
-    def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], dropout drawing as in training.
-
-        The channels change places from b to a.
-
-        Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
-        """
-        self.check_direction(direction)
-        return translate(self.a_to_b if direction == "a_to_b" else self.b_to_a, images)
-
-    @property
-    def size_multiple(self) -> int:
-        """The product of a generator's strides."""
-        return self.a_to_b.size_multiple
-
-    @property
-    def context(self) -> int | None:
-        """None where a norm, or noise drawn by place, makes a tile differ from the whole picture."""
-        return None if self.config.dropout > 0 else self.a_to_b.context
 
 
 METHOD = DualGAN

@@ -3,15 +3,132 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ganvas.losses import l1_loss, mse_loss
 from ganvas.methods import SRResNetConfig
 from ganvas.methods.architectures import check_residual
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
-from ganvas.methods.srresnet.networks import SRResNet
+from ganvas.networks.blocks import Norm, PReLU, make_norm
+from ganvas.networks.generator import Generator
+from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
+
+Scale = Literal[1, 2, 3, 4, 8, 16]
+STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
+"""Scale -> the enlargements, one after another."""
+
+
+class ResidualBlock(nn.Module):
+    """k3, norm, PReLU, k3, norm, added to the input."""
+
+    def __init__(self, channels: int, *, norm: Norm, residual_scale: float) -> None:
+        super().__init__()
+        self.residual_scale = residual_scale
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=norm != "batch"),
+            make_norm(norm, channels),
+            PReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=norm != "batch"),
+            make_norm(norm, channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        residual: Tensor = self.layers(features)
+        return features + (residual if self.residual_scale == 1 else self.residual_scale * residual)
+
+
+class SRResNet(Generator):
+    """k9n64 PReLU, B residual blocks, k3n64 norm and a long skip, k3 and pixel shuffle for each enlargement, k9.
+
+    Sees low resolution in [0, 1] and makes high resolution in [-1, 1] (Sec. 3.2); both are [-1, 1] outside. At test
+    time batch norm uses the statistics of training, so that a pixel depends on a few around it alone.
+
+    Args:
+        input_channels: channels of the images given.
+        output_channels: channels of the images made.
+        scale: pixels made for one given, along each side.
+        width: channels of every layer before the enlargements.
+        num_blocks: residual blocks; the paper's 16.
+        norm: `batch`, the paper's, or `none`.
+        residual_scale: of a block's output, before it is added; the paper's 1.
+        residual: add the input, enlarged by bicubic interpolation, to the output, so that the first is the identity.
+    """
+
+    size_multiple = 1
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        scale: Scale = 4,
+        width: int = 64,
+        num_blocks: int = 16,
+        norm: Norm = "batch",
+        residual_scale: float = 1.0,
+        residual: bool = False,
+    ) -> None:
+        super().__init__(norm=norm, residual=residual)
+        self.scale, self.stages, self.num_blocks = scale, STAGES[scale], num_blocks
+        self.first = nn.Sequential(nn.Conv2d(input_channels, width, 9, 1, 4), PReLU())
+        self.trunk = nn.Sequential(
+            *(ResidualBlock(width, norm=norm, residual_scale=residual_scale) for _ in range(num_blocks)),
+            nn.Conv2d(width, width, 3, 1, 1, bias=norm != "batch"),
+            make_norm(norm, width),
+        )
+        self.enlarge = nn.Sequential(*(layer for factor in self.stages for layer in enlargement(width, factor)))
+        self.last = nn.Conv2d(width, output_channels, 9, 1, 4)
+        if residual:
+            for values in self.last.parameters():
+                nn.init.zeros_(values)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, scale H, scale W), not clamped."""
+        features = self.first((images + 1) / 2)
+        made: Tensor = self.last(self.enlarge(features + self.trunk(features)))
+        return made + bicubic(images, self.scale) if self.residual else made
+
+    def needed_inputs(self, needed: Interval) -> Interval:
+        """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""
+        needed = before_convolution(needed, kernel=9, stride=1, padding=4)
+        for factor in reversed(self.stages):
+            needed = before_nearest(needed, factor=factor)  # a pixel shuffle
+            needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+        for _ in range(2 * self.num_blocks + 1):
+            needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+        return before_convolution(needed, kernel=9, stride=1, padding=4)
+
+    @property
+    def context(self) -> int | None:
+        """Pixels of the input around the place of an output pixel that can reach it; None with an instance norm."""
+        if self.norm == "instance":
+            return None
+        spans = ((pixel // self.scale, self.needed_inputs((pixel, pixel))) for pixel in range(self.scale))
+        return max(max(place - first, last - place) for place, (first, last) in spans)
+
+    @property
+    def last_layer(self) -> nn.Conv2d:
+        """The convolution that makes the image."""
+        return self.last
+
+
+def enlargement(width: int, factor: int) -> Iterator[nn.Module]:
+    """Yield k3n(width factor^2), pixel shuffle, PReLU: Shi et al. 2016, arXiv:1609.05158."""
+    yield nn.Conv2d(width, width * factor**2, 3, 1, 1)
+    yield nn.PixelShuffle(factor)
+    yield PReLU()
+
+
+def bicubic(images: Tensor, scale: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, scale H, scale W): Keys' kernel with a = -0.5, as `imresize` and Pillow have it."""
+    height, width = images.shape[-2:]
+    size = (scale * height, scale * width)
+    return functional.interpolate(images.float(), size, mode="bicubic", antialias=True)  # which selects a = -0.5
 
 
 class SuperResolution(Method):

@@ -8,8 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas.methods.cogan.networks import initialize
-from ganvas.networks.blocks import ConvBlock, Norm, at_least_float, make_norm, needs_bias, upsampling_layer
+from ganvas.networks.blocks import (
+    ConvBlock,
+    Norm,
+    at_least_float,
+    initialize_he,
+    make_norm,
+    needs_bias,
+    upsampling_layer,
+)
 from ganvas.networks.resnet import ResidualBlock
 
 NUM_HALVINGS = 2
@@ -54,7 +61,7 @@ class SharedEncoder(nn.Module):
             }
         )
         self.shared = _residual(4 * width, num_shared, norm=norm)
-        initialize(self)
+        initialize_he(self)
 
     def forward(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> E_mu, (N, 4 width, H / 4, W / 4); H, W multiples of 4, at least 8."""
@@ -97,7 +104,7 @@ class SharedDecoder(nn.Module):
                 for domain, made in zip("ab", channels, strict=True)
             }
         )
-        initialize(self)
+        initialize_he(self)
 
     def forward(self, latent: Tensor, domain: str) -> Tensor:
         """(N, 4 width, h, w) -> pictures (N, C, 4 h, 4 w) in [-1, 1]."""
@@ -132,7 +139,7 @@ class StridedDiscriminator(nn.Module):
         self.last = nn.ModuleDict(scored)
         height, across = (-(-side // 2**strides) for side in size)
         self.num_features = widths[-1] * height * across
-        initialize(self)
+        initialize_he(self)
 
     def features(self, images: Tensor, domain: str) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> the last hidden layer, (N, channels, h, w)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.image.ranges import unit_from_signed
 from ganvas.losses.divergence import (
@@ -18,7 +18,76 @@ from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.methods.architectures import at_size, check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
-from ganvas.methods.vae.networks import HALVINGS, VAEDecoder, VAEEncoder
+from ganvas.networks.blocks import initialize
+from ganvas.networks.latent import (
+    FullyConnectedBlock,
+    LatentDecoder,
+    Upsampling,
+    halving_block,
+    initialize_by_fan_in,
+)
+
+HALVINGS = 3
+"""Of the encoder and the discriminator; the decoder doubles as often."""
+
+
+class VAEEncoder(nn.Module):
+    """Pictures to the mean and the log variance of q(z|x): 64-128-256, each halving, then 2048 numbers.
+
+    Args:
+        input_channels: of the pictures.
+        latent_size: numbers of z.
+        width: channels of the first layer.
+        image_size: height and width of the pictures, multiples of 8.
+    """
+
+    def __init__(self, input_channels: int, latent_size: int, *, width: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        height, columns = (side // 2**HALVINGS for side in image_size)
+        self.features = nn.Sequential(
+            halving_block(input_channels, width),
+            halving_block(width, 2 * width),
+            halving_block(2 * width, 4 * width),
+            FullyConnectedBlock(4 * width * height * columns, 32 * width),
+        )
+        self.heads = nn.Linear(32 * width, 2 * latent_size)
+        initialize_by_fan_in(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, input_channels, H, W) in [-1, 1] -> mean and log variance, each (N, latent_size)."""
+        mean, log_variance = self.heads(self.features(images).flatten(1)).chunk(2, dim=1)
+        return mean, log_variance
+
+
+class VAEDecoder(LatentDecoder):
+    """Latent vectors to pictures: 256 small features, 256-128-32, each doubling, then the picture.
+
+    Args:
+        latent_size: numbers of z.
+        output_channels: of the pictures.
+        width: a quarter of the channels of the small features.
+        image_size: height and width of the pictures, multiples of 8.
+        upsampling: `resize` is nearest-neighbor then convolution, against checkerboards.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        output_channels: int,
+        *,
+        width: int,
+        image_size: tuple[int, int],
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__(
+            latent_size,
+            output_channels,
+            channels=(4 * width, 4 * width, 2 * width, max(width // 2, 1)),
+            image_size=image_size,
+            doubles_last=False,
+            upsampling=upsampling,
+        )
+        initialize(self)
 
 
 class Autoencoder(Method):

@@ -5,17 +5,56 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, generator_loss, real_loss
 from ganvas.losses.divergence import gaussian_negative_log_likelihood, kl_to_standard_normal
 from ganvas.methods import VAEGANConfig
 from ganvas.methods.architectures import check_batch
 from ganvas.methods.base import Batch, Progress, Turn
-from ganvas.methods.vae.method import Autoencoder, draw_code
-from ganvas.methods.vae.networks import FeatureDiscriminator
+from ganvas.methods.vae.method import HALVINGS, Autoencoder, draw_code
+from ganvas.networks.blocks import ConvBlock
+from ganvas.networks.latent import FullyConnected, FullyConnectedBlock, halving_block, initialize_by_fan_in
 
 Losses = dict[str, Tensor]
+
+
+class FeatureDiscriminator(nn.Module):
+    """Tells real from made, and shows what it sees: 32 at full size, 128-256-256, each halving, 512 numbers, a score.
+
+    Args:
+        input_channels: of the pictures scored.
+        width: twice the channels of the first layer.
+        image_size: height and width of the pictures, multiples of 8.
+    """
+
+    def __init__(self, input_channels: int, *, width: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        height, columns = (side // 2**HALVINGS for side in image_size)
+        first = max(width // 2, 1)
+        self.before = nn.Sequential(
+            ConvBlock(input_channels, first, kernel=5, padding=2, activation=nn.ReLU(inplace=True)),
+            halving_block(first, 2 * width),
+            halving_block(2 * width, 4 * width),
+            nn.Conv2d(4 * width, 4 * width, 5, 2, 2, bias=False),
+        )
+        self.after = nn.Sequential(
+            nn.BatchNorm2d(4 * width),
+            nn.ReLU(),
+            FullyConnectedBlock(4 * width * height * columns, 8 * width),
+            FullyConnected(8 * width, 1),
+        )
+        initialize_by_fan_in(self)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return Dis_l, as in the released code the third halving before its norm: (N, 4 width, H / 8, W / 8)."""
+        seen: Tensor = self.before(images)
+        return seen
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, input_channels, H, W) in [-1, 1] -> raw scores (N, 1, 1, 1), higher is more real, and `features`."""
+        seen = self.features(images)
+        return self.after(seen), seen
 
 
 class VAEGAN(Autoencoder):
