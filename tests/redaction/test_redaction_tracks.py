@@ -278,6 +278,22 @@ def test_a_mosaic_shows_the_same_blocks_wherever_the_object_moves(noise) -> None
     assert len(set(seen)) == 1  # the grid's lines cross the object at the same places
 
 
+def test_a_trembling_detector_moves_neither_the_number_nor_the_size_of_blocks(noise) -> None:
+    tremble = np.random.default_rng(2).integers(-2, 3, (12, 4)).tolist()
+    boxes = [Box(50 + a, 40 + b, 80 + c, 80 + d) for a, b, c, d in tremble]
+    tracker, _ = track(film([box if n % 4 else None for n, box in enumerate(boxes)]))
+    plan = plan_covers(tracker, ALL, height=HEIGHT, width=WIDTH)
+    shapes = set()
+    for n in range(1, 12):
+        if n % 4:
+            mask = cover_frame(noise, plan.at(n, n / 25), Cover(style="mosaic", blocks=4))[1]
+            shapes.add((int(mask.any(axis=0).sum()), int(mask.any(axis=1).sum())))
+    assert len(shapes) == 1
+    across, down = shapes.pop()
+    assert down <= 56  # four blocks of the largest cover
+    assert across < down
+
+
 def test_whole_frames_are_filled(noise) -> None:
     tracker = Tracker()
     tracker.add(FrameDetections(frame=0, time=0, problem="out of memory"))

@@ -43,15 +43,15 @@ class TrackCover:
         track: its number; 0 for a manual box.
         label: what it covers.
         box: inside the frame.
-        anchor: (x, y), a point of the grid of a mosaic, which moves with what is covered.
-        size: pixels of the longest side of the track's covers, from which the size of its blocks follows.
+        anchor: (x, y) of its center, which moves with what is covered; the grid of a mosaic is centered on it.
+        size: (across, down) of the largest cover of a detection of the track, from which the size of blocks follows.
     """
 
     track: int
     label: str
     box: Box
     anchor: tuple[int, int]
-    size: int
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,12 @@ class _Path:
         edges = np.array(track.edges, np.float64).reshape(-1, 4)
         sides = edges[:, 2:] - edges[:, :2]
         edges += margin * np.hstack([-sides, sides])
-        self.edges = _grown(edges, _sliding_maximum(edges[:, 2:] - edges[:, :2], self.times, hold))
-        self.velocities = _velocity(edges[::-1], self.times[::-1]), _velocity(edges, self.times)
         self.anchors = _smoothed(centers_of(edges), self.times)
-        middles = _after(_union(self.edges[:-1], self.edges[1:]), np.diff(self.times)[:, None] / 2)
-        spans = np.vstack([self.edges, middles, self._held(self.begin), self._held(self.end)])
-        self.size = math.ceil((spans[:, 2:] - spans[:, :2]).max())
+        reach = np.maximum(self.anchors - edges[:, :2], edges[:, 2:] - self.anchors)
+        reach = np.ceil(_sliding_maximum(reach, self.times, hold) + 0.5)  # from an anchor that is rounded
+        self.size = int(2 * reach[:, 0].max()), int(2 * reach[:, 1].max())
+        self.edges = np.hstack([np.rint(self.anchors) - reach, np.rint(self.anchors) + reach])
+        self.velocities = _velocity(edges[::-1], self.times[::-1]), _velocity(edges, self.times)
 
     def at(self, frame: int, time: float) -> TrackCover:
         """Return the cover at a frame and its time, which lies between begin and end."""
@@ -164,7 +164,7 @@ class _Path:
         anchor = [np.interp(time, self.times, self.anchors[:, axis]) for axis in (0, 1)] + self._shift(time)
         left, top, right, bottom = edges
         box = Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
-        return TrackCover(self.number, self.label, box, (round(anchor[0]), round(anchor[1])), self.size)
+        return TrackCover(self.number, self.label, box, (int(np.rint(anchor[0])), int(np.rint(anchor[1]))), self.size)
 
     def _held(self, time: float) -> Edges:
         """Return the edges before the first or after the last detection: where it was, and where it would be."""
@@ -184,7 +184,7 @@ class _Path:
 def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Picture, Mask]:
     """Return a frame as covered, and the mask (H, W) bool of what is covered.
 
-    The grid of a mosaic goes through each cover's anchor, and a track keeps the size of its blocks. Whole blocks are
+    The grid of a mosaic is centered on each cover's anchor, and a track keeps the size of its blocks. Whole blocks are
     covered, beyond the box where need be, so that none at an edge is a sliver that shows more.
 
     Args:
@@ -200,22 +200,27 @@ def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Pict
         return cover_picture(picture, everything, Cover(style="solid", colour=how.colour)), everything
     covered = np.zeros((height, width), dtype=bool)
     for each in covers.covers:
-        box, style = _styled(each, how)
+        box, origin, style = _styled(each, how)
         region = region_of([box], covers.config, height, width)
         if region.any():
-            picture = cover_picture(picture, region, style, origin=each.anchor)
+            picture = cover_picture(picture, region, style, origin=origin)
             covered |= region
     return picture, covered
 
 
-def _styled(each: TrackCover, how: Cover) -> tuple[Box, Cover]:
-    """Return the box to cover, of whole blocks, and the style in pixels, which is the same all along a track."""
+def _styled(each: TrackCover, how: Cover) -> tuple[Box, tuple[int, int], Cover]:
+    """Return the box to cover, the point that a grid goes through, and the style in pixels, the same all along a track.
+
+    As many blocks as the largest cover takes lie around the anchor, so that their number does not change either.
+    """
     if how.style == "solid":
-        return each.box, how
+        return each.box, each.anchor, how
     if how.style == "blur":
-        return each.box, replace(how, sigma=how.blur_sigma(each.size))
-    size = how.block_side(each.size)
-    return _whole_blocks(each.box, each.anchor, size), replace(how, blocks=None, block_size=size)
+        return each.box, each.anchor, replace(how, sigma=how.blur_sigma(max(each.size)))
+    side = how.block_side(max(each.size))
+    odd = [math.ceil(size / side) % 2 for size in each.size]
+    origin = each.anchor[0] + odd[0] * (side // 2), each.anchor[1] + odd[1] * (side // 2)
+    return _whole_blocks(each.box, origin, side), origin, replace(how, blocks=None, block_size=side)
 
 
 def _whole_blocks(box: Box, origin: tuple[int, int], size: int) -> Box:
@@ -227,8 +232,9 @@ def _whole_blocks(box: Box, origin: tuple[int, int], size: int) -> Box:
 
 
 def _fixed(box: Box, label: str) -> TrackCover:
-    """Return the cover of a box that does not move; its grid starts at its corner."""
-    return TrackCover(0, label, box, (box.left, box.top), max(box.right - box.left, box.bottom - box.top))
+    """Return the cover of a box that does not move."""
+    center = (box.left + box.right) // 2, (box.top + box.bottom) // 2
+    return TrackCover(0, label, box, center, (box.right - box.left, box.bottom - box.top))
 
 
 def _union(one: Edges, other: Edges) -> Edges:
@@ -242,16 +248,10 @@ def _after(edges: Edges, seconds: float | Edges) -> Edges:
     return np.asarray(edges + np.concatenate([-reach, reach], axis=-1))
 
 
-def _grown(edges: Edges, sides: Edges) -> Edges:
-    """Return boxes (N, 4) grown about their centers to at least the given sides (N, 2)."""
-    missing = np.clip(sides - (edges[:, 2:] - edges[:, :2]), 0, None) / 2
-    return edges + np.hstack([-missing, missing])
-
-
-def _sliding_maximum(sides: Edges, times: Edges, reach: float) -> Edges:
-    """Return for each detection the largest sides (N, 2) of those at most `reach` seconds away."""
-    first, last = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, side="right")
-    return np.stack([sides[start:stop].max(axis=0) for start, stop in zip(first, last, strict=True)])
+def _sliding_maximum(values: Edges, times: Edges, seconds: float) -> Edges:
+    """Return for each detection the largest values (N, 2) of those at most so many seconds away."""
+    first, last = np.searchsorted(times, times - seconds), np.searchsorted(times, times + seconds, side="right")
+    return np.stack([values[start:stop].max(axis=0) for start, stop in zip(first, last, strict=True)])
 
 
 def _velocity(edges: Edges, times: Edges) -> Edges:
