@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
 
 import torch
 
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.progress import progress_bars
-from ganvas.toy.experiments import GAMES, TARGETS, Trial, run_trial, summarize
-from ganvas.toy.study import draw_covered, draw_trials, save_figure
+from ganvas.toy.experiments import GAMES, TARGETS, Trial, run_trial
+from ganvas.toy.study import BLUE, ORANGE, draw_trials, make_panels, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADINGS = {"covered": "modes covered", "held": "modes held", "high_quality": "share of high quality"}
 
@@ -32,6 +38,37 @@ def run_all(*, seeds: int, steps: int) -> list[Trial]:
                     trials.append(run_trial(target, game, seed=seed, steps=steps))
                     tell("trials", len(trials), len(TARGETS) * len(GAMES) * seeds)
     return trials
+
+
+def summarize(trials: Sequence[Trial]) -> list[dict[str, str | float]]:
+    """Return one row per target and game, in their first order: mean and deviation over the seeds."""
+    groups = dict.fromkeys((trial.target, trial.game) for trial in trials)
+    return [_row([trial for trial in trials if (trial.target, trial.game) == group]) for group in groups]
+
+
+def _row(trials: Sequence[Trial]) -> dict[str, str | float]:
+    row: dict[str, str | float] = {"target": trials[0].target, "method": trials[0].game, "seeds": len(trials)}
+    for name in ("covered", "held", "high_quality"):
+        values = [float(getattr(trial.coverage, name)) for trial in trials]
+        row |= {name: round(fmean(values), 3), f"{name}_deviation": round(pstdev(values), 3)}
+    return row | {"seconds": round(fmean(trial.seconds for trial in trials), 1)}
+
+
+def draw_covered(trials: Sequence[Trial]) -> Figure:
+    """Draw modes covered and modes held of every trial: a panel per target, a line per method, a dot per seed."""
+    targets = list(dict.fromkeys(trial.target for trial in trials))
+    games = list(dict.fromkeys(trial.game for trial in trials))
+    figure, panels = make_panels(1, len(targets), width=4.8, height=3.0)
+    for axes, target in zip(panels, targets, strict=True):
+        own = [trial for trial in trials if trial.target == target]
+        for offset, color, name in ((-0.12, BLUE, "covered"), (0.12, ORANGE, "held")):
+            places = [games.index(trial.game) + offset + 0.03 * (trial.seed - 2) for trial in own]
+            axes.plot([getattr(trial.coverage, name) for trial in own], places, "o", color=color, label=name, alpha=0.6)
+        axes.set(title=target, xlabel="modes", xlim=(-0.5, own[0].coverage.modes + 0.5))
+        axes.set_yticks(range(len(games)), games)
+        axes.invert_yaxis()
+    panels[0].legend(frameon=False, fontsize="small", loc="lower left")
+    return figure
 
 
 def as_markdown(rows: list[dict[str, str | float]]) -> str:

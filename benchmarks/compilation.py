@@ -31,8 +31,7 @@ from ganvas.methods.base import Progress
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.performance.compilation import place
-from ganvas.training.performance.memory import memory_kept
+from ganvas.training.performance import memory_kept, place
 from ganvas.training.step import make_optimizers, take_turns
 
 SIDE, WARM_UP = 256, 4

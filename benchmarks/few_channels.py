@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.networks.convolutions import convolve_to_few
-from ganvas.training.performance.memory import memory_kept
+from ganvas.training.performance import memory_kept
 
 LAYERS = {"ResNet's last, 256x256": ((1, 64, 262, 262), 3, 7), "PatchGAN's last, batch 8": ((8, 512, 33, 33), 1, 4)}
 """Shape of the features, channels made, side of the kernel."""

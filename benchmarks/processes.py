@@ -33,7 +33,7 @@ from ganvas.methods.base import Progress
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, join
-from ganvas.training.performance.compilation import place
+from ganvas.training.performance import place
 from ganvas.training.step import make_optimizers, take_turns
 
 SIDE = 256

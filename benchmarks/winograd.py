@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.networks.winograd import convolve_winograd
-from ganvas.training.performance.memory import memory_kept
+from ganvas.training.performance import memory_kept
 
 LAYERS = {
     "ResNet's blocks at 256 pixels": ((1, 256, 66, 66), 256, 3, 0),

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import TrainLoader
-from ganvas.training.performance.memory import memory_kept
+from ganvas.training.performance import memory_kept
 from measure.machine import device, finish
 from measure.options import Options
 from measure.table import Row, Table

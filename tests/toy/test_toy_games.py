@@ -11,7 +11,7 @@ from ganvas.metrics.distribution import measure_coverage
 from ganvas.progress import SILENT
 from ganvas.toy.densities import Mixture, ring, spiral
 from ganvas.toy.dual_learning import Domain, DualLearning, log_density_of
-from ganvas.toy.experiments import COMPARED, GAMES, Trial, run_trial, summarize
+from ganvas.toy.experiments import COMPARED, GAMES, run_trial
 from ganvas.toy.games import GAN, WGAN, ConditionalGAN, CycleGAN, Game, normal_noise, play, points_of, seeded, train
 
 TARGET = ring(4, deviation=0.3)
@@ -112,12 +112,9 @@ def test_a_wgan_learns_one_gaussian() -> None:
     assert learned(WGAN, 1500) > 0.8
 
 
-def test_a_trial_is_measured_and_summarised() -> None:
-    trials = [run_trial("ring of 8", game, seed=seed, steps=2) for game in COMPARED for seed in (0, 1)]
-    assert all(isinstance(trial, Trial) and trial.samples.shape == (2500, 2) for trial in trials)
-    rows = summarize(trials)
-    assert [row["method"] for row in rows] == list(COMPARED)
-    assert {row["seeds"] for row in rows} == {2}
+def test_a_trial_is_measured() -> None:
+    trial = run_trial("ring of 8", "WGAN", seed=0, steps=2)
+    assert (trial.game, trial.seed, trial.samples.shape) == ("WGAN", 0, (2500, 2))
     assert set(COMPARED) <= GAMES.keys()
 
 

@@ -22,7 +22,7 @@ from ganvas.training import loop, step
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, warn_of_batch_norm
 from ganvas.training.loop import train
-from ganvas.training.performance.memory import recomputing
+from ganvas.training.performance import recomputing
 from ganvas.training.step import make_optimizers, take_turns
 
 ALONE = Processes(torch.device("cpu"))

@@ -22,7 +22,7 @@ from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.performance.compilation import place
+from ganvas.training.performance import place
 from ganvas.training.step import make_optimizers, take_turns
 
 __all__ = ["RecipeEstimate", "Speed", "StepSpeed", "measure_speed"]

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean, pstdev
 
 import numpy as np
 import torch
@@ -174,17 +173,3 @@ def run_trial(target: str, game: str, *, seed: int, steps: int, progress: Progre
         samples = played.sample(PROTOCOL_SAMPLES).double().numpy()
     coverage = measure_coverage(samples, mixture.means, deviation=mixture.deviation)
     return Trial(target, game, seed, coverage, samples, seconds=time.process_time() - started)
-
-
-def summarize(trials: Sequence[Trial]) -> list[dict[str, str | float]]:
-    """Return one row per target and game, in their first order: mean and deviation over the seeds."""
-    groups = dict.fromkeys((trial.target, trial.game) for trial in trials)
-    return [_row([trial for trial in trials if (trial.target, trial.game) == group]) for group in groups]
-
-
-def _row(trials: Sequence[Trial]) -> dict[str, str | float]:
-    row: dict[str, str | float] = {"target": trials[0].target, "method": trials[0].game, "seeds": len(trials)}
-    for name in ("covered", "held", "high_quality"):
-        values = [float(getattr(trial.coverage, name)) for trial in trials]
-        row |= {name: round(fmean(values), 3), f"{name}_deviation": round(pstdev(values), 3)}
-    return row | {"seconds": round(fmean(trial.seconds for trial in trials), 1)}

@@ -218,7 +218,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
-def _panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def make_panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels of the given size in inches, in row-major order."""
     from matplotlib.figure import Figure
 
@@ -231,7 +231,7 @@ def _panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Fi
 
 def draw_sampling(sampling: Sampling) -> Figure:
     """Draw the density beside the histogram of the samples."""
-    figure, (exact, drawn) = _panels(1, 2, width=4.6, height=3.2)
+    figure, (exact, drawn) = make_panels(1, 2, width=4.6, height=3.2)
     x = grid_points()
     exact.plot(x, piecewise_density(x), color=BLUE)
     exact.set(title="density", xlabel="x", ylabel="p(x)", ylim=(0, 0.34))
@@ -242,7 +242,7 @@ def draw_sampling(sampling: Sampling) -> Figure:
 
 def draw_likelihood(curves: Curves) -> Figure:
     """Draw cross-entropy, its estimate from samples and KL over the model's mean, each with its minimum."""
-    figure, (axes,) = _panels(1, 1, width=6.4, height=4.2)
+    figure, (axes,) = make_panels(1, 1, width=6.4, height=4.2)
     lines = {
         "cross-entropy H(P, Q)": (curves.cross_entropy, BLUE, "-"),
         "- mean log q(x), samples": (curves.likelihood, ORANGE, "--"),
@@ -269,7 +269,7 @@ def draw_points(generated: Mapping[str, Floats], real: Sequence[Floats], *, colu
         real: (M, 2) for each title.
         columns: panels per row; points far beyond the real ones are not shown.
     """
-    figure, panels = _panels(-(-len(generated) // columns), columns, width=2.9, height=3.1)
+    figure, panels = make_panels(-(-len(generated) // columns), columns, width=2.9, height=3.1)
     for axes, (title, points), targets in zip(panels, generated.items(), real, strict=False):
         span = 1.25 * float(np.abs(targets).max())
         axes.scatter(targets[:, 0], targets[:, 1], s=6, color=GRAY, linewidths=0)
@@ -280,27 +280,10 @@ def draw_points(generated: Mapping[str, Floats], real: Sequence[Floats], *, colu
 
 def draw_over_time(panels_of: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]]) -> Figure:
     """Draw one panel per title, with named curves (steps, values)."""
-    figure, panels = _panels(1, len(panels_of), width=3.4, height=3.0)
+    figure, panels = make_panels(1, len(panels_of), width=3.4, height=3.0)
     for axes, (title, lines) in zip(panels, panels_of.items(), strict=True):
         for (name, (steps, values)), color in zip(lines.items(), (BLUE, ORANGE, GRAY), strict=False):
             axes.plot(steps, values, color=color, label=name, linewidth=1.2)
         axes.set(title=title, xlabel="step")
     panels[0].legend(frameon=False, fontsize="small")
-    return figure
-
-
-def draw_covered(trials: Sequence[Trial]) -> Figure:
-    """Draw modes covered and modes held of every trial: a panel per target, a line per method, a dot per seed."""
-    targets = list(dict.fromkeys(trial.target for trial in trials))
-    games = list(dict.fromkeys(trial.game for trial in trials))
-    figure, panels = _panels(1, len(targets), width=4.8, height=3.0)
-    for axes, target in zip(panels, targets, strict=True):
-        own = [trial for trial in trials if trial.target == target]
-        for offset, color, name in ((-0.12, BLUE, "covered"), (0.12, ORANGE, "held")):
-            places = [games.index(trial.game) + offset + 0.03 * (trial.seed - 2) for trial in own]
-            axes.plot([getattr(trial.coverage, name) for trial in own], places, "o", color=color, label=name, alpha=0.6)
-        axes.set(title=target, xlabel="modes", xlim=(-0.5, own[0].coverage.modes + 0.5))
-        axes.set_yticks(range(len(games)), games)
-        axes.invert_yaxis()
-    panels[0].legend(frameon=False, fontsize="small", loc="lower left")
     return figure

@@ -30,9 +30,7 @@ from ganvas.training.dataset import Dataset, open_dataset
 from ganvas.training.distributed import Processes, join
 from ganvas.training.monitoring import Metrics, Monitor, check_tensorboard
 from ganvas.training.observers import Observers
-from ganvas.training.performance.compilation import tuned
-from ganvas.training.performance.cuda_graph import CapturedStep, Step, check_capture
-from ganvas.training.performance.memory import memory_kept
+from ganvas.training.performance import CapturedStep, Step, check_capture, memory_kept, tuned
 from ganvas.training.report import Report, TrainingResult
 from ganvas.training.schedule import Budget, Schedule, Stopped, num_images, step_seed
 from ganvas.training.state import TrainingState, open_state, read_config

@@ -23,7 +23,7 @@ from ganvas.training.dataset import Dataset
 from ganvas.training.distributed import Processes, warn_of_batch_norm
 from ganvas.training.ema import Average, evaluating
 from ganvas.training.monitoring import LossMeter
-from ganvas.training.performance.compilation import place, uncompiled
+from ganvas.training.performance import place, uncompiled
 from ganvas.training.schedule import Clock, num_images
 from ganvas.training.step import Optimizers, make_optimizers
 

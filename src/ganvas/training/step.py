@@ -12,8 +12,7 @@ from torch.autograd import backward
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.performance.compilation import to_training_layout
-from ganvas.training.performance.memory import recomputing
+from ganvas.training.performance import recomputing, to_training_layout
 
 Optimizers = Mapping[str, optim.Optimizer]
 """Player -> its optimizer."""

@@ -13,18 +13,18 @@ from training_runs import MakeConfig
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Batch, Method
 from ganvas.methods.registry import build
+from ganvas.training import performance as compilation
 from ganvas.training.config import TrainingConfig
 from ganvas.training.loop import train
-from ganvas.training.performance import compilation
-from ganvas.training.performance.compilation import (
+from ganvas.training.performance import (
     compile_networks,
+    memory_kept,
     missing_compiler,
     place,
     to_training_layout,
     tuned,
     uncompiled,
 )
-from ganvas.training.performance.memory import memory_kept
 from ganvas.training.step import make_optimizers
 
 CPU = torch.device("cpu")

@@ -19,8 +19,7 @@ from ganvas.training.distributed import Processes
 from ganvas.training.ema import Average
 from ganvas.training.loop import train
 from ganvas.training.monitoring import LossMeter
-from ganvas.training.performance.compilation import place
-from ganvas.training.performance.cuda_graph import CapturedStep, check_capture
+from ganvas.training.performance import CapturedStep, check_capture, place
 from ganvas.training.state import TrainingState
 from ganvas.training.step import make_optimizers, set_rate, take_turns
 
