@@ -30,7 +30,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ganvas.comparison.measures import (
+from ganvas.data.config import UnpairedData
+from ganvas.evaluation.comparison_measures import (
     Instruments,
     Measured,
     identity_baseline,
@@ -38,8 +39,7 @@ from ganvas.comparison.measures import (
     measure_run,
     training_reference,
 )
-from ganvas.comparison.plan import SIDES, TestPictures, open_test_pictures
-from ganvas.data.config import UnpairedData
+from ganvas.evaluation.comparison_plan import SIDES, TestPictures, open_test_pictures
 from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import write_image

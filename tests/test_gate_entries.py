@@ -12,11 +12,11 @@ import torch
 import ganvas
 from ganvas import api
 from ganvas.cli import VERBS
-from ganvas.comparison.measures import Instruments
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import PolicyRefusal
+from ganvas.evaluation.comparison_measures import Instruments
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.cover import mosaic
@@ -119,7 +119,7 @@ def do_evaluate(pairs: Path, run: Path, out: Path) -> None:
 
 def do_compare(pairs: Path, run: Path, out: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:  # distances are not what is asked here, and cost seconds
-        patch.setattr("ganvas.comparison.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
+        patch.setattr("ganvas.evaluation.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
         patch.setitem(RECIPES, "pix2pix", lambda: RunConfig(method=METHOD))
         ganvas.compare(data=pairs, methods=("pix2pix",), out=out, epochs=1, crop_size=(16, 16), device="cpu")
 

@@ -34,10 +34,10 @@ from ganvas.toy import DensityConfig
 from ganvas.training.config import ResumeConfig
 
 if TYPE_CHECKING:
-    from ganvas.comparison.result import Comparison
     from ganvas.data.prepare import Prepared
     from ganvas.demonstration.run import DemoResult
     from ganvas.diagnosis.doctor import Diagnosis
+    from ganvas.evaluation.comparison_result import Comparison
     from ganvas.evaluation.report import Evaluation
     from ganvas.evaluation.super_resolution import SuperResolutionTable
     from ganvas.inference.folder import TranslationReport
@@ -219,7 +219,7 @@ def compare(config: ComparisonConfig) -> Comparison:
 
     Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes.
     """
-    from ganvas.comparison.compare import compare as compare_methods
+    from ganvas.evaluation.compare import compare as compare_methods
 
     with using_threads(config.threads):
         return compare_methods(config)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest
 
-from ganvas.comparison import measures
+from ganvas.evaluation import comparison_measures as measures
 from ganvas.metrics.distribution import FeatureSpace
 from ganvas.metrics.features import FeatureExtractor
 

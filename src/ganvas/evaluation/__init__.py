@@ -1,1 +1,1 @@
-"""How good a result is, in figures and on one page. Import from the submodules."""
+"""Evaluation of trained runs: on pairs, on super-resolution sets, and methods compared under one budget."""

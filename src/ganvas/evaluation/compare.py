@@ -1,22 +1,56 @@
-"""HTML report and picture grid of a comparison."""
+"""Comparison of several methods under the same budget on the same data, with its page and its grid."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
-from ganvas.comparison.plan import SIDES
-from ganvas.comparison.result import DIRECTIONS, GRID_NAME, HTML_NAME, JSON_NAME, Comparison, as_record, remarks, tables
+import torch
+from rich.console import Console
+
 from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
+from ganvas.data.config import DataConfig
+from ganvas.data.layouts import data_files, data_folders
+from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
+from ganvas.evaluation.comparison_measures import (
+    Instruments,
+    identity_baseline,
+    load_instruments,
+    measure_run,
+    training_reference,
+)
+from ganvas.evaluation.comparison_plan import SIDES, TestPictures, open_test_pictures, plan_data, plan_runs
+from ganvas.evaluation.comparison_result import (
+    DIRECTIONS,
+    GRID_NAME,
+    HTML_NAME,
+    JSON_NAME,
+    Compared,
+    Comparison,
+    as_record,
+    remarks,
+    tables,
+)
+from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import evenly
+from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
+from ganvas.inference.device import pick_device, pick_precision
 from ganvas.methods.config import Direction
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
 from ganvas.reports.text import Cell
+from ganvas.runs.checkpoint import STATE_NAME
+from ganvas.runs.snapshots import load_generators
+from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
+from ganvas.training.state import read_config
 
 NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
 """Test pictures in the grid."""
@@ -28,6 +62,114 @@ HOW = (
     "kernel distance over halves of the pictures, which is about its standard error. The Frechet distance is biased "
     "upwards for few pictures: it orders the rows and means nothing alone."
 )
+
+
+def compare(settings: ComparisonConfig, *, progress: bool = True) -> Comparison:
+    """Train each recipe with the same settings in OUT/runs/RECIPE, and measure all on the same pictures.
+
+    Writes `report.html`, `comparison.json` and `grid.png`, rewritten after each method. A failing method is
+    listed and the others continue. The same call resumes after an interruption; more minutes or epochs extend each run.
+
+    Args:
+        settings: recipes, data and budget.
+        progress: show progress.
+
+    Raises:
+        ConfigError: no such recipe, one that needs pairs where there are none, bfloat16 where it is not fast, or `out`
+            holds runs on other data.
+        DataError, ImageError: the pictures cannot be found or used.
+        PolicyRefusal: too many of them are refused.
+        PartialFailure: every method failed.
+        KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
+    """
+    # Validate everything before hours of training: recipes, precision, earlier runs, output folder.
+    runs, data = _with_precision(plan_runs(settings), settings.device), plan_data(settings)
+    out = settings.out
+    for name, config in runs.items():
+        _check_same_data(config, out / "runs" / name)
+    require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME)], data_files(data))
+    require_outside(out, *data_folders(data))
+    with claimed(out):
+        return _compare(runs, data, settings, progress=progress)
+
+
+def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonConfig, *, progress: bool) -> Comparison:
+    """Run `compare` in a folder that this process holds."""
+    # All methods are measured on the same test pictures, beside two references.
+    test = open_test_pictures(data, limit=settings.pictures)
+    instruments = load_instruments(test)
+    references = {
+        "input as it is": identity_baseline(test, instruments),
+        "training pictures": training_reference(data, test, instruments),
+    }
+    device = _in_words(settings.device)
+    comparison = Comparison(
+        out=settings.out, settings=settings, test=test, references=references, asked=len(runs), device=device
+    )
+    # Train and measure one method at a time; write after each, so that an interruption loses nothing.
+    for number, (name, config) in enumerate(runs.items(), start=1):
+        if progress:
+            Console(stderr=True).print(f"[bold]{number} of {len(runs)}[/bold]  {name}", highlight=False)
+        try:
+            comparison.methods[name] = _train_and_measure(
+                config, settings.out / "runs" / name, test, instruments, quiet=not progress
+            )
+        except FILE_ERRORS as error:
+            comparison.failures[name] = problem_of(error)
+            continue
+        write_reports(comparison)
+    if not comparison.methods:
+        raise PartialFailure(comparison.failures, len(runs))
+    write_reports(comparison)  # a last method that failed is listed too
+    return comparison
+
+
+def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
+    """Return the runs with the precision that each computes in, so that an unsupported one raises at the start."""
+    chosen = {name: pick_precision(config.training.precision, device) for name, config in runs.items()}
+    return {
+        name: replace(config, training=replace(config.training, precision=chosen[name]))
+        for name, config in runs.items()
+    }
+
+
+def _check_same_data(config: RunConfig, run: Path) -> None:
+    """Raise where the run in this folder was trained on other pictures; an unreadable run is listed later."""
+    if not (run / STATE_NAME).exists():
+        return
+    try:
+        before = read_config(run).data.folder.resolve()
+    except RunError:
+        return
+    if before != (now := config.data.folder.resolve()):
+        raise ConfigError(
+            f"{run} was trained on {before}, not on {now}: give another --out; if the pictures were only moved, "
+            f"say so with: ganvas resume {shlex.quote(str(run))} --data {shlex.quote(str(now))}"
+        )
+
+
+def _train_and_measure(
+    config: RunConfig, run: Path, test: TestPictures, instruments: Instruments, *, quiet: bool
+) -> Compared:
+    trained = train(config, run, resume=True, quiet=quiet)
+    if trained.stopped == "interrupted":
+        raise KeyboardInterrupt
+    measured = measure_run(run, test, instruments, device=config.training.device)
+    return Compared(config=config, trained=trained, parameters=count_parameters(run), measured=measured)
+
+
+def _in_words(device: str) -> str:
+    """Describe the selected device, with its threads for a CPU."""
+    chosen = pick_device(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)} of the CPU" if chosen.type == "cpu" else str(chosen)
+
+
+def count_parameters(run: Path) -> tuple[int, int]:
+    """Count all trained parameters, and those that a snapshot holds."""
+    method = load_generators(run, "last")
+    held = [parameter for name in method.generators for parameter in getattr(method, name).parameters()]
+    return sum(p.numel() for p in method.parameters()), sum(p.numel() for p in held)
 
 
 def write_reports(comparison: Comparison) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ganvas.comparison.plan import plan_data, plan_runs, why_unpaired, with_width
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
+from ganvas.evaluation.comparison_plan import plan_data, plan_runs, why_unpaired, with_width
 from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.recipes import RECIPES

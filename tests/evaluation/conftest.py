@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.comparison import measures
+from ganvas.evaluation import comparison_measures as measures
 from quick_features import absent, quick_extractor
 
 

@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.comparison.plan import SIDES, Rgb, TestPictures, training_pictures
 from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
+from ganvas.evaluation.comparison_plan import SIDES, Rgb, TestPictures, training_pictures
 from ganvas.evaluation.pictures import as_unit
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods.config import OPPOSITE, Direction, Domain

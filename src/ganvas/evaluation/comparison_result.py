@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ganvas.comparison.measures import Measured
-from ganvas.comparison.plan import SIDES, TestPictures
 from ganvas.errors import PartialFailure
+from ganvas.evaluation.comparison_measures import Measured
+from ganvas.evaluation.comparison_plan import SIDES, TestPictures
 from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary

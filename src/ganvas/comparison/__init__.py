@@ -1,1 +1,0 @@
-"""Several methods under the same budget on the same data, measured alike. Import from the submodules."""
