@@ -106,6 +106,23 @@ def test_names_of_the_top_level_are_public(page: Path) -> None:
         assert name in ganvas.__all__ or place.is_dir() or place.with_suffix(".py").exists(), f"{page.name}: {name}"
 
 
+FOREIGN = (
+    "address deselect dest durations force-reinstall head index-url no-binary no-deps nproc-per-node standalone target"
+)
+"""Flags of pip, torchrun and ray."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_flags_exist(page: Path) -> None:
+    """A flag that a page names belongs to a command, a benchmark or a foreign tool."""
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
+    known = set(re.findall(r"--[a-z][a-z-]+", scripts + (ROOT / "tests" / "golden" / "flags.txt").read_text("utf-8")))
+    configs = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "methods").rglob("config.py"))
+    known |= {f"--{name.replace('_', '-')}" for name in re.findall(r"^    (\w+): ", configs, flags=re.MULTILINE)}
+    known |= {f"--{name}" for name in FOREIGN.split()} | {"--help", "--version"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![\w_])", page.read_text(encoding="utf-8"))) <= known
+
+
 def _is_module_or_member(parts: list[str]) -> bool:
     """Whether the names lead to a package, a module, or a name that occurs in it."""
     place = SOURCE
