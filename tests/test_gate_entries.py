@@ -44,6 +44,8 @@ EXEMPT = {
     "load": "reads weights; what it returns is gated at each call",
     "read_image": "reads a file into memory",
     "write_image": "writes what the caller already has",
+    "read_video": "reads a film frame by frame",
+    "write_video": "writes what the caller already has",
 }
 NO_ENTRY = {"GanvasError", "PairedData", "Picture", "RunConfig", "TrainingConfig", "UnpairedData"}
 """Types."""

@@ -21,7 +21,8 @@ def test_every_public_name_exists_and_is_documented() -> None:
 def test_the_names_are_frozen() -> None:
     assert ganvas.__all__ == [
         "GanvasError", "PairedData", "Picture", "RunConfig", "TrainingConfig", "UnpairedData", "compare", "demo",
-        "evaluate", "load", "locate", "prepare", "read_image", "redact", "resume", "train", "translate", "write_image",
+        "evaluate", "load", "locate", "prepare", "read_image", "read_video", "redact", "resume", "train", "translate",
+        "write_image", "write_video",
     ]  # fmt: skip
     assert len(ganvas.__all__) <= 20
 

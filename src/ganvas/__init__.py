@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ganvas.image.files import read_image, write_image
     from ganvas.image.picture import Picture
     from ganvas.training.config import RunConfig, TrainingConfig
+    from ganvas.video import read_video, write_video
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -43,6 +44,7 @@ else:
             "image.files": "read_image write_image",
             "image.picture": "Picture",
             "training.config": "RunConfig TrainingConfig",
+            "video": "read_video write_video",
         },
     )
 
@@ -62,11 +64,13 @@ __all__ = [
     "locate",
     "prepare",
     "read_image",
+    "read_video",
     "redact",
     "resume",
     "train",
     "translate",
     "write_image",
+    "write_video",
 ]
 
 

@@ -62,14 +62,16 @@ def frame_table(path: Path) -> FrameTable:
         stream = film_stream(container, path)
         stamps: list[int] = []
         keys: list[int] = []
-        complete = not _lacks_times(stream)
+        complete, cut = not _lacks_times(stream), 0
         for packet in _packets(stream, path, _Span()):
             if packet.pts is None:
                 complete &= not packet.size  # the last one, which flushes the decoder, is empty
             elif not packet.is_discard:
                 stamps.append(packet.pts)
+                cut += 1 if packet.is_corrupt else -cut
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+    stamps = stamps[: len(stamps) - cut]  # where the file ends, the last packet is no frame
     pts = np.array(sorted(stamps), np.int64)
     complete = complete and bool((np.diff(pts) > 0).all()) and bool(keys) and keys[0] == pts[0]
     return FrameTable(pts, np.array(sorted(keys), np.int64), complete)
