@@ -151,7 +151,7 @@ def test_floats_beyond_their_range_are_told(tmp_path: Path, bad: float) -> None:
         build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
 
 
-def test_grey_files_among_coloured_ones_are_repeated(tmp_path: Path) -> None:
+def test_grey_files_among_colored_ones_are_repeated(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
     save(tmp_path / "set/train/grey.png", noise(20, 24, 1))
     save(tmp_path / "set/train/alpha.png", noise(20, 24, 4))

@@ -81,7 +81,7 @@ def test_blur_is_scipys_gaussian(sigma: float, size: tuple[int, int]) -> None:
     np.testing.assert_allclose(blur(given_images, sigma).numpy(), expected, atol=2e-6)
 
 
-def test_grey_weighs_colours_as_pillow_does() -> None:
+def test_grey_weighs_colors_as_pillow_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     luminance = np.asarray(Image.fromarray(pixels).convert("L")).astype(np.float32)
     result = gray(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1)

@@ -89,7 +89,7 @@ def test_sizes_of_training_and_evaluation(tmp_path: Path) -> None:
     assert build(replace(data, evaluation_size=(5, 6)), tmp_path, "val").a[0].shape == (3, 5, 6)
 
 
-def test_grey_files_among_coloured_ones_are_repeated(data: UnpairedData, tmp_path: Path) -> None:
+def test_grey_files_among_colored_ones_are_repeated(data: UnpairedData, tmp_path: Path) -> None:
     save(data.folder / "trainB" / "grey.png", noise(12, 12, 1))
     cache = build(data, tmp_path)
     assert cache.b.spec.channels == 3

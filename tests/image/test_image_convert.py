@@ -96,7 +96,7 @@ def test_opacity_keeps_its_levels(tmp_path, dtype, suffix):
     picture = read_image(path)
     assert picture.has_alpha
     assert np.array_equal(picture.pixels[:, :, 3], pixels[:, :, 3])
-    assert not np.array_equal(picture.colour, pixels[:, :, :3])
+    assert not np.array_equal(picture.color, pixels[:, :, :3])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])

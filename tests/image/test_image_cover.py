@@ -62,23 +62,23 @@ def test_masks_that_cannot_be_meant():
 
 
 @pytest.mark.parametrize(("dtype", "level"), [("uint8", 128), ("uint16", 32768), ("float32", 0.5)])
-def test_a_colour_means_the_same_in_every_type(dtype, level):
-    covered = cover(noise(dtype=dtype), Box(0, 0, 2, 2), Cover(colour=(0.5,)))
+def test_a_color_means_the_same_in_every_type(dtype, level):
+    covered = cover(noise(dtype=dtype), Box(0, 0, 2, 2), Cover(color=(0.5,)))
     assert covered[0, 0].tolist() == pytest.approx([level] * 3, abs=1)
 
 
-def test_colours():
-    assert cover(noise(), Box(0, 0, 2, 2), Cover(colour=(1, 0, 0.2)))[0, 0].tolist() == [255, 0, 51]
-    assert cover(noise((9, 9, 1)), Box(0, 0, 2, 2), Cover(colour=(1, 0, 0)))[0, 0].tolist() == [76]
+def test_colors():
+    assert cover(noise(), Box(0, 0, 2, 2), Cover(color=(1, 0, 0.2)))[0, 0].tolist() == [255, 0, 51]
+    assert cover(noise((9, 9, 1)), Box(0, 0, 2, 2), Cover(color=(1, 0, 0)))[0, 0].tolist() == [76]
     with pytest.raises(ImageError, match="5 channels"):
-        cover(noise((9, 9, 5)), Box(0, 0, 2, 2), Cover(colour=(1, 0, 0)))
+        cover(noise((9, 9, 5)), Box(0, 0, 2, 2), Cover(color=(1, 0, 0)))
 
 
 @pytest.mark.parametrize(
     "settings_",
     [
-        {"colour": (255, 0, 0)},
-        {"colour": ()},
+        {"color": (255, 0, 0)},
+        {"color": ()},
         {"blocks": 3, "block_size": 3},
         {"sigma": 0},
         {"blocks": -1},

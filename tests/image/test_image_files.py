@@ -202,18 +202,18 @@ def test_broken_exif_spoils_no_picture(tmp_path, exif):
 
 
 def test_palette(tmp_path):
-    colours = smooth(4, 4).reshape(-1, 3)
+    colors = smooth(4, 4).reshape(-1, 3)
     indexed = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4), mode="P")
-    indexed.putpalette(colours.tobytes())
+    indexed.putpalette(colors.tobytes())
     indexed.save(tmp_path / "a.png")
     indexed.save(tmp_path / "a.bmp")
     indexed.save(tmp_path / "a.tif")
     for suffix in (".png", ".bmp", ".tif"):
-        assert np.array_equal(read_image(tmp_path / f"a{suffix}").pixels, colours.reshape(4, 4, 3))
+        assert np.array_equal(read_image(tmp_path / f"a{suffix}").pixels, colors.reshape(4, 4, 3))
     indexed.save(tmp_path / "t.png", transparency=bytes([0, 128]))
     picture = read_image(tmp_path / "t.png")
     assert picture.has_alpha
-    assert np.array_equal(picture.colour, colours.reshape(4, 4, 3))
+    assert np.array_equal(picture.color, colors.reshape(4, 4, 3))
     assert picture.pixels[0, :3, 3].tolist() == [0, 128, 255]
 
 
@@ -240,19 +240,19 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_transparent_colour_becomes_opacity(tmp_path, rng, dtype, channels):
+def test_a_transparent_color_becomes_opacity(tmp_path, rng, dtype, channels):
     high = np.iinfo(dtype).max
     pixels = rng.integers(0, high, (5, 6, channels), endpoint=True).astype(dtype)
     key = struct.pack(f">{channels}H", *pixels[2, 3])
     (tmp_path / "a.png").write_bytes(insert_chunk(encode_image(Picture(pixels), ".png"), b"tRNS", key))
     picture = read_image(tmp_path / "a.png")
     assert picture.has_alpha
-    assert np.array_equal(picture.colour, pixels)
+    assert np.array_equal(picture.color, pixels)
     expected = np.where((pixels == pixels[2, 3]).all(axis=2), 0, high)
     assert np.array_equal(picture.pixels[:, :, -1], expected)
 
 
-def test_cmyk_jpeg_has_the_colours_it_was_made_from(tmp_path):
+def test_cmyk_jpeg_has_the_colors_it_was_made_from(tmp_path):
     inks = np.zeros((16, 16, 4), np.uint8)
     inks[:, :8] = (0, 255, 255, 0)  # magenta and yellow make red
     Image.frombytes("CMYK", (16, 16), inks.tobytes()).save(tmp_path / "a.jpg", quality=100)

@@ -20,11 +20,11 @@ def test_pixels_that_are_no_picture(shape, dtype, has_alpha, problem):
         Picture(np.zeros(shape, dtype), has_alpha)
 
 
-def test_colour_and_opacity_apart(rng):
+def test_color_and_opacity_apart(rng):
     pixels = rng.integers(0, 256, (3, 5, 4), dtype=np.uint8)
     picture = Picture(pixels, has_alpha=True)
     assert (picture.height, picture.width) == (3, 5)
-    assert np.array_equal(picture.colour, pixels[:, :, :3])
+    assert np.array_equal(picture.color, pixels[:, :, :3])
     assert np.array_equal(picture.alpha, pixels[:, :, 3:])
     assert picture.spec == PictureSpec(channels=3)
     assert Picture(pixels).alpha is None

@@ -217,7 +217,7 @@ def test_an_internal_mask_is_opacity(tmp_path, dtype):
         tiff.write(inside[::2, ::2], photometric="mask", subfiletype=5, metadata=None)
     picture = read_image(tmp_path / "a.tif")
     assert picture.has_alpha
-    assert np.array_equal(picture.colour, pixels)
+    assert np.array_equal(picture.color, pixels)
     assert np.array_equal(picture.pixels[:, :, 3], inside * np.iinfo(dtype).max)
 
 
@@ -250,23 +250,23 @@ def test_the_exif_of_a_stack_spoils_no_picture(tmp_path):
 
 
 def test_jpeg_inside(tmp_path):
-    colours = np.empty((32, 32, 3), np.uint8)
-    colours[:] = (200, 40, 90)
+    colors = np.empty((32, 32, 3), np.uint8)
+    colors[:] = (200, 40, 90)
     for subsampling in ((1, 1), (2, 2)):
         tifffile.imwrite(
-            tmp_path / "a.tif", colours, photometric="rgb", compression="jpeg", tile=(16, 16), subsampling=subsampling
+            tmp_path / "a.tif", colors, photometric="rgb", compression="jpeg", tile=(16, 16), subsampling=subsampling
         )
-        assert np.abs(read_image(tmp_path / "a.tif").pixels.astype(int) - colours).max() <= 3
+        assert np.abs(read_image(tmp_path / "a.tif").pixels.astype(int) - colors).max() <= 3
 
 
 @pytest.mark.parametrize("mode", ["YCbCr", "LAB"])
-def test_colours_that_we_do_not_convert_are_refused(tmp_path, mode):
+def test_colors_that_we_do_not_convert_are_refused(tmp_path, mode):
     Image.merge(mode, [Image.new("L", (8, 8), 90)] * 3).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match="convert the picture to RGB"):
         read_image(tmp_path / "a.tif")
 
 
-def test_opacity_multiplied_into_the_colours_is_taken_out(tmp_path):
+def test_opacity_multiplied_into_the_colors_is_taken_out(tmp_path):
     stored = np.array([[[50, 25, 0, 128], [0, 0, 0, 0], [9, 99, 255, 255]]], np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
     picture = read_image(tmp_path / "a.tif")

@@ -221,7 +221,7 @@ def test_only_the_masked_part_is_replaced(run: Path, photos: Path, tmp_path: Pat
     for name in ("one.png", "five.tif", "six.npy", "three.webp", "seen_through.png"):
         original, made = read_image(photos / name), read_image(tmp_path / "out" / name)
         np.testing.assert_array_equal(made.pixels[~inside], original.pixels[~inside])
-        np.testing.assert_array_equal(made.colour[inside], translator(original).colour[inside])
+        np.testing.assert_array_equal(made.color[inside], translator(original).color[inside])
         assert made.has_alpha == original.has_alpha
     assert str(read_label(tmp_path / "out" / "one.png")).endswith("compositeWithTrainedAlgorithmicMedia")
 

@@ -330,7 +330,7 @@ class TestMasks:
         with pytest.raises(ImageError, match=r"mask\.png: the mask is partly transparent.*without opacity"):
             redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png")
         assert not (tmp_path / "out").exists()
-        layer[10:20, 30:50, 0], layer[:, :, 3] = 255, 255  # opaque everywhere: its colours say it all
+        layer[10:20, 30:50, 0], layer[:, :, 3] = 255, 255  # opaque everywhere: its colors say it all
         write_image(tmp_path / "mask.png", Picture(layer, has_alpha=True))
         (line,) = redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png").lines
         assert line["region"]["boxes"] == [[30, 10, 50, 20]]

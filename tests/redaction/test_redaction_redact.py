@@ -253,9 +253,9 @@ class TestStyles:
             patch = pixels[3 : 3 + side * rows // 4, left : left + side]
             assert len(np.unique(patch.reshape(-1, 3), axis=0)) == 4 * rows
 
-    def test_a_colour(self, scene: MakeScene) -> None:
+    def test_a_color(self, scene: MakeScene) -> None:
         region = MIDDLE.mask(96, 128)
-        pixels = redact_picture(Picture(scene()), region=region, how=Cover(colour=(1.0, 0.0, 1.0))).picture.pixels
+        pixels = redact_picture(Picture(scene()), region=region, how=Cover(color=(1.0, 0.0, 1.0))).picture.pixels
         assert (pixels[region] == [255, 0, 255]).all()
 
     def test_a_solid_result_does_not_depend_on_what_it_covers(self, scene: MakeScene) -> None:

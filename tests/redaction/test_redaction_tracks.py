@@ -298,7 +298,7 @@ def test_whole_frames_are_filled(noise) -> None:
     tracker = Tracker()
     tracker.add(FrameDetections(frame=0, time=0, problem="out of memory"))
     covers = plan_covers(tracker, ALL, height=HEIGHT, width=WIDTH).at(0, 0.0)
-    covered, mask = cover_frame(noise, covers, Cover(style="mosaic", colour=(1.0,)))
+    covered, mask = cover_frame(noise, covers, Cover(style="mosaic", color=(1.0,)))
     assert mask.all()
     assert (covered.pixels == 255).all()
 

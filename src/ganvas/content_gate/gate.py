@@ -270,7 +270,7 @@ def _largest(scorer: Scorer, picture: Picture) -> float:
 
 def content_hash(picture: Picture) -> str:
     """Return the SHA-256 of shape, data type and pixel values without opacity."""
-    color = picture.colour
+    color = picture.color
     digest = hashlib.sha256(f"{color.shape} {color.dtype.str}".encode())
     for rows in strips(color):
         digest.update(np.ascontiguousarray(color[rows]).data)
@@ -287,9 +287,9 @@ def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
     Raises:
         ValueError: a sample is not finite.
     """
-    if not all_finite(picture.colour):
+    if not all_finite(picture.color):
         raise ValueError("it holds samples that are NaN or infinite")
-    for group in _groups(picture.colour):
+    for group in _groups(picture.color):
         yield Picture(group).as_rgb8()
         low, high = tail_percentiles(_thinned(group), 0.5)  # a few hot pixels do not count
         if group.dtype != np.uint8 or 0 < high - low < LEAST_CONTRAST:

@@ -92,14 +92,14 @@ def decode(entry: Entry, config: DataConfig, split: Split) -> Decoded:
     """
     pictures = [one.picture for one in admitted(entry)]
     planes = [
-        np.ascontiguousarray(at_cache_size(picture.colour, config, split).transpose(2, 0, 1)) for picture in pictures
+        np.ascontiguousarray(at_cache_size(picture.color, config, split).transpose(2, 0, 1)) for picture in pictures
     ]
     notes = tuple({picture.source: picture.notes for picture in pictures}.values())
     return Decoded(
         planes,
         len({picture.source for picture in pictures if picture.has_alpha}),
         notes=tuple(note for of_file in notes for note in of_file),
-        highest=[int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
+        highest=[int(picture.color.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
     )
 
 

@@ -177,7 +177,7 @@ def _inspect_picture(file: str, path: Path) -> _Source:
         file=file,
         has_alpha=picture.has_alpha,
         notes=picture.notes,
-        highest=int(picture.colour.max()) if picture.spec.dtype == "uint16" else 0,
+        highest=int(picture.color.max()) if picture.spec.dtype == "uint16" else 0,
     )
 
 
@@ -235,7 +235,7 @@ def _write_pair(
     if not boxes:
         return None
     strength = strength_at(config.degrade, config.strength, _uniform(config.seed, item.name))
-    target = Picture(picture.colour)
+    target = Picture(picture.color)
     given = Picture(_degraded(target, boxes, config, strength))
     pair = _entry(item, split, boxes, None if config.degrade in ("grey", "edges") else strength, target)
     folder.write(pair, given, target)

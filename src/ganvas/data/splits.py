@@ -146,7 +146,7 @@ class Fingerprint:
 
 def fingerprint(picture: Picture) -> Fingerprint:
     """Return a picture's fingerprint. Depth does not matter; channels are averaged."""
-    gray = picture.colour.mean(axis=2, dtype=np.float32, keepdims=True)
+    gray = picture.color.mean(axis=2, dtype=np.float32, keepdims=True)
     small = bicubic_resize(gray, DETAIL_SIDE, DETAIL_SIDE)[:, :, 0]
     low, high = float(small.min()), float(small.max())
     thumbnail = np.rint((small - low) * (255 / (high - low) if high > low else 0.0)).astype(np.uint8)

@@ -58,7 +58,7 @@ def as_picture(signed: Tensor, spec: PictureSpec) -> Picture:
 
 def as_unit(picture: Picture, spec: PictureSpec) -> Tensor:
     """Convert a picture to (1, C, H, W) in [0, 1], without alpha."""
-    return torch.from_numpy(to_unit(picture.colour, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+    return torch.from_numpy(to_unit(picture.color, spec)).permute(2, 0, 1)[None].clamp(0, 1)
 
 
 def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:

@@ -42,7 +42,7 @@ class Cover:
 
     style: Style = "solid"
     """solid: one color; mosaic: the mean of each block; blur: Gaussian."""
-    colour: tuple[float, ...] = (0.0,)
+    color: tuple[float, ...] = (0.0,)
     """solid: in [0, 1] of the type's range, one number for all channels or one for each (three also suit gray)."""
     blocks: int | None = None
     """mosaic: number of blocks across the region's longer side (blocks of 2 pixels at least); 8 by default."""
@@ -54,8 +54,8 @@ class Cover:
     def __post_init__(self) -> None:
         if self.style not in ("solid", "mosaic", "blur"):
             raise ConfigError(f"unknown style {self.style!r}: solid, mosaic or blur")
-        if not self.colour or not all(0 <= level <= 1 for level in self.colour):
-            raise ConfigError(f"colour {self.colour}: give levels in [0, 1], one for all channels or one for each")
+        if not self.color or not all(0 <= level <= 1 for level in self.color):
+            raise ConfigError(f"color {self.color}: give levels in [0, 1], one for all channels or one for each")
         if self.blocks is not None and self.block_size is not None:
             raise ConfigError("give blocks or block_size, not both")
         if self.blocks is not None and self.blocks < 1:
@@ -95,7 +95,7 @@ def cover(pixels: Pixels, region: Region, how: Cover, *, origin: tuple[int, int]
     covered = pixels.copy()
     window = covered[box.top : box.bottom, box.left : box.right]
     if how.style == "solid":
-        fill: Pixels = _fill_color(how.colour, pixels)
+        fill: Pixels = _fill_color(how.color, pixels)
     elif how.style == "mosaic":
         size = how.block_side(longer)
         left, top = origin or (box.left, box.top)
@@ -110,9 +110,9 @@ def cover(pixels: Pixels, region: Region, how: Cover, *, origin: tuple[int, int]
 
 def cover_picture(picture: Picture, region: Region, how: Cover, *, origin: tuple[int, int] | None = None) -> Picture:
     """Cover the region of a picture, see `cover`, and make it fully opaque inside the region."""
-    covered = cover(picture.colour, region, how, origin=origin)
+    covered = cover(picture.color, region, how, origin=origin)
     if picture.alpha is not None:
-        opaque = cover(picture.alpha, region, Cover(style="solid", colour=(1.0,)))
+        opaque = cover(picture.alpha, region, Cover(style="solid", color=(1.0,)))
         covered = np.concatenate([covered, opaque], axis=2)
     return replace(picture, pixels=covered)
 

@@ -73,7 +73,7 @@ def all_channels(picture: Picture) -> RGB:
     count = picture.spec.channels
     if count in (1, 3):
         return picture.as_rgb8()
-    planes = [Picture(picture.colour[:, :, channel, None]).as_rgb8() for channel in range(count)]
+    planes = [Picture(picture.color[:, :, channel, None]).as_rgb8() for channel in range(count)]
     columns = math.ceil(math.sqrt(count))
     down, across = picture.height + CHANNEL_GAP, picture.width + CHANNEL_GAP
     sheet = np.full((-(-count // columns) * down, columns * across, 3), PAPER, np.uint8)

@@ -68,7 +68,7 @@ def read_levels(path: Path) -> Pixels:
     if mask.alpha is not None and to_unit(mask.alpha).min() < 1:
         remedy = "save it without opacity, white where the picture is meant and black elsewhere"
         raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {remedy}")
-    return mask.colour
+    return mask.color
 
 
 def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_]) -> Picture:
@@ -82,7 +82,7 @@ def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_])
     Raises:
         ImageError: the translation has other channels.
     """
-    base, made = original.colour, translated.colour
+    base, made = original.color, translated.color
     if base.shape[2] == 1 and made.shape[2] == 3:
         base = np.repeat(base, 3, axis=2)
     if base.shape != made.shape:

@@ -79,7 +79,7 @@ class Picture:
         return int(self.pixels.shape[1])
 
     @property
-    def colour(self) -> Pixels:
+    def color(self) -> Pixels:
         """Return the pixels without opacity, (H, W, C)."""
         return self.pixels[:, :, : self.pixels.shape[2] - self.has_alpha]
 
@@ -91,11 +91,11 @@ class Picture:
     @property
     def spec(self) -> PictureSpec:
         """Return type and channels, with the natural range of the type."""
-        return PictureSpec(dtype=cast("DType", self.pixels.dtype.name), channels=self.colour.shape[2])
+        return PictureSpec(dtype=cast("DType", self.pixels.dtype.name), channels=self.color.shape[2])
 
     def as_rgb8(self) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8, for classifiers and screens: gray repeated, the first three of many, no opacity."""
-        three = self.colour[:, :, :3] if self.colour.shape[2] >= 3 else self.colour[:, :, :1]
+        three = self.color[:, :, :3] if self.color.shape[2] >= 3 else self.color[:, :, :1]
         if three.dtype == np.uint8:
             return np.ascontiguousarray(np.broadcast_to(three, (*three.shape[:2], 3)))
         screen = np.empty((*three.shape[:2], 3), np.uint8)

@@ -114,7 +114,7 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
         channels, notes = 3, [GRAY_REPEATED]
     if channels != spec.channels:
         raise ImageError(picture.source, _channel_problem(channels, spec.channels))
-    if not all_finite(picture.colour):
+    if not all_finite(picture.color):
         raise ImageError(picture.source, "some samples are NaN or infinite; replace them first")
     if found != spec.dtype:
         _check_convertible(picture, spec)
@@ -130,13 +130,13 @@ def signed_part(picture: Picture, spec: PictureSpec, rows: Indices, columns: Ind
     Returns:
         (C, h, w) in [-1, 1].
     """
-    signed = _to_signed(picture.colour[rows][:, columns], spec)
+    signed = _to_signed(picture.color[rows][:, columns], spec)
     return np.repeat(signed, spec.channels, axis=0) if len(signed) != spec.channels else signed
 
 
 def signed_digest(picture: Picture, spec: PictureSpec, start: str) -> int:
     """Return 64 bits of the SHA-256 of `start` and the model input, (C, H, W) in [-1, 1]."""
-    color, channels = picture.colour, spec.channels
+    color, channels = picture.color, spec.channels
     digest = hashlib.sha256(f"{start} {(channels, picture.height, picture.width)}".encode())
     for channel in range(channels):
         plane = color[:, :, min(channel, color.shape[2] - 1), None]  # gray is repeated
@@ -167,7 +167,7 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
         left: first column of the part.
         signed: (C, h, w) in [-1, 1].
     """
-    color = result.colour[top : top + signed.shape[1], left : left + signed.shape[2]]
+    color = result.color[top : top + signed.shape[1], left : left + signed.shape[2]]
     inside = signed.transpose(1, 2, 0)[: color.shape[0], : color.shape[1]]
     for rows in strips(inside) if inside.size else ():
         color[rows] = from_signed(inside[rows], spec)
@@ -190,14 +190,14 @@ def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
     found = picture.pixels.dtype.name
     if spec.value_range != NATURAL_RANGE[spec.dtype]:
         raise ImageError(picture.source, f"{found} samples, but {_trained_on(spec)}; give {spec.dtype}")
-    if found == "float32" and (picture.colour.min() < 0 or picture.colour.max() > 1):
+    if found == "float32" and (picture.color.min() < 0 or picture.color.max() > 1):
         raise ImageError(picture.source, f"float32 outside [0, 1] given to a model of {spec.dtype}; scale it to [0, 1]")
 
 
 def _check_within(picture: Picture, spec: PictureSpec) -> None:
     """Raise ImageError where a pixel value lies outside the range of the training pictures."""
     low, high = spec.value_range
-    smallest, largest = float(picture.colour.min()), float(picture.colour.max())
+    smallest, largest = float(picture.color.min()), float(picture.color.max())
     if not low <= smallest <= largest <= high:
         found = f"values from {smallest:g} to {largest:g}"
         raise ImageError(picture.source, f"{found}, but {_trained_on(spec)}; scale or cut them to that range")

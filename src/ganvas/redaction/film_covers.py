@@ -197,7 +197,7 @@ def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Pict
         how = replace(how, blocks=DEFAULT_BLOCKS)
     if covers.whole:
         everything = np.ones((height, width), dtype=bool)
-        return cover_picture(picture, everything, Cover(style="solid", colour=how.colour)), everything
+        return cover_picture(picture, everything, Cover(style="solid", color=how.color)), everything
     covered = np.zeros((height, width), dtype=bool)
     for each in covers.covers:
         box, origin, style = _styled(each, how)

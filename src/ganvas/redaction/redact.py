@@ -115,7 +115,7 @@ def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Co
         widened += 1
         region = _wider(region, verifier.find(covered), widened)
         if widened > MAX_ROUNDS or region.mean() > NEARLY_WHOLE:
-            region, how, last = np.ones_like(region), Cover(style="solid", colour=how.colour), True
+            region, how, last = np.ones_like(region), Cover(style="solid", color=how.color), True
     return Redaction(covered, region, how.style, before, after, max(widened, 0))
 
 

@@ -112,7 +112,7 @@ def clear_hidden(picture: Picture) -> tuple[Picture, int]:
     """
     if picture.alpha is None:
         return picture, 0
-    hidden = (picture.alpha[:, :, 0] == 0) & (picture.colour != 0).any(axis=2)
+    hidden = (picture.alpha[:, :, 0] == 0) & (picture.color != 0).any(axis=2)
     if not hidden.any():
         return picture, 0
     pixels = picture.pixels.copy()

@@ -157,8 +157,8 @@ def _as_rgb(picture: Picture) -> NDArray[Any]:
     if pixels.dtype == np.float32:
         pixels = from_unit(pixels, PictureSpec(dtype="uint16"))
         picture = replace(picture, pixels=pixels)
-    if picture.colour.shape[2] == 1:
-        parts = [np.repeat(picture.colour, 3, axis=2)]
+    if picture.color.shape[2] == 1:
+        parts = [np.repeat(picture.color, 3, axis=2)]
         pixels = np.concatenate([*parts, *([picture.pixels[:, :, -1:]] if picture.has_alpha else [])], axis=2)
     return pixels
 
