@@ -24,6 +24,8 @@ DRIFT = 3.0
 """... and so many more for each second since, in which it may have turned."""
 SCALE = 3.0
 """Largest ratio of the sides of two boxes of one track that follow each other."""
+LONGEST = 60
+"""Largest hold and gap, in seconds."""
 MEMORY = 0.5
 """Weight of the newest velocity in the estimate of a track's velocity."""
 
@@ -39,8 +41,8 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         for name, value in (("hold", self.hold), ("gap", self.gap)):
-            if not 0 <= value <= 3600:
-                raise ConfigError(f"{name} {value} must lie in 0..3600 seconds")
+            if not 0 <= value <= LONGEST:
+                raise ConfigError(f"{name} {value} must lie in 0..{LONGEST} seconds")
 
     @property
     def longest_gap(self) -> float:
