@@ -129,10 +129,7 @@ class GAN(Game):
     def turns(self) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Algorithm 1 with k = 1)."""
         fake, real = self.generator(self.source(self.batch_size)), self.target(self.batch_size)
-        loss = discriminator_loss(
-            real=self.discriminator(real), fake=self.discriminator(fake.detach()), objective="vanilla"
-        )
-        yield Turn("discriminator", {"loss": loss})
+        yield Turn("discriminator", {"loss": _discriminator_loss(self.discriminator, real, fake)})
         yield Turn("generator", {"adversarial": generator_loss(self.discriminator(fake), "vanilla")})
 
     def optimizers(self) -> Optimizers:

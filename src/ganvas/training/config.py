@@ -119,15 +119,12 @@ class RunConfig:
             raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")
 
 
-CHANGEABLE = frozenset(
-    {f"training.{name}" for name in ("epochs", "minutes", "checkpoint_every", "checkpoint_minutes", "validate_every")}
-    | {
-        f"training.{name}"
-        for name in ("validation_pictures", "sample_every", "log_every", "tensorboard", "device", "threads")
-    }
-    | {"training.learning_rate", "training.precision", "data.folder", "data.split_file"}
-    | {"training.accumulate", "training.compile", "training.capture"}
-)
+CHANGEABLE = {
+    "data.folder", "data.split_file", "training.epochs", "training.minutes", "training.checkpoint_every",
+    "training.checkpoint_minutes", "training.validate_every", "training.validation_pictures", "training.sample_every",
+    "training.log_every", "training.device", "training.threads", "training.tensorboard", "training.learning_rate",
+    "training.precision", "training.accumulate", "training.compile", "training.capture",
+}  # fmt: skip
 """Settings that may change on resuming: how long, how often, where, how fast, and the remedies after a divergence."""
 
 

@@ -218,7 +218,9 @@ def agree_to_stop(observers: Observers, *, interrupted: bool) -> tuple[Stopped |
     is_over = schedule.budget.is_over(seconds)
     is_late = seconds - state.saved_seconds >= 60 * schedule.settings.checkpoint_minutes
     interrupted, is_over, is_late = observers.processes.agree(interrupted, is_over, is_late)
-    return schedule.stop_reason(state.clock, interrupted=interrupted, time_is_over=is_over), is_late
+    if state.clock.images_seen >= schedule.total:
+        return "done", is_late
+    return "interrupted" if interrupted else "minutes" if is_over else None, is_late
 
 
 def open_step(state: TrainingState, config: RunConfig, processes: Processes, stack: ExitStack) -> Step:

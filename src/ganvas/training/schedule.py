@@ -199,12 +199,6 @@ class Schedule:
         )
         return learning_rate(images_seen, total=self.total, full=full, constant_fraction=constant, decay=decay)
 
-    def stop_reason(self, clock: Clock, *, interrupted: bool, time_is_over: bool) -> Stopped | None:
-        """Return why the run ends now, or None."""
-        if clock.images_seen >= self.total:
-            return "done"
-        return "interrupted" if interrupted else "minutes" if time_is_over else None
-
     def images_left(self, clock: Clock) -> int:
         """Return the images until the epochs are done."""
         return max(self.total - clock.images_seen, 0)
