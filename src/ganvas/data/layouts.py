@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path, PurePath
 from typing import Literal, get_args
 
@@ -182,16 +183,10 @@ def _by_stem(folder: Path) -> dict[Path, list[str]]:
     """Return folder -> names of its picture files in the order of their stems, which must be unique."""
     names = pictures_in(folder)
     names.sort(key=_stem)
-    if twice := [name for name, other in zip(names, _neighbors(names), strict=True) if _stem(name) in other]:
+    groups = (list(same) for _, same in groupby(names, key=_stem))
+    if twice := [name for same in groups if len(same) > 1 for name in same]:
         raise DataError(f"{folder}: {len(twice)} files share their stem with another; rename them: {some_names(twice)}")
     return {folder: names}
-
-
-def _neighbors(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the stems before and after each name."""
-    for index in range(len(names)):
-        before = _stem(names[index - 1]) if index else ""
-        yield before, _stem(names[index + 1]) if index + 1 < len(names) else ""
 
 
 def _stem(name: str) -> str:

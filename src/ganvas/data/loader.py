@@ -93,6 +93,7 @@ class TrainLoader:
         # A batch is the next positions of one endless stream, whatever the batch size; processes share them in order.
         crops_a, crops_b = zip(*(self.sampler.at(images_seen + place) for place in self._shard), strict=True)
         b = self._crops(self._cache.b, crops_b)
+        # Single pictures are degraded after crop and jitter, on the device, so that both sides hold the same picture.
         if self._cache.degraded:
             return _degraded(b, [crop.strength for crop in crops_b], [crop.chance for crop in crops_b], self._config)
         return Batch(self._crops(self._cache.a, crops_a), b)

@@ -135,11 +135,14 @@ class Sampler:
         return crop, crop if b == a else self._crop(position, self._cache.b, b)
 
     def _crop(self, position: int, side: Side, stream: Stream) -> RandomCrop:
-        # The n-th pass over the side is the n-th order; the position itself numbers the crops, which never repeat.
         order, crops = stream
+        # 1. Choose the picture: the n-th pass over the side takes the n-th order, so that none repeats within a pass.
         passes, place = divmod(position, len(side))
         index = int(permutation(self._seed, passes, len(side), order)[place])
+        # 2. Draw by the position, not by the picture, so that its crop differs from pass to pass. All numbers are drawn
+        #    even if few are used: switching jitter on does not move the crops.
         drawn = uniforms(self._seed, crops, position, 6).tolist()
+        # 3. Scale to the places that a crop can take in a picture of this size.
         height, width = side.sizes[index].tolist()
         return RandomCrop(
             index=index,
