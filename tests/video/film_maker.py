@@ -45,7 +45,8 @@ def make_film(
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=25, options=options or {})
         video.height, video.width, video.pix_fmt = size[0], size[1], pixel_format
-        video.codec_context.time_base = TICK
+        tick = Fraction(1, 25) if codec == "mpeg2video" else TICK  # its bit stream counts in frames
+        video.codec_context.time_base = tick
         video.codec_context.sample_aspect_ratio = aspect or Fraction(1)
         for name, value in (tags or {}).items():
             setattr(video.codec_context, name, value)
@@ -56,8 +57,8 @@ def make_film(
             out.set_chapters(chapters)
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(pixels(number, *size), "rgb24")
-            frame.pts = stamps[number] if stamps else number * STEP
-            frame.time_base = TICK
+            frame.pts = stamps[number] if stamps else int(number * STEP * TICK / tick)
+            frame.time_base = tick
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         for number, track in enumerate(tracks):
@@ -80,11 +81,11 @@ def _fill_sound(out: Any, track: Any, *, seconds: float, late: float) -> None:
     out.mux(track.encode(None))
 
 
-def spoil(path: Path, packet: int, *, length: int = 40) -> Path:
-    """Overwrite the middle of one packet of the video stream with noise."""
+def spoil(path: Path, packet: int, *, length: int = 40, at_start: bool = False) -> Path:
+    """Overwrite the middle or the start of one packet of the video stream with noise."""
     with av.open(path) as film:
         entry = film.streams.video[0].index_entries[packet]
-        place = entry.pos + entry.size // 4
+        place = entry.pos + (0 if at_start else entry.size // 4)
         length = min(length, entry.size // 2)
     data = bytearray(path.read_bytes())
     data[place : place + length] = np.random.default_rng(7).integers(0, 256, length).astype(np.uint8).tobytes()

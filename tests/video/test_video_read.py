@@ -203,3 +203,51 @@ def test_without_pyav_the_package_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_importing_the_package_imports_no_pyav() -> None:
     code = "import sys, ganvas.video, ganvas.cli; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        (".mkv", "libx265", {"g": "8", "x265-params": "log-level=error:open-gop=1:bframes=3:keyint=8:min-keyint=8"}),
+        (".mpg", "mpeg2video", {"g": "6", "bf": "2"}),
+        (".webm", "libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}),
+        (".mp4", "libsvtav1", {"g": "8", "preset": "10"}),
+        (".avi", "mpeg4", {"g": "8"}),
+        (".mkv", "ffv1", {}),
+    ],
+)
+def test_segments_of_any_codec_hold_the_same_frames(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
+) -> None:
+    film = make_film(tmp_path / f"a{suffix}", frames=26, codec=codec, options=options, size=(96, 128))
+    everything = list(read_video(film))
+    joined = [frame for part in plan_segments(film, seconds=0.2) for frame in read_video(film, segment=part)]
+    assert len(everything) == 26
+    assert [(frame.index, frame.pts) for frame in joined] == [(frame.index, frame.pts) for frame in everything]
+    assert all(np.array_equal(a.picture.pixels, b.picture.pixels) for a, b in zip(joined, everything, strict=True))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("ffv1", ".avi"), ("libx265", ".mp4"), ("png", ".mov")])
+def test_damage_is_found_in_other_codecs(tmp_path: Path, codec: str, suffix: str) -> None:
+    options = {"ffv1": {"level": "3", "slicecrc": "1"}, "libx265": {"x265-params": "log-level=error"}}.get(codec, {})
+    pixel_format = "rgb24" if codec == "png" else "yuv420p"
+    film = make_film(tmp_path / f"a{suffix}", frames=6, codec=codec, options=options, pixel_format=pixel_format)
+    spoil(film, 3, length=400, at_start=codec == "libx265")
+    with pytest.raises(VideoError, match=r"frame \d|no frame can be decoded"):
+        list(read_video(film))
+
+
+def test_a_codec_without_decoder_and_a_film_without_frames_are_said(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mp4", frames=2)
+    film.write_bytes(film.read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
+    with pytest.raises(VideoError, match=r"a\.mp4: its video codec is unknown to FFmpeg"):
+        probe(film)
+    with av.open(tmp_path / "empty.mkv", "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height = stream.width = 16
+        stream.pix_fmt = "yuv420p"
+        out.start_encoding()
+    with pytest.raises(VideoError, match=r"empty\.mkv: (no frame can be decoded|cannot be opened as a film)"):
+        probe(tmp_path / "empty.mkv")
+    with pytest.raises(VideoError, match=r"b\.mp4: no frame can be decoded \(Invalid data"):
+        probe(spoil(make_film(tmp_path / "b.mp4", frames=1), 0, length=4000, at_start=True))

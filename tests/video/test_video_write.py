@@ -419,3 +419,36 @@ def test_a_second_video_stream_is_not_passed_on(tmp_path: Path) -> None:
     report = copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
     assert report.dropped == ("another video stream 1",)
     assert [stream.kind for stream in probe(tmp_path / "b.mkv").streams] == ["video"]
+
+
+def test_what_hides_in_the_video_stream_is_dropped(tmp_path: Path) -> None:
+    from av.bitstream import BitStreamFilterContext
+
+    with av.open(make_film(tmp_path / "plain.mp4")) as source, av.open(tmp_path / "a.mp4", "w") as out:
+        video = out.add_stream_from_template(source.streams.video[0], opaque=True)
+        note = "sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+planted"
+        plant = BitStreamFilterContext(f"h264_metadata={note}", source.streams.video[0])
+        for packet in source.demux(video=0):
+            for each in plant.filter(packet if packet.size else None):
+                each.stream = video
+                out.mux(each)
+    assert b"planted" in (tmp_path / "a.mp4").read_bytes()
+    copy(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert b"planted" not in (tmp_path / "b.mp4").read_bytes()
+
+
+def test_data_streams_that_a_container_cannot_hold_are_dropped_and_said(tmp_path: Path) -> None:
+    with av.open(make_film(tmp_path / "plain.ts")) as source, av.open(tmp_path / "a.ts", "w") as out:
+        video, data = out.add_stream_from_template(source.streams.video[0], opaque=True), out.add_data_stream("klv")
+        secret = av.Packet(b"planted")
+        secret.stream, secret.pts, secret.dts, secret.time_base = data, 150000, 150000, Fraction(1, 90000)
+        for packet in (*source.demux(video=0), secret):
+            if packet.size:
+                packet.stream = packet.stream if packet is secret else video
+                out.mux(packet)
+    assert b"planted" in (tmp_path / "a.ts").read_bytes()
+    for options in (DROP_ALL, WriteOptions()):
+        info, out_path = probe(tmp_path / "a.ts"), tmp_path / "b.mp4"
+        report = write_video(out_path, read_video(info), like=info, options=options)
+        assert b"planted" not in out_path.read_bytes()
+        assert "data stream 1" in report.dropped

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +206,20 @@ def _add_copy(file: OutputContainer, stream: Stream, container: Container) -> St
     kind, name = stream_kind(stream), stream.codec_context.name if stream.codec_context is not None else ""
     if container.name in COPIES and name not in COPIES[container.name]:
         return None
+    if isinstance(stream, AttachmentStream) or (kind == "cover" and container.name == "matroska"):
+        return _attach(file, stream) if container.name == "matroska" else None
+    return file.add_stream_from_template(stream, opaque=True) if _accepts(container, stream) else None
+
+
+def _accepts(container: Container, stream: Stream) -> bool:
+    """Return whether a container can be begun with a copy of a stream; some take it and fail at the header."""
     try:
-        if isinstance(stream, AttachmentStream) or (kind == "cover" and container.name == "matroska"):
-            return _attach(file, stream) if container.name == "matroska" else None
-        return file.add_stream_from_template(stream, opaque=True)
-    except ValueError:
-        return None
+        with av.open(BytesIO(), "w", format=container.name) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _attach(file: OutputContainer, stream: Stream) -> Stream:
