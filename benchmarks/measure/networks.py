@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganvas.demonstration.training import demo_config
+from ganvas.demonstration.run import demo_config
 from ganvas.inference.prepacking import make_ready
 from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.registry import build

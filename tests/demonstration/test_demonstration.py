@@ -14,19 +14,31 @@ import torch
 import ganvas
 from ganvas.demonstration import DemoConfig
 from ganvas.demonstration import run as running
-from ganvas.demonstration import training as learning
-from ganvas.demonstration.measures import (
+from ganvas.demonstration.photographs import (
+    BLOCK,
+    PHOTOGRAPHS,
     RENDITIONS,
+    Covered,
+    Photograph,
     Restoration,
     conclude,
     interpolated,
+    locate_photograph,
     mean_scores,
     measure_renditions,
+    on_grid,
 )
-from ganvas.demonstration.photographs import BLOCK, PHOTOGRAPHS, Covered, Photograph, locate_photograph, on_grid
 from ganvas.demonstration.report import NEXT, DemoReport, write_report
-from ganvas.demonstration.run import as_metrics, describe_machine, restore_and_measure, run_demo, unpack
-from ganvas.demonstration.training import demo_config, learn, quickest
+from ganvas.demonstration.run import (
+    as_metrics,
+    demo_config,
+    describe_machine,
+    learn,
+    quickest,
+    restore_and_measure,
+    run_demo,
+    unpack,
+)
 from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.hardware.threads import using_threads
 from ganvas.image.cover import Cover, cover_picture
@@ -124,7 +136,7 @@ def test_no_time_is_told_before_anything_is_done(tmp_path: Path) -> None:
 
 def test_an_interrupt_of_the_training_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="interrupted")
-    monkeypatch.setattr(learning, "train", lambda *_, **__: ended)
+    monkeypatch.setattr(running, "train", lambda *_, **__: ended)
     with pytest.raises(KeyboardInterrupt):
         learn(demo_config(tmp_path, adversarial_weight=0.0), tmp_path / "run", minutes=1.0, probe=tmp_path / "probe")
 
@@ -136,7 +148,7 @@ def test_the_length_follows_from_the_faster_number_of_threads(
     """Two threads on a machine with one core to spare were 10 times slower than one."""
     config = demo_config(tmp_path, adversarial_weight=0.0)
     torch.set_num_threads(2)
-    monkeypatch.setattr(learning, "trial", lambda config, _: rates[config.training.threads])
+    monkeypatch.setattr(running, "trial", lambda config, _: rates[config.training.threads])
     assert quickest(config, tmp_path) == fastest
     with using_threads(1):
         assert quickest(config, tmp_path) == rates[1]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ganvas.image.cover import Cover
 from ganvas.metrics.fidelity import Summary
-from ganvas.privacy_audit.covers import PlannedCover
+from ganvas.privacy_audit.album import PlannedCover
 from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Reidentified
 
 

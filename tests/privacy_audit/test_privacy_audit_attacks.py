@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganvas.image.cover import mosaic
 from ganvas.privacy_audit import attacks
+from ganvas.privacy_audit.album import PlannedCover, plan_covers
 from ganvas.privacy_audit.attacks import (
     Attacker,
     fixed_attacks,
@@ -19,7 +20,6 @@ from ganvas.privacy_audit.attacks import (
     small_network,
     wiener,
 )
-from ganvas.privacy_audit.covers import PlannedCover, plan_covers
 
 
 def clouds(rng: np.random.Generator, count: int = 90) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.demonstration.measures import RENDITIONS, Conclusion, Restoration, mean_scores
-from ganvas.demonstration.photographs import BLOCK, Covered
+from ganvas.demonstration.photographs import BLOCK, RENDITIONS, Conclusion, Covered, Restoration, mean_scores
 from ganvas.filesystem.atomic import write_text
 from ganvas.image.cover import mosaic
 from ganvas.image.picture import Picture

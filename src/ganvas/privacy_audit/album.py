@@ -1,7 +1,8 @@
-"""Album of a privacy audit: labeled pictures of one size, split into training and test pictures."""
+"""Pictures of a privacy audit, in kinds and splits, and the covers planned over them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.content_gate import admit, check_share
-from ganvas.errors import DataError, InputError, PolicyRefusal
-from ganvas.image.cover import bicubic_resize
+from ganvas.data.config import DegradationName
+from ganvas.errors import ConfigError, DataError, InputError, PolicyRefusal
+from ganvas.image.cover import Cover, Style, bicubic_resize, cover
 from ganvas.image.files import list_images, read_image, write_image
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Box, Picture
 from ganvas.progress import track
 
 __all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pictures"]
@@ -181,3 +183,75 @@ def _collected(entries: Sequence[Entry], read: dict[Entry, Rgb | None], kinds: S
     numbers = np.array([kinds.index(kind) for kind, _, _ in used], dtype=np.int64)
     names = tuple(f"{kind}/{path.name}" for kind, path, _ in used)
     return Pictures(names, numbers, tuple(image for _, _, image in used))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCover:
+    """Planned cover over a whole square picture.
+
+    Attributes:
+        name: as in tables.
+        style: solid, mosaic or blur.
+        strength: blocks across, or sigma in pixels; 0 for solid.
+        cover: what is done, in pixels.
+    """
+
+    name: str
+    style: Style
+    strength: float
+    cover: Cover
+
+    @property
+    def degradation(self) -> tuple[DegradationName, float] | None:
+        """Return the degradation of a restorer's training pictures; None where nothing is left to restore from."""
+        if self.style == "mosaic":
+            return "mosaic", float(self.cover.block_size or 0)
+        return ("blur", self.strength) if self.style == "blur" else None
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cover a picture: (H, W, 3) -> (H, W, 3)."""
+        covered: NDArray[np.uint8] = cover(image, Box(0, 0, image.shape[1], image.shape[0]), self.cover)
+        return covered
+
+
+def plan_covers(
+    styles: Sequence[Style], *, blocks: Sequence[int], sigmas: Sequence[float], size: int
+) -> tuple[PlannedCover, ...]:
+    """Return every style at every strength, the weakest of each first.
+
+    Args:
+        styles: each once.
+        blocks: of a mosaic, across the picture.
+        sigmas: of a blur, in pixels.
+        size: side of the pictures.
+
+    Raises:
+        ConfigError: no style, one twice, one without strengths, or a mosaic with blocks of one pixel.
+    """
+    if not styles or len(set(styles)) < len(styles):
+        raise ConfigError("give one or more styles, each once: mosaic, blur, solid")
+    planned: list[PlannedCover] = []
+    for style in styles:
+        if style == "solid":
+            planned.append(PlannedCover(name="solid", style=style, strength=0.0, cover=Cover()))
+        elif style == "mosaic":
+            planned += [_mosaic(count, size) for count in sorted(blocks, reverse=True)]
+        else:
+            planned += [_blur(sigma) for sigma in sorted(sigmas)]
+    if missing := set(styles) - {plan.style for plan in planned}:
+        raise ConfigError(f"{', '.join(sorted(missing))}: give strengths, --blocks 8 16 or --sigmas 2 4")
+    return tuple(planned)
+
+
+def _mosaic(blocks: int, size: int) -> PlannedCover:
+    if not 1 <= blocks <= size // 2:
+        raise ConfigError(f"{blocks} blocks across {size} pixels: give 1 to {size // 2}, or a larger --size")
+    side = math.ceil(size / blocks)
+    name = f"mosaic, {blocks} blocks across"
+    return PlannedCover(name=name, style="mosaic", strength=blocks, cover=Cover(style="mosaic", block_size=side))
+
+
+def _blur(sigma: float) -> PlannedCover:
+    return PlannedCover(
+        name=f"blur, sigma {sigma:g}", style="blur", strength=sigma, cover=Cover(style="blur", sigma=sigma)
+    )

@@ -19,7 +19,7 @@ from torch.nn import functional
 from ganvas.image.cover import KERNEL_REACH, bicubic_resize
 from ganvas.image.ranges import signed_from_value
 from ganvas.metrics.features import FeatureExtractor, resize_antialiased
-from ganvas.privacy_audit.covers import PlannedCover
+from ganvas.privacy_audit.album import PlannedCover
 
 Rgb = NDArray[np.uint8]
 Classifier = Callable[[Tensor], Tensor]

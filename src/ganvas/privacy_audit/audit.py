@@ -27,9 +27,15 @@ from ganvas.metrics.features import efficientnet_features
 from ganvas.metrics.fidelity import Summary, measure, summarize
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.privacy_audit import AuditConfig
-from ganvas.privacy_audit.album import Album, album_files, open_album, write_training_pictures
+from ganvas.privacy_audit.album import (
+    Album,
+    PlannedCover,
+    album_files,
+    open_album,
+    plan_covers,
+    write_training_pictures,
+)
 from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, linear_probe, small_network
-from ganvas.privacy_audit.covers import PlannedCover, plan_covers
 from ganvas.privacy_audit.report import write_reports
 from ganvas.privacy_audit.result import (
     AS_COVERED,

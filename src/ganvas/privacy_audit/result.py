@@ -11,8 +11,8 @@ import numpy as np
 from ganvas.content_gate import AdmittedPicture
 from ganvas.errors import PartialFailure
 from ganvas.metrics.fidelity import Summary
+from ganvas.privacy_audit.album import PlannedCover
 from ganvas.privacy_audit.attacks import interval
-from ganvas.privacy_audit.covers import PlannedCover
 from ganvas.reports.text import Cell, Rows, tables_as_text
 
 AS_COVERED = "as covered"

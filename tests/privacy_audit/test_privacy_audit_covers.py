@@ -11,7 +11,7 @@ import pytest
 from ganvas.errors import ConfigError
 from ganvas.image.cover import gaussian_blur, mosaic
 from ganvas.privacy_audit import AuditConfig
-from ganvas.privacy_audit.covers import plan_covers
+from ganvas.privacy_audit.album import plan_covers
 
 
 def test_each_style_from_the_weakest_on() -> None:
