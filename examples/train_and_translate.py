@@ -24,7 +24,7 @@ def main(photos: Path, out: Path, *, epochs: float = 100.0) -> Path:
     from ganvas.image.cover import mosaic
 
     original = ganvas.read_image(sorted((photos / "test").iterdir())[0])
-    covered = ganvas.Picture(mosaic(original.colour, 8))
+    covered = ganvas.Picture(mosaic(original.color, 8))
     restored = ganvas.load(out / "run")(covered)
     ganvas.write_image(out / "covered.png", covered)
     ganvas.write_image(out / "restored.png", restored)
