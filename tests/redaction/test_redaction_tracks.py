@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganvas.errors import ConfigError
-from ganvas.image.cover import Cover
+from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detection, DetectionConfig, with_margin
 from ganvas.redaction.detections import FrameDetections, ManualBox, read_detections
@@ -258,6 +258,22 @@ def test_a_frame_is_covered_inside_the_mask_and_nowhere_else(noise, style) -> No
     assert not mask[:, 20:25].any()
     assert (covered.pixels[~mask] == noise.pixels[~mask]).all()
     assert (covered.pixels[mask] != noise.pixels[mask]).any(axis=-1).mean() > 0.95
+
+
+@pytest.mark.parametrize("style", ["solid", "mosaic", "blur"])
+def test_a_frame_is_covered_as_the_whole_picture_would_be(noise, style) -> None:
+    """Only a window around each cover is computed, to the same result."""
+    tracker, _ = track(film([Box(-5, 50, 30, 81)] * 3))
+    covers = plan_covers(tracker, DetectionConfig(keep=((20, 0, 25, 200),)), height=HEIGHT, width=WIDTH).at(1, 0.04)
+    covered, mask = cover_frame(noise, covers, Cover(style=style, blocks=4 if style == "mosaic" else None))
+    (each,) = covers.covers
+    sized = {"solid": {}, "mosaic": {"block_size": -(-max(each.size) // 4)}, "blur": {"sigma": max(each.size) / 8}}
+    anchor = each.anchor
+    if style == "mosaic":
+        side = sized[style]["block_size"]
+        anchor = tuple(at + (-(-size // side) % 2) * (side // 2) for at, size in zip(anchor, each.size, strict=True))
+    whole = cover_picture(noise, mask, Cover(style=style, **sized[style]), origin=anchor)
+    assert (covered.pixels == whole.pixels).all()
 
 
 def test_a_mosaic_shows_the_same_blocks_wherever_the_object_moves(noise) -> None:

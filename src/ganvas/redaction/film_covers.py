@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.image.cover import Cover, cover_picture
+from ganvas.image.cover import KERNEL_REACH, Cover, cover_picture
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import DetectionConfig, region_of, with_margin
 from ganvas.redaction.detections import TIME_DIGITS, ManualBox
@@ -198,14 +198,22 @@ def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Pict
     if covers.whole:
         everything = np.ones((height, width), dtype=bool)
         return cover_picture(picture, everything, Cover(style="solid", color=how.color)), everything
-    covered = np.zeros((height, width), dtype=bool)
+    pixels, covered = picture.pixels.copy(), np.zeros((height, width), dtype=bool)
+    bare = region_of(covers.config.kept, DetectionConfig(), height, width)
     for each in covers.covers:
         box, origin, style = _styled(each, how)
-        region = region_of([box], covers.config, height, width)
-        if region.any():
-            picture = cover_picture(picture, region, style, origin=origin)
-            covered |= region
-    return picture, covered
+        reach = math.ceil(KERNEL_REACH * style.sigma) if style.style == "blur" and style.sigma else 0
+        window = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach).clip(height, width)
+        if window is None:
+            continue
+        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        region = box.mask(height, width)[rows, columns] & ~bare[rows, columns]
+        if region.any():  # only the window is copied and covered, since frames are large and covers are small
+            part = replace(picture, pixels=pixels[rows, columns])
+            local = origin[0] - window.left, origin[1] - window.top
+            pixels[rows, columns] = cover_picture(part, region, style, origin=local).pixels
+            covered[rows, columns] |= region
+    return replace(picture, pixels=pixels), covered
 
 
 def _styled(each: TrackCover, how: Cover) -> tuple[Box, tuple[int, int], Cover]:
