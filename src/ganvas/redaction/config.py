@@ -7,22 +7,31 @@ from pathlib import Path
 from typing import Literal
 
 from ganvas.bulk.ray_backend import Backend, check_workers
+from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 
 
 @dataclass(frozen=True)
 class RedactConfig:
-    """Redaction of a picture or a folder."""
+    """Redaction of a picture, a film or a folder of both."""
 
     source: Path
-    """A picture, or a folder, folders in it included."""
+    """A picture, a film, or a folder, folders in it included."""
     out: Path
-    """A folder; for one picture also the file to write."""
+    """A folder; for one file also the file to write."""
     _: KW_ONLY
     classifier: str | None = None
     """nsfw, imagenet or the path of an .onnx file: finds regions and verifies the result."""
     class_name: str | None = None
     """Class to cover; nsfw needs none."""
+    detect: tuple[str, ...] = ()
+    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
+    min_score: float | None = None
+    """Lowest score of a detection; unset: the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
+    margin: float = 0.2
+    """Added on each side of a detected box, as a share of its width or height."""
+    keep: tuple[tuple[int, int, int, int], ...] = ()
+    """Boxes (left top right bottom) in pixels where nothing detected is covered."""
     boxes: Path | None = None
     """Boxes in pixels: JSON {"name.jpg": [[left, top, right, bottom], ...]}, [] for none, or CSV lines
     name,left,top,right,bottom, the name alone for none."""
@@ -41,6 +50,24 @@ class RedactConfig:
     coverage: float | None = None
     """Share, up to 1, of the evidence for the class that the first region covers; unset: 0.9. A larger share covers
     more of the object, and more beside it."""
+    hold: float = 0.5
+    """Films: seconds that a cover begins before the first detection and ends after the last."""
+    detections: Path | None = None
+    """Films: detections as `ganvas locate FILM` writes them, perhaps edited; nothing is detected then."""
+    verify: Literal["every"] | int = "every"
+    """Films: examine every covered frame again, or each N-th; 0 for none."""
+    sound: bool = True
+    """Films: copy the sound, which is not examined."""
+    keep_subtitles: bool = False
+    """Films: copy subtitles too."""
+    crf: int | None = None
+    """Films: quality, smaller is better; unset: 18, visually lossless, and lossless codecs stay lossless."""
+    codec: str | None = None
+    """Films: h264, hevc, vp9, av1, mpeg2, ffv1, prores or an encoder of FFmpeg; unset: that of the film."""
+    skip_damaged: bool = False
+    """Films: let the covered frame before a damaged one stand for it, instead of failing."""
+    preview: float | None = None
+    """Films: redact only so many seconds from the beginning."""
     log: Path | None = None
     """Folder for the redaction log; unset: OUT, where it holds no hash of the originals."""
     backend: Backend = "local"
@@ -53,3 +80,7 @@ class RedactConfig:
     def __post_init__(self) -> None:
         check_workers(self.backend, self.workers)
         check_threads(self.threads)
+        if isinstance(self.verify, int) and self.verify < 0:
+            raise ConfigError(f"verify {self.verify} must be 'every', a number of frames, or 0 for none")
+        if self.preview is not None and not self.preview > 0:
+            raise ConfigError(f"preview {self.preview} must be more than 0 seconds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +14,17 @@ from scipy import ndimage
 from ganvas.errors import ImageError
 from ganvas.image.cover import Cover, Style, cover_picture
 from ganvas.image.picture import Box, Picture
+from ganvas.localization.detectors import (
+    Detection,
+    DetectionConfig,
+    Detector,
+    covered_boxes,
+    find_boxes,
+    region_of,
+)
 from ganvas.redaction.verifier import Scores, Verifier
 
-__all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_picture"]
+__all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_detected", "redact_picture"]
 
 Mask = NDArray[np.bool_]
 DEFAULT_BLOCKS = 4
@@ -43,6 +52,7 @@ class Redaction:
         score_before: None without a verifier.
         score_after: None without a verifier.
         widened: how many times the region grew after the first.
+        detections: what detectors found in the original.
     """
 
     picture: Picture
@@ -51,6 +61,7 @@ class Redaction:
     score_before: Scores | None
     score_after: Scores | None
     widened: int
+    detections: tuple[Detection, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -89,6 +100,49 @@ def redact_picture(
     if verifier is None:
         return Redaction(_covered(picture, start, style), start, style.style, None, None, 0)
     return _until_it_passes(picture, start, verifier, style)
+
+
+def redact_detected(
+    picture: Picture,
+    detectors: Sequence[Detector],
+    config: DetectionConfig,
+    *,
+    region: Mask | None = None,
+    verifier: Verifier | None = None,
+    how: Cover | None = None,
+) -> Redaction:
+    """Cover what detectors find besides what `redact_picture` covers, until they find nothing in the result.
+
+    After MAX_ROUNDS the whole picture is covered.
+
+    Args:
+        picture: see `redact_picture`.
+        detectors: see `ganvas.localization.load.load_detectors`.
+        config: minimum score, margin, and boxes that stay bare.
+        region: see `redact_picture`.
+        verifier: see `redact_picture`.
+        how: see `redact_picture`.
+
+    Raises:
+        ImageError: as `redact_picture`; or a detector failed.
+    """
+    size = picture.height, picture.width
+    found = first = find_boxes(picture.as_rgb8(), detectors, config)
+    region, rounds = np.zeros(size, dtype=bool) if region is None else region, 0
+    while True:
+        grown = replace(config, margin=(1 + rounds) * config.margin + WIDENING * rounds)
+        region = region | region_of(covered_boxes(found, grown, *size), config, *size)
+        redaction = redact_picture(picture, region=region, verifier=verifier, how=how)
+        found = find_boxes(redaction.picture.as_rgb8(), detectors, config)
+        if not found:
+            break
+        rounds += 1
+        if rounds > MAX_ROUNDS:
+            region, how = np.ones(size, dtype=bool), Cover(style="solid")
+            redaction = redact_picture(picture, region=region, verifier=verifier, how=how)
+            break
+        region = redaction.region
+    return replace(redaction, widened=redaction.widened + rounds, detections=tuple(first))
 
 
 def cosmetic(how: Cover) -> str | None:

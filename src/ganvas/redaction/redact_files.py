@@ -16,8 +16,10 @@ from ganvas.filesystem import claimed, files_in, lies_in, require_apart, swept_b
 from ganvas.image.cover import Cover
 from ganvas.image.files import IMAGE_SUFFIXES
 from ganvas.image.label import with_sidecar
+from ganvas.localization.detectors import DetectionConfig
 from ganvas.progress import SILENT, Progress
 from ganvas.redaction.config import RedactConfig
+from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import CosmeticWarning, cosmetic
 from ganvas.redaction.redaction_log import (
     LOG,
@@ -26,8 +28,12 @@ from ganvas.redaction.redaction_log import (
     open_log,
     original_key,
 )
+from ganvas.redaction.tracks import TrackingConfig
 from ganvas.redaction.user_regions import read_user_regions
 from ganvas.redaction.worker import RedactionSettings, Redactor, lost
+from ganvas.video import FILM_SUFFIXES, WriteOptions, has_film_suffix
+
+SUFFIXES = IMAGE_SUFFIXES | FILM_SUFFIXES | {".gif", ".apng"}
 
 __all__ = ["Redacted", "find_sources", "redact_files"]
 
@@ -48,9 +54,8 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
         PartialFailure: some files failed; the others are written.
     """
     source, out, boxes, mask = config.source, config.out, config.boxes, config.mask
-    if config.classifier is None and boxes is None and mask is None:
-        raise InputError("say what to cover: --classifier nsfw, --classifier imagenet --class NAME, --boxes or --mask")
-    released = out if source.is_dir() or not names_file(out) else out.parent
+    require_region(config)
+    released = out if source.is_dir() or not names_file(out, SUFFIXES) else out.parent
     path = (config.log or released) / LOG
     files = _find(config, path)  # no output replaces an input
     settings = RedactionSettings(
@@ -59,9 +64,12 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
         pass_score=config.pass_score,
         coverage=config.coverage,
         region=read_user_regions({name for name, (_, target) in files.items() if target}, boxes=boxes, mask=mask),
-        how=Cover(style=config.style, blocks=config.blocks, block_size=config.block_size, sigma=config.sigma),
+        how=_cover(config),
         key=original_key() if lies_in(path, released) else None,
         folders=_folders(source, released, boxes, mask),
+        log=path,
+        film=_film_settings(config),
+        one_thread=any(has_film_suffix(name) for name in files),
     )
     redactor = _start(settings)  # a missing or unsuitable classifier raises before anything is written
     start = partial(Redactor.start, settings) if config.backend == "ray" else lambda: redactor
@@ -76,6 +84,34 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
             for job, result in results:
                 outcome.count(job.name, result.line)
     return outcome.checked(log, len(jobs), tested=redactor.tested)
+
+
+def require_region(config: RedactConfig) -> None:
+    """Raise InputError where nothing says what to cover."""
+    if not any((config.classifier, config.boxes, config.mask, config.detect, config.detections)):
+        raise InputError(
+            "say what to cover: --detect faces, --classifier nsfw, --classifier imagenet --class NAME, --boxes, --mask "
+            "or --detections"
+        )
+
+
+def _cover(config: RedactConfig) -> Cover:
+    return Cover(style=config.style, blocks=config.blocks, block_size=config.block_size, sigma=config.sigma)
+
+
+def _film_settings(config: RedactConfig) -> FilmSettings:
+    return FilmSettings(
+        detection=DetectionConfig(
+            detect=config.detect, min_score=config.min_score, margin=config.margin, keep=config.keep
+        ),
+        tracking=TrackingConfig(hold=config.hold),
+        how=_cover(config),
+        verify=1 if config.verify == "every" else config.verify,
+        write=WriteOptions(codec=config.codec, crf=config.crf, sound=config.sound, subtitles=config.keep_subtitles),
+        skip_damaged=config.skip_damaged,
+        preview=config.preview,
+        detections=config.detections,
+    )
 
 
 @contextmanager
@@ -98,10 +134,11 @@ def _start(settings: RedactionSettings) -> Redactor:
 def _find(config: RedactConfig, log: Path) -> dict[str, tuple[Path, Path | None]]:
     """Return what `find_sources` does; raise InputError where a result or the log would replace a file that is read."""
     own = log.parent.resolve() / log.name  # what a link of that name leads to is a source like others
-    given = {path.resolve() for path in (config.boxes, config.mask) if path is not None}
+    given = {path.resolve() for path in (config.boxes, config.mask, config.detections) if path is not None}
     files = find_sources(config.source, config.out, {own, *given})
     targets = [path for _, target in files.values() if target for path in with_sidecar(target)]
     models = [Path(config.classifier)] if config.classifier else []
+    models += [config.detections] if config.detections else []
     reads = chain((path for path, _ in files.values()), files_in(config.boxes), files_in(config.mask), models)
     require_apart([*targets, log], reads)
     return files
@@ -126,11 +163,11 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
     files = find_files(source, out, every=True, apart=sorted(aside))
     if source.is_dir():
         return {name: (path, _target(path, out / name)) for name, path in files.items()}
-    target = out if names_file(out) else out / source.name
+    target = out if names_file(out, SUFFIXES) else out / source.name
     if target.resolve() == source.resolve():
         raise InputError(f"{target} is the original; give another name")
     return {source.name: (source, _target(source, target))}
 
 
 def _target(path: Path, target: Path) -> Path | None:
-    return target if path.suffix.lower() in IMAGE_SUFFIXES else None
+    return target if path.suffix.lower() in SUFFIXES else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from ganvas.bulk.journal import Journal, Record, hash_file, joined_hashes
 from ganvas.errors import PartialFailure
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Box, Picture
 from ganvas.redaction.redact import Redaction
 from ganvas.redaction.verifier import Verifier
 from ganvas.weights import cache_folder
@@ -74,10 +74,15 @@ def _proof(line: Record) -> bytes | None:
 
 
 def line_of(
-    redaction: Redaction, verifier: Verifier | None, *, classifier: str | None, is_cosmetic: bool
+    redaction: Redaction,
+    verifier: Verifier | None,
+    *,
+    classifier: str | None,
+    is_cosmetic: bool,
+    detect: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the log entry of a covered picture."""
-    boxes = [[box.left, box.top, box.right, box.bottom] for box in redaction.boxes]
+    boxes = [_edges(box) for box in redaction.boxes]
     before, after = redaction.score_before, redaction.score_after
     return {
         "region": {"boxes": boxes, "share": round(float(redaction.region.mean()), 6), "whole": redaction.whole},
@@ -89,12 +94,24 @@ def line_of(
         "coverage": verifier.coverage if verifier else None,
         "score_before": before.as_record() if before else None,
         "score_after": after.as_record() if after else None,
-        "verdict": verdict(redaction, verifier),
+        "detections": [
+            {"label": one.label, "score": round(one.score, 4), "box": _edges(one.box)} for one in redaction.detections
+        ],
+        "verdict": verdict(redaction, verifier, detect),
     }
 
 
-def verdict(redaction: Redaction, verifier: Verifier | None) -> str:
+def _edges(box: Box) -> list[int]:
+    return [box.left, box.top, box.right, box.bottom]
+
+
+def verdict(redaction: Redaction, verifier: Verifier | None, detect: Sequence[str] = ()) -> str:
     """Return in words exactly what is known about a picture."""
+    if detect and verifier is None:
+        result = (
+            "the whole picture is covered" if redaction.whole else f"{', '.join(detect)}: nothing is found any more"
+        )
+        return f"{result}; whether a person sees it was not tested"
     if verifier is None or redaction.score_after is None or redaction.score_before is None:
         return "the given region is covered; nothing was tested"
     named = repr(verifier.class_name)

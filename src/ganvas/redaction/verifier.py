@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ganvas.content_gate.gate import views
 from ganvas.errors import ConfigError, ImageError
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Box, Picture
 from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
 from ganvas.localization.activation import activate, require_activation
+from ganvas.localization.detectors import Detection
+from ganvas.localization.preprocess import Bytes
 
-__all__ = ["Scores", "Verifier"]
+__all__ = ["ClassDetector", "Scores", "Verifier"]
 
 Mask = NDArray[np.bool_]
 WINDOW = 7
@@ -157,3 +160,30 @@ def window_scores(evidence: Evidence) -> NDArray[np.float64]:
     means = (bands[:, :, columns:] - bands[:, :, :-columns]) / (rows * columns)
     weight, bias = np.asarray(evidence.head).astype(np.float64), np.asarray(evidence.bias).astype(np.float64)
     return activate(np.tensordot(means, weight, axes=(0, 1)) + bias, evidence.activation)
+
+
+class ClassDetector:
+    """Detector of a verifier's class by its class activation map, for films: boxes where a frame shows the class."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.name, self._verifier = verifier.class_name, verifier
+
+    def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
+        """Return boxes around the evidence for the class; none in a frame that passes.
+
+        Raises:
+            ImageError: the classifier failed.
+        """
+        del min_score  # the verifier's own scores say what passes
+        picture = Picture(rgb)
+        scores = self._verifier.scores(picture)
+        if self._verifier.passes(scores):
+            return []
+        score = max(scores.record, scores.dense, scores.window)
+        return [Detection(box, score, self.name) for box in boxes_of(self._verifier.find(picture))]
+
+
+def boxes_of(region: Mask) -> list[Box]:
+    """Return the bounding boxes of the connected parts of a mask."""
+    labels, _ = ndimage.label(region, structure=np.ones((3, 3)))
+    return [Box(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]

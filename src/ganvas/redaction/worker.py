@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,13 +13,19 @@ from typing import Any
 from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings
 from ganvas.bulk.runner import Result
 from ganvas.bulk.sources import Job
+from ganvas.bulk.work import working_folder
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
 from ganvas.image.files import encode_image, read_image, warn_of_notes, write_image
 from ganvas.image.picture import Picture
 from ganvas.localization import load_classifier
+from ganvas.localization.detectors import Detector
+from ganvas.localization.load import load_detectors
 from ganvas.progress import Progress
-from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_picture
+from ganvas.redaction.film import redact_film
+from ganvas.redaction.film_passes import FilmSettings
+from ganvas.redaction.film_report import film_line, write_film_report
+from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_detected, redact_picture
 from ganvas.redaction.redaction_log import (
     KEYED_ORIGINAL,
     ORIGINAL,
@@ -29,7 +35,8 @@ from ganvas.redaction.redaction_log import (
     relative_names,
 )
 from ganvas.redaction.user_regions import UserRegions
-from ganvas.redaction.verifier import Verifier
+from ganvas.redaction.verifier import ClassDetector, Verifier
+from ganvas.video import is_film
 
 __all__ = ["RedactionSettings", "Redactor", "lost"]
 
@@ -48,6 +55,12 @@ class RedactionSettings:
     """Key of the hashes that identify originals in a released log; None for plain hashes in a private log."""
     folders: tuple[Path, ...]
     """Folders that the log removes from names."""
+    log: Path
+    """The redaction log, beside which the reports of films lie."""
+    film: FilmSettings
+    """How films are redacted; its detection settings hold for pictures too."""
+    one_thread: bool
+    """Whether detectors run in one thread each, since several frames of a film are examined at once."""
 
     def verifier(self) -> Verifier | None:
         """Load the classifier; its errors name it."""
@@ -66,7 +79,20 @@ class RedactionSettings:
         )
         weights = hash_files(*(path for path in model_files if path.is_file()))
         name, verified = self.classifier, [self.class_name, self.pass_score, self.coverage]
-        return hash_settings([version("ganvas"), name, weights, *verified, self.how])
+        return hash_settings([version("ganvas"), name, weights, *verified, self.how, *self._detection()])
+
+    def _detection(self) -> list[object]:
+        """Return what determines detected regions; nothing where nothing is detected."""
+        detection = self.film.detection
+        if not detection.detect:
+            return []
+        files = [Path(name.rpartition(":")[0] or name) for name in detection.detect]
+        return [detection, hash_files(*(path for path in files if path.is_file()))]
+
+    def film_identity(self) -> str:
+        """Return the SHA-256 of what else determines the result of a film."""
+        given = self.film.detections
+        return hash_settings([replace(self.film, detections=None), "" if given is None else hash_file(given)])
 
     def original(self, path: Path) -> tuple[str, str]:
         """Return key and value of the log line that identify the original."""
@@ -79,12 +105,15 @@ class Redactor:
 
     settings: RedactionSettings
     verifier: Verifier | None
+    detectors: Sequence[Detector]
     identity: str
 
     @classmethod
     def start(cls, settings: RedactionSettings) -> Redactor:
         """Load the classifier."""
-        return cls(settings=settings, verifier=settings.verifier(), identity=settings.identity())
+        names = settings.film.detection.detect
+        detectors = load_detectors(names, threads=1 if settings.one_thread else None) if names else []
+        return cls(settings=settings, verifier=settings.verifier(), detectors=detectors, identity=settings.identity())
 
     @property
     def tested(self) -> str | None:
@@ -95,7 +124,7 @@ class Redactor:
         """Redact one file after the other; see `ganvas.bulk.runner.Worker`."""
         for job in jobs:
             progress.check()
-            yield [Result(line=_redact_file(job, self))]
+            yield [Result(line=_redact_file(job, self, progress))]
 
 
 def _line(name: str) -> Record:
@@ -111,17 +140,24 @@ def _stale(target: Path | None) -> str:
     return f"; an older {target.name} is still there" if target is not None and target.exists() else ""
 
 
-def _redact_file(job: Job, redactor: Redactor) -> Record | None:
+def _redact_file(job: Job, redactor: Redactor, progress: Progress) -> Record | None:
     """Redact one file; return its line for the log, with "failed" where it could not be, or None where it is done."""
     line, settings = _line(job.name), redactor.settings
     try:
         if job.target is None:
-            raise InputError("not a picture that can be redacted; leave it out, or save it as PNG, JPEG, WebP or TIFF")
+            raise InputError(
+                "neither a picture nor a film that can be redacted; leave it out, or save it as PNG, JPEG, WebP, TIFF "
+                "or MP4"
+            )
         key, original = settings.original(job.source)
         line[key] = original
-        line["settings"] = hash_settings([redactor.identity, settings.region.identity(job.name)])
+        is_a_film = is_film(job.source)
+        decides = [redactor.identity, settings.region.identity(job.name)]
+        line["settings"] = hash_settings([*decides, settings.film_identity()] if is_a_film else decides)
         if job.target.is_file() and job.proof == line["settings"] + original + hash_file(job.target):
             return None
+        if is_a_film:
+            return {**line, **_redact_film(job, job.target, redactor, f"{line['settings']} {original}", progress)}
         redaction = _redact(job.name, job.source, redactor)
         released, cleared = clear_hidden(redaction.picture)
         if not job.known:
@@ -142,17 +178,49 @@ def _check_free(target: Path, released: Picture) -> None:
         )
 
 
+def _redact_film(job: Job, target: Path, redactor: Redactor, identity: str, progress: Progress) -> Record:
+    """Redact a film by way of its working folder, and write its report; return what the log says of it."""
+    settings = redactor.settings
+    if target.exists() and not job.known:
+        raise InputError(f"{target} is there already, and not by this log; move it away, or give another folder")
+    detectors = [*redactor.detectors, *([ClassDetector(redactor.verifier)] if redactor.verifier else [])]
+    with working_folder(target, identity) as work:
+        redaction = redact_film(
+            job.source,
+            target,
+            work,
+            settings.film,
+            detectors=detectors,
+            region=lambda picture: settings.region.find(picture, job.name),
+            progress=progress,
+        )
+    tested = [] if settings.film.detections else [detector.name for detector in detectors]
+    line = film_line(redaction, settings.film, tested=tested)
+    write_film_report(job.name, settings.log, redaction, settings.film, line)
+    return {"sha256_out": hash_file(target), **line}
+
+
 def _redact(name: str, path: Path, redactor: Redactor) -> Redaction:
     picture = read_image(path)
     warn_of_notes(picture)
     region = redactor.settings.region.find(picture, name)
-    if region is None and redactor.verifier is None:
+    verifier, detectors, how = redactor.verifier, redactor.detectors, redactor.settings.how
+    if region is None and verifier is None and not detectors:
         raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CosmeticWarning)  # already raised once for all pictures
-        return redact_picture(picture, region=region, verifier=redactor.verifier, how=redactor.settings.how)
+        if not detectors:
+            return redact_picture(picture, region=region, verifier=verifier, how=how)
+        config = redactor.settings.film.detection
+        return redact_detected(picture, detectors, config, region=region, verifier=verifier, how=how)
 
 
 def _record(redaction: Redaction, redactor: Redactor) -> dict[str, Any]:
     is_cosmetic = cosmetic(redactor.settings.how) is not None
-    return line_of(redaction, redactor.verifier, classifier=redactor.settings.classifier, is_cosmetic=is_cosmetic)
+    return line_of(
+        redaction,
+        redactor.verifier,
+        classifier=redactor.settings.classifier,
+        is_cosmetic=is_cosmetic,
+        detect=[detector.name for detector in redactor.detectors],
+    )

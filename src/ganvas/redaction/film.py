@@ -1,0 +1,152 @@
+"""Redaction of a film: examine every frame, plan covers over time, verify them, and render.
+
+    .NAME.ganvas/                 working folder beside the result, until it is finished
+        detections.jsonl          what was found in each frame
+        verification.jsonl        what was still found in the covered frames, and the boxes added for it
+        part-0000 part-0000.json  rendered segments, and which of their frames repeat a damaged one's predecessor
+        shown-000123.png          frames for the report
+
+Each pass continues from its file, so that a redaction that was killed resumes, with the same bytes in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.image.picture import Picture
+from ganvas.localization.detectors import Detector
+from ganvas.progress import Progress
+from ganvas.redaction.film_covers import plan_covers
+from ganvas.redaction.film_passes import FilmPasses, FilmSettings, VerifiedFrame, WidenedPlan
+from ganvas.redaction.tracks import Tracker
+from ganvas.video import (
+    FilmInfo,
+    check_writable,
+    join_segments,
+    probe,
+    read_video,
+)
+
+__all__ = ["FilmRedaction", "doubts", "redact_film"]
+
+Mask = NDArray[np.bool_]
+SHOWN_TRACKS = 60
+"""Tracks that the report shows with a picture."""
+SHOWN_DOUBTS = 12
+"""Least certain frames that the report shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmRedaction:
+    """A redacted film, and how it came about.
+
+    Attributes:
+        info: the original.
+        num_frames: of the result.
+        times: of the frames, in seconds from the first.
+        tracker: tracks, and which frames were examined.
+        plan: covers of each frame, those of the verification included.
+        problems: frame -> why it could not be examined, so that it is covered whole.
+        verified: the frames that were examined again.
+        repeated: frames that stand for damaged ones.
+        shown: frame -> picture of it as covered, for the report.
+        sound_tracks: copied unexamined.
+        dropped: what the original has and the result has not.
+    """
+
+    info: FilmInfo
+    num_frames: int
+    times: tuple[float, ...]
+    tracker: Tracker
+    plan: WidenedPlan
+    problems: dict[int, str]
+    verified: tuple[VerifiedFrame, ...]
+    repeated: tuple[int, ...]
+    shown: dict[int, Picture]
+    sound_tracks: int
+    dropped: tuple[str, ...]
+
+
+def redact_film(
+    source: Path,
+    out: Path,
+    work: Path,
+    settings: FilmSettings,
+    *,
+    detectors: Sequence[Detector],
+    region: Callable[[Picture], Mask | None],
+    progress: Progress,
+) -> FilmRedaction:
+    """Redact one film; the finished file appears atomically, and the working folder is left for the caller to remove.
+
+    Args:
+        source: the film.
+        out: the file to write; its suffix says the container.
+        work: the working folder, of an earlier call with the same film and settings or new.
+        settings: see `FilmSettings`.
+        detectors: loaded with one thread each; empty where `settings.detections` or `region` says what to cover.
+        region: the first frame -> (H, W) bool that is covered in every frame besides; None for nothing.
+        progress: receives the number of finished frames of each pass, and cancels.
+
+    Raises:
+        VideoError: the film cannot be read, or the result cannot be written.
+        InputError: the detections given are of another film.
+        Cancelled: see `Progress.check`.
+    """
+    info = probe(source)
+    film = FilmPasses(info, work, settings, progress)
+    options = replace(settings.write, metadata=False, until=film.until)
+    check_writable(out, like=info, options=options)
+    work.mkdir(parents=True, exist_ok=True)
+    # 1. Find: one line a frame, from the detectors or from a person.
+    found = film.detect(detectors)
+    # 2. Plan: link detections to tracks, and let covers begin early, span gaps and end late.
+    tracker = Tracker(settings.tracking, numbered=found.last_track)
+    for frame in found.frames():
+        tracker.add(frame)
+    covers = plan_covers(tracker, settings.detection, height=info.height, width=info.width, manual=found.manual)
+    plan = WidenedPlan(covers, (info.height, info.width))
+    mask = region(next(iter(read_video(info, stop=1, skip_damaged=True))).picture)
+    # 3. Verify: examine the covered frames, and add what is still found to the frame and its unverified neighbors.
+    verified = film.verify(plan, mask, detectors)
+    # 4. Render in segments cut at key frames, and join them with the sound.
+    wanted = _wanted(tracker, found.problems, verified)
+    parts, repeated = film.render(plan, mask, out, options, wanted)
+    report = join_segments(out, parts, like=info, options=options)
+    return FilmRedaction(
+        info=info,
+        num_frames=report.num_frames,
+        times=tuple(found.times),
+        tracker=tracker,
+        plan=plan,
+        problems=found.problems,
+        verified=tuple(verified),
+        repeated=tuple(repeated),
+        shown=film.shown(wanted),
+        sound_tracks=report.sound_tracks,
+        dropped=tuple(report.dropped),
+    )
+
+
+def _wanted(tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame]) -> list[int]:
+    """Return the frames that the report shows: the surest of each track, and the least certain ones."""
+    tracks = sorted(tracker.tracks, key=lambda track: -len(track.frames))[:SHOWN_TRACKS]
+    surest = [track.frames[int(np.argmax(track.scores))] for track in tracks]
+    return sorted({*surest, *doubts(tracker, problems, verified)})
+
+
+def doubts(tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame]) -> list[int]:
+    """Return the least certain frames, the most doubtful first: not examined, widened, then those of low scores."""
+    widened = sorted((one for one in verified if one.boxes or one.whole), key=lambda one: -one.score)
+    scores: dict[int, float] = {}
+    for track in tracker.tracks:
+        for frame, score in zip(track.frames, track.scores, strict=True):
+            scores[frame] = min(score, scores.get(frame, 1.0))
+    low = sorted(scores, key=lambda frame: scores[frame])
+    every = [*problems, *(one.frame for one in widened), *low]
+    return list(dict.fromkeys(every))[:SHOWN_DOUBTS]

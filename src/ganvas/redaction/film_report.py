@@ -1,0 +1,252 @@
+"""Report of a redacted film: its line in the redaction log, a line a frame, and a page to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ganvas.bulk.journal import Record
+from ganvas.filesystem.atomic import atomic_file, write_text
+from ganvas.image.picture import Box
+from ganvas.redaction.film import FilmRedaction, doubts
+from ganvas.redaction.film_passes import FilmSettings
+from ganvas.redaction.redact import cosmetic
+from ganvas.redaction.tracks import Track
+from ganvas.reports import html
+
+__all__ = ["film_line", "frames_path", "page_path", "write_film_report"]
+
+BAR_WIDTH, BAR_HEIGHT = 640, 10
+"""Pixels of the time line, and of a track on it."""
+SHOWN_BARS = 60
+"""Tracks on the time line, the longest ones."""
+SCORES = (
+    "A score is the detector's confidence in [0, 1] that the object is there. Low scores are doubtful finds; what the "
+    "detectors missed in every frame has no score and is not covered."
+)
+
+
+def frames_path(log: Path, name: str) -> Path:
+    """Return where the lines of a film's frames lie, beside the redaction log."""
+    return log.parent / f"{name}.frames.jsonl"
+
+
+def page_path(log: Path, name: str) -> Path:
+    """Return where the page of a film lies, beside the redaction log."""
+    return log.parent / f"{name}.redaction.html"
+
+
+def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Sequence[str]) -> Record:
+    """Return the film's entry in the redaction log, without its hashes."""
+    tracks = redaction.tracker.tracks
+    whole = whole_frames(redaction)
+    is_cosmetic = settings.how.style != "solid" and cosmetic(settings.how) is not None
+    return {
+        "region": {
+            "boxes": [_hull(track) for track in tracks],
+            "share": round(_share(redaction), 6),
+            "whole": len(whole) == redaction.num_frames,
+        },
+        "style": settings.how.style,
+        "cosmetic": is_cosmetic,
+        "film": {
+            "frames": redaction.num_frames,
+            "seconds": round(redaction.times[-1] - redaction.times[0], 6) if redaction.times else 0.0,
+            "detect": list(tested),
+            "hold": settings.tracking.hold,
+            "tracks": [_track_record(track) for track in tracks],
+            "verified": len(redaction.verified),
+            "widened": [one.frame for one in redaction.verified if one.boxes],
+            "covered_whole": whole,
+            "not_examined": {str(frame): problem for frame, problem in redaction.problems.items()},
+            "repeated": list(redaction.repeated),
+            "preview": settings.preview,
+        },
+        "sound": f"{counted(redaction.sound_tracks, 'sound track')} copied; sound was not examined"
+        if redaction.sound_tracks
+        else "no sound in the result",
+        "dropped": list(redaction.dropped),
+        "verdict": verdict(redaction, tested),
+    }
+
+
+def verdict(redaction: FilmRedaction, tested: Sequence[str]) -> str:
+    """Return in words exactly what is known about the film."""
+    if not tested:
+        return "the given regions are covered; nothing was tested"
+    what = ", ".join(tested)
+    count = len(redaction.tracker.tracks)
+    covered = f"{counted(count, 'track')} {'is' if count == 1 else 'are'} covered" if count else "nothing was found"
+    if not redaction.verified:
+        return f"{covered}; the covered frames were not examined again ({what})"
+    return (
+        f"{covered}; examined again for {what}, {counted(len(redaction.verified), 'covered frame')} showed nothing, "
+        "those covered whole aside; whether a person sees it was not tested"
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 track", "2,000 tracks"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def whole_frames(redaction: FilmRedaction) -> list[int]:
+    """Return the frames that are covered whole."""
+    return [frame for frame, time in enumerate(redaction.times) if redaction.plan.at(frame, time).whole]
+
+
+def write_film_report(name: str, log: Path, redaction: FilmRedaction, settings: FilmSettings, line: Record) -> None:
+    """Write a line for each frame, and the page; both show what is covered alone, so they may be released."""
+    verified = {one.frame: one for one in redaction.verified}
+    scores: dict[int, float] = {}
+    for track in redaction.tracker.tracks:
+        for frame, score in zip(track.frames, track.scores, strict=True):
+            scores[frame] = max(score, scores.get(frame, 0.0))
+    path = frames_path(log, name)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for frame, time in enumerate(redaction.times):
+            covers = redaction.plan.at(frame, time)
+            record: dict[str, Any] = {
+                "frame": frame,
+                "time": time,
+                "score_before": round(scores.get(frame, 0.0), 4),
+                "whole": covers.whole,
+                "covers": [
+                    {
+                        "track": one.track,
+                        "label": one.label,
+                        "box": [one.box.left, one.box.top, one.box.right, one.box.bottom],
+                    }
+                    for one in covers.covers
+                ],
+            }
+            if again := verified.get(frame):
+                record |= {"score_covered": round(again.score, 4), "score_after": round(again.after, 4)}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    write_text(page_path(log, name), as_html(name, redaction, settings, line))
+
+
+def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: Record) -> str:
+    """Return the page: a picture a track, the least certain frames, a time line, and the tracks as a table."""
+    film = line["film"]
+    figures = [
+        (f"{film['frames']:,}", "frames"),
+        (f"{len(film['tracks']):,}", "tracks"),
+        (f"{100 * line['region']['share']:.1f} %", "of all pixels covered"),
+        (f"{film['verified']:,}", "frames examined again"),
+        (f"{len(film['widened']):,}", "of these widened"),
+        (f"{len(film['covered_whole']):,}", "frames covered whole"),
+    ]
+    sections = [("", html.figures(figures))]
+    tracks = sorted(redaction.tracker.tracks, key=lambda track: -len(track.frames))
+    if tracks:
+        sections.append(("Time line", _time_line(tracks[:SHOWN_BARS], redaction)))
+        sections.append(
+            ("Tracks, as covered", _pictures({_surest(track): _caption(track) for track in tracks}, redaction))
+        )
+    doubtful = doubts(redaction.tracker, redaction.problems, redaction.verified)
+    if doubtful:
+        captions = {frame: f"frame {frame:,}, {_clock(redaction.times[frame])}" for frame in doubtful}
+        sections.append(
+            ("Least certain frames: look at these first", _pictures(captions, redaction) + html.note(SCORES))
+        )
+    header = ["track", "what", "from", "to", "frames", "lowest score", "highest score"]
+    rows = [
+        [str(one["track"]), one["label"], _clock(one["start"]), _clock(one["end"])]
+        + [one[key] for key in ("frames", "lowest", "highest")]
+        for one in film["tracks"]
+    ]
+    if rows:
+        sections.append(("Table of tracks", html.table(header, rows)))
+    notes = [line["sound"], *(f"not in the result: {what}" for what in line["dropped"])]
+    notes += [
+        f"frame {frame} could not be examined and is covered whole: {why}" for frame, why in redaction.problems.items()
+    ]
+    notes += [f"frame {frame} was damaged; the covered frame before it stands for it" for frame in redaction.repeated]
+    sections.append(("What else was done", html.points(notes[:100])))
+    intro = html.paragraph(
+        f"{line['verdict']}. Style: {settings.how.style}{' (cosmetic)' if line['cosmetic'] else ''}."
+    )
+    return html.page(f"Redaction of {name}", intro + html.note(f"ganvas {version('ganvas')}"), sections)
+
+
+def _pictures(captions: dict[int, str], redaction: FilmRedaction) -> str:
+    shown = [(redaction.shown[frame], caption) for frame, caption in captions.items() if frame in redaction.shown]
+    rows = [shown[start : start + 4] for start in range(0, len(shown), 4)]
+    return html.picture_grid(
+        [[picture for picture, _ in row] for row in rows],
+        captions=[[caption for _, caption in row] for row in rows],
+        lossy=True,
+    )
+
+
+def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
+    """Return bars of the tracks over time, the frames covered whole below them, as SVG."""
+    end = max(redaction.times[-1], 1e-6)
+    step = BAR_HEIGHT + 4
+    bars = []
+    for row, track in enumerate(tracks):
+        left, right = (BAR_WIDTH * time / end for time in (track.times[0], track.times[-1]))
+        title = escape(f"track {track.number}: {track.label}, {_clock(track.times[0])} to {_clock(track.times[-1])}")
+        bars.append(
+            f'<rect x="{left:.1f}" y="{row * step}" width="{max(right - left, 2):.1f}" height="{BAR_HEIGHT}" '
+            f'fill="currentColor" opacity="0.6"><title>{title}</title></rect>'
+        )
+    marks = "".join(
+        f'<rect x="{BAR_WIDTH * redaction.times[frame] / end:.1f}" y="{len(tracks) * step}" width="2" '
+        f'height="{BAR_HEIGHT}" fill="#c0392b"><title>frame {frame}: covered whole</title></rect>'
+        for frame in whole_frames(redaction)
+    )
+    height = (len(tracks) + 1) * step
+    label = f"Time line of {len(tracks)} tracks over {_clock(end)}"
+    return (
+        f'<svg viewBox="0 0 {BAR_WIDTH} {height}" role="img" aria-label="{escape(label)}" style="width:100%">'
+        f"{''.join(bars)}{marks}</svg>"
+        + html.note(f"0 to {_clock(end)}; a bar a track, the longest first; red below: frames covered whole.")
+    )
+
+
+def _edges(box: Box) -> list[int]:
+    return [box.left, box.top, box.right, box.bottom]
+
+
+def _surest(track: Track) -> int:
+    return track.frames[max(range(len(track.scores)), key=track.scores.__getitem__)]
+
+
+def _caption(track: Track) -> str:
+    return f"{track.number}: {track.label}, {_clock(track.times[0])}, score {max(track.scores):.2f}"
+
+
+def _track_record(track: Track) -> dict[str, Any]:
+    return {
+        "track": track.number,
+        "label": track.label,
+        "start": round(track.times[0], 6),
+        "end": round(track.times[-1], 6),
+        "frames": len(track.frames),
+        "lowest": round(min(track.scores), 4),
+        "highest": round(max(track.scores), 4),
+    }
+
+
+def _hull(track: Track) -> list[int]:
+    edges = [track.edges[start : start + 4] for start in range(0, len(track.edges), 4)]
+    lefts, tops, rights, bottoms = zip(*edges, strict=True)
+    return [min(lefts), min(tops), max(rights), max(bottoms)]
+
+
+def _share(redaction: FilmRedaction) -> float:
+    """Return the share of all pixels of the film that is covered."""
+    height, width = redaction.info.height, redaction.info.width
+    shares = (redaction.plan.at(frame, time).region(height, width).mean() for frame, time in enumerate(redaction.times))
+    return float(sum(shares) / max(len(redaction.times), 1))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:05.2f}"

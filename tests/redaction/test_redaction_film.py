@@ -1,0 +1,259 @@
+"""Redaction of films: every frame covered, verified and accounted for; resumable to the byte."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganvas.errors import Cancelled, ConfigError, ImageError, PartialFailure
+from ganvas.image.files import read_image, write_image
+from ganvas.image.picture import Box, Picture
+from ganvas.localization.detectors import Detection
+from ganvas.redaction import worker
+from ganvas.video import read_video, write_video
+from recorded_progress import RecordedProgress
+from redact_command import redact_files
+
+av = pytest.importorskip("av", reason="needs ganvas[video]")
+
+SIZE = (64, 96)
+COUNT = 30
+
+
+class Bright:
+    """Detector of bright squares; fails on frames named by their level of blue."""
+
+    name = "squares"
+
+    def __init__(self, fails: int | None = None, hidden: bool = False) -> None:
+        self._fails, self._hidden = fails, hidden
+
+    def detect(self, rgb: np.ndarray, *, min_score: float | None = None) -> list[Detection]:
+        if self._fails is not None and int(np.median(rgb[:, :, 2])) == self._fails:
+            raise ImageError(None, "odd frame")
+        red = rgb[:, :, 0] > 200
+        if self._hidden and not red.any():
+            red = rgb[:, :, 1] > 200  # seen once the red one is gone
+        rows, columns = np.nonzero(red)
+        if not len(rows):
+            return []
+        box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+        return [Detection(box, 0.9, "square")]
+
+
+def frame(number: int, *, green: bool = False) -> Picture:
+    """A dark frame whose blue tells its number, with a red square that moves right."""
+    pixels = np.full((*SIZE, 3), (10, 20, 60 + 6 * number), np.uint8)
+    pixels[20:30, 10 + number : 22 + number, 0] = 255
+    if green and number == 5:
+        pixels[40:50, 60:70, 1] = 255
+    return Picture(pixels)
+
+
+def make_film(path: Path, *, green: bool = False) -> Path:
+    """Write a lossless film with a picture a frame."""
+    write_video(path, [frame(number, green=green) for number in range(COUNT)], rate=Fraction(25))
+    return path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    (tmp_path / "films").mkdir()
+    return make_film(tmp_path / "films" / "square.mkv")
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(detector: Bright) -> None:
+        monkeypatch.setattr(worker, "load_detectors", lambda names, **_: [detector])
+
+    return use
+
+
+def line_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "redaction.jsonl").read_text().splitlines()[-1])
+
+
+def pictures_of(path: Path) -> list[np.ndarray]:
+    return [frame.picture.as_rgb8() for frame in read_video(path)]
+
+
+def test_the_square_is_gone_from_every_frame(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    out = tmp_path / "out"
+    redact_files(film.parent, out, detect=("squares",))
+    covered = pictures_of(out / film.name)
+    assert len(covered) == COUNT
+    assert all(not (rgb[:, :, 0] > 120).any() for rgb in covered)
+    line = line_of(out)
+    assert line["film"]["tracks"][0]["frames"] == line["film"]["verified"] == COUNT
+    assert "1 track is covered" in line["verdict"]
+    lines = [json.loads(text) for text in (out / f"{film.name}.frames.jsonl").read_text().splitlines()]
+    assert [one["frame"] for one in lines] == list(range(COUNT))
+    assert all(one["covers"] and one["score_after"] == 0 for one in lines)
+    page = (out / f"{film.name}.redaction.html").read_text()
+    assert "Least certain frames" in page
+    assert not list(out.glob(".*"))
+    assert redact_files(film.parent, out, detect=("squares",)).skipped == 1
+
+
+def test_a_frame_that_cannot_be_examined_is_covered_whole_and_listed(film: Path, tmp_path: Path, use: Any) -> None:
+    known = {int(np.median(rgb[:, :, 2])): index for index, rgb in enumerate(pictures_of(film))}
+    level, index = next((level, index) for level, index in known.items() if index == 12)
+    use(Bright(fails=level))
+    redact_files(film, tmp_path / "out", detect=("squares",))
+    covered = pictures_of(tmp_path / "out" / film.name)
+    assert covered[index].max() <= 20
+    assert covered[index - 1].max() > 90
+    line = line_of(tmp_path / "out")
+    assert line["film"]["covered_whole"] == [index]
+    assert "odd frame" in line["film"]["not_examined"][str(index)]
+
+
+def test_what_is_found_in_the_covered_frames_is_covered_too(tmp_path: Path, use: Any) -> None:
+    use(Bright(hidden=True))
+    film = make_film(tmp_path / "green.mkv", green=True)
+    assert pictures_of(film)[5][:, :, 1].max() > 200
+    redact_files(film, tmp_path / "out", detect=("squares",))
+    assert pictures_of(tmp_path / "out" / film.name)[5][:, :, 1].max() < 120
+    assert line_of(tmp_path / "out")["film"]["widened"] == [5]
+    redact_files(film, tmp_path / "fewer", detect=("squares",), verify=5)
+    assert line_of(tmp_path / "fewer")["film"]["verified"] == COUNT / 5
+    redact_files(film, tmp_path / "none", detect=("squares",), verify=0)
+    assert "not examined again" in line_of(tmp_path / "none")["verdict"]
+
+
+@pytest.mark.parametrize("moment", [1, 29, 45, 75])
+def test_a_cancelled_redaction_resumes_to_the_same_bytes(film: Path, tmp_path: Path, use: Any, moment: int) -> None:
+    use(Bright())
+    redact_files(film, tmp_path / "whole", detect=("squares",))
+    progress = RecordedProgress(lambda *_: progress.cancel() if len(progress.reports) == moment else None)
+    with pytest.raises(Cancelled):
+        redact_files(film, tmp_path / "out", detect=("squares",), progress=progress)
+    assert not (tmp_path / "out" / film.name).exists()
+    redact_files(film, tmp_path / "out", detect=("squares",))
+    assert (tmp_path / "out" / film.name).read_bytes() == (tmp_path / "whole" / film.name).read_bytes()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from test_redaction_film import Bright
+from ganvas.redaction import worker
+from redact_command import redact_files
+worker.load_detectors = lambda names, **_: [Bright()]
+redact_files(Path(sys.argv[1]), Path(sys.argv[2]), detect=("squares",))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    redact_files(film, tmp_path / "whole", detect=("squares",))
+    expected, rng = (tmp_path / "whole" / film.name).read_bytes(), np.random.default_rng(0)
+    tests = Path(__file__).parents[1]
+    started = time.monotonic()
+    command = [sys.executable, "-c", KILLED, str(film), str(tmp_path / "timed"), str(tests), str(tests / "redaction")]
+    subprocess.run(command, check=True)
+    longest = time.monotonic() - started
+    for number in range(20):
+        out = tmp_path / f"out{number}"
+        command[4] = str(out)
+        process = subprocess.Popen(command)
+        time.sleep(longest * rng.uniform(0.4, 1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        redact_files(film, out, detect=("squares",))
+        assert (out / film.name).read_bytes() == expected
+
+
+def test_detections_of_a_person_are_rendered_without_detecting(film: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    given.write_text('{"start": 0.2, "end": 0.4, "box": [0, 0, 96, 32]}\n')
+    redact_files(film, tmp_path / "out", detections=given)
+    covered = pictures_of(tmp_path / "out" / film.name)
+    dark = [bool(rgb[:28].max() <= 40) for rgb in covered]
+    assert dark == [0.2 <= index / 25 <= 0.4 for index in range(COUNT)]
+    assert "nothing was tested" in line_of(tmp_path / "out")["verdict"]
+
+
+def test_boxes_and_masks_cover_the_same_place_in_every_frame(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_text(json.dumps({film.name: [[0, 0, 48, 64]]}))
+    redact_files(film, tmp_path / "boxes", boxes=tmp_path / "boxes.json")
+    mask = np.zeros((*SIZE, 1), np.uint8)
+    mask[:, :48] = 255
+    write_image(tmp_path / "mask.png", Picture(mask))
+    redact_files(film, tmp_path / "mask", mask=tmp_path / "mask.png")
+    for out in ("boxes", "mask"):
+        assert all(rgb[:, :46].max() <= 20 for rgb in pictures_of(tmp_path / out / film.name))
+
+
+def test_a_preview_has_the_first_seconds_alone(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    redact_files(film, tmp_path / "out", detect=("squares",), preview=0.4)
+    assert len(pictures_of(tmp_path / "out" / film.name)) == 10
+
+
+def test_pictures_animations_and_films_share_a_folder(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    write_image(film.parent / "one.png", frame(3))
+    frames = [Image.fromarray(frame(number).pixels) for number in (0, 9, 18)]
+    frames[0].save(film.parent / "few.gif", save_all=True, append_images=frames[1:], duration=[50, 120, 70], loop=2)
+    (film.parent / "text.txt").write_text("no picture")
+    (film.parent / "cut.mp4").write_bytes(film.read_bytes()[:200])
+    with pytest.raises(PartialFailure, match="2 of 5 failed") as failed:
+        redact_files(film.parent, tmp_path / "out", detect=("squares",))
+    assert set(failed.value.failures) == {"text.txt", "cut.mp4"}
+    assert read_image(tmp_path / "out" / "one.png").pixels[:, :, 0].max() <= 120
+    with Image.open(tmp_path / "out" / "few.gif") as gif:
+        assert (gif.n_frames, gif.info["loop"]) == (3, 2)
+    assert all(not (rgb[:, :, 0] > 120).any() for rgb in pictures_of(tmp_path / "out" / "few.gif"))
+
+
+def test_no_secret_of_the_container_is_in_the_result(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    secret = "Geheimnis-4711"
+    told = tmp_path / "films" / "told.mkv"
+    with av.open(str(film)) as source, av.open(str(told), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        target.metadata.update({"title": secret, "location": secret, "comment": secret})
+        stream.metadata["handler_name"] = secret
+        target.set_chapters(
+            [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": secret}}]
+        )
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert secret.encode() in told.read_bytes()
+    redact_files(told, tmp_path / "out", detect=("squares",))
+    for path in (tmp_path / "out").iterdir():
+        assert secret.encode() not in path.read_bytes(), path
+
+
+def test_an_original_is_never_overwritten_and_a_stranger_neither(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / film.name).write_bytes(b"mine")
+    with pytest.raises(PartialFailure, match="is there already"):
+        redact_files(film.parent, tmp_path / "out", detect=("squares",))
+    assert (tmp_path / "out" / film.name).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("settings", [{"verify": -1}, {"preview": 0.0}, {"hold": -1.0}, {"crf": 99}])
+def test_settings_out_of_range_are_errors(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        redact_files(film, tmp_path / "out", detect=("faces",), **settings)
+    assert not (tmp_path / "out").exists()
