@@ -370,7 +370,7 @@ class TestFailingClosed:
         self, photos: Path, tmp_path: Path, use_checkers: Any, name: str
     ) -> None:
         (photos / name).write_bytes(b"anything")
-        with pytest.raises(PartialFailure, match="not a picture that can be redacted") as failure:
+        with pytest.raises(PartialFailure, match=r"picture|film") as failure:
             redact_files(photos, tmp_path / "out", classifier="checkers")
         assert list(failure.value.failures) == [name]
         assert not (tmp_path / "out" / name).exists()

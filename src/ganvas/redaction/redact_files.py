@@ -31,9 +31,10 @@ from ganvas.redaction.redaction_log import (
 from ganvas.redaction.tracks import TrackingConfig
 from ganvas.redaction.user_regions import read_user_regions
 from ganvas.redaction.worker import RedactionSettings, Redactor, lost
-from ganvas.video import FILM_SUFFIXES, WriteOptions, has_film_suffix
+from ganvas.video import FILM_SUFFIXES, WriteOptions, has_film_suffix, is_film
 
-SUFFIXES = IMAGE_SUFFIXES | FILM_SUFFIXES | {".gif", ".apng"}
+FILMS = FILM_SUFFIXES | {".gif", ".apng", ".webp", ".png"}
+"""Suffixes of films and animations."""
 
 __all__ = ["Redacted", "find_sources", "redact_files"]
 
@@ -55,7 +56,7 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
     """
     source, out, boxes, mask = config.source, config.out, config.boxes, config.mask
     require_region(config)
-    released = out if source.is_dir() or not names_file(out, SUFFIXES) else out.parent
+    released = out if source.is_dir() or not names_file(out, _suffixes(source)) else out.parent
     path = (config.log or released) / LOG
     files = _find(config, path)  # no output replaces an input
     settings = RedactionSettings(
@@ -163,11 +164,16 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
     files = find_files(source, out, every=True, apart=sorted(aside))
     if source.is_dir():
         return {name: (path, _target(path, out / name)) for name, path in files.items()}
-    target = out if names_file(out, SUFFIXES) else out / source.name
+    target = out if names_file(out, _suffixes(source)) else out / source.name
     if target.resolve() == source.resolve():
         raise InputError(f"{target} is the original; give another name")
     return {source.name: (source, _target(source, target))}
 
 
 def _target(path: Path, target: Path) -> Path | None:
-    return target if path.suffix.lower() in SUFFIXES else None
+    return target if path.suffix.lower() in FILMS | IMAGE_SUFFIXES else None
+
+
+def _suffixes(source: Path) -> frozenset[str]:
+    """Return the suffixes that the result of a file may have."""
+    return FILMS if source.is_file() and is_film(source) else frozenset(IMAGE_SUFFIXES)
