@@ -40,7 +40,10 @@ def make_film(
     metadata: dict[str, str] | None = None,
     chapters: list[Any] | None = None,
 ) -> Path:
-    """Write a film; `stamps` are in ticks of 1/12800 s, `sound` are languages."""
+    """Write a film; `stamps` are in ticks of 1/12800 s, `sound` are languages.
+
+    Of fewer frames than it reorders, x265 gives times of decoding that it has not set: let it have a dozen.
+    """
     with av.open(path, "w", options={"fflags": "+bitexact"}) as out:
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=25, options=options or {})

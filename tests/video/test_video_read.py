@@ -231,7 +231,7 @@ def test_segments_of_any_codec_hold_the_same_frames(
 def test_damage_is_found_in_other_codecs(tmp_path: Path, codec: str, suffix: str) -> None:
     options = {"ffv1": {"level": "3", "slicecrc": "1"}, "libx265": {"x265-params": "log-level=error"}}.get(codec, {})
     pixel_format = "rgb24" if codec == "png" else "yuv420p"
-    film = make_film(tmp_path / f"a{suffix}", frames=6, codec=codec, options=options, pixel_format=pixel_format)
+    film = make_film(tmp_path / f"a{suffix}", frames=12, codec=codec, options=options, pixel_format=pixel_format)
     spoil(film, 3, length=400, at_start=codec == "libx265")
     with pytest.raises(VideoError, match=r"frame \d|no frame can be decoded"):
         list(read_video(film))

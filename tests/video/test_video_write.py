@@ -234,7 +234,7 @@ def test_high_dynamic_range_and_ten_bits_stay(tmp_path: Path) -> None:
     light = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
     params = f"log-level=error:{light}"
     film = make_film(
-        tmp_path / "a.mp4", frames=2, codec="libx265", pixel_format="yuv420p10le", options={"x265-params": params},
+        tmp_path / "a.mp4", frames=12, codec="libx265", pixel_format="yuv420p10le", options={"x265-params": params},
         tags={"color_primaries": 9, "color_trc": 16, "colorspace": 9, "color_range": 1},
     )  # fmt: skip
     before = probe(film)

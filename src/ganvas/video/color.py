@@ -12,16 +12,18 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from ganvas.errors import VideoError
-from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.picture import Box, Picture, PictureSpec
 from ganvas.image.ranges import from_unit
 from ganvas.video.film import UNSPECIFIED, ColorTags, FilmInfo, Orientation
 
-__all__ = ["PictureConverter", "bit_depth", "color_tags", "has_alpha", "keep_native"]
+__all__ = ["PictureConverter", "bit_depth", "changed_box", "color_tags", "has_alpha", "put_changed"]
 
 RGB, BT709, BT601, BT2020 = 0, 1, 5, 9
 """Matrix coefficients (ITU-T H.273, table 4)."""
 KNOWN_MATRICES = frozenset((RGB, BT709, 4, BT601, 6, 7, BT2020))
 LIMITED, FULL = 1, 2
+MARGIN = 32
+"""Pixels around a changed region that are converted with it."""
 PRIMARIES_OF_2020 = 9
 WIDTH_OF_HD, HEIGHT_OF_SD = 1280, 576
 FLAGS = (
@@ -110,12 +112,19 @@ class PictureConverter:
         pixels = self.info.orientation.upright(converted.to_ndarray())
         return Picture(np.ascontiguousarray(pixels), self.info.has_alpha, source=self.info.path)
 
-    def to_frame(self, picture: Picture, orientation: Orientation) -> VideoFrame:
+    def to_frame(self, picture: Picture, orientation: Orientation, box: Box | None = None) -> VideoFrame:
         """Return an upright picture as a frame of the pixel format, turned as it is to be stored.
 
         Opacity is dropped where the pixel format has none, and full where the picture has none.
+
+        Args:
+            picture: RGB or RGBA, or gray.
+            orientation: how a player turns the stored frame.
+            box: the part of the stored frame to return; unset: all.
         """
-        pixels = np.ascontiguousarray(orientation.stored(_as_rgb(picture)))
+        stored = orientation.stored(picture.pixels)
+        part = stored if box is None else stored[box.top : box.bottom, box.left : box.right]
+        pixels = np.ascontiguousarray(_as_rgb(replace(picture, pixels=part)))
         letters = "rgba" if picture.has_alpha else "rgb"
         name = {"uint8": {"rgb": "rgb24", "rgba": "rgba"}, "uint16": {"rgb": "rgb48le", "rgba": "rgba64le"}}
         frame = VideoFrame.from_ndarray(pixels, format=name[pixels.dtype.name][letters])
@@ -163,21 +172,37 @@ def _as_rgb(picture: Picture) -> NDArray[Any]:
     return pixels
 
 
-def keep_native(fresh: VideoFrame, native: VideoFrame, changed: NDArray[np.bool_]) -> None:
-    """Put native samples back into a fresh frame of the same format wherever no pixel has changed, bit for bit.
+def changed_box(changed: NDArray[np.bool_]) -> Box | None:
+    """Return the part of a stored frame to convert anew: all changed pixels and MARGIN around, on a grid of MARGIN.
+
+    Inside, samples are those of a conversion of the whole frame: filters reach less far, and chroma is in phase.
+    """
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    if not rows.size:
+        return None
+    height, width = changed.shape
+    top, left = (max(0, int(first) // MARGIN - 1) * MARGIN for first in (rows[0], columns[0]))
+    bottom, right = ((int(last) // MARGIN + 2) * MARGIN for last in (rows[-1], columns[-1]))
+    return Box(left, top, min(right, width), min(bottom, height))
+
+
+def put_changed(native: VideoFrame, fresh: VideoFrame, box: Box, changed: NDArray[np.bool_]) -> None:
+    """Put fresh samples into native planes where a pixel has changed; all others stay, bit for bit.
 
     Args:
-        fresh: written to.
-        native: the decoded planes.
-        changed: (H, W) bool, turned as stored. A chroma sample counts as changed if any of its pixels has.
+        native: a copy of the decoded planes, written to.
+        fresh: the part of the new frame in `box`, of the same format.
+        box: where it lies.
+        changed: (H, W) bool, as stored. A chroma sample counts as changed if any of its pixels has.
     """
-    for plane, (rows, columns, size) in enumerate(_units(fresh)):
-        new, old = _bytes_of(fresh.planes[plane]), _bytes_of(native.planes[plane])
-        kept = ~_blocks(changed, rows, columns)
-        height, width = kept.shape
-        target = new[:height, : width * size].reshape(height, width, size)
-        source = old[:height, : width * size].reshape(height, width, size)
-        np.copyto(target, source, where=kept[:, :, None])
+    inside = changed[box.top : box.bottom, box.left : box.right]
+    for plane, (rows, columns, size) in enumerate(_units(native)):
+        blocks = _blocks(inside, rows, columns)
+        height, width = blocks.shape
+        top, left = box.top // rows, box.left // columns * size
+        target = _bytes_of(native.planes[plane])[top : top + height, left : left + width * size]
+        source = _bytes_of(fresh.planes[plane])[:height, : width * size]
+        np.copyto(target, source, where=np.repeat(blocks, size, axis=1))
 
 
 def _units(frame: VideoFrame) -> list[tuple[int, int, int]]:

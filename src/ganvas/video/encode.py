@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ganvas.errors import VideoError
 from ganvas.filesystem.atomic import atomic_file
 from ganvas.image.picture import Picture
 from ganvas.video.codecs import Encoding, choose_encoding
-from ganvas.video.color import PictureConverter, bit_depth, keep_native
+from ganvas.video.color import PictureConverter, bit_depth, changed_box, put_changed
 from ganvas.video.film import FilmInfo, Frame, WriteOptions
 
 __all__ = ["FilmEncoder", "Part", "PartWriter", "configure"]
@@ -37,6 +38,8 @@ QUANTIZERS = {"mpeg2video": 2, "mpeg4": 2, "mjpeg": 2}
 
 def configure(context: VideoCodecContext, encoding: Encoding) -> None:
     """Set up an encoder; it is opened by its first frame or by a container's header."""
+    if encoding.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to standard error by itself
     context.width, context.height, context.pix_fmt = encoding.width, encoding.height, encoding.pixel_format
     context.framerate, context.time_base = encoding.rate, 1 / encoding.rate
     context.sample_aspect_ratio = encoding.aspect
@@ -184,11 +187,13 @@ class FilmEncoder:
     def _picture_or_planes(self, frame: Frame) -> VideoFrame:
         if frame.native is not None and self._keeps_planes:
             native = self._convert.as_stored(frame.native)
-            if frame.changed is None or not frame.changed.any():
+            if frame.changed is None:
                 return native
-            fresh = self._convert.to_frame(frame.picture, self.encoding.orientation)
-            keep_native(fresh, native, np.ascontiguousarray(self.encoding.orientation.stored(frame.changed)))
-            return fresh
+            changed = np.ascontiguousarray(self.encoding.orientation.stored(frame.changed))
+            if box := changed_box(changed):
+                fresh = self._convert.to_frame(frame.picture, self.encoding.orientation, box)
+                put_changed(native, fresh, box, changed)
+            return native
         self._check_size(frame.picture, frame.index)
         return self._convert.to_frame(frame.picture, self.encoding.orientation)
 
