@@ -59,7 +59,7 @@ def test_it_trains_and_is_read_back(package: Path) -> None:
 
 
 def test_its_recipe_is_offered_with_its_own_flags(package: Path) -> None:
-    assert "simgan          Rendered pictures refined" in run(package, "-m", "ganvas", "train")
+    assert "simgan           Rendered pictures refined" in run(package, "-m", "ganvas", "train")
     told = run(package, "-m", "ganvas", "train", "simgan", "--help")
     assert "--regularization-weight" in told
     assert "lambda of Sec. 2.1" in told

@@ -266,7 +266,7 @@ def _default(one: Field[Any], given: Any) -> Any:
 
 
 def _annotated(one: Field[Any], kind: Any) -> Any:
-    """Return the field's type with what tyro is told of it: flags of another name, and positional arguments."""
+    """Return the field's type with the annotations of tyro: the name of its flag, or a positional argument."""
     if one.kw_only:
         name, metavar = FLAGS.get(one.name), METAVARS.get(one.name)
         return Annotated[kind, tyro.conf.arg(name=name, metavar=metavar)]
@@ -287,7 +287,7 @@ class TrainCommand:
 
 def _train(words: list[str]) -> Any:
     known = recipes()
-    names = "\n".join(f"  {name:<15} {recipe_summary(recipe)}" for name, recipe in known.items())
+    names = "\n".join(f"  {name:<16} {recipe_summary(recipe)}" for name, recipe in known.items())
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: ganvas train RECIPE --data DIR --out RUN [settings]\n\n{names}\n\n"
               "`ganvas train RECIPE --help` lists the settings.")  # fmt: skip

@@ -30,42 +30,41 @@ from ganvas.training.config import RunConfig, TrainingConfig
 
 
 def pix2pix() -> RunConfig:
-    """Pairs of any kind, with the paper's settings (Isola et al., Sec. 6.1-6.2)."""
+    """Pix2pix on pairs of any kind, with the settings of the paper (Isola et al. 2017, Sec. 6.1-6.2)."""
     return RunConfig()
 
 
 def facades() -> RunConfig:
-    """CMP facades, label -> photo, as the paper: side by side, right to left, batch 1, 200 epochs (Sec. 6.2.2)."""
+    """Pix2pix on CMP facades, labels to photographs: side by side, right to left, batch 1, 200 epochs (Sec. 6.2.2)."""
     return RunConfig(data=PairedData(layout="side_by_side", direction="b_to_a"))
 
 
 def facades_port() -> RunConfig:
-    """Facades as the PyTorch port trains them: its networks, and the rate falls linearly over the second half."""
+    """Facades with the networks of the PyTorch port; the learning rate falls linearly over the second half."""
     method = Pix2PixConfig(variant="pytorch")
     return replace(facades(), method=method, training=TrainingConfig(constant_fraction=0.5))
 
 
 def cyclegan() -> RunConfig:
-    """Two folders that need not correspond, with the paper's settings (Zhu et al., Sec. 4 and 7.1-7.2)."""
+    """CycleGAN on two unpaired folders, with the settings of the paper (Zhu et al. 2017, Sec. 4 and 7.1-7.2)."""
     return RunConfig(method=CycleGANConfig(), data=UnpairedData(), training=TrainingConfig(constant_fraction=0.5))
 
 
 def horse2zebra() -> RunConfig:
-    """Horse -> zebra and back, as the paper: no identity loss, batch 1, 200 epochs, the rate falling from the 101st."""
+    """CycleGAN on horses and zebras: no identity loss, batch 1, 200 epochs, linear decay from epoch 101."""
     return cyclegan()
 
 
 def horse2zebra_port() -> RunConfig:
-    """Horse -> zebra and back as the PyTorch port trains it: with an identity loss of half the cycle's weight."""
+    """Horses and zebras as in the PyTorch port, with an identity loss of half the weight of the cycle loss."""
     return replace(cyclegan(), method=CycleGANConfig(identity_weight=0.5))
 
 
 def restore() -> RunConfig:
-    """Photographs covered by an 8-pixel mosaic, restored: a U-Net without norm that adds its output to its input.
+    """Restoration of photographs under an 8-pixel mosaic: a residual U-Net without norms, trained with L1 alone.
 
-    The input is nearly the answer, so the network learns the difference; a norm would shift colors.
-    L1 alone, which is what brings a picture nearest to the truth on average; --adversarial-weight 1 sharpens it
-    with invented detail, and costs decibels.
+    The network learns the difference to the input; a norm would shift colors. L1 alone gives the smallest error on
+    average; --adversarial-weight 1 gives sharper pictures with invented detail and a lower PSNR.
     """
     return RunConfig(
         method=Pix2PixConfig(
@@ -79,19 +78,19 @@ def restore() -> RunConfig:
 
 
 def cut() -> RunConfig:
-    """Two folders that need not correspond, a to b alone, as CUT: 400 epochs, both weights 1 (Park et al. 2020)."""
+    """CUT on two unpaired folders, a to b: 400 epochs, both loss weights 1 (Park et al. 2020)."""
     return RunConfig(
         method=CUTConfig(), data=UnpairedData(), training=TrainingConfig(epochs=400, constant_fraction=0.5)
     )
 
 
 def cut_port() -> RunConfig:
-    """CUT as the released code trains it: the mean of the contrasts of a and of b, in the place of their sum."""
+    """CUT as in the released code: the mean of the contrastive losses of a and of b instead of their sum."""
     return replace(cut(), method=CUTConfig(contrast_weight=0.5, identity_weight=0.5))
 
 
 def fastcut() -> RunConfig:
-    """CUT without the identity term, at ten times the contrast, mirrored half of the time: 200 epochs, fewer passes."""
+    """FastCUT: no identity term, contrastive weight 10, flip equivariance, 200 epochs."""
     return RunConfig(
         method=CUTConfig(contrast_weight=10.0, identity_weight=0.0, flip_equivariance=True),
         data=UnpairedData(),
@@ -100,9 +99,9 @@ def fastcut() -> RunConfig:
 
 
 def vae() -> RunConfig:
-    """Pictures that are their own target, through a small random code and back (Kingma and Welling 2014).
+    """Variational autoencoder: reconstruction of pictures from a random latent code (Kingma and Welling 2014).
 
-    Pictures, networks and training settings are those of Larsen et al. 2016, who train a VAE beside their VAE/GAN.
+    Picture size, networks and training settings are those of the VAE in Larsen et al. 2016.
     """
     return RunConfig(
         method=VAEConfig(),
@@ -112,14 +111,14 @@ def vae() -> RunConfig:
 
 
 def vae_gan() -> RunConfig:
-    """A VAE that compares pictures as a discriminator sees them, with the paper's settings (Larsen et al. 2016)."""
+    """VAE/GAN: a VAE with a reconstruction loss on discriminator features (Larsen et al. 2016)."""
     return replace(vae(), method=VAEGANConfig())
 
 
 def domain_gan() -> RunConfig:
-    """Two folders drawn by one GAN from the same noise, then an encoder back to it (Dong et al. 2017).
+    """Domain-conditional GAN for two unpaired folders, then an encoder to its noise (Dong et al. 2017).
 
-    A batch holds 64 pictures, half of each side, as in the released code.
+    A batch holds 64 pictures, 32 of each side, as in the released code.
     """
     return RunConfig(
         method=DomainGANConfig(),
@@ -129,7 +128,7 @@ def domain_gan() -> RunConfig:
 
 
 def discogan() -> RunConfig:
-    """Two folders of small pictures that need not correspond, with DiscoGAN's settings (Kim et al. 2017)."""
+    """DiscoGAN on two unpaired folders of small pictures, with the settings of the paper (Kim et al. 2017)."""
     return RunConfig(
         method=DiscoGANConfig(),
         data=UnpairedData(load_size=(64, 64), crop_size=(64, 64), mirror=False),
@@ -138,12 +137,12 @@ def discogan() -> RunConfig:
 
 
 def discogan_port() -> RunConfig:
-    """DiscoGAN as the released code trains it: discriminators in each third step, generators in the others."""
+    """DiscoGAN as in the released code: discriminators are updated every third step, generators in the others."""
     return replace(discogan(), method=DiscoGANConfig(discriminator_interval=3))
 
 
 def dualgan() -> RunConfig:
-    """Two folders that need not correspond, with DualGAN's settings: clipped critics and dropout (Yi et al. 2017)."""
+    """DualGAN on two unpaired folders, with the settings of the paper: weight clipping, dropout (Yi et al. 2017)."""
     return RunConfig(
         method=DualGANConfig(),
         data=UnpairedData(),
@@ -152,15 +151,15 @@ def dualgan() -> RunConfig:
 
 
 def dualgan_port() -> RunConfig:
-    """DualGAN as the released code trains it: a gradient penalty, global critics that move once, no dropout."""
+    """DualGAN as in the released code: gradient penalty, global critics updated once per step, no dropout."""
     method = DualGANConfig(dropout=0.0, critic="global", critic_steps=1, clip=0.0, gradient_penalty=10.0)
     return replace(dualgan(), method=method, data=UnpairedData(load_size=(256, 256)))
 
 
 def cogan() -> RunConfig:
-    """Pairs of small pictures from one noise, of two folders that need not correspond (Liu and Tuzel 2016).
+    """CoGAN: corresponding pairs of small pictures from one noise vector, without paired data (Liu and Tuzel 2016).
 
-    A translation is a search, so few pictures validate.
+    Translation searches the noise vector of each picture, so validation uses few pictures.
     """
     return RunConfig(
         method=CoGANConfig(),
@@ -170,18 +169,18 @@ def cogan() -> RunConfig:
 
 
 def cogan_port() -> RunConfig:
-    """CoGAN as the released PyTorch code trains it: normal noise, batches of 64."""
+    """CoGAN as in the released PyTorch code: normal noise, batches of 64."""
     config = cogan()
     return replace(config, method=CoGANConfig(noise="normal"), training=replace(config.training, batch_size=64))
 
 
 def unit() -> RunConfig:
-    """Two folders that need not correspond, through one latent space, with UNIT's settings (Liu et al. 2017)."""
+    """UNIT on two unpaired folders, with a shared latent space and the settings of the paper (Liu et al. 2017)."""
     return RunConfig(method=UNITConfig(), data=UnpairedData(), training=TrainingConfig(learning_rate=1e-4))
 
 
 def unit_port() -> RunConfig:
-    """UNIT with the released code's objective: no layer shared, gentler weights, least squares at three scales."""
+    """UNIT as in the released code: no shared layers, smaller loss weights, least squares at three scales."""
     method = UNITConfig(
         shared_blocks=0,
         judged="translations",
@@ -196,9 +195,9 @@ def unit_port() -> RunConfig:
 
 
 def srresnet() -> RunConfig:
-    """Photographs enlarged 4 times, as near to the truth as squared error can tell (Ledig et al., Sec. 3.2).
+    """SRResNet: 4x super-resolution with a squared-error loss (Ledig et al. 2017, Sec. 3.2).
 
-    The paper's million steps are 45.7 passes over its 350,000 pictures: of fewer pictures give more epochs, or minutes.
+    The million steps of the paper are 45.7 epochs of its 350,000 pictures; for fewer pictures, give more epochs.
     """
     return RunConfig(
         method=SRResNetConfig(),
@@ -208,16 +207,16 @@ def srresnet() -> RunConfig:
 
 
 def srgan() -> RunConfig:
-    """Enlarged 4 times and made plausible, from a trained SRResNet: --start-from RUN (Ledig et al., Sec. 3.2).
+    """SRGAN: 4x super-resolution with an adversarial loss, from an SRResNet: --start-from RUN (Ledig et al. 2017).
 
-    200,000 steps, the second half at a tenth of the rate. --content vgg16-5,3 where VGG19's weights are not at hand.
+    200,000 steps, the second half at a tenth of the learning rate. Give --content vgg16-5,3 without weights of VGG19.
     """
     training = replace(srresnet().training, epochs=9.14, constant_fraction=0.5, decay="tenth")
     return replace(srresnet(), method=SRGANConfig(), training=training)
 
 
 def srresnet_modern() -> RunConfig:
-    """SRResNet without batch norm, beside bicubic interpolation, in L1 and with averaged weights: learns faster."""
+    """SRResNet without batch norm, added to bicubic interpolation, with L1 and averaged weights; converges faster."""
     config = srresnet()
     return replace(
         config,
@@ -227,7 +226,7 @@ def srresnet_modern() -> RunConfig:
 
 
 def srgan_modern() -> RunConfig:
-    """From `srresnet_modern`: a relativistic critic with spectral norm, features before their ReLU, a little L1."""
+    """SRGAN from `srresnet_modern`: relativistic critic, spectral norm, features before the ReLU, a small L1 term."""
     method = SRGANConfig(
         norm="none", residual=True, residual_scale=0.2, loss="l1", pre_activation=True, pixel_weight=0.01,
         objective="relativistic", discriminator_norm="none", spectral=True,

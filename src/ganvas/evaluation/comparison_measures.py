@@ -142,7 +142,7 @@ def load_instruments(test: TestPictures) -> Instruments:
 
 
 def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, device: str = "auto") -> Measured:
-    """Translate both sides as far as the run can, and measure what came out. The last snapshot counts for every method.
+    """Translate in every direction that the run learned, and measure the results; the last snapshot is used.
 
     Raises:
         RunError: the run cannot be read.

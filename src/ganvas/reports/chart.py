@@ -18,7 +18,7 @@ SIZES = {"wide": (720, 340), "narrow": (380, 300)}
 MAX_POINTS = 600
 """Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
 SERIES_COLORS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
-"""CSS variables of chart series, in order; chosen to be told apart on both grounds and by color-blind readers."""
+"""CSS variables of chart series, in order; distinguishable on light and dark backgrounds and with color blindness."""
 METRICS_NAME = "metrics.jsonl"
 
 

@@ -20,7 +20,7 @@ class CycleGANConfig:
     width: int = 64
     """Channels of each generator's first layer."""
     residual_blocks: int | None = None
-    """Of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
+    """Residual blocks of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
     depth: int | None = None
     """Halvings of `unet`; unset: as often as the crop divides by 2, at most 8."""
     norm: Norm = "instance"

@@ -22,7 +22,7 @@ class Pix2PixConfig:
     depth: int | None = None
     """Halvings of the U-Net; unset: as often as the crop divides by 2, at most 8 (256 -> 1x1)."""
     residual_blocks: int = 9
-    """Of `resnet`."""
+    """Residual blocks of `resnet`."""
     norm: Norm = "batch"
     """Batch statistics at test too, as the paper; `none` keeps colors exact where input and output share them."""
     dropout: float = 0.5
