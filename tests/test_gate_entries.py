@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from film_maker import make_film
 
 import ganvas
 from ganvas import api
@@ -33,6 +34,7 @@ from ganvas.runs.record import RunRecord, write_run_record
 from ganvas.runs.snapshots import save_snapshot, snapshot_path
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
+from ganvas.video import read_video
 
 GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit"}
 EXEMPT = {
@@ -98,6 +100,20 @@ def do_translate_one(pairs: Path, run: Path, out: Path) -> None:
     translate_files(run, pairs / "train" / "a" / "1.png", out / "1.png", progress=False)
 
 
+def do_translate_film(pairs: Path, run: Path, out: Path) -> None:
+    translate_files(run, make_film(pairs / "film.mp4", frames=2, size=(32, 32)), out / "film.mp4", progress=False)
+
+
+def do_translate_films(pairs: Path, run: Path, out: Path) -> None:
+    make_film(pairs / "train" / "a" / "film.mp4", frames=2, size=(32, 32))
+    translate_files(run, pairs / "train" / "a", out, progress=False)
+
+
+def do_call_frames(pairs: Path, run: Path, out: Path) -> None:
+    frames = read_video(make_film(pairs / "film.mp4", frames=2, size=(32, 32)))
+    list(Translator.load(run, device="cpu").translate_frames(frames))
+
+
 def do_call(pairs: Path, run: Path, out: Path) -> None:
     Translator.load(run, device="cpu")(pairs / "train" / "a" / "1.png")
 
@@ -145,6 +161,9 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_train,
     do_translate,
     do_translate_one,
+    do_translate_film,
+    do_translate_films,
+    do_call_frames,
     do_call,
     do_call_tiled,
     do_evaluate,
@@ -219,7 +238,7 @@ def test_what_is_admitted_goes_through(
 
 
 def test_every_public_method_of_a_loaded_run_is_gated() -> None:
-    gated = {"tiled", "translate_picture", "translate_many"}
+    gated = {"tiled", "translate_picture", "translate_many", "translate_frames"}
     makers = {"load"}
     methods = {name for name, value in vars(Translator).items() if callable(value) or isinstance(value, classmethod)}
     assert {name for name in methods if not name.startswith("_")} <= gated | makers

@@ -181,7 +181,10 @@ def resume(config: ResumeConfig) -> TrainingResult:
 
 @command(TranslateConfig)
 def translate(config: TranslateConfig) -> TranslationReport:
-    """Apply a trained run to a picture or a folder; names, sizes and formats stay, and the results are labeled."""
+    """Apply a trained run to a picture, a film or a folder of both; the results are labeled as synthetic.
+
+    Names, sizes and formats stay. Of films, sound, subtitles and metadata are kept, and each frame has its time.
+    """
     from ganvas.content_gate import loading_scorer
 
     with using_threads(config.threads), loading_scorer():  # while torch is imported and the run is loaded
@@ -190,8 +193,8 @@ def translate(config: TranslateConfig) -> TranslationReport:
         return translate_files(
             config.run, config.source, config.out, mask=config.mask, tile=config.tile, overlap=config.overlap,
             suffix=config.suffix, recursive=config.recursive, snapshot=config.snapshot, device=config.device,
-            seed=config.seed, precision=config.precision, direction=config.direction, backend=config.backend,
-            workers=config.workers,
+            seed=config.seed, precision=config.precision, direction=config.direction, film=config.film,
+            backend=config.backend, workers=config.workers,
         )  # fmt: skip
 
 

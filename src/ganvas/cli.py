@@ -36,7 +36,7 @@ VERBS = {
     "prepare": ("prepare", "make training pairs from photographs"),
     "train": ("train", "train a translation model by recipe"),
     "resume": ("resume", "resume a run that was stopped"),
-    "translate": ("translate", "apply a trained run to a picture or a folder"),
+    "translate": ("translate", "apply a trained run to pictures and films"),
     "sample": ("sample", "sample pictures from noise with a trained run"),
     "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
     "compare": ("compare", "train several methods under one budget and compare them"),

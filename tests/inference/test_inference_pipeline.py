@@ -23,7 +23,7 @@ from ganvas.content_gate import gate
 from ganvas.errors import PartialFailure, PolicyRefusal
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
-from ganvas.inference import pipeline
+from ganvas.inference import frames, pipeline
 from ganvas.inference import translator as translating
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.translator import Translator
@@ -198,12 +198,12 @@ class Crowd:
 @pytest.mark.parametrize(
     ("config", "tile", "largest", "threads", "most"),
     [
-        (EXACT, None, pipeline.SMALL_PIXELS, 2, 2),
-        (EXACT, None, pipeline.SMALL_PIXELS, 8, 2),
-        (EXACT, None, pipeline.SMALL_PIXELS, 1, 1),
-        (NOISY, None, pipeline.SMALL_PIXELS, 2, 1),
+        (EXACT, None, frames.SMALL_PIXELS, 2, 2),
+        (EXACT, None, frames.SMALL_PIXELS, 8, 2),
+        (EXACT, None, frames.SMALL_PIXELS, 1, 1),
+        (NOISY, None, frames.SMALL_PIXELS, 2, 1),
         (EXACT, None, 60, 2, 1),
-        (EXACT, 28, pipeline.SMALL_PIXELS, 2, 1),
+        (EXACT, 28, frames.SMALL_PIXELS, 2, 1),
     ],
 )
 def test_two_small_pictures_share_the_network_and_others_have_it_alone(
@@ -219,7 +219,7 @@ def test_two_small_pictures_share_the_network_and_others_have_it_alone(
     torch.set_num_threads(threads)
     (photos / "6.png").unlink()  # with it two would fit into a tile
     crowd = Crowd(monkeypatch, expected=most)
-    monkeypatch.setattr(pipeline, "SMALL_PIXELS", largest)
+    monkeypatch.setattr(frames, "SMALL_PIXELS", largest)
     translate(write_tiny_run(tmp_path / "run", config), photos, tmp_path / "out", tile=tile)
     assert crowd.most == most
     assert torch.get_num_threads() == threads
@@ -228,7 +228,7 @@ def test_two_small_pictures_share_the_network_and_others_have_it_alone(
 def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second picture's row raises, as Ctrl-C would there, while the third picture is in its first tile."""
     in_a_tile, tiles, added, stopping = threading.Event(), 0, 0, threading.Event()
-    network, adding, cancelling = Translator._network, runner.Journal.add, pipeline._Tiles.cancel
+    network, adding, cancelling = Translator._network, runner.Journal.add, frames.LinkedProgress.cancel
 
     def counted(self: Translator, signed: np.ndarray) -> np.ndarray:
         nonlocal tiles
@@ -246,17 +246,17 @@ def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkey
             in_a_tile.wait()
             raise KeyboardInterrupt
 
-    def cancelled(self: pipeline._Tiles) -> None:
+    def cancelled(self: frames.LinkedProgress) -> None:
         cancelling(self)
         stopping.set()
 
     for path in [*photos.iterdir()]:
         write_image(path, Picture(np.zeros((48, 48, 3), np.uint8)))
     monkeypatch.setattr(pipeline, "GROUP", 1)
-    monkeypatch.setattr(pipeline, "cores_beside", lambda: 0)  # one thread, so that they come in order
+    monkeypatch.setattr(frames, "cores_beside", lambda: 0)  # one thread, so that they come in order
     monkeypatch.setattr(Translator, "_network", counted)
     monkeypatch.setattr(runner.Journal, "add", interrupted)
-    monkeypatch.setattr(pipeline._Tiles, "cancel", cancelled)
+    monkeypatch.setattr(frames.LinkedProgress, "cancel", cancelled)
     with pytest.raises(KeyboardInterrupt):
         translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out", tile=40)
     assert tiles == 19

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,14 +48,20 @@ def names_file(out: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
     raise InputError(f"{out}: {out.suffix} cannot be written; give one of {known}, or make a folder of that name first")
 
 
-def require_suffix(suffix: str | None) -> None:
-    """Raise InputError where a suffix that a user gives, such as ".tif", is no picture format."""
-    if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+def require_suffix(suffix: str | None, suffixes: Collection[str] = IMAGE_SUFFIXES) -> None:
+    """Raise InputError where a suffix that a user gives, such as ".tif", is none of those of a format."""
+    if suffix is not None and suffix.lower() not in suffixes:
+        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(suffixes))}")
 
 
 def find_files(
-    source: Path, out: Path, *, recursive: bool = True, every: bool = False, apart: Sequence[Path] = ()
+    source: Path,
+    out: Path,
+    *,
+    recursive: bool = True,
+    every: bool = False,
+    also: Callable[[Path], bool] = lambda _: False,
+    apart: Sequence[Path] = (),
 ) -> dict[str, Path]:
     """Return name -> file for a file, or for the files of a folder in plain order of their names.
 
@@ -66,6 +72,7 @@ def find_files(
         out: the output folder, or for one file also a file name.
         recursive: include folders below `source`.
         every: include files that are no pictures, so that each visible file is accounted for.
+        also: include such files besides pictures, for example films.
         apart: files in the folder that are no inputs, such as a log or a file of boxes; without links.
 
     Raises:
@@ -82,8 +89,8 @@ def find_files(
         warn_of_repeated(source, listing)
         paths = listing.files
     else:
-        paths = list_images(source, recursive=recursive)
-        warn_of_skipped(source, recursive=recursive, out=out)
+        paths = list_images(source, recursive=recursive, also=also)
+        warn_of_skipped(source, recursive=recursive, out=out, also=also)
     # Links may lead into the output folder. Where the source itself lies in it, nothing is left out.
     root = Path(os.path.realpath(source))
     excluded = [path for path in (Path(os.path.realpath(out)), *apart) if not root.is_relative_to(path)]

@@ -11,6 +11,7 @@ from ganvas.content_gate.gate import (
     forget_scorer,
     loading_scorer,
     write_synthetic,
+    write_synthetic_segment,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "forget_scorer",
     "loading_scorer",
     "write_synthetic",
+    "write_synthetic_segment",
 ]

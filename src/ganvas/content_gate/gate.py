@@ -16,7 +16,7 @@ import functools
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from ganvas.image.files import write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, Pixels
 from ganvas.image.ranges import all_finite, strips, tail_percentiles
+from ganvas.video import FilmInfo, Frame, WriteOptions, write_segment
 
 __all__ = [
     "THRESHOLD",
@@ -42,6 +43,7 @@ __all__ = [
     "load_scorer",
     "loading_scorer",
     "write_synthetic",
+    "write_synthetic_segment",
 ]
 
 LARGEST_REFUSED_SHARE: Final = 0.05
@@ -248,6 +250,31 @@ def write_synthetic(path: Path, admitted: AdmittedPicture, label: SyntheticLabel
         ImageError: see `ganvas.image.files.write_image`.
     """
     write_image(path, admitted.picture, synthetic=label)
+
+
+def write_synthetic_segment(
+    part: Path,
+    frames: Iterable[tuple[Frame, AdmittedPicture]],
+    *,
+    like: FilmInfo,
+    out: Path,
+    options: WriteOptions,
+) -> int:
+    """Write a segment of a film that a model made; return the number of frames. The only writer of such films.
+
+    Args:
+        part: see `ganvas.video.write_segment`.
+        frames: the film's own, and what the model made of each.
+        like: see `ganvas.video.write_segment`.
+        out: see `ganvas.video.write_segment`.
+        options: with the label that marks the film as synthetic; `join_segments` gets the same.
+
+    Raises:
+        VideoError: see `ganvas.video.write_segment`.
+    """
+    assert options.label is not None, "a synthetic film without a label"
+    made = (frame.with_picture(admitted.picture) for frame, admitted in frames)
+    return write_segment(part, made, like=like, out=out, options=options)
 
 
 def _score(picture: Picture, kept: ScoreCache) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BufferedReader, BytesIO
@@ -182,19 +182,24 @@ def read_label(path: Path | str) -> str | None:
     return source_type_in_xmp(packet) if packet else source_type_in_sidecar(path)
 
 
-def list_images(folder: Path | str, *, recursive: bool = False) -> list[Path]:
+def list_images(
+    folder: Path | str, *, recursive: bool = False, also: Callable[[Path], bool] = lambda _: False
+) -> list[Path]:
     """List the pictures of a folder by their suffixes, ordered by name, without hidden files and folders.
 
-    With `recursive`, linked folders are followed, and each real folder is listed once (`ganvas.image.folders`).
+    Args:
+        folder: the folder.
+        recursive: include folders below it; linked ones are followed, and each real folder is listed once
+            (`ganvas.image.folders`).
+        also: whether a file without such a suffix is listed too, for example a film.
 
     Raises:
         ImageError: there is no such folder.
     """
     folder = Path(folder)
-    if not recursive:
-        return [folder / name for name in image_names(folder)]
     _require_folder(folder)
-    return [path for path in list_folder(folder).files if _is_image(path.name)]
+    files = list_folder(folder).files if recursive else [folder / name for name in _visible_names(folder)]
+    return [path for path in files if _is_image(path.name) or also(path)]
 
 
 def image_names(folder: Path) -> list[str]:
@@ -212,7 +217,13 @@ def _require_folder(folder: Path) -> None:
         raise ImageError(folder, "no such folder; check the name")
 
 
-def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None = None) -> None:
+def warn_of_skipped(
+    folder: Path,
+    *,
+    recursive: bool = False,
+    out: Path | None = None,
+    also: Callable[[Path], bool] = lambda _: False,
+) -> None:
     """Warn once of visible entries of a folder that `list_images` skips.
 
     These are files of other formats, such as GIFs; without `recursive`, folders; with it, links to listed folders.
@@ -221,10 +232,13 @@ def warn_of_skipped(folder: Path, *, recursive: bool = False, out: Path | None =
         folder: the listed folder.
         recursive: whether it was listed recursively.
         out: the output folder; neither it nor its content is named.
+        also: as for `list_images`.
     """
     listing = list_folder(folder) if recursive else FolderListing([folder / name for name in _visible_names(folder)])
     parts = {
-        "files without the suffix of a format that ganvas reads": [p for p in listing.files if not _is_image(p.name)],
+        "files without the suffix of a format that ganvas reads": [
+            p for p in listing.files if not (_is_image(p.name) or also(p))
+        ],
         REPEATED: listing.repeated,
         SYSTEM: listing.system,
         "folders": [] if recursive else _visible_folders(folder),

@@ -1,7 +1,7 @@
-"""Provenance labels of synthetic pictures: XMP packets, PNG text and JSON sidecar files.
+"""Provenance labels of synthetic pictures and films: XMP packets, PNG text and JSON sidecar files.
 
 The label is the IPTC digital source type in an XMP packet (PNG, JPEG, WebP, TIFF; PNG has it as text too), or a JSON
-file beside the picture if the format cannot hold one (BMP, .npy).
+file beside the picture if the format cannot hold one (BMP, .npy). `ganvas.video.label` has the places in films.
 https://cv.iptc.org/newscodes/digitalsourcetype/
 """
 
@@ -22,7 +22,7 @@ __all__ = ["SOURCE_TYPE", "SyntheticLabel", "sidecar_path", "with_sidecar"]
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """Part of the picture was made by a trained model."""
 
-SIDECAR_SUFFIXES = (".bmp", ".npy")
+SIDECAR_SUFFIXES = (".bmp", ".npy", ".3gp", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")
 """Formats without a place for a label."""
 
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -63,17 +63,17 @@ class SyntheticLabel:
         return _PACKET.format(**{name: quoteattr(one_line(text)) for name, text in fields.items()}).encode()
 
     def as_record(self) -> dict[str, str]:
-        """Return the content of the JSON sidecar file of a BMP or .npy picture."""
+        """Return the content of the JSON sidecar file."""
         return {"digital_source_type": SOURCE_TYPE, "software": self.software, "model": self.model, "note": self.note}
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return the path of the sidecar file of a BMP or .npy picture: NAME.npy.json beside NAME.npy."""
+    """Return the path of the sidecar file of a format without labels: NAME.npy.json beside NAME.npy."""
     return path.with_name(path.name + ".json")
 
 
 def with_sidecar(path: Path) -> tuple[Path, ...]:
-    """Return the files that writing a labeled picture touches: the picture, and its sidecar where it has one."""
+    """Return the files that writing a labeled picture or film touches: itself, and its sidecar where it has one."""
     return (path, sidecar_path(path)) if path.suffix.lower() in SIDECAR_SUFFIXES else (path,)
 
 
@@ -87,7 +87,7 @@ def source_type_in_xmp(packet: bytes) -> str | None:
 
 
 def source_type_in_sidecar(path: Path) -> str | None:
-    """Return the digital source type in a picture's sidecar file, or None."""
+    """Return the digital source type in the sidecar file of a picture or film, or None."""
     try:
         record = read_json(sidecar_path(path))
     except (OSError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 
 from ganvas.bulk.ray_backend import Backend, check_workers
@@ -13,16 +13,33 @@ from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilmOptions:
+    """Settings of films alone; `TranslateConfig` describes each."""
+
+    sound: bool = True
+    codec: str | None = None
+    crf: int | None = None
+    preview: float | None = None
+    skip_damaged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise ConfigError(f"crf {self.crf} must lie in 0..63; 18 is visually lossless")
+        if self.preview is not None and not self.preview > 0:
+            raise ConfigError(f"preview {self.preview} must be more than 0 seconds")
+
+
 @dataclass(frozen=True)
 class TranslateConfig:
-    """Translation of a picture or a folder by a trained run."""
+    """Translation of a picture, a film or a folder by a trained run."""
 
     run: Path
     """The run folder."""
     source: Path
-    """A picture or a folder."""
+    """A picture, a film (also a GIF, WebP or PNG animation) or a folder."""
     out: Path
-    """A folder; for one picture also the file to write."""
+    """A folder; for one picture or film also the file to write."""
     _: KW_ONLY
     mask: Path | None = None
     """A picture, or a folder with one of each stem: only what is white in it is replaced."""
@@ -31,7 +48,7 @@ class TranslateConfig:
     overlap: int | None = None
     """Surroundings that each tile sees on each side; unset: as much as exactness needs."""
     suffix: str | None = None
-    """Write this format, such as .tif, instead of each picture's own."""
+    """Write this format, such as .tif or .mkv, instead of each picture's or film's own."""
     recursive: bool = False
     """Include folders below the source, laid out alike in the output."""
     snapshot: SnapshotName = "auto"
@@ -45,6 +62,16 @@ class TranslateConfig:
     such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
+    sound: bool = True
+    """Copy the sound tracks of films."""
+    codec: str | None = None
+    """Codec of films, such as h264, hevc, vp9, av1 or ffv1; unset: the film's own or the nearest."""
+    crf: int | None = None
+    """Quality of films, smaller is better; unset: 18, visually lossless, or nothing lost for a lossless codec."""
+    preview: float | None = None
+    """Translate only so many seconds from the beginning of a film."""
+    skip_damaged: bool = False
+    """Let the frame before stand in for a damaged frame, and list it; else a damaged frame is an error."""
     backend: Backend = "local"
     """This process (local), or the workers of a Ray cluster (ray), for very large folders; needs Ray Data."""
     workers: int | None = None
@@ -53,8 +80,14 @@ class TranslateConfig:
     """Number of CPU threads; unset: all."""
 
     def __post_init__(self) -> None:
+        _ = self.film  # which checks them
         check_workers(self.backend, self.workers)
         check_threads(self.threads)
+
+    @property
+    def film(self) -> FilmOptions:
+        """Return the settings of films alone."""
+        return FilmOptions(**{one.name: getattr(self, one.name) for one in fields(FilmOptions)})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A picture or a folder of pictures through a run: names and formats kept, resumable, one bad file stops no other."""
+"""Pictures and films through a run, one or a folder: names and formats kept, resumable, each failing alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from ganvas.bulk.sources import Job, find_files, names_file, require_suffix
 from ganvas.errors import ConfigError, InputError, PartialFailure, PolicyRefusal
 from ganvas.filesystem import claimed, files_in, require_apart, swept_beside
 from ganvas.hardware import Precision, PrecisionChoice
+from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.files import read_image
 from ganvas.image.label import SyntheticLabel, with_sidecar
+from ganvas.inference.config import FilmOptions
 from ganvas.inference.device import pick_precision
-from ganvas.inference.pipeline import PictureWorker, Settings, lost, write_result
+from ganvas.inference.film import ANIMATED_SUFFIXES, FileWorker, names_film, translate_film
+from ganvas.inference.pipeline import Settings, lost, write_result
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translation import ConversionWarning
 from ganvas.inference.translator import Translator
@@ -34,10 +37,14 @@ from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME
 from ganvas.runs.snapshots import find_snapshot, run_files
+from ganvas.video import FILM_SUFFIXES
 
 __all__ = ["TranslationReport", "as_one", "translate_files"]
 
 MANIFEST_NAME = "translate.jsonl"
+FILM_DEFAULTS = FilmOptions()
+FILMS = FILM_SUFFIXES | ANIMATED_SUFFIXES
+"""Suffixes of films and animations."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class _Plan:
     seed: int
     precision: Precision
     direction: Direction
+    film: FilmOptions
 
     def load(self) -> Settings:
         """Load the run; raise what would else fail for every picture."""
@@ -127,7 +135,7 @@ class _Plan:
         )
 
     def identity(self) -> str:
-        """Return the SHA-256 of everything except the picture and its mask that determines a result."""
+        """Return the SHA-256 of everything except the file, its mask and `film` that determines a result."""
         files = hash_files(find_snapshot(self.run, self.snapshot), self.run / RECORD_NAME)
         how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
         return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
@@ -148,48 +156,48 @@ def translate_files(
     seed: int = 0,
     precision: PrecisionChoice = "float32",
     direction: Direction = "a_to_b",
+    film: FilmOptions = FILM_DEFAULTS,
     backend: Backend = "local",
     workers: int | None = None,
     progress: bool = True,
 ) -> TranslationReport:
-    """Translate a picture or a folder, and label what is written as synthetic.
+    """Translate a picture, a film or a folder of both, and label what is written as synthetic.
 
-    A folder is processed to its end whatever happens to single pictures. Pictures that the manifest `translate.jsonl`
-    in `out` lists with the same run, settings and content are skipped.
+    Each file of a folder fails alone; what the manifest `translate.jsonl` in `out` proves to be done is skipped.
 
     Args:
         run: a run folder.
-        source: a picture or a folder.
-        out: a folder; for one picture also the file to write.
+        source: a picture, a film or a folder; GIF, WebP and APNG animations are films.
+        out: a folder; for one picture or film also the file to write.
         mask: a picture, or a folder with one of each stem; only what is white in it is replaced.
         tile: largest side that the network is given at once; unset: whole pictures.
         overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
-        suffix: write this format, such as ".tif", instead of each picture's own.
+        suffix: write this format, such as ".tif" or ".mkv", instead of each picture's or film's own.
         recursive: folders below `source` too, laid out alike in `out`.
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
         seed: of the method's noise, if it has any.
         precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
         direction: b_to_a for the way back, of methods that learn both.
+        film: settings of films alone.
         backend: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core, or one a GPU.
         progress: show a bar with the time left.
 
     Raises:
-        PolicyRefusal: pictures were refused and nothing else went wrong; the others are written.
-        PartialFailure: pictures failed; the others are written. It lists refused pictures too.
-        InputError: the run, the source or a setting cannot be used; for one picture, that picture.
-        MissingDependency: Ray is requested but not installed.
+        PolicyRefusal: files were refused and nothing else went wrong; the others are written.
+        PartialFailure: files failed; the others are written. It lists refused ones too.
+        InputError: the run, the source or a setting cannot be used; for one file, that file.
+        MissingDependency: Ray is requested but not installed, or PyAV for a film.
     """
     check_workers(backend, workers)
-    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, pick_precision(precision, device), direction)
-    jobs = _jobs(source, out, suffix=suffix, recursive=recursive)
-    _check_targets(jobs, plan, out)  # no output replaces an input
+    chosen = pick_precision(precision, device)
+    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, chosen, direction, film)
+    jobs = _jobs(source, out, plan, recursive=recursive)
     with progress_bars(shown=progress) as report_progress:
         if source.is_file() and jobs[0].target == out:
             with swept_beside(out.parent):
-                return _translate_one(jobs[0], plan.load(), report_progress)
-        # One process at a time continues the manifest of a folder.
+                return _translate_one(jobs[0], plan, report_progress)
         with claimed(out, beside={job.target.parent for job in jobs if job.target}):
             report = _translate_folder(jobs, plan, out, backend, workers, report_progress)
     return _checked(report, len(jobs), alone=source.is_file())
@@ -198,7 +206,7 @@ def translate_files(
 def _translate_folder(
     jobs: Sequence[Job], plan: _Plan, out: Path, backend: Backend, workers: int | None, progress: Progress
 ) -> TranslationReport:
-    """Translate into a folder that this process holds."""
+    """Translate into a folder that this process holds: one at a time continues the manifest."""
     started = time.monotonic()
     with ThreadPoolExecutor(1) as beside:  # hash the run's files while it is loaded
         hashing = beside.submit(plan.identity)
@@ -208,7 +216,9 @@ def _translate_folder(
     report = TranslationReport()
     task = Task(
         name="translate",
-        start=partial(PictureWorker, settings, identity) if backend == "local" else partial(_start, plan, identity),
+        start=partial(FileWorker, settings, identity, plan.film)
+        if backend == "local"
+        else partial(_start, plan, identity),
         lost=partial(lost, identity),
         on_gpu=None if plan.device == "auto" else plan.device.startswith("cuda"),
     )
@@ -224,19 +234,31 @@ def _proof(row: dict[str, object]) -> bytes | None:
     return joined_hashes(row, "settings", "input", "output")
 
 
-def _jobs(source: Path, out: Path, *, suffix: str | None, recursive: bool) -> list[Job]:
-    """Return a job for each picture.
+def _jobs(source: Path, out: Path, plan: _Plan, *, recursive: bool) -> list[Job]:
+    """Return a job for each picture and film.
 
     Raises:
         InputError: nothing to translate, a picture would be overwritten, or `out` has an ending that is no format.
     """
-    require_suffix(suffix)
-    files = find_files(source, out, recursive=recursive)
-    is_file = not source.is_dir() and names_file(out)
-    targets = {name: out if is_file else out / (Path(name).with_suffix(suffix) if suffix else name) for name in files}
+    suffix = plan.suffix
+    require_suffix(suffix, IMAGE_SUFFIXES | FILMS)
+    files = find_files(source, out, recursive=recursive, also=names_film)
+    is_file = not source.is_dir() and names_file(out, FILMS if names_film(source) else IMAGE_SUFFIXES)
+    targets = {name: out if is_file else out / _target(name, path, suffix) for name, path in files.items()}
+    if suffix and suffix not in IMAGE_SUFFIXES and not any(target.suffix == suffix for target in targets.values()):
+        raise InputError(f"suffix {suffix!r} is no format of pictures, and there are no films; leave it out")
     if twice := [str(target) for target, count in Counter(targets.values()).items() if count > 1]:
         raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or leave the suffix out")
-    return [Job(name=name, source=path, target=targets[name]) for name, path in files.items()]
+    jobs = [Job(name=name, source=path, target=targets[name]) for name, path in files.items()]
+    _check_targets(jobs, plan, out)
+    return jobs
+
+
+def _target(name: str, source: Path, suffix: str | None) -> str:
+    """Return where a result goes, relative to the output folder; a format of pictures leaves films as they are."""
+    if suffix is None or suffix.lower() not in (FILMS - IMAGE_SUFFIXES if names_film(source) else IMAGE_SUFFIXES):
+        return name
+    return str(Path(name).with_suffix(suffix))
 
 
 def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
@@ -264,15 +286,20 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     )
 
 
-def _translate_one(job: Job, settings: Settings, progress: Progress) -> TranslationReport:
-    """Translate one picture to one file, without a manifest."""
+def _translate_one(job: Job, plan: _Plan, progress: Progress) -> TranslationReport:
+    """Translate one picture or film to one file, without a manifest."""
     assert job.target is not None
-    started, picture = time.monotonic(), read_image(job.source)
-    translation = settings.translator.translate_picture(
-        picture, name=job.name, tile=settings.tile, overlap=settings.overlap, progress=progress
-    )
-    write_result(job.source, job.target, settings, picture, translation)
-    report = TranslationReport([job.target], notes=Counter(translation.all_notes), seconds=time.monotonic() - started)
+    started, settings = time.monotonic(), plan.load()
+    if names_film(job.source):
+        notes = translate_film(job, settings, plan.film, hash_settings([plan.identity(), plan.film]), progress=progress)
+    else:
+        picture = read_image(job.source)
+        translation = settings.translator.translate_picture(
+            picture, name=job.name, tile=settings.tile, overlap=settings.overlap, progress=progress
+        )
+        write_result(job.source, job.target, settings, picture, translation)
+        notes = translation.all_notes
+    report = TranslationReport([job.target], notes=Counter(notes), seconds=time.monotonic() - started)
     _warn(report)
     return report
 
@@ -282,13 +309,13 @@ def _start(plan: _Plan, identity: str) -> Worker:
     alone = replace(plan, device=plan.device.partition(":")[0])  # it sees one GPU
     if alone.identity() != identity:
         raise InputError(f"{plan.run} is another run on {platform.node()}; put it where all machines share it")
-    return PictureWorker(alone.load(), identity)
+    return FileWorker(alone.load(), identity, plan.film)
 
 
 def _warn(report: TranslationReport) -> None:
-    """Warn once for all pictures with the same note."""
+    """Warn once for all files with the same note."""
     for note, count in report.notes.items():
-        warnings.warn(f"{note} ({count} picture{'s' * (count > 1)})", ConversionWarning, stacklevel=4)
+        warnings.warn(f"{note} ({count} file{'s' * (count > 1)})", ConversionWarning, stacklevel=4)
 
 
 def _checked(report: TranslationReport, total: int, *, alone: bool) -> TranslationReport:

@@ -7,40 +7,35 @@ fewer the larger they are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Semaphore
-
-import torch
 
 from ganvas.bulk.journal import Record, hash_files
 from ganvas.bulk.runner import Result
 from ganvas.bulk.sources import Job
 from ganvas.content_gate import admit, write_synthetic
-from ganvas.errors import FILE_ERRORS, ImageError, PolicyRefusal, problem_of
+from ganvas.errors import FILE_ERRORS, ImageError, InputError, PolicyRefusal, problem_of
 from ganvas.image.files import read_image, read_label, read_size
 from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
 from ganvas.image.masks import composite, find_mask, read_mask
 from ganvas.image.picture import Picture
-from ganvas.inference.device import cores_beside, cores_for_networks
+from ganvas.inference.frames import (
+    GROUP,
+    GROUP_PIXELS,
+    PIXELS_AHEAD,
+    LinkedProgress,
+    NetworkPlaces,
+    network_threads,
+)
 from ganvas.inference.translation import Translation
 from ganvas.inference.translator import Translator
 from ganvas.progress import Progress
 from ganvas.serialization import to_record
 
-__all__ = ["NetworkPlaces", "PictureWorker", "Settings", "lost", "write_result"]
-
-GROUP = 4
-"""Pictures that one thread takes at once: the cache of scores is opened once for them."""
-GROUP_PIXELS = 2**21
-"""Larger groups are split."""
-PIXELS_AHEAD = 2**25
-"""Pixels in progress at once; a larger picture is processed alone."""
-SMALL_PIXELS = 2**19
-"""Pixels of a result up to which another picture may be in the network at the same time."""
+__all__ = ["Item", "PictureWorker", "Settings", "lost", "write_result"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +79,8 @@ class Settings:
 
 
 @dataclass
-class _Item:
-    """One picture in progress.
+class Item:
+    """One picture or film in progress.
 
     Attributes:
         job: where from and where to.
@@ -107,14 +102,35 @@ class _Item:
 
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
-        """Record an error of this picture, of which nothing is written then; the others continue."""
+        """Record an error of this input, of which nothing is written then; the others continue."""
         try:
             yield
         except FILE_ERRORS as error:
             self.error, self.notes = error, ()
 
+    def is_new(self, identity: str, files: Sequence[Path], label_of: Callable[[Path], str | None]) -> bool:
+        """Hash the input; return whether it is still to be translated, and not done by an earlier call.
+
+        Args:
+            identity: SHA-256 of the settings.
+            files: the input.
+            label_of: returns the digital source type of a file that an earlier call may have written.
+
+        Raises:
+            ImageError: where the result goes lies a file that is no translation.
+        """
+        job, target = self.job, self.job.target
+        assert target is not None
+        self.input = hash_files(*files)
+        start = identity + self.input
+        if job.proof is not None and job.proof.startswith(start) and target.is_file():
+            self.is_done = job.proof == start + hash_files(target)
+        if not self.is_done:
+            _check_free(job, target, label_of)
+        return not self.is_done
+
     def result(self, identity: str) -> Result:
-        """Return the picture's line for the manifest, and its refusal."""
+        """Return the line for the manifest, and its refusal."""
         if self.is_done:
             return Result(line=None)
         refusal = self.error if isinstance(self.error, PolicyRefusal) else None
@@ -142,33 +158,27 @@ class PictureWorker:
 
     def __call__(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
         """Yield the results of each group of pictures, once they are written."""
-        threads, before = cores_beside() + 1, torch.get_num_threads()
-        tiles, places = _Tiles(progress), NetworkPlaces(self._settings.translator, self._settings.tile)
-        # torch's number of threads is one for each thread of the pool: together they use all cores.
-        pool = ThreadPoolExecutor(
-            threads, "ganvas", initializer=torch.set_num_threads, initargs=(cores_for_networks(),)
-        )
+        tiles, places = LinkedProgress(progress), NetworkPlaces(self._settings.translator, self._settings.tile)
         pending = deque[tuple[Future[list[Result]], int]]()
-        try:
-            # The network is prepacked for the first picture; the others wait for that.
-            yield pool.submit(self._process, jobs[:1], places, tiles).result()
-            # Read ahead by a group for each thread and one more, or by fewer where pictures are large.
-            for group, pixels in _groups(jobs[1:]):
-                pending.append((pool.submit(self._process, group, places, tiles), pixels))
-                while len(pending) > threads + 1 or (
-                    len(pending) > 1 and sum(size for _, size in pending) > PIXELS_AHEAD
-                ):
+        with network_threads() as (pool, threads):
+            try:
+                # The network is prepacked for the first picture; the others wait for that.
+                yield pool.submit(self._process, jobs[:1], places, tiles).result()
+                # Read ahead by a group for each thread and one more, or by fewer where pictures are large.
+                for group, pixels in _groups(jobs[1:]):
+                    pending.append((pool.submit(self._process, group, places, tiles), pixels))
+                    while len(pending) > threads + 1 or (
+                        len(pending) > 1 and sum(size for _, size in pending) > PIXELS_AHEAD
+                    ):
+                        yield pending.popleft()[0].result()
+                while pending:
                     yield pending.popleft()[0].result()
-            while pending:
-                yield pending.popleft()[0].result()
-        finally:
-            tiles.cancel()  # threads stop at their next tile where the caller has stopped early
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+            finally:
+                tiles.cancel()  # threads stop at their next tile where the caller has stopped early
 
     def _process(self, jobs: Sequence[Job], places: NetworkPlaces, tiles: Progress) -> list[Result]:
         """Read, translate and write one group in this thread."""
-        settings, items = self._settings, [_Item(job) for job in jobs]
+        settings, items = self._settings, [Item(job) for job in jobs]
         for item in items:
             with item.failing_alone():
                 self._read(item)
@@ -187,19 +197,14 @@ class PictureWorker:
             item.picture = None
         return [item.result(self._identity) for item in items]
 
-    def _read(self, item: _Item) -> None:
-        """Hash and read a picture, unless an earlier call translated it with these settings."""
-        job, masks = item.job, self._settings.masks
-        assert job.target is not None
-        item.input = hash_files(job.source, *([] if masks is None else [find_mask(masks, job.source)]))
-        start = self._identity + item.input
-        if job.proof is not None and job.proof.startswith(start) and job.target.is_file():
-            item.is_done = job.proof == start + hash_files(job.target)
-        if not item.is_done:
-            _check_free(job, job.target)
-            item.picture = read_image(job.source)
+    def _read(self, item: Item) -> None:
+        """Read a picture, unless an earlier call translated it with these settings."""
+        masks = self._settings.masks
+        files = [item.job.source, *([] if masks is None else [find_mask(masks, item.job.source)])]
+        if item.is_new(self._identity, files, read_label):
+            item.picture = read_image(item.job.source)
 
-    def _write(self, item: _Item, picture: Picture, outcome: Translation | Exception) -> None:
+    def _write(self, item: Item, picture: Picture, outcome: Translation | Exception) -> None:
         if isinstance(outcome, Exception):
             raise outcome
         assert item.job.target is not None
@@ -222,61 +227,19 @@ def write_result(source: Path, target: Path, settings: Settings, picture: Pictur
     write_synthetic(target, admitted, settings.label)
 
 
-class NetworkPlaces:
-    """Places in the network: on a CPU two small pictures at once, each on half of the cores.
-
-    A large or tiled picture runs alone, and so does each one whose method draws noise: threads share torch's generator.
-    """
-
-    def __init__(self, translator: Translator, tile: int | None) -> None:
-        self._places = max(1, torch.get_num_threads() // cores_for_networks())
-        self._free, self._entering = Semaphore(self._places), Lock()
-        self._one_by_one = translator.device.type != "cpu" or translator.method.draws_noise
-        self._largest, self._tile = SMALL_PIXELS // translator.method.scale**2, tile
-
-    @contextmanager
-    def __call__(self, picture: Picture) -> Iterator[None]:
-        """Wait for a place, or for all places where the picture must be alone, and hold them."""
-        in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
-        alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
-        places = self._places if alone else 1
-        with self._entering:  # one after the other, or two could each hold half of what both want
-            for _ in range(places):
-                self._free.acquire()
-        try:
-            yield
-        finally:
-            self._free.release(places)
-
-
-class _Tiles(Progress):
-    """Progress of the tiles of a large picture, cancelled with the command's or when its generator is closed."""
-
-    def __init__(self, command: Progress) -> None:
-        super().__init__()
-        self._command = command
-
-    def __call__(self, task: str, done: int, total: int) -> None:
-        self._command(task, done, total)
-
-    def check(self) -> None:
-        super().check()
-        self._command.check()
-
-
-def _check_free(job: Job, target: Path) -> None:
+def _check_free(job: Job, target: Path, label_of: Callable[[Path], str | None]) -> None:
     """Raise ImageError unless `target` is free or a translation of the same picture, by the manifest or by its label.
 
     A process that was killed may have written a translation and not its row.
     """
-    if target.exists() and not job.known and not _is_labeled(target):
+    if target.exists() and not job.known and not _is_labeled(target, label_of):
         raise ImageError(target, "is there already and is no translation; move it away, or give another folder")
 
 
-def _is_labeled(path: Path) -> bool:
+def _is_labeled(path: Path, label_of: Callable[[Path], str | None]) -> bool:
     try:
-        return read_label(path) == SOURCE_TYPE
-    except ImageError:
+        return label_of(path) == SOURCE_TYPE
+    except InputError:
         return False
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ from ganvas.inference.adapt import (
     write_part,
 )
 from ganvas.inference.device import cores_for_networks, enough_memory, pick_device, pick_precision
+from ganvas.inference.frames import translated_frames
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.tiling import (
     Span,
@@ -50,6 +51,7 @@ from ganvas.progress import SILENT, Progress
 from ganvas.runs import SnapshotName
 from ganvas.runs.record import RunRecord, read_run_record
 from ganvas.runs.snapshots import load_generators
+from ganvas.video import Frame
 
 Floats = NDArray[np.float32]
 
@@ -241,6 +243,24 @@ class Translator:
             with one.failing_alone():
                 one.outcome = Translation(or_raised(outcome), one.notes, one.tiling_note)
         return [one.outcome for one in work if one.outcome is not None]
+
+    def translate_frames(
+        self, frames: Iterable[Frame], *, name: str = "film", tile: int | None = None, overlap: int | None = None
+    ) -> Iterator[Frame]:
+        """Yield the frames of a film translated, each at its time; `ganvas.translate` also labels the film.
+
+        Args:
+            frames: as `ganvas.video.read_video` yields them; `ganvas.video.write_video` writes them.
+            name: of the film, for messages.
+            tile: see `tiled`.
+            overlap: see `tiled`.
+
+        Raises:
+            PolicyRefusal: the gate refused a frame or its translation; names frame and second.
+            ImageError: the model cannot take the frames, or memory runs out.
+            VideoError: see `ganvas.video.read_video`.
+        """
+        return translated_frames(self, frames, name=name, tile=tile, overlap=overlap)
 
     def _of_any_kind(self, image: AnyImage, *, tile: int | None, overlap: int | None) -> Any:
         picture = as_picture(image, channels=self.record.input.channels)

@@ -1,6 +1,7 @@
 """Films: reading frame by frame, exact time stamps, writing with all that belongs to a film, segments."""
 
 from ganvas.video.film import ColorTags, FilmInfo, Frame, Segment, StreamInfo, WriteOptions, WriteReport
+from ganvas.video.label import read_film_label
 from ganvas.video.read import FILM_SUFFIXES, has_film_suffix, is_film, plan_segments, probe, read_video
 from ganvas.video.write import FilmWriter, check_writable, join_segments, write_segment, write_video
 
@@ -20,6 +21,7 @@ __all__ = [
     "join_segments",
     "plan_segments",
     "probe",
+    "read_film_label",
     "read_video",
     "write_segment",
     "write_video",

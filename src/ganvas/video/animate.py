@@ -23,6 +23,7 @@ from ganvas.filesystem.atomic import atomic_file
 from ganvas.image.picture import Box, Picture
 from ganvas.video.animation import probe_animation, read_animation
 from ganvas.video.film import FilmInfo, Frame, WriteOptions, WriteReport
+from ganvas.video.label import gif_label, png_label, webp_label
 
 __all__ = ["AnimationWriter", "check_animation", "finish_animation", "write_animation"]
 
@@ -50,6 +51,7 @@ class AnimationWriter:
     def __init__(self, file: BinaryIO, info: FilmInfo, out: Path, options: WriteOptions) -> None:
         check_animation(out, info, options)
         self._file, self._info, self._out, self._format = file, info, out, _format(out)
+        self._label = options.label
         self._held: Frame | None = None
         self._before: NDArray[np.uint8] | None = None
         self._count, self._ticks, self._clock = 0, 0, Fraction(0)
@@ -135,27 +137,31 @@ class AnimationWriter:
         if max(height, width) > MAX_SIZE[self._format]:
             raise VideoError(self._out, f"{self._format} cannot hold {width} x {height} pixels; write .mkv or .mp4")
         self._size = height, width
+        label = self._label
         match self._format:
             case "gif":
                 loops = self._info.loop is not None or not self._info.is_animation
                 loop = b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", self._loop()) + b"\0" if loops else b""
-                return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0) + loop
+                mark = gif_label(label) if label else b""
+                return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0) + loop + mark
             case "webp":
                 alpha = 0x10 if pixels.shape[2] == 4 else 0
                 size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-                canvas = _riff(b"VP8X", bytes((0x02 | alpha, 0, 0, 0)) + size)
+                canvas = _riff(b"VP8X", bytes((0x02 | alpha | (0x04 if label else 0), 0, 0, 0)) + size)
                 return b"RIFF\0\0\0\0WEBP" + canvas + _riff(b"ANIM", struct.pack("<IH", 0, self._loop()))
             case _:
                 color = 6 if pixels.shape[2] == 4 else 2
                 head = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
                 control = struct.pack(">II", 0, self._loop())
-                return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"acTL", control)
+                mark = png_label(label) if label else b""
+                return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"acTL", control) + mark
 
     def _end(self) -> None:
         """Write the end, and what is known only now at the places kept for it."""
         if self._format == "gif":
             self._file.write(b";")
         elif self._format == "webp":
+            self._file.write(webp_label(self._label) if self._label else b"")
             size = self._file.tell() - 8
             self._file.seek(4)
             self._file.write(struct.pack("<I", size))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ConfigError
+from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 
 __all__ = [
@@ -265,6 +266,9 @@ class WriteOptions:
     """Copy chapters, metadata (title, place, device), cover pictures, data streams and attachments."""
     until: float | None = None
     """Copy the rest only up to this time in seconds on the film's clock, as for a preview."""
+    label: SyntheticLabel | None = None
+    """Mark the film as synthetic: in the container's comment, before the film's own; of an animation as XMP; where a
+    container has no comment (.ts, .mpg, .3gp) in a JSON file beside it."""
 
     def __post_init__(self) -> None:
         if self.crf is not None and not 0 <= self.crf <= 63:

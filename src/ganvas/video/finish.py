@@ -17,6 +17,7 @@ from ganvas.video.codecs import Container, Encoding, choose_encoding
 from ganvas.video.container import film_stream, open_film
 from ganvas.video.encode import FilmEncoder, Part, digest
 from ganvas.video.film import FilmInfo, Frame, WriteOptions, WriteReport
+from ganvas.video.label import update_sidecar
 from ganvas.video.mux import SHIFTING, Assembled, Timing, assemble, check_streams
 
 __all__ = ["join_parts", "try_film"]
@@ -41,6 +42,7 @@ def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteO
     with atomic_file(out) as temporary:
         done = assemble(temporary, out, parts, times, info, encoding, options)
         _verify(temporary, out, done, times, info)
+        update_sidecar(out, options.label)
     kinds = list(done.kinds.values())
     return WriteReport(
         path=out,

@@ -25,6 +25,7 @@ from ganvas.video.codecs import Container, Encoding, Nowhere
 from ganvas.video.container import open_film, reason, stream_kind
 from ganvas.video.encode import Part, configure
 from ganvas.video.film import FilmInfo, WriteOptions
+from ganvas.video.label import COMMENT, label_comment
 
 __all__ = ["SHIFTING", "Assembled", "Timing", "assemble", "check_streams"]
 
@@ -121,6 +122,8 @@ def assemble(
             copies = _add_copies(file, source, container, options, done) if source else {}
             if source and options.metadata:
                 _copy_chapters(file, source, offset)
+            if options.label:
+                file.metadata[COMMENT] = label_comment(options.label, file.metadata)
             file.start_encoding()
             _check_headers(parts, video, out)
             shown = _video_packets(parts, video, info, times.dts, offset)
@@ -261,7 +264,7 @@ def _copy_chapters(file: OutputContainer, source: InputContainer, offset: Fracti
     if chapters:
         file.set_chapters(chapters)
     known = {key: value for key, value in source.metadata.items() if key.lower() not in TECHNICAL}
-    file.metadata.update(known)
+    file.metadata.update({COMMENT if key.lower() == COMMENT else key: value for key, value in known.items()})
 
 
 def _check_headers(parts: Sequence[Part], video: VideoStream, out: Path) -> None:

@@ -1,0 +1,341 @@
+"""Translation of a film: in segments cut at key frames, resumable to the byte, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from itertools import groupby, takewhile
+from pathlib import Path
+from typing import Any
+
+from ganvas.bulk.journal import hash_file, hash_files, hash_settings
+from ganvas.bulk.runner import Result
+from ganvas.bulk.sources import Job
+from ganvas.content_gate import AdmittedPicture, write_synthetic_segment
+from ganvas.errors import ConfigError, GanvasError, VideoError
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json
+from ganvas.image.codecs import IMAGE_SUFFIXES
+from ganvas.image.picture import NATURAL_RANGE, Picture
+from ganvas.inference.config import FilmOptions
+from ganvas.inference.frames import run_frames
+from ganvas.inference.pipeline import Item, PictureWorker, Settings
+from ganvas.progress import Progress
+from ganvas.serialization import from_record, read_json, to_record
+from ganvas.video import (
+    FilmInfo,
+    Frame,
+    Segment,
+    WriteOptions,
+    WriteReport,
+    check_writable,
+    is_film,
+    join_segments,
+    plan_segments,
+    probe,
+    read_film_label,
+    read_video,
+)
+
+__all__ = ["ANIMATED_SUFFIXES", "FileWorker", "names_film", "translate_film"]
+
+SECONDS = 2.0
+"""Least length of a segment, which is what a kill may lose; cuts lie at key frames."""
+ANIMATED_SUFFIXES = frozenset((".gif", ".webp", ".png", ".apng"))
+FRAMES = "frames"
+"""Task of the progress report."""
+MOST_NAMED = 10
+"""Damaged frames that a note names."""
+
+
+def names_film(path: Path) -> bool:
+    """Return whether a file is a film or an animation; one that cannot be read is none."""
+    if path.suffix.lower() in IMAGE_SUFFIXES - ANIMATED_SUFFIXES:
+        return False
+    with suppress(OSError, GanvasError):
+        return is_film(path)
+    return False
+
+
+class FileWorker:
+    """Worker of the bulk runner: pictures in threads, and films one after the other, their frames in threads.
+
+    Args:
+        settings: what determines a result.
+        identity: SHA-256 of the settings and of the run's files, for the manifest.
+        options: of films.
+    """
+
+    def __init__(self, settings: Settings, identity: str, options: FilmOptions) -> None:
+        self._pictures = PictureWorker(settings, identity)
+        self._settings, self._options = settings, options
+        self._identity = hash_settings([identity, options])
+
+    def __call__(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
+        """Yield the results of each group of pictures and of each film, once they are written."""
+        for are_films, group in groupby(jobs, key=lambda job: names_film(job.source)):
+            work = self._films if are_films else self._pictures
+            with closing(work([*group], progress)) as results:
+                yield from results
+
+    def _films(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
+        for job in jobs:
+            progress.check()
+            item = Item(job)
+            with item.failing_alone():
+                if item.is_new(self._identity, [job.source], read_film_label):
+                    item.notes = translate_film(job, self._settings, self._options, self._identity, progress=progress)
+                    assert job.target is not None
+                    item.output = hash_files(job.target)
+            yield [item.result(self._identity)]
+
+
+def translate_film(
+    job: Job, settings: Settings, options: FilmOptions, identity: str, *, progress: Progress
+) -> tuple[str, ...]:
+    """Translate a film with its sound, subtitles and metadata, and label it as synthetic.
+
+    Finished segments wait in a hidden folder beside the film. Killed at any moment, the same call continues there,
+    and the film is the same to the byte.
+
+    Args:
+        job: where from and where to; the suffix of the target says the container.
+        settings: what determines a frame.
+        options: what else determines the film.
+        identity: SHA-256 of the settings, the run's files and the options.
+        progress: receives the number of finished frames, and cancels.
+
+    Returns:
+        Notes for the user, a sentence each.
+
+    Raises:
+        PolicyRefusal: the gate refused a frame or its translation; names frame and second.
+        VideoError: the film cannot be read, translated or written.
+        ImageError: the model cannot take its frames, or memory runs out.
+        MissingDependency: PyAV is not installed.
+        FolderInUse: another process translates to the same file.
+        Cancelled: see `Progress.check`.
+    """
+    assert job.target is not None
+    # Raise what would fail in the end, before anything is translated.
+    if settings.masks is not None:
+        raise ConfigError(f"{job.source}: --mask is for pictures; translate the film without it")
+    info = probe(job.source)
+    _check_model(settings, info)
+    write = _write_options(settings, options, info, job.target)
+    check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.method.scale))
+    # Translate segment by segment, and join them.
+    work = _working_folder(job.target)
+    with claimed(work):
+        film = _Film(job, info, settings, options, write, work, progress)
+        try:
+            versions = [version(name) for name in ("ganvas", "av")]
+            film.keep_if_same(hash_settings([identity, hash_file(job.source), job.target.name, versions]))
+            notes = film.translate()
+        except GanvasError:  # it would fail again, and no frame of a refused film may stay
+            shutil.rmtree(work)
+            raise
+        shutil.rmtree(work)
+    return notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SegmentRecord:
+    """A finished segment, as JSON beside its part file.
+
+    Attributes:
+        num_frames: translated.
+        part: SHA-256 of the part file.
+        notes: on its frames.
+        repeated: number and second of each damaged frame.
+    """
+
+    num_frames: int
+    part: str
+    notes: tuple[str, ...] = ()
+    repeated: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class _Notes:
+    """Notes on the frames of a segment, while they pass."""
+
+    sentences: dict[str, None] = field(default_factory=dict)
+    repeated: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Film:
+    """A film that is being translated in a working folder.
+
+    Attributes:
+        job: see `translate_film`.
+        info: of the film.
+        settings: see `translate_film`.
+        options: see `translate_film`.
+        write: how the film is written.
+        work: the folder; this process holds it.
+        progress: see `translate_film`.
+    """
+
+    job: Job
+    info: FilmInfo
+    settings: Settings
+    options: FilmOptions
+    write: WriteOptions
+    work: Path
+    progress: Progress
+
+    def keep_if_same(self, key: str) -> None:
+        """Empty the folder unless its segments are of the same film and settings."""
+        note = self.work / "key.json"
+        if _json_or_none(note) != {"key": key}:
+            for path in self.work.iterdir():
+                path.unlink()
+            write_json(note, {"key": key})
+
+    def translate(self) -> tuple[str, ...]:
+        """Translate the segments that are not there, and join all of them; return the notes."""
+        segments = [segment for segment in plan_segments(self.info, seconds=SECONDS) if self._is_wanted(segment)]
+        total, done = self._total(segments), 0
+        records = []
+        for segment in segments:
+            self.progress(FRAMES, done, max(total, done))
+            part = self.work / f"{segment.number:06d}.part"
+            record = self._finished(part) or self._translate_segment(segment, part, done, total)
+            done += record.num_frames
+            records.append((part, record))
+        self.progress(FRAMES, done, done)
+        assert self.job.target is not None
+        report = join_segments(self.job.target, [part for part, _ in records], like=self.info, options=self.write)
+        return _all_notes(self, [record for _, record in records], report)
+
+    def _is_wanted(self, segment: Segment) -> bool:
+        """Return whether a segment begins within the preview."""
+        begins = None if segment.start is None else float(segment.start * self.info.time_base)
+        return self.write.until is None or begins is None or begins < self.write.until
+
+    def _total(self, segments: Sequence[Segment]) -> int:
+        """Return the number of frames to translate, an estimate where only decoding tells."""
+        counts = [segment.num_frames for segment in segments if segment.num_frames is not None]
+        total = sum(counts) if len(counts) == len(segments) else self.info.num_frames or 0
+        if self.options.preview is None or not self.info.rate:
+            return total
+        return min(total, round(self.options.preview * self.info.rate))
+
+    def _finished(self, part: Path) -> _SegmentRecord | None:
+        """Return the record of a segment that an earlier call finished; None unless both files are whole."""
+        content = _json_or_none(part.with_suffix(".json"))
+        if not isinstance(content, dict) or not part.is_file():
+            return None
+        record: _SegmentRecord = from_record(_SegmentRecord, content)
+        return record if record.part == hash_file(part) else None
+
+    def _translate_segment(self, segment: Segment, part: Path, done: int, total: int) -> _SegmentRecord:
+        assert self.job.target is not None
+        seen = _Notes()
+        frames = read_video(self.info, segment=segment, skip_damaged=self.options.skip_damaged)
+        wanted = takewhile(lambda frame: self.write.until is None or frame.time < self.write.until, frames)
+        with closing(self._translated(wanted, seen, done, total)) as translated:
+            count = write_synthetic_segment(part, translated, like=self.info, out=self.job.target, options=self.write)
+        record = _SegmentRecord(
+            num_frames=count, part=hash_file(part), notes=tuple(seen.sentences), repeated=tuple(seen.repeated)
+        )
+        write_json(part.with_suffix(".json"), to_record(record))
+        return record
+
+    def _translated(
+        self, frames: Iterator[Frame], seen: _Notes, done: int, total: int
+    ) -> Generator[tuple[Frame, AdmittedPicture]]:
+        """Yield each frame with its admitted translation."""
+        settings = self.settings
+        translated = run_frames(
+            settings.translator,
+            frames,
+            name=self.job.name,
+            tile=settings.tile,
+            overlap=settings.overlap,
+            progress=self.progress,
+        )
+        with closing(translated):
+            for frame, translation in translated:
+                seen.sentences |= dict.fromkeys(translation.all_notes)
+                if frame.repeated:
+                    seen.repeated.append((frame.index, frame.time))
+                yield frame, translation.admitted
+                done += 1
+                self.progress(FRAMES, done, max(total, done))
+
+
+def _json_or_none(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _working_folder(target: Path) -> Path:
+    """Return the hidden folder beside a film in which its segments wait."""
+    return target.parent / f".ganvas-film-{hash_settings(os.fsencode(target.name).hex())[:16]}"
+
+
+def _check_model(settings: Settings, info: FilmInfo) -> None:
+    """Verify that a run takes the frames of a film, and that a film holds what it makes.
+
+    Raises:
+        VideoError: it does not.
+    """
+    given, made = settings.translator.record.input, settings.translator.record.output
+    if info.is_hdr:
+        raise VideoError(
+            info.path,
+            "in high dynamic range (PQ or HLG), and the run was trained on pictures in standard range; convert it "
+            "first: ffmpeg -vf zscale=t=linear,tonemap=hable,zscale=t=bt709:m=bt709:p=bt709,format=yuv420p",
+        )
+    if given.channels != 3:
+        raise VideoError(info.path, f"frames have 3 channels, and the run takes {given.channels}; train one on RGB")
+    if made.channels not in (1, 3) or made.value_range != NATURAL_RANGE[made.dtype]:
+        low, high = made.value_range
+        raise VideoError(
+            info.path,
+            f"the run makes {made.channels} channels of {made.dtype} with values {low:g} to {high:g}, which no film "
+            "holds; translate its frames as pictures",
+        )
+
+
+def _write_options(settings: Settings, options: FilmOptions, info: FilmInfo, target: Path) -> WriteOptions:
+    """Return how a film is written; animations have neither codec nor quality."""
+    animated = target.suffix.lower() in ANIMATED_SUFFIXES
+    return WriteOptions(
+        codec=None if animated else options.codec,
+        crf=None if animated else options.crf,
+        sound=options.sound,
+        until=None if options.preview is None else info.start + options.preview,
+        label=replace(settings.label, note="This film was made by a trained image-to-image model."),
+    )
+
+
+def _sample(info: FilmInfo, scale: int) -> Picture:
+    """Return the film's first frame in the size of its translation, for a trial of the encoder."""
+    picture = next(iter(read_video(info, stop=1, skip_damaged=True))).picture
+    return Picture(picture.pixels.repeat(scale, 0).repeat(scale, 1), picture.has_alpha)
+
+
+def _all_notes(film: _Film, records: Sequence[_SegmentRecord], report: WriteReport) -> tuple[str, ...]:
+    """Return the notes on a finished film, each once."""
+    notes = dict.fromkeys(note for record in records for note in record.notes)
+    if film.info.bit_depth > 8 and film.settings.translator.record.output.dtype == "uint8":
+        notes[f"the film has {film.info.bit_depth} bits a sample, and the run makes 256 levels of them"] = None
+    if repeated := [one for record in records for one in record.repeated]:
+        named = ", ".join(f"{index} ({seconds:.3f} s)" for index, seconds in repeated[:MOST_NAMED])
+        more = f" and {len(repeated) - MOST_NAMED} more" if len(repeated) > MOST_NAMED else ""
+        notes[f"damaged frames, for each of which the one before stands in: {named}{more}"] = None
+    if dropped := [what for what in report.dropped if film.write.sound or not what.startswith("sound")]:
+        notes[f"not kept from the film: {', '.join(dropped)}"] = None
+    if report.offset:
+        notes[f"all times were shifted by {report.offset:.3f} s, because {report.path.suffix} begins at 0"] = None
+    return tuple(notes)

@@ -1,0 +1,223 @@
+"""Frames of a film through a run: a few at a time in threads, in order, each gated before and after the network."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import islice
+from threading import Lock, Semaphore
+from typing import TYPE_CHECKING
+
+import torch
+
+from ganvas.errors import ImageError, PolicyRefusal
+from ganvas.image.picture import Picture
+from ganvas.inference.device import cores_beside, cores_for_networks
+from ganvas.inference.translation import ConversionWarning, Translation
+from ganvas.progress import SILENT, Progress
+from ganvas.video import Frame
+
+if TYPE_CHECKING:
+    from ganvas.inference.translator import Translator
+
+__all__ = [
+    "GROUP",
+    "GROUP_PIXELS",
+    "PIXELS_AHEAD",
+    "LinkedProgress",
+    "NetworkPlaces",
+    "network_threads",
+    "run_frames",
+    "translated_frames",
+]
+
+GROUP = 4
+"""Pictures that one thread takes at once: the cache of scores is opened once for them."""
+GROUP_PIXELS = 2**21
+"""Larger groups are split."""
+PIXELS_AHEAD = 2**25
+"""Pixels in progress at once; a larger picture is processed alone."""
+SMALL_PIXELS = 2**19
+"""Pixels of a result up to which another picture may be in the network at the same time."""
+
+
+class NetworkPlaces:
+    """Places in the network: on a CPU two small pictures at once, each on half of the cores.
+
+    A large or tiled picture runs alone, and so does each one whose method draws noise: threads share torch's generator.
+    """
+
+    def __init__(self, translator: Translator, tile: int | None) -> None:
+        self._places = max(1, torch.get_num_threads() // cores_for_networks())
+        self._free, self._entering = Semaphore(self._places), Lock()
+        self._one_by_one = translator.device.type != "cpu" or translator.method.draws_noise
+        self._largest, self._tile = SMALL_PIXELS // translator.method.scale**2, tile
+
+    @contextmanager
+    def __call__(self, picture: Picture) -> Iterator[None]:
+        """Wait for a place, or for all places where the picture must be alone, and hold them."""
+        in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
+        alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
+        places = self._places if alone else 1
+        with self._entering:  # one after the other, or two could each hold half of what both want
+            for _ in range(places):
+                self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release(places)
+
+
+class LinkedProgress(Progress):
+    """Progress of a part of a command, cancelled with the command's or when its generator is closed.
+
+    Args:
+        command: receives the reports.
+    """
+
+    def __init__(self, command: Progress) -> None:
+        super().__init__()
+        self._command = command
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Report to the command."""
+        self._command(task, done, total)
+
+    def check(self) -> None:
+        """Raise where the part or the command was cancelled."""
+        super().check()
+        self._command.check()
+
+
+@contextmanager
+def network_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Yield a pool of threads that share the network, and their number.
+
+    Torch's number of threads is one for each thread of the pool: together they use all cores.
+    """
+    count, before = cores_beside() + 1, torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, "ganvas", initializer=torch.set_num_threads, initargs=(cores_for_networks(),))
+    try:
+        yield pool, count
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+Outcomes = Sequence[Translation | Exception]
+
+
+def run_frames(
+    translator: Translator,
+    frames: Iterable[Frame],
+    *,
+    name: str,
+    tile: int | None = None,
+    overlap: int | None = None,
+    progress: Progress = SILENT,
+) -> Generator[tuple[Frame, Translation]]:
+    """Yield each frame of a film, without its pixels, with its translation, in order.
+
+    Frames are translated alone, exactly as pictures are. Few are held at once, whatever the length of the film.
+
+    Args:
+        translator: the loaded run.
+        frames: as `ganvas.video.read_video` yields them.
+        name: of the film, for messages.
+        tile: see `Translator.tiled`; None for whole frames.
+        overlap: see `Translator.tiled`.
+        progress: cancels between two frames.
+
+    Raises:
+        PolicyRefusal: the gate refused a frame or its translation; names frame and second.
+        ImageError: the model cannot take the frames, or memory runs out.
+        VideoError: see `ganvas.video.read_video`.
+        Cancelled: see `Progress.check`.
+    """
+    places, linked = NetworkPlaces(translator, tile), LinkedProgress(progress)
+
+    def translate(group: Sequence[Frame]) -> Outcomes:
+        named = [(frame_name(name, frame), frame.picture) for frame in group]
+        return translator.translate_many(named, tile=tile, overlap=overlap, places=places, progress=linked)
+
+    with network_threads() as (pool, count):
+        try:
+            for group, outcomes in _in_order(pool, count, translate, _groups(frames, translator.method.scale)):
+                for frame, outcome in zip(group, outcomes, strict=True):
+                    yield frame, _or_raised(outcome, name, frame)
+        finally:
+            linked.cancel()  # threads stop before their next frame where the caller has stopped early
+
+
+def translated_frames(
+    translator: Translator, frames: Iterable[Frame], *, name: str, tile: int | None, overlap: int | None
+) -> Iterator[Frame]:
+    """Yield the frames translated (see `Translator.translate_frames`); a note on several is told once."""
+    told = set[str]()
+    with closing(run_frames(translator, frames, name=name, tile=tile, overlap=overlap)) as translated:
+        for frame, translation in translated:
+            for note in set(translation.all_notes) - told:
+                warnings.warn(note, ConversionWarning, stacklevel=2)
+                told.add(note)
+            yield frame.with_picture(translation.picture)
+
+
+def frame_name(name: str, frame: Frame) -> str:
+    """Return the name of a frame in messages: film, number and second."""
+    return f"{name}, frame {frame.index} ({frame.time:.3f} s)"
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    count: int,
+    translate: Callable[[Sequence[Frame]], Outcomes],
+    groups: Iterator[list[Frame]],
+) -> Iterator[tuple[list[Frame], Outcomes]]:
+    """Yield groups with their outcomes in order; as many are in progress as there are threads, and one more."""
+    pending = deque[tuple[list[Frame], Future[Outcomes]]]()
+    first = next(groups, None)
+    if first is None:
+        return
+    # The network is prepacked for the first frames; the others wait for that.
+    yield _light(first), pool.submit(translate, first).result()
+    for group in groups:
+        pending.append((_light(group), pool.submit(translate, group)))
+        pixels = sum(frame.picture.height * frame.picture.width for frame in group)
+        while len(pending) > count or (len(pending) > 1 and pixels * len(pending) > PIXELS_AHEAD):
+            done, future = pending.popleft()
+            yield done, future.result()
+    while pending:
+        done, future = pending.popleft()
+        yield done, future.result()
+
+
+def _groups(frames: Iterable[Frame], scale: int) -> Iterator[list[Frame]]:
+    """Yield consecutive frames, few together where they or their translations are large."""
+    stream = iter(frames)
+    for first in stream:
+        size = min(GROUP, GROUP_PIXELS // (first.picture.height * first.picture.width * scale**2))
+        yield [first, *islice(stream, max(0, size - 1))]
+
+
+def _light(group: Sequence[Frame]) -> list[Frame]:
+    """Return the frames without the planes that they were decoded from; the translation replaces all of them."""
+    return [replace(frame, native=None) for frame in group]
+
+
+def _or_raised(outcome: Translation | Exception, name: str, frame: Frame) -> Translation:
+    """Return a translation; raise an error, which names the frame."""
+    if isinstance(outcome, PolicyRefusal):  # which names it
+        raise outcome
+    if isinstance(outcome, ImageError):
+        raise ImageError(None, f"{frame_name(name, frame)}: {_without_path(outcome)}") from outcome
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _without_path(error: ImageError) -> str:
+    return str(error).removeprefix(f"{error.path}: ")
