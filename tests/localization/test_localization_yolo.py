@@ -30,9 +30,9 @@ def save(path, rows, *, size=(64, 64), metadata=None, kind=FLOAT, selects=False,
 
 
 def candidates(count, *boxes):
-    """Return raw candidates (count, 6 or 7) of center, size, scores: those given, then nothing."""
+    """Return raw candidates (count, 6 or 7) of center, size, scores: those given, then nothing far away."""
     rows = np.zeros((count, len(boxes[0])), np.float32)
-    rows[:, :4] = [32, 32, 4, 4]
+    rows[:, :4] = [600, 600, 4, 4]
     rows[: len(boxes)] = boxes
     return rows
 
@@ -147,6 +147,7 @@ def test_classes_are_chosen_by_name(tmp_path) -> None:
         ({"rows": RAW.T[None], "metadata": "{0: 'a', 1: 'b', 2: 'c'}"}, "too few channels for 3 classes"),
         ({"rows": RAW.T[None] * 10}, r"scores are not in \[0, 1\]"),
         ({"rows": np.full((1, 6, 12), np.nan)}, r"scores are not in \[0, 1\]"),
+        ({"rows": (RAW * [1 / 640, 1 / 640, 1, 1, 1, 1]).T[None]}, "boxes are not in pixels"),
         ({"rows": RAW.T[None], "size": (64, 9999)}, "takes pictures of 9999 x 64"),
         ({"rows": RAW.T[None], "kind": TensorProto.INT64}, "takes tensor"),
         ({"rows": RAW.T[None], "inputs": ("images", "sizes")}, "takes 2 inputs"),
@@ -182,3 +183,10 @@ def test_a_network_that_fails_on_a_picture_is_an_error_that_names_it(tmp_path) -
     detector._session = Broken()
     with pytest.raises(ImageError, match=r"two\.onnx cannot be run on this picture: out of memory"):
         detector.detect(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_end_to_end_boxes_in_shares_of_the_input_are_an_error(tmp_path) -> None:
+    rows = END_TO_END / [64, 64, 64, 64, 1, 1]
+    (detector,) = load_detectors([save(tmp_path / "two.onnx", rows[None], metadata=NAMES, selects=True)])
+    with pytest.raises(ImageError, match=r"two\.onnx gives boxes that are not in pixels of the input; export it"):
+        detector.detect(np.zeros((64, 64, 3), np.uint8))

@@ -30,6 +30,9 @@ SELECTORS = {"TopK", "NonMaxSuppression", "EfficientNMS_TRT"}
 OTHER_TASKS = {"classify", "obb"}
 """Tasks of Ultralytics whose output holds no upright boxes."""
 OVERLAP = 0.45
+SHARES = 1.5
+"""Boxes all below this are shares of the input rather than pixels."""
+DECODED = "export it with decoded output (Ultralytics: format=onnx)"
 EXPECTED = "expected a detector with one output (1, 4 + C, N), (1, N, 5 + C) or, end to end, (1, N, 6)"
 
 
@@ -74,6 +77,10 @@ class Head:
         if count < 1 or channels < 4 + objectness + count:
             raise ConfigError(f"its output has shape {shape}, too few channels for {count} classes; {EXPECTED}")
         return cls(end_to_end=False, channels_first=first, objectness=objectness, classes=count)
+
+    def centers(self, output: NDArray[Any]) -> NDArray[Any]:
+        """Return the centers (N, 2) of all candidates of a raw output, which lie all over the input."""
+        return np.asarray(output[0, :2].T if self.channels_first else output[0, :, :2])
 
     def read(self, output: NDArray[Any], min_score: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return edges (N, 4), scores (N,) and classes (N,) of at least a score, in pixels of the input.
@@ -137,6 +144,8 @@ class YoloDetector:
         if not np.isfinite(output).all():
             raise ImageError(None, f"{self._path} gives numbers that are not finite")
         edges, scores, classes = self._head.read(output, min_score or self.MIN_SCORE)
+        if len(edges) and edges.max() <= SHARES:
+            raise ImageError(None, f"{self._path} gives boxes that are not in pixels of the input; {DECODED}")
         edges = (edges - np.array([left, top, left, top], np.float32)) / factor
         edges = np.clip(edges, 0, np.tile(rgb.shape[1::-1], 2))
         found = []
@@ -166,7 +175,12 @@ class YoloDetector:
         self._head = Head.of(output.shape, names=len(self._names) if self._names else None, selects=selects)
         _, scores, _ = self._head.read(output, -np.inf)
         if not (np.isfinite(output).all() and ((scores >= 0) & (scores <= 1)).all()):
-            raise ConfigError("its scores are not in [0, 1]; export it with decoded output (Ultralytics: format=onnx)")
+            raise ConfigError(f"its scores are not in [0, 1]; {DECODED}")
+        if (
+            not self._head.end_to_end
+            and (self._head.centers(output).max(axis=0) < np.array(self._sides[::-1]) / 4).any()
+        ):
+            raise ConfigError(f"its boxes are not in pixels of the input; {DECODED}")
 
     def _letterboxed(self, rgb: Bytes) -> tuple[NDArray[Any], float, int, int]:
         """Return the input (1, 3, h, w) with the picture in its middle, the factor of its size, and its corner."""
