@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganvas.errors import InputError
+from ganvas.hardware.threads import using_threads
 from ganvas.image.picture import Box
 from ganvas.localization.detectors import Detection, DetectionConfig
 from ganvas.redaction.detections import FrameDetections, ManualBox, examine, header_line, read_detections
@@ -131,6 +132,30 @@ class Counting:
         if level == 5:
             raise MemoryError
         return [Detection(Box(level, 0, level + 1, 1), 0.5, "thing")]
+
+
+def test_as_many_frames_at_once_as_threads_are_given() -> None:
+    """Two frames meet at a barrier only if two are under way; with one thread given there is one."""
+    at_once, most, lock = [0], [0], threading.Lock()
+    barrier = threading.Barrier(2, timeout=60)
+
+    class Meeting(Counting):
+        def detect(self, rgb, *, min_score=None):
+            with lock:
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+            if wanted == 2:
+                barrier.wait()
+            with lock:
+                at_once[0] -= 1
+            return []
+
+    for wanted in (2, 1):
+        most[0] = 0
+        frames = ((number, number / 25, np.zeros((4, 4, 3), np.uint8)) for number in range(4))
+        with using_threads(wanted):
+            list(examine(frames, [Meeting()], DetectionConfig()))
+        assert most[0] == wanted
 
 
 def test_frames_are_examined_in_order_and_a_failure_is_told() -> None:

@@ -111,8 +111,9 @@ class Redactor:
     @classmethod
     def start(cls, settings: RedactionSettings) -> Redactor:
         """Load the classifier."""
-        names = settings.film.detection.detect
-        detectors = load_detectors(names, threads=1 if settings.one_thread else None) if names else []
+        names, longest = settings.film.detection.detect, settings.film.detection.longest
+        threads = 1 if settings.one_thread else None
+        detectors = load_detectors(names, threads=threads, longest=longest) if names else []
         return cls(settings=settings, verifier=settings.verifier(), detectors=detectors, identity=settings.identity())
 
     @property
