@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_maker import make_film
+from film_maker import make_film, spoil
 
 from ganvas.errors import VideoError
 from ganvas.image.picture import Picture
@@ -106,6 +106,28 @@ def test_an_animation_is_one_segment(tmp_path: Path) -> None:
     report = join_segments(tmp_path / "b.gif", [tmp_path / "0.part"], like=animation)
     assert (len(segments), report.num_frames) == (1, 4)
     assert len(list(read_video(tmp_path / "b.gif"))) == 4
+
+
+def test_a_segment_without_a_readable_frame_repeats_the_one_before_it(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mov", frames=30, codec="png", pixel_format="rgb24")
+    info = probe(film)
+    plan = plan_segments(info, seconds=0.4)
+    assert [segment.first for segment in plan] == [0, 10, 20]
+    for packet in range(10, 20):
+        spoil(film, packet, length=4000, at_start=True)
+    assert plan_segments(info, seconds=0.4) == plan
+    whole = list(read_video(info, skip_damaged=True))
+    parts = [frame for segment in plan for frame in read_video(info, segment=segment, skip_damaged=True)]
+    for frames in (whole, parts):
+        assert [frame.index for frame in frames if frame.repeated] == list(range(10, 20))
+        assert [frame.index for frame in frames] == list(range(30))
+        assert all(np.array_equal(frames[9].picture.pixels, frame.picture.pixels) for frame in frames[10:20])
+
+
+def test_damage_does_not_make_one_segment_of_a_film(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mp4", frames=30, options={"g": "10"})
+    spoil(film, 5, length=4000, at_start=True)
+    assert [segment.first for segment in plan_segments(film, seconds=0.3)] == [0, 10, 20]
 
 
 ENCODE = """

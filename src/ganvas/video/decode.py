@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -107,7 +109,8 @@ def read_film(
             check_whole(info.path, stream)
         convert, index = PictureConverter(info), first
         frames = _decoded(stream, info.path, span, skip_damaged=skip_damaged)
-        for native, pts, repeated in _accounted(frames, expected):
+        before = partial(_frame_before, info, table, span.begin)
+        for native, pts, repeated in _accounted(frames, expected, before):
             if stop is not None and index >= stop:
                 return
             if index >= start:
@@ -148,14 +151,27 @@ def _expected(table: FrameTable, span: _Span, path: Path) -> list[int]:
     return [int(pts) for pts in table.pts[low:high]]
 
 
+def _frame_before(info: FilmInfo, table: FrameTable | None, begin: int | None) -> VideoFrame | None:
+    """Return the last frame before a key frame that can be decoded, or None if there is none."""
+    keys = [] if table is None or begin is None else [int(key) for key in table.keys if key < begin]
+    for key in reversed(keys):
+        with open_film(info.path) as container:
+            stream, span = film_stream(container, info.path), _Span(key, begin)
+            last = deque(_decoded(stream, info.path, span, skip_damaged=True), maxlen=1)
+        if last:
+            return last[0][0]
+    return None
+
+
 def _accounted(
-    frames: Iterator[tuple[VideoFrame, int]], expected: list[int] | None
+    frames: Iterator[tuple[VideoFrame, int]], expected: list[int] | None, before: Callable[[], VideoFrame | None]
 ) -> Iterator[tuple[VideoFrame, int, bool]]:
-    """Yield each frame with its time stamp, and, for each that is missing, the one before it (at the head: after it).
+    """Yield each frame with its time stamp, and, for each that is missing, the one before it.
 
     Args:
         frames: those that could be decoded.
         expected: all time stamps; None: nothing is missing.
+        before: gives the frame before the first, if there is one; without, the one after stands in.
     """
     if expected is None:
         yield from ((frame, pts, False) for frame, pts in frames)
@@ -163,12 +179,13 @@ def _accounted(
     last, place = None, 0
     for frame, pts in frames:
         while place < len(expected) and expected[place] < pts:
-            yield last or frame, expected[place], True
+            last = last or before() or frame
+            yield last, expected[place], True
             place += 1
         if place < len(expected) and expected[place] == pts:
             yield frame, pts, False
             last, place = frame, place + 1
-    if last is not None:
+    if place < len(expected) and (last := last or before()):
         yield from ((last, pts, True) for pts in expected[place:])
 
 
@@ -255,7 +272,7 @@ def plan_film(info: FilmInfo, seconds: float) -> list[Segment]:
         return [Segment(number=0, first=0, num_frames=None)]
     starts = [int(table.keys[0])]
     for key in table.keys[1:]:
-        if (int(key) - starts[-1]) * info.time_base >= seconds:
+        if float((int(key) - starts[-1]) * info.time_base) >= seconds:
             starts.append(int(key))
     firsts = [*(table.index_of(key) for key in starts), len(table.pts)]
     stops = [*starts[1:], None]
@@ -266,9 +283,18 @@ def plan_film(info: FilmInfo, seconds: float) -> list[Segment]:
 
 
 def _agrees(info: FilmInfo, table: FrameTable) -> bool:
-    """Return whether the frames up to the second key frame have the times of their packets: fields do not."""
+    """Return whether the frames up to the second key frame, or to a damaged one, have the times of their packets.
+
+    Where fields are packets of their own, they have not.
+    """
     stop = int(table.keys[1]) if len(table.keys) > 1 else None
+    expected = [int(pts) for pts in table.pts[: table.index_of(stop) if stop is not None else None]]
+    stamps: list[int] = []
     with open_film(info.path) as container:
         stream = film_stream(container, info.path)
-        stamps = [pts for _, pts in _decoded(stream, info.path, _Span(None, stop), skip_damaged=True)]
-    return stamps == [int(pts) for pts in table.pts[: table.index_of(stop) if stop is not None else None]]
+        try:
+            for _, pts in _decoded(stream, info.path, _Span(None, stop), skip_damaged=False):
+                stamps.append(pts)
+        except VideoError:
+            return stamps == expected[: len(stamps)]
+    return stamps == expected
