@@ -19,7 +19,7 @@ from ganvas.metrics.features import (
     resize_antialiased,
     vgg_features,
 )
-from ganvas.networks.inception import InceptionFID
+from ganvas.networks.feature_extractors import InceptionFID
 from ganvas.weights.known import INCEPTION_FID
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import ImageError
-from ganvas.networks import EncoderDecoder, PatchGAN, ResNet, UNet, as_in_training, unet
+from ganvas.networks import EncoderDecoder, PatchGAN, ResNet, UNet, as_in_training, generators
 
 GENERATORS = {
     "unet": lambda *channels, **options: UNet(*channels, width=4, depth=4, **options),
@@ -72,14 +72,14 @@ def test_initial_weights_are_small_and_normal():
 
 
 def test_the_order_of_memory_changes_nothing_in_a_wide_unet(monkeypatch):
-    monkeypatch.setattr(unet, "HAS_AVX512", True)
+    monkeypatch.setattr(generators, "HAS_AVX512", True)
     network = UNet(3, 2, width=64, depth=4, dropout=0.0).double()
     images, gradient = torch.rand(2, 3, 32, 48).double() * 2 - 1, torch.randn(2, 2, 32, 48).double()
     made = network(images)
     found = torch.autograd.grad(made, list(network.parameters()), gradient)
     orders = [network.ordered(torch.zeros(1, channels, 4, 4)) for channels in (3, 64, 256, 512)]
     assert [order.is_contiguous(memory_format=torch.channels_last) for order in orders] == [True, True, True, False]
-    monkeypatch.setattr(unet, "HAS_AVX512", False)
+    monkeypatch.setattr(generators, "HAS_AVX512", False)
     assert network.ordered(images) is images
     plain = network(images)
     torch.testing.assert_close(made, plain)

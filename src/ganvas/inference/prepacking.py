@@ -18,7 +18,7 @@ from ganvas.hardware import Precision
 from ganvas.inference.prepacked import NO_ACTIVATION, OPERATORS, Activation, Packed, PictureNorm, PlainDropout
 from ganvas.methods.base import Method
 from ganvas.networks import Generator
-from ganvas.networks.blocks import ConvBlock, DecodeBlock, EncodeBlock, InstanceNorm
+from ganvas.networks.blocks import ConvBlock, DecodeBlock, EncodeBlock, InstanceNorm, UpsampleBlock
 from ganvas.networks.convolutions import (
     DoublingConvolution,
     HalvingConvolution,
@@ -27,7 +27,6 @@ from ganvas.networks.convolutions import (
     ScoreConvolution,
     WideConvolution,
 )
-from ganvas.networks.resnet import UpsampleBlock
 
 CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution, WideConvolution)
 TRANSPOSED = (nn.ConvTranspose2d, DoublingConvolution)

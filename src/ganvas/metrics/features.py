@@ -18,8 +18,7 @@ from ganvas.image.ranges import signed_from_value
 from ganvas.localization.efficientnet_lite import PREPROCESSING, load_network
 from ganvas.localization.preprocess import require_rgb
 from ganvas.metrics.distribution import FeatureSpace, Moments
-from ganvas.networks.feature_extractors import VGG
-from ganvas.networks.inception import POOL3, SIDE, InceptionFID
+from ganvas.networks.feature_extractors import POOL3, SIDE, VGG, InceptionFID
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import EFFICIENTNET_LITE0, INCEPTION_FID, VGG16
 from ganvas.weights.tensors import load_convolutions, load_state

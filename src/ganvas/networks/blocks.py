@@ -16,12 +16,15 @@ from ganvas.networks.convolutions import (
     Blur,
     DoublingConvolution,
     HalvingConvolution,
+    Interval,
     ReflectConvolution,
     ResizeConvolution,
     ScoreConvolution,
     WideConvolution,
+    before_convolution,
+    before_nearest,
+    before_transposed,
 )
-from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest, before_transposed
 
 Norm = Literal["batch", "instance", "none"]
 Upsampling = Literal["transposed", "resize", "bilinear"]
@@ -271,3 +274,44 @@ class MLP(nn.Sequential):
         sizes = [input_size, *[width] * hidden_layers]
         hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
         super().__init__(*hidden, nn.Linear(sizes[-1], output_size))
+
+
+class ResidualBlock(nn.Module):
+    """Two reflect-padded 3x3 convolutions added to their input: `Rk`; no activation after the sum."""
+
+    def __init__(self, channels: int, *, norm: Norm, bias: bool, dropout: float) -> None:
+        super().__init__()
+        self.first = ConvBlock(
+            channels,
+            channels,
+            kernel=3,
+            padding=1,
+            reflect=True,
+            norm=norm,
+            bias=bias,
+            activation=nn.ReLU(inplace=True),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.second = ConvBlock(channels, channels, kernel=3, padding=1, reflect=True, norm=norm, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        residual: Tensor = self.second(self.dropout(self.first(features)))
+        return features + residual
+
+
+class UpsampleBlock(nn.Module):
+    """3x3 convolution of stride 1/2, norm, ReLU: `uk`."""
+
+    def __init__(
+        self, input_channels: int, output_channels: int, *, norm: Norm, bias: bool, upsampling: Upsampling
+    ) -> None:
+        super().__init__()
+        self.conv = upsampling_layer(input_channels, output_channels, kernel=3, bias=bias, upsampling=upsampling)
+        self.norm = make_norm(norm, output_channels)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
+        upsampled: Tensor = self.activation(self.norm(self.conv(features)))
+        return upsampled

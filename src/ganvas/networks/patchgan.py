@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from ganvas.hardware.precision import HAS_AVX512
 from ganvas.networks.blocks import ConvBlock, Norm, initialize, needs_bias
-from ganvas.networks.convolutions import Blur
-from ganvas.networks.receptive_field import receptive_field
+from ganvas.networks.convolutions import Blur, receptive_field
 
 
 class Discriminator(nn.Module):

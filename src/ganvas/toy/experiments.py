@@ -25,7 +25,7 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor
 
-from ganvas.losses.divergence import cross_entropy, entropy, kl_divergence
+from ganvas.losses import cross_entropy, entropy, kl_divergence
 from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
 from ganvas.progress import SILENT, Progress
 from ganvas.toy.densities import (

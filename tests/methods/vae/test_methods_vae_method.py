@@ -6,7 +6,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from ganvas.errors import ConfigError
-from ganvas.losses.divergence import (
+from ganvas.losses import (
     bernoulli_negative_log_likelihood,
     gaussian_negative_log_likelihood,
     kl_to_standard_normal,

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import ConfigError
-from ganvas.losses.divergence import kl_to_standard_normal
+from ganvas.losses import kl_to_standard_normal
 from ganvas.methods import VAEGANConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import build

@@ -15,7 +15,7 @@ from ganvas.methods.architectures import check_crop, choose_blocks, patch_discri
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
 from ganvas.networks.blocks import MLP, ConvBlock
-from ganvas.networks.resnet import ResNet
+from ganvas.networks.generators import ResNet
 
 SEEN_BLOCKS = (1, 5)
 """Residual blocks after which features are taken, counted from 1."""

@@ -15,9 +15,8 @@ from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.config import Direction
 from ganvas.networks import in_evaluation
 from ganvas.networks.blocks import ConvBlock
-from ganvas.networks.convolutions import DoublingConvolution
-from ganvas.networks.generator import Generator
-from ganvas.networks.receptive_field import Interval, before_convolution, before_transposed, context
+from ganvas.networks.convolutions import DoublingConvolution, Interval, before_convolution, before_transposed, context
+from ganvas.networks.generators import Generator
 
 NUM_HALVINGS = 4
 SMALLEST = 64

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
-from ganvas.losses import fake_loss, generator_loss, real_loss
-from ganvas.losses.reconstruction import at_least_float32
+from ganvas.losses import at_least_float32, fake_loss, generator_loss, real_loss
 from ganvas.methods import DomainGANConfig
 from ganvas.methods.architectures import at_size, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganvas.errors import ConfigError, WeightsError
-from ganvas.losses.adversarial import (
+from ganvas.losses import (
     fake_loss,
     generator_loss,
     real_loss,

@@ -14,8 +14,8 @@ from ganvas.methods.architectures import check_residual
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
 from ganvas.networks.blocks import Norm, PReLU, make_norm
-from ganvas.networks.generator import Generator
-from ganvas.networks.receptive_field import Interval, before_convolution, before_nearest
+from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
+from ganvas.networks.generators import Generator
 
 Scale = Literal[1, 2, 3, 4, 8, 16]
 STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ganvas.losses import Objective, fake_loss, generator_loss, l1_loss, real_loss
-from ganvas.losses.reconstruction import at_least_float32
+from ganvas.losses import Objective, at_least_float32, fake_loss, generator_loss, l1_loss, real_loss
 from ganvas.methods import UNITConfig
 from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn

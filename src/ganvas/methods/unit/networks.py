@@ -11,13 +11,13 @@ from torch.nn import functional
 from ganvas.networks.blocks import (
     ConvBlock,
     Norm,
+    ResidualBlock,
     at_least_float,
     initialize_he,
     make_norm,
     needs_bias,
     upsampling_layer,
 )
-from ganvas.networks.resnet import ResidualBlock
 
 NUM_HALVINGS = 2
 MOST_STRIDES = 5

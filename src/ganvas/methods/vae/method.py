@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.image.ranges import unit_from_signed
-from ganvas.losses.divergence import (
+from ganvas.losses import (
+    at_least_float32,
     bernoulli_negative_log_likelihood,
     gaussian_negative_log_likelihood,
     kl_to_standard_normal,
 )
-from ganvas.losses.reconstruction import at_least_float32
 from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.methods.architectures import at_size, check_batch, check_crop
 from ganvas.methods.base import Batch, Method, Progress, Turn

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganvas.losses import fake_loss, generator_loss, real_loss
-from ganvas.losses.divergence import gaussian_negative_log_likelihood, kl_to_standard_normal
+from ganvas.losses import fake_loss, gaussian_negative_log_likelihood, generator_loss, kl_to_standard_normal, real_loss
 from ganvas.methods import VAEGANConfig
 from ganvas.methods.architectures import check_batch
 from ganvas.methods.base import Batch, Progress, Turn

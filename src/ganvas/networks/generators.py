@@ -1,24 +1,80 @@
-"""Encoder-decoder and U-Net generators of pix2pix."""
+"""Image-to-image generators: base class, encoder-decoder and U-Net of pix2pix, ResNet of CycleGAN."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ganvas.errors import ImageError
 from ganvas.hardware.precision import HAS_AVX512
 from ganvas.networks.blocks import (
+    ConvBlock,
     DecodeBlock,
     EncodeBlock,
     Norm,
+    ResidualBlock,
+    UpsampleBlock,
     Upsampling,
     before_upsampling,
+    initialize,
     needs_bias,
 )
-from ganvas.networks.generator import Generator
-from ganvas.networks.receptive_field import Interval, before_convolution
+from ganvas.networks.convolutions import Interval, before_convolution, context
+
+
+class Generator(nn.Module, ABC):
+    """Turns images into images of the same height and width.
+
+    Attributes:
+        size_multiple: height and width must be multiples of this.
+        residual: the raw output is added to the input, without tanh.
+    """
+
+    size_multiple: int
+
+    def __init__(self, *, norm: Norm, residual: bool) -> None:
+        super().__init__()
+        self.norm = norm
+        self.residual = residual
+
+    @abstractmethod
+    def needed_inputs(self, needed: Interval) -> Interval:
+        """Return the input pixels along one axis that the output pixels `needed` depend on, norms left aside."""
+
+    @property
+    @abstractmethod
+    def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """The convolution that makes the image."""
+
+    @property
+    def context(self) -> int | None:
+        """Pixels around an output pixel that can reach it; None where a norm makes it the whole picture."""
+        return context(self.needed_inputs, period=self.size_multiple) if self.norm == "none" else None
+
+    def initialize(self) -> None:
+        """Initialize as Isola et al. 2017, Sec. 6.2; a residual generator starts as the identity (last weights 0)."""
+        initialize(self)
+        if self.residual:
+            nn.init.zeros_(self.last_layer.weight)
+
+    def finish(self, images: Tensor, raw: Tensor) -> Tensor:
+        """Return tanh of the raw output, or the input plus it, not clamped (a clamp would stop the gradient)."""
+        return images + raw if self.residual else torch.tanh(raw)
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise ImageError unless height and width suit the network."""
+        height, width = images.shape[-2:]
+        if height % self.size_multiple or width % self.size_multiple:
+            raise ImageError(
+                None,
+                f"{height}x{width} pixels: this network needs multiples of {self.size_multiple}; "
+                "pad the picture, or go through ganvas.load, which pads and crops back",
+            )
+
 
 PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.1.1)
 
@@ -158,3 +214,101 @@ def beside(skip: Tensor, features: Tensor) -> Tensor:
             register: Callable[[Callable[[Tensor], Tensor]], object] = part.register_hook
             register(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
     return torch.cat([skip, features], dim=1)
+
+
+NUM_HALVINGS = 2
+
+
+class ResNet(Generator):
+    """c7s1-64, d128, d256, R256 x 6 or 9, u128, u64, c7s1-3, tanh (Zhu et al. 2017, arXiv:1703.10593, Sec. 7.2).
+
+    Args:
+        input_channels: channels of the images given, in [-1, 1].
+        output_channels: channels of the images made, in [-1, 1].
+        width: channels of the first layer.
+        num_blocks: residual blocks; the paper's 6 at 128 pixels, 9 at 256.
+        norm: after every convolution but the last.
+        dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
+        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        upsampling: transposed 3x3 convolutions, or a nearest-neighbor or bilinear resize and a 3x3 convolution.
+        antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
+        residual: add the raw output to the input, instead of tanh.
+    """
+
+    size_multiple: int = 2**NUM_HALVINGS
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        width: int = 64,
+        num_blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+        bias: bool | None = None,
+        upsampling: Upsampling = "transposed",
+        antialias: bool = False,
+        residual: bool = False,
+    ) -> None:
+        super().__init__(norm=norm, residual=residual)
+        self.upsampling, self.antialias = upsampling, antialias
+        bias = needs_bias(norm) if bias is None else bias
+        self.first = ConvBlock(
+            input_channels,
+            width,
+            kernel=7,
+            padding=3,
+            reflect=True,
+            norm=norm,
+            bias=bias,
+            activation=nn.ReLU(inplace=True),
+        )
+        self.encode_blocks = nn.ModuleList(
+            ConvBlock(
+                channels,
+                2 * channels,
+                kernel=3,
+                stride=2,
+                padding=1,
+                norm=norm,
+                bias=bias,
+                activation=nn.ReLU(inplace=True),
+                antialias=antialias,
+            )
+            for channels in (width, 2 * width)
+        )
+        self.residual_blocks = nn.ModuleList(
+            ResidualBlock(4 * width, norm=norm, bias=bias, dropout=dropout) for _ in range(num_blocks)
+        )
+        self.decode_blocks = nn.ModuleList(
+            UpsampleBlock(channels, channels // 2, norm=norm, bias=bias, upsampling=upsampling)
+            for channels in (4 * width, 2 * width)
+        )
+        self.last = ConvBlock(width, output_channels, kernel=7, padding=3, reflect=True)
+        self.initialize()
+
+    @property
+    def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """The convolution that makes the image."""
+        return self.last.conv
+
+    def needed_inputs(self, needed: Interval) -> Interval:
+        """Return the chain from the last convolution back to the first."""
+        needed = before_convolution(needed, kernel=7, stride=1, padding=3)
+        for _ in self.decode_blocks:
+            needed = before_upsampling(needed, kernel=3, upsampling=self.upsampling)
+        for _ in range(2 * len(self.residual_blocks)):
+            needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+        for _ in self.encode_blocks:
+            needed = before_convolution(needed, kernel=3, stride=2, padding=1)
+            if self.antialias:  # that was the blur
+                needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+        return before_convolution(needed, kernel=7, stride=1, padding=3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W multiples of 4, at least 8."""
+        features = self.first(images)
+        for block in [*self.encode_blocks, *self.residual_blocks, *self.decode_blocks]:
+            features = block(features)
+        return self.finish(images, self.last(features))
