@@ -238,9 +238,9 @@ def _attach(file: OutputContainer, stream: Stream) -> Stream:
 
 def _refusal(container: Container, stream: Stream, kind: str) -> str:
     name = stream.codec_context.name if stream.codec_context is not None else "unknown"
-    option = "sound=False" if kind == "sound" else "subtitles=False"
-    suffix = container.path.suffix
-    return f"{suffix} cannot hold {kind} in {name}; write .mkv or the film's own suffix, or drop it ({option})"
+    option = "--no-sound, sound=False" if kind == "sound" else "subtitles=False"
+    own = Path(stream.container.name).suffix
+    return f"{container.path.suffix} cannot hold {kind} in {name}; write {own}, as the film is, or drop it ({option})"
 
 
 def _describe(copy: Stream, stream: Stream, options: WriteOptions) -> None:
