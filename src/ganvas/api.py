@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
     from ganvas.interop.import_checkpoints import Imported
-    from ganvas.localization.locate_files import Located
     from ganvas.privacy_audit.result import Audit
+    from ganvas.redaction.locate_film import Located
     from ganvas.redaction.redact_files import Redacted
     from ganvas.toy.study import Study
     from ganvas.training.config import RunConfig
@@ -114,18 +114,30 @@ def field_docs(config: type[Any]) -> dict[str, str]:
 
 @command(LocateConfig)
 def locate(config: LocateConfig) -> Located:
-    """Find what a classifier responds to in photographs; write heatmap overlays, and boxes as JSON."""
+    """Find what a classifier responds to, or what detectors find, in photographs and films.
+
+    Writes an overlay for each, and the boxes as JSON: one record of all photographs, and a line a frame of each film.
+    """
+    from ganvas.image.files import list_images
     from ganvas.localization.load import load_classifier
-    from ganvas.localization.locate_files import RECORD, Located, locate_files
+    from ganvas.localization.locate_files import RECORD, detection_of, locate_files
+    from ganvas.redaction.locate_film import Located, LocatedFilm, film_detectors, locate_films
+    from ganvas.video import is_film
 
     if config.out is None or config.list_classes:
         return Located(classes=tuple(load_classifier(config.classifier).class_names))
-    with using_threads(config.threads), progress_bars() as tell:
-        found = locate_files(
-            config.photos, config.out, classifier=config.classifier, class_name=config.class_name,
-            threshold=config.threshold, progress=tell,
-        )  # fmt: skip
-    return Located(record=config.out / RECORD, photos=tuple(found))
+    inside = (path for folder in config.photos if folder.is_dir() for path in sorted(folder.iterdir()))
+    films = [path for path in (*config.photos, *inside) if path.is_file() and is_film(path)]
+    photos = [path for path in config.photos if path not in films]
+    located, record = list[LocatedFilm](), None
+    found = list[dict[str, object]]()
+    with using_threads(config.threads), progress_bars() as progress:
+        if any(not path.is_dir() or list_images(path) for path in photos) or not films:
+            found = locate_files(config, photos, progress=progress)
+            record = config.out / RECORD
+        if films:
+            located = locate_films(films, config.out, film_detectors(config), detection_of(config), progress=progress)
+    return Located(record=record, photos=tuple(found), films=tuple(located))
 
 
 @command(PrepareConfig)

@@ -18,6 +18,7 @@ from ganvas.errors import InputError
 from ganvas.filesystem import claimed
 from ganvas.image.files import encode_image, write_image
 from ganvas.image.picture import Picture
+from locate_command import locate_files as locate_command
 
 DEAD = ".x.7ffffffe01234567.png"
 
@@ -154,10 +155,10 @@ def test_locate_replaces_overlays_alone(tmp_path: Path, monkeypatch: pytest.Monk
     draw(tmp_path / "photos" / "a.jpg")
     strange = draw(tmp_path / "out" / "a.png", 1)
     with pytest.raises(InputError, match="was not made by locate"):
-        locate_files.locate_files([tmp_path / "photos"], tmp_path / "out")
+        locate_command([tmp_path / "photos"], tmp_path / "out")
     assert (tmp_path / "out" / "a.png").read_bytes() == strange
     for _ in range(2):
-        locate_files.locate_files([tmp_path / "photos"], tmp_path / "new")
+        locate_command([tmp_path / "photos"], tmp_path / "new")
 
 
 @pytest.mark.parametrize("verb", ["translate", "redact", "prepare", "locate", "sample", "train"])

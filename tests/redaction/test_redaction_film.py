@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas import api
 from ganvas.errors import Cancelled, ConfigError, ImageError, PartialFailure
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
-from ganvas.localization.detectors import Detection
-from ganvas.redaction import worker
+from ganvas.localization import locate_files
+from ganvas.localization.detectors import Detection, DetectionConfig
+from ganvas.redaction import locate_film, worker
+from ganvas.redaction.locate_film import locate_films
 from ganvas.video import read_video, write_video
 from recorded_progress import RecordedProgress
 from redact_command import redact_files
@@ -151,7 +154,8 @@ import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[3:]
 from test_redaction_film import Bright
-from ganvas.redaction import worker
+from ganvas.redaction import locate_film, worker
+from ganvas.redaction.locate_film import locate_films
 from redact_command import redact_files
 worker.load_detectors = lambda names, **_: [Bright()]
 redact_files(Path(sys.argv[1]), Path(sys.argv[2]), detect=("squares",))
@@ -257,3 +261,31 @@ def test_settings_out_of_range_are_errors(film: Path, tmp_path: Path, settings: 
     with pytest.raises(ConfigError):
         redact_files(film, tmp_path / "out", detect=("faces",), **settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_located_detections_redact_the_film_and_may_be_edited(film: Path, tmp_path: Path, use: Any) -> None:
+    out = tmp_path / "found"
+    (found,) = locate_films([film], out, [Bright()], DetectionConfig())
+    assert (found.frames, found.tracks, found.unexamined) == (COUNT, 1, 0)
+    assert len(pictures_of(found.overlay)) == COUNT
+    redact_files(film, tmp_path / "out", detections=found.detections)
+    assert all(not (rgb[:, :, 0] > 120).any() for rgb in pictures_of(tmp_path / "out" / film.name))
+    lines = [json.loads(line) for line in found.detections.read_text().splitlines()]
+    for line in lines[1:]:
+        line["boxes"] = []
+    found.detections.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    redact_files(film, tmp_path / "bare", detections=found.detections)
+    assert all((rgb[:, :, 0] > 120).any() for rgb in pictures_of(tmp_path / "bare" / film.name))
+
+
+def test_pictures_and_films_are_located_together(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (locate_files, locate_film):
+        monkeypatch.setattr(module, "load_detectors", lambda names, **_: [Bright()])
+    write_image(film.parent / "one.png", frame(3))
+    located = api.locate((film.parent,), out=tmp_path / "out", detect=("squares",))
+    assert located.photos[0]["boxes"] == [{"label": "square", "score": 0.9, "box": [13, 20, 25, 30]}]
+    assert located.films[0].tracks == 1
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "one.png", "locate.json", film.name, f"{film.name}.detections.jsonl"
+    }  # fmt: skip
+    assert "1 tracks in 30 frames" in str(located)

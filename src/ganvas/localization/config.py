@@ -11,10 +11,10 @@ from ganvas.hardware.threads import check_threads
 
 @dataclass(frozen=True)
 class LocateConfig:
-    """Localization of a class in photographs."""
+    """Localization of a class, or of what detectors find, in photographs and films."""
 
     photos: tuple[Path, ...] = ()
-    """Pictures, or folders of them."""
+    """Pictures, films, or folders of pictures."""
     _: KW_ONLY
     out: Path | None = None
     """The folder to write; needed unless classes are listed."""
@@ -22,6 +22,11 @@ class LocateConfig:
     """nsfw, imagenet or the path of an .onnx file."""
     class_name: str | None = None
     """One of its classes; unset: the most likely one of each photograph."""
+    detect: tuple[str, ...] = ()
+    """Detectors in the place of the classifier: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these
+    of its classes."""
+    min_score: float | None = None
+    """Lowest score of a detection; unset: the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
     threshold: float = 0.2
     """Share of the map's maximum above which a pixel counts (Zhou et al. 2016, Sec. 3: 0.2)."""
     list_classes: bool = False

@@ -20,6 +20,7 @@ __all__ = [
     "DetectionConfig",
     "Detector",
     "covered_boxes",
+    "drawn_boxes",
     "find_boxes",
     "make_detection",
     "non_maximum_suppression",
@@ -33,6 +34,8 @@ DETECTORS = ("faces", "text")
 LONGEST = 4096
 """Longest side at which faces and text are sought, in pixels; the memory of a network grows with the area."""
 SHORTEST = 32
+COLORS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240))
+"""Of boxes, by the number of their track."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Detection:
     score: float
     label: str
     track: int | None = None
+
+    def as_record(self) -> dict[str, object]:
+        """Return label, score and box (left, top, right, bottom), ready for JSON."""
+        box = [self.box.left, self.box.top, self.box.right, self.box.bottom]
+        return {"label": self.label, "score": round(self.score, 4), "box": box}
 
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:
@@ -194,3 +202,17 @@ def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[
 def _is_centered_in(box: Box, other: Box) -> bool:
     across, down = (box.left + box.right) / 2, (box.top + box.bottom) / 2
     return other.left <= across < other.right and other.top <= down < other.bottom
+
+
+def drawn_boxes(rgb: Bytes, detections: Sequence[Detection]) -> NDArray[np.uint8]:
+    """Return a frame (H, W, 3) with boxes, each with its track's number, label and score."""
+    from PIL import Image, ImageDraw  # needed here alone
+
+    image = Image.fromarray(rgb)
+    pen = ImageDraw.Draw(image)
+    for one in detections:
+        box, color = one.box, COLORS[(one.track or 0) % len(COLORS)]
+        pen.rectangle((box.left, box.top, box.right - 1, box.bottom - 1), outline=color, width=2)
+        text = f"{one.track or ''} {one.label} {one.score:.2f}".strip()
+        pen.text((box.left + 3, max(box.top - 12, 0)), text, fill=color)
+    return np.asarray(image)

@@ -2,64 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_skipped, write_image
 from ganvas.image.picture import Picture
-from ganvas.localization.cam import THRESHOLD, overlay
-from ganvas.localization.evidence import Classifier
+from ganvas.localization.cam import overlay
+from ganvas.localization.config import LocateConfig
+from ganvas.localization.detectors import DetectionConfig, drawn_boxes, find_boxes
 from ganvas.localization.finding import class_index, locate
-from ganvas.localization.load import load_classifier
+from ganvas.localization.load import load_classifier, load_detectors
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import read_json
-from ganvas.terminal import one_line
+from ganvas.video import is_film
 
 RECORD = "locate.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Located:
-    """Result of a localization.
-
-    Attributes:
-        record: path of the JSON file with all findings; None where classes were listed.
-        photos: what the record says of each photo: photo, overlay, class, score, boxes.
-        classes: names of the classifier's classes, where they were asked for.
-    """
-
-    record: Path | None = None
-    photos: tuple[dict[str, object], ...] = ()
-    classes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        found = (f"{one_line(str(one['photo']))}: {one['class']} {one['score']:.3f}" for one in self.photos)
-        return "\n".join([*self.classes, *found])
+def detection_of(config: LocateConfig) -> DetectionConfig:
+    """Return the settings of the detectors."""
+    return DetectionConfig(detect=config.detect, min_score=config.min_score)
 
 
 def locate_files(
-    photos: Sequence[Path],
-    out: Path,
-    *,
-    classifier: str = "imagenet",
-    class_name: str | None = None,
-    threshold: float = THRESHOLD,
-    progress: Progress = SILENT,
+    config: LocateConfig, photos: Sequence[Path], *, progress: Progress = SILENT
 ) -> list[dict[str, object]]:
-    """Write OUT/NAME.png (heat map and boxes over the photo) for each photo, and OUT/locate.json with all findings.
+    """Write OUT/NAME.png (heat map or boxes over the photo) for each photo, and OUT/locate.json with all findings.
 
     A photo that cannot be used is recorded with its error, and the others are done.
 
     Args:
+        config: what to find; its `out` is a folder, made if missing.
         photos: files, or folders whose pictures are taken.
-        out: a folder, made if missing.
-        classifier: see `load_classifier`.
-        class_name: one of its classes; by default each photo's most likely one.
-        threshold: share of the heat's maximum above which a pixel counts, in [0, 1).
         progress: receives the number of finished photos, and cancels.
 
     Raises:
@@ -67,6 +47,8 @@ def locate_files(
             threshold out of range.
         PartialFailure: after the rest is done, where some photos failed.
     """
+    out, classifier = config.out, config.classifier
+    assert out is not None
     for folder in (photo for photo in photos if photo.is_dir()):
         require_outside(out, folder)
     files = [file for photo in photos for file in (list_images(photo) if photo.is_dir() else [photo])]
@@ -74,18 +56,18 @@ def locate_files(
         raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; give files or a folder")
     names = overlay_names(files)
     require_apart([*(out / name for name in names), out / RECORD], [*files, Path(classifier)])
-    loaded = load_classifier(classifier)
-    if class_name is not None:
-        class_index(loaded, class_name)
+    find = _finder(config)
     for folder in (photo for photo in photos if photo.is_dir()):
-        warn_of_skipped(folder, out=out)
+        warn_of_skipped(folder, out=out, also=is_film)
     with claimed(out):
         _check_free(out, names)
-        found = {"classifier": classifier, "threshold": threshold, "overlays": names}
+        found: dict[str, object] = {"classifier": classifier, "threshold": config.threshold, "overlays": names}
+        if config.detect:
+            found = {"detect": list(config.detect), "overlays": names}
         write_json(out / RECORD, found)  # before the first overlay: what lies there is ours, if we are stopped
         records: list[dict[str, object]] = []
         for file, name in progress.track(zip(files, names, strict=True), "locate", total=len(files)):
-            records.append(_locate_file(file, out / name, loaded, class_name, threshold))
+            records.append(_locate_file(file, out / name, find))
         write_json(out / RECORD, {**found, "photos": records})
     failures = {str(record["photo"]): str(record["error"]) for record in records if "error" in record}
     if failures:
@@ -119,15 +101,38 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
         )
 
 
-def _locate_file(
-    file: Path, target: Path, classifier: Classifier, class_name: str | None, threshold: float
-) -> dict[str, object]:
-    """Locate a class in one photo, and return its entry in the record."""
+Found = tuple[NDArray[np.uint8], dict[str, object]]
+"""Overlay (H, W, 3), and the entry of the record."""
+
+
+def _finder(config: LocateConfig) -> Callable[[Picture], Found]:
+    """Load the detectors or the classifier; return a function from a photo to what is found in it."""
+    if config.detect:
+        detectors, detection = load_detectors(config.detect), detection_of(config)
+
+        def detect(picture: Picture) -> Found:
+            found = find_boxes(rgb := picture.as_rgb8(), detectors, detection)
+            return drawn_boxes(rgb, found), {"boxes": [one.as_record() for one in found]}
+
+        return detect
+    loaded = load_classifier(config.classifier)
+    if config.class_name is not None:
+        class_index(loaded, config.class_name)
+
+    def classify(picture: Picture) -> Found:
+        finding = locate(picture, loaded, class_name=config.class_name, threshold=config.threshold)
+        return overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes), finding.as_record()
+
+    return classify
+
+
+def _locate_file(file: Path, target: Path, find: Callable[[Picture], Found]) -> dict[str, object]:
+    """Locate in one photo, and return its entry in the record."""
     try:
         picture = read_image(file)
         warn_of_notes(picture)
-        finding = locate(picture, classifier, class_name=class_name, threshold=threshold)
-        write_image(target, Picture(overlay(picture.as_rgb8(), finding.heat, boxes=finding.boxes)))
+        drawn, record = find(picture)
+        write_image(target, Picture(drawn))
     except FILE_ERRORS as problem:
         return {"photo": str(file), "error": problem_of(problem)}
-    return {"photo": str(file), "overlay": target.name, **finding.as_record()}
+    return {"photo": str(file), "overlay": target.name, **record}

@@ -265,12 +265,7 @@ def _entry(record: object) -> Entry:
 
 
 def _box_record(detection: Detection) -> dict[str, Any]:
-    box = detection.box
-    record = {
-        "label": detection.label,
-        "score": round(detection.score, 4),
-        "box": [box.left, box.top, box.right, box.bottom],
-    }
+    record = detection.as_record()
     return record if detection.track is None else record | {"track": detection.track}
 
 

@@ -1,0 +1,201 @@
+"""Detections of a film as JSON lines, which a person can edit, and the film with boxes to look at (`ganvas locate`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
+from ganvas.filesystem import claimed, require_apart
+from ganvas.filesystem.atomic import atomic_file
+from ganvas.image.picture import Picture
+from ganvas.localization import Classifier, load_classifier
+from ganvas.localization.config import LocateConfig
+from ganvas.localization.detectors import Detection, DetectionConfig, Detector, drawn_boxes
+from ganvas.localization.finding import class_index, locate
+from ganvas.localization.load import load_detectors
+from ganvas.localization.preprocess import Bytes
+from ganvas.progress import SILENT, Progress
+from ganvas.redaction.detections import FrameDetections, examine, header_line
+from ganvas.redaction.tracks import Tracker, TrackingConfig
+from ganvas.terminal import one_line
+from ganvas.video import FilmInfo, Frame, WriteOptions, check_writable, probe, read_video, write_video
+
+__all__ = ["ClassifierDetector", "Located", "LocatedFilm", "film_detectors", "locate_films"]
+
+OVERLAY = WriteOptions(sound=False, subtitles=False, metadata=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocatedFilm:
+    """What was found in a film.
+
+    Attributes:
+        film: the file.
+        detections: the JSON lines, for `ganvas redact --detections`.
+        overlay: the film with boxes.
+        frames: how many there are.
+        tracks: how many objects were followed.
+        unexamined: frames that could not be examined.
+    """
+
+    film: Path
+    detections: Path
+    overlay: Path
+    frames: int
+    tracks: int
+    unexamined: int
+
+    def __str__(self) -> str:
+        missed = f", {self.unexamined} could not be examined" if self.unexamined else ""
+        name, lines = one_line(str(self.film)), one_line(str(self.detections))
+        return f"{name}: {self.tracks} tracks in {self.frames} frames{missed}; edit {lines}, then redact --detections"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Result of a localization.
+
+    Attributes:
+        record: path of the JSON file with all findings; None where classes were listed.
+        photos: what the record says of each photo: photo, overlay, class, score, boxes.
+        films: what was found in each film.
+        classes: names of the classifier's classes, where they were asked for.
+    """
+
+    record: Path | None = None
+    photos: tuple[dict[str, object], ...] = ()
+    films: tuple[LocatedFilm, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([*self.classes, *map(_photo_line, self.photos), *map(str, self.films)])
+
+
+def _photo_line(found: dict[str, Any]) -> str:
+    name = one_line(str(found["photo"]))
+    if "class" in found:
+        return f"{name}: {found['class']} {found['score']:.3f}"
+    boxes = ", ".join(f"{box['label']} {box['score']:.2f}" for box in found["boxes"])
+    return f"{name}: {boxes or 'nothing found'}"
+
+
+class ClassifierDetector:
+    """Detector of a classifier's class by its class activation map.
+
+    Args:
+        classifier: see `load_classifier`.
+        class_name: one of its classes; None for the most likely one of each frame.
+        threshold: see `ganvas.localization.finding.locate`.
+    """
+
+    def __init__(self, classifier: Classifier, class_name: str | None, threshold: float) -> None:
+        self.name = class_name or "most likely class"
+        self._classifier, self._class_name, self._threshold = classifier, class_name, threshold
+
+    def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
+        """Return the boxes of the class where its probability is at least `min_score`."""
+        found = locate(rgb, self._classifier, class_name=self._class_name, threshold=self._threshold)
+        if found.score < (min_score or 0.0):
+            return []
+        return [Detection(box, found.score, found.class_name) for box in found.boxes]
+
+
+def film_detectors(config: LocateConfig) -> list[Detector]:
+    """Load the detectors, or the classifier as one; each works in one thread, for several frames at once."""
+    if config.detect:
+        return load_detectors(config.detect, threads=1)
+    loaded = load_classifier(config.classifier)
+    if config.class_name is not None:
+        class_index(loaded, config.class_name)
+    return [ClassifierDetector(loaded, config.class_name, config.threshold)]
+
+
+def locate_films(
+    films: Sequence[Path],
+    out: Path,
+    detectors: Sequence[Detector],
+    config: DetectionConfig,
+    *,
+    progress: Progress = SILENT,
+) -> list[LocatedFilm]:
+    """Write OUT/NAME.detections.jsonl and OUT/NAME, the film with boxes, for each film.
+
+    A film that cannot be used is listed at the end, and the others are done.
+
+    Args:
+        films: the files.
+        out: a folder, made if missing.
+        detectors: loaded with one thread each.
+        config: minimum score, and boxes in which nothing counts.
+        progress: receives the number of finished frames, and cancels.
+
+    Raises:
+        InputError: a file would be replaced that is read, or two films have one name.
+        PartialFailure: after the rest is done, where some films failed.
+    """
+    names = [film.name for film in films]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{twice[0]}: two films have this name; give them separately, each with its own --out")
+    require_apart([path for film in films for path in (out / film.name, _lines_path(out, film))], films)
+    located, failures = list[LocatedFilm](), dict[str, str]()
+    with claimed(out):
+        for film in films:
+            try:
+                located.append(_locate_film(film, out, detectors, config, progress))
+            except FILE_ERRORS as problem:
+                failures[str(film)] = problem_of(problem)
+    if failures:
+        raise PartialFailure(failures, len(films))
+    return located
+
+
+def _lines_path(out: Path, film: Path) -> Path:
+    return out / f"{film.name}.detections.jsonl"
+
+
+def _locate_film(
+    film: Path, out: Path, detectors: Sequence[Detector], config: DetectionConfig, progress: Progress
+) -> LocatedFilm:
+    info, path = probe(film), _lines_path(out, film)
+    check_writable(out / film.name, like=info, options=OVERLAY)
+    tracker, unexamined = Tracker(TrackingConfig()), 0
+    # 1. Examine every frame; a line a frame, with the numbers of the tracks.
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(header_line(width=info.width, height=info.height, detect=[one.name for one in detectors]) + "\n")
+        frames = [tracker.add(frame) for frame in _reported(examine(_pixels(info), detectors, config), info, progress)]
+        for frame in frames:
+            file.write(f"{frame.as_line()}\n")
+            unexamined += frame.problem is not None
+    # 2. Draw the boxes, for the person who edits the lines.
+    write_video(out / film.name, _drawn(info, frames), like=info, options=OVERLAY)
+    return LocatedFilm(
+        film=film,
+        detections=path,
+        overlay=out / film.name,
+        frames=len(frames),
+        tracks=len(tracker.tracks),
+        unexamined=unexamined,
+    )
+
+
+def _reported(frames: Iterator[FrameDetections], info: FilmInfo, progress: Progress) -> Iterator[FrameDetections]:
+    """Report the number of examined frames."""
+    for frame in frames:
+        progress.check()
+        progress(info.path.name, frame.frame + 1, max(frame.frame + 1, info.num_frames or 0))
+        yield frame
+
+
+def _pixels(info: FilmInfo) -> Iterator[tuple[int, float, Bytes]]:
+    first: float | None = None
+    for frame in read_video(info):
+        first = frame.time if first is None else first
+        yield frame.index, frame.time - first, frame.picture.as_rgb8()
+
+
+def _drawn(info: FilmInfo, frames: Sequence[FrameDetections]) -> Iterator[Frame]:
+    for frame, found in zip(read_video(info), frames, strict=True):
+        yield frame.with_picture(Picture(drawn_boxes(frame.picture.as_rgb8(), found.detections)))
