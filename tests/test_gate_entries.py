@@ -135,6 +135,11 @@ def do_evaluate(pairs: Path, run: Path, out: Path) -> None:
     evaluate_run(EvaluateConfig(run, data=pairs, out=out))
 
 
+def do_evaluate_film(pairs: Path, run: Path, out: Path) -> None:
+    film = make_film(pairs / "film.mp4", frames=2, size=(32, 32))
+    ganvas.evaluate(film, data=film, out=out)
+
+
 def do_compare(pairs: Path, run: Path, out: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:  # distances are not what is asked here, and cost seconds
         patch.setattr("ganvas.evaluation.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
@@ -167,6 +172,7 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_call,
     do_call_tiled,
     do_evaluate,
+    do_evaluate_film,
     do_compare,
     do_sample,
     do_benchmark,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ganvas.demonstration.run import DemoResult
     from ganvas.diagnosis.doctor import Diagnosis
     from ganvas.evaluation.comparison_result import Comparison
+    from ganvas.evaluation.film_report import FilmEvaluation
     from ganvas.evaluation.report import Evaluation
     from ganvas.evaluation.super_resolution import SuperResolutionTable
     from ganvas.inference.folder import TranslationReport
@@ -220,11 +221,18 @@ def sample(config: SampleConfig) -> SamplingReport:
 
 
 @command(EvaluateConfig)
-def evaluate(config: EvaluateConfig) -> Evaluation:
-    """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report."""
-    from ganvas.evaluation.evaluate import evaluate_run
+def evaluate(config: EvaluateConfig) -> Evaluation | FilmEvaluation:
+    """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report.
 
+    A film is measured against the true one, frame by frame, with LPIPS and flicker: FILM --data TRUTH --input FILM.
+    """
     with using_threads(config.threads):
+        if config.run.is_file():
+            from ganvas.evaluation.films import evaluate_films
+
+            return evaluate_films(config)
+        from ganvas.evaluation.evaluate import evaluate_run
+
         return evaluate_run(config)
 
 

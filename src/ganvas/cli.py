@@ -38,7 +38,7 @@ VERBS = {
     "resume": ("resume", "resume a run that was stopped"),
     "translate": ("translate", "apply a trained run to pictures and films"),
     "sample": ("sample", "sample pictures from noise with a trained run"),
-    "evaluate": ("evaluate", "measure a trained run on pairs and write a report"),
+    "evaluate": ("evaluate", "measure a trained run on pairs, or a film, and write a report"),
     "compare": ("compare", "train several methods under one budget and compare them"),
     "benchmark": ("benchmark", "measure super-resolution runs on sets of pictures as in the papers"),
     "audit": ("audit", "measure how much a cover hides from attacks and from retrained classifiers"),

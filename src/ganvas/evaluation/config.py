@@ -18,17 +18,19 @@ LOADED, CROPPED = 286, 256
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Evaluation of a trained run on pairs."""
+    """Evaluation of a trained run on pairs, or of a film against the true one."""
 
     run: Path
-    """The run folder."""
+    """The run folder; or a film, such as one that `translate` made."""
     _: KW_ONLY
     data: Path | None = None
-    """A folder of pairs laid out like the training data; unset: the training data's own."""
+    """A folder of pairs laid out like the training data; unset: the training data's own. For a film the true film."""
+    input: Path | None = None
+    """For a film the film that it was made from, to compare with."""
     split: Literal["auto", "train", "val", "test"] = "auto"
     """auto is test where there is one, else val."""
     out: Path | None = None
-    """Where to write; unset: evaluation/SPLIT in the run folder."""
+    """Where to write; unset: evaluation/SPLIT in the run folder, or FILM-evaluation beside a film."""
     snapshot: SnapshotName = "auto"
     """The best by validation, the last, or the best where there is one."""
     device: str = "auto"

@@ -16,7 +16,7 @@ from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs
-from ganvas.errors import DataError, InputError, PolicyRefusal
+from ganvas.errors import ConfigError, DataError, InputError, PolicyRefusal
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
@@ -50,6 +50,8 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     # Resolve the run, the data and the output folder before anything is decoded.
     started = time.monotonic()
     run = config.run
+    if config.input is not None:
+        raise ConfigError("--input belongs to a film; the pairs of a run have their own inputs")
     translator = Translator.load(
         run, snapshot=config.snapshot, device=config.device, seed=config.seed, direction=config.direction
     )

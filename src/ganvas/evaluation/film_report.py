@@ -1,0 +1,214 @@
+"""Scores of a film against the true one, and their text, JSON and HTML reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.filesystem import claimed
+from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.metrics.fidelity import Measures, Summary, summarize
+from ganvas.reports import html
+from ganvas.reports.chart import Point, line_chart
+from ganvas.reports.text import Cell, Rows, format_value, mean_and_deviation, tables_as_text
+
+JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
+WARP_UNIT = 1e-4
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "warp": "warp error (1e-4)"}
+PARTS = {"film": "film", "input": "input as it is", "truth": "true film"}
+HOW = (
+    "PSNR and SSIM: nearness to the true film, more is nearer. LPIPS: perceptual distance, less is nearer. Warp error: "
+    "mean squared difference of consecutive frames along the true film's motion, where nothing is hidden; the true "
+    "film's own is what motion and noise make, and more than that is flicker, less is smoothing. Mean and standard "
+    "deviation over the frames."
+)
+NUM_NAMED = 5
+"""Worst frames that the text names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameScores:
+    """Scores of one frame.
+
+    Attributes:
+        index: its number in the film.
+        time: its second.
+        film: measure -> value, against the true frame.
+        input: of the input as it is, enlarged by bicubic interpolation if it is smaller; None without one.
+        warp: part -> warp error from this frame to the next; None where it was not measured.
+    """
+
+    index: int
+    time: float
+    film: Measures
+    input: Measures | None
+    warp: Mapping[str, float | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmEvaluation:
+    """Result of evaluating a film.
+
+    Attributes:
+        film: name of the file.
+        truth: name of the true film's file.
+        input: name of the input's file, where one was given.
+        frames: in order.
+        flow_stride: every so manieth pair of frames was measured for flicker; None for none.
+        missing: measure -> why it was left out.
+        remarks: on the films, a sentence each.
+        seconds: in all.
+        report: the HTML file, where one was written.
+    """
+
+    film: str
+    truth: str
+    input: str | None
+    frames: tuple[FrameScores, ...]
+    flow_stride: int | None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+    seconds: float = 0.0
+    report: Path | None = None
+
+    @property
+    def summaries(self) -> dict[str, dict[str, Summary]]:
+        """Part ("film", "input", "truth") -> measure -> summary over the frames."""
+        found: dict[str, dict[str, Summary]] = {}
+        for part in PARTS if self.input else ("film", "truth"):
+            rows = [getattr(frame, part, None) or {} for frame in self.frames]
+            found[part] = {name: summarize([row.get(name) for row in rows]) for name in ("psnr", "ssim", "lpips")}
+            found[part]["warp"] = summarize([frame.warp.get(part) for frame in self.frames if frame.warp])
+        return found
+
+    @property
+    def worst(self) -> list[FrameScores]:
+        """The frames by rising PSNR, equal ones left out."""
+        measured = [(frame.film["psnr"], frame) for frame in self.frames]
+        return [frame for _, frame in sorted(((v, f) for v, f in measured if v is not None), key=lambda one: one[0])]
+
+    def __str__(self) -> str:
+        worst = ", ".join(f"{frame.index} ({_caption(frame)})" for frame in self.worst[:NUM_NAMED])
+        return "\n".join([
+            tables_as_text({_title(self): _table(self)}, width=110),
+            *([f"Worst frames: {worst}"] if worst else []),
+            *_remarks(self),
+            *([f"Report: {self.report}"] if self.report else []),
+        ])  # fmt: skip
+
+
+Shown = Sequence[tuple[int, float, Mapping[str, NDArray[np.uint8]]]]
+"""Number, second and pictures of the worst frames."""
+
+
+def write_film_reports(evaluation: FilmEvaluation, out: Path, shown: Shown) -> FilmEvaluation:
+    """Write `evaluation.json` and `report.html`; return the evaluation with the report's place."""
+    with claimed(out):
+        write_json(out / JSON_NAME, as_record(evaluation))
+        write_text(out / HTML_NAME, as_html(evaluation, shown))
+    return replace(evaluation, report=out / HTML_NAME)
+
+
+def as_record(evaluation: FilmEvaluation) -> dict[str, Any]:
+    """Return the evaluation as JSON: overall scores, then one entry a frame."""
+    return {
+        "film": evaluation.film,
+        "truth": evaluation.truth,
+        "input": evaluation.input,
+        "seconds": round(evaluation.seconds, 2),
+        "flow_stride": evaluation.flow_stride,
+        "missing": dict(evaluation.missing),
+        "remarks": list(evaluation.remarks),
+        "summaries": {
+            part: {name: vars(summary) for name, summary in measures.items()}
+            for part, measures in evaluation.summaries.items()
+        },
+        "frames": [
+            {
+                "index": frame.index,
+                "time": round(frame.time, 6),
+                "film": frame.film,
+                "input": frame.input,
+                "warp": None if frame.warp is None else dict(frame.warp),
+            }
+            for frame in evaluation.frames
+        ],
+    }
+
+
+def as_html(evaluation: FilmEvaluation, shown: Shown) -> str:
+    """Return the whole report as one HTML page; the shown pictures have passed the content gate."""
+    remarks = "".join(html.note(f"{remark}.") for remark in _remarks(evaluation))
+    sections = [
+        ("In all", html.table(*_table(evaluation)) + html.note(HOW) + remarks),
+        ("Worst frames", _worst(evaluation, shown)),
+        ("Over time", "".join(_charts(evaluation))),
+    ]
+    intro = f"{len(evaluation.frames)} frames of {evaluation.film}."
+    return html.page(_title(evaluation), html.paragraph(intro), sections)
+
+
+def _title(evaluation: FilmEvaluation) -> str:
+    return f"{evaluation.film} against {evaluation.truth}"
+
+
+def _table(evaluation: FilmEvaluation) -> Rows:
+    rows: list[list[Cell]] = []
+    for part, found in evaluation.summaries.items():
+        units = {name: WARP_UNIT if name == "warp" else 1.0 for name in TITLES}
+        cells = [_scaled(found[name], unit) for name, unit in units.items()]
+        rows.append([PARTS[part], *cells])
+    return ["", *TITLES.values()], rows
+
+
+def _scaled(summary: Summary, unit: float) -> str | None:
+    if summary.mean is None or summary.deviation is None:
+        return None
+    return mean_and_deviation(summary.mean / unit, summary.deviation / unit)
+
+
+def _remarks(evaluation: FilmEvaluation) -> list[str]:
+    remarks = [f"{TITLES[name]} was not measured: {why}" for name, why in evaluation.missing.items()]
+    if (evaluation.flow_stride or 1) > 1:
+        remarks.append(f"Flicker was measured from every {evaluation.flow_stride}th frame to the next")
+    return [*evaluation.remarks, *remarks]
+
+
+def _worst(evaluation: FilmEvaluation, shown: Shown) -> str:
+    scores = {frame.index: frame for frame in evaluation.frames}
+    parts = [part for part in ("input", "film", "truth") if shown and part in shown[0][2]]
+    rows = [[pictures[part] for part in parts] for _, _, pictures in shown]
+    titles = [f"frame {index}, {seconds:.3f} s" for index, seconds, _ in shown]
+    captions = [[_caption(scores[index]) if part == "film" else "" for part in parts] for index, _, _ in shown]
+    told = html.paragraph("The frames with the lowest PSNR. Select a picture to see it large.")
+    names = [PARTS[part].capitalize() for part in parts]
+    return told + html.picture_grid(rows, names, titles, captions=captions, lossy=True)
+
+
+def _caption(frame: FrameScores) -> str:
+    psnr = frame.film["psnr"]
+    return f"{frame.time:.3f} s" if psnr is None else f"{frame.time:.3f} s, {format_value(psnr)} dB"
+
+
+def _charts(evaluation: FilmEvaluation) -> list[str]:
+    """Return a chart of each measure over the seconds of the film."""
+    charts = []
+    for name, title in TITLES.items():
+        series = {PARTS[part]: points for part in PARTS if (points := _points(evaluation, part, name))}
+        if series:
+            charts.append(line_chart(series, "second", title, title=title))
+    return charts
+
+
+def _points(evaluation: FilmEvaluation, part: str, name: str) -> list[Point]:
+    """Return (second, value) of a measure of one part."""
+    if name == "warp":
+        found = [(frame.time, frame.warp.get(part)) for frame in evaluation.frames if frame.warp]
+        return [(at, value / WARP_UNIT) for at, value in found if value is not None]
+    rows = [(frame.time, (getattr(frame, part, None) or {}).get(name)) for frame in evaluation.frames]
+    return [(at, value) for at, value in rows if value is not None]

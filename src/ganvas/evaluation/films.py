@@ -1,0 +1,221 @@
+"""Evaluation of a film against the true one, frame by frame: fidelity, perceptual distance and flicker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganvas.content_gate import AdmittedPicture, admit
+from ganvas.errors import ConfigError, MissingDependency, VideoError, WeightsError
+from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, write_film_reports
+from ganvas.evaluation.pictures import as_unit, enlarged
+from ganvas.filesystem import require_apart
+from ganvas.metrics.fidelity import SSIM_WINDOW, Measures, psnr, ssim
+from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
+from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
+from ganvas.progress import Progress, progress_bars
+from ganvas.video import FilmInfo, Frame, is_film, probe, read_video
+
+__all__ = ["evaluate_films"]
+
+Unit = NDArray[np.floating]
+"""(H, W, C) in [0, 1]."""
+WORST = 6
+"""Frames shown in the report."""
+MAX_PAIRS = 50
+"""Pairs of consecutive frames whose flow is computed: it takes seconds each."""
+
+
+def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEvaluation:
+    """Compare a film with the true one, and write `evaluation.json` and `report.html`.
+
+    Two frames of each film are in memory at a time, and the few that the report shows.
+
+    Args:
+        config: `run` is the film, `data` the true one, `input` what the film was made from.
+        progress: show a bar with the time left.
+
+    Raises:
+        VideoError: a film cannot be read, or its frames are not those of the true film.
+        PolicyRefusal: the gate refused a frame; names frame and second.
+        ConfigError: the true film is not given.
+        MissingDependency: PyAV is not installed.
+    """
+    started = time.monotonic()
+    films = _films(config)
+    out = config.out or config.run.with_name(f"{config.run.stem}-evaluation")
+    require_apart([out / JSON_NAME, out / HTML_NAME], [film.path for film in films.values()])
+    with progress_bars(shown=progress) as bars:
+        evaluator = _Evaluator(films, bars)
+        frames = tuple(evaluator.measure_all())
+    evaluation = FilmEvaluation(
+        film=config.run.name,
+        truth=films["truth"].path.name,
+        input=config.input.name if config.input else None,
+        frames=frames,
+        flow_stride=evaluator.stride,
+        missing=evaluator.missing,
+        remarks=evaluator.remarks,
+        seconds=time.monotonic() - started,
+    )
+    return write_film_reports(evaluation, out, evaluator.worst())
+
+
+def _films(config: EvaluateConfig) -> dict[str, FilmInfo]:
+    """Return the films by their part: film, truth and, where given, input."""
+    if config.data is None:
+        raise ConfigError(f"{config.run} is a film: give --data FILM, the true one that it is measured against")
+    paths = {"film": config.run, "truth": config.data} | ({"input": config.input} if config.input else {})
+    for path in paths.values():
+        if not path.is_file() or not is_film(path):
+            raise VideoError(path, "no film; a film is measured against a film")
+    return {part: probe(path) for part, path in paths.items()}
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """One frame of each film.
+
+    Attributes:
+        frame: of the film that is measured.
+        units: part -> (H, W, C) in [0, 1].
+        shown: part -> (H, W, 3), for the report.
+    """
+
+    frame: Frame
+    units: Mapping[str, Unit]
+    shown: Mapping[str, NDArray[np.uint8]]
+
+
+class _Evaluator:
+    """Evaluator of films that keeps the worst frames.
+
+    Attributes:
+        missing: measure -> why it was left out.
+        remarks: for the user, a sentence each.
+        stride: every so manieth pair of frames is measured for flicker; None where it is left out.
+    """
+
+    def __init__(self, films: Mapping[str, FilmInfo], progress: Progress) -> None:
+        self._films, self._progress = films, progress
+        self.missing: dict[str, str] = {}
+        self.remarks: list[str] = []
+        self._total = films["film"].num_frames or 0
+        self.stride: int | None = max(1, math.ceil((self._total - 1) / MAX_PAIRS))
+        self._lpips = self._load_lpips()
+        self._worst: list[tuple[float, int, _Moment]] = []
+
+    def measure_all(self) -> Iterator[FrameScores]:
+        """Yield the scores of each frame."""
+        before: tuple[_Moment, FrameScores] | None = None
+        for index, moment in enumerate(self._moments()):
+            self._progress.check()
+            if before is not None:
+                yield replace(before[1], warp=self._flicker(before[0], moment))
+            before = moment, self._scores(moment)
+            self._progress("evaluate", index + 1, max(self._total, index + 1))
+        if before is not None:
+            yield before[1]
+
+    def worst(self) -> list[tuple[int, float, Mapping[str, NDArray[np.uint8]]]]:
+        """Return number, second and pictures of the frames with the lowest PSNR, the worst first."""
+        return [(moment.frame.index, moment.frame.time, moment.shown) for _, _, moment in self._worst]
+
+    def _moments(self) -> Iterator[_Moment]:
+        """Yield the frames of all films together, in step.
+
+        Raises:
+            VideoError: they have not the same frames at the same times, or not the same size.
+            PolicyRefusal: the gate refused one.
+        """
+        starts: dict[str, float] = {}
+        for frames in zip_longest(*(read_video(info) for info in self._films.values())):
+            found: dict[str, Frame | None] = dict(zip(self._films, frames, strict=True))
+            film = found["film"]
+            if film is None:
+                self.remarks.append(f"{self._films['truth'].path.name} goes on after the end of the film")
+                return
+            for part, frame in found.items():
+                if frame is None:
+                    problem = f"{self._films[part].path.name} ends before it; give films of the same frames"
+                    raise VideoError(self._films["film"].path, problem, frame=film.index, seconds=film.time)
+                starts.setdefault(part, frame.time)
+                self._check_time(film, film.time - starts["film"], frame.time - starts[part], part)
+            yield self._moment({part: frame for part, frame in found.items() if frame is not None})
+
+    def _check_time(self, film: Frame, own: float, other: float, part: str) -> None:
+        allowed = 0.5 / float(self._films["film"].rate or 25)
+        if abs(own - other) > allowed:
+            problem = (
+                f"shown {own:.3f} s after the first, and in {self._films[part].path.name} {other:.3f} s; give films of "
+                "the same frames"
+            )
+            raise VideoError(self._films["film"].path, problem, frame=film.index, seconds=film.time)
+
+    def _moment(self, frames: Mapping[str, Frame]) -> _Moment:
+        film, admitted = frames["film"], dict[str, AdmittedPicture]()
+        for part, frame in frames.items():
+            name = f"{self._films[part].path.name}, frame {frame.index} ({frame.time:.3f} s)"
+            admitted[part] = admit(frame.picture, name=name)
+        tensors = {part: as_unit(one.picture, one.picture.spec) for part, one in admitted.items()}
+        size = tensors["truth"].shape[-2:]
+        if tensors["film"].shape[-2:] != size:
+            height, width = tensors["film"].shape[-2:]
+            problem = f"{width} x {height} pixels, and the true film has {size[1]} x {size[0]}; give films of one size"
+            raise VideoError(self._films["film"].path, problem)
+        if "input" in tensors:
+            tensors["input"] = enlarged(tensors["input"], size)
+        units = {part: tensor[0].permute(1, 2, 0).numpy() for part, tensor in tensors.items()}
+        return _Moment(film, units, {part: one.picture.as_rgb8() for part, one in admitted.items()})
+
+    def _scores(self, moment: _Moment) -> FrameScores:
+        truth = _tensor(moment.units["truth"])
+        found = {part: self._measure(_tensor(unit), truth) for part, unit in moment.units.items() if part != "truth"}
+        fidelity = found["film"]["psnr"]
+        entry = (-math.inf if fidelity is None else -fidelity, -moment.frame.index, moment)
+        self._worst = sorted([*self._worst, entry], key=lambda one: one[:2], reverse=True)[:WORST]
+        return FrameScores(
+            index=moment.frame.index, time=moment.frame.time, film=found["film"], input=found.get("input")
+        )
+
+    def _measure(self, images: Tensor, truth: Tensor) -> Measures:
+        value = psnr(images, truth).item()
+        return {
+            "psnr": None if value == math.inf else value,
+            "ssim": ssim(images, truth).item() if min(images.shape[-2:]) >= SSIM_WINDOW else None,
+            "lpips": lpips_or_none(self._lpips, images.float(), truth.float()),
+        }
+
+    def _flicker(self, before: _Moment, after: _Moment) -> dict[str, float | None] | None:
+        """Return the warp error of each film along the flow of the true one; None where it is not measured."""
+        if self.stride is None or before.frame.index % self.stride:
+            return None
+        first, second = before.units["truth"], after.units["truth"]
+        try:
+            flow, back = optical_flow(first, second), optical_flow(second, first)
+        except MissingDependency as error:
+            self.missing["warp"], self.stride = str(error), None
+            return None
+        visible = visible_pixels(flow, back)
+        return {part: warp_error(before.units[part], after.units[part], flow, visible) for part in before.units}
+
+    def _load_lpips(self) -> LPIPS | None:
+        try:
+            return load_lpips("alexnet", may_download=False, progress=False)
+        except WeightsError as error:
+            self.missing["lpips"] = str(error)
+            return None
+
+
+def _tensor(unit: Unit) -> Tensor:
+    """Convert (H, W, C) to (1, C, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(unit)).permute(2, 0, 1)[None]

@@ -1,0 +1,153 @@
+"""A film against the true one: scores a frame, flicker beside the true film's own, worst frames, clear refusals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from film_maker import make_film, pixels
+
+import ganvas
+from ganvas.cli import main
+from ganvas.content_gate import gate
+from ganvas.errors import ConfigError, InputError, PolicyRefusal, VideoError, WeightsError
+from ganvas.evaluation import films
+from ganvas.evaluation.film_report import FilmEvaluation
+from ganvas.image.picture import Picture
+from ganvas.metrics.fidelity import psnr
+from ganvas.video import WriteOptions, probe, read_video, write_video
+
+UNEVEN = [0, 9, 99, 999, 3000, 9999]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films, "load_lpips", lambda *_args, **_more: lambda a, b: (a - b).abs().mean())
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    return make_film(tmp_path / "truth.mkv", frames=6, codec="ffv1", pixel_format="bgr0")
+
+
+def changed(source: Path, out: Path, change: object) -> Path:
+    """A film whose frames are changed by a function of number and pixels."""
+    info = probe(source)
+    made = (
+        frame.with_picture(Picture(change(frame.index, frame.picture.pixels.astype(int)).clip(0, 255).astype(np.uint8)))  # type: ignore[operator]
+        for frame in read_video(info)
+    )
+    write_video(out, made, like=info, options=WriteOptions())
+    return out
+
+
+def evaluate(film: Path, truth: Path, **settings: object) -> FilmEvaluation:
+    result = ganvas.evaluate(film, data=truth, **settings)  # type: ignore[arg-type]
+    assert isinstance(result, FilmEvaluation)
+    return result
+
+
+def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Path) -> None:
+    made = changed(truth, tmp_path / "made.mkv", lambda n, p: p + (20 if n == 4 else 4))
+    result = evaluate(made, truth)
+    assert [frame.index for frame in result.frames] == list(range(6))
+    assert result.frames[2].time == pytest.approx(0.08)
+    before, after = (next(iter(read_video(path))).picture.pixels for path in (truth, made))
+    tensors = [ganvas.Picture(p).pixels.transpose(2, 0, 1)[None] / 255 for p in (after, before)]
+    expected = psnr(*(torch.from_numpy(t) for t in tensors)).item()
+    assert result.frames[0].film["psnr"] == pytest.approx(expected, abs=1e-3)
+    assert 0.9 < (result.frames[0].film["ssim"] or 0) <= 1
+    assert result.frames[0].film["lpips"] is not None
+    assert result.worst[0].index == 4
+    assert "Worst frames: 4 (0.160 s, 22" in str(result)
+    record = json.loads((tmp_path / "made-evaluation" / "evaluation.json").read_text())
+    assert len(record["frames"]) == 6
+    assert record["summaries"]["film"]["psnr"]["count"] == 6
+    page = (tmp_path / "made-evaluation" / "report.html").read_text()
+    assert page.index("frame 4, 0.160 s") < page.index("frame 0, 0.000 s")
+    assert "True film" in page
+
+
+def test_flicker_stands_beside_that_of_the_true_film(truth: Path, tmp_path: Path) -> None:
+    made = changed(truth, tmp_path / "made.mkv", lambda n, p: p + 40 * (n % 2))
+    steady = changed(truth, tmp_path / "steady.mkv", lambda _, p: p + 5)
+    result = evaluate(made, truth, input=steady)
+    found = {part: summary["warp"].mean or 0 for part, summary in result.summaries.items()}
+    assert found["film"] > (30 / 255) ** 2 > 5 * found["truth"]
+    assert found["input"] == pytest.approx(found["truth"], rel=0.2)
+    assert result.frames[-1].warp is None  # no frame follows
+    assert result.frames[0].input is not None
+    assert "input as it is" in str(result)
+
+
+def test_equal_films_and_small_inputs(truth: Path, tmp_path: Path) -> None:
+    small = make_film(tmp_path / "small.mkv", frames=6, codec="ffv1", pixel_format="bgr0", size=(24, 32))
+    result = evaluate(truth, truth, input=small, out=tmp_path / "out")
+    assert all(frame.film["psnr"] is None and frame.film["ssim"] == 1 for frame in result.frames)
+    assert all((frame.input or {})["psnr"] for frame in result.frames)
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_few_pairs_are_measured_of_a_long_film(truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films, "MAX_PAIRS", 2)
+    result = evaluate(truth, truth, out=tmp_path / "out")
+    assert [frame.index for frame in result.frames if frame.warp] == [0, 3]
+    assert "from every 3th frame to the next" in str(result)
+
+
+def test_without_library_or_weights_the_rest_is_measured(
+    truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_args: object, **_more: object) -> None:
+        raise WeightsError("not here")
+
+    monkeypatch.setattr(films, "load_lpips", absent)
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    result = evaluate(truth, truth, out=tmp_path / "out")
+    assert "LPIPS was not measured: not here" in str(result)
+    assert "warp error (1e-4) was not measured: measuring flicker needs scikit-image" in str(result)
+    assert result.summaries["film"]["ssim"].mean == 1
+
+
+def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Path) -> None:
+    longer = make_film(tmp_path / "longer.mkv", frames=8, codec="ffv1", pixel_format="bgr0")
+    with pytest.raises(VideoError, match=r"longer\.mkv: frame 6 .*truth\.mkv ends before it"):
+        evaluate(longer, truth)
+    assert "longer.mkv goes on after the end" in str(evaluate(truth, longer, out=tmp_path / "out"))
+    uneven = make_film(tmp_path / "u.mkv", frames=6, codec="ffv1", pixel_format="bgr0", stamps=UNEVEN)
+    with pytest.raises(VideoError, match="give films of the same frames"):
+        evaluate(uneven, truth)
+    other = make_film(tmp_path / "other.mkv", frames=6, size=(24, 32))
+    with pytest.raises(VideoError, match="32 x 24 pixels, and the true film has 64 x 48"):
+        evaluate(other, truth)
+    with pytest.raises(ConfigError, match="give --data FILM"):
+        ganvas.evaluate(truth)
+    with pytest.raises(VideoError, match="no film"):
+        evaluate(truth, tmp_path)
+    report = tmp_path / "x" / "report.html"
+    report.parent.mkdir()
+    report.write_bytes(truth.read_bytes())
+    with pytest.raises(InputError, match="would be overwritten"):
+        evaluate(truth, report, out=tmp_path / "x")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["out", "x"]
+
+
+def test_a_refused_frame_refuses_the_evaluation(truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    barred = pixels(3)
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(np.abs(rgb.astype(int) - barred).max() < 3))
+    gate.forget_scorer()
+    with pytest.raises(PolicyRefusal, match=r"truth\.mkv, frame 3 \(0\.120 s\)"):
+        evaluate(truth, truth, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_prints_the_table(truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(truth), "--data", str(truth), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "truth.mkv against truth.mkv" in told
+    assert "warp error (1e-4)" in told
+    assert main(["evaluate", str(truth)]) == 2
