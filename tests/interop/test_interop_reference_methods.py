@@ -144,15 +144,15 @@ def test_a_u_nets_dropout_lies_where_the_reference_has_it(tmp_path, halvings, dr
 
 @pytest.mark.parametrize("make", [lambda: reference.patchgan(6, width=1, channels=4), reference.pixelgan])
 def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
-    theirs, folder = make(), tmp_path / "judge"
+    theirs, folder = make(), tmp_path / "discriminator"
     (path,) = saved(tmp_path, D=theirs)
     imported = api.import_reference((path,), out=folder)
     assert imported.folder == folder
     assert "a discriminator alone" in str(imported)
-    judge = load_discriminator(folder)
+    discriminator = load_discriminator(folder)
     images = torch.rand(1, theirs.state[next(iter(theirs.state))].shape[1], 256, 256)
     with torch.no_grad():
-        torch.testing.assert_close(judge(images), theirs(images), atol=1e-5, rtol=0)
+        torch.testing.assert_close(discriminator(images), theirs(images), atol=1e-5, rtol=0)
     with pytest.raises(RunError, match=r"holds a discriminator\.json already"):
         api.import_reference((path,), out=folder)
     with pytest.raises(RunError, match="not a run folder"):
@@ -160,14 +160,14 @@ def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
 
 
 def test_a_discriminators_folder_must_agree_with_itself(tmp_path):
-    api.import_reference(tuple(saved(tmp_path, D=reference.pixelgan())), out=tmp_path / "judge")
-    record = tmp_path / "judge" / "discriminator.json"
+    api.import_reference(tuple(saved(tmp_path, D=reference.pixelgan())), out=tmp_path / "discriminator")
+    record = tmp_path / "discriminator" / "discriminator.json"
     record.write_text(record.read_text().replace('"width": 4', '"width": 5'))
     with pytest.raises(RunError, match="do not belong together"):
-        load_discriminator(tmp_path / "judge")
+        load_discriminator(tmp_path / "discriminator")
     record.unlink()
     with pytest.raises(RunError, match="cannot be read as the record"):
-        load_discriminator(tmp_path / "judge")
+        load_discriminator(tmp_path / "discriminator")
 
 
 @pytest.mark.parity

@@ -59,7 +59,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     assert mosaic.retrained == 6  # each kind has a color of its own
     assert solid.retrained <= 2
     assert "hides little" in found.verdict(mosaic)
-    assert "cannot be told with 6 test pictures" in found.verdict(solid)
+    assert "undecided with 6 test pictures" in found.verdict(solid)
     assert found.conclusion().startswith("With 6 test pictures it cannot be told what these hide: solid.")
 
 
@@ -166,7 +166,7 @@ def test_few_test_pictures_allow_no_verdict(right: int, test: int, chance: float
     cover = audited_cover("mosaic", 8, right)
     found = judged(cover, clear=test, test=test, chance=chance)
     if found.clear_are_named:
-        assert f"cannot be told with {test} test pictures" in found.verdict(cover)
+        assert f"undecided with {test} test pictures" in found.verdict(cover)
         assert found.conclusion().startswith(f"With {test} test pictures it cannot be told what these hide: mosaic 8.")
     for said in (found.verdict(cover), found.conclusion()):
         assert "hides the kind" not in said

@@ -397,7 +397,7 @@ class TestFailingClosed:
             return look(rgb)
 
         use_checkers.evidence = choosy
-        with pytest.raises(PartialFailure, match="could not be judged"):
+        with pytest.raises(PartialFailure, match="could not be scored"):
             redact_files(photos, tmp_path / "out", classifier="checkers")
         assert not (tmp_path / "out" / "plain.png").exists()
 

@@ -223,7 +223,7 @@ def _admitted(picture: Picture, name: str, kept: ScoreCache) -> AdmittedPicture:
     try:
         score = _score(picture, kept)
     except Exception as error:
-        raise PolicyRefusal(name, f"the content gate could not judge it ({type(error).__name__}: {error})") from error
+        raise PolicyRefusal(name, f"the content gate could not score it ({type(error).__name__}: {error})") from error
     if not 0.0 <= score <= 1.0:  # also NaN
         raise PolicyRefusal(name, f"the content gate gave no usable score ({score})")
     if score > THRESHOLD:

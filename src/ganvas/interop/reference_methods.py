@@ -199,13 +199,13 @@ def image_size_of(generator: ReferenceNetwork) -> tuple[int, int]:
     return side, side
 
 
-OURS = {"G_A": "a_to_b", "G_B": "b_to_a", "D_A": "judge_b", "D_B": "judge_a"}
-"""Reference name -> our name: the reference's D_A scores the output of G_A, so pictures of b."""
+NETWORK_NAMES = {"G_A": "a_to_b", "G_B": "b_to_a", "D_A": "discriminator_b", "D_B": "discriminator_a"}
+"""Name in the reference -> attribute of `CycleGAN`: the reference's D_A scores the output of G_A, so pictures of b."""
 AS_RELEASED = CycleGANConfig(identity_weight=0.5, variant="pytorch")
 """The reference's default training settings, which no file records."""
 
 Networks = Mapping[str, ReferenceNetwork]
-"""By our names."""
+"""Attribute of `CycleGAN` -> network."""
 
 
 def import_cyclegan(
@@ -227,13 +227,13 @@ def import_cyclegan(
     notes = [f"{path.name}: {describe(networks[role])}, here {role}" for role, path in files.items()]
     rate, note = choose_dropout(networks["a_to_b"], asked=dropout, path=files["a_to_b"])
     notes += note
-    if "judge_a" not in networks:
+    if "discriminator_a" not in networks:
         notes.append("no discriminators were given: further training begins with new ones")
     return assemble_cyclegan(networks, replace(training, dropout=rate), notes=tuple(notes))
 
 
 def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """Return the path of each network by our name, recognized from the file names.
+    """Return the path of each network by its attribute of `CycleGAN`, recognized from the file names.
 
     Raises:
         RunError: a name tells no role, two tell the same, or one is missing.
@@ -246,11 +246,11 @@ def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
                 f"{path}: which of a CycleGAN's networks this is, only its name can tell; "
                 "name it as the reference does, *_net_G_A.pth, G_B, D_A or D_B"
             )
-        role = OURS[named[1]]
+        role = NETWORK_NAMES[named[1]]
         if role in files:
             raise RunError(f"{path} and {files[role]} are both {named[1]} by name; give one of them")
         files[role] = path
-    if set(files) not in ({"a_to_b", "b_to_a"}, set(OURS.values())):
+    if set(files) not in ({"a_to_b", "b_to_a"}, set(NETWORK_NAMES.values())):
         given = ", ".join(path.name for path in paths)
         raise RunError(f"a CycleGAN is G_A and G_B, with D_A and D_B or without both; given: {given}")
     return files
@@ -264,13 +264,13 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
         if network.antialias:
             raise RunError(f"{files[role]}: CUT's generator, which learns one way; import it alone")
         check_layers(network, path=files[role])
-    forth = networks["a_to_b"]
-    a, b = forth.input_channels, forth.output_channels
-    channels = {"a_to_b": (a, b), "b_to_a": (b, a), "judge_a": (a, 1), "judge_b": (b, 1)}
+    forward = networks["a_to_b"]
+    a, b = forward.input_channels, forward.output_channels
+    channels = {"a_to_b": (a, b), "b_to_a": (b, a), "discriminator_a": (a, 1), "discriminator_b": (b, 1)}
     for role, network in networks.items():
-        like = forth if network.is_generator else networks["judge_a"]
+        like = forward if network.is_generator else networks["discriminator_a"]
         fits = (network.input_channels, network.output_channels) == channels[role]
-        if not fits or make(network) != make(like) or network.norm != forth.norm:
+        if not fits or make(network) != make(like) or network.norm != forward.norm:
             raise RunError(
                 f"{files[role]}: {describe(network)}; it does not go with {describe(like)}; import them one by one"
             )
@@ -287,20 +287,20 @@ def assemble_cyclegan(networks: Networks, training: CycleGANConfig, *, notes: tu
     Raises:
         RunError: CycleGAN cannot hold them.
     """
-    forth, discriminator = networks["a_to_b"], networks.get("judge_a")
-    channels = (forth.input_channels, forth.output_channels)
+    forward, discriminator = networks["a_to_b"], networks.get("discriminator_a")
+    channels = (forward.input_channels, forward.output_channels)
     try:
         config = replace(
             training,
-            **_architecture(forth, discriminator),
-            residual_blocks=None if forth.kind == "unet" else forth.count,
+            **_architecture(forward, discriminator),
+            residual_blocks=None if forward.kind == "unet" else forward.count,
             identity_weight=training.identity_weight if channels[0] == channels[1] else 0.0,
         )
         method = CycleGAN(
-            config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(forth)
+            config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(forward)
         )
     except ConfigError as error:
         raise RunError(f"CycleGAN cannot hold the checkpoints' networks: {error}") from error
     for role, network in networks.items():
         getattr(method, role).load_state_dict(network.weights)
-    return _imported(config, method, forth, notes)
+    return _imported(config, method, forward, notes)

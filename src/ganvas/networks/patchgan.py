@@ -100,7 +100,7 @@ class PatchGAN(Discriminator):
 
 
 class PixelGAN(Discriminator):
-    """1x1 convolutions C64-C128-1: each pixel judged alone (Isola et al. 2017, Sec. 6.1.2).
+    """1x1 convolutions C64-C128-1: each pixel is scored independently (Isola et al. 2017, Sec. 6.1.2).
 
     Args:
         input_channels: of the images scored.

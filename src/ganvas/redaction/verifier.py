@@ -109,9 +109,9 @@ class Verifier:
             ImageError: the classifier failed, or returned something that is no probability, which never passes.
         """
         try:
-            each = [self._look(view) for view in views(picture)]
+            each = [self._view_scores(view) for view in views(picture)]
         except Exception as error:
-            raise ImageError(picture.source, f"could not be judged ({type(error).__name__}: {error})") from error
+            raise ImageError(picture.source, f"could not be scored ({type(error).__name__}: {error})") from error
         record, dense, window = np.max(each, axis=0).tolist()  # unlike max(), keeps NaN
         if not all(0 <= score <= 1 for score in (record, dense, window)):
             raise ImageError(picture.source, f"the classifier gave no usable score ({record}, {dense}, {window})")
@@ -135,10 +135,10 @@ class Verifier:
                         break
                     region |= self._boxes(evidence, *region.shape)
         except Exception as error:
-            raise ImageError(picture.source, f"could not be looked at ({type(error).__name__}: {error})") from error
+            raise ImageError(picture.source, f"could not be examined ({type(error).__name__}: {error})") from error
         return region if region.any() else ~region
 
-    def _look(self, view: NDArray[np.uint8]) -> tuple[float, float, float]:
+    def _view_scores(self, view: NDArray[np.uint8]) -> tuple[float, float, float]:
         dense = self.classifier.dense_evidence(view)
         record = self.classifier.evidence(view).scores[self.index]
         return float(record), float(dense.scores[self.index]), float(window_scores(dense)[..., self.index].max())

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors import safe_open
@@ -21,7 +22,10 @@ from ganvas.runs.snapshots import UNREADABLE
 from ganvas.serialization import from_record, parse_json, save_tensors, to_record
 
 STATE_NAME = "state.safetensors"
-STATE_FORMAT = "ganvas training state 1"
+STATE_FORMAT = "ganvas training state 2"
+FIRST_FORMAT = "ganvas training state 1"
+RENAMED = {"judge": "discriminator", "judge_a": "discriminator_a", "judge_b": "discriminator_b"}
+"""Networks and players of the built-in methods in checkpoints of the first format -> their present names."""
 MOST = 2**53
 """Upper limit of plausible counts and seconds."""
 
@@ -97,7 +101,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != STATE_FORMAT:
+            if metadata.get("format") not in (STATE_FORMAT, FIRST_FORMAT):
                 raise RunError(f"{path} is not a training state of this ganvas ('{STATE_FORMAT}')")
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except UNREADABLE as error:
@@ -105,12 +109,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     names = metadata.get("names")  # None in files that earlier versions wrote
     if names is not None and names != _hash_names(tensors):
         raise RunError(f"{path} lacks tensors that were saved, or holds others: the file is damaged; take a copy of it")
-    checkpoint = Checkpoint(tensors, _read_counters(metadata, path), is_complete=names is not None)
+    counters = _read_counters(metadata, path)
+    if metadata["format"] == FIRST_FORMAT:
+        tensors = {_present_name(name): value for name, value in tensors.items()}
+        counts = {_present_name(name): count for name, count in counters.loss_counts.items()}
+        counters = replace(counters, loss_counts=counts)
+    checkpoint = Checkpoint(tensors, counters, is_complete=names is not None)
     losses = checkpoint.below("losses")
     are_sums = all(value.shape == () and value.is_floating_point() for value in losses.values())
     if losses.keys() != checkpoint.counters.loss_counts.keys() or not are_sums:
         raise RunError(f"{path}: its sums of losses do not fit its counters; the file is damaged")
     return checkpoint
+
+
+def _present_name(name: str) -> str:
+    """Return the present name of a tensor or loss: each part between `/` and `.` is looked up in `RENAMED`."""
+    return re.sub(r"[^/.]+", lambda part: RENAMED.get(part[0], part[0]), name)
 
 
 def _read_counters(metadata: Mapping[str, str], path: Path) -> Counters:

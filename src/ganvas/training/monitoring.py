@@ -140,7 +140,7 @@ def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
     return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides events at that step too
 
 
-ADVERSARIES = ("discriminator", "critic", "judge")
+ADVERSARIES = ("discriminator", "critic")
 """Words in the name of a player that marks it as a discriminator."""
 WON = 0.03
 """Total loss below which a discriminator is almost always right (log 2 / 2 to 1 is chance level)."""

@@ -57,15 +57,15 @@ def test_the_discriminators_move_first_and_each_loss_is_as_in_the_paper():
     first = next(turns)
     torch.manual_seed(7)
     fakes = copy.deepcopy(method).generator(2 * torch.rand(3, 8) - 1)
-    judge = method.discriminator
+    discriminator = method.discriminator
     for domain, real, fake in (("a", batch.a, fakes[0]), ("b", batch.b, fakes[1])):
-        wanted = -torch.log(torch.sigmoid(judge(real, domain))).mean()
+        wanted = -torch.log(torch.sigmoid(discriminator(real, domain))).mean()
         torch.testing.assert_close(first.losses[f"real_{domain}"], wanted)
-        wanted = -torch.log(1 - torch.sigmoid(judge(fake, domain))).mean()
+        wanted = -torch.log(1 - torch.sigmoid(discriminator(fake, domain))).mean()
         torch.testing.assert_close(first.losses[f"fake_{domain}"], wanted)
     second = next(turns)
     assert (first.player, second.player) == ("discriminator", "generator")
-    wanted = -torch.log(torch.sigmoid(judge(fakes[1], "b"))).mean()
+    wanted = -torch.log(torch.sigmoid(discriminator(fakes[1], "b"))).mean()
     torch.testing.assert_close(second.losses["adversarial_b"], wanted)
 
 
@@ -81,14 +81,14 @@ def test_both_generators_share_all_layers_but_the_last():
 
 
 def test_both_discriminators_share_all_layers_but_the_first():
-    judge, batch = tiny().discriminator, random_batch()
-    assert [name for name, _ in judge.named_children()] == ["first", "shared", "last"]
+    discriminator, batch = tiny().discriminator, random_batch()
+    assert [name for name, _ in discriminator.named_children()] == ["first", "shared", "last"]
     for domain, given, other in (("a", batch.a, "b"), ("b", batch.b, "a")):
-        judge.zero_grad()
-        judge(given, domain).sum().backward()
-        assert all(p.grad.abs().sum() > 0 for p in judge.shared.parameters())
-        assert judge.first[domain].weight.grad is not None
-        assert judge.first[other].weight.grad is None
+        discriminator.zero_grad()
+        discriminator(given, domain).sum().backward()
+        assert all(p.grad.abs().sum() > 0 for p in discriminator.shared.parameters())
+        assert discriminator.first[domain].weight.grad is not None
+        assert discriminator.first[other].weight.grad is None
 
 
 def test_shared_layers_get_the_sum_of_both_domains_gradients():

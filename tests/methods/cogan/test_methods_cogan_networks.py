@@ -27,12 +27,12 @@ def test_the_papers_generator_of_digits() -> None:
 
 
 def test_the_papers_discriminator_of_digits() -> None:
-    judge = CoupledDiscriminator((1, 3), size=(28, 28))
-    assert judge.first["b"].weight.shape == (20, 3, 5, 5)
-    shapes = [tuple(layer.weight.shape) for layer in kinds(judge.shared, nn.Conv2d)]
+    discriminator = CoupledDiscriminator((1, 3), size=(28, 28))
+    assert discriminator.first["b"].weight.shape == (20, 3, 5, 5)
+    shapes = [tuple(layer.weight.shape) for layer in kinds(discriminator.shared, nn.Conv2d)]
     assert shapes == [(50, 20, 5, 5), (500, 50, 4, 4)]
-    assert judge.num_features == 500
-    assert judge.features(torch.zeros(2, 1, 28, 28), "a").shape == (2, 500)
+    assert discriminator.num_features == 500
+    assert discriminator.features(torch.zeros(2, 1, 28, 28), "a").shape == (2, 500)
 
 
 def test_the_ground_of_digits_is_nothing_to_a_discriminator() -> None:
@@ -43,11 +43,14 @@ def test_the_ground_of_digits_is_nothing_to_a_discriminator() -> None:
 
 
 @pytest.mark.parametrize("size", [(28, 28), (32, 32), (64, 64), (128, 128), (SMALLEST_PICTURE, 57), (33, 32), (96, 20)])
-def test_any_size_can_be_made_and_judged(size: tuple[int, int]) -> None:
-    generator, judge = CoupledGenerator((1, 2), size=size, width=16), CoupledDiscriminator((1, 2), size=size, width=2)
+def test_any_size_can_be_made_and_scored(size: tuple[int, int]) -> None:
+    generator, discriminator = (
+        CoupledGenerator((1, 2), size=size, width=16),
+        CoupledDiscriminator((1, 2), size=size, width=2),
+    )
     a, b = generator(torch.zeros(3, 100))
     assert (a.shape, b.shape) == ((3, 1, *size), (3, 2, *size))
-    assert judge(a, "a").shape == judge(b, "b").shape == (3, 1, 1, 1)
+    assert discriminator(a, "a").shape == discriminator(b, "b").shape == (3, 1, 1, 1)
 
 
 def test_larger_pictures_have_more_layers() -> None:

@@ -76,21 +76,23 @@ def turns_of(method, batch, **options):
         ({"contrast_weight": 0.0}, {"adversarial", "identity"}),
     ],
 )
-def test_the_judge_moves_first_and_a_loss_of_weight_zero_is_left_out(options, losses):
-    judge, generator = turns_of(tiny(**options), random_batch())
-    assert (judge.player, set(judge.losses)) == ("discriminator", {"fake", "real"})
+def test_the_discriminator_moves_first_and_a_loss_of_weight_zero_is_left_out(options, losses):
+    discriminator, generator = turns_of(tiny(**options), random_batch())
+    assert (discriminator.player, set(discriminator.losses)) == ("discriminator", {"fake", "real"})
     assert (generator.player, set(generator.losses)) == ("generator", losses)
 
 
 def test_the_losses_are_those_of_the_paper():
     """All places are compared, so that none is drawn; the cross entropy is written out."""
     method, batch = tiny(patches=32 * 32, contrast_weight=3.0, identity_weight=2.0), random_batch(2)
-    judge, generator = turns_of(method, batch)
+    discriminator, generator = turns_of(method, batch)
     with torch.no_grad():
         fake = method.generator(batch.a)
         torch.testing.assert_close(generator.losses["adversarial"], (method.discriminator(fake) - 1).square().mean())
-        torch.testing.assert_close(judge.losses["fake"], method.discriminator(fake).square().mean() / 2)
-        torch.testing.assert_close(judge.losses["real"], (method.discriminator(batch.b) - 1).square().mean() / 2)
+        torch.testing.assert_close(discriminator.losses["fake"], method.discriminator(fake).square().mean() / 2)
+        torch.testing.assert_close(
+            discriminator.losses["real"], (method.discriminator(batch.b) - 1).square().mean() / 2
+        )
         torch.testing.assert_close(generator.losses["contrast"], 3 * by_hand(method, batch.a, fake))
         torch.testing.assert_close(
             generator.losses["identity"], 2 * by_hand(method, batch.b, method.generator(batch.b))

@@ -7,7 +7,7 @@ from reference_steps import compare_weights, play_as_reference
 from safetensors.torch import load_file
 
 from ganvas.errors import ConfigError
-from ganvas.interop.reference_methods import AS_RELEASED, OURS, import_cyclegan
+from ganvas.interop.reference_methods import AS_RELEASED, NETWORK_NAMES, import_cyclegan
 from ganvas.methods import CycleGANConfig
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.cyclegan.method import Replay
@@ -161,7 +161,7 @@ def test_a_u_nets_depth_follows_the_crop_or_the_settings():
 def test_channels_may_differ_unless_a_picture_must_stay_as_it_is():
     method = tiny(channels=(1, 3))
     assert method.translate(torch.zeros(1, 3, 32, 32), direction="b_to_a").shape == (1, 1, 32, 32)
-    assert method.judge_a.blocks[0].conv.in_channels == 1
+    assert method.discriminator_a.blocks[0].conv.in_channels == 1
     with pytest.raises(ConfigError, match=r"1 and 3 channels.*as many channels, or set identity_weight to 0"):
         tiny(channels=(1, 3), identity_weight=0.5)
 
@@ -192,7 +192,7 @@ def test_a_crop_that_does_not_fit_is_told_the_mend():
 def two_steps(parity, **training):
     """The folder of the reference's steps, the method that has taken them, and what it reported."""
     folder = parity / "cyclegan_steps"
-    paths = [folder / f"before_net_{name}.pth" for name in OURS]
+    paths = [folder / f"before_net_{name}.pth" for name in NETWORK_NAMES]
     method = import_cyclegan(*paths, training=replace(AS_RELEASED, pool_size=0, **training)).method
     inputs = load_file(folder / "inputs.safetensors")
     batches = [Batch(inputs[f"a{step}"], inputs[f"b{step}"]) for step in range(2)]
@@ -205,7 +205,7 @@ def test_two_steps_agree_with_the_reference(parity):
     folder, method, played = two_steps(parity)
     for step, (losses, reported) in enumerate(zip(played.losses, wanted, strict=True)):
         assert theirs(losses) == pytest.approx(reported, rel=1e-5 if step == 0 else 1e-4)
-    for name, role in OURS.items():
+    for name, role in NETWORK_NAMES.items():
         compare_weights(getattr(method, role), folder / f"after_net_{name}.pth", played)
 
 
@@ -213,7 +213,7 @@ def test_two_steps_agree_with_the_reference(parity):
 @pytest.mark.parametrize(
     ("wrong", "networks"),
     [
-        ({"order": "discriminators_first"}, OURS),
+        ({"order": "discriminators_first"}, NETWORK_NAMES),
         ({"cycle_weight": 9.9}, ("G_A", "G_B")),
         ({"identity_weight": 0.45}, ("G_A", "G_B")),
     ],
@@ -222,11 +222,11 @@ def test_other_steps_do_not_agree_with_the_reference(parity, wrong, networks):
     folder, method, played = two_steps(parity, **wrong)
     for name in networks:
         with pytest.raises(AssertionError, match="weights, by up to"):
-            compare_weights(getattr(method, OURS[name]), folder / f"after_net_{name}.pth", played)
+            compare_weights(getattr(method, NETWORK_NAMES[name]), folder / f"after_net_{name}.pth", played)
 
 
 def theirs(losses):
-    """Under the reference's names: its D_A judges b, its cycle_A is a -> b -> a, its idt_A is b as G_A leaves it."""
+    """Under the reference's names: its D_A scores b, its cycle_A is a -> b -> a, its idt_A is b as G_A leaves it."""
     named = {}
     for side, domain, other in (("A", "a", "b"), ("B", "b", "a")):
         named[f"G_{side}"] = losses[f"generators/adversarial_{other}"]

@@ -66,14 +66,14 @@ def test_what_generators_pay(step, r):
     _, turn = method.training_step(batch, Progress(0, step))
     with torch.no_grad():
         for side, real, other in (("a", batch.a, batch.b), ("b", batch.b, batch.a)):
-            made_of_real, made, judge = (
-                (method.a_to_b, method.b_to_a, method.judge_a)
+            made_of_real, made, discriminator = (
+                (method.a_to_b, method.b_to_a, method.discriminator_a)
                 if side == "a"
-                else (method.b_to_a, method.a_to_b, method.judge_b)
+                else (method.b_to_a, method.a_to_b, method.discriminator_b)
             )
             again, fake = made(made_of_real(real)), made(other)
-            scores, features = judge(fake)
-            wanted = judge(real)[1]
+            scores, features = discriminator(fake)
+            wanted = discriminator(real)[1]
             matching = sum(((f.mean(dim=0) - w.mean(dim=0)) ** 2).mean() for f, w in zip(features, wanted, strict=True))
             expected = {
                 f"reconstruction_{side}": r * ((again - real) / 2).square().mean(),
@@ -88,7 +88,7 @@ def test_what_discriminators_pay():
     method, batch = tiny(), random_batch(3)
     turn = next(method.training_step(batch, Progress(0, 0)))
     with torch.no_grad():
-        real, fake = method.judge_b(batch.b)[0], method.judge_b(method.a_to_b(batch.a))[0]
+        real, fake = method.discriminator_b(batch.b)[0], method.discriminator_b(method.a_to_b(batch.a))[0]
     torch.testing.assert_close(turn.losses["real_b"], -torch.sigmoid(real).log().mean() / 2)
     torch.testing.assert_close(turn.losses["fake_b"], -(1 - torch.sigmoid(fake)).log().mean() / 2)
 

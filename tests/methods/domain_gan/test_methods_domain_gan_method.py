@@ -47,9 +47,9 @@ def random_batch(count=2):
 @pytest.mark.parametrize(
     ("images_seen", "steps", "players"),
     [
-        (0, 1, ["judge", "generator"]),
-        (99, 1, ["judge", "generator"]),
-        (99, 2, ["judge", "generator", "generator"]),
+        (0, 1, ["discriminator", "generator"]),
+        (99, 1, ["discriminator", "generator"]),
+        (99, 2, ["discriminator", "generator", "generator"]),
         (100, 1, ["encoder"]),
         (10_000, 1, ["encoder"]),
     ],
@@ -60,15 +60,15 @@ def test_the_stage_follows_from_the_images_seen(images_seen, steps, players):
     assert turns == players
 
 
-def test_the_judge_tells_real_from_drawn_and_the_sides_of_real_pictures():
+def test_the_discriminator_tells_real_from_drawn_and_the_sides_of_real_pictures():
     method, batch = tiny(class_weight=3.0), random_batch()
     torch.manual_seed(4)
     turn = next(method.training_step(batch, Progress(0, 0)))
     torch.manual_seed(4)
     classes = torch.tensor([0, 0, 1, 1])
     fake = method.generator(torch.randn(4, 8), classes)
-    real_scores, sides = method.judge(torch.cat([batch.a, batch.b]))
-    fake_scores, _ = method.judge(fake)
+    real_scores, sides = method.discriminator(torch.cat([batch.a, batch.b]))
+    fake_scores, _ = method.discriminator(fake)
     torch.testing.assert_close(turn.losses["real"], -torch.sigmoid(real_scores).log().mean())
     torch.testing.assert_close(turn.losses["fake"], -(1 - torch.sigmoid(fake_scores)).log().mean())
     wanted = -3 * torch.log_softmax(sides, dim=1)[torch.arange(4), classes].mean()
@@ -81,7 +81,7 @@ def test_the_generator_is_told_of_its_own_pictures_alone():
     _, turn = method.training_step(batch, Progress(0, 0))
     torch.manual_seed(4)
     classes = torch.tensor([0, 0, 1, 1])
-    scores, sides = method.judge(method.generator(torch.randn(4, 8), classes))
+    scores, sides = method.discriminator(method.generator(torch.randn(4, 8), classes))
     torch.testing.assert_close(turn.losses["adversarial"], -torch.sigmoid(scores).log().mean())
     torch.testing.assert_close(turn.losses["side"], nn.functional.cross_entropy(sides, classes))
 
@@ -101,10 +101,10 @@ def test_the_encoder_is_told_of_the_noise_that_it_missed():
 def test_in_the_second_stage_the_gan_stays_as_it_is():
     method = tiny(encoder_after=0)
     before = {name: value.clone() for name, value in method.generator.state_dict().items()}
-    judge, encoder = copies([*method.judge.parameters()]), copies([*method.encoder.parameters()])
+    discriminator, encoder = copies([*method.discriminator.parameters()]), copies([*method.encoder.parameters()])
     play(method, random_batch(), steps=3)
     assert all(torch.equal(value, before[name]) for name, value in method.generator.state_dict().items())
-    assert all(torch.equal(a, b) for a, b in zip(judge, method.judge.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(discriminator, method.discriminator.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(encoder, method.encoder.parameters(), strict=True))
     assert method.generator.training
 
@@ -133,11 +133,11 @@ def test_samples_of_both_sides_come_from_the_same_noise():
 def test_the_layers_are_those_of_the_released_code():
     config = DomainGANConfig()
     method = build(config, input_channels=3, output_channels=3, image_size=(64, 64))
-    convs = [layer for layer in method.judge.modules() if isinstance(layer, nn.Conv2d)]
+    convs = [layer for layer in method.discriminator.modules() if isinstance(layer, nn.Conv2d)]
     assert [(c.out_channels, c.kernel_size, c.stride) for c in convs] == [
         (n, (5, 5), (2, 2)) for n in (64, 128, 256, 512)
     ]
-    assert [head.out_features for head in method.judge.heads] == [1, 2]
+    assert [head.out_features for head in method.discriminator.heads] == [1, 2]
     assert [head.out_features for head in method.encoder.heads] == [100]
     assert method.generator.decoder.small == (1024, 4, 4)
     up = [layer for layer in method.generator.modules() if isinstance(layer, nn.ConvTranspose2d)]

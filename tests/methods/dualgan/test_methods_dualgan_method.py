@@ -84,10 +84,10 @@ def test_the_losses_are_those_of_the_paper():
     with torch.no_grad():
         fake_b, fake_a = method.a_to_b(batch.a), method.b_to_a(batch.b)
         wanted = {
-            "real_a": -method.judge_a(batch.a).mean(),
-            "fake_a": method.judge_a(fake_a).mean(),
-            "real_b": -method.judge_b(batch.b).mean(),
-            "fake_b": method.judge_b(fake_b).mean(),
+            "real_a": -method.discriminator_a(batch.a).mean(),
+            "fake_a": method.discriminator_a(fake_a).mean(),
+            "real_b": -method.discriminator_b(batch.b).mean(),
+            "fake_b": method.discriminator_b(fake_b).mean(),
         }
     assert critics.keys() == wanted.keys()
     for name, loss in critics.items():
@@ -97,8 +97,8 @@ def test_the_losses_are_those_of_the_paper():
         wanted = {
             "recovery_a": 7 * (method.b_to_a(fake_b) - batch.a).abs().mean(),
             "recovery_b": 3 * (method.a_to_b(fake_a) - batch.b).abs().mean(),
-            "adversarial_a": -method.judge_a(fake_a).mean(),
-            "adversarial_b": -method.judge_b(fake_b).mean(),
+            "adversarial_a": -method.discriminator_a(fake_a).mean(),
+            "adversarial_b": -method.discriminator_b(fake_b).mean(),
         }
     assert generators.keys() == wanted.keys()
     for name, loss in generators.items():
@@ -126,10 +126,10 @@ def test_a_trained_critic_prefers_the_real():
 
 
 def test_the_critic_is_a_patchgan_or_gives_one_score():
-    assert isinstance(tiny().judge_a, PatchGAN)
+    assert isinstance(tiny().discriminator_a, PatchGAN)
     method = tiny((64, 96), critic="global")
-    assert isinstance(method.judge_b, GlobalCritic)
-    assert method.judge_b(torch.zeros(2, 3, 64, 96)).shape == (2, 1)
+    assert isinstance(method.discriminator_b, GlobalCritic)
+    assert method.discriminator_b(torch.zeros(2, 3, 64, 96)).shape == (2, 1)
     with pytest.raises(ConfigError, match="a global critic needs crops of at least 64"):
         tiny(critic="global")
 
@@ -163,4 +163,4 @@ def test_critics_never_have_a_batch_norm():
     for constraint in ({}, {"clip": 0.0, "gradient_penalty": 10.0}):
         method = tiny(norm="batch", **constraint)
         assert any(isinstance(layer, nn.BatchNorm2d) for layer in method.a_to_b.modules())
-        assert not any(isinstance(layer, nn.BatchNorm2d) for layer in method.judge_a.modules())
+        assert not any(isinstance(layer, nn.BatchNorm2d) for layer in method.discriminator_a.modules())

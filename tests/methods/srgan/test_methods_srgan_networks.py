@@ -16,6 +16,6 @@ def test_the_discriminator_of_the_paper():
 
 
 @pytest.mark.parametrize("size", [(16, 16), (40, 25)])
-def test_it_judges_crops_of_its_size(size):
+def test_it_scores_crops_of_its_size(size):
     network = SRDiscriminator(3, image_size=size, width=4, norm="none", spectral=True)
     assert network(torch.zeros(2, 3, *size)).shape == (2, 1)

@@ -42,19 +42,22 @@ def test_the_papers_generator() -> None:
 
 
 def test_the_papers_discriminator() -> None:
-    judge = StridedDiscriminator((3, 1), size=(256, 256))
+    discriminator = StridedDiscriminator((3, 1), size=(256, 256))
     strided = [(3, 64, 3, 2), (64, 128, 3, 2), (128, 256, 3, 2), (256, 512, 3, 2), (512, 1024, 3, 2)]
-    assert geometry(judge.own["a"]) == strided
-    assert geometry(judge.last["a"]) == [(1024, 1, 2, 1)]
-    assert judge(torch.zeros(1, 1, 256, 256), "b").shape == (1, 1, 7, 7)
+    assert geometry(discriminator.own["a"]) == strided
+    assert geometry(discriminator.last["a"]) == [(1024, 1, 2, 1)]
+    assert discriminator(torch.zeros(1, 1, 256, 256), "b").shape == (1, 1, 7, 7)
 
 
 @pytest.mark.parametrize(("side", "strides"), [(4, 1), (5, 2), (28, 4), (32, 4), (33, 5), (64, 5), (256, 5)])
 def test_as_many_strides_as_leave_something_to_score(side: int, strides: int) -> None:
     assert num_strides((side, 2 * side)) == strides
-    judge = StridedDiscriminator((1, 1), size=(side, side), width=1)
-    assert min(judge(torch.zeros(1, 1, side, side), "a").shape[2:]) >= 1
-    assert judge.features(torch.zeros(2, 1, side, side), "a").flatten(1).shape == (2, judge.num_features)
+    discriminator = StridedDiscriminator((1, 1), size=(side, side), width=1)
+    assert min(discriminator(torch.zeros(1, 1, side, side), "a").shape[2:]) >= 1
+    assert discriminator.features(torch.zeros(2, 1, side, side), "a").flatten(1).shape == (
+        2,
+        discriminator.num_features,
+    )
 
 
 def test_there_and_back_in_any_size() -> None:

@@ -116,11 +116,11 @@ def test_the_decoder_raises_the_gans_loss_or_fools():
         ("non_saturating", {"features", "reconstructed", "drawn"}),
     ):
         torch.manual_seed(1)
-        _, decoder, judge = tiny(adversarial=adversarial).training_step(batch, Progress(0, 0))
+        _, decoder, discriminator = tiny(adversarial=adversarial).training_step(batch, Progress(0, 0))
         assert set(decoder.losses) == names
         if adversarial == "minimax":
             for name in names - {"features"}:
-                torch.testing.assert_close(decoder.losses[name], -judge.losses[name])
+                torch.testing.assert_close(decoder.losses[name], -discriminator.losses[name])
         else:
             assert all(loss > 0 for loss in decoder.losses.values())
 

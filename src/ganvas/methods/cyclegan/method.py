@@ -23,8 +23,8 @@ class CycleGAN(TwoWayMethod):
     """Each generator fools the discriminator of its output domain, and inverts the other generator.
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
-    arXiv:1703.10593, where `a_to_b` is G, `b_to_a` F, `judge_a` D_X and `judge_b` D_Y. As the paper; what it leaves
-    open is the released PyTorch code's.
+    arXiv:1703.10593, where `a_to_b` is G, `b_to_a` F, `discriminator_a` D_X and `discriminator_b` D_Y. Follows the
+    paper; what the paper leaves open follows the released PyTorch code.
     """
 
     config_type = CycleGANConfig
@@ -40,13 +40,13 @@ class CycleGAN(TwoWayMethod):
                 f"{output_channels} channels): give both as many channels, or set identity_weight to 0"
             )
         self.config = config
-        self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("judge_a", "judge_b")}
+        self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("discriminator_a", "discriminator_b")}
         a, b = input_channels, output_channels
         blocks = choose_blocks(config.residual_blocks, image_size)
         self.a_to_b = make_generator(config, a, b, image_size=image_size, residual_blocks=blocks)
         self.b_to_a = make_generator(config, b, a, image_size=image_size, residual_blocks=blocks)
-        self.judge_a = make_discriminator(config, a, norm=config.norm, image_size=image_size)
-        self.judge_b = make_discriminator(config, b, norm=config.norm, image_size=image_size)
+        self.discriminator_a = make_discriminator(config, a, norm=config.norm, image_size=image_size)
+        self.discriminator_b = make_discriminator(config, b, norm=config.norm, image_size=image_size)
         self.replay_a = Replay(config.pool_size, (a, *image_size))
         self.replay_b = Replay(config.pool_size, (b, *image_size))
 
@@ -90,8 +90,8 @@ class CycleGAN(TwoWayMethod):
         """Return Eq. 1 for the generators, least squares in place of the logarithm (Sec. 4)."""
         objective = self.config.objective
         return {
-            "adversarial_a": generator_loss(self.judge_a(fake_a), objective),
-            "adversarial_b": generator_loss(self.judge_b(fake_b), objective),
+            "adversarial_a": generator_loss(self.discriminator_a(fake_a), objective),
+            "adversarial_b": generator_loss(self.discriminator_b(fake_b), objective),
         }
 
     def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Turn:
@@ -99,10 +99,10 @@ class CycleGAN(TwoWayMethod):
         objective = self.config.objective
         past_a, past_b = self.replay_a(fake_a), self.replay_b(fake_b)
         losses = {
-            "real_a": 0.5 * real_loss(self.judge_a(batch.a), objective),
-            "fake_a": 0.5 * fake_loss(self.judge_a(past_a), objective),
-            "real_b": 0.5 * real_loss(self.judge_b(batch.b), objective),
-            "fake_b": 0.5 * fake_loss(self.judge_b(past_b), objective),
+            "real_a": 0.5 * real_loss(self.discriminator_a(batch.a), objective),
+            "fake_a": 0.5 * fake_loss(self.discriminator_a(past_a), objective),
+            "real_b": 0.5 * real_loss(self.discriminator_b(batch.b), objective),
+            "fake_b": 0.5 * fake_loss(self.discriminator_b(past_b), objective),
         }
         return Turn("discriminators", losses)
 

@@ -149,9 +149,9 @@ class DiscoGAN(TwoWayMethod):
     """A picture translated there and back is itself again, and looks on the way as the other side does.
 
     Kim et al. 2017, "Learning to Discover Cross-Domain Relations with Generative Adversarial Networks",
-    arXiv:1703.05192, where `a_to_b` is G_AB and `judge_b` D_B. Feature matching, the weights and the curriculum are of
-    the released code. Losses of pictures are of the paper's range [0, 1]. At test batch norm has the statistics of
-    training, so that no picture depends on its neighbors.
+    arXiv:1703.05192, where `a_to_b` is G_AB and `discriminator_b` D_B. Feature matching, the weights and the
+    curriculum follow the released code. Losses between pictures use the paper's range [0, 1]. At test time batch norm
+    uses the statistics of training, so that no picture depends on the others of its batch.
     """
 
     config_type = DiscoGANConfig
@@ -162,12 +162,12 @@ class DiscoGAN(TwoWayMethod):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         check_crop(image_size, multiple=DiscoGenerator.size_multiple, smallest=SMALLEST, network="DiscoGAN")
         self.config, self._single_place = config, config.bottleneck > 0 and image_size == (SMALLEST, SMALLEST)
-        self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("judge_a", "judge_b")}
+        self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("discriminator_a", "discriminator_b")}
         a, b, width, bottleneck = input_channels, output_channels, config.width, config.bottleneck
         self.a_to_b = DiscoGenerator(a, b, width=width, bottleneck=bottleneck)
         self.b_to_a = DiscoGenerator(b, a, width=width, bottleneck=bottleneck)
-        self.judge_a = DiscoDiscriminator(a, width=width)
-        self.judge_b = DiscoDiscriminator(b, width=width)
+        self.discriminator_a = DiscoDiscriminator(a, width=width)
+        self.discriminator_b = DiscoDiscriminator(b, width=width)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield a step of the discriminators, then of the generators; with an interval above 1 only one of them."""
@@ -189,8 +189,8 @@ class DiscoGAN(TwoWayMethod):
         """Return Eq. 9 and 10, halved as in the released code."""
         losses: Losses = {}
         for side, discriminator, real, fake in (
-            ("a", self.judge_a, batch.a, fake_a),
-            ("b", self.judge_b, batch.b, fake_b),
+            ("a", self.discriminator_a, batch.a, fake_a),
+            ("b", self.discriminator_b, batch.b, fake_b),
         ):
             losses[f"real_{side}"] = 0.5 * real_loss(discriminator(real)[0], "vanilla")
             losses[f"fake_{side}"] = 0.5 * fake_loss(discriminator(fake)[0], "vanilla")
@@ -203,8 +203,10 @@ class DiscoGAN(TwoWayMethod):
             "reconstruction_a": returned * mse_loss(unit(self.b_to_a(fake_b)), unit(batch.a)),  # Eq. 4
             "reconstruction_b": returned * mse_loss(unit(self.a_to_b(fake_a)), unit(batch.b)),
         }
-        losses |= self._adversarial_losses("a", self.judge_a, real=batch.a, fake=fake_a, share=1 - returned)
-        return losses | self._adversarial_losses("b", self.judge_b, real=batch.b, fake=fake_b, share=1 - returned)
+        losses |= self._adversarial_losses("a", self.discriminator_a, real=batch.a, fake=fake_a, share=1 - returned)
+        return losses | self._adversarial_losses(
+            "b", self.discriminator_b, real=batch.b, fake=fake_b, share=1 - returned
+        )
 
     def _adversarial_losses(
         self, side: str, discriminator: nn.Module, *, real: Tensor, fake: Tensor, share: float

@@ -133,7 +133,7 @@ class DomainGAN(Method):
             )
         check_crop(image_size, multiple=2**HALVINGS, network="DomainGAN")
         self.config, self.image_size = config, image_size
-        self.players = {"generator": ("generator",), "judge": ("judge",), "encoder": ("encoder",)}
+        self.players = {"generator": ("generator",), "discriminator": ("discriminator",), "encoder": ("encoder",)}
         self.generator = ClassGenerator(
             config.z_size,
             num_classes=len(SIDES),
@@ -142,7 +142,7 @@ class DomainGAN(Method):
             width=config.width,
             image_size=image_size,
         )
-        self.judge = PictureReader(input_channels, (1, len(SIDES)), width=config.width, image_size=image_size)
+        self.discriminator = PictureReader(input_channels, (1, len(SIDES)), width=config.width, image_size=image_size)
         self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
 
     def left_untrained(self, images: int) -> str | None:
@@ -174,20 +174,20 @@ class DomainGAN(Method):
         z = self.draw_noise(len(classes))
         with torch.no_grad():
             fake = self.generator(z, classes)
-        yield Turn("judge", self._discriminator_losses(real, fake, classes))
+        yield Turn("discriminator", self._discriminator_losses(real, fake, classes))
         for _ in range(self.config.generator_steps):
             yield Turn("generator", self._adversarial_losses(self.generator(z, classes), classes))
 
     def _discriminator_losses(self, real: Tensor, fake: Tensor, classes: Tensor) -> Losses:
         """Return the losses of the discriminator: real or generated, and of real pictures the class."""
-        real_scores, real_sides = self.judge(real)
-        fake_scores, _ = self.judge(fake)
+        real_scores, real_sides = self.discriminator(real)
+        fake_scores, _ = self.discriminator(fake)
         losses = {"real": real_loss(real_scores, "vanilla"), "fake": fake_loss(fake_scores, "vanilla")}
         return losses | self._class_loss(real_sides, classes)
 
     def _adversarial_losses(self, fake: Tensor, classes: Tensor) -> Losses:
         """Return the losses of the generator: real, and of the requested class."""
-        scores, sides = self.judge(fake)
+        scores, sides = self.discriminator(fake)
         return {"adversarial": generator_loss(scores, "vanilla")} | self._class_loss(sides, classes)
 
     def _class_loss(self, sides: Tensor, classes: Tensor) -> Losses:

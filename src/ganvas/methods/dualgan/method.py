@@ -71,8 +71,9 @@ class DualGAN(TwoWayMethod):
     """What one translator makes the other must recover, and a critic of each side prefers the real to the made.
 
     Yi et al. 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510, where
-    `a_to_b` is G_A, `judge_b` D_A, a is U and b is V. Dropout is the noise z, at test too. The paper's several moves of
-    the critics, each on its own batch, are several steps, of which only the first moves the generators too.
+    `a_to_b` is G_A, `discriminator_b` D_A, a is U and b is V. Dropout is the noise z, also at test time. The paper's
+    repeated updates of the critics, each on its own batch, are separate steps here, of which only the first updates the
+    generators too.
     """
 
     config_type = DualGANConfig
@@ -82,12 +83,12 @@ class DualGAN(TwoWayMethod):
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         self.config = config
-        self.players = {"generators": ("a_to_b", "b_to_a"), "critics": ("judge_a", "judge_b")}
+        self.players = {"generators": ("a_to_b", "b_to_a"), "critics": ("discriminator_a", "discriminator_b")}
         a, b = input_channels, output_channels
         self.a_to_b = make_generator(config, a, b, image_size)
         self.b_to_a = make_generator(config, b, a, image_size)
-        self.judge_a = make_critic(config, a, image_size)
-        self.judge_b = make_critic(config, b, image_size)
+        self.discriminator_a = make_critic(config, a, image_size)
+        self.discriminator_b = make_critic(config, b, image_size)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield Algorithm 1: a clipped step of the critics, and every `critic_steps` steps one of the generators."""
@@ -103,8 +104,8 @@ class DualGAN(TwoWayMethod):
         """Return Eq. 1 and 2, of both critics."""
         weight, losses = self.config.gradient_penalty, {}
         for side, discriminator, real, fake in (
-            ("a", self.judge_a, batch.a, fake_a),
-            ("b", self.judge_b, batch.b, fake_b),
+            ("a", self.discriminator_a, batch.a, fake_a),
+            ("b", self.discriminator_b, batch.b, fake_b),
         ):
             losses[f"real_{side}"] = real_loss(discriminator(real), "wasserstein")
             losses[f"fake_{side}"] = fake_loss(discriminator(fake), "wasserstein")
@@ -125,8 +126,8 @@ class DualGAN(TwoWayMethod):
         return {
             "recovery_a": weight_a * l1_loss(self.b_to_a(fake_b), batch.a),
             "recovery_b": weight_b * l1_loss(self.a_to_b(fake_a), batch.b),
-            "adversarial_a": generator_loss(self.judge_a(fake_a), "wasserstein"),
-            "adversarial_b": generator_loss(self.judge_b(fake_b), "wasserstein"),
+            "adversarial_a": generator_loss(self.discriminator_a(fake_a), "wasserstein"),
+            "adversarial_b": generator_loss(self.discriminator_b(fake_b), "wasserstein"),
         }
 
 

@@ -24,8 +24,8 @@ class VAEGANConfig:
     gamma: float = 1e-6
     """Weight of the feature reconstruction beside the adversarial loss, for the decoder alone (Algorithm 1).
 
-    The value of the released code for faces, whose GAN does not judge reconstructions there; larger keeps nearer to the
-    picture, smaller is freer to invent."""
+    The value of the released code for faces, whose discriminator does not see reconstructions there. Larger values keep
+    nearer to the picture, smaller ones invent more."""
     adversarial: Literal["minimax", "non_saturating"] = "minimax"
     """What the decoder does with the GAN's loss: raise it (Algorithm 1), or lower -log Dis of what it makes."""
 
