@@ -220,6 +220,7 @@ def test_pictures_animations_and_films_share_a_folder(film: Path, tmp_path: Path
     with pytest.raises(PartialFailure, match="2 of 5 failed") as failed:
         redact_files(film.parent, tmp_path / "out", detect=("squares",))
     assert set(failed.value.failures) == {"text.txt", "cut.mp4"}
+    assert not list((tmp_path / "out").glob(".*"))
     assert read_image(tmp_path / "out" / "one.png").pixels[:, :, 0].max() <= 120
     with Image.open(tmp_path / "out" / "few.gif") as gif:
         assert (gif.n_frames, gif.info["loop"]) == (3, 2)

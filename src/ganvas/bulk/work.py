@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ganvas.errors import InputError
 from ganvas.filesystem.atomic import write_text
 
 __all__ = ["working_folder"]
@@ -16,9 +17,10 @@ IDENTITY = "identity"
 
 @contextmanager
 def working_folder(target: Path, identity: str) -> Iterator[Path]:
-    """Yield a hidden folder beside `target` for parts of it; it is removed when the block ends without an error.
+    """Yield a hidden folder beside `target` for parts of it; it is removed when the block ends, unless interrupted.
 
-    A folder that an interrupted command left is continued if its identity is the same; otherwise it is emptied first.
+    A folder that an interrupted command left, or one whose disk was full, is continued if its identity is the same;
+    otherwise it is emptied first.
 
     Args:
         target: the output file.
@@ -30,5 +32,9 @@ def working_folder(target: Path, identity: str) -> Iterator[Path]:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(note, identity)
-    yield folder
+    try:
+        yield folder
+    except InputError:  # the same command would fail again
+        shutil.rmtree(folder)
+        raise
     shutil.rmtree(folder)

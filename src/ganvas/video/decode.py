@@ -259,7 +259,7 @@ def _time_stamp(frame: VideoFrame) -> int:
 
 def _damaged(path: Path, stream: VideoStream, pts: int | None, problem: str) -> VideoError:
     """Return the error that names the frame, by its place among the packets' time stamps."""
-    remedy = f"{problem}; copy the file again, or repeat the frame before each damaged one (skip_damaged)"
+    remedy = f"{problem}; copy the file again, or repeat the frame before each damaged one (--skip-damaged)"
     if pts is None or not stream.time_base:
         return VideoError(path, remedy)
     return VideoError(path, remedy, frame=frame_table(path).index_of(pts), seconds=float(pts * stream.time_base))
