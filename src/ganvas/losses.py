@@ -6,7 +6,7 @@ vanilla        -log sigmoid, the generator's in its non-saturating form (Goodfel
 least_squares  squared distance to 1 for real and 0 for fake (Mao et al. 2017, arXiv:1611.04076)
 hinge          max(0, 1 - score) and max(0, 1 + score) (Lim and Ye 2017, arXiv:1705.02894)
 wasserstein    plain scores (Arjovsky et al. 2017, arXiv:1701.07875), to be used with `gradient_penalty`
-relativistic   more real than the mean of the other kind (Jolicoeur-Martineau 2018, arXiv:1807.00734)
+relativistic   compares each score with the mean of the other class (Jolicoeur-Martineau 2018, arXiv:1807.00734)
 
 `entropy`, `cross_entropy` and `kl_divergence` take densities on a grid (Cover and Thomas 2006, ch. 2 and 8): (..., n),
 nonnegative, each summing to 1 / step over the last axis, and return nats. Where `p` is 0 the cost is 0, whatever `q`
@@ -38,7 +38,7 @@ def mse_loss(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def feature_matching(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Return the squared difference of mean features, averaged over places and channels, summed over layers.
+    """Return the squared difference of mean features, averaged over positions and channels, summed over layers.
 
     Salimans et al. 2016, arXiv:1606.03498, Sec. 3.1.
 
@@ -77,7 +77,7 @@ Objective = Literal["vanilla", "least_squares", "hinge", "wasserstein"]
 
 
 def _cross_entropy(scores: Tensor, *, real: bool) -> Tensor:
-    """-log sigmoid(score), or of 1 - sigmoid(score), already averaged, for gradients equal to the released code's."""
+    """Return the mean of -log sigmoid(score) or -log(1 - sigmoid(score)); gradients equal the released code's."""
     wanted = torch.ones_like(scores) if real else torch.zeros_like(scores)
     return nn.functional.binary_cross_entropy_with_logits(scores, wanted)
 
@@ -123,7 +123,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], *, real: Tensor, fake: 
     Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3, where its weight is 10.
 
     Args:
-        critic: images -> scores, without batch norm, which would tie the pictures of a batch together (Sec. 4).
+        critic: images -> scores, without batch norm, with which scores would depend on the batch (Sec. 4).
         real: (N, C, H, W) in [-1, 1].
         fake: (N, C, H, W) in [-1, 1].
     """
@@ -171,13 +171,13 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def gaussian_negative_log_likelihood(made: Tensor, wanted: Tensor, *, deviation: float = 1.0) -> Tensor:
-    """-log N(wanted; made, deviation^2 I) up to its constant, of (N, ...) each."""
+    """Return -log N(wanted; made, deviation^2 I) of (N, ...) each, without the constant."""
     squares = torch.square(at_least_float32(made) - at_least_float32(wanted)).flatten(1)
     return squares.sum(dim=1).mean() / (2 * deviation**2)
 
 
 def bernoulli_negative_log_likelihood(logits: Tensor, wanted: Tensor) -> Tensor:
-    """-log of the probability of `wanted` (N, ...) in [0, 1], each number a Bernoulli: the same, appendix C.1."""
+    """Return -log p(wanted), (N, ...) in [0, 1], of independent Bernoullis: Kingma and Welling 2014, appendix C.1."""
     entropies = nn.functional.binary_cross_entropy_with_logits(
         at_least_float32(logits), at_least_float32(wanted), reduction="none"
     )

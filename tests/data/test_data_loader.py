@@ -204,9 +204,9 @@ def test_single_pictures_are_degraded_anew_each_epoch(degrading: tuple[Cache, Pa
 
 def test_the_direction_turns_degraded_pairs_too(degrading: tuple[Cache, PairedData]) -> None:
     cache, data = degrading
-    forth, back = loader(cache, data).batch(0), loader(cache, replace(data, direction="b_to_a")).batch(0)
-    assert torch.equal(forth.a, back.b)
-    assert torch.equal(forth.b, back.a)
+    forward, backward = loader(cache, data).batch(0), loader(cache, replace(data, direction="b_to_a")).batch(0)
+    assert torch.equal(forward.a, backward.b)
+    assert torch.equal(forward.b, backward.a)
 
 
 def test_the_direction_makes_the_given_side_a(tmp_path: Path) -> None:

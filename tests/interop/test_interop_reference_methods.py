@@ -108,14 +108,14 @@ def test_generator_and_discriminator_become_a_method(tmp_path):
 
 def test_what_the_file_cannot_tell_is_said(tmp_path):
     notes = "\n".join(import_reference(*saved(tmp_path, G=reference.unet(5))).notes)
-    assert "does not tell whether it was trained with dropout" in notes
+    assert "does not record whether it was trained with dropout" in notes
     assert "no discriminator was given" in notes
 
 
-def test_a_residual_generators_dropout_is_told_by_its_keys(tmp_path):
+def test_a_residual_generators_dropout_follows_from_its_parameter_names(tmp_path):
     paths = saved(tmp_path, G=reference.resnet(6, dropout=True))
     assert import_reference(*paths).config.dropout == 0.5
-    with pytest.raises(RunError, match=r"keys say dropout 0\.5, not 0\.1"):
+    with pytest.raises(RunError, match=r"names imply dropout 0\.5, not 0\.1"):
         import_reference(*paths, dropout=0.1)
 
 
@@ -148,7 +148,7 @@ def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
     (path,) = saved(tmp_path, D=theirs)
     imported = api.import_reference((path,), out=folder)
     assert imported.folder == folder
-    assert "a discriminator alone" in str(imported)
+    assert "a discriminator without its generator" in str(imported)
     discriminator = load_discriminator(folder)
     images = torch.rand(1, theirs.state[next(iter(theirs.state))].shape[1], 256, 256)
     with torch.no_grad():
@@ -188,7 +188,7 @@ def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
     [
         ({"D": reference.patchgan(3)}, "one generator .* given: latest_net_D.pth is a patchgan"),
         ({"G_A": reference.resnet(6), "G_B": reference.resnet(6)}, "or the generators.* of a CycleGAN; given"),
-        ({"G": reference.unet(5), "D": reference.patchgan(3, channels=3)}, "as CycleGAN's does"),
+        ({"G": reference.unet(5), "D": reference.patchgan(3, channels=3)}, "as in CycleGAN"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, channels=5)}, "scores 5 channels, .* have 6"),
         ({"G": reference.unet(5), "D": reference.patchgan(3, norm="instance")}, "its norm is instance"),
         ({"G": reference.unet(5), "D": reference.patchgan(6)}, "6 strided layers"),
@@ -249,7 +249,7 @@ def test_wrappers_are_looked_into(tmp_path, content, entry, first):
             r"several networks, 'netG_A' \(resnet\), 'netG_B' \(resnet\); save each",
         ),
         (keyed("netG_A", G.state) | keyed("netG_B", G.state), "several networks, 'netG_A'"),
-        ({"netG": {"features.0.weight": torch.zeros(3)}}, "entry 'netG': its keys .* no network known here"),
+        ({"netG": {"features.0.weight": torch.zeros(3)}}, "entry 'netG': its keys .* not those of a supported network"),
         ({"epoch": 1, "lr": 0.1}, "nor a dictionary.*it holds 'epoch', 'lr'"),
         ({"mlp_0.0.weight": torch.zeros(4, 3), "mlp_0.2.weight": torch.zeros(4, 4)}, "patch heads of CUT"),
         (D.state | {"model.2.filt": torch.zeros(4, 1, 3, 3)}, "CUT's antialiased PatchGAN"),
@@ -285,7 +285,7 @@ def test_safetensors_are_read(tmp_path):
 def test_cuts_generator_becomes_a_run(tmp_path):
     theirs = reference.cut(9)
     (path,) = saved(tmp_path, G=theirs)
-    assert "taken as CUT" in str(api.import_reference((path,), out=tmp_path / "run"))
+    assert "imported as CUT" in str(api.import_reference((path,), out=tmp_path / "run"))
     picture = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     made = api.load(tmp_path / "run", device="cpu")(picture)
     with torch.no_grad():
@@ -298,7 +298,7 @@ def test_the_weights_of_a_cycle_are_told_by_the_user(tmp_path):
     api.import_reference(paths, out=tmp_path / "run", cycle_weight_a=5.0, cycle_weight_b=20.0, identity_weight=0.1)
     config = read_run_record(tmp_path / "run").method
     assert (config.cycle_weights, config.identity_weight) == ({"a": 5.0, "b": 20.0}, 0.1)
-    with pytest.raises(ConfigError, match="cycle_weight_a: of a CycleGAN's files alone"):
+    with pytest.raises(ConfigError, match="cycle_weight_a: only for the files of a CycleGAN"):
         api.import_reference(paths[:1], out=tmp_path / "other", cycle_weight_a=5.0)
     with pytest.raises(ConfigError, match="must not be negative"):
         api.import_reference(paths, out=tmp_path / "other", cycle_weight_a=-5.0)
@@ -306,7 +306,7 @@ def test_the_weights_of_a_cycle_are_told_by_the_user(tmp_path):
 
 def test_cuts_generator_is_no_cyclegans(tmp_path):
     paths = saved(tmp_path, G_A=reference.cut(6), G_B=reference.cut(6))
-    with pytest.raises(RunError, match="CUT's generator, which learns one way"):
+    with pytest.raises(RunError, match="CUT's generator, which translates in one direction"):
         api.import_reference(tuple(paths), out=tmp_path / "run")
 
 
@@ -329,8 +329,8 @@ def without(state, key):
 @pytest.mark.parametrize(
     ("state", "complaint"),
     [
-        ({}, "no network known here"),
-        ({"features.0.weight": torch.zeros(3)}, "features.0.weight.* no network known here"),
+        ({}, "not those of a supported network"),
+        ({"features.0.weight": torch.zeros(3)}, "features.0.weight.* not those of a supported network"),
         (without(reference.unet(5).state, "model.model.3.bias"), "model.model.3.bias is missing"),
         (without(reference.resnet(6).state, "model.4.weight"), "looks like a resnet, but model.4.weight"),
         (without(reference.patchgan(3).state, "model.5.weight"), "looks like a patchgan, but model.5.weight"),
@@ -340,7 +340,7 @@ def without(state, key):
         (reference.patchgan(3).state | {"model.2.weight_orig": torch.zeros(1)}, "spectral"),
         (reference.patchgan(3).state | {"model.0.weight": torch.zeros(4)}, "model.0 is no convolution"),
         ({"model.10.conv_block.0.weight": torch.zeros(4, 4, 3, 3)}, "zero padding"),
-        ({"model.13.conv_block.1.weight": torch.zeros(4, 4, 3, 3)}, "another number of halvings"),
+        ({"model.13.conv_block.1.weight": torch.zeros(4, 4, 3, 3)}, "not 2 downsampling layers"),
     ],
 )
 def test_what_is_not_the_references_is_refused_by_name(state, complaint):

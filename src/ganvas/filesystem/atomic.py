@@ -14,9 +14,9 @@ from pathlib import Path
 __all__ = ["append_line", "atomic_file", "is_leftover", "sweep", "write_bytes", "write_json", "write_text"]
 
 TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
-"""The name of a temporary file: hidden; the target's stem, the writer's process id, eight random digits, the suffix."""
+"""Name of a temporary file: a dot, the target's stem, the writer's process id, eight random digits, the suffix."""
 STEM_BYTES = 64
-"""Of the name of a file, in the name of its temporary one; a name may have 255 bytes."""
+"""Largest part of the target's stem in the name of a temporary file, in bytes; file systems allow names of 255."""
 _in_progress: set[str] = set()
 """Names of the temporary files that this process is writing."""
 
@@ -29,7 +29,7 @@ def temporary_path(path: Path) -> Path:
 def is_leftover(name: str) -> bool:
     """Return whether a file of this name is a temporary file of `atomic_file` from a process that no longer runs.
 
-    A process on another machine counts as one that no longer runs, so ask only while the folder is locked.
+    A process on another machine counts as ended, so call this only while the folder is locked.
     """
     found = TEMPORARY.fullmatch(name)
     return found is not None and name not in _in_progress and not _runs(int(found[1], 16))
@@ -37,7 +37,7 @@ def is_leftover(name: str) -> bool:
 
 def _runs(process: int) -> bool:
     """Return whether another process of this number runs on this machine."""
-    if process in (0, os.getpid()) or os.name != "posix":  # on Windows, signal 0 would end it
+    if process in (0, os.getpid()) or os.name != "posix":  # on Windows, signal 0 would end the process
         return False
     try:
         os.kill(process, 0)
@@ -74,7 +74,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let an OSError without a file name, as of a full disk, or with the temporary one, name `path`."""
+    """Make an OSError name `path` if it names no file (as a full disk does) or the temporary one."""
     try:
         yield
     except OSError as error:
@@ -90,7 +90,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file atomically, line ends as given."""
+    """Write a whole UTF-8 file atomically; line ends are not converted."""
     write_bytes(path, _encoded(text))
 
 
@@ -113,14 +113,14 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _start_of(stem: str) -> str:
-    """Return at most STEM_BYTES of a name, in whole characters: file systems count bytes, and an emoji has four."""
+    """Return at most STEM_BYTES bytes of a name, in whole characters."""
     while len(os.fsencode(stem)) > STEM_BYTES:
         stem = stem[:-1]
     return stem
 
 
 def _encoded(text: str) -> bytes:
-    r"""Encode as UTF-8; a byte of a file name that is not UTF-8 becomes \udcXX, which in JSON is that name again."""
+    r"""Encode as UTF-8; a byte of a file name that is not UTF-8 becomes \udcXX, from which JSON restores the name."""
     return text.encode(errors="backslashreplace")
 
 
@@ -154,14 +154,14 @@ SAFETENSORS_TEMPORARY = re.compile(r"\.tmp[A-Za-z0-9]{6}")
 
 
 def sweep(folders: Iterable[Path], *, tensors: bool = False) -> None:
-    """Remove temporary files of killed processes from folders; a folder that does not exist is skipped.
+    """Remove temporary files of killed processes from folders, skipping folders that do not exist.
 
-    Only files whose names ganvas itself makes are removed, and none that a running process is writing. Call it while
+    Only files named by `temporary_path` are removed, and none that a running process is writing. Call it while
     the output folder is locked (`claimed`).
 
     Args:
         folders: searched without their subfolders.
-        tensors: remove safetensors' temporary files too; for run folders, where nothing else has such names.
+        tensors: remove safetensors' temporary files too; for run folders, which hold no other files of such names.
     """
     for folder in folders:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:

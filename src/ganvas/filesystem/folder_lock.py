@@ -1,8 +1,8 @@
 """Locks on output folders: one process at a time writes into a folder whose journal it continues.
 
-The lock is on the folder itself (`flock` of its descriptor), so nothing lies in a folder that is released. Where a file
-system cannot lock folders (Windows, NFS), it is on a hidden file in the folder, which is removed afterwards. The system
-drops either lock however the process ends.
+The lock is on the folder itself (`flock` of its descriptor), so it leaves no file behind. If a file system cannot lock
+folders (Windows, NFS), a hidden file in the folder is locked and removed afterwards. The operating system releases
+either lock when the process ends.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ganvas.filesystem.atomic import sweep
 __all__ = ["FolderInUse", "claimed", "swept_beside"]
 
 LOCK_NAME = ".ganvas.lock"
-"""The file that is locked where the folder cannot be."""
+"""File that is locked if the folder cannot be."""
 PATIENCE = 40
-"""Attempts to share a folder, 50 ms apart: another process may hold it for the moment of its sweep."""
+"""Attempts to share a folder, 50 ms apart: another process may hold it briefly to remove leftovers."""
 
 
 class FolderInUse(InputError):
@@ -35,7 +35,7 @@ class FolderInUse(InputError):
 def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False) -> Iterator[None]:
     """Lock an output folder exclusively, and remove temporary files of killed processes.
 
-    The folder is made where it is missing; one that is still empty at the end is removed again.
+    The folder is created if missing, and removed if it is still empty at the end.
 
     Args:
         folder: the output folder.
@@ -44,7 +44,7 @@ def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False)
 
     Raises:
         FolderInUse: another process holds it.
-        OSError: it cannot be made or opened.
+        OSError: it cannot be created or opened.
     """
     with _made(folder), _locked(folder, alone=True):
         sweep({folder, *beside}, tensors=tensors)
@@ -53,13 +53,12 @@ def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False)
 
 @contextmanager
 def swept_beside(folder: Path) -> Iterator[None]:
-    """Share the folder of a single output file with other such commands, but with none that holds it alone.
+    """Share the folder of a single output file with other such commands, but not with one that holds it exclusively.
 
-    The first of them removes leftovers. The folder is made where it is missing; one that is still empty at the end is
-    removed again.
+    The first of them removes leftovers. The folder is created if missing, and removed if it is still empty at the end.
 
     Raises:
-        FolderInUse: another process holds the folder alone.
+        FolderInUse: another process holds the folder exclusively.
     """
     with _made(folder):
         with contextlib.suppress(FolderInUse), claimed(folder):
@@ -78,7 +77,7 @@ def _made(folder: Path) -> Iterator[None]:
         for path in missing:
             try:
                 path.rmdir()
-            except OSError:  # it holds something now, or another process was faster
+            except OSError:  # not empty, or removed by another process
                 break
 
 
@@ -140,18 +139,18 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def _remove_lock_file(path: Path) -> None:
-        """Leave it: a file that is open cannot be removed."""
+        """Do nothing: an open file cannot be removed."""
 else:
     import fcntl
 
     UNABLE = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
-    """How file systems answer that cannot lock a folder."""
+    """Error numbers of file systems that cannot lock a folder."""
 
     def _lock(descriptor: int, *, alone: bool) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
     def _unlock(descriptor: int) -> None:
-        """Drop the lock also from children that inherited the descriptor."""
+        """Release the lock, also in child processes that inherited the descriptor."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def _remove_lock_file(path: Path) -> None:

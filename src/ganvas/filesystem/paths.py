@@ -1,4 +1,4 @@
-"""Protection of originals: no file that a command writes may be one that it reads, whatever links lead to it."""
+"""Overwrite protection: checks that no output of a command is one of its inputs, through any link."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Identity = tuple[int, int]
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Raise where a target is a source, or where two targets are the same file through a link.
+    """Raise if a target is a source, or if two targets are the same file through a link.
 
     Call this for all files before the first one is written.
 
     Args:
         targets: files that will be written; need not exist. Sidecars of labels count with their pictures.
-        sources: files that are read; those that do not exist are skipped. Not iterated where no target exists.
+        sources: files that are read; those that do not exist are skipped. Not iterated if no target exists.
 
     Raises:
         InputError: names the first targets that are sources, and the remedy.
@@ -38,7 +38,7 @@ def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
 
 
 def require_outside(out: Path, *sources: Path) -> None:
-    """Raise where an output folder is a source folder or lies in one: the next command would read the results there.
+    """Raise if an output folder is a source folder or lies in one, since the next command would read the results.
 
     Args:
         out: need not exist.
@@ -56,15 +56,15 @@ def require_outside(out: Path, *sources: Path) -> None:
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder or lies in it, whatever links lead there; neither need exist."""
+    """Return whether a path is a folder or lies in it, with links resolved; neither need exist."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # links to themselves are no error
 
 
 def _existing(targets: Iterable[Path]) -> dict[Identity | None, Path]:
-    """Return the targets that exist by their identity; raise where two are one file."""
+    """Return identity -> target for the targets that exist; raise if two are one file."""
     there: dict[Identity | None, Path] = {}
     places = dict[tuple[str, str], Path]()
-    real = cache(os.path.realpath)  # a folder's place without links, found once for all files in it
+    real = cache(os.path.realpath)  # resolve each folder once for all files in it
     for target in targets:
         if identity := _identity(target):
             there[identity] = target
@@ -86,7 +86,7 @@ def files_in(path: Path | None) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> Identity | None:
-    """Return what identifies the file behind all links, or None where there is none."""
+    """Return the identity of a file with links resolved, or None if it does not exist."""
     try:
         status = path.stat()
     except (OSError, ValueError):

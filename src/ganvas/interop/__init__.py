@@ -12,19 +12,19 @@ class ImportConfig:
     """Import of checkpoints of the reference PyTorch code."""
 
     checkpoints: tuple[Path, ...]
-    """In any order, a pix2pix's latest_net_G.pth and, if wanted, D; or a CycleGAN's latest_net_G_A.pth and G_B and, if
-    wanted, D_A and D_B; or one generator or one discriminator alone."""
+    """In any order: latest_net_G.pth of a pix2pix, optionally with D; latest_net_G_A.pth and G_B of a CycleGAN,
+    optionally with D_A and D_B; or a single generator or discriminator."""
     _: KW_ONLY
     out: Path
-    """The folder to make: a run, or of a discriminator alone its weights and discriminator.json."""
+    """Output folder: a run, or for a single discriminator its weights and discriminator.json."""
     dropout: float | None = None
-    """Dropout of the generator, where its file cannot tell."""
+    """Dropout of the generator, if its file does not determine it."""
     cycle_weight_a: float | None = None
-    """The lambda_A that a CycleGAN was trained with, which no file tells; unset: 10."""
+    """lambda_A that a CycleGAN was trained with, which no file records; unset: 10."""
     cycle_weight_b: float | None = None
-    """Its lambda_B; unset: 10."""
+    """lambda_B likewise; unset: 10."""
     identity_weight: float | None = None
-    """Its lambda_identity; unset: 0.5."""
+    """lambda_identity likewise; unset: 0.5."""
 
     @property
     def cycle_weights(self) -> dict[str, Any]:

@@ -26,11 +26,11 @@ DISCRIMINATOR_RECORD_NAME = "discriminator.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorRecord:
-    """Description of a discriminator: enough to build it. It scores pictures in [-1, 1] and translates none."""
+    """Record of an imported discriminator, from which it is built; it scores pictures in [-1, 1]."""
 
     network: Literal["patchgan", "pixelgan"]
     input_channels: int
-    """Of its input: pix2pix's sees input and output as the channels of one picture, CycleGAN's outputs alone."""
+    """Input channels: a pix2pix discriminator takes input and output concatenated, a CycleGAN one outputs only."""
     width: int
     num_layers: int
     """Strided convolutions of a PatchGAN; 0 for a PixelGAN."""
@@ -45,7 +45,7 @@ class Imported:
 
     Attributes:
         folder: a run folder, or the folder of a discriminator.
-        notes: facts on the files for the user, a line each.
+        notes: notes on the files for the user, one line each.
     """
 
     folder: Path
@@ -56,10 +56,10 @@ class Imported:
 
 
 def import_checkpoints(config: ImportConfig) -> Imported:
-    """Read checkpoints of the reference into a folder: a run, or from one discriminator alone, a discriminator.
+    """Import checkpoints of the reference code as a run folder, or a single discriminator as its own folder.
 
     Args:
-        config: the files, the folder to write and what the files do not tell.
+        config: the files, the output folder and settings that the files do not record.
 
     Raises:
         RunError: a file cannot be read, they do not belong together, or the folder holds something already.
@@ -67,19 +67,22 @@ def import_checkpoints(config: ImportConfig) -> Imported:
     """
     paths, folder, training = config.checkpoints, config.out, config.cycle_weights
     made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
+    # 1. Check the output before reading gigabytes, then recognize the network in each file.
     check_name(folder)
     require_apart(made, paths)
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1
     if training and not several:
-        raise ConfigError(f"{', '.join(training)}: of a CycleGAN's files alone, G_A and G_B; leave it out")
+        raise ConfigError(f"{', '.join(training)}: only for the files of a CycleGAN, G_A and G_B; leave it out")
+    # 2. A single discriminator cannot translate, so it becomes a folder of its own kind.
     if len(paths) == 1:
         (network,) = networks
         if not network.is_generator:
             with _held(folder):
                 write_discriminator(network, folder)
-            note = f"{folder}: a discriminator alone, which makes no pictures; give its generator too for a run"
+            note = f"{folder}: a discriminator without its generator; add the generator for a run"
             return Imported(folder, (f"{paths[0].name}: {describe(network)}", note))
+    # 3. Generators become a run: two are a CycleGAN, one is a pix2pix or a CUT.
     if several:
         imported = import_cyclegan(*paths, dropout=config.dropout, training=replace(AS_RELEASED, **training))
     else:
@@ -96,7 +99,7 @@ def _held(folder: Path) -> AbstractContextManager[None]:
 def write_imported(imported: ImportedMethod, run: Path) -> None:
     """Write a run folder for 8-bit pictures, the only kind that the reference reads.
 
-    The record is written last: without it the folder is not a run.
+    The record is written last, so that an interrupted import does not look like a run.
 
     Raises:
         RunError: the folder holds a run or a discriminator already.
@@ -113,7 +116,7 @@ def write_imported(imported: ImportedMethod, run: Path) -> None:
 
 
 def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
-    """Write a discriminator's weights and, last, the record that says what it is.
+    """Write a discriminator's weights and then its record.
 
     Raises:
         RunError: the folder holds a run or a discriminator already.

@@ -1,9 +1,9 @@
 """Recognition of networks of the reference PyTorch pix2pix, CycleGAN and CUT from parameter names and shapes.
 
-Known are its U-Nets of any depth, its residual generators with any number of blocks, also CUT's antialiased ones, its
-PatchGANs of any number of layers and its PixelGAN, with batch, instance or no norm. Three things leave no trace in a
-file: dropout in a U-Net, padding of a residual block by replication (taken as reflection), and the last activation
-(taken as tanh).
+Supported are U-Nets of any depth, residual generators with any number of blocks, including CUT's antialiased ones,
+PatchGANs with any number of layers and the PixelGAN, with batch, instance or no norm. A file does not record three
+properties: dropout in a U-Net, replication padding of residual blocks (reflection is assumed), and the last activation
+(tanh is assumed).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ganvas.networks.blocks import Norm
 ReferenceKind = Literal["unet", "resnet", "patchgan", "pixelgan"]
 REFERENCE_DROPOUT = 0.5
 KNOWN = "known are the reference's U-Net, residual generator, PatchGAN and PixelGAN, and CUT's generator"
-UNKNOWN = "those of no network known here"
+UNKNOWN = "not those of a supported network"
 DOWN, UP = [1.0, 2.0, 1.0], [1.0, 3.0, 3.0, 1.0]
 """Taps of the filters with which CUT's generator halves and doubles (Zhang 2019, arXiv:1904.11486)."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and its norm: our block's name, and the reference's names of its two parts."""
+    """A convolution and its norm: the name of the ganvas block, and the reference's names of its two parts."""
 
     block: str
     conv: str
@@ -49,16 +49,16 @@ class ReferenceNetwork:
     """1 for a discriminator: its score."""
     width: int
     count: int
-    """Halvings of a U-Net, blocks of a residual generator, strided layers of a PatchGAN, 0 for a PixelGAN."""
+    """Depth of a U-Net, blocks of a residual generator, strided layers of a PatchGAN, 0 for a PixelGAN."""
     norm: Norm
     dropout: float | None
-    """None where the file cannot tell."""
+    """None if the file does not determine it."""
     antialias: bool = False
-    """CUT's generator: filters where CycleGAN's has strides."""
+    """Whether it is CUT's generator, which has filters in place of strides."""
     entry: str = ""
-    """The part of the file that it was read from; empty for the file as a whole."""
+    """Entry of the file that it was read from; empty for the whole file."""
     weights: State
-    """Under the names of our networks."""
+    """Weights by the parameter names of the ganvas network."""
 
     @property
     def is_generator(self) -> bool:
@@ -66,7 +66,7 @@ class ReferenceNetwork:
         return self.kind in ("unet", "resnet")
 
     def build(self) -> UNet | ResNet | PatchGAN | PixelGAN:
-        """Build our network of that kind with these weights, in training mode."""
+        """Build the ganvas network with these weights, in training mode."""
         network = build_network(self)
         network.load_state_dict(self.weights)
         return network
@@ -84,10 +84,10 @@ def describe(network: ReferenceNetwork) -> str:
 
 
 def read_reference(path: Path) -> ReferenceNetwork:
-    """Return the network that a checkpoint holds, whatever wrapper and prefix its names are behind.
+    """Return the network that a checkpoint holds, ignoring wrapper dictionaries and name prefixes.
 
     Raises:
-        RunError: no such file, none that holds weights alone, none of the known networks, or several generators.
+        RunError: no such file, not a file of weights only, no supported network, or several generators.
     """
     networks: dict[str, ReferenceNetwork] = {}
     problems: dict[str, str] = {}
@@ -99,6 +99,7 @@ def read_reference(path: Path) -> ReferenceNetwork:
     if not networks:
         details = "; ".join(f"entry '{entry}': {problem}" if entry else problem for entry, problem in problems.items())
         raise RunError(f"{path}: {details}")
+    # A file of a whole training holds discriminators too: its generator counts, and there must be one only.
     chosen = [network for network in networks.values() if network.is_generator] or list(networks.values())
     if len(chosen) > 1:
         named = ", ".join(f"'{network.entry}' ({network.kind})" for network in chosen)
@@ -107,16 +108,17 @@ def read_reference(path: Path) -> ReferenceNetwork:
 
 
 def identify(state: State) -> ReferenceNetwork:
-    """Return the network that a state dict under the reference's names belongs to, behind any common prefix.
+    """Recognize the network of a state dict with the reference's names, ignoring a common prefix.
 
     Raises:
-        RunError: it cannot be recognized; the message is about the candidate that comes closest.
+        RunError: it cannot be recognized; the message describes the closest candidate.
     """
     problem: RunError | None = None
     for candidate in without_prefix(state):
         try:
             return _identify(candidate)
         except RunError as error:
+            # The message of a candidate whose kind was recognized is more specific than "not a supported network".
             if problem is None or UNKNOWN not in str(error):
                 problem = error
     assert problem is not None
@@ -125,7 +127,8 @@ def identify(state: State) -> ReferenceNetwork:
 
 def _identify(state: State) -> ReferenceNetwork:
     if any("weight_orig" in key or "weight_g" in key or "parametrizations" in key for key in state):
-        raise RunError("spectral or weight normalization, which the reference does not have; bake it into the weights")
+        raise RunError("spectral or weight normalization, which the reference does not have; fold it into the weights")
+    # 1. Kind and layers follow from the parameter names; every layer must then be there as a convolution.
     kind = kind_of(state)
     antialias = kind == "resnet" and check_filters(state)
     count, layers = layers_of(kind, state, antialias=antialias)
@@ -135,12 +138,14 @@ def _identify(state: State) -> ReferenceNetwork:
     flat = [layer.conv for layer in layers if state[f"{layer.conv}.weight"].ndim != 4]
     if flat:
         raise RunError(f"looks like a {kind}, but {flat[0]} is no convolution; {KNOWN}")
+    # 2. Channels and width follow from the shapes, norm and dropout from which other parameters there are.
     norm = norm_of(state, layers)
     first, last = state[f"{layers[0].conv}.weight"], state[f"{layers[-1].conv}.weight"]
     draft = ReferenceNetwork(
         kind=kind,
         input_channels=first.shape[1],
-        output_channels=last.shape[1] if kind == "unet" else last.shape[0],  # a transposed convolution has them second
+        # A U-Net ends in a transposed convolution, whose second axis holds the output channels.
+        output_channels=last.shape[1] if kind == "unet" else last.shape[0],
         width=first.shape[0],
         count=count,
         norm=norm,
@@ -148,11 +153,12 @@ def _identify(state: State) -> ReferenceNetwork:
         antialias=antialias,
         weights={},
     )
-    return replace(draft, weights=our_weights(state, layers, draft))
+    # 3. Building the network gives the names and shapes that the weights must have.
+    return replace(draft, weights=convert_weights(state, layers, draft))
 
 
 def kind_of(state: State) -> ReferenceKind:
-    """Return the network's kind, from parameter names that only it has."""
+    """Return the kind of a network by parameter names that are unique to it."""
     if "model.model.0.weight" in state:
         return "unet"
     if any(re.match(r"model\.\d+\.conv_block\.", key) for key in state):
@@ -182,7 +188,7 @@ def layers_of(kind: ReferenceKind, state: State, *, antialias: bool) -> tuple[in
 def unet_layers(depth: int) -> tuple[int, list[Layer]]:
     """Return a U-Net's nested blocks: the outermost has conv 0, inner 1, up 3; the others conv 1, inner 3, up 5."""
     if depth < 2:
-        raise RunError(f"a U-Net of {depth} halvings; the reference's have at least 5")
+        raise RunError(f"a U-Net of depth {depth}; the reference's have at least 5")
     encoder, decoder, prefix = [Layer("encode_blocks.0", "model.model.0")], [], "model.model"
     decoder.append(Layer(f"decode_blocks.{depth - 1}", f"{prefix}.3"))
     for level in range(1, depth):
@@ -200,10 +206,10 @@ def block_places(state: State) -> list[int]:
 
 
 def check_filters(state: State) -> bool:
-    """Return whether a residual generator is CUT's antialiased one: a filter behind each halving, before each doubling.
+    """Return whether a residual generator is CUT's, with a filter after each downsampling and before each upsampling.
 
     Raises:
-        RunError: it has filters elsewhere, or others than Zhang's of 3 and 4 taps.
+        RunError: it has filters elsewhere, or filters other than Zhang's with 3 and 4 taps.
     """
     filters = {key.removesuffix(".filt"): value for key, value in state.items() if key.endswith(".filt")}
     if not filters:
@@ -228,13 +234,13 @@ def check_filters(state: State) -> bool:
 def resnet_layers(state: State, *, antialias: bool) -> tuple[int, list[Layer]]:
     """Return a ResNet's layers; dropout moves a block's second convolution from `conv_block.5` to `conv_block.6`.
 
-    Antialiased, each halving and each doubling has one layer more, which has no weights to train.
+    With antialiasing each downsampling and upsampling convolution has an additional layer without trainable weights.
     """
     blocks, start, more = block_places(state), 12 if antialias else 10, int(antialias)
     if blocks != list(range(start, start + len(blocks))):
-        raise RunError(f"residual blocks at {blocks}, not from {start} on: another number of halvings than 2")
+        raise RunError(f"residual blocks at {blocks}, not from {start} on: not 2 downsampling layers")
     if f"model.{start}.conv_block.1.weight" not in state:
-        raise RunError("residual blocks without a padding layer (zero padding); only reflected padding is known here")
+        raise RunError("residual blocks without a padding layer (zero padding); only reflection padding is supported")
     shifted = state.get(f"model.{start}.conv_block.5.weight", torch.empty(0)).ndim != 4
     second, after = 6 if shifted else 5, start + len(blocks) + more
     layers = [
@@ -260,7 +266,7 @@ def patchgan_layers(last: int) -> tuple[int, list[Layer]]:
 
 
 def norm_of(state: State, layers: list[Layer]) -> Norm:
-    """Return the norm: batch norm has weights; else a bias before it means instance norm, and none means no norm."""
+    """Return the norm: batch norm has weights; convolutions have a bias before instance norm and none without norm."""
     normed = [layer for layer in layers if layer.norm is not None]
     if f"{normed[0].norm}.weight" in state:
         if f"{normed[0].norm}.running_mean" not in state:
@@ -277,7 +283,7 @@ def dropout_of(kind: ReferenceKind, layers: list[Layer]) -> float | None:
 
 
 def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | PixelGAN:
-    """Build our network of that kind with new weights."""
+    """Build the ganvas network of that kind with new weights."""
     channels = network.input_channels, network.output_channels
     width, norm, dropout = network.width, network.norm, network.dropout or 0.0
     bias = has_biases("pytorch", norm)
@@ -307,8 +313,8 @@ def build_network(network: ReferenceNetwork) -> UNet | ResNet | PatchGAN | Pixel
     return PixelGAN(channels[0], width=width, norm=norm, bias=bias)
 
 
-def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) -> State:
-    """Return the weights under our names; RunError names the first missing, unexpected or misshapen one."""
+def convert_weights(state: State, layers: list[Layer], network: ReferenceNetwork) -> State:
+    """Return the weights by ganvas names; RunError names the first missing, unexpected or wrongly shaped one."""
     names = {f"{layer.block}.{part}": getattr(layer, part) for layer in layers for part in ("conv", "norm")}
     with torch.device("meta"):
         wanted = build_network(network).state_dict()
@@ -317,7 +323,7 @@ def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) ->
         module, _, leaf = key.rpartition(".")
         theirs = f"{names[module]}.{leaf}"
         used.add(theirs)
-        weights[key] = their_weight(state, theirs, like=value)
+        weights[key] = convert_weight(state, theirs, like=value)
     passive = {key for key in state if is_old_statistic(key, state) or (network.antialias and key.endswith(".filt"))}
     left = [key for key in state if key not in used | passive]
     if left:
@@ -325,8 +331,8 @@ def our_weights(state: State, layers: list[Layer], network: ReferenceNetwork) ->
     return weights
 
 
-def their_weight(state: State, key: str, *, like: Tensor) -> Tensor:
-    """Return one weight in our type; zero for the number of batches, which torch before 0.4.1 did not save."""
+def convert_weight(state: State, key: str, *, like: Tensor) -> Tensor:
+    """Return one weight in the type of `like`; 0 for the number of batches, which torch before 0.4.1 did not save."""
     if key not in state and key.endswith(".num_batches_tracked"):
         return torch.zeros(like.shape, dtype=like.dtype)
     if key not in state:

@@ -1,8 +1,8 @@
-"""Reading of PyTorch and safetensors checkpoints as state dicts, with wrapper dictionaries and prefixes taken off.
+"""Readers of PyTorch and safetensors checkpoints as state dicts, without wrapper dictionaries and name prefixes.
 
-People save more than a network's state dict: several networks in one file, each under its name (`netG`), the weights
-next to an epoch (`state_dict`), an average next to the weights (`params_ema`), or all names behind that of an attribute
-(`netG.model...`). Nothing is unpickled but tensors and plain values.
+A checkpoint can hold more than a state dict: several networks by name (`netG`), the weights beside an epoch
+(`state_dict`), averaged weights beside the weights (`params_ema`), or names with an attribute as prefix
+(`netG.model...`). Only tensors and plain values are unpickled.
 """
 
 from __future__ import annotations
@@ -26,20 +26,22 @@ State = dict[str, Tensor]
 DEEPEST = 3
 """Largest depth of nested wrappers that is searched."""
 AVERAGES = ("ema", "average", "swa")
-"""Parts of an entry's name that say it holds averaged weights."""
+"""Parts of an entry's name that mark averaged weights."""
 
 
 def read_states(path: Path) -> dict[str, State]:
     """Return the state dicts of a checkpoint by the name of their entry, "" for the file itself.
 
-    Where an entry holds averaged weights and another the same weights without averaging, the averages stay alone.
+    If one entry holds averaged weights and another the same weights without averaging, only the averages are returned.
 
     Raises:
-        RunError: no such file, none that can be read safely, or none that holds weights; names the cause.
+        RunError: there is no such file, it cannot be read safely, or it holds no weights; names the cause.
     """
+    # 1. Load tensors and plain values only; search nested dictionaries for mappings from names to tensors.
     content = _load(path)
     found: dict[str, State] = {}
     for entry, state in _find_states(content, "", DEEPEST):
+        # 2. One state dict may hold several networks under different prefixes, such as `netG.` and `netD.`.
         for prefix, part in _split_by_network(state).items():
             found[".".join(name for name in (entry, prefix) if name)] = part
     if not found:
@@ -48,13 +50,14 @@ def read_states(path: Path) -> dict[str, State]:
             f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are, nor a dictionary "
             f"with one in an entry such as 'state_dict', 'params_ema' or 'netG'{named}"
         )
+    # 3. Averaged weights give better pictures than the raw ones beside them.
     return _averages_alone(found)
 
 
 def without_prefix(state: State) -> Iterator[State]:
-    """Yield the state dict as it is, then without the first part of its names, as often as all names share one.
+    """Yield the state dict as it is, then without its common prefixes, removed one by one.
 
-    Such parts are `module.` of a network saved inside DataParallel, `_orig_mod.` of a compiled one, and `netG.`.
+    Common prefixes are `module.` (DataParallel), `_orig_mod.` (a compiled network) and attributes such as `netG.`.
     """
     yield dict(state)
     while state and len({key.partition(".")[0] for key in state}) == 1 and all("." in key for key in state):
@@ -76,7 +79,7 @@ def _load(path: Path) -> Any:
         raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
     except SafetensorError as error:
         raise RunError(f"{path}: not a checkpoint in safetensors format ({error})") from error
-    except Exception as error:  # a damaged file can raise anything at all
+    except Exception as error:  # a damaged file can raise any exception
         raise RunError(f"{path}: not a checkpoint that can be read safely ({type(error).__name__})") from error
 
 
@@ -89,7 +92,7 @@ def _why_unsafe(path: Path, error: Exception) -> str:
     if "Unsupported" in str(error) or "GLOBAL" in str(error):
         return (
             "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "
-            "where it was made, save the weights alone: torch.save(network.state_dict(), FILE)"
+            "on the machine that made it, save the weights only: torch.save(network.state_dict(), FILE)"
         )
     return type(error).__name__
 

@@ -26,7 +26,7 @@ class ImportedMethod:
     Attributes:
         method: holds the weights; a discriminator that was not given is new.
         image_size: height and width that the reference trains such a network on.
-        notes: sentences for the user on what the files could not tell.
+        notes: sentences for the user on properties that the files do not record.
     """
 
     config: Pix2PixConfig | CycleGANConfig | CUTConfig
@@ -46,12 +46,12 @@ def import_reference(
 
     Args:
         paths: the files.
-        dropout: the rate of the generator's dropout, where its file cannot tell; unset: none.
-        objective: to train on with; no file tells it. Wasserstein has no gradient penalty, as in the reference.
-        l1_weight: to train on with; no file tells it.
+        dropout: the rate of the generator's dropout, if its file does not determine it; unset: none.
+        objective: for further training; not recorded in a file. Wasserstein is without gradient penalty, as there.
+        l1_weight: for further training; not recorded in a file.
 
     Raises:
-        RunError: a file cannot be read, or does not hold what is needed.
+        RunError: a file cannot be read, or does not hold the expected network.
     """
     training = Pix2PixConfig(objective=objective, l1_weight=l1_weight, gradient_penalty=0.0, variant="pytorch")
     networks = {path: read_reference(path) for path in paths}
@@ -65,7 +65,7 @@ def import_reference(
         )
     notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
     generator = networks[generators[0]]
-    rate, note = choose_dropout(generator, asked=dropout, path=generators[0])
+    rate, note = choose_dropout(generator, given=dropout, path=generators[0])
     notes += note
     if generator.antialias:
         return assemble_cut(generator, dropout=rate, path=generators[0], notes=tuple(notes))
@@ -76,28 +76,30 @@ def import_reference(
     return assemble_pix2pix(generator, networks[discriminators[0]], replace(training, dropout=rate), notes=tuple(notes))
 
 
-def choose_dropout(generator: ReferenceNetwork, *, asked: float | None, path: Path) -> tuple[float, list[str]]:
+def choose_dropout(generator: ReferenceNetwork, *, given: float | None, path: Path) -> tuple[float, list[str]]:
     """Return the dropout rate to use, and notes for the user."""
     if generator.dropout is not None:
-        if asked not in (None, generator.dropout):
-            raise RunError(f"{path}: its keys say dropout {generator.dropout}, not {asked}; leave dropout unset")
+        if given not in (None, generator.dropout):
+            raise RunError(
+                f"{path}: its parameter names imply dropout {generator.dropout}, not {given}; leave dropout unset"
+            )
         return generator.dropout, []
-    if asked is not None:
-        return asked, []
+    if given is not None:
+        return given, []
     return 0.0, [
-        f"{path.name}: a U-Net's file does not tell whether it was trained with dropout; taken as without, "
+        f"{path.name}: a U-Net's file does not record whether it was trained with dropout; assumed without, "
         f"set dropout to {REFERENCE_DROPOUT} if it was (the reference's default for pix2pix)"
     ]
 
 
 def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, notes: tuple[str, ...]) -> ImportedMethod:
-    """Build a CUT method from a generator; its discriminator and patch heads are new.
+    """Build a CUT method from a generator, with a new discriminator and new patch heads.
 
     Raises:
-        RunError: CUT can hold no such generator.
+        RunError: CUT does not support the generator.
     """
     if dropout > 0:
-        raise RunError(f"{path}: CUT's generator with dropout in its residual blocks, which CUT here does not have")
+        raise RunError(f"{path}: CUT's generator with dropout in its residual blocks, which is not supported")
     config = CUTConfig(width=generator.width, residual_blocks=generator.count, norm=generator.norm)
     size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
     try:
@@ -105,7 +107,7 @@ def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, not
     except ConfigError as error:
         raise RunError(f"{path}: CUT cannot hold the checkpoint's network: {error}") from error
     method.generator.load_state_dict(generator.weights)
-    notes = (*notes, "taken as CUT: further training begins with a new discriminator and new patch heads")
+    notes = (*notes, "imported as CUT: further training begins with a new discriminator and new patch heads")
     return _imported(config, method, generator, notes)
 
 
@@ -153,7 +155,7 @@ def _imported(
     generator: ReferenceNetwork,
     notes: tuple[str, ...],
 ) -> ImportedMethod:
-    """Return a loaded method with the channels and picture size of its (first) generator."""
+    """Return the loaded method with channels and image size of its (first) generator."""
     return ImportedMethod(
         config=config,
         method=method,
@@ -168,7 +170,9 @@ def check_discriminator(generator: ReferenceNetwork, discriminator: ReferenceNet
     """Raise RunError unless one pix2pix can hold both networks."""
     together = generator.input_channels + generator.output_channels
     if discriminator.input_channels == generator.output_channels:
-        raise RunError(f"{path}: scores outputs alone, as CycleGAN's does; give all four files of one, or one alone")
+        raise RunError(
+            f"{path}: scores outputs only, as in CycleGAN; give all four files of a CycleGAN, or a single one"
+        )
     if discriminator.input_channels != together:
         raise RunError(f"{path}: scores {discriminator.input_channels} channels, but input and output have {together}")
     if discriminator.norm != generator.norm:
@@ -215,17 +219,19 @@ def import_cyclegan(
 
     Args:
         paths: the files, named as the reference names them: `*_net_G_A.pth`, G_B, D_A, D_B.
-        dropout: the rate of U-Nets' dropout, which no file tells; unset: none.
-        training: to train on with: its losses, weights and pool, which no file tells.
+        dropout: the rate of U-Nets' dropout, which no file records; unset: none.
+        training: for further training: losses, weights and pool, which no file records.
 
     Raises:
-        RunError: a file cannot be read, its name does not tell its role, or they do not belong together.
+        RunError: a file cannot be read, its name does not give its role, or they do not belong together.
     """
+    # 1. File names give the roles: the networks of both directions look alike.
     files = by_role(paths)
     networks = {role: read_reference(path) for role, path in files.items()}
     check_together(files, networks)
+    # 2. Tell the user what was recognized, and what no file records.
     notes = [f"{path.name}: {describe(networks[role])}, here {role}" for role, path in files.items()]
-    rate, note = choose_dropout(networks["a_to_b"], asked=dropout, path=files["a_to_b"])
+    rate, note = choose_dropout(networks["a_to_b"], given=dropout, path=files["a_to_b"])
     notes += note
     if "discriminator_a" not in networks:
         notes.append("no discriminators were given: further training begins with new ones")
@@ -236,14 +242,14 @@ def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
     """Return the path of each network by its attribute of `CycleGAN`, recognized from the file names.
 
     Raises:
-        RunError: a name tells no role, two tell the same, or one is missing.
+        RunError: a name gives no role, two give the same one, or one is missing.
     """
     files: dict[str, Path] = {}
     for path in paths:
         named = re.search(r"(?:^|[_-])([GD]_[AB])$", path.stem)
         if named is None:
             raise RunError(
-                f"{path}: which of a CycleGAN's networks this is, only its name can tell; "
+                f"{path}: only the file name tells which network of a CycleGAN it holds; "
                 "name it as the reference does, *_net_G_A.pth, G_B, D_A or D_B"
             )
         role = NETWORK_NAMES[named[1]]
@@ -260,19 +266,20 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
     """Raise RunError unless one CycleGAN can hold all networks."""
     for role, network in networks.items():
         if network.is_generator != (role in CycleGAN.generators):
-            raise RunError(f"{files[role]}: by its name it is {role}, but it holds a {describe(network)}")
+            raise RunError(f"{files[role]}: named as {role}, but it holds a {describe(network)}")
         if network.antialias:
-            raise RunError(f"{files[role]}: CUT's generator, which learns one way; import it alone")
+            raise RunError(f"{files[role]}: CUT's generator, which translates in one direction; import it alone")
         check_layers(network, path=files[role])
-    forward = networks["a_to_b"]
-    a, b = forward.input_channels, forward.output_channels
+    generator = networks["a_to_b"]
+    a, b = generator.input_channels, generator.output_channels
+    # Both generators must be alike, and so must both discriminators: one config builds either pair.
     channels = {"a_to_b": (a, b), "b_to_a": (b, a), "discriminator_a": (a, 1), "discriminator_b": (b, 1)}
     for role, network in networks.items():
-        like = forward if network.is_generator else networks["discriminator_a"]
+        like = generator if network.is_generator else networks["discriminator_a"]
         fits = (network.input_channels, network.output_channels) == channels[role]
-        if not fits or make(network) != make(like) or network.norm != forward.norm:
+        if not fits or make(network) != make(like) or network.norm != generator.norm:
             raise RunError(
-                f"{files[role]}: {describe(network)}; it does not go with {describe(like)}; import them one by one"
+                f"{files[role]}: {describe(network)}; it does not match {describe(like)}; import them one by one"
             )
 
 
@@ -287,20 +294,20 @@ def assemble_cyclegan(networks: Networks, training: CycleGANConfig, *, notes: tu
     Raises:
         RunError: CycleGAN cannot hold them.
     """
-    forward, discriminator = networks["a_to_b"], networks.get("discriminator_a")
-    channels = (forward.input_channels, forward.output_channels)
+    generator, discriminator = networks["a_to_b"], networks.get("discriminator_a")
+    channels = (generator.input_channels, generator.output_channels)
     try:
         config = replace(
             training,
-            **_architecture(forward, discriminator),
-            residual_blocks=None if forward.kind == "unet" else forward.count,
+            **_architecture(generator, discriminator),
+            residual_blocks=None if generator.kind == "unet" else generator.count,
             identity_weight=training.identity_weight if channels[0] == channels[1] else 0.0,
         )
         method = CycleGAN(
-            config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(forward)
+            config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(generator)
         )
     except ConfigError as error:
         raise RunError(f"CycleGAN cannot hold the checkpoints' networks: {error}") from error
     for role, network in networks.items():
         getattr(method, role).load_state_dict(network.weights)
-    return _imported(config, method, forward, notes)
+    return _imported(config, method, generator, notes)

@@ -1,4 +1,4 @@
-"""Generators and discriminators of the image-to-image methods, built from their configs, and what methods share."""
+"""Generators and discriminators built from method configs, and helpers shared by methods."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field of a PatchGAN -> its strided convolutions."""
 MAX_DEPTH = 8
 MAX_BOTTLENECK = 7
-"""Pixels: above this on the smaller side, a U-Net whose depth was not asked for would be too shallow."""
+"""Largest smaller side in pixels of the bottleneck of a U-Net whose depth is not set; a larger one is too shallow."""
 
 
 class TwoWayMethod(Method):
-    """Base of methods without pairs that have one generator for each direction, `a_to_b` and `b_to_a`."""
+    """Base class of unpaired methods with one generator for each direction, `a_to_b` and `b_to_a`."""
 
     directions = ("a_to_b", "b_to_a")
     paired = False
@@ -42,7 +42,7 @@ class TwoWayMethod(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: see `translate`.
 
-        From b to a, the output's channels go in and the input's come out.
+        For direction b_to_a the numbers of channels are exchanged.
 
         Raises:
             ImageError: height or width is no multiple of `size_multiple`.
@@ -142,7 +142,7 @@ def translate(generator: Generator, images: Tensor) -> Tensor:
     """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: Isola et al. 2017, Sec. 3.3.
 
     Dropout samples from torch's global generator, and batch norm uses "the statistics of the test batch": one picture
-    at a time, so that no picture depends on its neighbors.
+    at a time, so that no picture depends on the others of a batch.
 
     Raises:
         ImageError: height or width is no multiple of `size_multiple`.
@@ -162,20 +162,20 @@ def has_biases(variant: Variant, norm: Norm) -> bool | None:
 def dropout_layers(variant: Variant, depth: int) -> range:
     """Return the decoder layers with dropout, counted from the bottleneck: CD512-CD512-CD512 are the first three.
 
-    The PyTorch code has it after those that make eight times the width, but for the first: 2 to 4 of 8, 2 and 3 of 7.
+    The PyTorch code has dropout after the layers of eight times the width except the first: 2 to 4 of 8, 2 and 3 of 7.
     """
     return range(1, depth - 4) if variant == "pytorch" else PAPER_DROPOUT_LAYERS
 
 
 def choose_blocks(residual_blocks: int | None, image_size: tuple[int, int]) -> int:
-    """Return the number of residual blocks: the given one, or 6 below 256 pixels and 9 from there (Sec. 7.2)."""
+    """Return the number of residual blocks: the given one, or 6 for crops below 256 pixels, else 9 (Sec. 7.2)."""
     if residual_blocks is not None:
         return residual_blocks
     return 6 if min(image_size) < 256 else 9
 
 
 def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:
-    """Return the U-Net depth for crops of `image_size`: as given, or all halvings that both sides allow, at most 8."""
+    """Return the U-Net depth for crops of `image_size`: the given one, or the largest possible, at most 8."""
     if depth is not None:
         check_crop(image_size, multiple=2**depth, network=f"depth {depth}")
         return depth

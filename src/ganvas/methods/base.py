@@ -72,7 +72,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def needs_equal_channels(cls, config: Any) -> bool:
-        """Return whether both sides must have as many channels; a gray side is then repeated to RGB beside another."""
+        """Return whether both sides must have the same number of channels; a gray side is then repeated to RGB."""
         del config  # most methods take any two numbers
         return False
 
@@ -84,7 +84,7 @@ class Method(nn.Module, ABC):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1], as the paper does at test time.
 
-        From b to a, the output's channels go in and the input's come out.
+        For direction b_to_a the numbers of channels are exchanged.
 
         Raises:
             ConfigError: a direction that is not among `directions`.
@@ -129,7 +129,7 @@ class Method(nn.Module, ABC):
         return [p for name in self.players[player] for p in getattr(self, name).parameters() if p.requires_grad]
 
     def left_untrained(self, images: int) -> str | None:
-        """Return what training on `images` images would leave untrained, and the remedy; None where it suffices."""
+        """Return a warning with the remedy if `images` images leave a network untrained, else None."""
         del images  # most methods train all they have in each step
         return None
 
@@ -138,5 +138,5 @@ class Method(nn.Module, ABC):
         if direction not in self.directions:
             raise ConfigError(
                 f"{type(self).__name__} learns {' and '.join(self.directions)} only: leave direction {direction} out, "
-                "or train another run on the pictures turned round"
+                "or train another run with the sides exchanged"
             )

@@ -1,4 +1,4 @@
-"""Types that the configs of methods share. No torch here: the command line reads them."""
+"""Types shared by the configs of methods. No torch here: the command line reads them."""
 
 from typing import Literal
 

@@ -29,7 +29,7 @@ from ganvas.networks.convolutions import (
 Norm = Literal["batch", "instance", "none"]
 Upsampling = Literal["transposed", "resize", "bilinear"]
 LARGE = 2**18
-"""Elements from which the speed of a norm matters; below, its rounding stays the released code's."""
+"""Element count above which the fast kernel of instance norm is used; below, rounding equals the released code's."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -66,7 +66,7 @@ class PReLU(nn.PReLU):
 
 
 def at_least_float(raw: Tensor) -> Tensor:
-    """Return what a last layer made in bfloat16, as float32, so that the activation after it keeps its gray levels."""
+    """Convert the bfloat16 output of a last layer to float32, so that the activation does not merge gray levels."""
     return raw.float() if raw.dtype == torch.bfloat16 else raw
 
 
@@ -92,7 +92,7 @@ def initialize_he(network: nn.Module) -> None:
     """Initialize weights from N(0, 2 / fan-in) (He et al. 2015) and biases to 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            # a transposed kernel lies (input channels, output channels, rows, columns)
+            # a transposed kernel has the layout (input channels, output channels, rows, columns)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out" if layer.transposed else "fan_in")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
@@ -157,7 +157,7 @@ def in_evaluation(network: nn.Module) -> Iterator[None]:
 class ConvBlock(nn.Module):
     """Convolution, norm, activation: `Ck` and `dk` in the papers' notation.
 
-    With `antialias` a stride of 2 is a stride of 1 and a blur that keeps every second pixel, after the activation.
+    With `antialias` a stride of 2 becomes a stride of 1 and, after the activation, a blur of stride 2.
     """
 
     def __init__(
@@ -189,13 +189,13 @@ class ConvBlock(nn.Module):
         return self.after_convolution(self.conv(features))
 
     def after_convolution(self, features: Tensor) -> Tensor:
-        """Return what the convolution made, through the rest of the block."""
+        """Apply the rest of the block to the output of its convolution."""
         activated: Tensor = self.blur(self.activation(self.norm(features)))
         return activated
 
 
 class EncodeBlock(nn.Module):
-    """LeakyReLU (not on the image itself), 4x4 convolution of stride 2, norm: halves height and width."""
+    """LeakyReLU (not for the first block), 4x4 convolution of stride 2, norm: halves height and width."""
 
     def __init__(
         self, input_channels: int, output_channels: int, *, norm: Norm, bias: bool, activate: bool = True
@@ -267,7 +267,7 @@ class MLP(nn.Sequential):
         input_size: size of an input vector.
         output_size: size of an output vector.
         width: of each hidden layer.
-        hidden_layers: how many.
+        hidden_layers: number of hidden layers.
     """
 
     def __init__(self, input_size: int, output_size: int, *, width: int = 128, hidden_layers: int = 2) -> None:

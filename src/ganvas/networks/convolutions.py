@@ -51,8 +51,8 @@ def context(needed_inputs: Callable[[Interval], Interval], *, period: int) -> in
     """Return the largest distance from an output pixel to an input pixel that can reach it.
 
     Args:
-        needed_inputs: output interval -> input interval of a network as large out as in.
-        period: its behaviour repeats after so many pixels (the product of its strides).
+        needed_inputs: output interval -> input interval of a network whose output is as large as its input.
+        period: number of pixels after which its behavior repeats (the product of its strides).
     """
     spans = ((pixel, needed_inputs((pixel, pixel))) for pixel in range(period))
     return max(max(pixel - first, last - pixel) for pixel, (first, last) in spans)
@@ -61,7 +61,7 @@ def context(needed_inputs: Callable[[Interval], Interval], *, period: int) -> in
 LANES = 16
 """Float32 values in a vector register of AVX-512."""
 FEW_POSITIONS = 512
-"""Positions of a batch up to which the weights outweigh the features (benchmarked on a CPU with bfloat16)."""
+"""Largest number of positions in a batch for which a matrix product is faster (benchmarked on a CPU with bfloat16)."""
 
 
 class ReflectConvolution(nn.Conv2d):
@@ -83,7 +83,7 @@ def reflect(features: Tensor, border: int) -> Tensor:
 
 
 class _Reflect(Function):
-    """Torch's padding with a gradient that folds the border back, a quarter of the time of torch's pixel by pixel."""
+    """Torch's reflection padding with a backward pass that takes a quarter of the time of torch's."""
 
     @staticmethod
     def forward(features: Tensor, border: int) -> Tensor:
@@ -99,7 +99,7 @@ class _Reflect(Function):
 
 
 def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
-    """Return what lies in the borders of that dimension, added to what it mirrors; the borders are cut off."""
+    """Add the borders of a dimension to the pixels that they mirror, and cut them off."""
     size = padded.shape[dim] - 2 * border
     inner = padded.narrow(dim, border, size).clone(memory_format=torch.contiguous_format)
     for at, mirrored in ((0, 1), (border + size, size - border - 1)):
@@ -108,7 +108,7 @@ def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
 
 
 class ScoreConvolution(nn.Conv2d):
-    """A convolution with one output channel or few."""
+    """A convolution with few output channels, such as the scores of a discriminator."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -128,7 +128,7 @@ class WideConvolution(nn.Conv2d):
 
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...] = (1, 1)) -> Tensor:
-    """Convolve padded features by PyTorch, or by a faster method where there are few or many output channels."""
+    """Convolve padded features by PyTorch, or by a faster method if there are few or many output channels."""
     if set(stride) == {1} and fills_no_register(features, weight):
         return convolve_to_few(features, weight, bias)
     if suits_winograd(features, weight, stride):
@@ -137,7 +137,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tupl
 
 
 def fills_no_register(features: Tensor, weight: Tensor) -> bool:
-    """Return whether so few output channels would leave most lanes of the vector registers empty."""
+    """Return whether there are too few output channels to fill the vector registers."""
     on_processor = features.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return on_processor and len(weight) * weight.shape[2] <= LANES * 2
 
@@ -148,8 +148,10 @@ def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     (N, input_channels, H, W) -> (N, output_channels, H', W'). Twice as fast as torch's for the last layer of a
     ResNet on two cores, forward and backward (benchmarks/few_channels.py).
     """
+    # 1. One convolution by all kernel rows at once: R times as many output channels fill the vector registers.
     channels, _, rows, _ = weight.shape
     by_row = functional.conv2d(features, by_kernel_rows(weight))
+    # 2. Output row y is the sum over kernel rows r of the result of row r at y + r.
     height = features.shape[2] - rows + 1
     made = sum(by_row[:, row * channels : (row + 1) * channels, row : row + height] for row in range(rows))
     assert isinstance(made, Tensor)
@@ -162,7 +164,7 @@ def by_kernel_rows(weight: Tensor) -> Tensor:
 
 
 class Blur(nn.Module):
-    """The filter [1, 2, 1] in both axes on mirrored borders, then every second pixel: less aliasing than a stride.
+    """Downsampling with the filter [1, 2, 1] in both axes and mirrored borders: less aliasing than a stride.
 
     Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", arXiv:1904.11486.
     """
@@ -195,8 +197,8 @@ class BilinearConvolution(nn.Conv2d):
 class HalvingConvolution(nn.Conv2d):
     """A 4x4 convolution of stride 2 and padding 1.
 
-    Where the weights outweigh the features, as near a U-Net's bottleneck, it is one matrix product: torch's convolution
-    would reorder the weights, which takes several times as long.
+    If the weights are larger than the features, as near a U-Net's bottleneck, it is computed as one matrix product:
+    torch's convolution would reorder the weights, which takes several times as long.
     """
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -213,7 +215,7 @@ class HalvingConvolution(nn.Conv2d):
 
 
 class DoublingConvolution(nn.ConvTranspose2d):
-    """A transposed 4x4 convolution of stride 2 and padding 1; a matrix product where `HalvingConvolution` is."""
+    """A transposed 4x4 convolution of stride 2 and padding 1; a matrix product when `HalvingConvolution` is one."""
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
         super().__init__(input_channels, output_channels, 4, 2, 1, bias=bias)
@@ -230,7 +232,7 @@ class DoublingConvolution(nn.ConvTranspose2d):
 
 
 def as_matrix(features: Tensor, weight: Tensor, *, positions: int) -> bool:
-    """Return whether a matrix product is faster; never in float32, whose rounding stays the released code's."""
+    """Return whether a matrix product is faster; never in float32, so that rounding equals the released code's."""
     small = positions <= FEW_POSITIONS and features.device.type == "cpu" and features.dtype == torch.bfloat16
     return small and weight.is_contiguous()
 
@@ -239,8 +241,8 @@ class ResizeConvolution(nn.Conv2d):
     """Nearest-neighbor upsampling by 2, then a 3x3 convolution: no checkerboards.
 
     Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Both together
-    are one transposed 4x4 convolution whose kernel is the 3x3 one spread by a 2x2 box, and are computed so: the
-    enlarged features are never made (3.7 times as fast on two cores, benchmarks/resize_convolution.py).
+    equal a transposed 4x4 convolution whose kernel is the 3x3 one convolved with a 2x2 box, and are computed so: the
+    upsampled features are never stored (3.7 times as fast on two cores, benchmarks/resize_convolution.py).
     """
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -252,6 +254,8 @@ class ResizeConvolution(nn.Conv2d):
 
     def transposed_kernel(self) -> Tensor:
         """(input_channels, output_channels, 4, 4), of the transposed convolution of stride 2 and padding 1."""
+        # A transposed convolution applies its kernel mirrored. Each of the four pixels that an input becomes adds the
+        # 3x3 kernel, shifted by one in each axis: a convolution of the kernel with a 2x2 box.
         turned = self.weight.flip(2, 3).transpose(0, 1)
         shifts = ((0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0))
         kernel = sum(nn.functional.pad(turned, shift) for shift in shifts)

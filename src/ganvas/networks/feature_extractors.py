@@ -1,8 +1,8 @@
 """Frozen feature extractors: the convolutions of AlexNet and VGG, and Inception-v3 of the Frechet inception distance.
 
 Inception-v3 (Szegedy et al. 2016, arXiv:1512.00567) is TensorFlow's graph of 2015-12-05, up to `pool3`. It differs from
-the published network in two places: average pooling leaves the padding out of the mean, and the last block pools by
-maximum. Modules are named as in pytorch-fid's file.
+the published network in two places: average pooling excludes the padding from the mean, and the last block uses max
+pooling. Modules are named as in pytorch-fid's file.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Layer:
     stride: int = 1
     padding: int = 1
     pool: int = 0
-    """Side of the maximum pooling before it, stride 2; 0 is none."""
+    """Side of the max pooling before it, with stride 2; 0: none."""
 
 
 class FeatureStack(nn.Module):
-    """Convolutions up to the last place asked for; frozen, in eval mode.
+    """Convolutions up to the last tap; frozen, in eval mode.
 
     Args:
         layers: of the whole network, first to last.
-        taps: places, `conv<name>` before and `relu<name>` after the activation.
+        taps: names of the outputs to return, `conv<name>` before and `relu<name>` after the activation.
 
     Raises:
-        ConfigError: the network has no such place.
+        ConfigError: the network has no such layer.
     """
 
     mean: Tensor
@@ -61,7 +61,7 @@ class FeatureStack(nn.Module):
         inputs = (3, *(layer.channels for layer in self.layers))
         self.convolutions = nn.ModuleList(map(_convolution, inputs, self.layers))
         self.minimum_side = _minimum_side(self.layers)
-        """Smallest height and width, in pixels, of which something is left at the last place."""
+        """Smallest height and width in pixels for which the last tap is not empty."""
         mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
         self.register_buffer("mean", (2 * mean - 1).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", (2 * deviation).view(1, 3, 1, 1), persistent=False)
@@ -71,7 +71,7 @@ class FeatureStack(nn.Module):
         """Load weights (out, in, height, width) and biases (out,), first to last; others are ignored.
 
         Raises:
-            ConfigError: they are another network's.
+            ConfigError: they belong to another network.
         """
         own = [(layer.weight, layer.bias) for layer in self.convolutions if isinstance(layer, nn.Conv2d)]
         given = [pair[0].shape for pair in convolutions]
@@ -126,7 +126,7 @@ LAYERS = (
     Layer(name="5", channels=256),
 )
 ALEXNET_ACTIVATIONS = tuple(f"relu{layer.name}" for layer in LAYERS)
-"""After each convolution: the places of LPIPS."""
+"""After each convolution, as in LPIPS."""
 
 
 class AlexNet(FeatureStack):
@@ -138,9 +138,9 @@ class AlexNet(FeatureStack):
 
 CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-"""How many each block has; between two blocks, maximum pooling."""
+"""Number of convolutions in each block; max pooling between two blocks."""
 VGG16_ACTIVATIONS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-"""The last of each block: the places of LPIPS."""
+"""The last of each block, as in LPIPS."""
 
 
 class VGG(FeatureStack):
@@ -150,7 +150,7 @@ class VGG(FeatureStack):
 
     Args:
         depth: 16 or 19.
-        taps: places, `conv<block>_<index>` before and `relu<block>_<index>` after the activation.
+        taps: names of the outputs to return, `conv<block>_<index>` before, `relu<block>_<index>` after the activation.
     """
 
     def __init__(self, *, depth: Literal[16, 19] = 16, taps: Sequence[str] = VGG16_ACTIVATIONS) -> None:
@@ -172,7 +172,7 @@ NUM_OUTPUTS = 1008
 Pool = Literal["average", "maximum", "strided maximum"]
 Size = int | tuple[int, int]
 Branch = Sequence[str | tuple[str, ...]]
-"""Layers one after the other; of a group side by side the outputs are concatenated."""
+"""Names of successive layers; the outputs of a group in parentheses are concatenated."""
 
 
 class ConvNorm(nn.Module):
@@ -193,8 +193,8 @@ class Mixed(nn.Module):
 
     Args:
         layers: by name.
-        branches: which layers each is made of.
-        pool: what the last branch starts with.
+        branches: names of the layers of each branch.
+        pool: pooling at the start of the last branch.
     """
 
     def __init__(self, layers: Mapping[str, ConvNorm], branches: Sequence[Branch], *, pool: Pool) -> None:
@@ -216,7 +216,7 @@ class Mixed(nn.Module):
 
 
 class InceptionFID(nn.Module):
-    """(N, 3, 299, 299) in [-1, 1] to (N, 2048): the means of the last block, TensorFlow's `pool_3:0`."""
+    """(N, 3, 299, 299) in [-1, 1] to (N, 2048): the spatial means of the last block, TensorFlow's `pool_3:0`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ class InceptionFID(nn.Module):
         self.requires_grad_(requires_grad=False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 2048). images: (N, 3, H, W) in [-1, 1]; of 299 pixels each way for the measure of record.
+        """(N, 2048). images: (N, 3, H, W) in [-1, 1]; 299 x 299 pixels for published FID values.
 
         Raises:
             InputError: another number of channels, or a side under 75 pixels.

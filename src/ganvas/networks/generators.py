@@ -27,7 +27,7 @@ from ganvas.networks.convolutions import Interval, before_convolution, context
 
 
 class Generator(nn.Module, ABC):
-    """Turns images into images of the same height and width.
+    """Base class of generators whose output has the height and width of the input.
 
     Attributes:
         size_multiple: height and width must be multiples of this.
@@ -43,16 +43,16 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Return the input pixels along one axis that the output pixels `needed` depend on, norms left aside."""
+        """Return the input pixels along one axis that the output pixels `needed` depend on, ignoring norms."""
 
     @property
     @abstractmethod
     def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The convolution that makes the image."""
+        """The last convolution."""
 
     @property
     def context(self) -> int | None:
-        """Pixels around an output pixel that can reach it; None where a norm makes it the whole picture."""
+        """Distance in pixels up to which inputs influence an output pixel; None if a norm sees the whole picture."""
         return context(self.needed_inputs, period=self.size_multiple) if self.norm == "none" else None
 
     def initialize(self) -> None:
@@ -80,13 +80,13 @@ PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.
 
 
 class EncoderDecoder(Generator):
-    """Halve `depth` times, then double as often (Isola et al. 2017, Sec. 6.1.1), without skips.
+    """Encoder-decoder of `depth` downsampling and upsampling blocks without skips (Isola et al. 2017, Sec. 6.1.1).
 
     Args:
-        input_channels: channels of the images given, in [-1, 1].
-        output_channels: channels of the images made, in [-1, 1].
+        input_channels: channels of the input images, in [-1, 1].
+        output_channels: channels of the output images, in [-1, 1].
         width: channels of the first layer; they double each layer up to eight times as many.
-        depth: halvings; 8 takes 256 pixels to 1.
+        depth: number of downsampling blocks; 8 reduces 256 pixels to 1.
         norm: after each convolution but the first, the last and the bottleneck, which may be 1x1 and would
             normalize to 0.
         dropout: probability, after the norm of the decoder layers `dropout_layers` (never of the last layer).
@@ -146,7 +146,7 @@ class EncoderDecoder(Generator):
 
     @property
     def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The convolution that makes the image."""
+        """The last convolution."""
         conv = self.decode_blocks[-1].conv
         assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
         return conv
@@ -168,7 +168,7 @@ class EncoderDecoder(Generator):
 
 
 WIDE, FEW_CHANNELS = 64, 256
-"""From which width of its first layer a network is wide; up to how many channels its layers are outer ones."""
+"""Smallest width of a wide network, and largest number of channels of its outer layers."""
 
 
 class UNet(EncoderDecoder):
@@ -178,22 +178,24 @@ class UNet(EncoderDecoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W multiples of 2**depth."""
+        # 1. Encode, and keep the output of each level.
         features, skips = self.ordered(images), []
         for encode in self.encode_blocks:
             features = self.ordered(encode(features))
             skips.append(features)
+        # 2. Decode: the bottleneck has no skip; each further level gets the encoder's features of its own size.
         features = self.decode_blocks[0](skips.pop())
         for decode in self.decode_blocks[1:]:
             features = decode(beside(skips.pop(), features))
         return self.finish(images, features)
 
     def ordered(self, features: Tensor) -> Tensor:
-        """Return features in the order that a CPU trains fastest in float32.
+        """Return features in the memory format in which a CPU trains fastest in float32.
 
-        With AVX-512 a wide network's outer layers have their channels last and its inner ones lie in planes. With less,
-        planes are fastest everywhere: there oneDNN's gradient of the weights takes up to twice as long channels last.
+        With AVX-512 a wide network's outer layers are channels-last and its inner ones contiguous. With AVX2 the
+        contiguous format is fastest everywhere: oneDNN's weight gradient takes up to twice as long in channels-last.
         """
-        narrow = self.width < WIDE  # its rounding stays the released code's
+        narrow = self.width < WIDE  # rounding equals the released code's
         if narrow or features.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not HAS_AVX512:
             return features
         last = features.shape[1] <= FEW_CHANNELS
@@ -201,10 +203,10 @@ class UNet(EncoderDecoder):
 
 
 def beside(skip: Tensor, features: Tensor) -> Tensor:
-    """Concatenate both as the channels of one tensor, in the skip's order of memory.
+    """Concatenate a skip and features along the channels, in the skip's memory format.
 
-    Where that is channels-last, each gets back a dense gradient: a slice of the joint one would make the backward pass
-    of a norm several times as long.
+    In channels-last each input receives a dense gradient: a slice of the joint gradient would make the backward pass of
+    a norm several times slower.
     """
     if skip.is_contiguous():
         return torch.cat([skip, features], dim=1)
@@ -223,15 +225,15 @@ class ResNet(Generator):
     """c7s1-64, d128, d256, R256 x 6 or 9, u128, u64, c7s1-3, tanh (Zhu et al. 2017, arXiv:1703.10593, Sec. 7.2).
 
     Args:
-        input_channels: channels of the images given, in [-1, 1].
-        output_channels: channels of the images made, in [-1, 1].
+        input_channels: channels of the input images, in [-1, 1].
+        output_channels: channels of the output images, in [-1, 1].
         width: channels of the first layer.
         num_blocks: residual blocks; the paper's 6 at 128 pixels, 9 at 256.
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
         upsampling: transposed 3x3 convolutions, or a nearest-neighbor or bilinear resize and a 3x3 convolution.
-        antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
+        antialias: downsample by a blur after a convolution of stride 1 (Zhang 2019) instead of by a stride.
         residual: add the raw output to the input, instead of tanh.
     """
 
@@ -290,11 +292,11 @@ class ResNet(Generator):
 
     @property
     def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The convolution that makes the image."""
+        """The last convolution."""
         return self.last.conv
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Return the chain from the last convolution back to the first."""
+        """Return the needed inputs, propagated from the last convolution back to the first."""
         needed = before_convolution(needed, kernel=7, stride=1, padding=3)
         for _ in self.decode_blocks:
             needed = before_upsampling(needed, kernel=3, upsampling=self.upsampling)
@@ -302,12 +304,13 @@ class ResNet(Generator):
             needed = before_convolution(needed, kernel=3, stride=1, padding=1)
         for _ in self.encode_blocks:
             needed = before_convolution(needed, kernel=3, stride=2, padding=1)
-            if self.antialias:  # that was the blur
+            if self.antialias:  # the blur
                 needed = before_convolution(needed, kernel=3, stride=1, padding=1)
         return before_convolution(needed, kernel=7, stride=1, padding=3)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W multiples of 4, at least 8."""
+        # c7s1-k, then d2k and d4k at a quarter of the size, where the residual blocks are cheap; u2k and uk restore it.
         features = self.first(images)
         for block in [*self.encode_blocks, *self.residual_blocks, *self.decode_blocks]:
             features = block(features)

@@ -18,7 +18,7 @@ Upsampling = Literal["transposed", "resize"]
 class FullyConnected(nn.Linear):
     """A fully connected layer between features: (N, C, h, w) with C h w = `input_size` -> (N, output_size, 1, 1).
 
-    As features of one pixel, so that the batch norm of convolutions follows it.
+    The output is a feature map of one pixel, so that `BatchNorm2d` can follow.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ class FullyConnected(nn.Linear):
 
 
 class FullyConnectedBlock(nn.Sequential):
-    """Fully connected layer, batch norm of each number, ReLU."""
+    """Fully connected layer, batch norm, ReLU."""
 
     def __init__(self, input_size: int, output_size: int) -> None:
         layers = FullyConnected(input_size, output_size, bias=False), nn.BatchNorm2d(output_size), nn.ReLU(inplace=True)
@@ -64,14 +64,14 @@ def halving_block(
 
 
 class LatentDecoder(nn.Module):
-    """Latent vectors to pictures: a fully connected layer makes small features, which are doubled until they fit.
+    """Decoder of latent vectors: a fully connected layer gives small feature maps, which upsampling blocks enlarge.
 
     Args:
-        latent_size: numbers of a vector.
+        latent_size: size of a latent vector.
         output_channels: of the pictures.
-        channels: of the small features, then after each doubling; batch norm and ReLU after each.
-        image_size: height and width of the pictures, multiples of 2 to the number of doublings.
-        doubles_last: the layer that makes the picture doubles too, else it keeps the size.
+        channels: of the small feature maps, then after each upsampling; batch norm and ReLU after each.
+        image_size: height and width of the pictures, multiples of 2 to the power of the number of upsamplings.
+        doubles_last: whether the last layer upsamples too.
         upsampling: of the other layers; `resize` is nearest-neighbor then convolution, against checkerboards.
     """
 
@@ -100,7 +100,7 @@ class LatentDecoder(nn.Module):
             self.last = nn.Conv2d(channels[-1], output_channels, 5, 1, 2)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(N, latent_size) -> (N, output_channels, H, W), any real number; tanh brings it to [-1, 1]."""
+        """(N, latent_size) -> (N, output_channels, H, W), unbounded; apply tanh for [-1, 1]."""
         features = self.connected(latents).unflatten(1, self.small).flatten(3)
         made: Tensor = self.last(self.doublings(features))
         return made
@@ -111,7 +111,9 @@ def initialize_by_fan_in(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             fan_in = module.weight[0].numel()
-            if isinstance(module, nn.ConvTranspose2d):  # each output reads a stride-th of the taps of every channel
+            if isinstance(
+                module, nn.ConvTranspose2d
+            ):  # each output depends on 1 / stride^2 of the taps of every channel
                 fan_in = module.weight[:, 0].numel() // (module.stride[0] * module.stride[1])
             nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
             if module.bias is not None:

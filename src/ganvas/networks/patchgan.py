@@ -11,7 +11,7 @@ from ganvas.networks.convolutions import Blur, receptive_field
 
 
 class Discriminator(nn.Module):
-    """A chain of blocks from images to a map of raw scores: one score a patch, no sigmoid."""
+    """Base class of patch discriminators: convolution blocks from images to a map of raw scores, no sigmoid."""
 
     def __init__(self, blocks: list[ConvBlock]) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Discriminator(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """Pixels along one axis that one score sees."""
+        """Receptive field of a score along one axis, in pixels."""
         return receptive_field(self.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, 1, h, w), any real number, higher is more real."""
         features = images
-        if images.device.type == "cpu" and HAS_AVX512:  # a tenth less time in float32 at batch 8
+        if images.device.type == "cpu" and HAS_AVX512:  # 10 % faster in float32 at batch size 8
             features = images.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             features = block(features)
@@ -47,15 +47,16 @@ class Discriminator(nn.Module):
 class PatchGAN(Discriminator):
     """`num_layers` 4x4 convolutions of stride 2, then two of stride 1 (Isola et al. 2017, Sec. 6.1.2).
 
-    1 to 5 layers see 16, 34, 70, 142 and 286 pixels; 3 is C64-C128-C256-C512, 30x30 scores on 256 pixels.
+    The receptive fields of 1 to 5 layers are 16, 34, 70, 142 and 286 pixels; 3 layers are C64-C128-C256-C512, with
+    30x30 scores for 256x256 pixels.
 
     Args:
-        input_channels: of the images scored; a conditional one is given input and output concatenated.
+        input_channels: of the images scored; a conditional discriminator takes input and output concatenated.
         width: channels of the first layer; they double each layer up to eight times as many.
         num_layers: strided convolutions, at least 1.
         norm: after every convolution but the first and the last.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
-        antialias: halve by a blur after a convolution of stride 1 (Zhang 2019), instead of by a stride.
+        antialias: downsample by a blur after a convolution of stride 1 (Zhang 2019) instead of by a stride.
     """
 
     def __init__(
@@ -122,5 +123,5 @@ class PixelGAN(Discriminator):
 
 
 def smallest_input(num_layers: int) -> int:
-    """Return the smallest side in pixels that leaves 2x2 values to the last norm and one score: s / 2**n - 2 >= 1."""
+    """Return the smallest side in pixels that leaves 2x2 values for the last norm and one score: s / 2**n - 2 >= 1."""
     return 3 << num_layers

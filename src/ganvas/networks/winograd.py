@@ -28,17 +28,17 @@ from torch.nn import functional
 __all__ = ["Winograd", "convolve_winograd", "suits_winograd", "winograd"]
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)
-"""Where the polynomials are evaluated, besides infinity; of small powers, so that rounding stays small."""
+"""Evaluation points of the polynomials, besides infinity; their powers are small, which limits rounding errors."""
 TILE = len(POINTS) + 1
 KERNELS = (3, 4)
 WIDE = 128
-"""Channels on both sides from which the products outweigh the transforms."""
+"""Smallest number of input and output channels for which Winograd is faster."""
 FEW_TILES = 64
-"""Tiles of a batch below which the kernels' transforms outweigh the products."""
+"""Smallest number of tiles in a batch for which Winograd is faster."""
 Strip = tuple[slice, slice]
 """Pictures of a batch, and rows of tiles."""
 STRIP = 256
-"""Tiles that are computed at once, so that what lies between the steps stays in the processor's cache."""
+"""Tiles that are computed at once, so that intermediate results stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Winograd:
 def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
     """Return the transforms of a kernel of 3x3 or 4x4.
 
-    The product of two polynomials is known by its values at `TILE` points (Toom and Cook): values of both, multiplied,
-    then interpolated. Transposed, that is the correlation of a tile with a kernel.
+    Toom-Cook: the product of two polynomials is determined by its values at `TILE` points, so evaluate both, multiply
+    and interpolate. The transpose of this algorithm is the correlation of a tile with a kernel.
     """
     made = TILE - kernel + 1
     outputs, kernels, inputs = _powers(made).T, _powers(kernel), np.linalg.inv(_powers(TILE)).T
@@ -88,19 +88,19 @@ def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
 
 
 def _powers(count: int) -> np.ndarray:
-    """(TILE, count): powers of each point, and for infinity the highest coefficient alone."""
+    """Return (TILE, count): powers of each point, and for infinity the highest coefficient only."""
     finite = np.array(POINTS)[:, None] ** np.arange(count)
     return np.vstack([finite, np.eye(1, count, count - 1)])
 
 
 class _Workspace(local):
-    """Memory between the steps, kept from call to call for each thread, so that it leaves no gaps in the heap."""
+    """Workspace of each thread, kept between calls, so that the heap does not fragment."""
 
     def __init__(self) -> None:
         self._buffers = dict[tuple[str, torch.dtype], Tensor]()
 
     def __call__(self, name: str, like: Tensor, *shape: int) -> Tensor:
-        """An uninitialized tensor, which the next call of the same name overwrites."""
+        """Return an uninitialized tensor, which the next call with the same name overwrites."""
         size, key = prod(shape), (name, like.dtype)
         if key not in self._buffers or self._buffers[key].numel() < size:
             with torch.inference_mode(mode=False):  # usable in either mode later
@@ -113,7 +113,7 @@ workspace = _Workspace()
 
 def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (1, 1)) -> bool:
     """Return whether Winograd is faster: wide, float32, on a CPU, over many positions, no dilation or groups."""
-    is_plain = type(features) is Tensor and features.device.type == "cpu"  # no tensor that only counts operations
+    is_plain = type(features) is Tensor and features.device.type == "cpu"  # no subclass that counts operations
     if not is_plain or features.dtype != torch.float32 or min(weight.shape[:2]) < WIDE:
         return False
     if set(stride) != {1} or weight.shape[2] != weight.shape[3] or weight.shape[2] not in KERNELS:
@@ -164,7 +164,7 @@ def apply_winograd(
     """Return the convolution by transformed kernels, without a gradient.
 
     Args:
-        features: (N, C, H, W), in planes or with channels last; the result is alike.
+        features: (N, C, H, W), contiguous or channels-last, as is the result.
         transforms: of the kernels' size.
         weights: (t^2, C', C), as `Winograd.weights` makes them.
         bias: (C').
@@ -176,7 +176,7 @@ def apply_winograd(
     for strip in grid.strips():
         # Transform the tiles, multiply over the channels, transform back
         products = _products(weights, grid.transformed_inputs(padded, strip), grid.is_last)
-        if bias is not None:  # where all outputs of a tile have the factor 1
+        if bias is not None:  # this element contributes to every output of a tile with factor 1
             products[TILE + 1] += bias if grid.is_last else bias[:, None]
         tiles = grid.output_tiles(made, strip)
         flat = workspace("tiles", tiles, len(transforms.outputs), products[0].numel())
@@ -187,7 +187,7 @@ def apply_winograd(
 def _gradients(
     gradient: Tensor, features: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return each step of `apply_winograd` transposed, in the opposite order."""
+    """Return the gradients of features and weights: each step of `apply_winograd` transposed, in reverse order."""
     transforms = winograd(weight.shape[2], weight.dtype)
     grid = _Grid.of(features, transforms, padding)
     padded, filled = grid.padded_inputs(features), grid.padded_outputs(gradient)
@@ -199,10 +199,10 @@ def _gradients(
         tiles = grid.output_tiles(filled, strip)
         flat = _flat(tiles, len(transforms.outputs))
         of_products = workspace("products' gradient", flat, TILE * TILE, *_matrix_shape(tiles, grid.is_last))
-        torch.mm(transforms.outputs.t(), flat, out=of_products.flatten(1))
-        if back is not None and of_padded is not None:
+        torch.mm(transforms.outputs.t(), flat, out=of_products.flatten(1))  # A dY A^T
+        if back is not None and of_padded is not None:  # then B of each tile; overlapping tiles are summed
             grid.add_to_inputs(of_padded, strip, _products(back, of_products, grid.is_last))
-        if of_weights is not None:
+        if of_weights is not None:  # summed over all tiles; G^T follows once, at the end
             transformed = grid.transformed_inputs(padded, strip)
             if grid.is_last:
                 of_weights.baddbmm_(of_products.transpose(1, 2), transformed)
@@ -262,12 +262,12 @@ class _Grid:
 
     @property
     def layout(self) -> torch.memory_format:
-        """How all features lie in memory."""
+        """Memory format of all features."""
         return torch.channels_last if self.is_last else torch.contiguous_format
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """Height and width of the convolution's result, which the last tiles may exceed."""
+        """Height and width of the result; the last tiles may extend beyond it."""
         grown = 2 * self.padding - (TILE - self.transforms.made)
         return self.size[0] + grown, self.size[1] + grown
 
@@ -291,17 +291,17 @@ class _Grid:
         )
 
     def cut_inputs(self, padded: Tensor) -> Tensor:
-        """Return the opposite of `padded_inputs`."""
+        """Remove the padding that `padded_inputs` added."""
         (height, width), at = self.size, self.padding
         return padded[:, :, at : at + height, at : at + width].contiguous(memory_format=self.layout)
 
     def empty_outputs(self, features: Tensor, channels: int) -> Tensor:
-        """Allocate outputs of whole tiles."""
+        """Allocate an output of whole tiles."""
         shape = (self.count, channels, self.rows * self.transforms.made, self.columns * self.transforms.made)
         return torch.empty(shape, dtype=features.dtype, memory_format=self.layout)
 
     def cut_outputs(self, made: Tensor) -> Tensor:
-        """Crop what the last tiles exceed."""
+        """Crop the output of whole tiles to the size of the result."""
         height, width = self.output_size
         return made[:, :, :height, :width].contiguous(memory_format=self.layout)
 
@@ -316,14 +316,14 @@ class _Grid:
         return self._tiles(made, strip, self.transforms.made)
 
     def transformed_inputs(self, padded: Tensor, strip: Strip) -> Tensor:
-        """(t^2, C, tiles), or with channels last (t^2, tiles, C)."""
+        """Transform the input tiles of a strip: (t^2, C, tiles), or (t^2, tiles, C) in channels-last."""
         tiles = self._tiles(padded, strip, TILE)
         transformed = workspace("transformed", tiles, TILE * TILE, *_matrix_shape(tiles, self.is_last))
         torch.mm(self.transforms.inputs, _flat(tiles, TILE * TILE), out=transformed.flatten(1))
         return transformed
 
     def add_to_inputs(self, of_padded: Tensor, strip: Strip, gradient: Tensor) -> None:
-        """The transpose of `transformed_inputs`: tiles overlap, so each part of a tile that does not is added alone."""
+        """Add the transpose of `transformed_inputs`, in parts of a tile that do not overlap those of other tiles."""
         tiles = self._tiles(of_padded, strip, TILE)
         flat = workspace("tiles", tiles, TILE * TILE, gradient[0].numel())
         found = torch.mm(self.transforms.inputs.t(), gradient.flatten(1), out=flat).view(tiles.shape)

@@ -13,22 +13,21 @@ class CoGANConfig:
     """Pairs of pictures from one z, of two sides that need not correspond. Liu and Tuzel 2016, arXiv:1606.07536."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 1024
-    """Channels of the generators' first layer; each further one has half as many."""
+    """Channels of the generators' first layer; each further layer halves them."""
     z_size: int = 100
-    """Numbers in a z."""
+    """Size of z."""
     noise: Literal["uniform", "normal"] = "uniform"
-    """Where z comes from: [-1, 1], as the paper's Caffe models, or N(0, 1), as the released PyTorch code."""
+    """Distribution of z: uniform in [-1, 1], as in the paper's Caffe models, or N(0, 1), as in the PyTorch code."""
     discriminator_width: int = 20
     """Channels of each discriminator's first convolution; the last hidden layer has 25 times as many."""
     search_steps: int = 50
-    """At most so many iterations of L-BFGS, and 1.25 times as many evaluations, in the search for the z of a picture to
-    translate."""
+    """Maximum number of L-BFGS iterations, and of evaluations divided by 1.25, in the search for the z of a picture."""
     search_restarts: int = 4
-    """Searches for the z of one picture, each from a start of its own; the nearest counts."""
+    """Number of searches for the z of one picture, each from its own random start; the nearest result is used."""
     search_rate: float = 1.0
-    """Share of its step that L-BFGS tries first."""
+    """Learning rate of L-BFGS."""
 
     def __post_init__(self) -> None:
         counts = ("width", "z_size", "discriminator_width", "search_steps", "search_restarts")

@@ -21,13 +21,13 @@ Size = tuple[int, int]
 SMALLEST_PICTURE = 12
 """Pixels a side."""
 LARGEST_START = 4
-"""Pixels a side, of the smaller side, that the first layer of a generator makes."""
+"""Largest smaller side in pixels of the output of a generator's first layer."""
 LARGEST_END = 6
-"""Pixels a side, of the smaller side, that the last hidden layer of a discriminator sees whole."""
+"""Largest smaller side in pixels of the input of a discriminator's last hidden layer."""
 
 
 class CoupledGenerator(nn.Module):
-    """Pairs of pictures from one z: all layers are shared but the last, of which each domain has its own.
+    """Pairs of pictures from one z: the domains share all layers but the last.
 
     For 28 and 32 pixels 1024-512-256-128 and a transposed 6x6 convolution (Liu and Tuzel 2016, arXiv:1606.07536, the
     digits); larger pictures have more layers, to 32 channels at 128 pixels as for the faces.
@@ -71,9 +71,9 @@ class CoupledGenerator(nn.Module):
 class CoupledDiscriminator(nn.Module):
     """Scores of whole pictures: each domain has its own first convolution, all else is shared.
 
-    For 28 pixels 20-50-500: 5x5 convolutions, each with a 2x2 maximum, and a layer that sees all that is left (Liu and
-    Tuzel 2016, the digits); larger pictures have more convolutions. What it convolves lies in [0, 1], as the paper's
-    digits: the ground that most of a digit is then says nothing.
+    For 28 pixels 20-50-500: 5x5 convolutions, each followed by 2x2 max pooling, and a fully connected layer (Liu and
+    Tuzel 2016, the digits); larger pictures have more convolutions. Its first convolution sees [0, 1], as in the
+    paper's digits: the background, most of a digit, is then 0.
 
     Args:
         channels: of the pictures of a and of b.
@@ -112,7 +112,7 @@ class CoupledDiscriminator(nn.Module):
 def sizes_made(size: Size) -> list[Size]:
     """Return the heights and widths that the layers of a generator produce, from the first to the one before the last.
 
-    The last adds 3 pixels; each before it makes twice as many as it is given, or one fewer.
+    The last adds 3 pixels; each one before it doubles the size, or doubles it less one.
     """
     made = [(size[0] - 3, size[1] - 3)]
     while min(made[0]) > LARGEST_START:
@@ -138,10 +138,10 @@ def _finished(layer: nn.ConvTranspose2d) -> list[nn.Module]:
 
 
 class CoGAN(Method):
-    """Each generator fools the discriminator of its domain; what they share makes their pictures correspond.
+    """Coupled GANs: shared layers make the pictures of both generators correspond.
 
     Liu and Tuzel 2016, "Coupled Generative Adversarial Networks", arXiv:1606.07536. As the paper's digits; larger
-    pictures have more layers. A discriminator gives one score in the place of two with a softmax, which is the same
+    pictures have more layers. A discriminator gives one score in place of two with a softmax, which is the same
     function. A picture is translated by finding its z.
     """
 
@@ -167,7 +167,7 @@ class CoGAN(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of the discriminators, then one of the generators against them (Algorithm 1)."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         fake_a, fake_b = self.generator(self.draw(len(batch.a), like=batch.a))
         yield Turn("discriminator", self._discriminator_losses(batch, fake_a=fake_a.detach(), fake_b=fake_b.detach()))
         losses = {
@@ -198,10 +198,10 @@ class CoGAN(Method):
         return pictures
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]: what the other generator makes of each one's z.
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]: the other generator's picture of each one's z.
 
-        A picture that its generator cannot make is translated as the nearest that it can. Pictures of another size
-        than a crop's are resized there and back. Computes gradients even where they are disabled.
+        A picture outside the generator's range is translated as the nearest one inside it. Pictures of another size
+        than a training crop are resized to it and back. Computes gradients even where they are disabled.
         """
         self.check_direction(direction)
         given, made = direction[0], direction[-1]
@@ -220,7 +220,7 @@ class CoGAN(Method):
             return min(found, key=lambda z: self.distance(z, image, domain).item())
 
     def _descend(self, start: Tensor, image: Tensor, domain: str) -> Tensor:
-        """Minimize the distance by L-BFGS, as the paper."""
+        """Minimize the distance by L-BFGS, as in the paper."""
         z = start.clone().requires_grad_()
         steps = self.config.search_steps
         optimizer: Optimizer = LBFGS([z], lr=self.config.search_rate, max_iter=steps, line_search_fn="strong_wolfe")

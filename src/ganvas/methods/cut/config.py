@@ -11,18 +11,18 @@ from ganvas.methods.config import Norm, ReceptiveField
 
 @dataclass(frozen=True, kw_only=True)
 class CUTConfig:
-    """Unpaired translation, one way, held together by patches. Park et al. 2020, arXiv:2007.15651."""
+    """Unpaired one-way translation by patchwise contrastive learning. Park et al. 2020, arXiv:2007.15651."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 64
     """Channels of the generator's first layer."""
     residual_blocks: int | None = None
     """Unset: 6 where a side of the crop is below 256 pixels, else 9, as CycleGAN."""
     norm: Norm = "instance"
-    """Of both networks."""
+    """Normalization layers of both networks."""
     antialias: bool = True
-    """Halve by a blur and double by a bilinear filter (Zhang 2019), as the released code; else by strides."""
+    """Downsample by a blur and upsample by a bilinear filter (Zhang 2019), as the released code; else by strides."""
     initialisation: Literal["xavier", "normal"] = "xavier"
     """Xavier's with gain 0.02, as the released code; `normal`: N(0, 0.02), as CycleGAN."""
     receptive_field: ReceptiveField = 70
@@ -32,17 +32,17 @@ class CUTConfig:
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
     """The adversarial loss; least squares is the paper's."""
     contrast_weight: float = 1.0
-    """lambda_X of Eq. 5: a patch made is most like the one it was made of. FastCUT: 10."""
+    """lambda_X of Eq. 5: each output patch resembles its input patch. FastCUT: 10."""
     identity_weight: float = 1.0
-    """lambda_Y of Eq. 5: so is a patch made of a picture of side b. FastCUT: 0."""
+    """lambda_Y of Eq. 5: the same for pictures of side b (identity loss). FastCUT: 0."""
     patches: int = 256
-    """Places compared with one another, of each picture and layer."""
+    """Number of patches compared with one another, for each picture and layer."""
     projection: int = 256
-    """Size of the vectors compared."""
+    """Size of the compared vectors."""
     temperature: float = 0.07
     """tau: cosines are divided by it."""
     flip_equivariance: bool = False
-    """FastCUT's: half of the pictures go mirrored through the generator, and their patches are mirrored back."""
+    """Flip equivariance of FastCUT: half of the pictures are mirrored before the generator, their features after."""
 
     def __post_init__(self) -> None:
         counts = (self.width, self.discriminator_width, self.projection)

@@ -18,20 +18,20 @@ from ganvas.networks.blocks import MLP, ConvBlock
 from ganvas.networks.generators import ResNet
 
 SEEN_BLOCKS = (1, 5)
-"""Residual blocks after which features are taken, counted from 1."""
+"""Residual blocks whose outputs are features, counted from 1."""
 
 
 class ContrastiveResNet(ResNet):
     """A ResNet whose encoder half gives features. Park et al. 2020, arXiv:2007.15651.
 
-    They are the picture itself, what the two halving convolutions make, before their norm, and what comes out of the
-    first and the fifth residual block, or the last where there are fewer. Antialiased, one place of them sees 1, 9, 15,
-    35 and 99 pixels a side.
+    They are the picture itself, the outputs of the two downsampling convolutions before their norm, and the outputs of
+    the first and the fifth residual block, or the last if there are fewer. With antialiasing their receptive fields
+    have 1, 9, 15, 35 and 99 pixels a side.
     """
 
     @property
     def feature_channels(self) -> list[int]:
-        """Channels of each of the features."""
+        """Channels of each feature map."""
         convolutions = [module for module in self.encode_blocks.modules() if isinstance(module, nn.Conv2d)]
         halved = [convolution.out_channels for convolution in convolutions]
         return [self.first.conv.in_channels, *halved, *[halved[-1]] * len(self._seen)]
@@ -45,19 +45,21 @@ class ContrastiveResNet(ResNet):
         return self._encode(images)[1]
 
     def with_features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return what `forward` makes of the pictures, and what `encode` does, in one pass."""
+        """Return the results of `forward` and of `encode`, computed in one pass."""
         hidden, features = self._encode(images)
         for block in [*self.residual_blocks[self._seen[-1] :], *self.decode_blocks]:
             hidden = block(hidden)
         return self.finish(images, self.last(hidden)), features
 
     def _encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return what comes out of the last block whose features are taken, and all features."""
+        """Return the output of the last block whose features are taken, and all features."""
         hidden, features = self.first(images), [images]
         for halve in self.encode_blocks:
             assert isinstance(halve, ConvBlock)
             raw = halve.conv(hidden)
-            features.append(raw.clone() if self.norm == "none" else raw)  # without a norm, ReLU writes over it
+            features.append(
+                raw.clone() if self.norm == "none" else raw
+            )  # without a norm, ReLU would overwrite it in place
             hidden = halve.after_convolution(raw)
         for number, block in enumerate(self.residual_blocks[: self._seen[-1]], start=1):
             hidden = block(hidden)
@@ -67,7 +69,7 @@ class ContrastiveResNet(ResNet):
 
 
 class PatchHeads(nn.Module):
-    """For each feature map, two linear layers with a ReLU between.
+    """Projection heads: for each feature map, two linear layers with a ReLU between them.
 
     Args:
         channels: of each feature map.
@@ -87,9 +89,9 @@ class PatchHeads(nn.Module):
 
 
 def draw_places(features: Sequence[Tensor], count: int) -> list[Tensor]:
-    """Sample for each feature map (N, C, h, w) `count` different places out of h * w, or all where there are fewer.
+    """Sample `count` different positions out of h * w for each feature map (N, C, h, w), or all if there are fewer.
 
-    The same in each picture of the batch, from torch's global generator.
+    They are the same for every picture of the batch, and drawn from torch's global generator.
     """
     sizes = (values.shape[2] * values.shape[3] for values in features)
     device = features[0].device
@@ -114,16 +116,16 @@ class Translated:
     keys: list[Tensor]
     """Features of the input picture."""
     mirrored: Tensor | None
-    """(N, 1, 1, 1): which pictures went through the generator mirrored; None where none ever does."""
+    """(N, 1, 1, 1): which pictures were mirrored before the generator; None without flip equivariance."""
 
 
 class CUT(Method):
-    """The generator fools a discriminator, and each output patch is most similar to the input patch at its place.
+    """Contrastive unpaired translation: each output patch resembles the input patch at its position.
 
     Park et al. 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. What the paper
-    leaves open is the released code's: the filters and initial weights, the mean instead of the sum over layers and
+    leaves open follows the released code: filters, initial weights, and the mean instead of the sum over layers and
     patches. Features are of the picture itself, the two halving convolutions before their norm, and the first and
-    fifth residual block (layers 0, 4, 8, 12 and 16 of the released code, whose layer 0 has a mirrored border too).
+    fifth residual block (layers 0, 4, 8, 12 and 16 of the released code, whose layer 0 includes a mirrored border).
     """
 
     config_type = CUTConfig
@@ -163,7 +165,7 @@ class CUT(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of D, then one of G and the heads against the updated D, as the released code."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         fake_b = self._translated(batch.a)
         yield Turn("discriminator", self._discriminator_losses(real_b=batch.b, fake_b=fake_b.picture.detach()))
         config = self.config
@@ -188,7 +190,7 @@ class CUT(Method):
             return Translated(*self.generator.with_features(real), mirrored=None)
         mirrored = torch.rand(len(real), 1, 1, 1, device=real.device) < 0.5
         made = self.generator(mirror(real, mirrored))
-        with torch.no_grad():  # after a pass with gradients: autocast keeps the weights as first cast
+        with torch.no_grad():  # after a pass with gradients: autocast caches the weights of the first cast
             keys = self.generator.encode(real)
         return Translated(made, keys, mirrored)
 
@@ -199,7 +201,7 @@ class CUT(Method):
             features = [mirror(values, made.mirrored) for values in features]
         places = draw_places(made.keys, self.config.patches)
         queries = self.heads(features, places)
-        with torch.no_grad():  # after the queries, for autocast's sake
+        with torch.no_grad():  # after the queries: autocast caches the weights of the first cast
             keys = self.heads(made.keys, places)
         pairs = zip(queries, keys, strict=True)
         losses = [patch_nce(query, key, temperature=self.config.temperature) for query, key in pairs]

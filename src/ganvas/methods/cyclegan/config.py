@@ -11,10 +11,10 @@ from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant
 
 @dataclass(frozen=True, kw_only=True)
 class CycleGANConfig:
-    """Unpaired translation held together by cycle consistency. Zhu et al. 2017, arXiv:1703.10593."""
+    """Unpaired translation with cycle consistency. Zhu et al. 2017, arXiv:1703.10593."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     generator: Literal["resnet", "unet"] = "resnet"
     """`resnet`: Sec. 7.2; `unet` is pix2pix's."""
     width: int = 64
@@ -22,11 +22,11 @@ class CycleGANConfig:
     residual_blocks: int | None = None
     """Residual blocks of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
     depth: int | None = None
-    """Halvings of `unet`; unset: as often as the crop divides by 2, at most 8."""
+    """Downsampling steps of `unet`; unset: as many as the crop size allows, at most 8."""
     norm: Norm = "instance"
-    """Of all four networks; instance is the paper's."""
+    """Normalization of all four networks; instance is the paper's."""
     dropout: float = 0.0
-    """Within residual blocks, or a U-Net's decoder, at test too; the paper has none."""
+    """Dropout in residual blocks or the U-Net's decoder, also at test time; the paper has none."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """`resize`: nearest-neighbor then convolution, against checkerboards."""
     receptive_field: ReceptiveField = 70
@@ -36,20 +36,20 @@ class CycleGANConfig:
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
     """The adversarial loss; least squares is the paper's (Sec. 4)."""
     cycle_weight: float = 10.0
-    """lambda of Eq. 3; 0: GAN alone."""
+    """lambda of Eq. 3; 0 disables the cycle loss."""
     cycle_weight_a: float | None = None
-    """Of a -> b -> a alone (the released code's lambda_A); unset: `cycle_weight`."""
+    """Weight of the cycle a -> b -> a (lambda_A of the released code); unset: `cycle_weight`."""
     cycle_weight_b: float | None = None
-    """Of b -> a -> b alone (the released code's lambda_B); unset: `cycle_weight`."""
+    """Weight of the cycle b -> a -> b (lambda_B of the released code); unset: `cycle_weight`."""
     cycle: Literal["both", "forward", "backward"] = "both"
-    """Which half of Eq. 2 counts: `forward` a -> b -> a alone, `backward` b -> a -> b alone (Sec. 5.1.4)."""
+    """Terms of Eq. 2: `forward` has the cycle a -> b -> a only, `backward` b -> a -> b only (Sec. 5.1.4)."""
     identity_weight: float = 0.0
-    """Times the cycle weight of the side whose pictures are shown.
-    0.5 is the paper's for painting -> photo (Sec. 5.2), and the released code's for all."""
+    """Weight of the identity loss relative to the cycle weight of the same side. The paper uses 0.5 for painting ->
+    photo (Sec. 5.2), the released code always."""
     pool_size: int = 50
-    """Past fakes that a discriminator is shown half of the time (Sec. 4); 0: the newest alone."""
+    """Size of the image buffer of past fakes, which the discriminator sees half of the time (Sec. 4); 0 disables it."""
     order: Literal["generators_first", "discriminators_first"] = "generators_first"
-    """Who moves first in a step; the released PyTorch code moves both generators, then both discriminators."""
+    """Order of updates in a step; the released PyTorch code updates both generators, then both discriminators."""
     variant: Variant = "paper"
     """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout), for its checkpoints."""
 

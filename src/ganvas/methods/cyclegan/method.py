@@ -16,11 +16,11 @@ from ganvas.methods.config import Domain
 
 Losses = dict[str, Tensor]
 CYCLES = {"both": ("a", "b"), "forward": ("a",), "backward": ("b",)}
-"""Setting -> the domains whose pictures must come back."""
+"""Setting -> domains with a cycle loss."""
 
 
 class CycleGAN(TwoWayMethod):
-    """Each generator fools the discriminator of its output domain, and inverts the other generator.
+    """Two generators, each trained against the discriminator of its output domain and to invert the other.
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
     arXiv:1703.10593, where `a_to_b` is G, `b_to_a` F, `discriminator_a` D_X and `discriminator_b` D_Y. Follows the
@@ -36,7 +36,7 @@ class CycleGAN(TwoWayMethod):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         if config.identity_weight > 0 and input_channels != output_channels:
             raise ConfigError(
-                f"the identity loss shows each generator pictures of the domain that it makes ({input_channels} and "
+                f"the identity loss feeds each generator pictures of its output domain ({input_channels} and "
                 f"{output_channels} channels): give both as many channels, or set identity_weight to 0"
             )
         self.config = config
@@ -52,12 +52,12 @@ class CycleGAN(TwoWayMethod):
 
     @classmethod
     def needs_equal_channels(cls, config: CycleGANConfig) -> bool:
-        """Return whether there is an identity loss, which shows each generator its own output domain."""
+        """Return whether there is an identity loss, which feeds each generator its own output domain."""
         return config.identity_weight > 0
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield a step of both generators, then of both discriminators, or in reverse, by `order`."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         fake_b, losses = self._translate_and_cycle(self.a_to_b, self.b_to_a, batch.a, domain="a")
         fake_a, backward = self._translate_and_cycle(self.b_to_a, self.a_to_b, batch.b, domain="b")
         if self.config.order == "discriminators_first":
@@ -68,13 +68,13 @@ class CycleGAN(TwoWayMethod):
             yield self._discriminator_losses(batch, fake_a=fake_a, fake_b=fake_b)
 
     def _translate_and_cycle(
-        self, forth: nn.Module, back: nn.Module, real: Tensor, *, domain: Domain
+        self, generator: nn.Module, inverse: nn.Module, real: Tensor, *, domain: Domain
     ) -> tuple[Tensor, Losses]:
         """Return the fake, and lambda times the cycle-consistency loss, Eq. 2."""
-        fake, weight = forth(real), self.config.cycle_weights[domain]
+        fake, weight = generator(real), self.config.cycle_weights[domain]
         if weight == 0 or domain not in CYCLES[self.config.cycle]:
             return fake, {}
-        return fake, {f"cycle_{domain}": weight * l1_loss(back(fake), real)}
+        return fake, {f"cycle_{domain}": weight * l1_loss(inverse(fake), real)}
 
     def _identity_losses(self, batch: Batch) -> Losses:
         """Return the identity loss of Sec. 5.2: a generator keeps pictures of its output domain unchanged."""
@@ -115,7 +115,7 @@ class Replay(nn.Module):
 
     While it fills, each fake is stored and returned. Once full, each fake is returned as it is or, half of the time,
     swapped with a stored one chosen at random, which is returned. The images are buffers, so a checkpoint holds them;
-    each process has its own, and after a resumption all continue from the first one's. Nothing waits for the device.
+    each process has its own, and after a resumption all continue from the first one's. No operation synchronizes.
 
     Args:
         capacity: number of fakes stored; 0 returns the newest only.
@@ -136,12 +136,12 @@ class Replay(nn.Module):
 
     @torch.no_grad()
     def forward(self, fakes: Tensor) -> Tensor:
-        """Store fakes (N, C, H, W) one after another, and return those to show, without gradients."""
+        """Store fakes (N, C, H, W) one after another, and return those for the discriminator, detached."""
         if not self.capacity:
             return fakes.detach()
         places = torch.randint(self.capacity, (len(fakes),), device=fakes.device)
         swaps = torch.rand(len(fakes), device=fakes.device) < 0.5
-        shown = torch.empty_like(fakes, dtype=self.images.dtype)  # in their order of memory
+        shown = torch.empty_like(fakes, dtype=self.images.dtype)  # in their memory format
         for index, fake in enumerate(torch.split(fakes.to(shown.dtype), 1)):
             shown[index] = self._exchange(fake, places[index], swaps[index])[0]
         return shown

@@ -10,10 +10,10 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoGANConfig:
-    """Unpaired translation of small pictures, by the features of a discriminator. Kim et al. 2017, arXiv:1703.05192."""
+    """Unpaired translation of small pictures with feature matching. Kim et al. 2017, arXiv:1703.05192."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 64
     """Channels of the first layer of each of the four networks."""
     bottleneck: int = 0
@@ -27,8 +27,8 @@ class DiscoGANConfig:
     curriculum_steps: int = 10_000
     """Initial steps in which the adversarial term dominates."""
     discriminator_interval: int = 1
-    """1: discriminators, then generators, in each step; N: discriminators in each N-th step, generators in the others.
-    The released code's is 3."""
+    """1: each step updates the discriminators, then the generators; N: every N-th step updates the discriminators, the
+    others the generators. The released code uses 3."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.discriminator_interval < 1:

@@ -20,7 +20,7 @@ from ganvas.networks.generators import Generator
 
 NUM_HALVINGS = 4
 SMALLEST = 64
-"""Pixels a side that leave 4x4 features to the layers that do not pad."""
+"""Smallest side in pixels, which leaves 4x4 features to the layers without padding."""
 
 
 def encoder(input_channels: int, width: int) -> nn.ModuleList:
@@ -42,17 +42,17 @@ def encoder(input_channels: int, width: int) -> nn.ModuleList:
 
 
 class DiscoGenerator(Generator):
-    """Four halvings and four doublings, batch norm but for the first and the last layer (Kim et al. 2017, Fig. 3).
+    """Four downsampling and four upsampling convolutions, batch norm except in the first and last layer (Fig. 3).
 
-    The networks of the paper see and make pictures in [0, 1], by a sigmoid: inside this one they still do, for
-    2 sigmoid(x) - 1 is tanh(x / 2). Weights start as torch's do, as in the released code.
+    Kim et al. 2017. The paper's networks work in [0, 1] with a sigmoid; so does this one inside, since
+    2 sigmoid(x) - 1 = tanh(x / 2). Initial weights are PyTorch's defaults, as in the released code.
 
     Args:
-        input_channels: channels of the images given, in [-1, 1].
-        output_channels: channels of the images made, in [-1, 1].
+        input_channels: channels of the input images, in [-1, 1].
+        output_channels: channels of the output images, in [-1, 1].
         width: channels of the first layer.
         bottleneck: channels of a 4x4 convolution without padding in the middle, and of the transposed one after it,
-            by which every place of a 64-pixel picture sees all of it; 0: none.
+            so that every output of a 64-pixel picture depends on all of it; 0: none.
     """
 
     size_multiple: int = 2**NUM_HALVINGS
@@ -81,12 +81,12 @@ class DiscoGenerator(Generator):
 
     @property
     def last_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The convolution that makes the image."""
+        """The last convolution."""
         return self.last
 
     @property
     def context(self) -> int:
-        """Pixels around an output pixel that can reach it, once training is over and batch norm's statistics stand."""
+        """Distance in pixels up to which inputs influence an output pixel, with batch norm in evaluation mode."""
         return context(self.needed_inputs, period=self.size_multiple)
 
     def needed_inputs(self, needed: Interval) -> Interval:
@@ -112,7 +112,7 @@ class DiscoGenerator(Generator):
 
 
 class DiscoDiscriminator(nn.Module):
-    """The generator's encoder, then one 4x4 convolution without padding: one score of 64 pixels, more of larger ones.
+    """The generator's encoder, then a 4x4 convolution without padding: one score for 64 pixels, more for larger ones.
 
     Args:
         input_channels: of the images scored.
@@ -128,7 +128,7 @@ class DiscoDiscriminator(nn.Module):
         """(N, input_channels, H, W) in [-1, 1], at least 64 pixels a side.
 
         Returns:
-            (N, 1, h, w), any real number, higher is more real; and what comes out of the second, third and fourth
+            (N, 1, h, w), any real number, higher is more real; and the outputs of the second, third and fourth
             activation, (N, C, h, w) each.
         """
         features = [unit(images)]
@@ -146,7 +146,7 @@ Losses = dict[str, Tensor]
 
 
 class DiscoGAN(TwoWayMethod):
-    """A picture translated there and back is itself again, and looks on the way as the other side does.
+    """Two generators that invert each other, with adversarial and feature-matching losses.
 
     Kim et al. 2017, "Learning to Discover Cross-Domain Relations with Generative Adversarial Networks",
     arXiv:1703.05192, where `a_to_b` is G_AB and `discriminator_b` D_B. Feature matching, the weights and the
@@ -214,7 +214,7 @@ class DiscoGAN(TwoWayMethod):
         """Return Eq. 3 (Eq. 5) and the feature-matching loss between a batch of fakes and one of real pictures."""
         matched = self.config.feature_matching
         scores, features = discriminator(fake)
-        with torch.no_grad():  # after the fakes: autocast keeps the weights as first cast
+        with torch.no_grad():  # after the fakes: autocast caches the weights of the first cast
             wanted = discriminator(real)[1]
         return {
             f"adversarial_{side}": share * (1 - matched) * generator_loss(scores, "vanilla"),
@@ -227,7 +227,7 @@ class DiscoGAN(TwoWayMethod):
         return self.config.early_reconstruction if early else self.config.reconstruction
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]; the channels change places from b to a.
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]; for b_to_a the channels are exchanged.
 
         Raises:
             ImageError: height or width is no multiple of `size_multiple`.

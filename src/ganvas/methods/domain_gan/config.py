@@ -10,23 +10,23 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DomainGANConfig:
-    """A GAN that draws both sides from one noise, then an encoder back to it. Dong et al. 2017, arXiv:1701.02676."""
+    """A GAN that generates both sides from one noise, then an encoder to it. Dong et al. 2017, arXiv:1701.02676."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     encoder_after: int = 100_000
-    """Images after which the GAN is frozen and the encoder is trained. Must be below the images of the whole run: until
-    then nothing can be translated."""
+    """Images after which the GAN is frozen and the encoder is trained. Must be below the number of images of the
+    whole run, since translation needs the encoder."""
     z_size: int = 100
-    """Numbers of the noise z."""
+    """Size of the noise z."""
     embedding_size: int = 5
-    """Numbers that stand for a side, beside z."""
+    """Size of the class embedding, which is concatenated with z."""
     width: int = 64
-    """Channels of the discriminator's and the encoder's first layer, half of those before the generator's last."""
+    """Channels of the first layer of discriminator and encoder; the generator's last layer has twice as many inputs."""
     class_weight: float = 1.0
     """Weight of the classification loss of the side."""
     generator_steps: int = 2
-    """Steps of the generator after one of the discriminator, on the same noise; 2 as in the released code."""
+    """Generator updates for each discriminator update, on the same noise; 2 in the released code."""
 
     def __post_init__(self) -> None:
         for name in ("z_size", "embedding_size", "width", "generator_steps"):

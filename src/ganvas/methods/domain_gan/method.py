@@ -19,17 +19,17 @@ from ganvas.networks.blocks import at_least_float, initialize
 from ganvas.networks.latent import FullyConnected, LatentDecoder, halving_block
 
 HALVINGS = 4
-"""Of the discriminator and the encoder; the generator doubles as often."""
+"""Downsampling steps of the discriminator and the encoder, and upsampling steps of the generator."""
 LINEAR_DEVIATION = 0.02
 
 
 class ClassGenerator(nn.Module):
-    """G(z, c): noise and a class to pictures: 1024 small features, 512-256-128 and the picture, each doubling.
+    """Generator G(z, c): a fully connected layer on noise and class, then upsampling to 512-256-128 and the picture.
 
     Args:
-        z_size: numbers of the noise.
+        z_size: size of the noise.
         num_classes: domains.
-        embedding_size: numbers that stand for a class.
+        embedding_size: size of the class embedding.
         output_channels: of the pictures.
         width: half of the channels before the last layer.
         image_size: height and width of the pictures, multiples of 16.
@@ -64,11 +64,11 @@ class ClassGenerator(nn.Module):
 
 
 class PictureReader(nn.Module):
-    """Pictures to vectors: 64-128-256-512, each halving, then one fully connected layer a head.
+    """Encoder from pictures to vectors: strided convolutions 64-128-256-512, then one fully connected layer per head.
 
     Args:
         input_channels: of the pictures.
-        heads: numbers of each vector.
+        heads: size of each vector.
         width: channels of the first layer.
         image_size: height and width of the pictures, multiples of 16.
     """
@@ -107,11 +107,11 @@ SIDES = ("a", "b")
 
 
 class DomainGAN(Method):
-    """What two sides share is the noise that one generator draws both from; an encoder finds it in a picture.
+    """One class-conditional generator for both sides, and an encoder that recovers a picture's noise.
 
     Dong et al. 2017, "Unsupervised Image-to-Image Translation with Generative Adversarial Networks", arXiv:1701.02676:
     first a GAN conditioned on the class, whose discriminator also classifies the side; then, with the generator fixed,
-    an encoder on pictures drawn from it; then a picture is drawn again from its noise, as the other class. Layers as
+    an encoder on generated pictures. A picture is translated by generating the other class from its noise. Layers as
     in the released code.
     """
 
@@ -146,7 +146,7 @@ class DomainGAN(Method):
         self.encoder = PictureReader(input_channels, (config.z_size,), width=config.width, image_size=image_size)
 
     def left_untrained(self, images: int) -> str | None:
-        """Return the encoder, where its stage never comes."""
+        """Return a warning if the run ends before the encoder is trained."""
         if images > self.config.encoder_after:
             return None
         return (
@@ -162,7 +162,7 @@ class DomainGAN(Method):
         return True
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Return the GAN alone until `encoder_after` images, then the encoder alone."""
+        """Yield the GAN's turns until `encoder_after` images, then the encoder's."""
         classes = torch.arange(len(SIDES), device=batch.a.device).repeat_interleave(len(batch.a))
         if progress.images_seen < self.config.encoder_after:
             yield from self._gan_turns(torch.cat([batch.a, batch.b]), classes)
@@ -170,7 +170,7 @@ class DomainGAN(Method):
             yield Turn("encoder", {"noise": self._encoder_loss(classes)})
 
     def _gan_turns(self, real: Tensor, classes: Tensor) -> Iterator[Turn]:
-        """Yield step 1: real pictures of both sides against as many generated ones of the same classes."""
+        """Yield the turns of step 1, on real pictures of both sides and as many generated ones of the same classes."""
         z = self.draw_noise(len(classes))
         with torch.no_grad():
             fake = self.generator(z, classes)
@@ -208,8 +208,8 @@ class DomainGAN(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """Translate, step 3: G(E(x), the other side), (N, C, H, W) in [-1, 1] of any size -> the same shape and range.
 
-        What is not of a training crop's size is resized to it and back. Before the encoder has learned, the pictures
-        have nothing to do with those given.
+        Pictures of another size than a training crop are resized to it and back. Before the encoder is trained, the
+        results do not depend on the input in a useful way.
 
         Raises:
             ConfigError: no such direction.

@@ -14,16 +14,17 @@ class DualGANConfig:
     """Unpaired translation as dual learning, with Wasserstein critics. Yi et al. 2017, arXiv:1704.02510."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 64
     """Channels of each U-Net's first layer."""
     depth: int | None = None
-    """Halvings of each U-Net; unset: as often as the crop divides by 2, at most 8."""
+    """Downsampling steps of each U-Net; unset: as many as the crop size allows, at most 8."""
     norm: Norm = "instance"
-    """Of all four networks; the released code takes statistics of each picture, so instance. With `batch` the critics
-    keep `instance`: clipping would cut a batch norm's scales, a penalty needs scores of single pictures."""
+    """Normalization of all four networks; the released code uses statistics of each picture, so instance norm. With
+    `batch` the critics keep `instance`: clipping would limit a batch norm's scales, and a gradient penalty needs scores
+    that do not depend on the batch."""
     dropout: float = 0.5
-    """The paper's noise: after the norm of the first three decoder layers, at test too; 0 is none."""
+    """Dropout as the paper's noise: in the first three decoder layers, also at test time; 0 disables it."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """`resize`: nearest-neighbor then convolution, against checkerboards."""
     critic: Literal["patch", "global"] = "patch"
@@ -33,15 +34,15 @@ class DualGANConfig:
     discriminator_width: int = 64
     """Channels of each critic's first layer."""
     critic_steps: int = 3
-    """Moves of the critics, each on a batch of its own, for one of the generators; the paper's are 2 to 4."""
+    """Critic updates, each on its own batch, for each generator update; 2 to 4 in the paper."""
     clip: float = 0.01
-    """Critics' weights are held within this distance of 0; 0: free, with a gradient penalty."""
+    """Bound on the absolute value of critic weights; 0: no clipping, for use with a gradient penalty."""
     gradient_penalty: float = 0.0
-    """Weight of Gulrajani et al. 2017, Eq. 3, in the place of `clip`; the released code's is 10."""
+    """Weight of the gradient penalty (Gulrajani et al. 2017, Eq. 3) in place of `clip`; 10 in the released code."""
     recovery_weight_a: float = 500.0
-    """lambda_U: how much a -> b -> a must come back, in L1; the paper's are 100 to 1000."""
+    """lambda_U: weight of the L1 reconstruction error of a -> b -> a; 100 to 1000 in the paper."""
     recovery_weight_b: float = 500.0
-    """lambda_V: the same of b -> a -> b. Smaller for a side of photographs whose other side is not (Sec. 4)."""
+    """lambda_V: the same for b -> a -> b. Smaller if only side b has photographs (Sec. 4)."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width, self.critic_steps) < 1:

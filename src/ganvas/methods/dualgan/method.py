@@ -16,19 +16,19 @@ from ganvas.networks import UNet
 from ganvas.networks.blocks import ConvBlock, Norm, initialize
 
 WIDTHS = (1, 2, 4, 8, 8)
-"""Channels of the layers, in units of the first one's."""
+"""Channels of the layers as multiples of the first layer's."""
 SMALLEST = 2 ** (len(WIDTHS) + 1)
-"""Pixels a side that leave 2x2 values to the last norm."""
+"""Smallest side in pixels, which leaves 2x2 values to the last norm."""
 
 
 class GlobalCritic(nn.Module):
-    """Five convolutions of stride 2, the first 5x5 and the others 3x3, then one linear layer over all places.
+    """Five convolutions of stride 2, the first 5x5 and the others 3x3, then a linear layer over all positions.
 
     As the released code of DualGAN (Yi et al. 2017, arXiv:1704.02510).
 
     Args:
         input_channels: of the images scored.
-        image_size: their height and width, always the same.
+        image_size: height and width of all images.
         width: channels of the first layer.
         norm: after every convolution but the first.
     """
@@ -68,7 +68,7 @@ Losses = dict[str, Tensor]
 
 
 class DualGAN(TwoWayMethod):
-    """What one translator makes the other must recover, and a critic of each side prefers the real to the made.
+    """Two translators that invert each other, against a Wasserstein critic for each side.
 
     Yi et al. 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510, where
     `a_to_b` is G_A, `discriminator_b` D_A, a is U and b is V. Dropout is the noise z, also at test time. The paper's
@@ -150,10 +150,10 @@ def make_generator(
 
 
 def make_critic(config: DualGANConfig, channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """Return a PatchGAN, or one that gives a single score."""
+    """Return a PatchGAN, or a critic with a single score."""
     width, norm = config.discriminator_width, config.norm
     if norm == "batch":
-        norm = "instance"  # clipping would cut its scales; a penalty needs scores of single pictures (docs/dualgan.md)
+        norm = "instance"  # clipping would limit its scales; a penalty needs independent scores (docs/dualgan.md)
     if config.critic == "global":
         check_crop(image_size, smallest=SMALLEST, network="a global critic")
         return GlobalCritic(channels, image_size=image_size, width=width, norm=norm)

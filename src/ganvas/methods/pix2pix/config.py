@@ -14,35 +14,35 @@ class Pix2PixConfig:
     """Image-to-image translation with conditional GANs. Isola et al. 2017, arXiv:1611.07004."""
 
     paired: ClassVar[bool] = True
-    """Learns from pairs alone."""
+    """Trains on paired data only."""
     generator: Literal["unet", "encoder_decoder", "resnet"] = "unet"
     """Sec. 3.2.1; `encoder_decoder` is the same without skips; `resnet` is CycleGAN's."""
     width: int = 64
     """Channels of the generator's first layer."""
     depth: int | None = None
-    """Halvings of the U-Net; unset: as often as the crop divides by 2, at most 8 (256 -> 1x1)."""
+    """Downsampling steps of the U-Net; unset: as many as the crop size allows, at most 8 (256 -> 1x1)."""
     residual_blocks: int = 9
     """Residual blocks of `resnet`."""
     norm: Norm = "batch"
-    """Batch statistics at test too, as the paper; `none` keeps colors exact where input and output share them."""
+    """Normalization, with batch statistics also at test time, as in the paper; `none` keeps colors exact."""
     dropout: float = 0.5
-    """The paper's noise z (Sec. 3.1): after the norm of the first three decoder layers, at test too; 0 is none."""
+    """Dropout as the noise z (Sec. 3.1): in the first three decoder layers, also at test time; 0 disables it."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """`resize`: nearest-neighbor then convolution, against checkerboards."""
     residual: bool = False
-    """Add the network's output to its input. Not pix2pix: for restoring, where the input is nearly the answer."""
+    """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close."""
     receptive_field: ReceptiveField = 70
     """Receptive field of one PatchGAN score, in pixels (Sec. 4.4)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     objective: Objective = "vanilla"
-    """The adversarial loss; vanilla is the paper's. A `wasserstein` critic has instance norm where `norm` is batch."""
+    """The adversarial loss; vanilla is the paper's. A `wasserstein` critic has instance norm if `norm` is batch."""
     gradient_penalty: float = 10.0
-    """For `wasserstein`: weight of Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3, in the place of weight clipping."""
+    """For `wasserstein`: weight of the gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3)."""
     adversarial_weight: float = 1.0
-    """0: L1 alone, with no discriminator."""
+    """Weight of the adversarial loss; 0: L1 only, without a discriminator."""
     l1_weight: float = 100.0
-    """lambda of Eq. 4; 0: cGAN alone."""
+    """lambda of Eq. 4; 0: adversarial loss only."""
     variant: Variant = "paper"
     """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout, losses), to import it."""
 

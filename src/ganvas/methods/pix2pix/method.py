@@ -15,11 +15,11 @@ from ganvas.methods.config import Direction, Norm
 
 
 class Pix2Pix(Method):
-    """A U-Net fools a PatchGAN that sees input and output, and stays near the target in L1.
+    """Conditional GAN: a U-Net trained against a PatchGAN on input and output, with an L1 loss to the target.
 
     Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", arXiv:1611.07004.
-    As the paper, but for biases: none before a batch norm, as in the released PyTorch code, which `variant` follows
-    further.
+    Follows the paper except for biases: there are none before a batch norm, as in the released PyTorch code.
+    `variant` selects further details of that code.
     """
 
     config_type = Pix2PixConfig
@@ -54,7 +54,7 @@ class Pix2Pix(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Sec. 3.3)."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         fake_b = self.generator(batch.a)  # G(x, z): the noise z is dropout
         if self.config.adversarial_weight > 0:
             yield Turn("discriminator", self._discriminator_losses(batch.a, real_b=batch.b, fake_b=fake_b.detach()))
@@ -88,7 +88,7 @@ class Pix2Pix(Method):
         return scores
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], in evaluation mode too as the paper at test time.
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], with dropout and batch statistics at test time.
 
         Raises:
             ImageError: height or width is no multiple of `size_multiple`.
@@ -104,7 +104,7 @@ class Pix2Pix(Method):
 
     @property
     def context(self) -> int | None:
-        """None where a norm, or noise drawn by place, makes a tile differ from the whole picture."""
+        """None if a norm or dropout makes a tile differ from the whole picture."""
         return None if self.config.dropout > 0 else self.generator.context
 
 

@@ -9,7 +9,7 @@ from ganvas.errors import ConfigError
 from ganvas.methods.srresnet.config import SRResNetConfig
 
 Content = Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"]
-"""Where the content loss compares pictures: a classifier's block and convolution, or the pixels themselves."""
+"""Features of the content loss: a classifier's block and convolution, or the pixels themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,24 +17,24 @@ class SRGANConfig(SRResNetConfig):
     """SRResNet trained with a discriminator and a perceptual loss. Ledig et al. 2017, arXiv:1609.04802."""
 
     content: Content = "vgg19-5,4"
-    """Where pictures are compared (Sec. 2.2.1): features of the classifier i,j, or `loss` on the pixels. The paper's is
-    VGG19; VGG16 is for where its weights alone are at hand."""
+    """Features of the content loss (Sec. 2.2.1): layer i,j of a VGG network, or `loss` on the pixels. The paper uses
+    VGG19; VGG16 is an alternative if only its weights are available."""
     content_weight: float = 0.006
-    """Of features, which the paper scales by 1/12.75 (Sec. 3.2); of pixels give 1."""
+    """Weight of the content loss; the paper scales features by 1/12.75 (Sec. 3.2); use 1 for pixels."""
     pre_activation: bool = False
-    """Features before their ReLU, more of which are not 0 (Wang et al. 2018, arXiv:1809.00219)."""
+    """Compare features before their ReLU, which are less sparse (Wang et al. 2018, arXiv:1809.00219)."""
     pixel_weight: float = 0.0
-    """Of `loss` on the pixels, beside the features."""
+    """Weight of `loss` on the pixels, in addition to the features."""
     adversarial_weight: float = 1e-3
-    """Of the discriminator (Eq. 3)."""
+    """Weight of the adversarial loss (Eq. 3)."""
     objective: Literal["vanilla", "hinge", "relativistic"] = "vanilla"
-    """`vanilla` is the paper's; `relativistic` compares with the mean of the other kind (arXiv:1807.00734)."""
+    """`vanilla` is the paper's; `relativistic` compares scores with the mean of the other class (arXiv:1807.00734)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     discriminator_norm: Literal["batch", "none"] = "batch"
-    """After all its convolutions but the first."""
+    """Normalization after all of the discriminator's convolutions but the first."""
     spectral: bool = False
-    """Divide each of its layers by its largest singular value (arXiv:1802.05957)."""
+    """Spectral normalization of the discriminator (arXiv:1802.05957)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,20 +30,20 @@ from ganvas.weights.known import VGG16, VGG19
 from ganvas.weights.tensors import load_convolutions
 
 SLOPE = 0.2
-"""Of LeakyReLU."""
+"""Negative slope of LeakyReLU."""
 BLOCKS = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2))
-"""The discriminator's convolutions: (width in units of the first, stride)."""
+"""The discriminator's convolutions: (channels as a multiple of the first, stride)."""
 
 
 class SRDiscriminator(nn.Module):
-    """k3 convolutions of 64 to 512 channels, every second of stride 2; then 1024 and 1 unit, for crops of one size.
+    """3x3 convolutions of 64 to 512 channels, every second of stride 2, then 1024 units and a score; fixed input size.
 
     Args:
         channels: of the images scored.
         image_size: height and width of a crop; at least 16.
         width: channels of the first layer.
         norm: after all convolutions but the first.
-        spectral: each layer divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+        spectral: spectral normalization of each layer (Miyato et al. 2018, arXiv:1802.05957).
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class ContentLoss:
         self._network: VGG | None = None
 
     def __call__(self, made: Tensor, wanted: Tensor) -> Tensor:
-        """Two of (N, 3, H, W) in [-1, 1] -> a scalar, its gradient towards the first.
+        """Return the loss, a scalar, of two batches (N, 3, H, W) in [-1, 1]; gradients flow to the first.
 
         Raises:
-            WeightsError: the classifier's weights are nowhere, or others than their record says.
+            WeightsError: the classifier's weights are not found, or differ from their record.
         """
         if self._network is None:
             self._network = load_vgg(self._content, pre_activation=self._pre_activation)
@@ -110,10 +110,10 @@ class ContentLoss:
 
 
 def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
-    """Return the classifier up to that place, with its published weights.
+    """Return the classifier up to a layer, with its published weights.
 
     Raises:
-        WeightsError: they are nowhere, or others than their record says.
+        WeightsError: they are not found, or differ from their record.
     """
     name, place = content.split("-")
     tap = f"{'conv' if pre_activation else 'relu'}{place.replace(',', '_')}"
@@ -129,14 +129,14 @@ def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
 
 Losses = dict[str, Tensor]
 SMALLEST = 17
-"""Pixels a side: of 16 the discriminator's last batch norm would see a single place."""
+"""Smallest side in pixels: with 16 the discriminator's last batch norm would see a single position."""
 
 
 class SRGAN(SuperResolution):
-    """SRResNet fools a discriminator, and stays near the true picture in the features of a classifier.
+    """SRResNet trained against a discriminator, with a content loss on classifier features.
 
-    Ledig et al. 2017, arXiv:1609.04802. As the paper, which starts from a trained SRResNet: recipe `srgan`. Options
-    beyond it are those of ESRGAN (Wang et al. 2018, arXiv:1809.00219).
+    Ledig et al. 2017, arXiv:1609.04802. Follows the paper, which starts from a trained SRResNet: recipe `srgan`.
+    Further options are those of ESRGAN (Wang et al. 2018, arXiv:1809.00219).
     """
 
     config_type = SRGANConfig
@@ -164,7 +164,7 @@ class SRGAN(SuperResolution):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Eq. 2)."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         made, wanted = self.generator(batch.a), batch.b
         yield Turn("discriminator", self._discriminator_losses(real=wanted, fake=made.detach()))
         yield Turn("generator", self._content(made, wanted) | self._adversarial_losses(real=wanted, fake=made))

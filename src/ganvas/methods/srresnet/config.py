@@ -13,19 +13,19 @@ class SRResNetConfig:
     """Super-resolution by a residual network and pixel shuffle. Ledig et al. 2017, arXiv:1609.04802."""
 
     paired: ClassVar[bool] = True
-    """Learns from pairs alone."""
+    """Trains on paired data only."""
     scale: Literal[1, 2, 3, 4, 8, 16] = 4
-    """Pixels made for one given, along each side; 1: as large out as in."""
+    """Upscaling factor along each side; 1 keeps the size."""
     width: int = 64
-    """Channels before the enlargements (Fig. 4)."""
+    """Channels before the upscaling layers (Fig. 4)."""
     num_blocks: int = 16
     """Residual blocks (Sec. 3.2)."""
     norm: Literal["batch", "none"] = "batch"
     """Batch norm is the paper's; without it colors stay exact (Lim et al. 2017, arXiv:1707.02921)."""
     residual_scale: float = 1.0
-    """Of a block's output before it is added; 0.1 to 0.2 steadies deep networks without norm."""
+    """Factor of a block's output before it is added; 0.1 to 0.2 stabilizes deep networks without norm."""
     residual: bool = False
-    """Add the picture enlarged by bicubic interpolation, so that the network learns the difference. Not the paper's."""
+    """Add the bicubically upscaled input, so that the network learns the difference. Not in the paper."""
     loss: Literal["mse", "l1"] = "mse"
     """Per pixel, on pictures in [-1, 1]; the paper's is MSE (Eq. 4)."""
 

@@ -19,7 +19,7 @@ from ganvas.networks.generators import Generator
 
 Scale = Literal[1, 2, 3, 4, 8, 16]
 STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
-"""Scale -> the enlargements, one after another."""
+"""Scale -> factors of the successive upscaling layers."""
 
 
 class ResidualBlock(nn.Module):
@@ -43,20 +43,20 @@ class ResidualBlock(nn.Module):
 
 
 class SRResNet(Generator):
-    """k9n64 PReLU, B residual blocks, k3n64 norm and a long skip, k3 and pixel shuffle for each enlargement, k9.
+    """k9n64 PReLU, B residual blocks, k3n64 norm and a long skip, k3 and pixel shuffle for each upscaling, k9.
 
-    Sees low resolution in [0, 1] and makes high resolution in [-1, 1] (Sec. 3.2); both are [-1, 1] outside. At test
-    time batch norm uses the statistics of training, so that a pixel depends on a few around it alone.
+    The network's input is in [0, 1] and its output in [-1, 1] (Sec. 3.2); `forward` takes [-1, 1]. At test time batch
+    norm uses the statistics of training, so that a pixel depends on its neighborhood only.
 
     Args:
-        input_channels: channels of the images given.
-        output_channels: channels of the images made.
-        scale: pixels made for one given, along each side.
-        width: channels of every layer before the enlargements.
+        input_channels: channels of the input images.
+        output_channels: channels of the output images.
+        scale: upscaling factor along each side.
+        width: channels of every layer before the upscaling.
         num_blocks: residual blocks; the paper's 16.
         norm: `batch`, the paper's, or `none`.
-        residual_scale: of a block's output, before it is added; the paper's 1.
-        residual: add the input, enlarged by bicubic interpolation, to the output, so that the first is the identity.
+        residual_scale: factor of a block's output before it is added; the paper's 1.
+        residual: add the bicubically upscaled input to the output; the untrained network is then bicubic upscaling.
     """
 
     size_multiple = 1
@@ -105,7 +105,7 @@ class SRResNet(Generator):
 
     @property
     def context(self) -> int | None:
-        """Pixels of the input around the place of an output pixel that can reach it; None with an instance norm."""
+        """Distance in input pixels up to which inputs influence an output pixel; None with an instance norm."""
         if self.norm == "instance":
             return None
         spans = ((pixel // self.scale, self.needed_inputs((pixel, pixel))) for pixel in range(self.scale))
@@ -113,7 +113,7 @@ class SRResNet(Generator):
 
     @property
     def last_layer(self) -> nn.Conv2d:
-        """The convolution that makes the image."""
+        """The last convolution."""
         return self.last
 
 
@@ -132,10 +132,10 @@ def bicubic(images: Tensor, scale: int) -> Tensor:
 
 
 class SuperResolution(Method):
-    """One network enlarges pictures and minimizes the squared error.
+    """Super-resolution by one network that minimizes the squared error.
 
     Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
-    arXiv:1609.04802: SRResNet. As the paper.
+    arXiv:1609.04802: SRResNet, as in the paper.
     """
 
     config_type = SRResNetConfig
@@ -167,7 +167,7 @@ class SuperResolution(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of the generator (Eq. 1)."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         yield Turn("generator", {self.config.loss: self.pixel_loss(self.generator(batch.a), batch.b)})
 
     def pixel_loss(self, made: Tensor, wanted: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class SuperResolution(Method):
 
     @property
     def scale(self) -> int:
-        """Pixels made for one given, along each side."""
+        """Upscaling factor along each side."""
         return self.config.scale
 
     @property
@@ -196,7 +196,7 @@ class SuperResolution(Method):
 
     @property
     def context(self) -> int | None:
-        """Pixels of the input; at test time batch norm is a fixed scale and offset."""
+        """Context in input pixels; at test time batch norm is a fixed scale and offset."""
         return self.generator.context
 
 

@@ -14,34 +14,34 @@ class UNITConfig:
     """Unpaired translation through one latent space. Liu et al. 2017, arXiv:1703.00848."""
 
     paired: ClassVar[bool] = False
-    """Learns from two sides that need not correspond; pairs will do."""
+    """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 64
     """Channels of each encoder's first layer; the latent space has 4 times as many."""
     residual_blocks: int = 4
-    """Of each encoder, and of each generator."""
+    """Residual blocks of each encoder, and of each generator."""
     shared_blocks: int = 1
-    """How many of an encoder's last blocks, and of a generator's first, both domains share; the released code: 0."""
+    """Number of an encoder's last and a generator's first blocks that both domains share; 0 in the released code."""
     norm: Norm = "instance"
-    """Of encoders and generators."""
+    """Normalization of encoders and generators."""
     discriminator_width: int = 64
     """Channels of each discriminator's first layer; they double each layer."""
     discriminator_scales: int = 1
     """Discriminators of each domain, each at half the resolution of the one before; the released code has 3."""
     discriminator_shared_layers: int = 0
-    """How many of a discriminator's last layers both domains share, as the paper does to adapt a classifier."""
+    """Number of a discriminator's last layers that both domains share; the paper shares some for domain adaptation."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "vanilla"
     """The adversarial loss; the released code's is least squares."""
     judged: Literal["all", "translations"] = "all"
-    """What the discriminators see beside real pictures: reconstructions, translations and what is drawn from the
-    prior, or translations alone."""
+    """Generated pictures that the discriminators see: reconstructions, translations and samples from the prior, or
+    translations only."""
     adversarial_weight: float = 10.0
-    """lambda 0."""
+    """lambda 0: weight of the adversarial loss."""
     kl_weight: float = 0.1
-    """lambda 1 and lambda 3: of the latent means' distance from the prior."""
+    """lambda 1 and lambda 3: weight of the KL divergence of the latent codes from the prior."""
     reconstruction_weight: float = 100.0
-    """lambda 2: of the distance of a reconstruction in L1."""
+    """lambda 2: weight of the L1 reconstruction error."""
     cycle_weight: float = 100.0
-    """lambda 4: of the distance of a picture translated there and back."""
+    """lambda 4: weight of the cycle reconstruction error."""
 
     def __post_init__(self) -> None:
         sizes = ("width", "residual_blocks", "discriminator_width", "discriminator_scales")

@@ -18,10 +18,10 @@ Losses = dict[str, Tensor]
 
 
 class UNIT(Method):
-    """A VAE for each domain, with one latent space; a picture is translated by the other domain's generator.
+    """Two VAEs with one latent space; the other domain's generator translates.
 
-    Liu et al. 2017, "Unsupervised Image-to-Image Translation Networks", arXiv:1703.00848. As the paper; the residual
-    blocks have as many channels as the convolution before them. KL and L1 are means over their numbers, not sums.
+    Liu et al. 2017, "Unsupervised Image-to-Image Translation Networks", arXiv:1703.00848. Follows the paper; the
+    residual blocks have as many channels as the convolution before them. KL and L1 are means over elements, not sums.
     """
 
     config_type = UNITConfig
@@ -57,7 +57,7 @@ class UNIT(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield a step of both discriminators, then one of encoders and generators (Sec. 3, "Learning")."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         mean_a, mean_b = self.encoder(batch.a, "a"), self.encoder(batch.b, "b")
         code_a, code_b = noisy(mean_a), noisy(mean_b)
         prior = [torch.randn_like(code_a)] if self.config.judged == "all" else []
@@ -79,7 +79,7 @@ class UNIT(Method):
         return pictures.chunk(len(codes))
 
     def _shown(self, made: tuple[Tensor, ...]) -> Tensor:
-        """Return the pictures that the discriminator of their domain sees."""
+        """Return the generated pictures for the discriminator of their domain."""
         return torch.cat(made) if self.config.judged == "all" else made[1]
 
     def _likelihood(self, mean: Tensor, reconstruction: Tensor, real: Tensor, *, domain: str) -> Losses:

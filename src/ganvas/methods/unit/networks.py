@@ -23,7 +23,7 @@ NUM_HALVINGS = 2
 MOST_STRIDES = 5
 """Strided convolutions of a discriminator (Liu et al. 2017, appendix)."""
 SLOPE = 0.01
-"""Of LeakyReLU; the paper gives none, this is torch's."""
+"""Negative slope of LeakyReLU; PyTorch's default, since the paper gives none."""
 
 
 class SharedEncoder(nn.Module):
@@ -34,8 +34,8 @@ class SharedEncoder(nn.Module):
     Args:
         channels: of the pictures of a and of b.
         width: channels of the first convolution; the latent space has 4 times as many.
-        num_blocks: residual blocks of each domain, the shared ones among them.
-        num_shared: how many of the last are shared.
+        num_blocks: residual blocks of each domain, including the shared ones.
+        num_shared: number of the last blocks that are shared.
         norm: of all layers.
     """
 
@@ -77,8 +77,8 @@ class SharedDecoder(nn.Module):
     Args:
         channels: of the pictures of a and of b.
         width: channels before the last layer; the latent space has 4 times as many.
-        num_blocks: residual blocks of each domain, the shared ones among them.
-        num_shared: how many of the first are shared.
+        num_blocks: residual blocks of each domain, including the shared ones.
+        num_shared: number of the first blocks that are shared.
         norm: of all layers but the last.
     """
 
@@ -121,7 +121,7 @@ class StridedDiscriminator(nn.Module):
         channels: of the pictures of a and of b.
         size: height and width of the pictures, at least 4.
         width: channels of the first layer; they double each layer.
-        num_shared: how many of the last strided layers both domains share; where one is, so is the scoring layer.
+        num_shared: number of the last strided layers that both domains share; if any, the scoring layer is shared too.
     """
 
     def __init__(
@@ -159,9 +159,9 @@ class DiscriminatorPyramid(nn.Module):
     Args:
         channels: of the pictures of a and of b.
         size: height and width of the pictures, at least 4 at the smallest scale.
-        scales: how many; each sees half the height and width of the one before.
+        scales: number of discriminators; each sees half the height and width of the one before.
         width: of each `StridedDiscriminator`.
-        num_shared: likewise.
+        num_shared: of each `StridedDiscriminator`.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class DiscriminatorPyramid(nn.Module):
 
     @property
     def num_features(self) -> int:
-        """How many numbers `features` gives for a picture."""
+        """Size of the feature vector of a picture."""
         return sum(discriminator.num_features for discriminator in self._discriminators())
 
     def features(self, images: Tensor, domain: str) -> Tensor:
@@ -199,7 +199,7 @@ class DiscriminatorPyramid(nn.Module):
 
 
 def num_strides(size: tuple[int, int]) -> int:
-    """Return the number of halvings that leaves 2 pixels to the scoring layer, at most 5."""
+    """Return the number of strided layers that leaves 2 pixels to the scoring layer, at most 5."""
     return min(MOST_STRIDES, (min(size) - 1).bit_length() - 1)
 
 

@@ -10,20 +10,20 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
-    """Pictures through a small random code and back. Kingma and Welling 2014, arXiv:1312.6114."""
+    """Autoencoding of pictures through a random latent code. Kingma and Welling 2014, arXiv:1312.6114."""
 
     paired: ClassVar[bool] = True
-    """Learns from pictures that are their own target: PairedData with layout single and degrade identity."""
+    """Trains on pictures that are their own targets: PairedData with layout single and degrade identity."""
     latent_size: int = 128
-    """Numbers of the code z (Larsen et al. 2016: 128)."""
+    """Size of the code z (Larsen et al. 2016: 128)."""
     width: int = 64
     """Channels of the encoder's first layer; all others follow (Larsen et al. 2016, Table 1)."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """Of the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling in the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """p(x|z) (Appendix C): squared error, or cross-entropy for pictures that are nearly black and white."""
     deviation: float = 1.0
-    """Of `gaussian`, in [-1, 1]: the smaller, the more a reconstruction counts beside the prior."""
+    """Standard deviation of `gaussian`, for pictures in [-1, 1]; smaller values give the reconstruction more weight."""
 
     def __post_init__(self) -> None:
         check_sizes(latent_size=self.latent_size, width=self.width)

@@ -28,15 +28,15 @@ from ganvas.networks.latent import (
 )
 
 HALVINGS = 3
-"""Of the encoder and the discriminator; the decoder doubles as often."""
+"""Downsampling steps of the encoder and the discriminator, and upsampling steps of the decoder."""
 
 
 class VAEEncoder(nn.Module):
-    """Pictures to the mean and the log variance of q(z|x): 64-128-256, each halving, then 2048 numbers.
+    """Encoder to the mean and log variance of q(z|x): strided convolutions 64-128-256, then 2048 units.
 
     Args:
         input_channels: of the pictures.
-        latent_size: numbers of z.
+        latent_size: size of z.
         width: channels of the first layer.
         image_size: height and width of the pictures, multiples of 8.
     """
@@ -60,12 +60,12 @@ class VAEEncoder(nn.Module):
 
 
 class VAEDecoder(LatentDecoder):
-    """Latent vectors to pictures: 256 small features, 256-128-32, each doubling, then the picture.
+    """Decoder of latent vectors: a fully connected layer, upsampling layers 256-128-32, then the picture.
 
     Args:
-        latent_size: numbers of z.
+        latent_size: size of z.
         output_channels: of the pictures.
-        width: a quarter of the channels of the small features.
+        width: a quarter of the channels of the first features.
         image_size: height and width of the pictures, multiples of 8.
         upsampling: `resize` is nearest-neighbor then convolution, against checkerboards.
     """
@@ -93,7 +93,7 @@ class VAEDecoder(LatentDecoder):
 class Autoencoder(Method):
     """Base class of VAE and VAE/GAN: an encoder to q(z|x), a decoder, translation and sampling.
 
-    Pictures given and wanted may differ (a denoiser, say); where they are the same it is the papers' autoencoder.
+    Input and target may differ, as for a denoiser; if they are the same, it is the papers' autoencoder.
     """
 
     capturable = True
@@ -127,7 +127,7 @@ class Autoencoder(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], decoded from the mean of q; any size.
 
-        What is not of a training crop's size is resized to it and back.
+        Pictures of another size than a training crop are resized to it and back.
 
         Raises:
             ConfigError: direction b_to_a.
@@ -155,7 +155,7 @@ class Autoencoder(Method):
 
 
 class VAE(Autoencoder):
-    """The code of a picture is a normal distribution near N(0, I), so that the prior's own codes make pictures.
+    """Variational autoencoder: codes are close to N(0, I), so that codes sampled from the prior decode to pictures.
 
     Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with one draw of z a picture
     (Sec. 2.3). The paper's networks have one hidden layer; these are the convolutional ones of Larsen et al. 2016,
@@ -174,7 +174,7 @@ class VAE(Autoencoder):
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield Eq. 10 with the sign reversed, in nats per picture."""
-        del progress  # every step is alike
+        del progress  # every step is identical
         check_batch(batch.a, network="a VAE")
         mean, log_variance = self.encoder(batch.a)
         raw = self.decoder(draw_code(mean, log_variance))

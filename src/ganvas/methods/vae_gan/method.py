@@ -19,7 +19,7 @@ Losses = dict[str, Tensor]
 
 
 class FeatureDiscriminator(nn.Module):
-    """Tells real from made, and shows what it sees: 32 at full size, 128-256-256, each halving, 512 numbers, a score.
+    """Discriminator with features: 32 channels at full size, strided convolutions 128-256-256, 512 units, one score.
 
     Args:
         input_channels: of the pictures scored.
@@ -46,7 +46,7 @@ class FeatureDiscriminator(nn.Module):
         initialize_by_fan_in(self)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return Dis_l, as in the released code the third halving before its norm: (N, 4 width, H / 8, W / 8)."""
+        """Return Dis_l, the third strided convolution as in the released code: (N, 4 width, H / 8, W / 8)."""
         seen: Tensor = self.before(images)
         return seen
 
@@ -57,11 +57,12 @@ class FeatureDiscriminator(nn.Module):
 
 
 class VAEGAN(Autoencoder):
-    """What a discriminator sees in a picture is what its reconstruction must keep, so that blur costs.
+    """VAE whose reconstruction error is measured in the features of a GAN discriminator.
 
     Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300, Algorithm 1.
-    Where the paper says nothing: the features compared are the third halving's and what real pictures show is no one's
-    to change, as in the released code; a discriminator always sees real, reconstructed and drawn pictures as one batch.
+    Where the paper is silent, the features are those of the third strided convolution and the features of real pictures
+    get no gradient, as in the released code; the discriminator sees real, reconstructed and sampled pictures as one
+    batch.
     """
 
     config_type = VAEGANConfig
@@ -77,11 +78,11 @@ class VAEGAN(Autoencoder):
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield the turns of Algorithm 1. Its three updates are simultaneous, and so are these.
 
-        Each turn has a graph of its own, and reads nothing that an earlier turn of the step has moved: the decoder's
-        begins at the code of the encoder before it moved, the discriminator's at the pictures of the decoder before it
-        moved.
+        Each turn has its own graph and reads nothing that an earlier turn of the step has updated: the decoder's starts
+        from the codes computed before the encoder's update, the discriminator's from the pictures computed before the
+        decoder's update.
         """
-        del progress  # every step is alike
+        del progress  # every step is identical
         check_batch(batch.a, network="a VAE")
         mean, log_variance = self.encoder(batch.a)
         code, prior_code = draw_code(mean, log_variance), self.draw_prior(len(batch.a))
@@ -108,7 +109,7 @@ class VAEGAN(Autoencoder):
         return {"features": self.config.gamma * unlike, **self._adversarial_losses(*scores.chunk(3))}
 
     def _adversarial_losses(self, real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
-        """- L_GAN. Real pictures are in it: their scores move with the statistics of the batch that they share."""
+        """Return - L_GAN, with real pictures: their scores depend on the decoder through the batch statistics."""
         if self.config.adversarial == "non_saturating":
             return {
                 "reconstructed": generator_loss(reconstructed, "vanilla"),
@@ -126,7 +127,7 @@ METHOD = VAEGAN
 
 
 def gan_losses(real: Tensor, reconstructed: Tensor, drawn: Tensor) -> Losses:
-    """- log Dis(x), - log(1 - Dis(x~)) and - log(1 - Dis(x_p)) of raw scores (N, 1, 1, 1)."""
+    """Return - log Dis(x), - log(1 - Dis(x~)) and - log(1 - Dis(x_p)) for raw scores (N, 1, 1, 1)."""
     return {
         "real": real_loss(real, "vanilla"),
         "reconstructed": fake_loss(reconstructed, "vanilla"),
