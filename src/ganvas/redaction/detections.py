@@ -6,11 +6,11 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ganvas.errors import InputError, problem_of
 from ganvas.hardware.threads import given_threads
@@ -19,8 +19,19 @@ from ganvas.localization.detectors import Detection, DetectionConfig, Detector, 
 from ganvas.localization.preprocess import Bytes
 from ganvas.serialization import from_record, parse_json
 
-__all__ = ["TIME_DIGITS", "Detections", "FrameDetections", "ManualBox", "examine", "header_line", "read_detections"]
+__all__ = [
+    "TIME_DIGITS",
+    "Detections",
+    "FrameDetections",
+    "ManualBox",
+    "examine",
+    "header_line",
+    "in_threads",
+    "read_detections",
+]
 
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 AHEAD = 2
 """Frames that are read ahead, for each worker."""
 MOST_WORKERS = 8
@@ -175,13 +186,26 @@ def examine(
         frames: number, time in seconds and pixels (H, W, 3) uint8, read `AHEAD` frames a worker ahead.
         detectors: loaded with threads=1, since each worker examines a frame of its own.
         config: minimum score and kept boxes.
-        workers: frames examined at once; None for as many as threads may be used, at most `MOST_WORKERS`.
+        workers: see `in_threads`.
+    """
+    yield from in_threads(lambda frame: _examined(*frame, detectors, config), frames, workers=workers)
+
+
+def in_threads(
+    function: Callable[[Item], Outcome], items: Iterable[Item], *, workers: int | None = None
+) -> Iterator[Outcome]:
+    """Yield the result for each item, in order; `AHEAD` items a worker are read ahead.
+
+    Args:
+        function: called in a thread.
+        items: read in the caller's thread.
+        workers: threads; None for as many as threads may be used, at most `MOST_WORKERS`.
     """
     workers = workers or min(given_threads() or os.cpu_count() or 1, MOST_WORKERS)
-    waiting: deque[Future[FrameDetections]] = deque()
+    waiting: deque[Future[Outcome]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for number, time, rgb in frames:
-            waiting.append(pool.submit(_examined, number, time, rgb, detectors, config))
+        for item in items:
+            waiting.append(pool.submit(function, item))
             if len(waiting) > AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -23,6 +23,7 @@ from ganvas.redaction.detections import (
     ManualBox,
     examine,
     header_line,
+    in_threads,
     read_detections,
 )
 from ganvas.redaction.film_covers import CoverPlan, FrameCovers, cover_frame
@@ -195,13 +196,13 @@ class FilmPasses:
         verified = [_verified(line) for line in read_json_lines(path)]
         known = {one.frame for one in verified}
         with path.open("a", encoding="utf-8") as file:
-            for frame, time in self.frames(start=max(known, default=-1) + 1):
-                if frame.index % every == 0:
-                    one = self._verify(frame, time, plan, mask, detectors)
-                    file.write(f"{json.dumps(vars(one))}\n")
-                    file.flush()
-                    verified.append(one)
-                self._report("verify", frame.index + 1)
+            frames = self.frames(start=max(known, default=-1) + 1)
+            chosen = ((frame, time) for frame, time in frames if frame.index % every == 0)
+            for one in in_threads(lambda item: self._verify(*item, plan, mask, detectors), chosen):
+                file.write(f"{json.dumps(vars(one))}\n")
+                file.flush()
+                verified.append(one)
+                self._report("verify", one.frame + 1)
         for one in verified:
             # A frame that was not examined again is as its neighbor that was.
             near = range(max(0, one.frame - every + 1), one.frame + every)
