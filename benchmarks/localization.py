@@ -22,8 +22,7 @@ from rich.table import Table
 from ganvas.image.files import read_image
 from ganvas.image.picture import Box
 from ganvas.localization import Evidence, class_index, heat, load_classifier
-from ganvas.localization.evidence import Floats
-from ganvas.localization.preprocess import Bytes
+from ganvas.localization.classifier import Bytes, Floats
 from ganvas.metrics.localization import (
     Spread,
     best_overlaps,

@@ -47,7 +47,7 @@ from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
 from ganvas.localization import class_index, load_classifier
-from ganvas.localization.evidence import Classifier
+from ganvas.localization.classifier import Classifier
 from ganvas.methods import CycleGANConfig
 from ganvas.methods.config import Direction
 from ganvas.metrics.distribution import Distance

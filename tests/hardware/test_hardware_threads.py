@@ -22,7 +22,7 @@ from ganvas.hardware.threads import (
     thread_counts,
     using_threads,
 )
-from ganvas.localization.onnx_session import make_session
+from ganvas.localization.classifier import make_session
 
 MEASURED = ({2: 30 / 812, 1: 30 / 540}, {2: 30 / 196, 1: 30 / 548}, {2: 30 / 32, 1: 30 / 304})
 """Seconds a step of 128-pixel pix2pix on two cores beside 0, 1 and 2 busy programs: number of threads -> seconds."""

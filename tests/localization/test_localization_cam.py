@@ -22,7 +22,7 @@ from ganvas.localization import (
     overlay,
     upsample,
 )
-from ganvas.localization.evidence import LinearHead
+from ganvas.localization.classifier import LinearHead
 
 
 def make_evidence(rng, *, classes=3):

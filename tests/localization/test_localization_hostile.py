@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ganvas.errors import GanvasError
 from ganvas.localization import load_classifier, locate
-from ganvas.localization.preprocess import Preprocessing
+from ganvas.localization.classifier import Preprocessing
 
 Model = Any
 

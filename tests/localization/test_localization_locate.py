@@ -11,8 +11,8 @@ from ganvas.image.files import SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding, class_index, locate
 from ganvas.localization import locate_files as verb
+from ganvas.localization.classifier import LinearHead
 from ganvas.localization.efficientnet_lite import imagenet_class_names
-from ganvas.localization.evidence import LinearHead
 from ganvas.localization.locate_files import overlay_names
 from locate_command import locate_files
 from recorded_progress import RecordedProgress

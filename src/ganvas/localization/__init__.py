@@ -6,33 +6,32 @@ from ganvas.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ganvas.localization.cam import (
+        Finding,
         boxes_from_map,
+        class_index,
         class_map,
         evidence_map,
         grad_cam,
         heat,
+        locate,
         log_odds,
         margin_map,
         mask_from_map,
         overlay,
         upsample,
     )
+    from ganvas.localization.classifier import Classifier, Evidence, Preprocessing
     from ganvas.localization.config import LocateConfig
-    from ganvas.localization.evidence import Classifier, Evidence
-    from ganvas.localization.finding import Finding, class_index, locate
     from ganvas.localization.load import CLASSIFIERS, load_classifier
-    from ganvas.localization.preprocess import Preprocessing
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "cam": "boxes_from_map class_map evidence_map grad_cam heat log_odds margin_map mask_from_map overlay "
-            "upsample",
+            "cam": "Finding boxes_from_map class_index class_map evidence_map grad_cam heat locate log_odds margin_map "
+            "mask_from_map overlay upsample",
+            "classifier": "Classifier Evidence Preprocessing",
             "config": "LocateConfig",
-            "evidence": "Classifier Evidence",
-            "finding": "Finding class_index locate",
             "load": "CLASSIFIERS load_classifier",
-            "preprocess": "Preprocessing",
         },
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box
-from ganvas.localization.preprocess import Bytes, require_rgb
+from ganvas.localization.classifier import Bytes, require_rgb
 
 __all__ = [
     "DETECTORS",

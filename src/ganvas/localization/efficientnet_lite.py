@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.errors import WeightsError
-from ganvas.localization.preprocess import Preprocessing
+from ganvas.localization.classifier import Preprocessing
 from ganvas.localization.torch_classifier import TorchClassifier
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import EFFICIENTNET_LITE0

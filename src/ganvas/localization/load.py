@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import ConfigError, GanvasError, InputError
-from ganvas.localization.activation import is_activation
+from ganvas.localization.classifier import Classifier, Preprocessing, is_activation
 from ganvas.localization.detectors import DETECTORS, LONGEST, Detector
-from ganvas.localization.evidence import Classifier
-from ganvas.localization.preprocess import Preprocessing
 from ganvas.serialization import from_record, read_json
 
 CLASSIFIERS = ("nsfw", "imagenet")

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ganvas.errors import ConfigError
-from ganvas.localization.activation import Activation
-from ganvas.localization.evidence import LinearHead
-from ganvas.localization.onnx_input import GraphInput
+from ganvas.localization.classifier import Activation, LinearHead
 
 ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 SHAPING = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
@@ -199,15 +197,14 @@ def _pools_channels_last(graph: _Graph, pool: Any) -> bool:
     return sorted(axis % 4 for axis in axes) == [1, 2]
 
 
-def cut_at(model: Any, output: str, source: GraphInput) -> bytes:
-    """Return the serialized graph that ends at `output`, with batch, height and width of its input left free."""
+def cut_at(model: Any, output: str, source: onnx.ValueInfoProto) -> bytes:
+    """Return the serialized graph from the input `source` to the tensor `output`."""
     graph = model.graph
     nodes = _needed(model, output)
     used = {name for node in nodes for name in node.input}
     constants = [tensor for tensor in graph.initializer if tensor.name in used]
-    inputs = [onnx.helper.make_tensor_value_info(source.name, source.kind, source.free_shape())]
     outputs = [onnx.ValueInfoProto(name=output)]  # onnxruntime infers its type
-    cut = onnx.helper.make_graph(nodes, "features", inputs, outputs, constants)
+    cut = onnx.helper.make_graph(nodes, "features", [source], outputs, constants)
     made = onnx.helper.make_model(
         cut, opset_imports=model.opset_import, functions=model.functions, ir_version=max(model.ir_version, 4)
     )

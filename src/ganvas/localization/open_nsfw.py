@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.image.picture import Box
-from ganvas.localization.activation import Activation
-from ganvas.localization.evidence import Evidence, Floats
-from ganvas.localization.onnx_session import make_session
-from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb, resize
+from ganvas.localization.classifier import (
+    Activation,
+    Bytes,
+    Evidence,
+    Floats,
+    Preprocessing,
+    make_session,
+    require_rgb,
+    resize,
+)
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import OPEN_NSFW
 

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ImageError
+from ganvas.localization.classifier import Bytes, Floats, make_session, require_rgb, resize
 from ganvas.localization.detectors import LONGEST, Detection, make_detection, non_maximum_suppression
-from ganvas.localization.evidence import Floats
-from ganvas.localization.onnx_session import make_session
-from ganvas.localization.preprocess import Bytes, require_rgb, resize
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import CENTERFACE, PPOCR_DETECTION
 

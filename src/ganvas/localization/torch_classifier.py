@@ -11,9 +11,18 @@ from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
 from ganvas.image.picture import Box
-from ganvas.localization.activation import Activation, activate, recognize, resolve
-from ganvas.localization.evidence import Evidence, Floats, LinearHead
-from ganvas.localization.preprocess import Bytes, Preprocessing, require_rgb
+from ganvas.localization.classifier import (
+    Activation,
+    Bytes,
+    Evidence,
+    Floats,
+    LinearHead,
+    Preprocessing,
+    activate,
+    recognize_activations,
+    require_rgb,
+    resolve_activation,
+)
 from ganvas.localization.torch_forward import (
     Place,
     Seen,
@@ -68,7 +77,7 @@ class GradCamClassifier:
         logits, _ = _forward(self._module, layer, probes(self._preprocessing.size)[0])
         self._class_names = checked_names(class_names, logits.shape[1])
         _require_logits(self._module, self._preprocessing.size)
-        self._activation = resolve(None, activation, num_classes=logits.shape[1], where="the module")
+        self._activation = resolve_activation(None, activation, num_classes=logits.shape[1], where="the module")
         self._any_size = takes_any_size(self._module, self._preprocessing.size)
 
     @property
@@ -274,14 +283,14 @@ def _own_activation(
         if not np.isfinite(output).all():
             raise ConfigError("the module gives numbers that are not finite; its weights may be damaged")
         logits = head.logits(to_numpy(seen.tensor(layer)))
-        possible &= recognize(output, logits, tolerance=tolerance_of(module))
+        possible &= recognize_activations(output, logits, tolerance=tolerance_of(module))
     if not possible:
         raise ConfigError(
             "the module's output is neither the logits of its last linear layer nor their softmax or sigmoid;"
             " use GradCamClassifier, or end the module in one of them"
         )
     shown = next(iter(possible)) if len(possible) == 1 else (given if given in possible else None)
-    return resolve(shown, given, num_classes=len(head.bias), where="the module")
+    return resolve_activation(shown, given, num_classes=len(head.bias), where="the module")
 
 
 def _bias(linear: nn.Linear) -> Floats:

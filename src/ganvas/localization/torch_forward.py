@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
-from ganvas.localization.evidence import Floats
+from ganvas.localization.classifier import Floats
 
 __all__ = [
     "Place",

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ConfigError, ImageError
+from ganvas.localization.classifier import Bytes, make_session, require_rgb, resize
 from ganvas.localization.detectors import Detection, make_detection, non_maximum_suppression
-from ganvas.localization.onnx_session import make_session
-from ganvas.localization.preprocess import Bytes, require_rgb, resize
 
 __all__ = ["YoloDetector"]
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ganvas.errors import WeightsError
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.ranges import signed_from_value
+from ganvas.localization.classifier import require_rgb
 from ganvas.localization.efficientnet_lite import PREPROCESSING, load_network
-from ganvas.localization.preprocess import require_rgb
 from ganvas.metrics.distribution import FeatureSpace, Moments
 from ganvas.networks.feature_extractors import POOL3, SIDE, VGG, InceptionFID
 from ganvas.weights.find import find_weights

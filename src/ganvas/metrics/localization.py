@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganvas.image.picture import Box
 from ganvas.localization.cam import boxes_from_map
-from ganvas.localization.evidence import Floats
+from ganvas.localization.classifier import Floats
 
 OVERLAPS = (0.3, 0.5, 0.7)
 THRESHOLDS = tuple(share / 20 for share in range(20))

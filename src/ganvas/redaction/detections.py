@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from ganvas.errors import InputError, problem_of
 from ganvas.hardware.threads import given_threads
 from ganvas.image.picture import Box
+from ganvas.localization.classifier import Bytes
 from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes
-from ganvas.localization.preprocess import Bytes
 from ganvas.serialization import from_record, parse_json
 
 __all__ = [

@@ -12,11 +12,11 @@ from ganvas.filesystem import claimed, require_apart
 from ganvas.filesystem.atomic import atomic_file
 from ganvas.image.picture import Picture
 from ganvas.localization import Classifier, load_classifier
+from ganvas.localization.cam import class_index, locate
+from ganvas.localization.classifier import Bytes
 from ganvas.localization.config import LocateConfig
 from ganvas.localization.detectors import Detection, DetectionConfig, Detector, drawn_boxes
-from ganvas.localization.finding import class_index, locate
 from ganvas.localization.load import load_detectors
-from ganvas.localization.preprocess import Bytes
 from ganvas.progress import SILENT, Progress
 from ganvas.redaction.detections import FrameDetections, examine, header_line
 from ganvas.redaction.tracks import Tracker, TrackingConfig
@@ -88,7 +88,7 @@ class ClassifierDetector:
     Args:
         classifier: see `load_classifier`.
         class_name: one of its classes; None for the most likely one of each frame.
-        threshold: see `ganvas.localization.finding.locate`.
+        threshold: see `ganvas.localization.cam.locate`.
     """
 
     def __init__(self, classifier: Classifier, class_name: str | None, threshold: float) -> None:

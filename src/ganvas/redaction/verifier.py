@@ -12,9 +12,8 @@ from ganvas.content_gate.gate import views
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
-from ganvas.localization.activation import activate, require_activation
+from ganvas.localization.classifier import Bytes, activate, require_activation
 from ganvas.localization.detectors import Detection
-from ganvas.localization.preprocess import Bytes
 
 __all__ = ["ClassDetector", "Scores", "Verifier"]
 
