@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from film_maker import make_film
 
 import ray_helpers
 
@@ -193,6 +194,16 @@ class TestTranslate:
         assert [path.name for path in report.written] == ["07.jpg"]
         assert len(report.skipped) == COUNT - 1
         assert files(one) == files(other)
+
+    def test_a_film_is_the_work_of_one_worker(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = tmp_path / "mixed"
+        write_image(folder / "one.png", Picture(np.zeros((24, 30, 3), np.uint8)))
+        for name in ("a.mp4", "b.mp4"):
+            make_film(folder / name, frames=6, sound=("eng",))
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
+        for out, engine in (("local", "local"), ("ray", "ray")):
+            assert len(translate(run, folder, tmp_path / out, backend=engine).written) == 3
+        assert_same(tmp_path / "local", tmp_path / "ray", "translate.jsonl")
 
     def test_what_the_gate_refuses_here_it_refuses_there(
         self, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -229,6 +229,7 @@ def test_parts_of_other_settings_or_damaged_ones_are_made_again(
     parts = sorted(folder.glob("*.part"))
     assert len(parts) == 6
     parts[2].write_bytes(parts[2].read_bytes()[:-9])
+    parts[3].with_suffix(".json").write_text('{"of_another_version": 1}')
     parts[4].with_suffix(".json").write_text('{"num_')
     monkeypatch.setattr(film, "join_segments", joining)
     translate(run, source, tmp_path / "made.mp4")

@@ -232,8 +232,10 @@ class _Film:
         content = _json_or_none(part.with_suffix(".json"))
         if not isinstance(content, dict) or not part.is_file():
             return None
-        record: _SegmentRecord = from_record(_SegmentRecord, content)
-        return record if record.part == hash_file(part) else None
+        with suppress(GanvasError):  # of another version
+            record: _SegmentRecord = from_record(_SegmentRecord, content)
+            return record if record.part == hash_file(part) else None
+        return None
 
     def _translate_segment(self, segment: Segment, part: Path, done: int, total: int) -> _SegmentRecord:
         assert self.job.target is not None
