@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -15,9 +13,9 @@ from typing import Any
 from ganvas.bulk.journal import hash_file, hash_files, hash_settings
 from ganvas.bulk.runner import Result
 from ganvas.bulk.sources import Job
+from ganvas.bulk.work import working_folder
 from ganvas.content_gate import AdmittedPicture, write_synthetic_segment
 from ganvas.errors import ConfigError, GanvasError, VideoError
-from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.picture import NATURAL_RANGE, Picture
@@ -129,18 +127,10 @@ def translate_film(
     write = _write_options(settings, options, info, job.target)
     check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.method.scale))
     # Translate segment by segment, and join them.
-    work = _working_folder(job.target)
-    with claimed(work):
-        film = _Film(job, info, settings, options, write, work, progress)
-        try:
-            versions = [version(name) for name in ("ganvas", "av")]
-            film.keep_if_same(hash_settings([identity, hash_file(job.source), job.target.name, versions]))
-            notes = film.translate()
-        except GanvasError:  # it would fail again, and no frame of a refused film may stay
-            shutil.rmtree(work)
-            raise
-        shutil.rmtree(work)
-    return notes
+    versions = [version(name) for name in ("ganvas", "av")]
+    key = hash_settings([identity, hash_file(job.source), versions])
+    with working_folder(job.target, key) as work:
+        return _Film(job, info, settings, options, write, work, progress).translate()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,14 +179,6 @@ class _Film:
     write: WriteOptions
     work: Path
     progress: Progress
-
-    def keep_if_same(self, key: str) -> None:
-        """Empty the folder unless its segments are of the same film and settings."""
-        note = self.work / "key.json"
-        if _json_or_none(note) != {"key": key}:
-            for path in self.work.iterdir():
-                path.unlink()
-            write_json(note, {"key": key})
 
     def translate(self) -> tuple[str, ...]:
         """Translate the segments that are not there, and join all of them; return the notes."""
@@ -278,11 +260,6 @@ def _json_or_none(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError):
         return None
-
-
-def _working_folder(target: Path) -> Path:
-    """Return the hidden folder beside a film in which its segments wait."""
-    return target.parent / f".ganvas-film-{hash_settings(os.fsencode(target.name).hex())[:16]}"
 
 
 def _check_model(settings: Settings, info: FilmInfo) -> None:
