@@ -77,7 +77,8 @@ class TextDetector:
     """PP-OCRv6 detection: a map of the probability of text, binarized, and its parts grown (DB, arXiv 1911.08947).
 
     Boxes are upright: one around each line of text, also where the line is rotated. The picture is taken at its own
-    size; rapidocr enlarges it to 736 pixels, and then nearly all of a blurred film frame counts as text.
+    size, and a small one enlarged too, for small text alone: rapidocr enlarges it to 736 pixels, and then nearly all of
+    a blurred film frame counts as text.
 
     Args:
         threads: of the network; None for all cores.
@@ -96,6 +97,9 @@ class TextDetector:
     """Parts are grown by this ratio times area / perimeter, since the network is trained on shrunken ones."""
     THINNEST = 3
     """Pixels; thinner parts are noise."""
+    OVERLAP = 0.5
+    SMALL, ENLARGED, SMALL_TEXT = 736, 2.0, 24
+    """Pictures whose shorter side has fewer pixels are examined enlarged too, for lines of text that are this thin."""
 
     def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
         self._longest = longest
@@ -106,6 +110,20 @@ class TextDetector:
         """Return the lines of text in (H, W, 3) uint8; see `Detector.detect`."""
         require_rgb(rgb)
         factor = min(self._longest / max(rgb.shape[:2]), 1)
+        found = self._at(rgb, factor)
+        if min(rgb.shape[:2]) < self.SMALL:
+            larger = min(self.ENLARGED, self._longest / max(rgb.shape[:2]))
+            found += [(edges, score) for edges, score in self._at(rgb, larger) if _thickness(edges) <= self.SMALL_TEXT]
+        found = [(edges, score) for edges, score in found if score >= (min_score or self.MIN_SCORE)]
+        if not found:
+            return []
+        edges, scores = np.stack([edges for edges, _ in found]), np.array([score for _, score in found])
+        kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
+        lines = [make_detection(edges[index].tolist(), float(scores[index]), "text") for index in kept]
+        return [line for line in lines if line is not None]
+
+    def _at(self, rgb: Bytes, factor: float) -> list[tuple[NDArray[Any], float]]:
+        """Return edges (4,) in the picture, and score, of each line found in the picture resized by a factor."""
         height, width = (max(round(side * factor / STRIDE), 1) * STRIDE for side in rgb.shape[:2])
         seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as it was trained on
         image = np.ascontiguousarray((seen / 127.5 - 1).transpose(2, 0, 1)[None])
@@ -113,11 +131,7 @@ class TextDetector:
         if not np.isfinite(probability).all():
             raise ImageError(None, "the detector of text gives numbers that are not finite")
         scale = np.tile([rgb.shape[1] / width, rgb.shape[0] / height], 2)
-        lines = []
-        for edges, score in self._parts(probability):
-            if score >= (min_score or self.MIN_SCORE):
-                lines.append(make_detection((_clipped(edges, seen) * scale).tolist(), score, "text"))
-        return [line for line in lines if line is not None]
+        return [(_clipped(edges, seen) * scale, score) for edges, score in self._parts(probability)]
 
     def _parts(self, probability: NDArray[Any]) -> list[tuple[NDArray[np.float64], float]]:
         """Return the grown edges and mean probability of each part of a map (h, w)."""
@@ -134,6 +148,11 @@ class TextDetector:
                 score = float(np.clip(probability[down, across][inside].mean(), 0, 1))
                 parts.append((edges + reach * np.array([-1, -1, 1, 1]), score))
         return parts
+
+
+def _thickness(edges: NDArray[Any]) -> float:
+    """Return the shorter side of a box (4,)."""
+    return float(min(edges[2] - edges[0], edges[3] - edges[1]))
 
 
 def _sides(inside: NDArray[np.bool_]) -> tuple[float, float]:
