@@ -15,6 +15,7 @@ from ganvas.localization.detectors import (
     find_boxes,
     make_detection,
     non_maximum_suppression,
+    outside,
     region_of,
 )
 from ganvas.localization.load import load_detectors
@@ -108,6 +109,16 @@ def test_lines_of_text_are_found_whole() -> None:
 
 
 @needs_text
+def test_small_text_is_found_in_a_small_picture(astronaut) -> None:
+    """The name tag on the suit has letters of four pixels; the enlarged look finds the line, and nothing large."""
+    (text,) = load_detectors(["text"])
+    left, top = 256, 320
+    found = [each.box for each in text.detect(astronaut[top : top + 96, left : left + 96])]
+    assert any(box.left + left <= 288 and box.right + left >= 312 for box in found)
+    assert all(box.top + top >= 360 and box.bottom + top <= 382 for box in found)
+
+
+@needs_text
 def test_no_text_is_found_where_there_is_none() -> None:
     (text,) = load_detectors(["text"])
     assert text.detect(np.full((96, 120, 3), 128, np.uint8)) == []
@@ -168,6 +179,13 @@ def test_boxes_grow_by_the_margin_and_kept_boxes_stay_bare() -> None:
 def test_settings_out_of_range(settings, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         DetectionConfig(**settings)
+
+
+def test_detections_under_a_solid_cover_are_told_from_those_beside_it() -> None:
+    region = Box(0, 0, 20, 20).mask(40, 40)
+    inside, beside = Detection(Box(1, 1, 21, 20), 0.9, "text"), Detection(Box(10, 10, 30, 20), 0.9, "text")
+    off = Detection(Box(-9, -9, -2, -2), 0.9, "text")
+    assert outside([inside, beside, off], region) == [beside]
 
 
 def test_edges_are_rounded_outward_and_strange_numbers_refused() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "find_boxes",
     "make_detection",
     "non_maximum_suppression",
+    "outside",
     "region_of",
 ]
 
@@ -36,6 +37,8 @@ LONGEST = 4096
 SHORTEST = 32
 COLORS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240))
 """Of boxes, by the number of their track."""
+HIDDEN = 0.9
+"""Share of a detection under a filled region from which it is taken to be the region itself."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,19 @@ def region_of(boxes: Iterable[Box], config: DetectionConfig, height: int, width:
     return region
 
 
+def outside(detections: Iterable[Detection], region: Mask) -> list[Detection]:
+    """Return the detections of which less than `HIDDEN` lies in a region that is filled with a color.
+
+    A detector sometimes takes the filled region itself for an object, but nothing can be seen there.
+
+    Args:
+        detections: in pixels of the region.
+        region: (H, W) bool.
+    """
+    clipped = [(each, each.box.clip(*region.shape)) for each in detections]
+    return [each for each, box in clipped if box is not None and _share(region, box) < HIDDEN]
+
+
 def make_detection(edges: Sequence[float], score: float, label: str) -> Detection | None:
     """Return the detection of a network's edges (left, top, right, bottom), rounded outward; None for an empty box.
 
@@ -197,6 +213,11 @@ def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[
     common = np.prod(np.clip(high - low, 0, None), axis=-1)
     areas = [np.prod(np.clip(each[..., 2:] - each[..., :2], 0, None), axis=-1) for each in (box, others)]
     return np.asarray(common / np.maximum(areas[0] + areas[1] - common, np.finfo(np.float32).tiny))
+
+
+def _share(region: Mask, box: Box) -> float:
+    """Return the share of a box that lies in a region."""
+    return float(region[box.top : box.bottom, box.left : box.right].mean())
 
 
 def _is_centered_in(box: Box, other: Box) -> bool:

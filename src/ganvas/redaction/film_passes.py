@@ -16,7 +16,7 @@ from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
-from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes, with_margin
+from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes, outside, with_margin
 from ganvas.progress import Progress
 from ganvas.redaction.detections import (
     FrameDetections,
@@ -28,6 +28,7 @@ from ganvas.redaction.detections import (
 )
 from ganvas.redaction.film_covers import CoverPlan, FrameCovers, cover_frame
 from ganvas.redaction.tracks import TrackingConfig
+from ganvas.redaction.verifier import ClassDetector
 from ganvas.serialization import read_json, read_json_lines
 from ganvas.video import (
     FilmInfo,
@@ -220,13 +221,15 @@ class FilmPasses:
         height, width = plan.size
         for _ in range(MAX_ROUNDS):
             covers = plan.at(frame.index, time).widened(boxes, height, width)
-            covered, _ = _covered(frame.picture, covers, mask, self._settings.how)
+            covered, changed = _covered(frame.picture, covers, mask, self._settings.how)
             if covers.whole:
                 return VerifiedFrame(frame=frame.index, score=0.0, after=0.0, whole=True)
             try:
                 found = find_boxes(covered.as_rgb8(), detectors, config)
             except FILE_ERRORS as error:
                 return VerifiedFrame(frame=frame.index, score=1.0, after=0.0, whole=True, problem=problem_of(error))
+            if self._settings.how.style == "solid":
+                found = _visible(found, changed, detectors)
             scores.append(max((one.score for one in found), default=0.0))
             if not found:
                 break
@@ -307,6 +310,16 @@ def _resumed(path: Path) -> Found:
 
 def _verified(line: dict[str, Any]) -> VerifiedFrame:
     return VerifiedFrame(**{**line, "boxes": tuple(tuple(corners) for corners in line["boxes"])})
+
+
+def _visible(found: Sequence[Detection], filled: Mask, detectors: Sequence[Detector]) -> list[Detection]:
+    """Return what is not merely the filled region taken for an object; a class that is still recognized always counts.
+
+    The boxes of a class map say where the evidence is, not what can be seen there.
+    """
+    classes = {detector.name for detector in detectors if isinstance(detector, ClassDetector)}
+    named = [one for one in found if one.label in classes]
+    return named + outside([one for one in found if one.label not in classes], filled)
 
 
 def _new_boxes(found: Sequence[Detection], covers: FrameCovers, height: int, width: int) -> list[Box]:

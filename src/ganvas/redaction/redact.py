@@ -20,6 +20,7 @@ from ganvas.localization.detectors import (
     Detector,
     covered_boxes,
     find_boxes,
+    outside,
     region_of,
 )
 from ganvas.redaction.verifier import Scores, Verifier
@@ -134,6 +135,8 @@ def redact_detected(
         region = region | region_of(covered_boxes(found, grown, *size), config, *size)
         redaction = redact_picture(picture, region=region, verifier=verifier, how=how)
         found = find_boxes(redaction.picture.as_rgb8(), detectors, config)
+        if redaction.style == "solid":
+            found = outside(found, redaction.region)
         if not found:
             break
         rounds += 1
