@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
     from ganvas.interop.import_checkpoints import Imported
+    from ganvas.privacy_audit.film_result import FilmAudit
     from ganvas.privacy_audit.result import Audit
     from ganvas.redaction.locate_film import Located
     from ganvas.redaction.redact_files import Redacted
@@ -258,14 +259,20 @@ def benchmark(config: BenchmarkConfig) -> SuperResolutionTable:
 
 
 @command(AuditConfig)
-def audit(config: AuditConfig) -> Audit:
+def audit(config: AuditConfig) -> Audit | FilmAudit:
     """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognize.
 
-    Writes report.html, audit.json and grid.png. Ordinary pictures only: all of them pass the content gate.
+    Writes report.html, audit.json and, for pictures, grid.png. For a film: what registered and fused frames recover
+    under mosaics whose grid is fixed to the screen or anchored to the region. Ordinary pictures and films only: every
+    picture and frame passes the content gate.
     """
-    from ganvas.privacy_audit.audit import audit as audit_covers
-
     with using_threads(config.threads):
+        if config.folder.is_file():
+            from ganvas.privacy_audit.film import audit_film
+
+            return audit_film(config)
+        from ganvas.privacy_audit.audit import audit as audit_covers
+
         return audit_covers(config)
 
 

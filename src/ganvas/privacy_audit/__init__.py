@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,19 +14,25 @@ SIZE_MULTIPLE = 16
 """The restorer halves a picture four times."""
 
 
+FOLDER_SETTINGS = ("style", "sigmas", "size", "minutes", "steps", "seed")
+"""For folders of pictures only."""
+FILM_SETTINGS = ("box", "detections", "frames", "clips", "run")
+"""For films only."""
+
+
 @dataclass(frozen=True)
 class AuditConfig:
     """Privacy audit: pictures, covers and attackers."""
 
     folder: Path
-    """A folder of pictures for each kind; or such folders in train and in test."""
+    """A folder of pictures for each kind; or such folders in train and in test; or a film."""
     _: KW_ONLY
     out: Path
     """The folder to write."""
     style: tuple[Literal["mosaic", "blur", "solid"], ...] = ("mosaic",)
     """mosaic, blur, solid."""
     blocks: tuple[int, ...] = (32, 16, 8, 4)
-    """Mosaic blocks across the picture."""
+    """Mosaic blocks across the picture, or across the longer side of a film's region."""
     sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)
     """Blur sigmas in pixels of a picture of `size`."""
     size: int = 128
@@ -36,6 +43,16 @@ class AuditConfig:
     """Training steps of the small classifier."""
     seed: int = 0
     """Seed of the split, the networks and their batches."""
+    box: tuple[int, int, int, int] | None = None
+    """Films: the region (left top right bottom) in the middle frame of each clip; unset: the middle half."""
+    detections: Path | None = None
+    """Films: detections as `ganvas locate FILM` writes them; the largest of a clip's middle frame is the region."""
+    frames: int = 30
+    """Films: frames of a clip, which are fused."""
+    clips: int = 4
+    """Films: clips, evenly over the film."""
+    run: Path | None = None
+    """Films: a trained restorer to attack with too."""
     device: str = "auto"
     """Device of the restorers: auto, cpu, cuda, cuda:1 or mps."""
     threads: int | None = None
@@ -48,4 +65,12 @@ class AuditConfig:
             raise ConfigError(f"minutes {self.minutes} must not be negative, steps {self.steps} must be 1 or more")
         if any(sigma <= 0 for sigma in self.sigmas):
             raise ConfigError(f"sigmas {self.sigmas} must be positive")
+        if self.frames < 2 or self.clips < 1:
+            raise ConfigError(f"frames {self.frames} must be 2 or more, clips {self.clips} must be 1 or more")
         check_threads(self.threads)
+
+    def refuse(self, names: Sequence[str], why: str) -> None:
+        """Raise ConfigError if one of these settings is not at its default."""
+        defaults = AuditConfig(self.folder, out=self.out)
+        if changed := [name for name in names if getattr(self, name) != getattr(defaults, name)]:
+            raise ConfigError(f"leave out {', '.join(changed)}: {why}")

@@ -26,7 +26,7 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import efficientnet_features
 from ganvas.metrics.fidelity import Summary, measure, summarize
 from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
-from ganvas.privacy_audit import AuditConfig
+from ganvas.privacy_audit import FILM_SETTINGS, AuditConfig
 from ganvas.privacy_audit.album import (
     Album,
     PlannedCover,
@@ -92,6 +92,7 @@ def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
         KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
     """
     # Plan the covers and read the album before the output folder is touched.
+    config.refuse(FILM_SETTINGS, "they are for films, and this is a folder of pictures")
     folder, out = config.folder, config.out
     covers = plan_covers(config.style, blocks=config.blocks, sigmas=config.sigmas, size=config.size)
     require_outside(out, folder)
@@ -106,7 +107,7 @@ def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
 def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *, progress: bool) -> Audit:
     """Run `audit` in a folder that this process holds."""
     _claim(config.out, album)
-    lpips = _load_lpips()
+    lpips = installed_lpips()
     with progress_bars(shown=progress) as tell:
         attackers = (linear_probe(efficientnet_features()), small_network(steps=config.steps))
         known = _learn_from_clear(album, attackers, config.seed)
@@ -251,7 +252,7 @@ def _recover(
             except PolicyRefusal as refusal:
                 refused[f"{name}, {way}"] = refusal.reason
                 continue
-            rows[way].append(_measured(made[way], truth, lpips))
+            rows[way].append(measured(made[way], truth, lpips))
         if index in chosen:
             candidates = [(way, Picture(guess)) for way, guess in {ORIGINAL: truth, **made}.items()]
             outcomes = admit_many([(f"{name} ({way})", guess) for way, guess in candidates])
@@ -268,14 +269,16 @@ def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
     return {name: summarize([row[name] for row in rows]) for name in rows[0]}
 
 
-def _measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:
+def measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:
+    """Return PSNR, SSIM and LPIPS of a picture (H, W, 3) against the truth; None for what cannot be measured."""
     pictures = Picture(guess), Picture(truth)
     images, targets = (as_unit(picture, picture.spec) for picture in pictures)
     values, _ = measure(images, targets)
     return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(lpips, images, targets)}
 
 
-def _load_lpips() -> LPIPS | None:
+def installed_lpips() -> LPIPS | None:
+    """Load LPIPS where its weights are on this machine; nothing is downloaded."""
     try:
         return load_lpips("alexnet", may_download=False)
     except WeightsError:

@@ -21,7 +21,7 @@ from ganvas.redaction.detections import TIME_DIGITS, ManualBox
 from ganvas.redaction.redact import DEFAULT_BLOCKS
 from ganvas.redaction.tracks import Edges, Track, Tracker, centers_of
 
-__all__ = ["CoverPlan", "FrameCovers", "TrackCover", "cover_frame", "plan_covers"]
+__all__ = ["CoverPlan", "FrameCovers", "TrackCover", "cover_frame", "plan_covers", "whole_blocks"]
 
 Mask = NDArray[np.bool_]
 
@@ -228,10 +228,10 @@ def _styled(each: TrackCover, how: Cover) -> tuple[Box, tuple[int, int], Cover]:
     side = how.block_side(max(each.size))
     odd = [math.ceil(size / side) % 2 for size in each.size]
     origin = each.anchor[0] + odd[0] * (side // 2), each.anchor[1] + odd[1] * (side // 2)
-    return _whole_blocks(each.box, origin, side), origin, replace(how, blocks=None, block_size=side)
+    return whole_blocks(each.box, origin, side), origin, replace(how, blocks=None, block_size=side)
 
 
-def _whole_blocks(box: Box, origin: tuple[int, int], size: int) -> Box:
+def whole_blocks(box: Box, origin: tuple[int, int], size: int) -> Box:
     """Return the box grown to the lines of a grid through `origin`."""
     (x, y), corners = origin, (box.left, box.top, box.right, box.bottom)
     left, top = (at + math.floor((edge - at) / size) * size for at, edge in zip((x, y), corners[:2], strict=True))

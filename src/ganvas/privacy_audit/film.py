@@ -1,0 +1,387 @@
+"""Privacy audit of a film: mosaics with fixed and with anchored grids, attacked by fusing frames.
+
+A mosaic whose grid is fixed to the screen averages other pixels of a moving subject in each frame. Frames that are
+registered and fused therefore show more than any one of them; a grid anchored to the subject repeats its averages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.content_gate import admit, admit_many
+from ganvas.errors import ConfigError, InputError, PolicyRefusal
+from ganvas.evaluation.pictures import evenly
+from ganvas.filesystem import claimed, require_apart
+from ganvas.image.cover import Cover, bicubic_resize, cover
+from ganvas.image.picture import Box, Picture
+from ganvas.inference.translator import Translator
+from ganvas.metrics.fidelity import summarize
+from ganvas.metrics.perceptual import LPIPS
+from ganvas.privacy_audit import FOLDER_SETTINGS, AuditConfig
+from ganvas.privacy_audit.audit import ORIGINAL, Rgb, installed_lpips, measured
+from ganvas.privacy_audit.film_result import FilmAudit, FilmClip, FilmCover, FilmPlan, write_film_reports
+from ganvas.privacy_audit.fusion import (
+    BlockGrid,
+    Floats,
+    Observation,
+    Shift,
+    displacement,
+    fuse,
+    observe,
+    register,
+)
+from ganvas.privacy_audit.result import AS_COVERED, HTML_NAME, JSON_NAME, Shown
+from ganvas.progress import Progress, progress_bars
+from ganvas.redaction.detections import read_detections
+from ganvas.redaction.film_covers import whole_blocks
+from ganvas.video import FilmInfo, probe, read_video
+
+BICUBIC, ALONE = "one frame, bicubic", "one frame, least squares"
+SURROUNDINGS, ITSELF, KNOWN = "fused, by the surroundings", "fused, by the covered region", "fused, motion known"
+RESTORER = "restorer"
+FUSED = (SURROUNDINGS, ITSELF, KNOWN)
+NUM_SHOWN = 2
+"""Clips on the page, of each cover."""
+LEAST_SIDE = 32
+"""Pixels around a region that are kept at least."""
+LEAST_POINTS = 500
+"""Pixels of the surroundings from which a motion is taken."""
+LEAST_FRAMES = 2
+RegionOf = Callable[[int, float], Box | None]
+"""Number and time of a frame -> the region there; None where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Consecutive frames around a region, cut to a window.
+
+    Attributes:
+        first: number of the first frame.
+        frames: (H, W, 3) each.
+        corner: (left, top) of the window on the screen.
+        reference: index of the frame that is sought.
+        boxes: the region in each frame, followed by whole pixels, in pixels of the window.
+        shifts: of the subject in each frame, from the original film.
+    """
+
+    first: int
+    frames: list[Rgb]
+    corner: tuple[int, int]
+    reference: int
+    boxes: list[Box]
+    shifts: list[Shift]
+
+    @property
+    def region(self) -> Box:
+        """Return the region in the frame that is sought."""
+        return self.boxes[self.reference]
+
+    def crop(self, picture: NDArray[np.uint8]) -> Rgb:
+        """Return the region of a picture of the window."""
+        box = self.region
+        return np.ascontiguousarray(picture[box.top : box.bottom, box.left : box.right])
+
+
+@dataclass
+class _Findings:
+    """What was measured of a cover over the clips so far."""
+
+    rows: dict[str, list[dict[str, float | None]]] = field(default_factory=dict)
+    gains: list[float] = field(default_factory=list)
+    shown: dict[str, Shown] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def audit_film(config: AuditConfig, *, progress: bool = True) -> FilmAudit:
+    """Cover a film in three ways, fuse its frames, and write report.html and audit.json.
+
+    Memory holds one clip of `config.frames` frames, cut to the region and as much around it.
+
+    Args:
+        config: the film, its region, and the mosaics' blocks across it.
+        progress: show progress.
+
+    Raises:
+        ConfigError: a setting that is for folders, or a region that does not fit.
+        InputError: the detections are of another film, or the film has too few frames with the region.
+        PolicyRefusal: the content gate refuses a frame.
+        VideoError: the film cannot be read.
+    """
+    _check(config)
+    info = probe(config.folder)
+    region = _region_of(config, info)
+    translator = None if config.run is None else Translator.load(config.run, device=config.device)
+    given = [path for path in (config.folder, config.detections) if path is not None]
+    require_apart([config.out / name for name in (JSON_NAME, HTML_NAME)], given)
+    with claimed(config.out), progress_bars(shown=progress) as report:
+        return _audit(config, info, region, translator, report)
+
+
+def _audit(
+    config: AuditConfig, info: FilmInfo, region: RegionOf, translator: Translator | None, report: Progress
+) -> FilmAudit:
+    plans = plan_films(config.blocks)
+    lpips, found = installed_lpips(), {plan: _Findings() for plan in plans}
+    clips, left_out = list[FilmClip](), dict[str, str]()
+    starts = _starts(config, info)
+    for number, clip in enumerate(_clips(config, info, region, starts, left_out)):
+        for index, plan in enumerate(plans):
+            report("attack", number * len(plans) + index, len(starts) * len(plans))
+            attempts = attack_clip(clip, plan, translator, found[plan].refused)
+            _take(found[plan], clip, attempts, lpips, shown=number < NUM_SHOWN)
+        clips.append(_described(clip))
+    report("attack", len(starts) * len(plans), len(starts) * len(plans))
+    if not clips:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise InputError(f"{config.folder}: no clip could be audited ({reasons}); give another --box or --detections")
+    result = FilmAudit(
+        out=config.out,
+        config=_recorded(config),
+        size=(info.width, info.height),
+        clips=tuple(clips),
+        covers=tuple(_summarized(plan, findings) for plan, findings in found.items()),
+        left_out=left_out,
+    )
+    write_film_reports(result)
+    return result
+
+
+def plan_films(blocks: Sequence[int]) -> tuple[FilmPlan, ...]:
+    """Return every mosaic with its grid fixed to the screen and anchored, the weakest first, and solid."""
+    if not blocks or min(blocks) < 1:
+        raise ConfigError("give the blocks of mosaics across the region: --blocks 16 8")
+    counts = sorted(set(blocks), reverse=True)
+    mosaics = [FilmPlan(grid, count) for count in counts for grid in ("fixed", "anchored")]
+    return (*mosaics, FilmPlan("solid", min(blocks)))
+
+
+def _check(config: AuditConfig) -> None:
+    config.refuse(FOLDER_SETTINGS, "they are for folders of pictures, and this is a film")
+    if config.box is not None and config.detections is not None:
+        raise ConfigError("give box or detections, not both")
+
+
+def _recorded(config: AuditConfig) -> dict[str, object]:
+    named = ("blocks", "box", "frames", "clips", "device")
+    paths = {name: path.name for name in ("detections", "run") if (path := getattr(config, name)) is not None}
+    return {"data": config.folder.resolve().name, **{name: getattr(config, name) for name in named}, **paths}
+
+
+def _region_of(config: AuditConfig, info: FilmInfo) -> RegionOf:
+    """Return where the region lies: the box, the largest detection, or the middle half of each side.
+
+    Raises:
+        ConfigError: the box does not lie on the frame.
+        InputError: detections of another film.
+    """
+    height, width = info.height, info.width
+    if config.detections is not None:
+        held = read_detections(config.detections)
+        held.require_fit(count=held.count, width=width, height=height)
+        boxes = {frame.frame: [one.box for one in frame.detections] for frame in held.frames()}
+
+        def largest(number: int, time: float) -> Box | None:
+            manual = [one.pixels() for one in held.manual if one.start <= time <= one.end]
+            clipped = [box.clip(height, width) for box in boxes.get(number, []) + manual]
+            return max((box for box in clipped if box is not None), key=_area, default=None)
+
+        return largest
+    middle = Box(width // 4, height // 4, max(3 * width // 4, width // 4 + 1), max(3 * height // 4, height // 4 + 1))
+    box = middle if config.box is None else Box(*config.box)
+    if box.clip(height, width) != box:
+        raise ConfigError(f"box {config.box} does not lie on frames of {width} x {height} pixels")
+    return lambda *_: box
+
+
+def _area(box: Box) -> int:
+    return (box.right - box.left) * (box.bottom - box.top)
+
+
+def _starts(config: AuditConfig, info: FilmInfo) -> list[int]:
+    """Return the first frame of each clip, evenly over the film; only the header tells how long it is."""
+    total = info.num_frames or round((info.duration or 0) * float(info.rate or 0))
+    last = max(total - config.frames, 0)
+    return evenly(last + 1, config.clips)
+
+
+def _clips(
+    config: AuditConfig, info: FilmInfo, region: RegionOf, starts: Sequence[int], left_out: dict[str, str]
+) -> Iterator[Clip]:
+    """Yield the clips in which the region can be followed; each frame that is read passes the content gate."""
+    for start in starts:
+        name = f"frames from {start:,}"
+        clip = _read_clip(config, info, region, start)
+        if clip is None:
+            left_out[name] = "nothing to cover in its middle frame, or no frame"
+        elif len(clip.frames) < LEAST_FRAMES:
+            left_out[name] = f"the region is seen whole in {len(clip.frames)} frames, and {LEAST_FRAMES} are needed"
+        else:
+            yield clip
+
+
+def _read_clip(config: AuditConfig, info: FilmInfo, region: RegionOf, start: int) -> Clip | None:
+    """Read a clip, cut to a window around the region of its middle frame; None where there is no region."""
+    num_frames = config.frames if info.num_frames is None else min(config.frames, max(info.num_frames - start, 1))
+    middle = start + num_frames // 2
+    rate = float(info.rate or 0)
+    box = region(middle, middle / rate if rate else 0.0)
+    if box is None:
+        return None
+    reach = max(box.right - box.left, box.bottom - box.top, LEAST_SIDE)
+    window = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach).clip(info.height, info.width)
+    assert window is not None, "a region lies on the frame"
+    frames = list[Rgb]()
+    for frame in read_video(info, start=start, stop=start + num_frames):
+        admit(frame.picture, name=f"{config.folder}, frame {frame.index}")
+        rgb = frame.picture.as_rgb8()
+        frames.append(np.ascontiguousarray(rgb[window.top : window.bottom, window.left : window.right]))
+    if not frames:
+        return None
+    local = _moved(box, (-window.top, -window.left))
+    return follow(frames, local, min(middle - start, len(frames) - 1), start, (window.left, window.top))
+
+
+def follow(frames: list[Rgb], box: Box, reference: int, first: int, corner: tuple[int, int]) -> Clip:
+    """Return the frames around the reference in which a region that moves by translation lies in the window."""
+    grays = [frame.mean(2) for frame in frames]
+    height, width = grays[reference].shape
+    points = box.mask(height, width)
+    shifts: dict[int, Shift] = {reference: (0.0, 0.0)}
+    for onward in (range(reference + 1, len(frames)), range(reference - 1, -1, -1)):
+        latest: Shift = (0.0, 0.0)
+        for index in onward:
+            latest = displacement(grays[reference], grays[index], points, [latest])
+            moved = _moved(box, latest)
+            if moved.clip(height, width) != moved:
+                break
+            shifts[index] = latest
+    used = sorted(shifts)
+    return Clip(
+        first=first + used[0],
+        frames=[frames[index] for index in used],
+        corner=corner,
+        reference=used.index(reference),
+        boxes=[_moved(box, shifts[index]) for index in used],
+        shifts=[shifts[index] for index in used],
+    )
+
+
+def _moved(box: Box, shift: tuple[float, float]) -> Box:
+    down, across = round(shift[0]), round(shift[1])
+    return Box(box.left + across, box.top + down, box.right + across, box.bottom + down)
+
+
+def attack_clip(clip: Clip, plan: FilmPlan, translator: Translator | None, refused: dict[str, str]) -> dict[str, Rgb]:
+    """Return way -> the region of the reference frame, as each attack has it."""
+    box = clip.region
+    longer = max(box.right - box.left, box.bottom - box.top)
+    side = Cover(style="mosaic", blocks=plan.blocks).block_side(longer)
+    grids, covered = cover_clip(clip, plan, side)
+    observed = [observe(frame, BlockGrid(grid, side)) for frame, grid in zip(covered, grids, strict=True)]
+    pad = 2 * side
+    support = Box(box.left - pad, box.top - pad, box.right + pad, box.bottom + pad)
+
+    def cut(picture: Floats) -> Rgb:
+        inner = picture[pad : pad + box.bottom - box.top, pad : pad + box.right - box.left]
+        return np.clip(np.rint(inner), 0, 255).astype(np.uint8)
+
+    alone = observed[clip.reference]
+    made = {
+        AS_COVERED: clip.crop(covered[clip.reference]),
+        BICUBIC: _bicubic(alone, side, box),
+        ALONE: cut(fuse([alone], [(0.0, 0.0)], support, 0)),
+    }
+    for way, shifts in _registrations(clip, covered, observed, grids, support).items():
+        made[way] = cut(fuse(observed, shifts, support, clip.reference))
+    if translator is not None:
+        try:
+            restored = translator.translate_picture(Picture(covered[clip.reference]), name=f"{plan.name}, restored")
+            made[RESTORER] = clip.crop(restored.picture.as_rgb8())
+        except PolicyRefusal as refusal:
+            refused[f"frame {clip.first + clip.reference}, {RESTORER}"] = refusal.reason
+    return made
+
+
+def cover_clip(clip: Clip, plan: FilmPlan, side: int) -> tuple[list[Box], list[Rgb]]:
+    """Return the covered region of each frame, of whole blocks, and the covered frames."""
+    how = Cover() if plan.grid == "solid" else Cover(style="mosaic", block_size=side)
+    grids, covered = list[Box](), list[Rgb]()
+    for frame, box in zip(clip.frames, clip.boxes, strict=True):
+        origin = (box.left, box.top) if plan.grid == "anchored" else (-clip.corner[0], -clip.corner[1])
+        grid = whole_blocks(box, origin, side)
+        grids.append(grid)
+        covered.append(cover(frame, grid, how, origin=origin))
+    return grids, covered
+
+
+def _bicubic(alone: Observation, side: int, box: Box) -> Rgb:
+    """Interpolate between the block means of one frame, as if blocks at the edge of the frame were whole."""
+    height, width = side * len(alone.rows), side * len(alone.columns)
+    enlarged = bicubic_resize(alone.means.astype(np.uint8), height, width)
+    top, left = int(alone.rows[0, 1]) - side, int(alone.columns[0, 1]) - side
+    cut: Rgb = enlarged[box.top - top : box.bottom - top, box.left - left : box.right - left]
+    return cut
+
+
+def _registrations(
+    clip: Clip, covered: Sequence[Rgb], observed: Sequence[Observation], grids: Sequence[Box], support: Box
+) -> dict[str, list[Shift]]:
+    """Return way -> shifts, from covered frames alone but for the known motion, the most that an attacker can have."""
+    reference, first = clip.reference, grids[clip.reference]
+    guesses: list[list[Shift]] = [[(float(grid.top - first.top), float(grid.left - first.left))] for grid in grids]
+    found = dict[str, list[Shift]]()
+    grays = [frame.mean(2) for frame in covered]
+    points = ~first.mask(*grays[reference].shape)
+    if points.sum() >= LEAST_POINTS:
+        shifts: list[Shift] = [(0.0, 0.0)] * len(grays)
+        for onward, back in ((range(reference + 1, len(grays)), -1), (range(reference - 1, -1, -1), 1)):
+            for index in onward:
+                starts = [shifts[index + back], *guesses[index]]
+                shifts[index] = displacement(grays[reference], grays[index], points, starts, grids[index])
+        found[SURROUNDINGS] = shifts
+        guesses = [[*guess, shift] for guess, shift in zip(guesses, shifts, strict=True)]
+    found[ITSELF] = register(observed, reference, guesses, support)
+    return found | {KNOWN: clip.shifts}
+
+
+def _take(findings: _Findings, clip: Clip, made: dict[str, Rgb], lpips: LPIPS | None, *, shown: bool) -> None:
+    """Measure the attempts on one clip, and keep those to show that the content gate admits."""
+    truth, name = clip.crop(clip.frames[clip.reference]), f"frame {clip.first + clip.reference}"
+    values = {way: measured(guess, truth, lpips) for way, guess in made.items()}
+    for way, row in values.items():
+        findings.rows.setdefault(way, []).append(row)
+    single = [values[way]["psnr"] for way in (AS_COVERED, BICUBIC, ALONE)]
+    fused = [values[way]["psnr"] for way in FUSED if way in values]
+    known = [value for value in single if value is not None], [value for value in fused if value is not None]
+    if known[0] and known[1]:
+        findings.gains.append(max(known[1]) - max(known[0]))
+    if not shown:
+        return
+    candidates = [(way, Picture(guess)) for way, guess in {ORIGINAL: truth, **made}.items()]
+    outcomes = admit_many([(f"{name} ({way})", guess) for way, guess in candidates])
+    kept = findings.shown.setdefault(name, {})
+    for (way, _), outcome in zip(candidates, outcomes, strict=True):
+        if isinstance(outcome, PolicyRefusal):
+            findings.refused[f"{name}, {way}"] = outcome.reason
+        else:
+            kept[way] = outcome
+
+
+def _described(clip: Clip) -> FilmClip:
+    box = clip.region
+    farthest = max(math.hypot(*shift) for shift in clip.shifts)
+    left, top = clip.corner
+    on_screen = (box.left + left, box.top + top, box.right + left, box.bottom + top)
+    return FilmClip(clip.first, len(clip.frames), clip.first + clip.reference, on_screen, farthest)
+
+
+def _summarized(plan: FilmPlan, findings: _Findings) -> FilmCover:
+    recovered = {
+        way: {name: summarize([row[name] for row in rows]) for name in rows[0]} for way, rows in findings.rows.items()
+    }
+    return FilmCover(plan, recovered, tuple(findings.gains), findings.shown, findings.refused)
