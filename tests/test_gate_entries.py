@@ -161,6 +161,11 @@ def do_audit(pairs: Path, run: Path, out: Path) -> None:
     api.audit(pairs / "kinds", out=out, blocks=(4,), size=16, steps=1, device="cpu")
 
 
+def do_audit_film(pairs: Path, run: Path, out: Path) -> None:
+    film = make_film(pairs / "film.mp4", frames=3, size=(32, 32))
+    api.audit(film, out=out, blocks=(4,), frames=3, clips=1, device="cpu")
+
+
 ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_prepare,
     do_train,
@@ -177,6 +182,7 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_sample,
     do_benchmark,
     do_audit,
+    do_audit_film,
 ]
 
 

@@ -24,9 +24,9 @@ from ganvas.privacy_audit.film import (
     SURROUNDINGS,
     attack_clip,
     audit_film,
-    follow,
     plan_films,
 )
+from ganvas.privacy_audit.film_clips import follow
 from ganvas.privacy_audit.film_result import FilmCover, FilmPlan
 from ganvas.privacy_audit.fusion import search
 from ganvas.privacy_audit.result import AS_COVERED
