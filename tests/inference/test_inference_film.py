@@ -397,11 +397,18 @@ film.SECONDS = 0.1
 
 
 def translate(out, seconds):
-    "Translate in a process of its own, killed after so many seconds; return how long it worked."
-    started, child = time.monotonic(), os.fork()
+    "Translate in a process of its own, killed so many seconds after the run is loaded; return how long it worked."
+    reading, writing = os.pipe()
+    child = os.fork()
     if child == 0:
+        planned = film.plan_segments
+        film.plan_segments = lambda *args, **more: (os.write(writing, b"!"), planned(*args, **more))[1]
         translate_files(run, source, out, device="cpu", progress=False)
         os._exit(0)
+    os.close(writing)
+    os.read(reading, 1)
+    os.close(reading)
+    started = time.monotonic()
     while not os.waitpid(child, os.WNOHANG)[0]:
         if time.monotonic() > started + seconds:
             os.kill(child, signal.SIGKILL)
@@ -413,7 +420,7 @@ def translate(out, seconds):
 
 whole = translate(folder / "whole.mp4", 1e9)
 expected = (folder / "whole.mp4").read_bytes()
-for number, moment in enumerate(np.random.default_rng(0).uniform(0.1, 1, int(sys.argv[4]))):
+for number, moment in enumerate(np.random.default_rng(0).uniform(0, 1, int(sys.argv[4]))):
     out = folder / str(number) / "made.mp4"
     translate(out, moment * whole)
     assert not out.exists() or out.read_bytes() == expected
@@ -432,7 +439,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(run: Path, tmp_path: 
     words = [sys.executable, "-c", KILLED, run, source, tmp_path, str(moments)]
     kept = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     assert len(kept) == moments
-    assert moments < 20 or len(set(kept)) > 3  # finished segments of different numbers were there
+    assert moments < 20 or len(set(kept)) > 2  # finished segments of different numbers were there
 
 
 @pytest.mark.realdata
