@@ -67,10 +67,12 @@ class Side:
         names: names of the pictures, in order.
         dtype: type of the samples.
         value_range: the values that become -1 and 1; None: the natural range of the type.
+        num_frames: pictures in a window, which lie along the channels; 1: there are no windows.
 
     Attributes:
         names: names of the pictures, in order.
         sizes: (N, 2) heights and widths.
+        num_frames: as given.
         spec: type, channels and value range of every picture.
 
     Raises:
@@ -79,9 +81,16 @@ class Side:
     """
 
     def __init__(
-        self, folder: Path, side: str, *, names: list[str], dtype: DType, value_range: tuple[float, float] | None
+        self,
+        folder: Path,
+        side: str,
+        *,
+        names: list[str],
+        dtype: DType,
+        value_range: tuple[float, float] | None,
+        num_frames: int = 1,
     ) -> None:
-        self.names, self._folder = names, folder
+        self.names, self._folder, self.num_frames = names, folder, num_frames
         shapes = np.fromfile(folder / f"{side}.shapes", dtype=SHAPE_TYPE).reshape(len(names), 3)
         self._sums = np.fromfile(folder / f"{side}.sums", dtype=CHECKSUM_TYPE).reshape(len(names))
         self._verified = np.zeros(len(names), dtype=bool)
@@ -90,13 +99,15 @@ class Side:
         self._channels, self.sizes = shapes[:, 0], shapes[:, 1:]
         self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(int(self._ends[-1]),)))
         value_range = value_range or NATURAL_RANGE[dtype]
-        self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()), value_range=value_range)
+        self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()) // num_frames, value_range=value_range)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Pixels:
-        """Return one picture (C, H, W) as a read-only view of the file; a gray one is repeated to the side's channels.
+        """Return one picture (C, H, W), or window (num_frames C, H, W); a gray one is repeated to the side's channels.
+
+        It is a read-only view of the file, except for gray windows.
 
         Raises:
             DataError: the file no longer holds what was written. The cache is removed.
@@ -107,9 +118,16 @@ class Side:
         # Checked once a process, when first read: opening stays fast, and a damaged picture never trains a network.
         if not self._verified[index]:
             self._verify(index, planes)
-        return (
-            planes if channels == self.spec.channels else np.broadcast_to(planes, (self.spec.channels, height, width))
-        )
+        if channels == self.num_frames * self.spec.channels:
+            return planes
+        if self.num_frames == 1:
+            return np.broadcast_to(planes, (self.spec.channels, height, width))
+        return np.repeat(planes, self.spec.channels, axis=0)
+
+    @property
+    def stored_spec(self) -> PictureSpec:
+        """Return the specification of what an index gives: that of the pictures, with the channels of a window."""
+        return replace(self.spec, channels=self.num_frames * self.spec.channels)
 
     def repeat_gray(self, channels: int) -> None:
         """Return gray pictures with `channels` equal channels from now on."""
@@ -170,8 +188,9 @@ def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[Poli
     record = read_json(folder / INDEX_NAME)
     recorded = record["sides"]
     names: dict[str, list[str]] = {side: kept["names"] for side, kept in recorded.items() if "names" in kept}
+    settings = {"value_range": config.value_range, "num_frames": record.get("num_frames", 1)}
     sides = [
-        Side(folder, side, names=names[kept.get("names_of", side)], dtype=kept["dtype"], value_range=config.value_range)
+        Side(folder, side, names=names[kept.get("names_of", side)], dtype=kept["dtype"], **settings)
         for side, kept in recorded.items()
     ]
     return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]

@@ -28,7 +28,19 @@ from ganvas.content_gate import gate
 from ganvas.data.cache import CHECKS_NAME, CHECKSUM_TYPE, FORMAT, INDEX_NAME, SHAPE_TYPE, Cache, checksum
 from ganvas.data.config import DataConfig
 from ganvas.data.decode import Decoded, admitted, decode, evaluation_size, remarks_on, warn_of_opacity
-from ganvas.data.layouts import BOTH, Entries, Entry, Layout, SideName, Split, find_entries, find_layout, some_names
+from ganvas.data.films import SCAN_VERSION, FilmEntries, warn_of_no_validation
+from ganvas.data.layouts import (
+    BOTH,
+    Entries,
+    Entry,
+    Layout,
+    SideName,
+    Split,
+    find_entries,
+    find_layout,
+    is_unsplit,
+    some_names,
+)
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import PictureWarning
@@ -39,11 +51,14 @@ __all__ = ["build_cache"]
 
 Kind = tuple[str, int]
 """Sample type and number of channels."""
+Pictures = Entries | list[Entry] | FilmEntries
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def build_cache(config: DataConfig, split: Split, folder: Path, *, progress: Progress = SILENT) -> Cache:
+def build_cache(
+    config: DataConfig, split: Split, folder: Path, *, num_frames: int = 1, progress: Progress = SILENT
+) -> Cache:
     """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
 
     Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
@@ -54,6 +69,7 @@ def build_cache(config: DataConfig, split: Split, folder: Path, *, progress: Pro
         config: location and size of the pictures.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: folder of all caches; created if missing.
+        num_frames: neighboring frames that are kept with each frame of a film; a picture repeats itself.
         progress: receives the progress of a build, and can cancel it.
 
     Raises:
@@ -61,24 +77,26 @@ def build_cache(config: DataConfig, split: Split, folder: Path, *, progress: Pro
         DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
-    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split))
-    home = folder / plan.key
+    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split), num_frames)
+    home, pictures = folder / plan.key, plan.pictures(progress)
     # 1. Take an existing cache: its key says that no file and no setting has changed. The gate may have, though.
     cached = _open_if_valid(home, config)
-    if cached is None or not _is_still_admitted(cached, plan.entries):
+    if cached is None or not _is_still_admitted(cached, pictures):
         # 2. Remove one that is damaged or no longer admitted, or it would be in the way of the rename.
         shutil.rmtree(home, ignore_errors=True)
         # 3. Write beside it, in a folder of a name of its own: other processes may build the same cache now.
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
         try:
-            _Writer(temporary, plan).write(progress)
+            _Writer(temporary, plan, pictures).write(progress)
             # 4. Publish by renaming, which is atomic: no process ever opens half a cache.
             _publish(temporary, home)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         cached = Cache(home, config)
     _warn_of_remarks(home, split)
+    if split == "train":
+        warn_of_no_validation(config)
     return cached
 
 
@@ -90,14 +108,36 @@ class _Plan:
     split: Split
     layout: Layout
     entries: Entries | list[Entry]
+    num_frames: int
+
+    @property
+    def has_films(self) -> bool:
+        """Return whether some entries are films."""
+        return any(entry.film for entry in self.entries)
+
+    def pictures(self, progress: Progress) -> Pictures:
+        """Return the entries, with the frames of films in their place."""
+        if not self.has_films:
+            return self.entries
+        return FilmEntries(self.entries, self.config, self.split, num_frames=self.num_frames, progress=progress)
 
     @property
     def key(self) -> str:
         """Return the name of the cache's folder."""
         config = self.config
         size = config.load_size if self.split == "train" else evaluation_size(config)
-        settings = [FORMAT, self.layout, config.resize, None if config.resize == "none" else size, config.value_range]
+        settings: list[object] = [
+            FORMAT,
+            self.layout,
+            config.resize,
+            None if config.resize == "none" else size,
+            config.value_range,
+        ]
         real = cache(os.path.realpath)  # resolve links once for all files of a folder
+        if self.has_films:
+            settings += [SCAN_VERSION, config.frame_step, self.split if is_unsplit(config) else None]
+        if self.num_frames > 1:
+            settings.append(f"{self.num_frames} frames")
         digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
         # Files count by name, size and time. Hashing their content would read the whole data set at every start.
         for entry in self.entries:
@@ -126,7 +166,7 @@ def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
         return None
 
 
-def _is_still_admitted(there: Cache, entries: Entries | list[Entry]) -> bool:
+def _is_still_admitted(there: Cache, entries: Iterable[Entry]) -> bool:
     """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
     refused = {refusal.name for refusal in there.refusals}
     try:
@@ -153,11 +193,12 @@ def _kind(dtype: str, channels: int) -> Kind:
 
 @dataclass
 class _SideWriter:
-    """Open files and index entries of one side. Shapes are (C, H, W)."""
+    """Open files and index entries of one side. Shapes are (C, H, W), with `num_frames` pictures along the channels."""
 
     file: BinaryIO
     shapes: BinaryIO
     sums: BinaryIO
+    num_frames: int
     names: list[str] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
     highest: int = 0
@@ -167,7 +208,7 @@ class _SideWriter:
         self.shapes.write(np.array(planes.shape, dtype=SHAPE_TYPE).tobytes())
         self.sums.write(np.array(checksum(planes), dtype=CHECKSUM_TYPE).tobytes())
         self.names.append(name)
-        self.kinds.append(_kind(planes.dtype.name, len(planes)))
+        self.kinds.append(_kind(planes.dtype.name, len(planes) // self.num_frames))
 
     def close(self) -> None:
         for file in (self.file, self.shapes, self.sums):
@@ -182,15 +223,17 @@ class _Writer:
     Args:
         folder: output folder.
         plan: what to write.
+        pictures: the plan's entries, with frames in the place of films.
     """
 
-    def __init__(self, folder: Path, plan: _Plan) -> None:
-        self._folder, self._plan = folder, plan
+    def __init__(self, folder: Path, plan: _Plan, pictures: Pictures) -> None:
+        self._folder, self._plan, self._pictures = folder, plan, pictures
         self._sides = {
             side: _SideWriter(
                 file=(folder / f"{side}.bin").open("wb"),
                 shapes=(folder / f"{side}.shapes").open("wb"),
                 sums=(folder / f"{side}.sums").open("wb"),
+                num_frames=plan.num_frames,
             )
             for side in (("b",) if plan.layout == "single" else BOTH)
         }
@@ -206,12 +249,13 @@ class _Writer:
             DataError: some cannot be used, or not together; the message names them.
             PolicyRefusal: too many are refused.
         """
-        entries, config, split = self._plan.entries, self._plan.config, self._plan.split
+        entries, config, split = self._pictures, self._plan.config, self._plan.split
+        read = partial(decode, config=config, split=split, num_frames=self._plan.num_frames)
         # 1. Decode and gate on all cores; write in order, so that the cache does not depend on timing. Problems are
         #    collected, so that one run names all bad files, but refusals end it once they are too many.
         try:
             # Closed here, not by the garbage collector: its threads must end before the folder is removed.
-            with closing(_in_order(partial(decode, config=config, split=split), entries)) as made:
+            with closing(_in_order(read, entries)) as made:
                 for done, (entry, decoded) in enumerate(made, start=1):
                     progress.check()
                     self._take(entry, decoded)
@@ -250,7 +294,9 @@ class _Writer:
         for name, side in self._sides.items():
             alike = next((other for other in sides if self._sides[other].names == side.names), None)
             sides[name] = {"dtype": side.kinds[0][0]} | ({"names_of": alike} if alike else {"names": side.names})
-        return {"format": FORMAT, "sides": sides, "refusals": [refusal.as_record() for refusal in self._refusals]}
+        windows = {"num_frames": self._plan.num_frames} if self._plan.num_frames > 1 else {}
+        refusals = [refusal.as_record() for refusal in self._refusals]
+        return {"format": FORMAT, "sides": sides, "refusals": refusals} | windows
 
     def _check(self, total: int, *, one_range: bool) -> None:
         """Raise DataError for pictures that cannot be used, or not together."""

@@ -20,10 +20,11 @@ class PairedData:
     """Paired data: two folders matched by stem, side-by-side files, or single pictures degraded on the fly."""
 
     folder: Path = Path("data")
-    """Folder with `train` and, optionally, `val` and `test`, in the given `layout`."""
+    """Folder with `train` and, optionally, `val` and `test`, in the given `layout`. For `single` also a film, or a
+    folder with films, whose scenes are then divided among the splits."""
     layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
     """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
-    `single`: each picture is b, and a is made from it by `degrade`."""
+    `single`: each picture, or frame of a film, is b, and a is made from it by `degrade`."""
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     """Direction of translation. Loaders orient the pair, so that a batch's `a` is always the source."""
     degrade: DegradationName = "none"
@@ -51,6 +52,8 @@ class PairedData:
     """Largest relative change of brightness and contrast, the same for both sides; 0 disables it."""
     value_range: tuple[float, float] | None = None
     """Values that become -1 and 1; unset: the natural range of the file's type."""
+    frame_step: int | None = None
+    """Of films, one frame in so many is a picture; unset: about two a second. Near-duplicates are left out."""
     split_file: Path | None = None
     """JSON {"train": [names], "val": [...], "test": [...]} for a folder without split folders."""
 
@@ -118,6 +121,8 @@ class UnpairedData:
     """Mirror half of the crops, each side independently."""
     value_range: tuple[float, float] | None = None
     """Values that become -1 and 1; unset: the natural range of the file's type."""
+    frame_step: int | None = None
+    """Of films, one frame in so many is a picture; unset: about two a second. Near-duplicates are left out."""
 
     def __post_init__(self) -> None:
         _check_sizes(self)
@@ -148,6 +153,8 @@ def _check_sizes(data: DataConfig) -> None:
         raise ConfigError(f"crop_size {data.crop_size} exceeds the shorter side {min(data.load_size)}")
     if data.evaluation_size is not None and min(data.evaluation_size) < 1:
         raise ConfigError(f"evaluation_size {data.evaluation_size} must be positive")
+    if data.frame_step is not None and data.frame_step < 1:
+        raise ConfigError(f"frame_step {data.frame_step} must be at least 1, every frame")
     if data.value_range is not None and not data.value_range[0] < data.value_range[1]:
         raise ConfigError(f"value_range {data.value_range} must be in order")
 

@@ -36,12 +36,14 @@ class OpacityWarning(UserWarning):
 
 
 def read_sides(entry: Entry) -> tuple[Picture, ...]:
-    """Return one picture for each side of an entry.
+    """Return one picture for each side of an entry, or the window of a frame.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: the sides differ in size, or a side-by-side picture has an odd width.
     """
+    if entry.window:  # a frame of a film
+        return entry.window
     pictures = tuple(map(read_image, entry.files))
     if len(pictures) < len(entry.sides):
         return _halves(*pictures)
@@ -52,7 +54,7 @@ def read_sides(entry: Entry) -> tuple[Picture, ...]:
 
 
 def admitted(entry: Entry) -> list[AdmittedPicture]:
-    """Return the pictures of an entry, one for each side, after the content gate has admitted all of them.
+    """Return the pictures of an entry as `read_sides`, after the content gate has admitted all of them.
 
     Raises:
         PolicyRefusal: one is refused.
@@ -71,7 +73,7 @@ class Decoded:
     """One entry, decoded and resized to the cache size.
 
     Attributes:
-        planes: (C, H, W) of each side, without opacity.
+        planes: (C, H, W) of each side, without opacity; of windows, all frames along the channels.
         num_with_opacity: number of its files with opacity.
         notes: notes on reading its files.
         highest: largest stored value of each side, 0 for types other than 16 bits.
@@ -83,8 +85,14 @@ class Decoded:
     highest: list[int]
 
 
-def decode(entry: Entry, config: DataConfig, split: Split) -> Decoded:
+def decode(entry: Entry, config: DataConfig, split: Split, *, num_frames: int = 1) -> Decoded:
     """Read, gate and resize the pictures of an entry.
+
+    Args:
+        entry: the entry.
+        config: the size.
+        split: the split.
+        num_frames: frames in a window; a picture repeats itself.
 
     Raises:
         PolicyRefusal: one is refused.
@@ -95,11 +103,14 @@ def decode(entry: Entry, config: DataConfig, split: Split) -> Decoded:
         np.ascontiguousarray(at_cache_size(picture.color, config, split).transpose(2, 0, 1)) for picture in pictures
     ]
     notes = tuple({picture.source: picture.notes for picture in pictures}.values())
+    highest = [int(picture.color.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures]
+    if num_frames > 1:
+        planes, highest = [np.concatenate(planes * (num_frames // len(planes)))], [max(highest)]
     return Decoded(
         planes,
         len({picture.source for picture in pictures if picture.has_alpha}),
         notes=tuple(note for of_file in notes for note in of_file),
-        highest=[int(picture.color.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures],
+        highest=highest,
     )
 
 

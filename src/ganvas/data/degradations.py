@@ -87,7 +87,7 @@ DRAWS = 8
 """Random numbers for order and strengths of one picture."""
 
 
-def degrade_blindly(image: Tensor, factor: int, chance: float) -> Tensor:
+def degrade_blindly(image: Tensor, factor: int, chance: float, *, frame: int = 0) -> Tensor:
     """Downscale, blur, add noise and compress in random order: (C, H, W) -> (C, H / factor, W / factor), in [-1, 1].
 
     After Zhang et al. 2021, "Designing a Practical Degradation Model for Deep Blind Image Super-Resolution",
@@ -97,9 +97,13 @@ def degrade_blindly(image: Tensor, factor: int, chance: float) -> Tensor:
         image: H and W are multiples of `factor`.
         factor: factor of the antialiased bicubic downscaling.
         chance: in [0, 1), the seed of order and strengths.
+        frame: place in a window of frames, which share order and strengths but not the noise.
     """
-    generator = torch.Generator().manual_seed(int(chance * 2**32))  # the generator reads 32 bits
+    seed = int(chance * 2**32)  # the generator reads 32 bits
+    generator = torch.Generator().manual_seed(seed)
     drawn = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
+    if frame:
+        generator.manual_seed((seed + frame) % 2**32)
     steps: list[Callable[[Tensor], Tensor]] = [
         lambda images: reduce(images, factor),
         lambda images: blur(images, _between(BLUR, drawn[0])),
@@ -190,7 +194,12 @@ def strength_at(name: DegradationName, strength_range: tuple[float, float], unif
 
 
 def degrade_each(
-    name: DegradationName, images: Tensor, strengths: Sequence[float], chances: Sequence[float] = ()
+    name: DegradationName,
+    images: Tensor,
+    strengths: Sequence[float],
+    chances: Sequence[float] = (),
+    *,
+    num_frames: int = 1,
 ) -> Tensor:
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
@@ -199,6 +208,7 @@ def degrade_each(
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
         chances: N numbers in [0, 1), the seeds of all other random choices: for `wear`.
+        num_frames: so many successive images are frames of one window.
     """
     match name:
         case "none" | "identity":
@@ -213,7 +223,8 @@ def degrade_each(
             return functional.avg_pool2d(images, int(strengths[0]))
         case "wear":
             degraded = [
-                degrade_blindly(image, int(strengths[0]), chance) for image, chance in zip(images, chances, strict=True)
+                degrade_blindly(image, int(strengths[0]), chance, frame=place % num_frames)
+                for place, (image, chance) in enumerate(zip(images, chances, strict=True))
             ]
             return torch.stack(degraded)
     result = torch.empty_like(images, memory_format=torch.contiguous_format)

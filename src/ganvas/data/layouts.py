@@ -13,7 +13,9 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import DataError, InputError
 from ganvas.image.files import image_names, read_image
 from ganvas.image.folders import name_key
+from ganvas.image.picture import Picture
 from ganvas.serialization import read_json
+from ganvas.video import has_film_suffix, is_film
 
 __all__ = [
     "Entries",
@@ -26,6 +28,7 @@ __all__ = [
     "find_entries",
     "find_layout",
     "has_split",
+    "is_unsplit",
     "pictures_in",
     "some_names",
 ]
@@ -47,12 +50,16 @@ class Entry:
         label: name in messages and refusals.
         sides: both for a pair; one for a picture that is single or unpaired.
         files: one for each side, or one that holds both halves.
+        film: whether the file is a film, which gives many pictures (see `ganvas.data.films`).
+        window: for a frame of a film, itself and its neighbors in order.
     """
 
     name: str
     label: str
     sides: tuple[SideName, ...]
     files: tuple[Path, ...]
+    film: bool = False
+    window: tuple[Picture, ...] = ()
 
 
 class Entries:
@@ -70,7 +77,7 @@ class Entries:
                 files = tuple(folder / name for folder, name in zip(names, together, strict=True))
                 name = files[-1].stem if self._paired else files[-1].name
                 label = name if self._paired else f"{files[-1].parent.name}/{name}"
-                yield Entry(name, label, sides, files)
+                yield Entry(name, label, sides, files, film=has_film_suffix(files[-1].name))
 
 
 def some_names(names: Sequence[str], limit: int = 10) -> str:
@@ -79,8 +86,24 @@ def some_names(names: Sequence[str], limit: int = 10) -> str:
     return ", ".join(names[:limit]) + more
 
 
+def is_unsplit(config: DataConfig) -> bool:
+    """Return whether the data is a film, or a folder with films and no folders of splits: its scenes are split."""
+    if config.layout == "unpaired" or config.split_file is not None or config.degrade == "none":
+        return False
+    if config.folder.is_file():
+        return is_film(config.folder)
+    has_folders = any((config.folder / split).is_dir() for split in get_args(Split))
+    return config.folder.is_dir() and not has_folders and bool(_film_names(config.folder))
+
+
+def _film_names(folder: Path) -> list[str]:
+    """Return the names of the films of a folder."""
+    names = sorted(child.name for child in folder.iterdir() if not child.name.startswith("."))
+    return [name for name in names if has_film_suffix(name) and (folder / name).is_file() and is_film(folder / name)]
+
+
 def has_split(config: DataConfig, split: Split) -> bool:
-    """Return whether the data set has a split, for optional validation."""
+    """Return whether the data set has a split of its own; for films, `ganvas.data.films.has_pictures` answers."""
     if config.layout == "unpaired":
         return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in BOTH)
     if config.split_file is not None:
@@ -98,6 +121,13 @@ def find_layout(config: DataConfig, split: Split) -> Layout:
         DataError: the split does not exist, or no layout is detected.
     """
     # Detection never guesses between two layouts that fit: a wrong guess would train on halves of photographs.
+    if config.folder.is_file() and not is_unsplit(config) and config.split_file is None:
+        raise DataError(
+            f"{config.folder} is not a folder; a film, whose frames are pictures without pairs, needs --layout single "
+            "and a degradation, such as --degrade mosaic; pictures go into folders named train and val"
+        )
+    if is_unsplit(config):
+        return "single"
     if config.layout != "auto":
         return config.layout
     folder = _split_folder(config, split)
@@ -130,13 +160,16 @@ def find_entries(config: DataConfig, split: Split) -> Entries | list[Entry]:
             if not config.folder.is_dir():
                 raise DataError(f"{config.folder} is not a folder; check the path")
             homes = [(side, _side_folder(config, split, side)) for side in BOTH]
-            return Entries(*(((side,), {home: pictures_in(home)}) for side, home in homes), paired=False)
+            return Entries(*(((side,), {home: pictures_in(home, films=True)}) for side, home in homes), paired=False)
         case "folders":
             listing: Listing = BOTH, _match(_split_folder(config, split))
         case "side_by_side":
             listing = BOTH, _by_stem(_split_folder(config, split))
+        case "single" if config.folder.is_file():
+            return [Entry(config.folder.stem, config.folder.name, ("b",), (config.folder,), film=True)]
         case "single":
-            listing = ("b",), _by_stem(_split_folder(config, split))
+            home = config.folder if is_unsplit(config) else _split_folder(config, split)
+            listing = ("b",), _by_stem(home, films=True)
     entries = Entries(listing, paired=True)
     return entries if config.split_file is None else _listed_in_split(entries, config.split_file, split)
 
@@ -164,14 +197,20 @@ def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
     return found[0] if found else None
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """Return the names of the picture files of a folder, in order.
+def pictures_in(folder: Path, *, films: bool = False) -> list[str]:
+    """Return the names of the picture files of a folder in order, and of films where they are taken.
 
     Raises:
         DataError: there are none.
     """
-    if names := image_names(folder):
+    found = _film_names(folder)
+    if names := sorted([*image_names(folder), *found]) if films and found else image_names(folder):
         return names
+    if found:
+        raise DataError(
+            f"{folder}: films have no pairs in them ({some_names(found, 3)}); give --layout single and a degradation, "
+            "such as --degrade mosaic"
+        )
     inside = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and image_names(child)]
     if {name.lower() for name in inside} >= {"a", "b"}:
         raise DataError(f"{folder}: no pictures in it but pairs in its folders; give --layout folders, --degrade none")
@@ -179,9 +218,9 @@ def pictures_in(folder: Path) -> list[str]:
     raise DataError(f"{folder}: no pictures in it{hint}")
 
 
-def _by_stem(folder: Path) -> dict[Path, list[str]]:
+def _by_stem(folder: Path, *, films: bool = False) -> dict[Path, list[str]]:
     """Return folder -> names of its picture files in the order of their stems, which must be unique."""
-    names = pictures_in(folder)
+    names = pictures_in(folder, films=films)
     names.sort(key=_stem)
     groups = (list(same) for _, same in groupby(names, key=_stem))
     if twice := [name for same in groups if len(same) > 1 for name in same]:
@@ -283,4 +322,5 @@ def data_files(config: DataConfig) -> Iterator[Path]:
 
 def data_folders(config: DataConfig) -> set[Path]:
     """Return the folders that hold the pictures of a data set, in which no other pictures may be put."""
-    return {path.parent for path in data_files(config) if path != config.split_file}
+    given = {config.split_file, config.folder}  # a film that is given by name lies among files of any kind
+    return {path.parent for path in data_files(config) if path not in given}

@@ -37,7 +37,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of `a` and `b`, (N, C, H, W) in [-1, 1]. In paired methods b[i] is the target of a[i]."""
+    """One batch of `a` and `b`, (N, C, H, W) in [-1, 1]. In paired methods b[i] is the target of a[i].
+
+    Where a method takes windows, `a` holds successive frames along the channels, the target's own in the middle.
+    """
 
     a: Tensor
     b: Tensor
@@ -95,13 +98,14 @@ class TrainLoader:
         b = self._crops(self._cache.b, crops_b)
         # Single pictures are degraded after crop and jitter, on the device, so that both sides hold the same picture.
         if self._cache.degraded:
-            return _degraded(b, [crop.strength for crop in crops_b], [crop.chance for crop in crops_b], self._config)
+            strengths, chances = [crop.strength for crop in crops_b], [crop.chance for crop in crops_b]
+            return _degraded(b, strengths, chances, self._config, num_frames=self._cache.b.num_frames)
         return Batch(self._crops(self._cache.a, crops_a), b)
 
     def _crops(self, side: Side, crops: Sequence[RandomCrop]) -> Tensor:
         """Return one side of the batch, not degraded: (N, C, H, W) float32 in [-1, 1] on the device."""
         pictures = [side[crop.index] for crop in crops]
-        images = signed_crops(pictures, crops, self._config.crop_size, side.spec, self.device)
+        images = signed_crops(pictures, crops, self._config.crop_size, side.stored_spec, self.device)
         return images if self._config.jitter == 0 else _jittered(images, crops)
 
 
@@ -112,10 +116,21 @@ def _jittered(images: Tensor, crops: Sequence[RandomCrop]) -> Tensor:
     return (((images + 1) * brightness - 1) * contrast).clamp(-1, 1)
 
 
-def _degraded(images: Tensor, strengths: Sequence[float], chances: Sequence[float], config: DataConfig) -> Batch:
-    """Return pairs made from single pictures, oriented by `direction`."""
-    degraded = degrade_each(config.degrade, images, strengths, chances)
-    return Batch(images, degraded) if config.direction == "b_to_a" else Batch(degraded, images)
+def _degraded(
+    images: Tensor, strengths: Sequence[float], chances: Sequence[float], config: DataConfig, *, num_frames: int = 1
+) -> Batch:
+    """Return pairs made from single pictures, oriented by `direction`, or from windows, whose middle is the target.
+
+    Each frame of a window is degraded by itself, in the same way; only noise differs.
+    """
+    if num_frames == 1:
+        degraded = degrade_each(config.degrade, images, strengths, chances)
+        return Batch(images, degraded) if config.direction == "b_to_a" else Batch(degraded, images)
+    count, channels, height, width = images.shape
+    frames = images.reshape(count, num_frames, channels // num_frames, height, width)
+    alike = ([value for value in values for _ in range(num_frames)] for values in (strengths, chances))
+    degraded = degrade_each(config.degrade, frames.flatten(0, 1), *alike, num_frames=num_frames)
+    return Batch(degraded.reshape(count, channels, *degraded.shape[-2:]), frames[:, num_frames // 2].contiguous())
 
 
 def evaluation_pairs(
@@ -123,7 +138,8 @@ def evaluation_pairs(
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield name, a and b of the pairs in order: whole pictures, (1, C, H, W) float32 in [-1, 1].
 
-    Nothing is random: the strength of a degradation depends on the name. With `every` 3: pairs 1, 4, 7, ...
+    Of windows, a holds all frames along the channels. Nothing is random: the strength of a degradation depends on the
+    name. With `every` 3: pairs 1, 4, 7, ...
     """
     if not cache.degraded:
         sides = [evaluation_pictures(side, device=device, every=every) for side in (cache.a, cache.b)]
@@ -133,7 +149,8 @@ def evaluation_pairs(
         uniform = uniforms(seed_of_name(name), Purpose.EVALUATION, 0, 1).item()
         height, width = (side // config.scale * config.scale for side in images.shape[-2:])
         strength = strength_at(config.degrade, config.strength, uniform)
-        pair = _degraded(images[..., :height, :width], [strength], [uniform], config)
+        whole = images[..., :height, :width]
+        pair = _degraded(whole, [strength], [uniform], config, num_frames=cache.b.num_frames)
         yield name, pair.a, pair.b
 
 
@@ -146,7 +163,7 @@ def evaluation_pictures(
     """
     device = torch.device(device)
     for index in range(0, len(side), every):
-        yield side.names[index], signed_picture(side[index], side.spec, device)
+        yield side.names[index], signed_picture(side[index], side.stored_spec, device)
 
 
 def signed_crops(

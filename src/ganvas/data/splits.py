@@ -32,6 +32,7 @@ __all__ = [
     "assign_splits",
     "fingerprint",
     "group_duplicates",
+    "join_alike",
     "warn_of_empty_splits",
 ]
 
@@ -183,6 +184,24 @@ def group_duplicates(fingerprints: list[Fingerprint], *, max_distance: int = MAX
             alike = _alike_in_detail(np.stack([fingerprints[index].thumbnail for index in members]))
             kept += [(members[first], members[second]) for first, second in alike]
     return _connected(len(fingerprints), kept)
+
+
+def join_alike(hashes: NDArray[np.uint64], groups: Sequence[int], *, max_distance: int = MAX_DISTANCE) -> list[int]:
+    """Join groups of which two pictures are alike, such as scenes of a film: of two sides of a talk, or of a flash.
+
+    Args:
+        hashes: (N, 2, 2), plain and mirrored; flat pictures, whose hash has no bit set, join nothing.
+        groups: group of each picture; equal numbers belong together.
+        max_distance: largest number of differing bits, of 128.
+
+    Returns:
+        For each picture the index of the first one of its joined group.
+    """
+    firsts: dict[int, int] = {}
+    together = [(index, firsts.setdefault(group, index)) for index, group in enumerate(groups)]
+    flat = [not one.any() for one in hashes[:, 0]]
+    close = [(row, column) for row, column in _close_pairs(hashes, max_distance) if not flat[row] and not flat[column]]
+    return _connected(len(groups), [*together, *close])
 
 
 def _members(groups: Sequence[int]) -> dict[int, list[int]]:

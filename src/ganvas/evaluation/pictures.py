@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data.config import DataConfig, UnpairedData
+from ganvas.data.films import has_pictures
 from ganvas.data.layouts import Split, has_split
 from ganvas.errors import DataError
 from ganvas.image.picture import Picture, PictureSpec
@@ -24,11 +25,11 @@ def choose_split(data: DataConfig) -> Split:
     Raises:
         DataError: there is neither.
     """
-    if not data.folder.is_dir():
+    if not data.folder.exists():
         raise DataError(f"{data.folder}: no such folder; check the name, or give --data DIR")
     splits: tuple[Split, ...] = ("test", "val")
     for split in splits:
-        if has_split(data, split):
+        if has_pictures(data, split):
             return split
     raise DataError(f"{data.folder} has no test and no val split: {_remedy(data, splits)}")
 

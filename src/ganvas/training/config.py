@@ -114,9 +114,20 @@ class RunConfig:
                 f"the method enlarges pictures {own} times, the data {requested} times: give "
                 f"--scale {requested}, or --layout single --degrade reduce --strength {own} {own}"
             )
+        single = self.data.layout in ("auto", "single") and self.data.degrade != "none"
+        if self.num_frames > 1 and not (single and self.data.direction == "a_to_b"):
+            raise ConfigError(
+                f"frames {self.num_frames} needs films, of which the pairs are made here, from a to b: give --layout "
+                "single and --degrade"
+            )
         if not self.data.aligned and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
             raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")
+
+    @property
+    def num_frames(self) -> int:
+        """Return the number of neighboring frames that the method takes together."""
+        return getattr(self.method, "frames", 1)
 
 
 CHANGEABLE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 from ganvas.data.cache import Cache, Side, agree_across_sides, agree_across_splits
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig
-from ganvas.data.layouts import Split, has_split
+from ganvas.data.films import has_pictures
+from ganvas.data.layouts import Split
 from ganvas.data.loader import TrainLoader, evaluation_pairs, evaluation_pictures
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
@@ -112,8 +114,10 @@ def open_dataset(config: RunConfig, processes: Processes, run: Path, *, quiet: b
 def _open(config: RunConfig, processes: Processes, progress: Progress) -> Dataset:
     # Pairs and unpaired sides differ in the configuration alone: one cache, one loader and one split view serve both.
     data, folder = config.data, cache_folder() / "pictures"
-    names: tuple[Split, ...] = ("train", "val") if has_split(data, "val") else ("train",)
-    splits = {split: build_cache(data, split, folder, progress=progress) for split in names}
+    make = partial(build_cache, config=data, folder=folder, num_frames=config.num_frames, progress=progress)
+    splits: dict[Split, Cache] = {"train": make(split="train")}
+    if has_pictures(data, "val"):
+        splits["val"] = make(split="val")
     # Gray pictures are repeated here, before any network is built for their channels.
     agree_across_splits(splits)
     if method_type(config.method).needs_equal_channels(config.method):

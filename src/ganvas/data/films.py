@@ -1,0 +1,230 @@
+"""Films as training data: frames that are taken, their scenes, and the split that each scene belongs to.
+
+A film is read once to find its scenes and repeated frames; what was found is kept beside the caches of pictures, by the
+file's name, size and time. Frames of one scene, and of scenes that look alike, never lie in two splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ganvas.data.config import DataConfig
+from ganvas.data.layouts import Entry, Split, find_entries, has_split, is_unsplit, some_names
+from ganvas.data.scenes import Sketch, is_cut, is_repeat, sketch, windows
+from ganvas.data.splits import EmptySplitWarning, Fingerprint, fingerprint, join_alike
+from ganvas.errors import DataError, RunError, VideoError
+from ganvas.filesystem.atomic import write_json
+from ganvas.image.files import read_image
+from ganvas.progress import SILENT, Progress
+from ganvas.serialization import from_record, read_json, to_record
+from ganvas.video import FilmInfo, probe, read_video
+from ganvas.weights import cache_folder
+
+__all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "warn_of_no_validation"]
+
+SCAN_VERSION = 1
+"""Increased whenever other frames are taken, or scenes divided otherwise."""
+PER_SECOND = 2
+"""Frames taken a second where `frame_step` is unset."""
+USUAL_RATE = 25
+"""Frames a second where a film does not say."""
+SHARE = 0.1
+"""Share of the frames that val and test get at least, where there are scenes enough."""
+LARGEST = 0.25
+"""Scenes of a larger share of the frames are trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A frame that is taken.
+
+    Attributes:
+        index: in the film.
+        time: in seconds.
+        scene: number of its scene in the film.
+        hashes: of its fingerprint, in order.
+    """
+
+    index: int
+    time: float
+    scene: int
+    hashes: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scan:
+    """Frames of a film that are taken, as JSON beside the caches."""
+
+    frames: tuple[Taken, ...]
+
+
+class FilmEntries:
+    """Entries of a split in which films are replaced by their frames; frames are read on each pass.
+
+    Args:
+        entries: of pictures and films.
+        config: frame step, and whether scenes are divided among the splits.
+        split: the split to yield.
+        num_frames: neighboring frames in a window, see `ganvas.data.scenes.windows`.
+        progress: receives the progress of the first reading, and can cancel it.
+
+    Raises:
+        DataError: films cannot be read, or none of the scenes is in the split; names them.
+        MissingDependency: PyAV is not installed.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        config: DataConfig,
+        split: Split,
+        *,
+        num_frames: int = 1,
+        progress: Progress = SILENT,
+    ) -> None:
+        self._num_frames = num_frames
+        scanned = _scan_all([*entries], config, progress)
+        self._taken = _of_split(scanned, split) if is_unsplit(config) else scanned
+        if not len(self):
+            raise DataError(f"{config.folder}: its scenes are too few or too alike for {split}; {_REMEDY}")
+
+    def __len__(self) -> int:
+        return sum(len(taken) for _, taken in self._taken)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry, taken in self._taken:
+            if taken:
+                yield from _frames(entry, taken, self._num_frames) if entry.film else (entry,)
+
+
+_REMEDY = "put other films or pictures into folders train and val"
+
+
+def has_pictures(config: DataConfig, split: Split) -> bool:
+    """Return whether the data set has pictures, or frames of films, of a split.
+
+    Raises:
+        DataError: as for `FilmEntries`.
+    """
+    if not is_unsplit(config):
+        return has_split(config, split)
+    return any(taken for _, taken in _of_split(_scan_all([*find_entries(config, split)], config, SILENT), split))
+
+
+def warn_of_no_validation(config: DataConfig) -> None:
+    """Warn where films have too few scenes to validate on one."""
+    if is_unsplit(config) and not has_pictures(config, "val"):
+        warnings.warn(
+            f"{config.folder}: its scenes are too few or too alike to keep one for validation; {_REMEDY}",
+            EmptySplitWarning,
+            stacklevel=3,
+        )
+
+
+Scanned = list[tuple[Entry, tuple[Taken, ...]]]
+"""Entries, and the frames that each gives; a picture gives one."""
+
+
+def _scan_all(entries: Sequence[Entry], config: DataConfig, progress: Progress) -> Scanned:
+    scanned, problems = Scanned(), list[str]()
+    for entry in entries:
+        try:
+            scanned.append((entry, _scanned(entry, config, progress)))
+        except VideoError as error:
+            problems.append(str(error))
+    if problems:
+        count = sum(entry.film for entry in entries)
+        raise DataError(f"{len(problems)} of {count} films cannot be used: {some_names(problems)}")
+    return scanned
+
+
+def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> tuple[Taken, ...]:
+    """Return the frames that an entry gives, from what was kept of an earlier reading where nothing has changed."""
+    (path,) = entry.files
+    if not entry.film:  # a picture beside films; its fingerprint matters only where scenes are divided
+        hashes = _hashes(fingerprint(read_image(path))) if is_unsplit(config) else (0, 0, 0, 0)
+        return (Taken(index=0, time=0.0, scene=0, hashes=hashes),)
+    status = path.stat()
+    identity = [SCAN_VERSION, config.frame_step, str(path.resolve()), status.st_size, status.st_mtime_ns]
+    kept = cache_folder() / "films" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.json"
+    try:
+        return from_record(_Scan, read_json(kept)).frames
+    except (OSError, ValueError, RunError):  # none, or a damaged one
+        frames = tuple(_scan(probe(path), config.frame_step, progress))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_json(kept, to_record(_Scan(frames=frames)))
+    return frames
+
+
+def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Taken]:
+    """Yield the frames to take: one in `step`, unless it repeats the last one taken of its scene."""
+    step = step or max(1, round((film.rate or USUAL_RATE) / PER_SECOND))
+    scene = 0
+    before: Sketch | None = None
+    last: Fingerprint | None = None
+    for frame in read_video(film):
+        progress.check()
+        seen = sketch(frame.picture)
+        if before is not None and is_cut(before, seen):
+            scene, last = scene + 1, None
+        before = seen
+        if frame.index % step == 0:
+            mark = fingerprint(frame.picture)
+            if last is None or not is_repeat(last, mark):
+                yield Taken(index=frame.index, time=round(frame.time, 6), scene=scene, hashes=_hashes(mark))
+                last = mark
+        done = frame.index + 1
+        progress(f"find scenes of {film.path.name}", done, max(film.num_frames or 0, done))
+
+
+def _hashes(mark: Fingerprint) -> tuple[int, int, int, int]:
+    first, second, third, fourth = mark.hashes.ravel().tolist()
+    return first, second, third, fourth
+
+
+def _of_split(scanned: Scanned, split: Split) -> Scanned:
+    """Return the entries with the frames of one split alone."""
+    splits = iter(_assigned(scanned))
+    return [(entry, tuple(frame for frame in taken if next(splits) == split)) for entry, taken in scanned]
+
+
+def _assigned(scanned: Scanned) -> list[Split]:
+    """Return the split of each frame: scenes in the order of a hash of their content fill val, then test.
+
+    So a film keeps its splits when it is renamed, and another one beside it moves few scenes.
+    """
+    frames = [(number, frame) for number, (_, taken) in enumerate(scanned) for frame in taken]
+    scenes: dict[tuple[int, int], int] = defaultdict(lambda: len(scenes))
+    numbers = [scenes[number, frame.scene] for number, frame in frames]
+    hashes = np.array([frame.hashes for _, frame in frames], dtype=np.uint64).reshape(-1, 2, 2)
+    groups = join_alike(hashes, numbers)
+    keys: dict[int, str] = {}
+    for group, (_, frame) in zip(groups, frames, strict=True):
+        key = hashlib.sha256(repr(frame.hashes).encode()).hexdigest()
+        keys[group] = min(keys.get(group, key), key)
+    sizes, filled, chosen = Counter(groups), Counter[Split](), dict[int, Split]()
+    places: tuple[Split, ...] = ("val", "test")
+    for group in sorted(keys, key=lambda one: keys[one]):
+        free = [split for split in places if filled[split] < SHARE * len(groups)]
+        if free and sizes[group] <= LARGEST * len(groups):
+            chosen[group] = free[0]
+            filled[free[0]] += sizes[group]
+    return [chosen.get(group, "train") for group in groups]
+
+
+def _frames(entry: Entry, taken: Sequence[Taken], num_frames: int) -> Iterator[Entry]:
+    """Yield an entry for each frame that is taken; the film is read from the first to the last of them."""
+    times = {frame.index: frame.time for frame in taken}
+    (path,), half = entry.files, num_frames // 2
+    frames = read_video(path, start=max(0, taken[0].index - half), stop=taken[-1].index + half + 1)
+    for frame, window in windows(frames, num_frames):
+        if (index := frame.index) in times:
+            label = f"{path.name}, frame {index}, {times[index]:.2f} s"
+            yield replace(entry, name=f"{entry.name}-{index:06d}", label=label, window=window, film=False)
