@@ -118,12 +118,18 @@ class MethodContract:
             image_size=self.image_size,
         )
 
+    @property
+    def num_frames(self) -> int:
+        """Return the number of frames that the method takes together."""
+        return getattr(self.config, "frames", 1)
+
     def batch(self, count: int = 2) -> Batch:
-        """Return smooth pictures; where channels allow, b is a darkened a."""
+        """Return smooth pictures; where channels allow, b is a darkened a, or its middle frame."""
         random = torch.Generator().manual_seed(1)
-        small = torch.rand(count, max(self.input_channels, self.output_channels), 4, 4, generator=random) * 2 - 1
+        given, first = self.num_frames * self.input_channels, self.num_frames // 2 * self.input_channels
+        small = torch.rand(count, max(given, first + self.output_channels), 4, 4, generator=random) * 2 - 1
         pictures = nn.functional.interpolate(small, self.image_size, mode="bilinear")
-        return Batch(pictures[:, : self.input_channels], 0.8 * pictures[:, : self.output_channels] - 0.2)
+        return Batch(pictures[:, :given], 0.8 * pictures[:, first : first + self.output_channels] - 0.2)
 
     def turns(self, method: Method) -> Iterator[Turn]:
         """Yield the turns of one step of each stage."""
@@ -131,8 +137,8 @@ class MethodContract:
             yield from method.training_step(self.batch(), progress)
 
     def channels(self, direction: str) -> tuple[int, int]:
-        """Return the channels of the source and of the target in a direction."""
-        both = (self.input_channels, self.output_channels)
+        """Return the channels of the source, all frames together, and of the target in a direction."""
+        both = (self.num_frames * self.input_channels, self.output_channels)
         return both if direction == "a_to_b" else both[::-1]
 
     def test_players_own_all_parameters(self) -> None:
@@ -286,7 +292,7 @@ class MethodContract:
         multiple, reach = method.size_multiple, method.context
         size = 2 * (reach // multiple + 2) * multiple
         center = size // 2
-        near = torch.rand(1, self.input_channels, size, size) * 2 - 1
+        near = torch.rand(1, self.channels("a_to_b")[0], size, size) * 2 - 1
         far = torch.rand_like(near) * 2 - 1
         inside = slice(center - reach, center + reach + 1)
         far[..., inside, inside] = near[..., inside, inside]

@@ -256,5 +256,5 @@ def test_the_method_s_scale_is_the_data_s() -> None:
         RunConfig(method=SRResNetConfig(scale=2), data=settings())
     with pytest.raises(ConfigError, match="4 times"):
         RunConfig(method=SRResNetConfig(scale=4), data=PairedData())
-    with pytest.raises(ConfigError, match="asks for 4"):
+    with pytest.raises(ConfigError, match="the data 4 times"):
         RunConfig(method=Pix2PixConfig(), data=settings())

@@ -139,16 +139,17 @@ def test_a_film_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_frames_pass_the_gate_and_refusals_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    path = film(tmp_path / "film.mkv", [scene(0, 20), [white], scene(1, 20)])
+    film(tmp_path / "set" / "train" / "film.mkv", [scene(0, 20), [white], scene(1, 20)])
+    config = settings(tmp_path / "set", frame_step=1)
     monkeypatch.setattr(content_gate, "load_scorer", lambda: lambda rgb: float(rgb.mean() > 250))
     content_gate.forget_scorer()
-    cache = build(settings(path, frame_step=1), tmp_path)
+    cache = build(config, tmp_path)
     assert [refusal.name for refusal in cache.refusals] == ["film.mkv, frame 20, 2.50 s"]
     assert cache.b.names == [f"film-{frame:06d}" for frame in range(41) if frame != 20]
     monkeypatch.setattr(content_gate, "load_scorer", lambda: lambda rgb: 1.0)
     content_gate.forget_scorer()
     with pytest.raises(PolicyRefusal, match=r"film\.mkv, frame 0, 0\.00 s"):
-        build(settings(path, frame_step=1), tmp_path)
+        build(config, tmp_path)
 
 
 def test_damaged_films_are_named_together(tmp_path: Path) -> None:

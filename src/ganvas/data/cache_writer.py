@@ -69,7 +69,7 @@ def build_cache(
         config: location and size of the pictures.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: folder of all caches; created if missing.
-        num_frames: neighboring frames that are kept with each frame of a film; a picture repeats itself.
+        num_frames: frames of a window of single pictures; a picture that is no frame of a film repeats itself.
         progress: receives the progress of a build, and can cancel it.
 
     Raises:
@@ -77,7 +77,8 @@ def build_cache(
         DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
-    plan = _Plan(config, split, find_layout(config, split), find_entries(config, split), num_frames)
+    layout = find_layout(config, split)
+    plan = _Plan(config, split, layout, find_entries(config, split), num_frames if layout == "single" else 1)
     home, pictures = folder / plan.key, plan.pictures(progress)
     # 1. Take an existing cache: its key says that no file and no setting has changed. The gate may have, though.
     cached = _open_if_valid(home, config)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ganvas.content_gate import admit, describe_refusals
@@ -58,7 +59,7 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     data = data_settings(translator, config.data)
     chosen = choose_split(data) if config.split == "auto" else config.split
     target = _checked_target(config.out or run / "evaluation" / chosen, run, data)
-    cache = _read(data, chosen, progress)
+    cache = _read(data, chosen, translator.num_frames, progress)
     check_channels(cache, translator)
     # Translate and measure picture by picture; keep only what the report shows in memory.
     evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
@@ -147,10 +148,12 @@ class _Evaluator:
 
     def measure_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> Iterator[PictureScores]:
         for index, (name, given, target) in enumerate(pairs):
-            pictures = as_picture(given, self._input), as_picture(target, self._target)
+            frames = [as_picture(frame, self._input) for frame in torch.split(given, self._input.channels, dim=1)]
+            pictures = frames[len(frames) // 2], as_picture(target, self._target)
+            window = frames if len(frames) > 1 else ()
             try:
                 admit(pictures[1], name=f"{name} (target)")
-                made = self._translator.translate_picture(pictures[0], name=name).picture
+                made = self._translator.translate_picture(pictures[0], name=name, window=window).picture
             except PolicyRefusal as refusal:
                 self.refusals.append(refusal)
                 continue
@@ -173,7 +176,7 @@ class _Evaluator:
         return PictureScores(name, output, baseline, missing)
 
 
-def _read(config: PairedData, split: Split, progress: bool) -> Cache:
+def _read(config: PairedData, split: Split, num_frames: int, progress: bool) -> Cache:
     """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
     with progress_bars(shown=progress) as bars:
-        return build_cache(config, split, cache_folder() / "pictures", progress=bars)
+        return build_cache(config, split, cache_folder() / "pictures", num_frames=num_frames, progress=bars)

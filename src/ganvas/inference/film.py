@@ -222,9 +222,9 @@ class _Film:
     def _translate_segment(self, segment: Segment, part: Path, done: int, total: int) -> _SegmentRecord:
         assert self.job.target is not None
         seen = _Notes()
-        frames = read_video(self.info, segment=segment, skip_damaged=self.options.skip_damaged)
+        only, frames = self._frames(segment)
         wanted = takewhile(lambda frame: self.write.until is None or frame.time < self.write.until, frames)
-        with closing(self._translated(wanted, seen, done, total)) as translated:
+        with closing(self._translated(wanted, only, seen, done, total)) as translated:
             count = write_synthetic_segment(part, translated, like=self.info, out=self.job.target, options=self.write)
         record = _SegmentRecord(
             num_frames=count, part=hash_file(part), notes=tuple(seen.sentences), repeated=tuple(seen.repeated)
@@ -232,8 +232,16 @@ class _Film:
         write_json(part.with_suffix(".json"), to_record(record))
         return record
 
+    def _frames(self, segment: Segment) -> tuple[range | None, Iterator[Frame]]:
+        """Return the indices of a segment's frames, and its frames with the neighbors that its first and last need."""
+        half, damaged = self.settings.translator.num_frames // 2, self.options.skip_damaged
+        if not half or segment.num_frames is None:
+            return None, read_video(self.info, segment=segment, skip_damaged=damaged)
+        own = range(segment.first, segment.first + segment.num_frames)
+        return own, read_video(self.info, start=max(0, own.start - half), stop=own.stop + half, skip_damaged=damaged)
+
     def _translated(
-        self, frames: Iterator[Frame], seen: _Notes, done: int, total: int
+        self, frames: Iterator[Frame], only: range | None, seen: _Notes, done: int, total: int
     ) -> Generator[tuple[Frame, AdmittedPicture]]:
         """Yield each frame with its admitted translation."""
         settings = self.settings
@@ -241,6 +249,7 @@ class _Film:
             settings.translator,
             frames,
             name=self.job.name,
+            only=only,
             tile=settings.tile,
             overlap=settings.overlap,
             progress=self.progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ganvas.data.scenes import windows
 from ganvas.errors import ImageError, PolicyRefusal
 from ganvas.image.picture import Picture
 from ganvas.inference.device import cores_beside, cores_for_networks
@@ -109,6 +110,8 @@ def network_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 
 Outcomes = Sequence[Translation | Exception]
+Windowed = tuple[Frame, tuple[Picture, ...]]
+"""A frame, and those around it that the network sees, itself in the middle."""
 
 
 def run_frames(
@@ -116,18 +119,21 @@ def run_frames(
     frames: Iterable[Frame],
     *,
     name: str,
+    only: Container[int] | None = None,
     tile: int | None = None,
     overlap: int | None = None,
     progress: Progress = SILENT,
 ) -> Generator[tuple[Frame, Translation]]:
     """Yield each frame of a film, without its pixels, with its translation, in order.
 
-    Frames are translated alone, exactly as pictures are. Few are held at once, whatever the length of the film.
+    Frames are translated alone, exactly as pictures are, unless the run takes several together: then with those around
+    them in their scene. Few are held at once, whatever the length of the film.
 
     Args:
         translator: the loaded run.
         frames: as `ganvas.video.read_video` yields them.
         name: of the film, for messages.
+        only: indices of the frames to translate; the others are neighbors of theirs. Unset: all.
         tile: see `Translator.tiled`; None for whole frames.
         overlap: see `Translator.tiled`.
         progress: cancels between two frames.
@@ -140,13 +146,18 @@ def run_frames(
     """
     places, linked = NetworkPlaces(translator, tile), LinkedProgress(progress)
 
-    def translate(group: Sequence[Frame]) -> Outcomes:
-        named = [(frame_name(name, frame), frame.picture) for frame in group]
-        return translator.translate_many(named, tile=tile, overlap=overlap, places=places, progress=linked)
+    def translate(group: Sequence[Windowed]) -> Outcomes:
+        named = [(frame_name(name, frame), frame.picture) for frame, _ in group]
+        around = [window for _, window in group]
+        return translator.translate_many(
+            named, windows=around, tile=tile, overlap=overlap, places=places, progress=linked
+        )
+
+    windowed = (one for one in windows(frames, translator.num_frames) if only is None or one[0].index in only)
 
     with network_threads() as (pool, count):
         try:
-            for group, outcomes in _in_order(pool, count, translate, _groups(frames, translator.method.scale)):
+            for group, outcomes in _in_order(pool, count, translate, _groups(windowed, translator.method.scale)):
                 for frame, outcome in zip(group, outcomes, strict=True):
                     yield frame, _or_raised(outcome, name, frame)
         finally:
@@ -174,8 +185,8 @@ def frame_name(name: str, frame: Frame) -> str:
 def _in_order(
     pool: ThreadPoolExecutor,
     count: int,
-    translate: Callable[[Sequence[Frame]], Outcomes],
-    groups: Iterator[list[Frame]],
+    translate: Callable[[Sequence[Windowed]], Outcomes],
+    groups: Iterator[list[Windowed]],
 ) -> Iterator[tuple[list[Frame], Outcomes]]:
     """Yield groups with their outcomes in order; as many are in progress as there are threads, and one more."""
     pending = deque[tuple[list[Frame], Future[Outcomes]]]()
@@ -186,7 +197,7 @@ def _in_order(
     yield _light(first), pool.submit(translate, first).result()
     for group in groups:
         pending.append((_light(group), pool.submit(translate, group)))
-        pixels = sum(frame.picture.height * frame.picture.width for frame in group)
+        pixels = sum(frame.picture.height * frame.picture.width for frame, _ in group)
         while len(pending) > count or (len(pending) > 1 and pixels * len(pending) > PIXELS_AHEAD):
             done, future = pending.popleft()
             yield done, future.result()
@@ -195,17 +206,17 @@ def _in_order(
         yield done, future.result()
 
 
-def _groups(frames: Iterable[Frame], scale: int) -> Iterator[list[Frame]]:
+def _groups(frames: Iterable[Windowed], scale: int) -> Iterator[list[Windowed]]:
     """Yield consecutive frames, few together where they or their translations are large."""
     stream = iter(frames)
     for first in stream:
-        size = min(GROUP, GROUP_PIXELS // (first.picture.height * first.picture.width * scale**2))
+        size = min(GROUP, GROUP_PIXELS // (first[0].picture.height * first[0].picture.width * scale**2))
         yield [first, *islice(stream, max(0, size - 1))]
 
 
-def _light(group: Sequence[Frame]) -> list[Frame]:
+def _light(group: Sequence[Windowed]) -> list[Frame]:
     """Return the frames without the planes that they were decoded from; the translation replaces all of them."""
-    return [replace(frame, native=None) for frame in group]
+    return [replace(frame, native=None) for frame, _ in group]
 
 
 def _or_raised(outcome: Translation | Exception, name: str, frame: Frame) -> Translation:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ganvas.content_gate import AdmittedPicture
+from ganvas.content_gate import AdmittedPicture, admit_many
 from ganvas.errors import FILE_ERRORS, PolicyRefusal
 from ganvas.image.picture import Picture
 
-__all__ = ["ConversionWarning", "InProgress", "Translation", "or_raised", "still_going"]
+__all__ = ["ConversionWarning", "InProgress", "Translation", "admit_each", "or_raised", "still_going"]
 
 
 class ConversionWarning(UserWarning):
@@ -48,8 +48,12 @@ class InProgress:
 
     name: str
     picture: Picture
+    window: Sequence[Picture] = ()
+    """Frames around it, itself in the middle; none where the run takes single pictures, or it is no frame."""
     notes: tuple[str, ...] = ()
     admitted: AdmittedPicture | None = None
+    neighbors: tuple[AdmittedPicture, ...] = ()
+    """The window, admitted."""
     made: Picture | None = None
     tiling_note: str | None = None
     outcome: Translation | Exception | None = None
@@ -66,6 +70,22 @@ class InProgress:
 def still_going(work: Sequence[InProgress]) -> list[InProgress]:
     """Return those without an error."""
     return [one for one in work if one.outcome is None]
+
+
+def admit_each(work: Sequence[InProgress]) -> None:
+    """Gate pictures and the frames around them, each once; the cache of scores is opened once for all of them.
+
+    A picture is refused if it, or a frame that the network sees beside it, is refused.
+    """
+    own = {id(one.picture) for one in work}
+    beside = {id(frame): (f"{one.name} (beside it)", frame) for one in work for frame in one.window}
+    others = {key: named for key, named in beside.items() if key not in own}
+    outcomes = admit_many([*((one.name, one.picture) for one in work), *others.values()])
+    known = dict(zip([*(id(one.picture) for one in work), *others], outcomes, strict=True))
+    for one, outcome in zip(work, outcomes, strict=False):
+        with one.failing_alone():
+            one.admitted = or_raised(outcome)
+            one.neighbors = tuple(or_raised(known[id(frame)]) for frame in one.window)
 
 
 def or_raised(outcome: AdmittedPicture | PolicyRefusal) -> AdmittedPicture:

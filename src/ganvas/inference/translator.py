@@ -44,7 +44,7 @@ from ganvas.inference.tiling import (
     run_tiles,
     whole,
 )
-from ganvas.inference.translation import ConversionWarning, InProgress, Translation, or_raised, still_going
+from ganvas.inference.translation import ConversionWarning, InProgress, Translation, admit_each, or_raised, still_going
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
 from ganvas.progress import SILENT, Progress
@@ -89,6 +89,11 @@ class Translator:
         self.device = pick_device(str(device))
         self.method, self.record, self.seed, self.direction = method.to(self.device), record, seed, direction
         self._threads = cores_for_networks()
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a film that the run takes together, the one to translate in the middle."""
+        return self.method.num_frames
 
     @classmethod
     def load(
@@ -176,11 +181,12 @@ class Translator:
         picture: Picture,
         *,
         name: str | None = None,
+        window: Sequence[Picture] = (),
         tile: int | None = None,
         overlap: int | None = None,
         progress: Progress = SILENT,
     ) -> Translation:
-        """Translate one picture, gated on both sides, with notes instead of warnings.
+        """Translate one picture, gated on both sides, with notes instead of warnings; see `translate_many`.
 
         Raises:
             ImageError: the model cannot take it, or memory runs out.
@@ -188,7 +194,7 @@ class Translator:
             Cancelled: see `Progress.check`.
         """
         named = (name or str(picture.source or "picture"), picture)
-        (outcome,) = self.translate_many([named], tile=tile, overlap=overlap, progress=progress)
+        (outcome,) = self.translate_many([named], windows=[window], tile=tile, overlap=overlap, progress=progress)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -197,6 +203,7 @@ class Translator:
         self,
         pictures: Sequence[tuple[str, Picture]],
         *,
+        windows: Sequence[Sequence[Picture]] | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         places: Callable[[Picture], AbstractContextManager[None]] = lambda _picture: nullcontext(),
@@ -208,6 +215,7 @@ class Translator:
 
         Args:
             pictures: (name, picture).
+            windows: of each picture, if it is a frame, the `num_frames` frames around it; unset: it repeats itself.
             tile: see `tiled`; None for whole pictures.
             overlap: see `tiled`.
             places: waits for a place in the network, where several threads share it.
@@ -219,22 +227,21 @@ class Translator:
         Raises:
             Cancelled: see `Progress.check`.
         """
-        work = [InProgress(name, picture) for name, picture in pictures]
+        around = windows if windows is not None and self.num_frames > 1 else [()] * len(pictures)
+        work = [InProgress(*named, window) for named, window in zip(pictures, around, strict=True)]
         # 1. Gate the pictures that the model can take; the cache of scores is opened once for all of them.
         for one in work:
             with one.failing_alone():
-                one.notes = notes_on(self, one.picture)
-        going = still_going(work)
-        for one, outcome in zip(going, admit_many([(one.name, one.picture) for one in going]), strict=True):
-            with one.failing_alone():
-                one.admitted = or_raised(outcome)
+                any_scale = self.method.resizes or self.method.scale > 1
+                one.notes = input_notes(one.picture, self.record.input, self.record.data, any_scale=any_scale)
+        admit_each(still_going(work))
         # 2. Apply the network to each picture alone: batch norm then uses the picture's own statistics.
         for one in still_going(work):
             assert one.admitted is not None
             with places(one.picture), one.failing_alone():
                 progress.check()
                 one.made, one.tiling_note = translate_admitted(
-                    self, one.admitted, tile=tile, overlap=overlap, progress=progress
+                    self, one.admitted, one.neighbors, tile=tile, overlap=overlap, progress=progress
                 )
         # 3. Gate the translations.
         finished = [(one, one.made) for one in still_going(work) if one.made is not None]
@@ -297,26 +304,18 @@ class Translator:
             yield
 
 
-def notes_on(translator: Translator, picture: Picture) -> tuple[str, ...]:
-    """Return notes for the user on a picture before it is translated, one sentence each.
-
-    Raises:
-        ImageError: the model cannot take it.
-    """
-    record = translator.record
-    method = translator.method
-    return input_notes(picture, record.input, record.data, any_scale=method.resizes or method.scale > 1)
-
-
 def translate_admitted(
     translator: Translator,
     admitted: AdmittedPicture,
+    neighbors: Sequence[AdmittedPicture] = (),
     *,
     tile: int | None = None,
     overlap: int | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Picture, str | None]:
     """Apply the network alone. The caller has checked the picture, and gates the result.
+
+    `neighbors` are the frames around it, itself among them, of a run that takes several; else the picture repeats.
 
     Returns:
         The translation, and a note where tiles are not exact.
@@ -330,12 +329,14 @@ def translate_admitted(
         padded_size(picture.height, multiple), padded_size(picture.width, multiple), tile, overlap
     )
     given, made = translator.record.input, translator.record.output
+    window = neighbors or [admitted] * translator.num_frames
     with enough_memory(picture, translator.device), translator._seeded(picture):
         result = blank_result(picture, made, scale=scale)
 
         def make(row: Span, column: Span) -> Floats:
             places = _places(picture.height, row, scale), _places(picture.width, column, scale)
-            return translator._network(signed_part(picture, given, *places))
+            parts = [signed_part(one.picture, given, *places) for one in window]
+            return translator._network(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
         run_tiles(
             plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels, progress=progress

@@ -39,7 +39,7 @@ class Method(nn.Module, ABC):
 
     Args:
         config: an instance of `config_type`.
-        input_channels: channels of the input pictures.
+        input_channels: channels of an input picture, also where several frames are given.
         output_channels: channels of the output pictures.
         image_size: height and width of a training crop.
 
@@ -84,7 +84,8 @@ class Method(nn.Module, ABC):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1], as the paper does at test time.
 
-        For direction b_to_a the numbers of channels are exchanged.
+        For direction b_to_a the numbers of channels are exchanged. Of several frames, C_in is `num_frames` times the
+        channels of a picture.
 
         Raises:
             ConfigError: a direction that is not among `directions`.
@@ -122,6 +123,11 @@ class Method(nn.Module, ABC):
     @property
     def scale(self) -> int:
         """Upscaling factor of `translate` along each side; more than 1 is super-resolution."""
+        return 1
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a film that `translate` takes along the channels, the one to translate in the middle."""
         return 1
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:

@@ -31,7 +31,7 @@ class Generator(nn.Module, ABC):
 
     Attributes:
         size_multiple: height and width must be multiples of this.
-        residual: the raw output is added to the input, without tanh.
+        residual: the raw output is added to the input, without tanh; of several frames given, to the middle one.
     """
 
     size_multiple: int
@@ -63,7 +63,7 @@ class Generator(nn.Module, ABC):
 
     def finish(self, images: Tensor, raw: Tensor) -> Tensor:
         """Return tanh of the raw output, or the input plus it, not clamped (a clamp would stop the gradient)."""
-        return images + raw if self.residual else torch.tanh(raw)
+        return middle(images, raw.shape[1]) + raw if self.residual else torch.tanh(raw)
 
     def check_size(self, images: Tensor) -> None:
         """Raise ImageError unless height and width suit the network."""
@@ -77,6 +77,12 @@ class Generator(nn.Module, ABC):
 
 
 PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.1.1)
+
+
+def middle(images: Tensor, channels: int) -> Tensor:
+    """(N, C, H, W) -> (N, channels, H, W): the channels in the middle, which are the middle frame's of a window."""
+    extra = images.shape[1] - channels
+    return images.narrow(1, extra // 2, channels) if extra else images
 
 
 class EncoderDecoder(Generator):

@@ -20,6 +20,7 @@ from ganvas.image.ranges import from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction, Domain
+from ganvas.networks.generators import middle
 from ganvas.training.dataset import Dataset, Named
 
 NUM_SHOWN = 4
@@ -73,7 +74,8 @@ def _rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
     if dataset.paired:
         for name, image, target in dataset.pairs(dataset.shown, NUM_SHOWN):
             output = _translated(method, image, "a_to_b")
-            shown = functional.interpolate(image, target.shape[-2:]) if method.scale > 1 else image
+            shown = middle(image, spec_a.channels)
+            shown = functional.interpolate(shown, target.shape[-2:]) if method.scale > 1 else shown
             yield _Row(name, "", [_picture(shown, spec_a), _picture(output, spec_b), _picture(target, spec_b)], PAIRED)
         return
     a, b = dataset.sides(dataset.shown, NUM_SHOWN // 2)

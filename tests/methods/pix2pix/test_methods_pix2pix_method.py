@@ -24,6 +24,15 @@ class TestRestoring(MethodContract):
     config = Pix2PixConfig(**TINY, norm="none", dropout=0.0, residual=True, upsampling="resize", depth=2)
 
 
+class TestThreeFrames(MethodContract):
+    config = Pix2PixConfig(**TINY, norm="none", dropout=0.0, residual=True, depth=2, frames=3)
+
+    def test_it_starts_as_the_middle_frame(self):
+        images = self.batch().a
+        with torch.no_grad():
+            torch.testing.assert_close(self.make().eval().translate(images), images[:, 3:6])
+
+
 class TestChannels(MethodContract):
     config = Pix2PixConfig(**TINY, norm="instance", objective="least_squares", receptive_field=16)
     input_channels, output_channels, image_size = 5, 1, (32, 48)

@@ -29,6 +29,20 @@ class TestWithoutNorm(SmallInput):
     overfit_steps = 150
 
 
+class TestThreeFrames(SmallInput):
+    config = SRResNetConfig(width=8, num_blocks=2, scale=2, norm="none", residual=True, loss="l1", frames=3)
+    overfit_steps = 150
+
+
+def test_of_several_frames_it_starts_as_the_middle_one_enlarged():
+    case = TestThreeFrames()
+    images = case.batch().a
+    with torch.no_grad():
+        made = case.make().eval().translate(images)
+    expected = functional.interpolate(images[:, 3:6], scale_factor=2, mode="bicubic", antialias=True).clamp(-1, 1)
+    torch.testing.assert_close(made, expected)
+
+
 class TestAsLargeAsGiven(MethodContract):
     config = SRResNetConfig(width=8, num_blocks=2, scale=1)
     overfit_steps = 150
@@ -53,7 +67,9 @@ def test_beside_bicubic_interpolation_it_starts_as_that():
     torch.testing.assert_close(made, expected)
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"num_blocks": 0}, {"residual_scale": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"width": 0}, {"num_blocks": 0}, {"residual_scale": 0.0}, {"frames": 2}, {"frames": -1}]
+)
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         SRResNetConfig(**wrong)

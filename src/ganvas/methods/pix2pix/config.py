@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, Objective, ReceptiveField, Variant
+from ganvas.methods.config import Norm, Objective, ReceptiveField, Variant, check_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,9 @@ class Pix2PixConfig:
     """`resize`: nearest-neighbor then convolution, against checkerboards."""
     residual: bool = False
     """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close."""
+    frames: int = 1
+    """Neighboring frames of a film that are given together, the one to translate in the middle; an odd number. Not
+    pix2pix: what one frame does not show, the next may. A picture repeats itself."""
     receptive_field: ReceptiveField = 70
     """Receptive field of one PatchGAN score, in pixels (Sec. 4.4)."""
     discriminator_width: int = 64
@@ -49,6 +52,7 @@ class Pix2PixConfig:
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width, self.residual_blocks) < 1:
             raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
+        check_frames(self.frames)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
         if self.gradient_penalty < 0:

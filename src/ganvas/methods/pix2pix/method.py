@@ -35,7 +35,7 @@ class Pix2Pix(Method):
         self.players = {"generator": ("generator",)}
         self.generator = make_generator(
             config,
-            input_channels,
+            config.frames * input_channels,
             output_channels,
             image_size=image_size,
             residual_blocks=config.residual_blocks,
@@ -43,8 +43,9 @@ class Pix2Pix(Method):
         )
         if config.adversarial_weight > 0:
             self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
+            given = config.frames * input_channels
             self.discriminator = make_discriminator(
-                config, input_channels + output_channels, norm=critic_norm(config), image_size=image_size
+                config, given + output_channels, norm=critic_norm(config), image_size=image_size
             )
 
     @classmethod
@@ -96,6 +97,11 @@ class Pix2Pix(Method):
         """
         self.check_direction(direction)
         return translate(self.generator, images)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are given together."""
+        return self.config.frames
 
     @property
     def size_multiple(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
+from ganvas.methods.config import check_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,15 @@ class SRResNetConfig:
     """Factor of a block's output before it is added; 0.1 to 0.2 stabilizes deep networks without norm."""
     residual: bool = False
     """Add the bicubically upscaled input, so that the network learns the difference. Not in the paper."""
+    frames: int = 1
+    """Neighboring frames of a film that are given together, the one to enlarge in the middle; an odd number. Not the
+    paper's: frames that lie between each other's pixels show more than one. A picture repeats itself."""
     loss: Literal["mse", "l1"] = "mse"
     """Per pixel, on pictures in [-1, 1]; the paper's is MSE (Eq. 4)."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.num_blocks) < 1:
             raise ConfigError("width and num_blocks must be at least 1")
+        check_frames(self.frames)
         if self.residual_scale <= 0:
             raise ConfigError(f"residual_scale {self.residual_scale} must be positive")

@@ -15,7 +15,7 @@ from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
 from ganvas.networks.blocks import Norm, PReLU, make_norm
 from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
-from ganvas.networks.generators import Generator
+from ganvas.networks.generators import Generator, middle
 
 Scale = Literal[1, 2, 3, 4, 8, 16]
 STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
@@ -56,7 +56,8 @@ class SRResNet(Generator):
         num_blocks: residual blocks; the paper's 16.
         norm: `batch`, the paper's, or `none`.
         residual_scale: factor of a block's output before it is added; the paper's 1.
-        residual: add the bicubically upscaled input to the output; the untrained network is then bicubic upscaling.
+        residual: add the bicubically upscaled input (of several frames the middle one) to the output; the untrained
+            network is then bicubic upscaling.
     """
 
     size_multiple = 1
@@ -91,7 +92,7 @@ class SRResNet(Generator):
         """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, scale H, scale W), not clamped."""
         features = self.first((images + 1) / 2)
         made: Tensor = self.last(self.enlarge(features + self.trunk(features)))
-        return made + bicubic(images, self.scale) if self.residual else made
+        return made + bicubic(middle(images, made.shape[1]), self.scale) if self.residual else made
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""
@@ -150,7 +151,7 @@ class SuperResolution(Method):
         self.config = config
         self.players = {"generator": ("generator",)}
         self.generator = SRResNet(
-            input_channels,
+            config.frames * input_channels,
             output_channels,
             scale=config.scale,
             width=config.width,
@@ -183,6 +184,11 @@ class SuperResolution(Method):
         self.check_direction(direction)
         made: Tensor = self.generator(images)
         return made.clamp(-1, 1)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are given together."""
+        return self.config.frames
 
     @property
     def scale(self) -> int:
