@@ -16,10 +16,10 @@ from ganvas.data import films as films_module
 from ganvas.data.cache import Cache
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.data.films import has_pictures
+from ganvas.data.films import has_pictures, is_repeat
 from ganvas.data.layouts import Split
 from ganvas.data.loader import TrainLoader, evaluation_pairs
-from ganvas.data.scenes import is_cut, is_repeat, sketch, windows
+from ganvas.data.scenes import is_cut, sketch, windows
 from ganvas.data.splits import EmptySplitWarning, fingerprint
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize

@@ -17,8 +17,15 @@ import numpy as np
 
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Entry, Split, find_entries, has_split, is_unsplit, some_names
-from ganvas.data.scenes import Sketch, is_cut, is_repeat, sketch, windows
-from ganvas.data.splits import EmptySplitWarning, Fingerprint, fingerprint, join_alike
+from ganvas.data.scenes import Sketch, is_cut, normalized, sketch, windows
+from ganvas.data.splits import (
+    MAX_DIFFERENCE,
+    MAX_DISTANCE,
+    EmptySplitWarning,
+    Fingerprint,
+    fingerprint,
+    join_alike,
+)
 from ganvas.errors import DataError, RunError, VideoError
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import read_image
@@ -27,7 +34,7 @@ from ganvas.serialization import from_record, read_json, to_record
 from ganvas.video import FilmInfo, probe, read_video
 from ganvas.weights import cache_folder
 
-__all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "warn_of_no_validation"]
+__all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "is_repeat", "warn_of_no_validation"]
 
 SCAN_VERSION = 1
 """Increased whenever other frames are taken, or scenes divided otherwise."""
@@ -182,6 +189,14 @@ def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Take
                 last = mark
         done = frame.index + 1
         progress(f"find scenes of {film.path.name}", done, max(film.num_frames or 0, done))
+
+
+def is_repeat(before: Fingerprint, after: Fingerprint) -> bool:
+    """Return whether a frame shows nothing that an earlier one of its scene does not, by their fingerprints."""
+    distance = int(np.bitwise_count(before.hashes[0] ^ after.hashes[0]).sum())
+    first, second = (normalized(one.thumbnail.astype(np.float32).ravel()) for one in (before, after))
+    flat = not first.any() and not second.any()
+    return distance <= MAX_DISTANCE and (flat or 1 - float(first @ second) <= MAX_DIFFERENCE)
 
 
 def _hashes(mark: Fingerprint) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Cut detection, repeated frames, and windows of neighboring frames that never cross a cut.
+"""Cut detection, and windows of neighboring frames that never cross a cut.
 
 Whether a cut lies between two frames is a function of these two alone: both the colors and the layout must change. So
 a reader that begins in the middle of a film finds the same cuts. A cut that is missed merely joins two scenes.
@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.data.splits import MAX_DIFFERENCE, MAX_DISTANCE, Fingerprint
 from ganvas.image.picture import NATURAL_RANGE, Picture
 from ganvas.video import Frame
 
-__all__ = ["Sketch", "is_cut", "is_repeat", "sketch", "windows"]
+__all__ = ["Sketch", "is_cut", "normalized", "sketch", "windows"]
 
 SIDE = 64
 """Rows and columns at which a frame is looked at."""
@@ -50,10 +49,10 @@ def sketch(picture: Picture) -> Sketch:
     levels = np.clip((few * LEVELS).astype(int), 0, LEVELS - 1)
     colors = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
     gray = few.mean(axis=2).reshape(SIDE // 2, 2, SIDE // 2, 2).mean(axis=(1, 3)).ravel()
-    return Sketch(np.bincount(colors.ravel(), minlength=LEVELS**3) / colors.size, _unit(gray))
+    return Sketch(np.bincount(colors.ravel(), minlength=LEVELS**3) / colors.size, normalized(gray))
 
 
-def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalized(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return values with mean 0 and norm 1; 0 where they are equal."""
     centered = values - values.mean()
     unit: NDArray[np.float32] = centered / max(float(np.linalg.norm(centered)), 1e-6)
@@ -64,14 +63,6 @@ def is_cut(before: Sketch, after: Sketch) -> bool:
     """Return whether a new scene begins with the second of two successive frames."""
     moved = np.abs(before.histogram - after.histogram).sum() / 2
     return bool(moved >= MIN_COLOR_CHANGE and 1 - float(before.layout @ after.layout) >= MIN_LAYOUT_CHANGE)
-
-
-def is_repeat(before: Fingerprint, after: Fingerprint) -> bool:
-    """Return whether a frame shows nothing that an earlier one of its scene does not, by their fingerprints."""
-    distance = int(np.bitwise_count(before.hashes[0] ^ after.hashes[0]).sum())
-    first, second = (_unit(one.thumbnail.astype(np.float32).ravel()) for one in (before, after))
-    flat = not first.any() and not second.any()
-    return distance <= MAX_DISTANCE and (flat or 1 - float(first @ second) <= MAX_DIFFERENCE)
 
 
 def windows(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, tuple[Picture, ...]]]:
