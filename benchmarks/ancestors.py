@@ -30,10 +30,10 @@ from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.loader import evaluation_pairs
 from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.files import write_image
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.picture import Picture, PictureSpec, make_grid
 from ganvas.image.ranges import from_signed, unit_from_signed
 from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.metrics.fidelity import gradient_energy, psnr
@@ -42,7 +42,6 @@ from ganvas.runs.snapshots import load_generators
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
-from ganvas.weights import cache_folder
 
 WIDTH = 16
 DIGITS_TRAINED, DIGITS_TESTED = 2000, 200

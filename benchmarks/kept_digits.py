@@ -29,9 +29,8 @@ from torch.nn import functional
 from ganvas.data.config import UnpairedData
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import write_image
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, make_grid
 from ganvas.inference.translator import Translator
 from ganvas.methods import DomainGANConfig
 from ganvas.methods.config import Direction

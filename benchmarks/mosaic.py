@@ -30,12 +30,11 @@ from ganvas.evaluation.pictures import as_unit
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import bicubic_resize, block_means, mosaic
 from ganvas.image.files import read_image, write_image
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, make_grid
 from ganvas.inference.translator import Translator
+from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import measure
-from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.progress import track
 from ganvas.recipes import restore, srgan_modern, srresnet_modern
 from ganvas.training.config import RunConfig

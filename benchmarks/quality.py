@@ -30,13 +30,13 @@ from ganvas.data.loader import evaluation_pairs
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.ranges import unit_from_signed
 from ganvas.metrics.fidelity import l1, psnr, ssim
 from ganvas.recipes import facades, restore
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
-from ganvas.weights import cache_folder
 
 BLOCK = 8
 IMAGES_PER_KIND = 24

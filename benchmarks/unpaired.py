@@ -43,9 +43,8 @@ from ganvas.evaluation.comparison_plan import SIDES, TestPictures, open_test_pic
 from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import write_image
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, make_grid
 from ganvas.localization import class_index, load_classifier
 from ganvas.localization.classifier import Classifier
 from ganvas.methods import CycleGANConfig

@@ -27,7 +27,7 @@ LAYERS = [
     {"recipes"},
     {"evaluation"},
     {"demonstration", "privacy_audit", "diagnosis"},
-    {"api", "crash"},
+    {"api"},
     {"cli"},
     {"__main__"},
 ]

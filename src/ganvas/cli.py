@@ -22,12 +22,11 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
-from ganvas.crash import EXIT_CODE as CRASHED
-from ganvas.crash import report_crash
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
+from ganvas.filesystem.paths import cache_folder
 from ganvas.hardware.threads import let_waiting_threads_sleep
 from ganvas.recipes import recipe_summary, recipes
-from ganvas.terminal import as_interrupts, one_line, printable
+from ganvas.terminal import CRASH_EXIT_CODE, as_interrupts, one_line, printable, report_crash
 from ganvas.training.config import RunConfig
 
 VERBS = {
@@ -78,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(verb, "interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - no traceback reaches the terminal
-        print(report_crash(words, error), file=sys.stderr)
-        return CRASHED
+        print(report_crash(words, error, cache_folder=cache_folder), file=sys.stderr)
+        return CRASH_EXIT_CODE
 
 
 def _open_closed_streams() -> None:

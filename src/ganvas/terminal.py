@@ -1,16 +1,23 @@
-"""Terminal output and signals: escaped control characters, and SIGTERM and SIGHUP as Ctrl-C."""
+"""Terminal output, signals and crash reports: escaped control characters, SIGTERM as Ctrl-C, tracebacks in files."""
 
 from __future__ import annotations
 
+import platform
 import re
+import shlex
 import signal
+import tempfile
 import threading
-from collections.abc import Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["as_interrupts", "one_line", "printable"]
+__all__ = ["CRASH_EXIT_CODE", "as_interrupts", "one_line", "printable", "report_crash"]
 
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1: escape sequences begin with them
@@ -52,3 +59,57 @@ def as_interrupts() -> Iterator[None]:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise KeyboardInterrupt
+
+
+CRASH_EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h."""
+FOLDER_NAME = "crashes"
+MOST = 20
+"""Largest number of stored traces."""
+SHOWN = 200
+"""Characters of the command, and of the error's text, in the message."""
+
+
+def report_crash(words: Sequence[str], error: BaseException, *, cache_folder: Callable[[], Path]) -> str:
+    """Write the full traceback of an unexpected error, and return a one-line message.
+
+    Args:
+        words: the command, from the verb on.
+        error: the unexpected error.
+        cache_folder: returns the folder that holds `crashes/`; where it raises OSError, the temporary folder does.
+    """
+    text = f"unexpected {type(error).__name__}: {error}" if str(error) else f"unexpected {type(error).__name__}"
+    path = _write_trace(words, error, cache_folder)
+    where = f"the full trace is in {path}" if path else "the full trace could not be written"
+    command = shlex.join(words)
+    return f"ganvas {_short(command)}: {_short(text)}; {where}. Please report it: this is a fault of ganvas"
+
+
+def _short(text: str) -> str:
+    text = one_line(text)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _write_trace(words: Sequence[str], error: BaseException, cache_folder: Callable[[], Path]) -> Path | None:
+    """Write to the cache folder, else to the temporary folder; return None where neither is writable."""
+    head = f"ganvas {version('ganvas')}, Python {platform.python_version()}, {platform.platform()}\n"
+    lines = [head, f"ganvas {shlex.join(words)}\n\n", *traceback.format_exception(error)]
+    text = "".join(lines).encode(errors="backslashreplace")
+    for parent, name in ((cache_folder, FOLDER_NAME), (_temporary_folder, f"ganvas-{FOLDER_NAME}")):
+        try:
+            home = parent() / name
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                dir=home, prefix=time.strftime("%Y%m%d-%H%M%S-"), suffix=".txt", delete=False
+            ) as file:
+                file.write(text)
+            for old in sorted(home.glob("*.txt"))[:-MOST]:
+                old.unlink(missing_ok=True)
+        except OSError:
+            continue
+        return Path(file.name)
+    return None
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir())

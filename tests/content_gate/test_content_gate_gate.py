@@ -27,8 +27,9 @@ from ganvas.content_gate.gate import (
     views,
 )
 from ganvas.errors import PolicyRefusal
+from ganvas.filesystem import paths
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture
-from ganvas.weights import cache, cache_folder
 from ganvas.weights.known import OPEN_NSFW
 
 UseScorer = Callable[[Callable[[np.ndarray], float]], None]
@@ -339,7 +340,7 @@ class TestCache:
         use_scorer(Counting(0.1).recorded())
         admit(picture(), name="a")
         path = cache_folder() / "scores.key"
-        assert len(path.read_bytes()) == cache.KEY_SIZE
+        assert len(path.read_bytes()) == paths.KEY_SIZE
         if os.name == "posix":
             assert path.stat().st_mode & 0o777 == 0o600
         assert not [other for other in cache_folder().iterdir() if other.name.startswith(".")]
@@ -377,7 +378,7 @@ class TestCache:
         with ThreadPoolExecutor(8) as pool:
             for start in range(20):
                 path = tmp_path / f"{start}.key"
-                keys.append(set(pool.map(cache.read_or_make_key, [path] * 8)))
+                keys.append(set(pool.map(paths.read_or_make_key, [path] * 8)))
         assert all(len(found) == 1 and None not in found for found in keys)
 
 

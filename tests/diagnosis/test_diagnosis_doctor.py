@@ -16,7 +16,7 @@ from ganvas.diagnosis import DoctorConfig, doctor, measurement
 from ganvas.diagnosis.doctor import Diagnosis, diagnose, list_cache, list_extras, list_weights
 from ganvas.diagnosis.measurement import MAIN_RECIPES, estimate_recipes, matrix_peak, measure_step, operations_of
 from ganvas.errors import install_command
-from ganvas.hardware import precision, processor
+from ganvas.hardware import precision, threads
 from ganvas.recipes import RECIPES
 
 CPU = torch.device("cpu")
@@ -143,16 +143,16 @@ def test_the_verb_prints_the_page(
 
 
 def test_processors_are_named_by_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(threads, "CPUINFO", tmp_path / "cpuinfo")
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\n")
-    assert processor.processor_name() == "Some CPU @ 3 GHz"
+    assert threads.processor_name() == "Some CPU @ 3 GHz"
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.0\n\nModel\t\t: Raspberry Pi 5\n")
-    assert processor.processor_name() == "Raspberry Pi 5"
+    assert threads.processor_name() == "Raspberry Pi 5"
     (tmp_path / "cpuinfo").unlink()
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("platform.processor", lambda: "")
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert processor.processor_name() == "riscv64"
-    assert processor.core_count() >= 1
-    memory = processor.memory_bytes()
+    assert threads.processor_name() == "riscv64"
+    assert threads.core_count() >= 1
+    memory = threads.memory_bytes()
     assert memory is None or memory > 2**28

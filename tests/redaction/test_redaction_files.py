@@ -19,11 +19,11 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from ganvas.errors import Cancelled, ConfigError, ImageError, InputError, PartialFailure, WeightsError
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.files import SkippedWarning, read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.redaction import worker as module
 from ganvas.redaction.redact import CosmeticWarning
-from ganvas.weights import cache_folder
 from recorded_progress import RecordedProgress
 from redact_command import redact_files
 

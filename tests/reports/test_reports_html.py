@@ -1,4 +1,4 @@
-"""Reports: well formed, self-contained, escaped; charts that survive odd data."""
+"""Numbers and tables as text, and HTML reports."""
 
 from __future__ import annotations
 
@@ -16,8 +16,28 @@ import pytest
 from ganvas.image.picture import Picture
 from ganvas.reports import html
 from ganvas.reports.chart import line_chart, linear_axis, log_axis, thin, tick_text
-from ganvas.reports.html import commands, figures, folded, hero, page, paragraph, picture_grid, points, table
-from ganvas.reports.text import format_value
+from ganvas.reports.html import (
+    EN_DASH,
+    commands,
+    figures,
+    folded,
+    format_value,
+    hero,
+    page,
+    paragraph,
+    picture_grid,
+    points,
+    table,
+    tables_as_text,
+)
+
+
+def test_numbers_stand_to_the_right_and_what_is_missing_is_a_dash() -> None:
+    told = tables_as_text({"Sizes": (["", "seen"], [["one", 1234], ["another", None]])}).splitlines()
+    assert [line.rstrip() for line in told] == [
+        "Sizes", "          seen", "one      1,234", f"another      {EN_DASH}"
+    ]  # fmt: skip
+
 
 EVIL = '<script>alert("x")</script>&'
 VOID = {"meta", "img", "input", "br"}

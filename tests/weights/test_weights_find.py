@@ -11,8 +11,8 @@ import pytest
 from weights_server import Server, serving
 
 from ganvas.errors import WeightsError
+from ganvas.filesystem.paths import cache_folder
 from ganvas.localization import open_nsfw
-from ganvas.weights import cache_folder
 from ganvas.weights.find import find_weights, packaged_file
 from ganvas.weights.known import EFFICIENTNET_LITE0, KNOWN, OPEN_NSFW, Archive, Package, Weights, WeightsFile
 

@@ -17,8 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Final, Self
 
-from ganvas.weights import cache_folder
-from ganvas.weights.cache import read_or_make_key
+from ganvas.filesystem.paths import cache_folder, read_or_make_key
 
 __all__ = ["ScoreCache"]
 

@@ -35,8 +35,7 @@ from ganvas.demonstration.report import DemoReport, write_report
 from ganvas.errors import InputError, PolicyRefusal
 from ganvas.filesystem import claimed, files_in, require_apart
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.hardware.processor import core_count, processor_name
-from ganvas.hardware.threads import given_threads
+from ganvas.hardware.threads import core_count, given_threads, processor_name
 from ganvas.image.files import read_image, write_image
 from ganvas.inference.folder import translate_files
 from ganvas.localization import load_classifier

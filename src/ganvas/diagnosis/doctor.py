@@ -12,12 +12,12 @@ import torch
 from ganvas.diagnosis import DoctorConfig
 from ganvas.diagnosis.measurement import Speed, measure_speed
 from ganvas.errors import WeightsError, install_command
+from ganvas.filesystem.paths import cache_folder
 from ganvas.hardware import Precision
 from ganvas.hardware.precision import bfloat16_obstacle
-from ganvas.hardware.processor import core_count, memory_bytes, processor_name
+from ganvas.hardware.threads import core_count, memory_bytes, processor_name
 from ganvas.inference.device import pick_device
 from ganvas.training.report import duration
-from ganvas.weights.cache import cache_folder
 from ganvas.weights.find import find_weights
 from ganvas.weights.known import KNOWN, Weights
 

@@ -38,14 +38,13 @@ from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, make_grid
 from ganvas.inference.device import pick_device, pick_precision
 from ganvas.methods.config import Direction
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
-from ganvas.reports.text import Cell
+from ganvas.reports.html import Cell
 from ganvas.runs.checkpoint import STATE_NAME
 from ganvas.runs.snapshots import load_generators
 from ganvas.training.config import RunConfig

@@ -27,9 +27,15 @@ from ganvas.metrics.distribution import (
     frechet_distance,
     kernel_distance,
 )
-from ganvas.metrics.features import FeatureExtractor, efficientnet_features, inception_features
+from ganvas.metrics.features import (
+    LPIPS,
+    FeatureExtractor,
+    efficientnet_features,
+    inception_features,
+    load_lpips,
+    lpips_or_none,
+)
 from ganvas.metrics.fidelity import Summary, measure, psnr, summarize
-from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 
 LARGEST_PSNR = 100.0
 """Upper bound in dB, for exact round trips."""

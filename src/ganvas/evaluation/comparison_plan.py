@@ -18,11 +18,11 @@ from ganvas.data.layouts import Split, find_entries
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 from ganvas.evaluation.config import ComparisonConfig
 from ganvas.evaluation.pictures import choose_split, evenly
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
 from ganvas.recipes import recipes
 from ganvas.training.config import RunConfig, TrainingConfig
-from ganvas.weights import cache_folder
 
 WIDTHS = ("width", "discriminator_width")
 """Settings of methods that say how wide their networks are."""

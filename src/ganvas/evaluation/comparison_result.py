@@ -14,7 +14,7 @@ from ganvas.evaluation.comparison_plan import SIDES, TestPictures
 from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
-from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
+from ganvas.reports.html import Cell, Rows, mean_and_deviation, tables_as_text
 from ganvas.training.config import RunConfig
 from ganvas.training.report import TrainingResult, duration
 

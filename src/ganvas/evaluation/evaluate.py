@@ -22,14 +22,13 @@ from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
 from ganvas.filesystem import require_apart, require_outside
-from ganvas.image.grid import all_channels
-from ganvas.image.picture import Picture
+from ganvas.filesystem.paths import cache_folder
+from ganvas.image.picture import Picture, all_channels
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
 from ganvas.runs.snapshots import find_snapshot, run_files
-from ganvas.weights import cache_folder
 
 
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:

@@ -15,7 +15,7 @@ from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.metrics.fidelity import Measures, Summary, summarize
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.text import Cell, Rows, format_value, mean_and_deviation, tables_as_text
+from ganvas.reports.html import Cell, Rows, format_value, mean_and_deviation, tables_as_text
 
 JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
 WARP_UNIT = 1e-4

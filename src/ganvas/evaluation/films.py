@@ -19,9 +19,9 @@ from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, write_film_reports
 from ganvas.evaluation.pictures import as_unit, enlarged
 from ganvas.filesystem import require_apart
+from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import SSIM_WINDOW, Measures, psnr, ssim
 from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
-from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.progress import Progress, progress_bars
 from ganvas.video import FilmInfo, Frame, is_film, probe, read_video
 

@@ -16,7 +16,7 @@ from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.metrics.fidelity import TITLES, Measures, Summary, summaries
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
-from ganvas.reports.text import Cell, Rows, mean_and_deviation, tables_as_text
+from ganvas.reports.html import Cell, Rows, mean_and_deviation, tables_as_text
 
 Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """Input, output and target as (H, W, 3)."""

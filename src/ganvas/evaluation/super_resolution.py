@@ -33,8 +33,8 @@ from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
+from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
-from ganvas.metrics.perceptual import LPIPS, load_lpips
 from ganvas.progress import track
 from ganvas.runs.snapshots import run_files
 

@@ -2,9 +2,8 @@
 
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import encode_image, list_images, read_image, read_label, write_image
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Box, Picture, PictureSpec
+from ganvas.image.picture import Box, Picture, PictureSpec, make_grid
 
 __all__ = [
     "Box",

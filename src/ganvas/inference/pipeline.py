@@ -18,9 +18,9 @@ from ganvas.bulk.runner import Result
 from ganvas.bulk.sources import Job
 from ganvas.content_gate import admit, write_synthetic
 from ganvas.errors import FILE_ERRORS, ImageError, InputError, PolicyRefusal, problem_of
+from ganvas.image.cover import composite, find_mask, read_mask
 from ganvas.image.files import read_image, read_label, read_size
 from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
-from ganvas.image.masks import composite, find_mask, read_mask
 from ganvas.image.picture import Picture
 from ganvas.inference.frames import (
     GROUP,

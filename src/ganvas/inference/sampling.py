@@ -22,9 +22,8 @@ from ganvas.filesystem.atomic import write_json
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import computing_with
 from ganvas.image.files import IMAGE_SUFFIXES
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.picture import Picture, PictureSpec, make_grid
 from ganvas.image.ranges import from_signed
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.device import cores_for_networks, pick_device

@@ -23,9 +23,8 @@ from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_text
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.metrics.features import efficientnet_features
+from ganvas.metrics.features import LPIPS, efficientnet_features, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import Summary, measure, summarize
-from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.privacy_audit import FILM_SETTINGS, AuditConfig
 from ganvas.privacy_audit.album import (
     Album,

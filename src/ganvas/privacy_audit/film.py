@@ -18,8 +18,8 @@ from ganvas.filesystem import claimed, require_apart
 from ganvas.image.cover import Cover, bicubic_resize
 from ganvas.image.picture import Box, Picture
 from ganvas.inference.translator import Translator
+from ganvas.metrics.features import LPIPS
 from ganvas.metrics.fidelity import summarize
-from ganvas.metrics.perceptual import LPIPS
 from ganvas.privacy_audit import FOLDER_SETTINGS, AuditConfig
 from ganvas.privacy_audit.audit import ORIGINAL, Rgb, installed_lpips, measured
 from ganvas.privacy_audit.film_clips import Clip, RegionOf, clip_starts, cover_clip, read_clips, region_of

@@ -13,7 +13,7 @@ from ganvas.image.picture import Picture
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.result import HTML_NAME, JSON_NAME, TITLES, Shown
 from ganvas.reports import html
-from ganvas.reports.text import Cell, Rows, tables_as_text
+from ganvas.reports.html import Cell, Rows, tables_as_text
 
 LEAKS, SOME = 1.0, 0.25
 """Gain in dB of fused frames over one: above the first a cover leaks, above the second a little."""

@@ -6,9 +6,8 @@ from importlib.metadata import version
 
 from ganvas.content_gate import as_sheet, write_synthetic
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, make_grid
 from ganvas.privacy_audit.result import (
     AS_COVERED,
     GRID_NAME,
@@ -22,7 +21,7 @@ from ganvas.privacy_audit.result import (
 )
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.text import Cell
+from ganvas.reports.html import Cell
 
 SHOWN_SIDE = 96
 """Pixels: smaller pictures are enlarged in the grid, by a whole number."""

@@ -13,7 +13,7 @@ from ganvas.errors import PartialFailure
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.album import PlannedCover
 from ganvas.privacy_audit.attacks import interval
-from ganvas.reports.text import Cell, Rows, tables_as_text
+from ganvas.reports.html import Cell, Rows, tables_as_text
 
 AS_COVERED = "as covered"
 LITTLE, SOME = 0.75, 0.25

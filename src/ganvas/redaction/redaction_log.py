@@ -18,11 +18,10 @@ import numpy as np
 
 from ganvas.bulk.journal import Journal, Record, hash_file, joined_hashes
 from ganvas.errors import PartialFailure
+from ganvas.filesystem.paths import KEY_SIZE, cache_folder, read_or_make_key
 from ganvas.image.picture import Box, Picture
 from ganvas.redaction.redact import Redaction
 from ganvas.redaction.verifier import Verifier
-from ganvas.weights import cache_folder
-from ganvas.weights.cache import KEY_SIZE, read_or_make_key
 
 __all__ = [
     "KEYED_ORIGINAL",

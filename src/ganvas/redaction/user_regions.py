@@ -13,9 +13,9 @@ from ganvas.bulk.journal import hash_files
 from ganvas.data.layouts import some_names
 from ganvas.data.regions import boxes_by_picture, boxes_on
 from ganvas.errors import ImageError, InputError
+from ganvas.image.cover import read_levels
 from ganvas.image.files import list_images
 from ganvas.image.folders import match_names
-from ganvas.image.masks import read_levels
 from ganvas.image.picture import Picture
 
 __all__ = ["UserRegions", "read_user_regions"]

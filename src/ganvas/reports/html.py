@@ -1,22 +1,70 @@
-"""Self-contained HTML reports: no script, no external resources, light and dark, wide screens and phones.
+"""Reports: tables as text for the terminal, and self-contained HTML without scripts or external resources.
 
-Each function returns a piece of HTML as text; `page` puts pieces together. Whatever comes from outside is escaped.
+Each function returns a piece of text or HTML; `page` puts pieces together. Whatever comes from outside is escaped.
 These functions do not run the content gate: give pictures that passed it.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from io import StringIO
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from ganvas.image.files import encode_image
-from ganvas.image.grid import all_channels
-from ganvas.image.picture import Picture
-from ganvas.reports.text import format_value
+from ganvas.image.picture import Picture, all_channels
+
+Cell = str | float | int | None
+Rows = tuple[list[str], list[list[Cell]]]
+"""Header and rows."""
+WIDTH = 150
+"""Letters in a line."""
+EN_DASH, MINUS = "\u2013", "\u2212"
+
+
+def mean_and_deviation(mean: float | None, deviation: float | None) -> str | None:
+    """Return "mean ± deviation" with the digits of the mean, or None where there is no mean."""
+    if mean is None or deviation is None:
+        return None
+    return f"{format_value(mean)} ± {format_value(deviation, like=mean)}"
+
+
+def tables_as_text(tables: Mapping[str, Rows], *, width: int = WIDTH) -> str:
+    """Format each table under its title: first column left-aligned, others right-aligned, None as a dash."""
+    stream = StringIO()
+    console = Console(file=stream, width=width, force_terminal=False)
+    for title, (header, rows) in tables.items():
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for index, name in enumerate(header):
+            table.add_column(name, justify="right" if index else "left")
+        for row in rows:
+            table.add_row(*(format_value(value) for value in row))
+        console.print(table, "")
+    return stream.getvalue().rstrip()
+
+
+def format_value(value: str | float | int | None, *, like: float | None = None) -> str:
+    """Format a number with about four significant digits and a true minus sign; None as a dash.
+
+    Args:
+        value: text is left as it is.
+        like: give as many digits as this number would get.
+    """
+    if value is None:
+        return EN_DASH
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", MINUS)
+    size = abs(value if like is None else like)
+    digits = 2 if size >= 10 else 3 if size >= 1 else 4
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
 
 Image = Picture | NDArray[np.uint8]
 """A picture, or (H, W), (H, W, 1) or (H, W, 3) uint8."""

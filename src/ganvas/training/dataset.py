@@ -17,13 +17,13 @@ from ganvas.data.films import has_pictures
 from ganvas.data.layouts import Split
 from ganvas.data.loader import TrainLoader, evaluation_pairs, evaluation_pictures
 from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.registry import method_type
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs.folder import REFUSED_NAME
 from ganvas.training.config import RunConfig
 from ganvas.training.distributed import Processes
-from ganvas.weights import cache_folder
 
 Pair = tuple[str, Tensor, Tensor]
 """Name, input and target, (1, C, H, W) in [-1, 1]."""

@@ -16,8 +16,7 @@ from torch import Tensor
 from ganvas.data.loader import Prefetched
 from ganvas.errors import ConfigError
 from ganvas.hardware.precision import choose_precision
-from ganvas.hardware.processor import OtherLoad
-from ganvas.hardware.threads import StepThreads, given_threads, thread_counts
+from ganvas.hardware.threads import OtherLoad, StepThreads, given_threads, thread_counts
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods.registry import method_type
 from ganvas.runs.checkpoint import STATE_NAME

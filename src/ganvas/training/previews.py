@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from ganvas.content_gate import AdmittedPicture, admit, as_sheet, write_synthetic
 from ganvas.errors import PolicyRefusal
-from ganvas.image.grid import make_grid
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture, PictureSpec
+from ganvas.image.picture import Picture, PictureSpec, make_grid
 from ganvas.image.ranges import from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method

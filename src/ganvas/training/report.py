@@ -18,8 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from ganvas.hardware.precision import choose_precision
-from ganvas.hardware.processor import processor_name
-from ganvas.hardware.threads import StepThreads
+from ganvas.hardware.threads import StepThreads, processor_name
 from ganvas.terminal import printable
 from ganvas.training.config import RunConfig
 from ganvas.training.schedule import Clock, Schedule, Stopped

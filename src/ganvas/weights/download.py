@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from ganvas.errors import WeightsError
+from ganvas.filesystem.paths import sha256_of
 from ganvas.progress import Progress, progress_bars
-from ganvas.weights.cache import sha256_of
 
 __all__ = ["Download", "download", "open_rest", "starts_at", "version_mark"]
 

@@ -13,7 +13,7 @@ from shutil import copyfileobj
 from filelock import FileLock
 
 from ganvas.errors import WeightsError
-from ganvas.weights.cache import cache_folder, sha256_of
+from ganvas.filesystem.paths import cache_folder, sha256_of
 from ganvas.weights.known import Archive, Weights, WeightsFile
 
 __all__ = ["Found", "find_weights", "packaged_file"]
