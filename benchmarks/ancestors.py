@@ -38,7 +38,7 @@ from ganvas.image.ranges import from_signed, unit_from_signed
 from ganvas.methods import VAEConfig, VAEGANConfig
 from ganvas.metrics.fidelity import gradient_energy, psnr
 from ganvas.recipes import vae
-from ganvas.runs.snapshots import load_generators
+from ganvas.runs.record import load_generators
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train

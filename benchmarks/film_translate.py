@@ -38,8 +38,7 @@ from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
-from ganvas.runs.record import RunRecord, write_run_record
-from ganvas.runs.snapshots import save_snapshot, snapshot_path
+from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.video import probe, read_video, write_segment, write_video
 
 SMALL = (64, 96)

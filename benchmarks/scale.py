@@ -110,8 +110,7 @@ def write_run(folder: Path) -> Path:
     from ganvas.image.picture import PictureSpec
     from ganvas.methods import Pix2PixConfig
     from ganvas.methods.registry import build
-    from ganvas.runs.record import RunRecord, write_run_record
-    from ganvas.runs.snapshots import save_snapshot, snapshot_path
+    from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
     torch.manual_seed(SEED)
     record = RunRecord(method=Pix2PixConfig(), input=PictureSpec(), output=PictureSpec(), image_size=(256, 256))

@@ -53,8 +53,7 @@ from ganvas.metrics.distribution import Distance
 from ganvas.metrics.localization import bootstrap
 from ganvas.privacy_audit.attacks import interval
 from ganvas.recipes import cyclegan
-from ganvas.runs.record import RunRecord, read_run_record
-from ganvas.runs.snapshots import find_snapshot, read_snapshot
+from ganvas.runs.record import RunRecord, find_snapshot, read_run_record, read_snapshot
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
 

@@ -30,8 +30,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
-from ganvas.runs.record import RunRecord, write_run_record
-from ganvas.runs.snapshots import save_snapshot, snapshot_path
+from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from ganvas.video import read_video

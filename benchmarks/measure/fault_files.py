@@ -27,7 +27,7 @@ from ganvas.errors import GanvasError, InputError, problem_of
 from ganvas.image.files import read_image, write_image
 from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.localization import load_classifier
-from ganvas.runs.snapshots import load_generators, snapshot_path
+from ganvas.runs.record import load_generators, snapshot_path
 from measure.fault_lab import Lab, picture, run
 
 SECONDS = 20

@@ -22,8 +22,7 @@ from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods import Pix2PixConfig, VAEConfig
 from ganvas.methods.registry import build, methods
-from ganvas.runs.record import RunRecord, write_run_record
-from ganvas.runs.snapshots import save_snapshot, snapshot_path
+from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 SIDE = 32
 OWN_HIDDEN = {".prepare.jsonl", ".sample.json", ".unsaved", ".ganvas-demo", ".ganvas.lock"}

@@ -132,8 +132,7 @@ def _untrained_run(folder: Path) -> None:
     from ganvas.image.picture import PictureSpec
     from ganvas.methods import Pix2PixConfig
     from ganvas.methods.registry import build
-    from ganvas.runs.record import RunRecord, write_run_record
-    from ganvas.runs.snapshots import save_snapshot, snapshot_path
+    from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
     config, size, spec = Pix2PixConfig(dropout=0.0), (256, 256), PictureSpec(channels=3)
     method = build(config, input_channels=3, output_channels=3, image_size=size)

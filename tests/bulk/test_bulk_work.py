@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ganvas.bulk.work import working_folder
+from ganvas.bulk.journal import working_folder
 from ganvas.errors import InputError, PolicyRefusal
 from ganvas.filesystem import FolderInUse
 

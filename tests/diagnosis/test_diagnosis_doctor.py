@@ -12,12 +12,22 @@ import torch
 
 import ganvas
 from ganvas.cli import main, parse_train
-from ganvas.diagnosis import DoctorConfig, doctor, measurement
-from ganvas.diagnosis.doctor import Diagnosis, diagnose, list_cache, list_extras, list_weights
-from ganvas.diagnosis.measurement import MAIN_RECIPES, estimate_recipes, matrix_peak, measure_step, operations_of
+from ganvas.diagnosis import DoctorConfig, doctor
+from ganvas.diagnosis.doctor import (
+    MAIN_RECIPES,
+    Diagnosis,
+    diagnose,
+    estimate_recipes,
+    list_cache,
+    list_extras,
+    matrix_peak,
+    measure_step,
+    operations_of,
+)
 from ganvas.errors import install_command
 from ganvas.hardware import precision, threads
 from ganvas.recipes import RECIPES
+from ganvas.weights.find import list_weights
 
 CPU = torch.device("cpu")
 
@@ -25,10 +35,10 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny step, and one recipe."""
-    monkeypatch.setattr(measurement, "SMALL_SIDE", 32)
-    monkeypatch.setattr(measurement, "SMALL_WIDTH", 4)
-    monkeypatch.setattr(measurement, "SIDES", (16, 32))
-    monkeypatch.setattr(measurement, "MAIN_RECIPES", ("restore",))
+    monkeypatch.setattr(doctor, "SMALL_SIDE", 32)
+    monkeypatch.setattr(doctor, "SMALL_WIDTH", 4)
+    monkeypatch.setattr(doctor, "SIDES", (16, 32))
+    monkeypatch.setattr(doctor, "MAIN_RECIPES", ("restore",))
 
 
 @pytest.fixture
@@ -114,7 +124,7 @@ def test_operations_are_counted_as_the_step_asks_for_them(recipe: str) -> None:
 
 @pytest.mark.parametrize("recipes", [("restore",), pytest.param(MAIN_RECIPES, marks=pytest.mark.slow)])
 def test_a_rate_follows_from_the_operations(recipes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "MAIN_RECIPES", recipes)
+    monkeypatch.setattr(doctor, "MAIN_RECIPES", recipes)
     count = operations_of(RECIPES["restore"]())
     estimate = next(made for made in estimate_recipes(10.0 * count) if made.recipe == "restore")
     assert estimate.images_per_second == pytest.approx(10.0)

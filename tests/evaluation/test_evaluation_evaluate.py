@@ -22,8 +22,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.registry import build
 from ganvas.metrics.fidelity import measure, psnr, ssim
-from ganvas.runs.record import RunRecord, write_run_record
-from ganvas.runs.snapshots import save_snapshot, snapshot_path
+from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 SIZE = (32, 40)
 

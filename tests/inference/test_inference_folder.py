@@ -16,7 +16,7 @@ from ganvas.image.files import SkippedWarning, read_image, read_label, write_ima
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.translator import ConversionWarning, Translator
-from ganvas.runs.snapshots import save_snapshot, snapshot_path
+from ganvas.runs.record import save_snapshot, snapshot_path
 
 
 @pytest.fixture

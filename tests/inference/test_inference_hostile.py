@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from ganvas.errors import ConfigError, RunError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, UNITConfig
 from ganvas.methods.registry import build
-from ganvas.runs.snapshots import SNAPSHOT_FORMAT, load_generators, snapshot_path
+from ganvas.runs.record import SNAPSHOT_FORMAT, load_generators, snapshot_path
 
 META = {"format": SNAPSHOT_FORMAT, "images_seen": "1"}
 

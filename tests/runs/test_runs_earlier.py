@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import ganvas
 from ganvas.image.files import read_label
-from ganvas.runs.checkpoint import read_checkpoint
+from ganvas.runs.folder import read_checkpoint
 from ganvas.runs.record import read_run_record
 from ganvas.training.state import read_config
 

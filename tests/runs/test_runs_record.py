@@ -17,15 +17,16 @@ from ganvas.data.config import PairedData
 from ganvas.errors import RunError
 from ganvas.methods import Pix2PixConfig, registry
 from ganvas.methods.pix2pix.method import Pix2Pix
-from ganvas.runs.record import read_run_record, write_run_record
-from ganvas.runs.snapshots import (
+from ganvas.runs.record import (
     _SkipInitialization,
     find_snapshot,
     generator_weights,
     load_generators,
+    read_run_record,
     read_snapshot,
     save_snapshot,
     snapshot_path,
+    write_run_record,
 )
 
 

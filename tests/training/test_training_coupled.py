@@ -12,7 +12,7 @@ from training_runs import SETTINGS, tensors_of
 from ganvas.data.config import UnpairedData
 from ganvas.inference.translator import Translator
 from ganvas.recipes import RECIPES
-from ganvas.runs.snapshots import find_snapshot
+from ganvas.runs.record import find_snapshot
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 

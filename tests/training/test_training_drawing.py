@@ -16,7 +16,7 @@ from ganvas.image.files import read_image
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import sample_files
 from ganvas.methods import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
-from ganvas.runs.snapshots import find_snapshot
+from ganvas.runs.record import find_snapshot
 from ganvas.training import previews
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train

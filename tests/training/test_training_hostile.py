@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from training_runs import MakeConfig, tensors_of
 
 from ganvas.errors import RunError
-from ganvas.runs import checkpoint
+from ganvas.runs import folder
 from ganvas.training.loop import train
 
 Tensors = dict[str, torch.Tensor]
@@ -154,7 +154,7 @@ def check(spoil: Callable[[Tensors], None], stopped: Callable[[], None], tmp_pat
     path, tensors, metadata = state_of(tmp_path)
     spoil(tensors)
     if names_follow:
-        metadata["names"] = checkpoint._hash_names(tensors)
+        metadata["names"] = folder._hash_names(tensors)
     save_file(tensors, path, metadata=metadata)
     before = path.read_bytes()
     with pytest.raises(RunError, match=r"state\.safetensors"):

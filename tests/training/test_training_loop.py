@@ -29,8 +29,7 @@ from ganvas.hardware.threads import using_threads
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.runs.folder import lock_run
-from ganvas.runs.record import read_run_record
-from ganvas.runs.snapshots import load_generators
+from ganvas.runs.record import load_generators, read_run_record
 from ganvas.training import loop, observers, previews
 from ganvas.training import state as state_module
 from ganvas.training.config import TrainingConfig

@@ -16,11 +16,10 @@ from ganvas.methods.base import Batch, Method, Progress
 from ganvas.methods.registry import build, methods
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
-from ganvas.training.ema import Average
 from ganvas.training.loop import train
 from ganvas.training.monitoring import LossMeter
 from ganvas.training.performance import CapturedStep, check_capture, place
-from ganvas.training.state import TrainingState
+from ganvas.training.state import Average, TrainingState
 from ganvas.training.step import make_optimizers, set_rate, take_turns
 
 SMALL: dict[str, Any] = {"width": 4, "discriminator_width": 4, "receptive_field": 16}

@@ -23,7 +23,7 @@ from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
 from ganvas.methods import SRGANConfig, SRResNetConfig
-from ganvas.runs.snapshots import load_generators, save_snapshot, snapshot_path
+from ganvas.runs.record import load_generators, save_snapshot, snapshot_path
 from ganvas.training import loop
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train

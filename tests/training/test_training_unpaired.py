@@ -20,8 +20,7 @@ from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
-from ganvas.runs.record import read_run_record
-from ganvas.runs.snapshots import find_snapshot
+from ganvas.runs.record import find_snapshot, read_run_record
 from ganvas.serialization import from_record, to_record
 from ganvas.training import previews
 from ganvas.training.config import RunConfig

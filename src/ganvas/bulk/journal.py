@@ -1,18 +1,25 @@
-"""Resumable journal: one JSON line per input, with the hashes that prove that its result is still valid."""
+"""Resumption: a journal with one JSON line per input, and a working folder for the finished parts of one output.
+
+A line holds the hashes that prove that its result is still valid.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganvas.filesystem.atomic import append_line
+from ganvas.errors import GanvasError
+from ganvas.filesystem.atomic import append_line, claimed, write_text
 from ganvas.image.files import open_regular
 from ganvas.serialization import read_json_lines, to_record
 
-__all__ = ["Journal", "Record", "hash_file", "hash_files", "hash_settings", "joined_hashes"]
+__all__ = ["Journal", "Record", "hash_file", "hash_files", "hash_settings", "joined_hashes", "working_folder"]
 
 Record = dict[str, Any]
 """JSON object."""
@@ -87,3 +94,48 @@ class Journal:
 
     def _lines(self, *, start: int = 0) -> Iterator[Record]:
         return (line for line in read_json_lines(self.path, start=start) if isinstance(line.get(self._name_key), str))
+
+
+IDENTITY = "identity"
+LONGEST = 200
+"""Bytes of a file name that is part of the folder's; a name may have 255."""
+
+
+@contextmanager
+def working_folder(target: Path, identity: str) -> Iterator[Path]:
+    """Yield a hidden folder beside `target` for parts of it; it is removed when the block ends, unless interrupted.
+
+    A folder that an interrupted command left, or one whose disk was full, is continued if its identity is the same;
+    otherwise it is emptied first. One process at a time holds it, and what a killed one was writing is removed.
+
+    Args:
+        target: the output file.
+        identity: hashes of everything that determines the output.
+
+    Raises:
+        FolderInUse: another process makes the same output.
+    """
+    folder = _folder_of(target)
+    with claimed(folder):
+        note = folder / IDENTITY
+        if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
+            _empty(folder)
+            write_text(note, identity)
+        try:
+            yield folder
+        except GanvasError:  # the same command would fail again, and nothing of a refused film may stay
+            shutil.rmtree(folder)
+            raise
+        shutil.rmtree(folder)
+
+
+def _folder_of(target: Path) -> Path:
+    name = os.fsencode(target.name)
+    return target.with_name(
+        f".{target.name}.ganvas" if len(name) <= LONGEST else f".{hashlib.sha256(name).hexdigest()}.ganvas"
+    )
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()

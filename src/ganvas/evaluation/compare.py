@@ -45,8 +45,8 @@ from ganvas.methods.config import Direction
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
 from ganvas.reports.html import Cell
-from ganvas.runs.checkpoint import STATE_NAME
-from ganvas.runs.snapshots import load_generators
+from ganvas.runs.folder import STATE_NAME
+from ganvas.runs.record import load_generators
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
 from ganvas.training.state import read_config

@@ -28,7 +28,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
-from ganvas.runs.snapshots import find_snapshot, run_files
+from ganvas.runs.record import find_snapshot, run_files
 
 
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:

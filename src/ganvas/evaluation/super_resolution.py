@@ -36,7 +36,7 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.progress import track
-from ganvas.runs.snapshots import run_files
+from ganvas.runs.record import run_files
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 Enlarge = Callable[[Picture, str], Tensor]

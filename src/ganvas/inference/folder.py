@@ -35,8 +35,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
-from ganvas.runs.record import RECORD_NAME
-from ganvas.runs.snapshots import find_snapshot, run_files
+from ganvas.runs.record import RECORD_NAME, find_snapshot, run_files
 from ganvas.video import FILM_SUFFIXES
 
 __all__ = ["TranslationReport", "as_one", "translate_files"]

@@ -34,8 +34,7 @@ from ganvas.methods.config import Domain
 from ganvas.methods.registry import method_type, methods
 from ganvas.progress import track
 from ganvas.runs import SnapshotName
-from ganvas.runs.record import RECORD_NAME, RunRecord, read_run_record
-from ganvas.runs.snapshots import find_snapshot, load_generators
+from ganvas.runs.record import RECORD_NAME, RunRecord, find_snapshot, load_generators, read_run_record
 from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]

@@ -49,8 +49,7 @@ from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
 from ganvas.progress import SILENT, Progress
 from ganvas.runs import SnapshotName
-from ganvas.runs.record import RunRecord, read_run_record
-from ganvas.runs.snapshots import load_generators
+from ganvas.runs.record import RunRecord, load_generators, read_run_record
 from ganvas.video import Frame
 
 Floats = NDArray[np.float32]

@@ -17,8 +17,15 @@ from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read
 from ganvas.interop.reference_methods import AS_RELEASED, ImportedMethod, import_cyclegan, import_reference
 from ganvas.methods.config import Norm
 from ganvas.networks import PatchGAN, PixelGAN
-from ganvas.runs.record import RECORD_NAME, RunRecord, write_run_record
-from ganvas.runs.snapshots import SNAPSHOT_FORMAT, read_snapshot, save_snapshot, snapshot_path
+from ganvas.runs.record import (
+    RECORD_NAME,
+    SNAPSHOT_FORMAT,
+    RunRecord,
+    read_snapshot,
+    save_snapshot,
+    snapshot_path,
+    write_run_record,
+)
 from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 DISCRIMINATOR_RECORD_NAME = "discriminator.json"

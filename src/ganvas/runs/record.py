@@ -1,19 +1,31 @@
-"""Run record `run.json`: everything needed to rebuild the networks of a run and to prepare their input."""
+"""Run record `run.json`, and snapshots of the generators: what inference reads of a run.
+
+The record holds everything needed to rebuild the networks of a run and to prepare their input. Snapshots are
+safetensors files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
 from ganvas.data.config import DataConfig
 from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
-from ganvas.methods.registry import methods
-from ganvas.serialization import from_record, read_json, to_record
+from ganvas.methods.base import Method
+from ganvas.methods.registry import build, methods
+from ganvas.runs import SnapshotName
+from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 RECORD_VERSION = 1
 RECORD_NAME = "run.json"
@@ -102,3 +114,149 @@ def check_picture_types(run: Path, input_spec: PictureSpec, output_spec: Picture
 def _describe(spec: PictureSpec) -> str:
     low, high = spec.value_range
     return f"{spec.channels} channel{'s' * (spec.channels > 1)}, {spec.dtype}, {low:g} to {high:g}"
+
+
+SNAPSHOT_FORMAT = "ganvas snapshot 1"
+INITIALIZERS = {
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+}
+"""Random initializers that layers call for their initial weights."""
+UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
+"""Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
+
+
+def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
+    """Return the path of the snapshot `name` of a run; it need not exist."""
+    return run / "snapshots" / f"{name}.safetensors"
+
+
+def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
+    """Return the file of a snapshot: for `auto` the best if it exists, else the last; or the path of any file.
+
+    Raises:
+        RunError: there is none; says which ones there are.
+    """
+    names = ("best", "last") if snapshot == "auto" else (snapshot,)
+    candidates = [name if isinstance(name, Path) else snapshot_path(run, name) for name in names]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    there = sorted(path.stem for path in (run / "snapshots").glob("*.safetensors"))
+    raise RunError(f"{run}: no snapshot '{snapshot}'; there is {', '.join(there) or 'none: train it first'}")
+
+
+def run_files(run: Path) -> list[Path]:
+    """Return the files of a run that inference reads, so that no output overwrites them."""
+    return [run / RECORD_NAME, *sorted((run / "snapshots").glob("*.safetensors"))]
+
+
+def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write the generators alone, atomically.
+
+    Args:
+        path: the file, usually `snapshot_path(run, "last")`; missing folders are created.
+        method: its generators are saved.
+        images_seen: training images so far.
+        weights: values in place of the method's own, such as averages, named as by `generator_weights`.
+    """
+    tensors = generator_weights(method)
+    if unknown := sorted(set(weights or {}) - set(tensors)):
+        raise RunError(f"{path.name}: {unknown[0]} is no weight of the generators")
+    tensors |= weights or {}
+    save_tensors(path, tensors, {"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})
+
+
+def generator_weights(method: Method) -> dict[str, Tensor]:
+    """Return `<network>.<key>` -> tensor of all networks that inference uses."""
+    networks = {name: getattr(method, name) for name in method.generators}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+
+
+def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
+    """Return the weights of a snapshot by name, on the CPU, and the number of images seen at that time.
+
+    Raises:
+        RunError: the file is no snapshot or is damaged.
+    """
+    check_name(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != SNAPSHOT_FORMAT:
+                raise RunError(f"{path} is not a snapshot of ganvas ('{SNAPSHOT_FORMAT}')")
+            names: list[str] = file.keys()  # the file itself cannot be iterated
+            return {name: file.get_tensor(name) for name in names}, _images_seen(metadata, path)
+    except UNREADABLE as error:
+        raise RunError(f"{path} cannot be read as a snapshot: {error}") from error
+
+
+def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
+    """Return the number of images seen from the metadata of a snapshot."""
+    text = metadata.get("images_seen", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise RunError(f"{path}: its metadata have no number of images seen, or {text[:20]!r}; the file is damaged")
+    return int(text)
+
+
+def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
+    """Return the run's method on the CPU in eval mode with its generators loaded; other networks are uninitialized.
+
+    Initial weights are not drawn, which would take longer than loading; random generators do not change.
+
+    Raises:
+        RunError: no record or no snapshot, or the two do not belong together.
+    """
+    record, path = read_run_record(run), find_snapshot(run, snapshot)
+    with torch.random.fork_rng(devices=[]), _SkipInitialization():
+        method = build(
+            record.method,
+            input_channels=record.input.channels,
+            output_channels=record.output.channels,
+            image_size=record.image_size,
+        )
+    load_weights(method, read_snapshot(path)[0], source=path)
+    return method.eval()
+
+
+class _SkipInitialization(TorchFunctionMode):
+    """Mode in which random initializers leave their tensors unchanged."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Replace each torch function that initializes weights; its first argument is the tensor to fill."""
+        named = kwargs or {}
+        return (*args, *named.values())[0] if func.__name__ in INITIALIZERS else func(*args, **named)
+
+
+def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:
+    """Raise RunError if a tensor of a file has another shape or kind of data type than the one that it replaces."""
+    if value.shape != like.shape:
+        raise RunError(f"{source}: weight {name} has shape {tuple(value.shape)}, the run needs {tuple(like.shape)}")
+    if (value.is_floating_point(), value.is_complex()) != (like.is_floating_point(), like.is_complex()):
+        raise RunError(f"{source}: weight {name} holds {value.dtype}, the run needs {like.dtype}")
+
+
+def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path) -> None:
+    """Load named weights into the generators without copying them.
+
+    Raises:
+        RunError: a weight is missing, unknown, or of another shape; names the first.
+    """
+    targets = generator_weights(method)
+    if odd := sorted(set(targets) ^ set(weights)):
+        where = "missing from" if odd[0] in targets else "unknown in"
+        raise RunError(f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such); it is of another run")
+    for name, target in targets.items():
+        check_like(name, weights[name], target, source)
+    for name in method.generators:
+        own = {
+            key: weights[f"{name}.{key}"].to(value.dtype) for key, value in getattr(method, name).state_dict().items()
+        }
+        getattr(method, name).load_state_dict(own, assign=True)

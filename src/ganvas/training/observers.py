@@ -12,9 +12,8 @@ import torch
 from ganvas.errors import DivergenceError
 from ganvas.hardware.threads import StepThreads
 from ganvas.methods.base import Method
-from ganvas.runs.checkpoint import STATE_NAME, save_checkpoint
-from ganvas.runs.folder import mark_saved, preview_path
-from ganvas.runs.snapshots import snapshot_path
+from ganvas.runs.folder import STATE_NAME, mark_saved, preview_path, save_checkpoint
+from ganvas.runs.record import snapshot_path
 from ganvas.training.config import RunConfig
 from ganvas.training.dataset import Dataset
 from ganvas.training.distributed import Processes

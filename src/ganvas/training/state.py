@@ -1,4 +1,4 @@
-"""Training state: what a checkpoint saves and a resumption restores."""
+"""Training state: what a checkpoint saves and a resumption restores, with the moving average of the generators."""
 
 from __future__ import annotations
 
@@ -14,18 +14,76 @@ from torch import Tensor, optim
 from ganvas.errors import DivergenceError, RunError
 from ganvas.methods.base import Method
 from ganvas.methods.registry import build
-from ganvas.runs.checkpoint import STATE_NAME, Checkpoint, Counters, read_checkpoint
-from ganvas.runs.record import check_picture_types, read_run_record
-from ganvas.runs.snapshots import check_like, find_snapshot, load_weights, read_snapshot, save_snapshot
+from ganvas.runs.folder import STATE_NAME, Checkpoint, Counters, read_checkpoint
+from ganvas.runs.record import (
+    check_like,
+    check_picture_types,
+    find_snapshot,
+    generator_weights,
+    load_weights,
+    read_run_record,
+    read_snapshot,
+    save_snapshot,
+)
 from ganvas.serialization import from_record
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.dataset import Dataset
 from ganvas.training.distributed import Processes, warn_of_batch_norm
-from ganvas.training.ema import Average, evaluating
 from ganvas.training.monitoring import LossMeter
 from ganvas.training.performance import place, uncompiled
 from ganvas.training.schedule import Clock, num_images
 from ganvas.training.step import Optimizers, make_optimizers
+
+
+class Average:
+    """Exponential moving average with a half-life in images, without bias towards the initial weights.
+
+    After a batch of n images with N images seen in all, `average += (w - average) (1 - d(n)) / (1 - d(N))` with
+    `d(n) = 0.5 ** (n / half_life)`: the exact weighted mean of all weights so far, at any batch size; the first batch
+    sets it to the weights (the correction of Kingma & Ba 2015, Sec. 3, in images).
+
+    Args:
+        method: its generators are averaged.
+        half_life: half-life in images; 0 turns the average off.
+    """
+
+    def __init__(self, method: Method, half_life: float) -> None:
+        self.half_life = half_life
+        live = averaged_parameters(method) if half_life else {}
+        self.weights = {name: value.detach().clone() for name, value in live.items()}
+        """`<network>.<key>` -> averaged parameter; empty where the average is off."""
+        self._averaged, self._live = list(self.weights.values()), [value.detach() for value in live.values()]
+
+    @torch.no_grad()
+    def update(self, *, images: int, images_seen: int) -> None:
+        """Update with the weights after a batch of `images`, with `images_seen` in all (this batch included)."""
+        if not self.half_life:
+            return
+        share = (1 - 0.5 ** (images / self.half_life)) / (1 - 0.5 ** (images_seen / self.half_life))
+        torch._foreach_lerp_(self._averaged, self._live, share)
+
+
+def averaged_parameters(method: Method) -> dict[str, Tensor]:
+    """Return `<network>.<key>` -> parameter of the generators; buffers are not averaged."""
+    networks = {name: getattr(method, name) for name in method.generators}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.named_parameters()}
+
+
+@contextmanager
+def evaluating(method: Method, average: Average) -> Iterator[Method]:
+    """Switch the method to inference: averaged weights, eval mode, no gradients. The state is restored afterwards."""
+    live = generator_weights(method)
+    kept = {name: value.detach().clone() for name, value in live.items()}
+    was_training = method.training
+    with torch.no_grad():
+        for name, value in average.weights.items():
+            live[name].copy_(value)
+        try:
+            yield method.eval()
+        finally:
+            for name, value in kept.items():
+                live[name].copy_(value)
+            method.train(was_training)
 
 
 @dataclass

@@ -14,9 +14,9 @@ from filelock import FileLock
 
 from ganvas.errors import WeightsError
 from ganvas.filesystem.paths import cache_folder, sha256_of
-from ganvas.weights.known import Archive, Weights, WeightsFile
+from ganvas.weights.known import KNOWN, Archive, Weights, WeightsFile
 
-__all__ = ["Found", "find_weights", "packaged_file"]
+__all__ = ["Found", "FoundWeights", "find_weights", "list_weights", "packaged_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,3 +213,36 @@ def _names(weights: Weights) -> Iterator[str]:
         yield file.name
         if file.archive:
             yield file.archive.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundWeights:
+    """Pretrained weights, and whether they are on this machine."""
+
+    name: str
+    title: str
+    where: str | None
+    """The package, folder or cache in which they were found and verified; None where they are not on this machine."""
+    remedy: str
+    """How to get them; empty where they are there. A damaged file is named."""
+
+
+def list_weights() -> list[FoundWeights]:
+    """Return the pretrained weights that ganvas can use; nothing is fetched."""
+    return [_look_for(weights) for weights in KNOWN.values()]
+
+
+def _look_for(weights: Weights) -> FoundWeights:
+    try:
+        where, remedy = find_weights(weights, may_download=False, progress=False).where, ""
+    except WeightsError as error:
+        is_damaged = "expected" in str(error).splitlines()[0]
+        where, remedy = None, str(error).splitlines()[0] if is_damaged else _remedy(weights)
+    return FoundWeights(name=weights.name, title=weights.title, where=where, remedy=remedy)
+
+
+def _remedy(weights: Weights) -> str:
+    installs = [file.package.install for file in weights.files if file.package]
+    sizes = [file.fetched_bytes for file in weights.files if file.origin]
+    fetched = [f"downloaded when first needed ({min(sizes) / 1e6:,.0f} MB)"] if sizes else []
+    return " or ".join([*installs, *fetched]) or "give their path"
