@@ -24,8 +24,7 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.privacy_audit import AuditConfig
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.report import AXES
-from ganvas.privacy_audit.result import JSON_NAME
+from ganvas.privacy_audit.report import AXES, JSON_NAME
 
 PLACES_OF_A_KIND = 80
 """Oxford flowers are numbered from 1, 80 of each kind, whether or not all are there."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ganvas.inference.translator import Translator
     from ganvas.interop.import_checkpoints import Imported
     from ganvas.privacy_audit.film_result import FilmAudit
-    from ganvas.privacy_audit.result import Audit
+    from ganvas.privacy_audit.report import Audit
     from ganvas.redaction.locate_film import Located
     from ganvas.redaction.redact_files import Redacted
     from ganvas.toy.study import Study

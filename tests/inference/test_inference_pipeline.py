@@ -18,7 +18,7 @@ import torch
 from inference_runs import EXACT, NOISY, write_tiny_run
 
 from ganvas.bulk import runner
-from ganvas.bulk.sources import Job
+from ganvas.bulk.runner import Job
 from ganvas.content_gate import gate
 from ganvas.errors import PartialFailure, PolicyRefusal
 from ganvas.image.files import read_image, write_image

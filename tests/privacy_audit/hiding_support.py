@@ -7,7 +7,7 @@ from typing import Literal
 from ganvas.image.cover import Cover
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.album import PlannedCover
-from ganvas.privacy_audit.result import AS_COVERED, AuditedCover, Reidentified
+from ganvas.privacy_audit.attacks import AS_COVERED, AuditedCover, Reidentified
 
 
 def audited_cover(style: Literal["mosaic", "blur"], strength: float, retrained: int) -> AuditedCover:

@@ -16,8 +16,9 @@ from ganvas.errors import ConfigError, PartialFailure
 from ganvas.image.files import read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.privacy_audit import AuditConfig
+from ganvas.privacy_audit.attacks import AuditedCover
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.result import Audit, AuditedCover
+from ganvas.privacy_audit.report import Audit
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Audit:

@@ -29,7 +29,7 @@ from ganvas.privacy_audit.film import (
 from ganvas.privacy_audit.film_clips import follow
 from ganvas.privacy_audit.film_result import FilmCover, FilmPlan
 from ganvas.privacy_audit.fusion import search
-from ganvas.privacy_audit.result import AS_COVERED
+from ganvas.privacy_audit.report import AS_COVERED
 from ganvas.video import write_video
 from quick_features import absent
 

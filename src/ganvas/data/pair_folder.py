@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from ganvas.bulk.sources import find_files
+from ganvas.bulk.runner import find_files
 from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError

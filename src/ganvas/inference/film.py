@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.bulk.journal import hash_file, hash_files, hash_settings, working_folder
-from ganvas.bulk.runner import Result
-from ganvas.bulk.sources import Job
+from ganvas.bulk.runner import Job, Result
 from ganvas.content_gate import AdmittedPicture, write_synthetic_segment
 from ganvas.errors import ConfigError, GanvasError, VideoError
 from ganvas.filesystem.atomic import write_json

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from ganvas.bulk.journal import Journal, hash_files, hash_settings, joined_hashes
 from ganvas.bulk.ray_backend import Backend, check_workers
-from ganvas.bulk.runner import Result, Task, Worker, run_jobs
-from ganvas.bulk.sources import Job, find_files, names_file, require_suffix
+from ganvas.bulk.runner import Job, Result, Task, Worker, find_files, names_file, require_suffix, run_jobs
 from ganvas.errors import ConfigError, InputError, PartialFailure, PolicyRefusal
 from ganvas.filesystem import claimed, files_in, require_apart, swept_beside
 from ganvas.hardware import Precision, PrecisionChoice

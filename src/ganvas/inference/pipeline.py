@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.bulk.journal import Record, hash_files
-from ganvas.bulk.runner import Result
-from ganvas.bulk.sources import Job
+from ganvas.bulk.runner import Job, Result
 from ganvas.content_gate import admit, write_synthetic
 from ganvas.errors import FILE_ERRORS, ImageError, InputError, PolicyRefusal, problem_of
 from ganvas.image.cover import composite, find_mask, read_mask

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,11 +16,16 @@ from scipy import fft
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganvas.content_gate import AdmittedPicture
 from ganvas.image.cover import KERNEL_REACH, bicubic_resize
 from ganvas.image.ranges import signed_from_value
 from ganvas.metrics.features import FeatureExtractor, resize_antialiased
+from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.album import PlannedCover
 
+AS_COVERED = "as covered"
+Shown = dict[str, AdmittedPicture]
+"""Way -> picture, for the page; what the content gate refuses is left out."""
 Rgb = NDArray[np.uint8]
 Classifier = Callable[[Tensor], Tensor]
 """Features of N pictures -> (N,) kinds."""
@@ -254,3 +259,59 @@ def _wiener_of(plan: PlannedCover, noise: float) -> Recover:
 def _error(recover: Recover, pairs: Sequence[tuple[Rgb, Rgb]]) -> float:
     """Return the mean squared error over pairs of picture and covered picture."""
     return float(np.mean([np.mean((recover(covered).astype(float) - picture) ** 2) for picture, covered in pairs]))
+
+
+@dataclass(frozen=True)
+class Reidentified:
+    """Number of test pictures that an attacker recognizes.
+
+    Attributes:
+        attacker: its name.
+        untrained: count after training on clear pictures alone.
+        retrained: count after training on pictures covered alike.
+    """
+
+    attacker: str
+    untrained: int
+    retrained: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedCover:
+    """Audit result of one cover.
+
+    Attributes:
+        plan: the cover.
+        recovered: way -> measure -> over the test pictures; the first way is the covered picture as it is.
+        named: one for each attacker.
+        shown: name of a picture -> what each way made of it.
+        refused: picture and way -> why the content gate refuses what the way made: it is not shown, and a restorer's
+            is not measured either.
+    """
+
+    plan: PlannedCover
+    recovered: dict[str, dict[str, Summary]]
+    named: tuple[Reidentified, ...]
+    shown: dict[str, Shown]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def retrained(self) -> int:
+        """Return how many test pictures the better retrained attacker classifies correctly."""
+        return max(one.retrained for one in self.named)
+
+    @property
+    def untrained(self) -> int:
+        """Return the same for attackers that never saw a covered picture."""
+        return max(one.untrained for one in self.named)
+
+    @property
+    def gain(self) -> tuple[str, float] | None:
+        """Return the attack nearest to the original, and its gain in dB over the covered picture."""
+        means = {way: measures["psnr"].mean for way, measures in self.recovered.items()}
+        start = means.pop(AS_COVERED)
+        known = {way: mean for way, mean in means.items() if mean is not None}
+        if start is None or not known:
+            return None
+        best = max(known, key=lambda way: known[way])
+        return best, known[best] - start

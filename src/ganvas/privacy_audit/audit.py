@@ -34,18 +34,17 @@ from ganvas.privacy_audit.album import (
     plan_covers,
     write_training_pictures,
 )
-from ganvas.privacy_audit.attacks import Attacker, fixed_attacks, linear_probe, small_network
-from ganvas.privacy_audit.report import write_reports
-from ganvas.privacy_audit.result import (
+from ganvas.privacy_audit.attacks import (
     AS_COVERED,
-    GRID_NAME,
-    HTML_NAME,
-    JSON_NAME,
-    Audit,
+    Attacker,
     AuditedCover,
     Reidentified,
     Shown,
+    fixed_attacks,
+    linear_probe,
+    small_network,
 )
+from ganvas.privacy_audit.report import GRID_NAME, HTML_NAME, JSON_NAME, Audit, write_reports
 from ganvas.progress import progress_bars, track
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig

@@ -34,7 +34,7 @@ from ganvas.privacy_audit.fusion import (
     observe,
     register,
 )
-from ganvas.privacy_audit.result import AS_COVERED, HTML_NAME, JSON_NAME, Shown
+from ganvas.privacy_audit.report import AS_COVERED, HTML_NAME, JSON_NAME, Shown
 from ganvas.progress import Progress, progress_bars
 from ganvas.video import FilmInfo, probe
 

@@ -1,27 +1,244 @@
-"""HTML report and picture grid of a privacy audit."""
+"""Result of a privacy audit: its verdicts, tables, JSON record, HTML report and picture grid."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ganvas.content_gate import as_sheet, write_synthetic
+from ganvas.errors import PartialFailure
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, make_grid
-from ganvas.privacy_audit.result import (
-    AS_COVERED,
-    GRID_NAME,
-    HTML_NAME,
-    JSON_NAME,
-    Audit,
-    AuditedCover,
-    left_out,
-    percent,
-    tables,
-)
+from ganvas.metrics.fidelity import Summary
+from ganvas.privacy_audit.attacks import AS_COVERED, AuditedCover, interval
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.html import Cell
+from ganvas.reports.html import Cell, Rows, tables_as_text
+
+LITTLE, SOME = 0.75, 0.25
+"""Share of what could be known that is kept: above the first a cover hides little, above the second in part."""
+HIDDEN = 0.25
+"""A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
+JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """Result of a privacy audit.
+
+    Attributes:
+        out: the folder written.
+        config: what was asked, for the record.
+        kinds: their names.
+        counts: pictures to learn from, and test pictures.
+        chance: share that guessing names rightly.
+        clean: attacker -> test pictures named rightly when nothing is covered.
+        covers: one for each cover, as they were done.
+        left_out: picture -> why it could not be used.
+    """
+
+    out: Path
+    config: dict[str, Any]
+    kinds: tuple[str, ...]
+    counts: tuple[int, int]
+    chance: float
+    clean: dict[str, int]
+    covers: list[AuditedCover] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of a partial failure where pictures could not be used, else 0."""
+        return PartialFailure.exit_code if self.left_out else 0
+
+    def share(self, right: int) -> float:
+        """Return the share of the test pictures."""
+        return right / self.counts[1]
+
+    def kept(self, cover: AuditedCover) -> float:
+        """Return how much of the kind is still recognizable: 0 at chance, 1 as in clear pictures."""
+        return self._kept_of(self.share(cover.retrained))
+
+    def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
+        """Return `kept` at the ends of the better attacker's interval."""
+        low, high = interval(cover.retrained, self.counts[1])
+        return self._kept_of(low), self._kept_of(high)
+
+    def _kept_of(self, share: float) -> float:
+        clear = self.share(max(self.clean.values())) - self.chance
+        return float(np.clip((share - self.chance) / max(clear, 1e-9), 0, 1))
+
+    @property
+    def clear_are_named(self) -> bool:
+        """Whether an attacker beats guessing on clear pictures; otherwise there is no verdict on any cover."""
+        return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
+
+    def at_chance(self, cover: AuditedCover) -> bool:
+        """Whether the better attacker does not beat guessing significantly, which few pictures show weakly."""
+        return interval(cover.retrained, self.counts[1])[0] <= self.chance
+
+    def hides(self, cover: AuditedCover) -> bool:
+        """Whether there are test pictures enough to say that the better attacker does little better than guessing."""
+        return self.clear_are_named and self.at_chance(cover) and self.kept_between(cover)[1] <= HIDDEN
+
+    def undecided(self, cover: AuditedCover) -> bool:
+        """Whether the better attacker may be guessing, and may as well not."""
+        return self.at_chance(cover) and not self.hides(cover)
+
+    def verdict(self, cover: AuditedCover) -> str:
+        """Describe one cover in a sentence or two."""
+        said = f"{cover.plan.name}: {self._judgement(cover)}"
+        said += f" {percent(self.share(cover.retrained))} of the pictures are still named rightly"
+        said += f" (clear {percent(self.share(max(self.clean.values())))}, guessing {percent(self.chance)})."
+        if cover.gain is not None and cover.gain[1] >= 0.05:
+            said += f" {cover.gain[0].capitalize()} comes {cover.gain[1]:.1f} dB nearer to the truth than the cover."
+        return said
+
+    def _judgement(self, cover: AuditedCover) -> str:
+        if not self.clear_are_named:
+            return "no verdict, since these attackers do not name clear pictures either."
+        if self.hides(cover):
+            return "hides the kind from these attackers."
+        if self.undecided(cover):
+            return f"what it hides cannot be told with {self.counts[1]:,} test pictures."
+        kept = self.kept(cover)
+        return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
+
+    def conclusion(self) -> str:
+        """Summarize all covers in words."""
+        if not self.clear_are_named:
+            return (
+                "These attackers cannot be told from guessing even where nothing is covered, so no verdict on any "
+                "cover can be given: audit more pictures of each kind, or kinds that differ more."
+            )
+        return (
+            f"{self._told()} An attacker with more pictures, a larger network or knowledge of the place does better, "
+            "so these figures say how much shows at least, never how much at most. By construction, only a solid cover "
+            "keeps no pixel."
+        )
+
+    def _told(self) -> str:
+        """List the covers that hide the kind, and those that are undecided."""
+        hidden = "; ".join(cover.plan.name for cover in self.covers if self.hides(cover))
+        undecided = "; ".join(cover.plan.name for cover in self.covers if self.undecided(cover))
+        if undecided:
+            held = f"{hidden} left these attackers guessing. " if hidden else ""
+            few = f"With {self.counts[1]:,} test pictures it cannot be told what these hide: {undecided}."
+            return f"{held}{few} Audit more of each kind."
+        if not hidden:
+            return "No cover that was tried left these attackers guessing."
+        if all(self.hides(cover) for cover in self.covers):
+            return "Every cover that was tried left these attackers guessing."
+        return f"Only {hidden} left these attackers guessing."
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the audit as JSON."""
+        return {
+            "terms": self.config,
+            "kinds": list(self.kinds),
+            "pictures": {"train": self.counts[0], "test": self.counts[1]},
+            "chance": self.chance,
+            "clear": {name: self.share(right) for name, right in self.clean.items()},
+            "covers": [self._record_of(cover) for cover in self.covers],
+            "conclusion": self.conclusion(),
+            "left_out": self.left_out,
+        }
+
+    def _record_of(self, cover: AuditedCover) -> dict[str, Any]:
+        recovered = {
+            way: {name: vars(summary) for name, summary in measures.items()}
+            for way, measures in cover.recovered.items()
+        }
+        named = {
+            one.attacker: {
+                "untrained": self.share(one.untrained),
+                "retrained": self.share(one.retrained),
+                "interval": interval(one.retrained, self.counts[1]),
+            }
+            for one in cover.named
+        }
+        plan = cover.plan
+        return {
+            "name": plan.name,
+            "style": plan.style,
+            "strength": plan.strength,
+            "recovered": recovered,
+            "refused": cover.refused,
+            "named": named,
+            "kept": self.kept(cover),
+            "kept_between": self.kept_between(cover),
+            "at_chance": self.at_chance(cover),
+            "hidden": self.hides(cover),
+            "verdict": self.verdict(cover),
+        }
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+
+def percent(share: float) -> str:
+    """Format a share as a percentage."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def as_text(audit: Audit) -> str:
+    """Return the tables for the terminal, the verdicts and the path of the report."""
+    verdicts = [audit.verdict(cover) for cover in audit.covers]
+    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
+    return "\n".join(
+        [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
+    )
+
+
+def left_out(audit: Audit) -> dict[str, str]:
+    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
+    guesses = {f"{cover.plan.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
+    return audit.left_out | guesses
+
+
+def tables(audit: Audit) -> dict[str, Rows]:
+    """Return title -> header and rows."""
+    return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
+
+
+def _naming(audit: Audit) -> Rows:
+    names = list(audit.clean)
+    header = ["", *(f"{state}: {name}" for name in names for state in ("untrained", "retrained")), "95 %", "kept"]
+    clear: list[Cell] = ["clear"]
+    for name in names:
+        clear += [None, percent(audit.share(audit.clean[name]))]
+    rows: list[list[Cell]] = [[*clear, _interval(audit, max(audit.clean.values())), None]]
+    for cover in audit.covers:
+        row: list[Cell] = [cover.plan.name]
+        for one in cover.named:
+            row += [percent(audit.share(one.untrained)), percent(audit.share(one.retrained))]
+        rows.append([*row, _interval(audit, cover.retrained), percent(audit.kept(cover))])
+    return header, [*rows, ["guessing", *[percent(audit.chance)] * (2 * len(names)), None, None]]
+
+
+def _interval(audit: Audit, right: int) -> str:
+    low, high = interval(right, audit.counts[1])
+    return f"{100 * low:.0f} to {percent(high)}"
+
+
+def _recovery(audit: Audit) -> Rows:
+    rows: list[list[Cell]] = []
+    for cover in audit.covers:
+        for way, measures in cover.recovered.items():
+            values = [_told(measures.get(name)) for name in TITLES]
+            rows.append([f"{cover.plan.name}: {way}", *values])
+    return ["", *TITLES.values()], rows
+
+
+def _told(summary: Summary | None) -> Cell:
+    return None if summary is None else summary.mean
+
 
 SHOWN_SIDE = 96
 """Pixels: smaller pictures are enlarged in the grid, by a whole number."""

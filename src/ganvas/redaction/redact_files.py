@@ -9,8 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from ganvas.bulk.runner import Task, run_jobs
-from ganvas.bulk.sources import Job, find_files, names_file
+from ganvas.bulk.runner import Job, Task, find_files, names_file, run_jobs
 from ganvas.errors import InputError
 from ganvas.filesystem import claimed, files_in, lies_in, require_apart, swept_beside
 from ganvas.image.cover import Cover

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings, working_folder
-from ganvas.bulk.runner import Result
-from ganvas.bulk.sources import Job
+from ganvas.bulk.runner import Job, Result
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
 from ganvas.image.files import encode_image, read_image, warn_of_notes, write_image
