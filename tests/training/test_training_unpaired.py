@@ -14,11 +14,12 @@ import pytest
 import torch
 from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, tiny_run
 
-from ganvas.content_gate import gate
+from ganvas.content_gate import AdmittedPicture, admit, gate
 from ganvas.errors import ConfigError
 from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
+from ganvas.image.picture import Picture
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.runs.record import find_snapshot, read_run_record
 from ganvas.serialization import from_record, to_record
@@ -81,7 +82,12 @@ def test_the_grid_shows_each_side_translated_and_back(
     tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(previews.gate, "admit", lambda tile, *, name: seen.append(name) or 0.0)
+
+    def admitted(tile: Picture, *, name: str) -> AdmittedPicture:
+        seen.append(name)
+        return admit(tile, name=name)
+
+    monkeypatch.setattr(previews, "admit", admitted)
     train(tiny_cyclegan(tiny_sides, epochs=1, sample_every=1000), tmp_path / "run", quiet=True)
     tiles = [f"{name} ({side})" for name in ("0.png", "2.png") for side in ("input", "output", "back")]
     tiles += [f"{name} ({side})" for name in ("0.png", "3.png") for side in ("input", "output", "back")]
