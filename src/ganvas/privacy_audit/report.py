@@ -93,20 +93,20 @@ class Audit:
 
     def verdict(self, cover: AuditedCover) -> str:
         """Describe one cover in a sentence or two."""
-        said = f"{cover.plan.name}: {self._judgement(cover)}"
+        said = f"{cover.plan.name}: {self._finding(cover)}"
         said += f" {percent(self.share(cover.retrained))} of the pictures are still named rightly"
         said += f" (clear {percent(self.share(max(self.clean.values())))}, guessing {percent(self.chance)})."
         if cover.gain is not None and cover.gain[1] >= 0.05:
             said += f" {cover.gain[0].capitalize()} comes {cover.gain[1]:.1f} dB nearer to the truth than the cover."
         return said
 
-    def _judgement(self, cover: AuditedCover) -> str:
+    def _finding(self, cover: AuditedCover) -> str:
         if not self.clear_are_named:
             return "no verdict, since these attackers do not name clear pictures either."
         if self.hides(cover):
             return "hides the kind from these attackers."
         if self.undecided(cover):
-            return f"what it hides cannot be told with {self.counts[1]:,} test pictures."
+            return f"undecided with {self.counts[1]:,} test pictures."
         kept = self.kept(cover)
         return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
 
