@@ -1,8 +1,8 @@
 """Atomic file writes, removal of leftover temporary files, and locks on output folders.
 
 One process at a time writes into a folder whose journal it continues. The lock is on the folder itself (`flock` of its
-descriptor), so nothing lies in a folder that is released. Where a file system cannot lock folders (Windows, NFS), it is
-on a hidden file in the folder, which is removed afterwards. The system drops either lock however the process ends.
+descriptor), so it leaves no file behind. If a file system cannot lock folders (Windows, NFS), a hidden file in the
+folder is locked and removed afterwards. The operating system releases either lock when the process ends.
 """
 
 from __future__ import annotations
