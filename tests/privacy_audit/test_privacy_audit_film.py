@@ -16,6 +16,7 @@ from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.image.picture import Box
 from ganvas.privacy_audit import AuditConfig, audit
+from ganvas.privacy_audit.attacks import AS_COVERED
 from ganvas.privacy_audit.film import (
     ALONE,
     BICUBIC,
@@ -29,7 +30,6 @@ from ganvas.privacy_audit.film import (
 from ganvas.privacy_audit.film_clips import follow
 from ganvas.privacy_audit.film_result import FilmCover, FilmPlan
 from ganvas.privacy_audit.fusion import search
-from ganvas.privacy_audit.report import AS_COVERED
 from ganvas.video import write_video
 from quick_features import absent
 

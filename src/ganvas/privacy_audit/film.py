@@ -21,6 +21,7 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS
 from ganvas.metrics.fidelity import summarize
 from ganvas.privacy_audit import FOLDER_SETTINGS, AuditConfig
+from ganvas.privacy_audit.attacks import AS_COVERED, Shown
 from ganvas.privacy_audit.audit import ORIGINAL, Rgb, installed_lpips, measured
 from ganvas.privacy_audit.film_clips import Clip, RegionOf, clip_starts, cover_clip, read_clips, region_of
 from ganvas.privacy_audit.film_result import FilmAudit, FilmClip, FilmCover, FilmPlan, write_film_reports
@@ -34,7 +35,7 @@ from ganvas.privacy_audit.fusion import (
     observe,
     register,
 )
-from ganvas.privacy_audit.report import AS_COVERED, HTML_NAME, JSON_NAME, Shown
+from ganvas.privacy_audit.report import HTML_NAME, JSON_NAME
 from ganvas.progress import Progress, progress_bars
 from ganvas.video import FilmInfo, probe
 

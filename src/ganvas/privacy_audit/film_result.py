@@ -11,7 +11,8 @@ from ganvas.errors import PartialFailure
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.picture import Picture
 from ganvas.metrics.fidelity import Summary
-from ganvas.privacy_audit.report import HTML_NAME, JSON_NAME, TITLES, Shown
+from ganvas.privacy_audit.attacks import Shown
+from ganvas.privacy_audit.report import HTML_NAME, JSON_NAME, TITLES
 from ganvas.reports import html
 from ganvas.reports.html import Cell, Rows, tables_as_text
 
