@@ -28,16 +28,16 @@ from ganvas.data.degradations import degrade_each
 from ganvas.data.scenes import windows
 from ganvas.evaluation.pictures import as_picture, as_unit, enlarged
 from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
+from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import psnr
 from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
-from ganvas.metrics.perceptual import LPIPS, load_lpips, lpips_or_none
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from ganvas.video import WriteOptions, read_video, write_video
-from ganvas.weights import cache_folder
 
 FRAMES = (1, 3)
 DEGRADATIONS = {"mosaic": 8, "reduce": 4}

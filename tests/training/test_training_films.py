@@ -21,8 +21,7 @@ from ganvas.inference.folder import translate_files
 from ganvas.inference.translator import Translator
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.config import MOST_FRAMES
-from ganvas.runs.record import read_run_record
-from ganvas.runs.snapshots import read_snapshot
+from ganvas.runs.record import read_run_record, read_snapshot
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from ganvas.video import read_video, write_video

@@ -28,11 +28,11 @@ from ganvas.data.splits import (
 )
 from ganvas.errors import DataError, RunError, VideoError
 from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.paths import cache_folder
 from ganvas.image.files import read_image
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import from_record, read_json, to_record
 from ganvas.video import FilmInfo, probe, read_video
-from ganvas.weights import cache_folder
 
 __all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "is_repeat", "warn_of_no_validation"]
 
