@@ -289,4 +289,4 @@ def test_messages_that_cannot_be_printed_leave_the_exit_code(monkeypatch: pytest
 def test_a_link_to_itself_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "self").symlink_to("self")
     assert main(["locate", str(tmp_path / "self"), "--out", str(tmp_path / "out")]) == 2
-    assert "self: a link that leads to itself; give what it should lead to" in capsys.readouterr().err
+    assert "self: a link to itself; give its intended target" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Give what prints a place where the caller has closed standard output or error (`ganvas ... >&-`)."""
+    """Reopen standard output or error on the null device if the caller closed it (`ganvas ... >&-`)."""
     if sys.stdout is None:
         sys.stdout = io.StringIO()
     if sys.stderr is None:
@@ -102,7 +102,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _answer(words: Sequence[str]) -> int:
-    """As `_run`; raises what the system says of files and of standard output."""
+    """Do the work of `_run`; raises system errors on files and on standard output."""
     if not words or words[0] in ("-h", "--help"):
         _print(f"{usage()}\n")
         return 0 if words else 2
@@ -129,7 +129,7 @@ def _print(text: str) -> None:
     Raises:
         OSError: it is full.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold letters that the terminal has not
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may contain characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(printable(text), end="", flush=True)
@@ -142,12 +142,12 @@ def _print(text: str) -> None:
 
 
 def _discard_output() -> None:
-    """Point standard output at nothing, or Python complains when it flushes at the end."""
+    """Redirect standard output to the null device, so that Python's final flush does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reader_is_gone() -> bool:
-    """Whether standard output is a pipe that nobody reads any more (`ganvas train --help | head`)."""
+    """Return whether standard output is a pipe without a reader (`ganvas train --help | head`)."""
     if not hasattr(select, "poll"):  # Windows
         return False
     poller = select.poll()
@@ -168,7 +168,7 @@ def _plain_warnings(verb: str) -> Iterator[None]:
     root.addHandler(silence)  # without a handler, Python prints warnings and errors that packages log
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # arithmetic of other packages; ours are of other kinds
+            warnings.simplefilter("ignore", RuntimeWarning)  # arithmetic of other packages
             warnings.showwarning = lambda message, *_where, **_more: _complain(verb, str(message))
             yield
     finally:
@@ -206,7 +206,7 @@ def _call(verb: str, words: list[str]) -> Any:
 
 
 def _refuse_devices(words: list[str]) -> None:
-    """Refuse arguments that name a device, pipe or socket, which may never end, or a link that leads to itself.
+    """Refuse arguments that name a device, pipe or socket, which may never end, or a link to itself.
 
     Raises:
         InputError: there is such a word.
@@ -217,8 +217,8 @@ def _refuse_devices(words: list[str]) -> None:
             kind = path.stat().st_mode
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno == errno.ELOOP:
-                raise InputError(f"{path}: a link that leads to itself; give what it should lead to") from error
-            continue  # no file, or one of which the verb tells
+                raise InputError(f"{path}: a link to itself; give its intended target") from error
+            continue  # no file, or one that the verb reports
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
 
@@ -226,12 +226,12 @@ def _refuse_devices(words: list[str]) -> None:
 def _registry(
     docs: Callable[[type[Any]], dict[str, str]], *, unchecked: type[Any] | None = None
 ) -> tyro.constructors.ConstructorRegistry:
-    """Return the rule by which configs become arguments and flags.
+    """Return the tyro registry that turns configs into arguments and flags.
 
     Args:
         docs: returns field -> help text of a config.
-        unchecked: a config that is parsed to a dictionary: the function of `api` checks it, whose errors end in an
-            exit code of ours.
+        unchecked: a config that is parsed to a dictionary: the function of `api` checks it, so that its errors have
+            ganvas exit codes.
     """
     registry = tyro.constructors.ConstructorRegistry()
 

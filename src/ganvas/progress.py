@@ -28,7 +28,7 @@ _chosen: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 class Progress:
-    """Receiver of progress reports, and the one way to cancel work. This one shows nothing.
+    """Receiver of progress reports and means of cancellation. This base class shows nothing.
 
     A subclass that overrides `__call__` shows reports elsewhere, such as on a page; see `reporting_to`.
     """
@@ -40,11 +40,11 @@ class Progress:
         """Report that `done` of `total` steps of a task are finished."""
 
     def cancel(self) -> None:
-        """Ask the work to stop before its next step; may be called from any thread."""
+        """Request that the work stops before its next step; may be called from any thread."""
         self._cancelled.set()
 
     def check(self) -> None:
-        """Raise where the work was cancelled; long work calls this between two steps.
+        """Raise if the work was cancelled; long work calls this between two steps.
 
         Raises:
             Cancelled: after a call of `cancel`.
@@ -53,7 +53,7 @@ class Progress:
             raise Cancelled("cancelled; the same command continues where it stopped")
 
     def track(self, items: Iterable[Item], task: str, *, total: int) -> Iterator[Item]:
-        """Yield the items, and report each one when the next is asked for."""
+        """Yield the items, and report each one after its use."""
         self(task, 0, total)
         for done, item in enumerate(items, start=1):
             self.check()
@@ -62,7 +62,7 @@ class Progress:
 
 
 SILENT = Progress()
-"""Shows nothing, and is never cancelled."""
+"""Progress that shows nothing and is never cancelled."""
 
 
 class _Bars(Progress):
@@ -88,14 +88,14 @@ class _Bars(Progress):
         self._bars.update(self._tasks[task], completed=done, total=total)
 
     def close(self) -> None:
-        """Leave the bars as they are; bars that showed nothing leave no empty line."""
+        """Stop updating the bars; bars that showed nothing leave no empty line."""
         if self._tasks:
             self._bars.stop()
 
 
 @contextmanager
 def progress_bars(*, shown: bool = True) -> Iterator[Progress]:
-    """Yield the progress that the caller has chosen (`reporting_to`), else bars on standard error.
+    """Yield the progress set by `reporting_to`, else bars on standard error.
 
     Args:
         shown: False for one that shows nothing.
@@ -113,7 +113,7 @@ def progress_bars(*, shown: bool = True) -> Iterator[Progress]:
 
 @contextmanager
 def reporting_to(progress: Progress) -> Iterator[Progress]:
-    """Let every command inside the block report to `progress`, which can also cancel it: a page, a log, a test."""
+    """Report the progress of every command inside the block to `progress`, which can also cancel it."""
     token = _chosen.set(progress)
     try:
         yield progress

@@ -523,7 +523,7 @@ class TestGoingOn:
     def test_progress_is_reported(self, photos: Path, tmp_path: Path) -> None:
         progress = RecordedProgress()
         prepare_pairs(PrepareConfig(photos, tmp_path / "out"), progress=progress)
-        assert progress.reports[1] == ("looking at pictures", 1, 20)
+        assert progress.reports[1] == ("inspecting pictures", 1, 20)
         assert progress.reports[-1] == ("writing pairs", 20, 20)
 
 
@@ -592,7 +592,7 @@ class TestMistakes:
 
     def test_a_file_exchanged_after_the_gates_look_makes_no_pair(self, photos: Path, tmp_path: Path) -> None:
         def exchange(what: str, done: int, total: int) -> None:
-            if (what, done) == ("looking at pictures", total):
+            if (what, done) == ("inspecting pictures", total):
                 write_image(photos / "07.png", Picture(scene(99)))
 
         with pytest.raises(PartialFailure, match=r"1 of 20 failed:\n.*07\.png: changed while"):

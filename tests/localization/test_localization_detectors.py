@@ -192,7 +192,7 @@ def test_edges_are_rounded_outward_and_strange_numbers_refused() -> None:
     assert make_detection([1.2, 2.9, 3.1, 4.0], 0.5, "face") == Detection(Box(1, 2, 4, 4), 0.5, "face")
     assert make_detection([3, 3, 3, 9], 0.5, "face") is None
     for edges, score in (([0, 0, np.nan, 4], 0.5), ([0, 0, 4, 4], 1.1), ([0, 0, 4, 4], np.nan)):
-        with pytest.raises(ImageError, match="cannot be used"):
+        with pytest.raises(ImageError, match="unusable numbers"):
             make_detection(edges, score, "face")
     with pytest.raises(ConfigError, match="score"):
         Detection(Box(0, 0, 1, 1), 2.0, "face")

@@ -191,10 +191,10 @@ def test_given_names_override_what_is_found(tmp_path, rng, photo):
     [
         ("no pooling", "ends in MaxPool"),
         ("no linear", "ends in Tanh"),
-        ("half pooling", "other scores"),
+        ("half pooling", "scores differ"),
         ("one softmax", "always 1"),
         ("softmax then sigmoid", "one after the other"),
-        ("softmax over pictures", "other scores"),
+        ("softmax over pictures", "scores differ"),
     ],
 )
 def test_other_endings_are_refused(tmp_path, rng, ending, says):

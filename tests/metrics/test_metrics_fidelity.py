@@ -122,7 +122,7 @@ def test_masked_measures_ignore_what_lies_outside() -> None:
         assert measure(images, targets, mask) == measure(changed, targets, mask)
 
 
-def test_errors_name_the_mend() -> None:
+def test_errors_name_the_remedy() -> None:
     small = torch.rand(1, 3, 10, 40)
     with pytest.raises(InputError, match="at least 11 pixels, the picture has 10 x 40"):
         ssim(small, small)
@@ -130,7 +130,7 @@ def test_errors_name_the_mend() -> None:
         ms_ssim(torch.rand(1, 3, 175, 300), torch.rand(1, 3, 175, 300))
     with pytest.raises(InputError, match="expected two times"):
         psnr(small, small[..., :-1])
-    with pytest.raises(InputError, match="marks nothing"):
+    with pytest.raises(InputError, match="marks no position"):
         l1(small, small, torch.zeros(1, 1, 10, 40))
     with pytest.raises(InputError, match="expected a mask"):
         l1(small, small, torch.zeros(1, 3, 10, 40))

@@ -90,7 +90,7 @@ def test_a_kind_that_nobody_could_learn(kinds: Path, tmp_path: Path) -> None:
     for part, names in (("train", ("brick", "leaf")), ("test", ("brick", "sky"))):
         for kind in names:
             shutil.copytree(kinds / kind, tmp_path / "split" / part / kind)
-    with pytest.raises(DataError, match="no pictures of sky to learn from"):
+    with pytest.raises(DataError, match="no training pictures of sky"):
         opened(tmp_path / "split")
 
 

@@ -61,7 +61,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     assert solid.retrained <= 2
     assert "hides little" in found.verdict(mosaic)
     assert "undecided with 6 test pictures" in found.verdict(solid)
-    assert found.conclusion().startswith("With 6 test pictures it cannot be told what these hide: solid.")
+    assert found.conclusion().startswith("With 6 test pictures it is undecided what these hide: solid.")
 
 
 @pytest.mark.usefixtures("quick_attackers")
@@ -168,7 +168,7 @@ def test_few_test_pictures_allow_no_verdict(right: int, test: int, chance: float
     found = judged(cover, clear=test, test=test, chance=chance)
     if found.clear_are_named:
         assert f"undecided with {test} test pictures" in found.verdict(cover)
-        assert found.conclusion().startswith(f"With {test} test pictures it cannot be told what these hide: mosaic 8.")
+        assert found.conclusion().startswith(f"With {test} test pictures it is undecided what these hide: mosaic 8.")
     for said in (found.verdict(cover), found.conclusion()):
         assert "hides the kind" not in said
         assert "left these attackers guessing" not in said
@@ -197,5 +197,5 @@ def test_the_conclusion_claims_no_more_than_the_verdicts() -> None:
     mixed = judged(held, shown, open_, test=30, clear=30)
     assert mixed.undecided(open_)
     assert mixed.conclusion().startswith(
-        "blur 8 left these attackers guessing. With 30 test pictures it cannot be told what these hide: blur 4."
+        "blur 8 left these attackers guessing. With 30 test pictures it is undecided what these hide: blur 4."
     )

@@ -44,7 +44,7 @@ def hash_settings(settings: object) -> str:
 
 
 def joined_hashes(line: Record, *keys: str) -> bytes | None:
-    """Return the hashes of a line under these keys, one after the other; None where one of them is missing."""
+    """Return the concatenated hashes of a line under these keys; None if one of them is missing."""
     try:
         joined = bytes.fromhex("".join(line[key] for key in keys))
     except (KeyError, TypeError, ValueError):
@@ -73,15 +73,15 @@ class Journal:
         for line in self._lines():
             if proof := proof_of(line):
                 self._proofs[line[name_key]] = proof
-            elif self._proofs.pop(line[name_key], None):  # it failed since, so it is processed again
+            elif self._proofs.pop(line[name_key], None):  # it failed in the meantime, so it is processed again
                 self._earlier.add(line[name_key])
 
     def proof(self, name: str) -> str | None:
-        """Return the hashes of the last line about an input, in hexadecimal; None where there is none, or it failed."""
+        """Return the hashes of the last line of an input, in hexadecimal; None if there is none, or it failed."""
         return proof.hex() if (proof := self._proofs.get(name)) else None
 
     def knows(self, name: str) -> bool:
-        """Return whether an output of that input was ever written, with whatever settings."""
+        """Return whether an output of that input was ever written, with any settings."""
         return name in self._proofs or name in self._earlier
 
     def add(self, lines: Iterable[Record]) -> None:

@@ -27,21 +27,21 @@ __all__ = ["Backend", "RayWork", "RayWorker", "Record", "check_workers", "spread
 Backend = Literal["local", "ray"]
 """Backend: this process, or the workers of a Ray cluster."""
 Record = dict[str, Any]
-"""Ready for JSON."""
+"""Serializable as JSON."""
 RayWorker = Callable[[Sequence[Record]], Iterable[Record]]
-"""Jobs -> a row for each, in order."""
+"""Function from jobs to one row for each, in order."""
 BLOCK = 32
 """Jobs per block: the unit that is repeated when a worker dies."""
 FEW = 16
-"""Jobs lost with their workers up to which each is tried again with a worker of its own."""
+"""Largest number of lost jobs for which each is retried in its own worker."""
 RETRIES = 2
 """Retries of a block whose worker died, and then of each of its jobs alone."""
 STARTS = 3
-"""Workers that may die one after the other before one has loaded what it needs."""
+"""Number of workers in a row that may die while loading."""
 STORE = 256 * 2**20
-"""Bytes of shared memory for the jobs and rows of a cluster on this machine; pictures never pass through it."""
+"""Shared memory in bytes for jobs and rows of a cluster on this machine; pictures do not pass through it."""
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""For a cluster on this machine. The first makes Ray listen on 127.0.0.1 alone, on any system."""
+"""Environment of a cluster on this machine. The first variable makes Ray listen on 127.0.0.1 only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,9 @@ class RayWork:
 
     Attributes:
         start: called once in each worker, to load what it needs.
-        lost: the row of a job whose worker died whenever it was tried, and why.
-        workers: how many; None for one a core of the cluster, or one a GPU.
-        on_gpu: each worker holds a GPU; None for wherever the cluster has any.
+        lost: job and reason -> the row of a job whose worker died at each attempt.
+        workers: their number; None for one per core of the cluster, or one per GPU.
+        on_gpu: whether each worker holds a GPU; None: if the cluster has any.
     """
 
     start: Callable[[], RayWorker]
@@ -65,7 +65,7 @@ def check_workers(backend: Backend, workers: int | None) -> None:
     """Check the requirements of a cluster before anything is read.
 
     Raises:
-        ConfigError: a number of workers that means nothing.
+        ConfigError: an invalid number of workers.
         MissingDependency: Ray is requested but not installed.
     """
     if workers is not None and (backend == "local" or workers < 1):
@@ -82,7 +82,7 @@ def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, R
 
     Raises:
         MissingDependency: Ray is not installed.
-        GanvasError: the cluster cannot be joined, or a worker met an error that is no picture's.
+        GanvasError: the cluster cannot be joined, or a worker had an error that is not specific to a picture.
     """
     left = dict(enumerate(jobs))
     with _joined(work.workers) as ray:
@@ -100,7 +100,7 @@ def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, R
 
 
 def _done(left: dict[int, Record], blocks: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """Yield the blocks, and remove their jobs from what is left."""
+    """Yield the blocks, and remove their jobs from the remaining ones."""
     for rows in blocks:
         for number, _ in rows:
             del left[number]
@@ -155,7 +155,7 @@ def _pass(ray: Any, left: dict[int, Record], work: RayWork, *, size: int, worker
     for block in data.iter_rows():
         if block["problem"]:
             raise GanvasError(
-                f"a worker failed, and not by a picture; all machines must see the same files and run "
+                f"a worker failed for a reason other than a picture; all machines must see the same files and run "
                 f"the same ganvas: {block['problem']}"
             )
         yield json.loads(block["rows"])

@@ -23,14 +23,14 @@ __all__ = ["Job", "Result", "Task", "Worker", "find_files", "names_file", "requi
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One input of a command, as the runner hands it to a worker; ready for JSON.
+    """One input of a command, as the runner passes it to a worker; serializable as JSON.
 
     Attributes:
         name: path relative to the source folder, with forward slashes.
         source: the file.
         target: the file to write; None for an input that cannot be processed, which is listed as failed.
         proof: see `Journal.proof`.
-        known: see `Journal.knows`; only then may what lies at `target` be replaced.
+        known: see `Journal.knows`; only then may an existing `target` be replaced.
     """
 
     name: str
@@ -44,7 +44,7 @@ def names_file(out: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
     """Return whether `out` names an output file; otherwise it is a folder, existing or to be created.
 
     Raises:
-        InputError: it has the ending of a file, and of none that can be written.
+        InputError: it has a file suffix that is not supported.
     """
     if out.is_dir() or not out.suffix:
         return False
@@ -55,7 +55,7 @@ def names_file(out: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
 
 
 def require_suffix(suffix: str | None, suffixes: Collection[str] = IMAGE_SUFFIXES) -> None:
-    """Raise InputError where a suffix that a user gives, such as ".tif", is none of those of a format."""
+    """Raise InputError if a suffix from the user, such as ".tif", belongs to no supported format."""
     if suffix is not None and suffix.lower() not in suffixes:
         raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(suffixes))}")
 
@@ -77,8 +77,8 @@ def find_files(
         source: a file or a folder.
         out: the output folder, or for one file also a file name.
         recursive: include folders below `source`.
-        every: include files that are no pictures, so that each visible file is accounted for.
-        also: include such files besides pictures, for example films.
+        every: include files that are no pictures, so that each visible file is reported.
+        also: predicate of further files to include, for example videos.
         apart: files in the folder that are no inputs, such as a log or a file of boxes; without links.
 
     Raises:
@@ -113,10 +113,10 @@ def _lies_in_any(path: Path, folders: Sequence[Path]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What became of one job; ready for JSON.
+    """Result of one job, serializable as JSON.
 
     Attributes:
-        line: the line for the journal; None where the output of an earlier call is still valid.
+        line: the line for the journal; None if the output of an earlier call is still valid.
         refusal: the refusal of the content gate, as `PolicyRefusal.as_arguments` returns it.
     """
 
@@ -125,12 +125,12 @@ class Result:
 
 
 Worker = Callable[[Sequence[Job], Progress], Iterable[Sequence[Result]]]
-"""Jobs -> their results in order, some at a time: those are journaled together."""
+"""Function from jobs to groups of results, in order; a group is journaled together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A command's work on each of many inputs; can be pickled.
+    """Work of a command on each input; can be pickled.
 
     Attributes:
         name: shown beside the progress bar.
@@ -171,14 +171,14 @@ def run_jobs(
         Cancelled: see `Progress.check`.
         GanvasError: see `ganvas.bulk.ray_backend.spread`.
     """
-    if journal is not None:  # a worker elsewhere does not see the journal, so each job carries what it says
+    if journal is not None:  # a remote worker does not see the journal, so each job carries its entries
         jobs = [replace(job, proof=journal.proof(job.name), known=journal.knows(job.name)) for job in jobs]
     blocks = _on_ray(jobs, task, workers) if backend == "ray" else _here(jobs, task, progress)
     progress(task.name, done := 0, len(jobs))
     with closing(blocks):
         for block in blocks:
             if journal is not None and (lines := [one.line for _, one in block if one.line is not None]):
-                journal.add(lines)  # before anything is reported: what is reported is on disk
+                journal.add(lines)  # before reporting: reported results are on disk
             for number, result in block:
                 progress(task.name, done := done + 1, len(jobs))
                 yield jobs[number], result

@@ -153,7 +153,7 @@ def _inspect(files: dict[str, Path], progress: Progress) -> _Inspection:
         DataError: no picture can be read.
     """
     inspection = _Inspection()
-    for file, path in progress.track(files.items(), "looking at pictures", total=len(files)):
+    for file, path in progress.track(files.items(), "inspecting pictures", total=len(files)):
         try:
             inspection.sources.append(_inspect_picture(file, path))
         except PolicyRefusal as refusal:

@@ -24,7 +24,7 @@ from ganvas.metrics.fidelity import psnr, ssim
 BLOCK = 8
 """Side of a mosaic's block, in pixels."""
 THRESHOLD = 0.5
-"""Share of the heat's maximum above which a pixel counts: tighter than the paper's 0.2."""
+"""Threshold of the heat map as a share of its maximum; tighter than the paper's 0.2."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Photograph:
 
     Attributes:
         name: its name in the report.
-        package: the importable package that carries it.
-        path: its place inside that package.
+        package: the importable package that contains it.
+        path: its path inside that package.
         split: `train`, or `unseen` for those that training never touches.
     """
 
@@ -69,7 +69,7 @@ def locate_photograph(photograph: Photograph) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class Covered:
-    """One photograph, what was found in it, and the same with that covered."""
+    """Photograph with its finding and its covered copy."""
 
     photograph: Photograph
     original: Picture
@@ -90,7 +90,7 @@ class Covered:
 
 
 def cover_photograph(photograph: Photograph, out: Path, classifier: Classifier) -> Covered:
-    """Find the likeliest class, mosaic the box round its largest part, and write the overlay."""
+    """Find the most likely class, mosaic the box around its largest part, and write the overlay."""
     split = "train" if photograph.split == "train" else "test"
     original = read_image(out / "photographs" / split / f"{photograph.name}.png")
     finding = locate(original, classifier, threshold=THRESHOLD, largest_only=True)
@@ -103,7 +103,7 @@ def cover_photograph(photograph: Photograph, out: Path, classifier: Classifier) 
 
 
 def on_grid(box: Box, picture: Picture) -> Box:
-    """Widen the box to whole blocks of a grid at the picture's corner, or cut it to the last whole ones."""
+    """Expand the box to whole blocks of a grid from the picture's corner, limited to whole blocks in the picture."""
     right, bottom = picture.width // BLOCK * BLOCK, picture.height // BLOCK * BLOCK
     return Box(
         box.left // BLOCK * BLOCK,
@@ -114,20 +114,20 @@ def on_grid(box: Box, picture: Picture) -> Box:
 
 
 RENDITIONS = ("mosaic", "bicubic", "l1", "l1_gan")
-"""What is measured: the mosaic as it is, its blocks interpolated, and the two trained runs."""
+"""Measured pictures: the mosaic, its interpolated blocks, and the restorations of the two runs."""
 DECIMALS = {"psnr": 3, "ssim": 4}
-"""Measure -> the decimals that are kept."""
+"""Measure -> number of decimals."""
 NAMES = {"mosaic": "the mosaic", "bicubic": "bicubic interpolation", "l1": "L1 alone", "l1_gan": "L1 + GAN"}
 """Rendition -> its name inside a sentence."""
 MODELS = ("l1", "l1_gan")
-"""The learned renditions."""
+"""Renditions by trained models."""
 Means = Mapping[str, Mapping[str, float]]
 """Rendition -> {"psnr" in dB, "ssim"}, means over the unseen photographs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    """One unseen photograph: its renditions, and how near each is to the original.
+    """One unseen photograph: its renditions and their distances from the original.
 
     Attributes:
         covered: the photograph and its region.
@@ -155,7 +155,7 @@ def measure_renditions(covered: Covered, *, restored: Mapping[str, Path]) -> Res
 
 
 def interpolated(covered: Covered) -> Picture:
-    """Fill the region by bicubic interpolation of its own blocks' means, a baseline without learning."""
+    """Fill the region by bicubic interpolation of its block means, a baseline without learning."""
     box, pixels = covered.region, covered.mosaicked.pixels.copy()
     inside = pixels[box.top : box.bottom, box.left : box.right]
     inside[...] = bicubic_resize(block_means(inside, BLOCK), *inside.shape[:2])
@@ -175,7 +175,7 @@ def mean_scores(restorations: Sequence[Restoration], rendition: str) -> dict[str
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What the figures say.
+    """Conclusion from the mean scores.
 
     Attributes:
         recommended: the model with the higher mean PSNR.
@@ -189,7 +189,7 @@ class Conclusion:
 
 
 def conclude(means: Means) -> Conclusion:
-    """Return what the mean figures say; a tie goes to the rendition that was made with less effort."""
+    """Return the conclusion from the mean scores; ties go to the cheaper rendition."""
     recommended = _highest({name: means[name] for name in MODELS}, "psnr")
     nearest = {measure: _highest(means, measure) for measure in ("psnr", "ssim")}
     return Conclusion(recommended, nearest, (_nearest(means, nearest), _gain(means, recommended)))

@@ -1,4 +1,4 @@
-"""Report page of the demo: the result first, then how it came about and what to do next."""
+"""HTML report of the demonstration: results, method and next steps."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ NEXT = (
 
 @dataclass(frozen=True)
 class DemoReport:
-    """All that the page shows."""
+    """Content of the report."""
 
     out: Path
     covered: Sequence[Covered]
@@ -105,7 +105,7 @@ def write_report(demo: DemoReport) -> Path:
 
 
 def headline(demo: DemoReport) -> str:
-    """Render before and after in large, and the gain in one line."""
+    """Render the large pictures before and after, and the gain in one line."""
     best, first = demo.conclusion.recommended, demo.restorations[0]
     name = first.covered.photograph.name
     pictures: list[tuple[Image, str]] = [
@@ -128,7 +128,7 @@ def signed(decibels: float) -> str:
 
 
 def conclusions(demo: DemoReport) -> str:
-    """Render the conclusions from the mean scores, and the photographs that they leave out."""
+    """Render the conclusions from the mean scores, and the excluded photographs."""
     left_out = [f"{name} is left out: {why}." for name, why in demo.left_out.items()]
     return points([*demo.conclusion.sentences, *left_out])
 

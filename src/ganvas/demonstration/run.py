@@ -1,4 +1,4 @@
-"""Demonstration from end to end, through the functions that a user would call."""
+"""Demonstration from end to end, with the public functions."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ from ganvas.training.loop import train
 from ganvas.training.report import TrainingResult
 
 PROBE_MINUTES = 0.05
-"""Of training, to learn how many images fit the time on this machine, so that the rate can fall to 0 in it."""
+"""Minutes of trial training that measure the speed, from which the length of the learning-rate schedule follows."""
 
 
 def learn(config: RunConfig, run: Path, *, minutes: float, probe: Path) -> TrainingResult:
-    """Train a run for about that long.
+    """Train a run for about `minutes`.
 
     Args:
-        config: of the run, but for its length.
-        run: the run folder to make.
+        config: of the run, except its length.
+        run: the run folder to create.
         minutes: of training, the probes included.
         probe: a folder for trials, removed again.
     """

@@ -14,7 +14,7 @@ class DoctorConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     seconds: float = 10.0
-    """Measuring time, over all precisions that are fast."""
+    """Measuring time in seconds over all precisions."""
     threads: int | None = None
     """Number of CPU threads; unset: as many as are fastest."""
 

@@ -43,11 +43,11 @@ from ganvas.training.step import make_optimizers, take_turns
 from ganvas.weights.find import FoundWeights, list_weights
 
 SIDES = (256, 512, 1024)
-"""Of square matrices, of which the fastest product is the peak."""
+"""Sides of square matrices; the fastest product is the peak."""
 SMALL_SIDE, SMALL_WIDTH = 128, 32
-"""Of the pix2pix whose step is measured: seconds, where the recipe's own would take minutes."""
+"""Width of the measured pix2pix, which takes seconds instead of minutes."""
 PEAK_SHARE = 0.2
-"""Of the time to measure in, for each precision's matrix products; the rest is for training steps."""
+"""Share of the measuring time for matrix products; the rest is for training steps."""
 MAIN_RECIPES = ("pix2pix", "restore", "cyclegan", "cut", "srresnet")
 
 
@@ -58,12 +58,12 @@ class StepSpeed:
     precision: Precision
     images_per_second: float
     operations_per_second: float
-    """Of its convolutions and matrix products, forward and backward."""
+    """Floating-point operations per second of its convolutions and matrix products, forward and backward."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeEstimate:
-    """What a recipe's training takes, if it reaches the operations a second of the measured step."""
+    """Estimated duration of a recipe's training at the operations per second of the measured step."""
 
     recipe: str
     crop_size: tuple[int, int]
@@ -71,20 +71,20 @@ class RecipeEstimate:
     epochs: float
 
     def hours(self, pictures: int) -> float:
-        """Return the hours of the whole recipe on so many training pictures."""
+        """Return the hours of the whole recipe on `pictures` training pictures."""
         return self.epochs * pictures / self.images_per_second / 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """How fast a machine computes."""
+    """Measured speed of a machine."""
 
     threads: int
-    """CPU threads that are fastest now, beside what else runs."""
+    """Fastest number of CPU threads, given the current load."""
     by_threads: dict[int, float]
-    """Number of CPU threads -> images a second of the small step in float32; empty where a user or a GPU decides."""
+    """Number of CPU threads -> images per second of the small step in float32; empty on a GPU or for a set number."""
     peaks: dict[Precision, float]
-    """Precision -> operations a second of matrix products; only precisions that are fast."""
+    """Precision -> operations per second of matrix products; fast precisions only."""
     steps: dict[Precision, StepSpeed]
     """Precision -> the small training step."""
     recipes: tuple[RecipeEstimate, ...]
@@ -92,7 +92,7 @@ class Speed:
 
 
 def measure_speed(precisions: Sequence[Precision], device: torch.device, *, seconds: float) -> Speed:
-    """Measure for about that long in all; the caller's random numbers are left as they were."""
+    """Measure for about `seconds` in total; the random generators' states are restored."""
     counts = thread_counts(torch.get_num_threads()) if device.type == "cpu" and not given_threads() else ()
     each = seconds / (len(precisions) + len(counts))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -111,7 +111,7 @@ def _rate(device: torch.device, threads: int, seconds: float) -> float:
 
 
 def matrix_peak(precision: Precision, device: torch.device, *, seconds: float) -> float:
-    """Return the operations a second of the fastest product of two square matrices, tried for that long in all."""
+    """Return the operations per second of the fastest product of square matrices, measured for `seconds` in total."""
     dtype, best = getattr(torch, precision), 0.0
     for side in SIDES:
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -121,7 +121,7 @@ def matrix_peak(precision: Precision, device: torch.device, *, seconds: float) -
 
 
 def measure_step(precision: Precision, device: torch.device, *, seconds: float) -> StepSpeed:
-    """Measure a training step for about that long."""
+    """Measure a training step for about `seconds`."""
     settings = TrainingConfig(precision=precision)
     side = (SMALL_SIDE, SMALL_SIDE)
     small = Pix2PixConfig(width=SMALL_WIDTH, discriminator_width=SMALL_WIDTH)
@@ -141,7 +141,7 @@ def measure_step(precision: Precision, device: torch.device, *, seconds: float) 
 
 
 def estimate_recipes(operations_per_second: float) -> list[RecipeEstimate]:
-    """Return what the main recipes take with their default settings on a machine of that speed."""
+    """Return the estimated durations of the main recipes with default settings on a machine of that speed."""
     made = []
     for name in MAIN_RECIPES:
         config = RECIPES[name]()
@@ -152,7 +152,7 @@ def estimate_recipes(operations_per_second: float) -> list[RecipeEstimate]:
 
 
 def operations_of(config: RunConfig) -> int:
-    """Return the operations of a training step on one picture, counted without computing anything."""
+    """Return the operations of a training step on one picture, counted on fake tensors."""
     height, width = config.data.crop_size
     scale = getattr(config.data, "scale", 1)
     with FakeTensorMode():
@@ -165,7 +165,7 @@ def operations_of(config: RunConfig) -> int:
 
 
 def _seconds_of(work: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Time each call after one warm-up call, for that long and at least three calls."""
+    """Time each call after a warm-up call, for `seconds` and at least three calls."""
     work()
     taken, begun = list[float](), time.perf_counter()
     while len(taken) < 3 or time.perf_counter() - begun < seconds:
@@ -183,7 +183,7 @@ def _finish(device: torch.device) -> None:
 
 
 FOR_USERS = ("demo", "tensorboard", "ray", "figures", "video")
-"""Extras that a verb needs; `dev` is for work on ganvas itself."""
+"""Extras for users; `dev` is for development of ganvas."""
 PICTURES = 1000
 """Number of training pictures in the estimates of a recipe's duration."""
 
@@ -245,15 +245,15 @@ def _size(path: Path) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What a machine is and can, and what is installed on it; printed, it is a page of text."""
+    """Diagnosis of a machine and its installation; `str` gives a page of text."""
 
     processor: str
     cores: int
     """Logical cores that this process may use."""
     memory_bytes: int | None
-    """None where the system does not tell it."""
+    """None if the system does not report it."""
     device: str
-    """Where networks compute: cpu, cuda or mps."""
+    """Device of the networks: cpu, cuda or mps."""
     gpu: str | None
     ganvas: str
     python: str
@@ -261,7 +261,7 @@ class Diagnosis:
     capability: str
     """Vector instructions that PyTorch uses, such as AVX2 or AVX512."""
     bfloat16_obstacle: str | None
-    """Why bfloat16 is not fast; None where it is."""
+    """Reason why bfloat16 is not fast; None if it is."""
     extras: tuple[Extra, ...]
     weights: tuple[FoundWeights, ...]
     cache: Path
@@ -293,8 +293,8 @@ class Diagnosis:
             pace = f"pix2pix of width 32 on 128 x 128: {step.images_per_second:.3g} images/s"
             lines.append(f"  {precision:<11} {peak}; {pace}")
         if len(self.speed.by_threads) > 1:
-            told = ", ".join(f"{rate:.3g} with {count}" for count, rate in self.speed.by_threads.items())
-            lines.append(f"  threads     images/s of that step in float32: {told}")
+            rates = ", ".join(f"{rate:.3g} with {count}" for count, rate in self.speed.by_threads.items())
+            lines.append(f"  threads     images/s of that step in float32: {rates}")
         lines.append(f"  A whole recipe on {PICTURES:,} pictures, by these figures, with its default settings:")
         for estimate in self.speed.recipes:
             rate, whole = f"{estimate.images_per_second:.2g} images/s", duration(3600 * estimate.hours(PICTURES))
@@ -306,12 +306,12 @@ class Diagnosis:
         lines = ["Extras"]
         for extra in self.extras:
             found = ", ".join(f"{package} {number}" for package, number in extra.installed.items())
-            told = f"missing {', '.join(extra.missing)}: {extra.command}" if extra.missing else found
-            lines.append(f"  {extra.name:<12} {told}")
+            state = f"missing {', '.join(extra.missing)}: {extra.command}" if extra.missing else found
+            lines.append(f"  {extra.name:<12} {state}")
         lines += ["", "Pretrained weights"]
         for weights in self.weights:
-            told = f"in {weights.where}" if weights.where else f"not here: {weights.remedy}"
-            lines.append(f"  {weights.name:<20} {told}")
+            state = f"in {weights.where}" if weights.where else f"not here: {weights.remedy}"
+            lines.append(f"  {weights.name:<20} {state}")
         total = sum(self.cache_bytes.values())
         lines += ["", f"Cache  {self.cache} ({total / 1e6:,.1f} MB)"]
         lines += [f"  {name:<20} {size / 1e6:,.1f} MB" for name, size in self.cache_bytes.items()]
@@ -319,7 +319,7 @@ class Diagnosis:
 
 
 def diagnose(config: DoctorConfig) -> Diagnosis:
-    """Look at the machine and the installation, and measure for about `config.seconds`; nothing is fetched.
+    """Inspect the machine and the installation, and measure for about `config.seconds`; nothing is downloaded.
 
     Args:
         config: device and measuring time.

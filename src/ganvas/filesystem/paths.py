@@ -109,7 +109,7 @@ def _identity(path: Path) -> Identity | None:
 
 
 def cache_folder() -> Path:
-    """Return $GANVAS_CACHE, else the platform's folder for caches with `ganvas` in it; created if missing."""
+    """Return $GANVAS_CACHE, else `ganvas` in the platform's cache folder; created if missing."""
     if given := os.environ.get("GANVAS_CACHE"):
         folder = Path(given)
     elif sys.platform == "win32":
@@ -117,7 +117,7 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         folder = Path.home() / "Library" / "Caches" / "ganvas"
     else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganvas"  # set but empty is unset
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganvas"  # empty counts as unset
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -133,9 +133,9 @@ KEY_SIZE: Final = 32
 
 
 def read_or_make_key(path: Path) -> bytes | None:
-    """Return the user's key, made where there is none; None where it cannot be read or kept.
+    """Return the user's key, creating one if missing; None if it cannot be read or stored.
 
-    A key that others may read or write, or of another size, is replaced: what was made with it counts no more.
+    A key that others may read or write, or of another size, is replaced, which invalidates hashes made with it.
 
     Raises:
         OSError: a new key cannot be written.
@@ -170,14 +170,14 @@ def _read_key(path: Path) -> bytes | None:
 
 
 def _make_key(path: Path) -> None:
-    """Write a new key whole, with mode 600; where another process was faster, its key stays."""
+    """Write a new key atomically with mode 600; keep the key of another process that was faster."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(secrets.token_bytes(KEY_SIZE))
         try:
-            os.link(temporary, path)  # unlike a rename, replaces nothing
+            os.link(temporary, path)  # unlike a rename, it replaces no file
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
-"""What convolutions compute in."""
+"""Data type of convolutions and matrix products."""
 PrecisionChoice = Literal["float32", "bfloat16", "auto"]
-"""What a user asks for; auto is bfloat16 where the processor or GPU computes it fast, else float32."""
+"""Requested precision; auto is bfloat16 if the processor or GPU computes it fast, else float32."""

@@ -30,7 +30,7 @@ A constant, because compiled networks read it.
 
 X86 = ("x86_64", "amd64", "i386", "i686")
 ISA_WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")
-"""Limits under which oneDNN accepts bfloat16 but emulates it; under lower ones it says itself that it has none."""
+"""Limits under which oneDNN emulates bfloat16; under lower ones it reports that it has none."""
 AMPERE = 8
 """Major compute capability of the first NVIDIA GPUs with bfloat16."""
 
@@ -38,7 +38,7 @@ AMPERE = 8
 def bfloat16_obstacle(device: torch.device) -> str | None:
     """Return why bfloat16 is slow on a device, or None where it is fast or, as on MPS, nothing is known.
 
-    A CPU is asked through PyTorch and oneDNN, so `ONEDNN_MAX_CPU_ISA` and `ATEN_CPU_CAPABILITY` count. Without
+    CPU features are those of PyTorch and oneDNN, so `ONEDNN_MAX_CPU_ISA` and `ATEN_CPU_CAPABILITY` count. Without
     native instructions oneDNN falls back to reference code that is up to 60 times slower than float32.
     """
     if device.type == "cpu":
@@ -54,11 +54,11 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
     """Return the precision to compute in.
 
     Args:
-        choice: what the user asks for.
-        device: where networks compute.
+        choice: the requested precision.
+        device: device of the networks.
 
     Raises:
-        ConfigError: bfloat16 is asked for, and slow on that device.
+        ConfigError: bfloat16 is requested and slow on that device.
     """
     if choice == "float32":
         return choice

@@ -33,15 +33,15 @@ __all__ = [
 
 CPUINFO = Path("/proc/cpuinfo")
 NAME_KEYS = ("model name", "Model", "Hardware")
-"""Of lines in /proc/cpuinfo; the later ones are those of ARM boards."""
+"""Keys of the name in /proc/cpuinfo; the later ones are those of ARM boards."""
 
 
 def processor_name() -> str:
     """Return the name of the processor, or the architecture where the system reports none."""
     if CPUINFO.is_file():
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-        told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        if names := [told[key] for key in NAME_KEYS if told.get(key)]:
+        fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        if names := [fields[key] for key in NAME_KEYS if fields.get(key)]:
             return names[0]
     if sys.platform == "darwin":
         import subprocess  # slow to import, and only macOS needs it
@@ -54,14 +54,14 @@ def processor_name() -> str:
 
 
 def core_count() -> int:
-    """Return how many logical cores this process may use."""
+    """Return the number of logical cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory_bytes() -> int | None:
-    """Return the machine's memory, or None where the system does not report it, as on Windows."""
+    """Return the machine's memory in bytes, or None if the system does not report it, as on Windows."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -69,16 +69,16 @@ def memory_bytes() -> int | None:
 
 STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)
-"""Columns of proc(5): user, nice, system, irq, softirq, and steal, which a virtual machine's host took."""
+"""Columns of /proc/stat: user, nice, system, irq, softirq, and steal (time taken by a virtual machine's host)."""
 SPARE = 0.3
-"""Cores of ours that other programs may use before that counts as load."""
+"""Number of cores that other programs may use without counting as load."""
 
 
 class OtherLoad:
     """Number of cores that other programs kept busy since the last call.
 
     Args:
-        stat: the counters; a system without them is taken to be busy, since nothing is known.
+        stat: file of the counters; a system without them counts as busy.
     """
 
     def __init__(self, stat: Path = STAT) -> None:
@@ -95,7 +95,7 @@ class OtherLoad:
         return others > (os.cpu_count() or 1) - threads + SPARE
 
     def _counters(self) -> tuple[float, float, float] | None:
-        """Return seconds of a clock, of all cores' work, and of this process's; None where the system has none."""
+        """Return seconds of a clock, of all cores' work, and of this process's; None if the system has none."""
         try:
             columns = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
             ticks = sum(int(columns[at]) for at in BUSY)
@@ -107,33 +107,33 @@ class OtherLoad:
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables that configure how OpenMP threads wait."""
 SPINS = "1000"
-"""Turns of a waiting thread's loop before it sleeps: tens of microseconds. libgomp's own 300,000 are milliseconds that
-hold a core, so several threads collapse beside other programs; where threads outnumber cores it takes 1,000 itself."""
+"""Iterations of a waiting thread's loop before it sleeps: tens of microseconds. The 300,000 of libgomp hold a core for
+milliseconds, which slows several threads beside other programs; with more threads than cores it uses 1,000 itself."""
 TRIAL_SECONDS = 0.5
-"""Of steps that show how fast a number of threads is; at least one step."""
+"""Duration of a trial of a number of threads; at least one step."""
 TRIAL_STEPS = 10
-"""Steps of a trial at most."""
+"""Largest number of steps of a trial."""
 WINDOW_SECONDS = 2.0
-"""Of steps over which the speed is watched; at least two steps."""
+"""Duration over which the speed is monitored; at least two steps."""
 FALLEN = 0.75
-"""Share of the speed of the last choice below which the number is measured anew."""
+"""Share of the speed at the last choice below which the number is measured again."""
 BETTER = 1.08
-"""How many times as fast another number must be to be taken."""
+"""Speed ratio that another number must reach to be chosen."""
 PATIENCE = 20.0
 """Seconds until the other numbers are tried again; doubles while nothing changes."""
 PATIENCE_MOST = 640.0
 TRIAL_SHARE = 0.05
-"""Of the time that trials without cause may take."""
+"""Largest share of the time for trials that no fall of the speed triggers."""
 REST = 4
-"""Times as long as a trial took, until a fall of the speed begins another."""
+"""Pause after a trial, as a multiple of its duration, before a fall of the speed triggers another."""
 _GIVEN: list[int] = []
-"""Numbers of threads that blocks of `using_threads` were given; of the process, as torch's own number is."""
+"""Stack of the numbers of threads in `using_threads`; global to the process, as is torch's own number."""
 
 
 def let_waiting_threads_sleep() -> None:
-    """Let OpenMP threads sleep after a short wait, unless the user configured how threads wait.
+    """Make waiting OpenMP threads sleep soon, unless the user configured how threads wait.
 
-    Counts only before torch is imported, since the OpenMP library reads the environment when it is loaded.
+    Call it before torch is imported, since the OpenMP library reads the environment when it is loaded.
     """
     if not any(name in os.environ for name in WAIT_VARIABLES):
         os.environ["GOMP_SPINCOUNT"] = SPINS
@@ -142,16 +142,16 @@ def let_waiting_threads_sleep() -> None:
 def check_threads(threads: int | None) -> None:
     """Raise ConfigError for a number of threads below 1."""
     if threads is not None and threads < 1:
-        raise ConfigError(f"threads {threads} must be 1 or more; leave it out for as many as are fastest")
+        raise ConfigError(f"threads {threads} must be 1 or more; leave it out to use the fastest number")
 
 
 @contextmanager
 def computing_with(threads: int) -> Iterator[None]:
-    """Let torch compute with that many threads inside the block."""
+    """Set the number of torch's threads inside the block."""
     import torch
 
     before = torch.get_num_threads()
-    if before == threads:  # setting it, even to the same, reaches other threads' libraries
+    if before == threads:  # setting it, even to the same value, affects the libraries of other threads
         yield
         return
     torch.set_num_threads(threads)
@@ -163,7 +163,7 @@ def computing_with(threads: int) -> Iterator[None]:
 
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
-    """Let torch, sessions of ONNX Runtime and trainings begun inside the block compute with that many threads.
+    """Set the number of threads of torch, ONNX Runtime sessions and trainings that start inside the block.
 
     Args:
         threads: None changes nothing.
@@ -184,12 +184,12 @@ def using_threads(threads: int | None) -> Iterator[None]:
 
 
 def given_threads() -> int | None:
-    """Return the number of the innermost `using_threads`; None where the user gave none."""
+    """Return the number of the innermost `using_threads`; None if the user set none."""
     return _GIVEN[-1] if _GIVEN else None
 
 
 def thread_counts(most: int) -> tuple[int, ...]:
-    """Return the numbers worth trying, the largest first: all, half, one."""
+    """Return the candidate numbers, the largest first: all, half, one."""
     return tuple(sorted({1, max(1, most // 2), most}, reverse=True))
 
 
@@ -213,17 +213,17 @@ class _Watch:
 class StepThreads:
     """The number of threads of repeated, equal steps, measured on the steps themselves.
 
-    On an otherwise idle machine the largest number is used and nothing is tried, so results are the same to the bit.
-    Beside other programs each number of `counts` computes a few steps, from the largest down until fewer are slower,
-    and the fastest goes on. When its speed falls, and from time to time, its neighbors are tried again.
+    On an otherwise idle machine the largest number is used without trials, so results are bitwise reproducible. Beside
+    other programs each number of `counts` computes a few steps, from the largest down until fewer are slower, and the
+    fastest is chosen. When its speed falls, and from time to time, its neighbors are tried again.
 
     Attributes:
         counts: numbers of threads to choose from, the largest first; a single one is used and never measured.
-        set_threads: makes the process compute with that many.
+        set_threads: sets the number of threads of the process.
         is_contended: whether other programs took some of the cores since the last call.
         now: a clock in seconds.
         threads: the number in use.
-        pace: seconds a step of the choice, as last measured; None before the first choice.
+        pace: seconds per step of the choice, as last measured; None before the first choice.
         last: seconds of the last step.
     """
 
@@ -247,7 +247,7 @@ class StepThreads:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the number in use is the choice, and its speed known; else a trial goes on."""
+        """Whether the number in use is chosen and its speed known; otherwise a trial is running."""
         return self.pace is not None and not self._waiting
 
     @contextmanager
@@ -265,7 +265,7 @@ class StepThreads:
             self._watch_over(seconds)
 
     def _try(self, seconds: float) -> None:
-        """Count a step of a trial: the first are warm-up, and a number that is clearly slow is soon left."""
+        """Count a step of a trial: the first are warm-up, and the trial of a clearly slow number ends early."""
         self._trial_seconds += seconds
         if self._warm:
             self._warm -= 1
@@ -279,7 +279,7 @@ class StepThreads:
         self._paces[tried] = self._watch.pace
         if self.pace is None and tried == self.counts[0] and not self.is_contended():
             self._waiting.clear()
-        if self._paces[tried] > BETTER * best:  # going on in that direction makes it slower still
+        if self._paces[tried] > BETTER * best:  # continuing in that direction would be slower still
             self._waiting = [count for count in self._waiting if (count < self._chosen) != (tried < self._chosen)]
         self._begin_next() if self._waiting else self._choose()
 
@@ -318,7 +318,7 @@ class StepThreads:
             self.pace = min(pace, self.pace)
 
     def _begin_trial(self, pace: float) -> None:
-        """Try the other numbers, the neighbors of the present one first."""
+        """Try the other numbers, the neighbors of the current one first."""
         self._paces, self.pace, self._trial_seconds = {self._chosen: pace}, pace, 0.0
         lower = [count for count in self.counts if count < self._chosen]
         higher = [count for count in reversed(self.counts) if count > self._chosen]
@@ -326,7 +326,7 @@ class StepThreads:
         self._begin_next()
 
     def _return_to_all(self) -> None:
-        """Take the largest number again, and measure its speed."""
+        """Return to the largest number, and measure its speed."""
         self._chosen, self._paces, self._waiting, self._trial_seconds = self.counts[0], {}, [self.counts[0]], 0.0
         self.pace = None
         self._begin_next()

@@ -29,7 +29,7 @@ __all__ = [
 ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
 ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
 UNREADABLE = (SyntaxError, ValueError, TypeError, LookupError, OSError)
-"""What Pillow raises on broken metadata, which does not fail the picture."""
+"""Exceptions of Pillow on broken metadata, which do not make the picture unreadable."""
 
 # EXIF 2.3, tag 274: what to do to the stored picture to see it upright.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {

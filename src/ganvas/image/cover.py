@@ -265,7 +265,7 @@ def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
 
 
 def read_levels(path: Path) -> Pixels:
-    """Return (H, W, C): the levels of a mask. They alone say what it marks, so nothing in it may be transparent.
+    """Return (H, W, C): the levels of a mask. Only levels mark pixels, so nothing in it may be transparent.
 
     Raises:
         ImageError: it cannot be read, is partly transparent, or declares 0 to be white, as `tifffile.imwrite` does for

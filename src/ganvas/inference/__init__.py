@@ -1,1 +1,1 @@
-"""A trained run as an image -> image object: record, translator, tiles, folders. Import from the submodules."""
+"""Inference with a trained run: translator, tiling, prepacking, folders and videos. Import from the submodules."""

@@ -23,9 +23,9 @@ Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
 GRAY_REPEATED = "gray was repeated to RGB, which is what the model takes"
 PILLOW_MODES = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
-"""Of 8 bits, which are read as a file would be."""
+"""Pillow modes of 8 bits, which are converted like files."""
 OTHER_SCALE = 2
-"""A picture so many times as large or small as those of the training shows its details at another scale."""
+"""Ratio of sizes to the training pictures from which a note says that details have another scale."""
 
 
 def as_picture(image: AnyImage, *, channels: int) -> Picture:
@@ -34,7 +34,7 @@ def as_picture(image: AnyImage, *, channels: int) -> Picture:
     Args:
         image: a Picture, a file, the bytes of a file, a Pillow image, an array (H, W) or (H, W, C), or a tensor
             (C, H, W); arrays and tensors of uint8, uint16 or float in [0, 1].
-        channels: what the model takes; one channel more than 1 or 3 in an array or tensor is opacity.
+        channels: input channels of the model; with 1 or 3, an additional channel in an array or tensor is opacity.
 
     Raises:
         ImageError: a file that cannot be read, or an array of another shape or type.
@@ -62,7 +62,7 @@ def as_picture(image: AnyImage, *, channels: int) -> Picture:
 
 
 def as_kind_of(image: AnyImage, result: Picture) -> Any:
-    """Return the result as the kind of image that was given: Pillow, array or tensor for such, else a Picture."""
+    """Convert the result to the type of the input: a Pillow image, array or tensor, else a Picture."""
     if isinstance(image, Image.Image):
         return _to_pillow(result)
     if isinstance(image, torch.Tensor):
@@ -77,9 +77,9 @@ def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *,
 
     Args:
         picture: the picture.
-        spec: what the model takes.
-        data: what it was trained on, where that is known.
-        any_scale: the model enlarges pictures, or resizes them to those of its training.
+        spec: input of the model.
+        data: its training data, if known.
+        any_scale: whether the model upscales pictures or resizes them to the training size.
 
     Raises:
         ImageError: as `check_input`.
@@ -89,8 +89,8 @@ def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *,
 
 
 def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:
-    """Return a note where the picture's details have another scale than those of the training pictures."""
-    if data.resize == "none":  # pictures at scales of their own
+    """Return a note if the picture's details have another scale than those of the training pictures."""
+    if data.resize == "none":  # pictures have their own scales
         return ()
     trained, given = min(data.load_size), min(picture.height, picture.width)
     if trained < OTHER_SCALE * given and given < OTHER_SCALE * trained:
@@ -158,7 +158,7 @@ def blank_result(picture: Picture, spec: PictureSpec, *, scale: int = 1) -> Pict
 
 
 def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: NDArray[np.float32]) -> None:
-    """Write a part of a model's output into the result; what exceeds the picture was padding.
+    """Write a part of a model's output into the result, without padding beyond the picture.
 
     Args:
         result: as `blank_result` made it.
@@ -195,12 +195,12 @@ def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
 
 
 def _check_within(picture: Picture, spec: PictureSpec) -> None:
-    """Raise ImageError where a pixel value lies outside the range of the training pictures."""
+    """Raise ImageError if a pixel value lies outside the range of the training pictures."""
     low, high = spec.value_range
     smallest, largest = float(picture.color.min()), float(picture.color.max())
     if not low <= smallest <= largest <= high:
         found = f"values from {smallest:g} to {largest:g}"
-        raise ImageError(picture.source, f"{found}, but {_trained_on(spec)}; scale or cut them to that range")
+        raise ImageError(picture.source, f"{found}, but {_trained_on(spec)}; scale or clip them to that range")
 
 
 def _trained_on(spec: PictureSpec) -> str:

@@ -13,7 +13,7 @@ from ganvas.hardware.precision import choose_precision
 from ganvas.image.picture import Picture
 
 OUT_OF_MEMORY = ("out of memory", "allocate memory")
-"""In the messages of CUDA and MPS, and of a CPU, for which torch has no class of its own."""
+"""Parts of the error messages of CUDA, MPS and CPU; torch has no exception class for the latter two."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -39,7 +39,7 @@ def pick_precision(choice: PrecisionChoice, device: str) -> Precision:
     """Return the precision to compute in on the device of that name.
 
     Raises:
-        ConfigError: no such device, or bfloat16 is asked for and not fast on it.
+        ConfigError: no such device, or bfloat16 is requested and not fast on it.
     """
     return choose_precision(choice, pick_device(device))
 

@@ -167,13 +167,13 @@ def run_frames(
 def translated_frames(
     translator: Translator, frames: Iterable[Frame], *, name: str, tile: int | None, overlap: int | None
 ) -> Iterator[Frame]:
-    """Yield the frames translated (see `Translator.translate_frames`); a note on several is told once."""
-    told = set[str]()
+    """Yield the frames translated (see `Translator.translate_frames`); a note on several frames is reported once."""
+    reported = set[str]()
     with closing(run_frames(translator, frames, name=name, tile=tile, overlap=overlap)) as translated:
         for frame, translation in translated:
-            for note in set(translation.all_notes) - told:
+            for note in set(translation.all_notes) - reported:
                 warnings.warn(note, ConversionWarning, stacklevel=2)
-                told.add(note)
+                reported.add(note)
             yield frame.with_picture(translation.picture)
 
 

@@ -1,7 +1,7 @@
 """Layers of a prepacked network: oneDNN convolutions with reordered weights, and matching norms and dropout.
 
-Features have their channels last. PyTorch's own norms then depend on the number of threads and its dropout draws
-other noise, so both are replaced.
+Features are channels-last. In that format PyTorch's norms depend on the number of threads and its dropout draws
+different noise, so both are replaced.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ OPERATORS = (
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
 )
-"""Of torch.ops.mkldnn; the operators that PyTorch's own compiler calls."""
+"""Operators of torch.ops.mkldnn, as called by PyTorch's compiler."""
 LAYING_OUT = Lock()
-"""Several threads may apply a network at once."""
+"""Lock for laying out weights, since several threads may apply a network at once."""
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation that oneDNN applies to a convolution's results before it stores them.
+    """Activation that oneDNN fuses into a convolution.
 
     Attributes:
         name: as `torch.ops.mkldnn` spells it.
@@ -53,7 +53,7 @@ class Activation:
         return NO_ACTIVATION
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Apply it in place, after a norm that no convolution could take in."""
+        """Apply it in place, after a norm that could not be folded."""
         if self.name == "relu":
             return functional.relu_(features)
         return functional.leaky_relu_(features, *self.scalars) if self.name == "leaky_relu" else features
@@ -63,17 +63,17 @@ NO_ACTIVATION = Activation()
 
 
 class Packed(nn.Module):
-    """A convolution, the norm and the activation after it; its weights are laid out at the first call.
+    """A convolution with the following norm and activation; its weights are laid out at the first call.
 
-    A batch norm in evaluation mode is an affine map of each channel, so it is folded into weights and bias. Whether
-    that is so shows at the first call, and later calls must be of the same mode.
+    A batch norm in evaluation mode is an affine map of each channel, so it is folded into weights and bias. The mode
+    at the first call decides, and later calls must be in the same mode.
 
     Args:
-        weight: as the layer has it.
-        bias: as the layer has it.
-        geometry: padding, of a transposed convolution output padding, stride, dilation, groups.
+        weight: of the layer.
+        bias: of the layer.
+        geometry: padding, output padding of a transposed convolution, stride, dilation, groups.
         transposed: whether the convolution is transposed.
-        is_last: whether results are float32 in any case.
+        is_last: whether the result is always float32.
         mirror: pixels mirrored at the left, right, top and bottom, instead of zeros.
         norm: the norm after the convolution.
         activation: the activation after the norm.
@@ -97,7 +97,7 @@ class Packed(nn.Module):
         self._convolve = getattr(torch.ops.mkldnn, f"_{kind}_pointwise")
         self._transposed, self._geometry, self._mirror = transposed, geometry, mirror
         self._weight = weight.detach()
-        self._bias = None if bias is None else bias.detach().clone()  # what was loaded can be let go
+        self._bias = None if bias is None else bias.detach().clone()  # releases the loaded weights
         self._dtype, self._made = weight.dtype, torch.float32 if is_last else weight.dtype
         self.norm = PictureNorm(norm) if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d) else None
         self._activation = activation
@@ -113,7 +113,7 @@ class Packed(nn.Module):
         norm: nn.Module | None = None,
         activation: Activation = NO_ACTIVATION,
     ) -> Packed:
-        """Return the equal of a layer that pads with zeros, or of a `ReflectConvolution` or `ResizeConvolution`."""
+        """Return the equivalent of a layer with zero padding, or of a `ReflectConvolution` or `ResizeConvolution`."""
         mirror = list(layer._reversed_padding_repeated_twice) if isinstance(layer, ReflectConvolution) else None
         padding = (0, 0) if mirror else layer.padding
         transposed, weight = isinstance(layer, nn.ConvTranspose2d | ResizeConvolution), layer.weight
@@ -140,7 +140,7 @@ class Packed(nn.Module):
             if not self._is_laid_out:
                 self._lay_out(features)
         assert not (self._folds and self.training), "applied in evaluation mode before"
-        # Convolution, and the activation where no norm comes between
+        # Convolution, fused with the activation unless a norm comes between them
         at_once = self.norm is None or self._folds
         activation = self._activation if at_once else NO_ACTIVATION
         made = self._convolved(features, activation).to(self._made)
@@ -150,7 +150,7 @@ class Packed(nn.Module):
         return self._activation(self.norm(made))
 
     def _lay_out(self, features: Tensor) -> None:
-        """Fold the norm if that is exact in this mode, choose the form, and order the weights for it."""
+        """Fold the norm if that is exact in this mode, choose the algorithm, and reorder the weights for it."""
         norm = None if self.norm is None else self.norm.layer
         if isinstance(norm, nn.BatchNorm2d) and not self.training:
             self._weight, self._bias, self._folds = *folded(self._weight, self._bias, norm, self._transposed), True
@@ -165,11 +165,11 @@ class Packed(nn.Module):
 
     @property
     def _is_simple(self) -> bool:
-        """Whether the convolution has neither stride nor dilation nor groups."""
+        """Whether the convolution has no stride, dilation or groups."""
         return not self._transposed and self._geometry[1:] == ((1, 1), (1, 1), 1)
 
     def _makes_few(self, features: Tensor) -> bool:
-        """Return whether there are so few output channels that computing a kernel's rows side by side is faster."""
+        """Return whether there are few output channels, so that computing all kernel rows at once is faster."""
         is_alone = self._activation == NO_ACTIVATION and self._dtype == torch.float32 and self._weight.shape[2] > 1
         return self._is_simple and is_alone and fills_no_register(features, self._weight)
 
@@ -211,7 +211,7 @@ def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
         (N, C, H, W).
     """
     count, channels, height, width = by_row.shape
-    planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # additions along memory
+    planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # adds along memory
     height -= num_rows - 1
     made: Tensor = planes[:, 0, :, :height] + (0.0 if bias is None else bias.view(-1, 1, 1))
     for row in range(1, num_rows):
@@ -220,9 +220,9 @@ def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
 
 
 class PictureNorm(nn.Module):
-    """A batch or instance norm over each picture alone, or a batch norm with its running statistics.
+    """A batch or instance norm over each picture, or a batch norm with its running statistics.
 
-    For one picture both norms are the same. Sums run along rows and then down, each by one thread.
+    For one picture both norms are equal. Sums run along rows and then over rows, each in one thread.
     """
 
     def __init__(self, layer: nn.BatchNorm2d | nn.InstanceNorm2d) -> None:
@@ -246,7 +246,7 @@ class PictureNorm(nn.Module):
 
 
 class PlainDropout(nn.Dropout):
-    """Dropout that draws for channels in order, however they lie in memory."""
+    """Dropout that draws its noise in contiguous order, whatever the memory format."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Apply dropout to (N, C, H, W)."""

@@ -2,8 +2,7 @@
 
 PyTorch reorders a convolution's weights at every call, which for one picture can take longer than the convolution
 itself. A prepacked network keeps them in oneDNN's own layout, folds batch norms into the weights before them, and
-applies activations while a convolution's results are still in registers. Results equal the plain network's up to
-rounding.
+fuses activations into convolutions. Results equal those of the original network up to rounding.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ CHAINS: dict[type[nn.Module], tuple[str, ...]] = {
     EncodeBlock: ("conv", "norm"),
     DecodeBlock: ("conv", "norm"),
 }
-"""Block -> the attributes that it applies one after another."""
+"""Block -> attributes of its successive layers."""
 
 
 def make_ready(method: Method, *, precision: Precision) -> None:
-    """Prepare the method's generators in place: convolutions of that precision, prepacked where possible.
+    """Prepare the method's generators in place: convolutions in that precision, prepacked if possible.
 
-    Norms, the last activation and what a residual generator adds stay float32.
+    Norms, the last activation and the sum of a residual generator stay in float32.
     """
     for name in method.generators:
         network = getattr(method, name)
@@ -54,7 +53,7 @@ def make_ready(method: Method, *, precision: Precision) -> None:
 
 
 def lower(network: nn.Module) -> None:
-    """Convert convolutions to bfloat16, channels last."""
+    """Convert convolutions to bfloat16 and channels-last."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(torch.bfloat16)
@@ -77,13 +76,13 @@ def can_pack(network: nn.Module) -> bool:
 
 
 def pack(network: nn.Module) -> None:
-    """Replace the layers of a network in place; layers of unknown kinds stay."""
+    """Replace the layers of a network in place, except layers of unknown types."""
     last = network.last_layer if isinstance(network, Generator) else None
     for parent in list(network.modules()):
-        # A convolution takes in the norm and the activation that follow it
+        # Fuse each convolution with the norm and the activation that follow it
         for chain in _chains(parent):
             _pack_chain(parent, chain, last)
-        # What stands alone
+        # Then replace the remaining single layers
         for name, layer in list(parent.named_children()):
             setattr(parent, name, _packed(layer, last))
 
@@ -105,7 +104,7 @@ def _pack_chain(parent: nn.Module, chain: Sequence[str], last: nn.Module | None)
     norm = next(iter(following), None)
     if norm is not None and type(following[norm]) not in NORMS:
         norm = None
-    # A pixel shuffle moves values and leaves them as they are, so an activation after it may come before it
+    # A pixel shuffle only moves values, so an activation after it may be applied before it
     kinds = {name: layer for name, layer in following.items() if name != norm and type(layer) is not nn.PixelShuffle}
     after, activation = next(iter(kinds), None), NO_ACTIVATION
     if after is not None:
@@ -128,7 +127,7 @@ def _packed(
     norm: nn.Module | None = None,
     activation: Activation = NO_ACTIVATION,
 ) -> nn.Module:
-    """Return the layer's replacement in the same mode, or the layer itself where it has none."""
+    """Return the layer's replacement in the same mode, or the layer itself if there is none."""
     kind = type(layer)
     if kind is ResizeConvolution or kind in CONVOLUTIONS or kind in TRANSPOSED:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)

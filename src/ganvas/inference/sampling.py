@@ -41,10 +41,10 @@ __all__ = ["SamplingReport", "sample_files"]
 
 GRID_NAME = "grid.png"
 SETTINGS_NAME = ".sample.json"
-"""Says what is being drawn, until all is there: only the same command may go on in the folder."""
+"""Settings of an unfinished sampling run: only the same command may continue in the folder."""
 GRID_COLUMNS = 8
 GRID_MOST = 64
-"""Draws on the overview, the first ones."""
+"""Number of samples on the overview grid."""
 GRAY = 128
 Drawn = dict[Domain, Picture]
 
@@ -56,7 +56,7 @@ class SamplingReport:
     Attributes:
         written: their files, in order.
         grid: the overview.
-        seconds: in all.
+        seconds: total time.
     """
 
     written: list[Path]
@@ -70,15 +70,15 @@ class SamplingReport:
 def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingReport:
     """Sample pictures from a trained run, and label every file as synthetic.
 
-    Files are named 00000, 00001 and so on; of a method that draws two sides they lie in a and b, and those of the same
-    name belong together. The picture of a name depends on the seed and the name alone, not on how many are drawn.
+    Files are named 00000, 00001 and so on; a method that samples both sides writes folders a and b, and files of the
+    same name correspond. A picture depends on the seed and its name only, not on the number of samples.
 
     Args:
         config: run, output and number of samples; `out` may hold what the same command wrote before it was stopped.
         progress: show a bar with the time left.
 
     Raises:
-        ConfigError: the run's method draws no pictures, or bfloat16 is not fast on the device.
+        ConfigError: the run's method does not sample pictures, or bfloat16 is not fast on the device.
         PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
         InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
     """
@@ -90,7 +90,7 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
         "run": _identity(run, config.snapshot), "seed": config.seed, "count": count, "suffix": suffix,
         "precision": computed,
     }  # fmt: skip
-    # The note in the folder lets the same command resume, and no other
+    # The settings in the folder let the same command resume, and no other
     with claimed(out, beside=[out / side for side in sides]), _noted(out, settings):
         method = load_generators(run, config.snapshot).to(where)
         for name in method.generators if computed == "bfloat16" else ():
@@ -106,7 +106,7 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
 
 
 class _Album:
-    """A folder that takes one draw after the other.
+    """Output folder that receives one sample after the other.
 
     Attributes:
         written: files, in order.
@@ -161,7 +161,7 @@ def _check(record: RunRecord, *, suffix: str | None) -> tuple[Domain, ...]:
 
 
 def _identity(run: Path, snapshot: SnapshotName) -> str:
-    """Return the SHA-256 of all files that decide what is drawn."""
+    """Return the SHA-256 of all files that determine the samples."""
     return hash_files(find_snapshot(run, snapshot), run / RECORD_NAME)
 
 
@@ -185,7 +185,7 @@ def _noted(out: Path, settings: dict[str, object]) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if all(path == note for path in out.iterdir()):  # else it says whose the pictures are, as after a full disk
+        if all(path == note for path in out.iterdir()):  # else, as after a full disk, they stay for a resumption
             note.unlink()
         raise
     note.unlink()

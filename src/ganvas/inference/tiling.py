@@ -1,9 +1,8 @@
 """Padding to multiples and overlapped tiles, for pictures of any size.
 
-Two tile plans exist. `exact_tiles`: each output pixel is computed with all the context that can reach it, on the
-network's own grid, so tiles equal the whole picture. `blended_tiles`: where no finite context suffices (a normalization
-takes its statistics from the whole picture) or the tile is too small, neighbors overlap and fade linearly into each
-other.
+Two tile plans exist. `exact_tiles`: each output pixel is computed with all inputs that influence it, on the
+network's own grid, so tiles equal the whole picture. `blended_tiles`: if no finite context suffices (a normalization
+takes its statistics from the whole picture) or the tile is too small, neighbors overlap and are blended linearly.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from ganvas.methods.config import Direction
 from ganvas.progress import SILENT, Progress
 
 SMALLEST_SIDE = 16
-"""Pixels; smaller pictures are padded to it, so that networks that mirror their borders have something to mirror."""
+"""Side in pixels to which smaller pictures are padded, so that networks can mirror their borders."""
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Mirror rows and columns of (N, C, H, W) at the bottom and right until both sides are multiples.
 
-    The top left corner stays where it is: a network with strides has a grid, and a picture with a grid of its own (a
-    mosaic, JPEG blocks) must meet it as in training. Padding both sides by half turned mosaics back into mosaics.
+    The top left corner stays in place: a network with strides has a grid, and a picture with its own grid (a mosaic,
+    JPEG blocks) must be aligned with it as in training. Padding both sides by half left mosaics unrestored.
     """
     for dim in (-2, -1):
         size = images.shape[dim]
@@ -41,7 +40,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def padded_size(size: int, multiple: int) -> int:
-    """Return the next size that the network can take."""
+    """Return the next larger size that the network accepts."""
     return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
 
 
@@ -59,13 +58,13 @@ def translate_padded(method: Method, images: Tensor, *, direction: Direction = "
 
 Floats = NDArray[np.float32]
 Make = Callable[["Span", "Span"], Floats]
-"""The network's (C', h, w) for the rows and columns of a tile."""
+"""Function from the rows and columns of a tile to the network's output (C', h, w)."""
 Write = Callable[[int, int, Floats], None]
-"""Takes (top, left, part): a finished part (C', h, w) of the result. Parts abut and never overlap."""
+"""Function that receives (top, left, part): a finished part (C', h, w) of the result. Parts never overlap."""
 
 
 class TilingWarning(UserWarning):
-    """Tiles do not equal the whole picture; the message gives the reason and the remedy."""
+    """Warning that tiles differ from the whole picture; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Span:
     """One tile along one axis, in pixels of the padded picture.
 
     Attributes:
-        start, stop: what the network is given.
+        start, stop: the input of the network.
         keep_start, keep_stop: the part of the result that is used.
     """
 
@@ -88,7 +87,7 @@ class Span:
 
     @property
     def kept(self) -> slice:
-        """The part of the network's result that is used."""
+        """Part of the network's result that is used."""
         return slice(self.keep_start - self.start, self.keep_stop - self.start)
 
 
@@ -98,7 +97,7 @@ class TilePlan:
 
     Attributes:
         rows, columns: the tiles along each axis.
-        fade: pixels over which neighbors fade into each other; 0 in an exact plan.
+        fade: pixels over which neighbors are blended; 0 in an exact plan.
     """
 
     rows: tuple[Span, ...]
@@ -119,8 +118,8 @@ def plan_tiles(
     Args:
         height: of the padded picture, a multiple of `multiple`.
         width: of the padded picture, a multiple of `multiple`.
-        tile: largest side that the network may be given.
-        overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
+        tile: largest side of the network's input.
+        overlap: context of each tile on each side, in pixels; unset: as much as exactness needs.
         multiple: `Method.size_multiple`.
         context: `Method.context`.
 
@@ -149,7 +148,7 @@ def whole(height: int, width: int) -> TilePlan:
 
 
 def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
-    """Return adjacent spans without overlap, each computed from `margin` more pixels on both sides."""
+    """Return adjacent spans, each computed from `margin` more pixels on both sides."""
     part = tile - 2 * margin
     starts = range(0, length, part)
     return tuple(Span(max(s - margin, 0), min(s + part + margin, length), s, min(s + part, length)) for s in starts)
@@ -170,13 +169,13 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progre
 
     Besides the current tile, only the parts that neighbors share are kept: a strip as wide as the picture, which passes
     from one row of tiles to the next, and a seam as high as a tile, to its right. Both are allocated before the first
-    tile: a lasting array between two tiles' features would keep the memory around it from being reused.
+    tile, since a long-lived array between two tiles' features would fragment the memory.
 
     Args:
         plan: which tiles.
         make: the network.
-        write: takes what is finished.
-        channels: that the network makes.
+        write: receives finished parts.
+        channels: output channels of the network.
         progress: receives the number of finished tiles, if there are several, and cancels between two of them.
 
     Raises:
@@ -206,7 +205,7 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progre
 
 
 def _shared(spans: Sequence[Span]) -> list[int]:
-    """Return how many pixels each span shares with the next; the last shares none."""
+    """Return the number of pixels that each span shares with the next; 0 for the last."""
     return [one.keep_stop - other.keep_start for one, other in pairwise(spans)] + [0]
 
 
@@ -217,7 +216,7 @@ def _with_next(spans: Sequence[Span], fade: int) -> Iterator[tuple[Span, Floats,
 
 
 def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
-    """Weight the part; a part that shares nothing stays as it is."""
+    """Weight the part; a part that shares nothing is unchanged."""
     part = part if (columns == 1).all() else part * columns
     return part if (rows == 1).all() else part * rows[:, None]
 
@@ -225,7 +224,7 @@ def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
 def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[Floats, Floats]:
     """Add the previous neighbor's shared part in place; split into the final part and the part shared with the next."""
     part, before = np.moveaxis(part, axis, 2), np.moveaxis(shared, axis, 2)
-    if before.size:  # then the part was weighted, so the array is our own
+    if before.size:  # a weighted part is a new array and may be changed
         part[:, :, : before.shape[2]] += before
     return np.moveaxis(part[:, :, :finished], 2, axis), np.moveaxis(part[:, :, finished:], 2, axis)
 

@@ -14,7 +14,7 @@ __all__ = ["ConversionWarning", "InProgress", "Translation", "admit_each", "or_r
 
 
 class ConversionWarning(UserWarning):
-    """A picture was converted to what the model takes."""
+    """Warning that a picture was converted to the input format of the model."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Translation:
     """One translated picture.
 
     Attributes:
-        admitted: of the same size as the one that went in, times the method's scale.
+        admitted: the result, of the input's size times the method's scale.
         notes: for the user, on conversions.
-        tiling_note: for the user, where tiles are not exact.
+        tiling_note: for the user, if tiles are not exact.
     """
 
     admitted: AdmittedPicture
@@ -33,7 +33,7 @@ class Translation:
 
     @property
     def picture(self) -> Picture:
-        """The translation itself."""
+        """The translated picture."""
         return self.admitted.picture
 
     @property
@@ -44,7 +44,7 @@ class Translation:
 
 @dataclass
 class InProgress:
-    """One picture on its way through `Translator.translate_many`; `outcome` is None until it ends."""
+    """State of one picture in `Translator.translate_many`; `outcome` is None until it ends."""
 
     name: str
     picture: Picture
@@ -68,7 +68,7 @@ class InProgress:
 
 
 def still_going(work: Sequence[InProgress]) -> list[InProgress]:
-    """Return those without an error."""
+    """Return the items without an error."""
     return [one for one in work if one.outcome is None]
 
 

@@ -59,13 +59,13 @@ class Translator:
     """Trained run as an image -> image callable: `Translator.load(run)(image)`.
 
     The output has the size of the input; every picture and its translation pass the content gate; the
-    same picture gives the same output each time, alone or among others, for the method's noise is seeded by the
+    same picture gives the same output each time, alone or in a batch, since the method's noise is seeded by the
     picture's content.
 
     Args:
         method: with its generators loaded.
         record: the specification of input and output.
-        device: where to compute; the method is moved there.
+        device: device to which the method is moved.
         seed: of the method's noise, if it has any.
         direction: for b_to_a, the record's output specification applies to the input and vice versa.
 
@@ -113,7 +113,7 @@ class Translator:
             device: auto, cpu, cuda, cuda:1 or mps.
             seed: of the method's noise, if it has any.
             precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
-            direction: b_to_a for the way back, of methods that learn both.
+            direction: b_to_a for the reverse direction of methods that learn both.
 
         Raises:
             RunError: the folder cannot be read as a run.

@@ -28,14 +28,14 @@ def margin_map(evidence: Evidence, index: int, other: int) -> Floats:
 
 
 def log_odds(evidence: Evidence, index: int, other: int) -> float:
-    """Log p_a - log p_b, which is exactly the mean of the margin map plus the difference of the biases."""
+    """Return log p_a - log p_b, which equals the mean of the margin map plus the difference of the biases."""
     return float(
         margin_map(evidence, index, other).mean(dtype=np.float64) + evidence.bias[index] - evidence.bias[other]
     )
 
 
 def evidence_map(evidence: Evidence, index: int) -> Floats:
-    """Return (h, w): the margin map for a softmax of two classes, which knows only their difference; else the CAM."""
+    """Return (h, w): the margin map for a softmax of two classes, which sees their difference only; else the CAM."""
     of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
     return margin_map(evidence, index, 1 - index) if of_two else class_map(evidence, index)
 
@@ -49,18 +49,19 @@ def grad_cam(features: Floats, gradients: Floats) -> Floats:
         features: (C, h, w).
         gradients: (C, h, w), of one class's logit with respect to the features.
     """
-    weights = gradients.mean(axis=(1, 2))
-    return np.maximum(np.tensordot(weights, features, axes=1), 0)
+    weights = gradients.mean(axis=(1, 2))  # Eq. 1
+    return np.maximum(np.tensordot(weights, features, axes=1), 0)  # Eq. 2
 
 
 def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
     """Return the heat map (height, width) in [0, 1]: the positive part of the class's map, its maximum 1.
 
-    It is upsampled bilinearly into the evidence's extent and 0 outside; all 0
-    where there is no evidence for the class.
+    It is upsampled bilinearly into the evidence's extent and 0 outside; all 0 without evidence for the class.
     """
     extent = evidence.extent
+    # 1. Upsample before clipping, so that the zero crossing between two cells is interpolated.
     upsampled = upsample(evidence_map(evidence, index), extent.bottom - extent.top, extent.right - extent.left)
+    # 2. Negative values are evidence against the class; the rest is scaled to a maximum of 1.
     positive = np.maximum(upsampled, 0)
     peak = positive.max()
     placed = np.zeros((height, width), np.float32)
@@ -69,14 +70,14 @@ def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
 
 
 def upsample(values: Floats, height: int, width: int) -> Floats:
-    """Upsample (h, w) to (height, width): bilinear, pixel centers aligned, edges held."""
+    """Upsample (h, w) to (height, width): bilinear, pixel centers aligned, edges replicated."""
     rows = _interpolation(values.shape[0], height)
     columns = _interpolation(values.shape[1], width)
     return (rows @ values @ columns.T).astype(np.float32)
 
 
 def _interpolation(source: int, target: int) -> NDArray[np.float32]:
-    """Return the (target, source) matrix whose rows blend the two nearest positions."""
+    """Return the (target, source) matrix of linear interpolation between the two nearest positions."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     before = np.minimum(position.astype(int), max(source - 2, 0))
     share = (position - before).astype(np.float32)
@@ -107,9 +108,9 @@ def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: 
     Args:
         heat: (H, W), not negative.
         threshold: share of the maximum, in [0, 1).
-        largest_only: the paper's one box.
+        largest_only: only the box of the largest part, as in the paper.
     """
-    from scipy import ndimage  # slow to import, and looking without boxes needs none of it
+    from scipy import ndimage  # slow to import, and only boxes need it
 
     labels, count = ndimage.label(mask_from_map(heat, threshold=threshold))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
@@ -118,18 +119,18 @@ def boxes_from_map(heat: Floats, *, threshold: float = THRESHOLD, largest_only: 
     return [Box(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in (slices[i] for i in order)]
 
 
-# Black, violet, red, orange, pale yellow: brightness rises all the way, so it survives gray printing.
+# Black, violet, red, orange, pale yellow: brightness increases monotonically, so gray prints stay readable.
 _STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], np.float64)
 
 
 def overlay(rgb: Bytes, heat: Floats, *, boxes: Sequence[Box] = (), strength: float = 0.6) -> Bytes:
-    """Return (H, W, 3) uint8: the picture in gray where the heat map is low, colored where it is high.
+    """Return (H, W, 3) uint8: the picture in gray, colored by the heat map where it is high.
 
     Args:
         rgb: (H, W, 3) uint8.
         heat: (H, W) in [0, 1].
         boxes: drawn as frames.
-        strength: share of the color map where it is hottest, in [0, 1].
+        strength: opacity of the color map at the maximum, in [0, 1].
     """
     gray = rgb.mean(axis=2, keepdims=True)
     share = strength * np.sqrt(heat)[:, :, None]
@@ -150,11 +151,11 @@ def color_map(heat: Floats) -> Floats:
 
 
 NEAR = 0.75
-"""Least likeness of a suggested name, as difflib measures it; at 0.6 "face" suggests "racer"."""
+"""Smallest difflib ratio of a suggested name; at 0.6 "face" would suggest "racer"."""
 FEW = 8
-"""Names that a message shows."""
+"""Number of names in a message."""
 IMAGENET_ONLY = ("tench", "zebra", "toilet tissue")
-"""Classes by which the 1,000 of ILSVRC 2012 are recognized."""
+"""Classes that identify the 1,000 of ILSVRC 2012."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +194,7 @@ def locate(
     threshold: float = THRESHOLD,
     largest_only: bool = False,
 ) -> Finding:
-    """Locate `class_name` in a picture: by default the most likely class, of a softmax of two the second.
+    """Locate `class_name` in a picture: by default the most likely class, or the second of two softmax classes.
 
     Args:
         picture: a Picture, or (H, W, 3) uint8.
@@ -203,7 +204,7 @@ def locate(
         largest_only: one box instead of one for each part.
 
     Raises:
-        ConfigError: no such class (the message names near ones), or a threshold out of range.
+        ConfigError: no such class (the message suggests similar names), or a threshold out of range.
         ImageError: the classifier gives numbers that are not finite.
     """
     if not 0 <= threshold < 1:
@@ -212,6 +213,7 @@ def locate(
     require_rgb(rgb)
     warn_if_assumed(classifier.activation)
     with np.errstate(over="ignore", invalid="ignore"):  # of damaged weights; the results are checked below
+        # The score is the one that the network was published with; the map sees the whole picture, borders included.
         seen = classifier.evidence(rgb)
         scores = seen.scores
         index = default_class(seen) if class_name is None else class_index(classifier, class_name)
@@ -229,16 +231,16 @@ def locate(
 
 
 def default_class(evidence: Evidence) -> int:
-    """Return the most likely class; of a softmax of two the second, since the first then means its absence."""
+    """Return the most likely class; for a softmax of two classes the second, since the first means its absence."""
     of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
     return 1 if of_two else int(evidence.scores.argmax())
 
 
 def class_index(classifier: Classifier, name: str) -> int:
-    """Return the position of a class by its name, whatever its case.
+    """Return the index of a class by its name, ignoring case.
 
     Raises:
-        ConfigError: no such class, with near names and the kinds of things that the classifier knows; or several.
+        ConfigError: no such class (the message suggests similar names and describes the classes), or several.
     """
     names = [known.casefold() for known in classifier.class_names]
     same = [index for index, known in enumerate(names) if known == name.casefold()]
@@ -258,7 +260,7 @@ def class_index(classifier: Classifier, name: str) -> int:
 
 
 def kinds_of(classifier: Classifier) -> str:
-    """Return a sentence on the classes that a classifier knows, for error messages."""
+    """Return a sentence on the classes of a classifier, for error messages."""
     names = classifier.class_names
     every = "`ganvas locate --list-classes --classifier NAME` lists them"
     if len(names) <= FEW:

@@ -21,9 +21,9 @@ from ganvas.hardware.threads import given_threads
 from ganvas.image.picture import Box
 
 Activation = Literal["softmax", "sigmoid"]
-"""softmax: exactly one class is present; sigmoid: each class is present or absent by itself."""
+"""softmax: exactly one class is present; sigmoid: classes are independent."""
 Logits = NDArray[np.float64]
-REMEDY = 'say "activation": "softmax" (one class a picture) or "sigmoid" (each class by itself)'
+REMEDY = 'say "activation": "softmax" (one class per picture) or "sigmoid" (independent classes)'
 
 
 class AssumedActivationWarning(UserWarning):
@@ -41,13 +41,13 @@ def activate(logits: Logits, activation: Activation | None) -> Logits:
 
 
 def recognize_activations(output: NDArray[Any], logits: Logits, *, tolerance: float) -> set[Activation | None]:
-    """Return every activation by which `output` can have come from `logits`: None for the logits themselves.
+    """Return every activation that maps `logits` to `output`: None for the logits themselves.
 
-    The logarithm of a probability counts as its activation. An empty set means that the output comes from elsewhere.
+    The logarithm of a probability counts as its activation. An empty set means that the output has another origin.
 
     Args:
-        output: (N, K), what the model says.
-        logits: (N, K), what pooling and the linear layer give.
+        output: (N, K), the model's output.
+        logits: (N, K), computed by pooling and the linear layer.
         tolerance: largest difference, as a share of the largest magnitude and at least of 1.
     """
     candidates: list[tuple[Activation | None, Logits]] = [(None, logits)]
@@ -67,11 +67,11 @@ def _agree(output: NDArray[Any], expected: Logits, tolerance: float) -> bool:
 def resolve_activation(
     shown: Activation | None, given: Activation | None, *, num_classes: int, where: str
 ) -> Activation | None:
-    """Return the activation of a classifier, or None where neither the model nor the user says it.
+    """Return the activation of a classifier, or None if neither the model nor the user determines it.
 
     Args:
-        shown: by the model's own output; None where that is logits.
-        given: by the user; None where not given.
+        shown: by the model's own output; None for logits.
+        given: by the user; None if unset.
         num_classes: K. One logit is a sigmoid's: the softmax of one number is always 1.
         where: the file or module, for messages.
 
@@ -96,24 +96,24 @@ def is_activation(value: object) -> TypeGuard[Activation]:
 
 
 def require_activation(activation: Activation | None) -> Activation:
-    """Return the activation where scores decide what is released.
+    """Return the activation; required if scores decide what is released.
 
     Raises:
         ConfigError: it is unknown; the message names the remedy.
     """
     if activation is None:
         raise ConfigError(
-            f"the classifier gives logits, and nothing says what makes scores of them: {REMEDY}"
+            f"the classifier gives logits, and their activation is unknown: {REMEDY}"
             " in MODEL.json beside MODEL.onnx, or activation=... in Python"
         )
     return activation
 
 
 def warn_if_assumed(activation: Activation | None, *, stacklevel: int = 2) -> None:
-    """Warn where scores are those of an assumed softmax."""
+    """Warn if scores come from an assumed softmax."""
     if activation is None:
         warnings.warn(
-            f"the classifier gives logits; its scores are taken to be a softmax's: {REMEDY} in MODEL.json beside"
+            f"the classifier gives logits; a softmax is assumed: {REMEDY} in MODEL.json beside"
             " MODEL.onnx, or activation=... in Python",
             AssumedActivationWarning,
             stacklevel=stacklevel + 1,
@@ -148,7 +148,7 @@ class Evidence:
         features: (C, h, w) of the last block, before global average pooling.
         head: (K, C) weights of the linear layer after the pooling.
         bias: (K,) of that layer.
-        extent: the part of the picture, in its own pixels, that the feature map spans.
+        extent: the box of the picture, in its pixels, that the feature map spans.
         activation: converts logits to scores; None counts as a softmax.
     """
 
@@ -165,12 +165,12 @@ class Classifier(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """K names, in the order of the scores."""
+        """K class names, in the order of the scores."""
         ...
 
     @property
     def activation(self) -> Activation | None:
-        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
+        """Conversion of logits to scores; None if unknown, and a softmax is assumed."""
         ...
 
     def evidence(self, rgb: NDArray[np.uint8]) -> Evidence:
@@ -215,9 +215,9 @@ Bytes = NDArray[np.uint8]
 STRIDE = 32
 LONGEST_SIDE = 1024
 MOST_PIXELS = 4096
-"""Of a network's input, a side."""
+"""Largest side of a network's input in pixels."""
 STRIP = 256
-"""Rows that are narrowed at once: Pillow copies what it resizes, four bytes a pixel."""
+"""Rows that are resized horizontally at once: Pillow copies its input with four bytes per pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,9 +235,9 @@ class Preprocessing:
     deviation: tuple[float, float, float] = (58.395, 57.12, 57.375)
     """R, G, B are divided by it after that."""
     blue_first: bool = False
-    """The network takes BGR."""
+    """Whether the network takes BGR."""
     bicubic: bool = False
-    """Bicubic instead of bilinear resizing."""
+    """Whether resizing is bicubic instead of bilinear."""
 
     def __post_init__(self) -> None:
         if not (1 <= self.size <= MOST_PIXELS and 1 <= self.dense_size <= MOST_PIXELS):
@@ -289,7 +289,7 @@ def center_square(height: int, width: int, *, share: float) -> Box:
 
 
 def dense_shape(height: int, width: int, *, shorter: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
-    """Return height and width, multiples of 32 nearest the aspect ratio, the longer side at most `longest`."""
+    """Return height and width, multiples of 32 closest to the aspect ratio, the longer side at most `longest`."""
     scale = min(shorter / min(height, width), longest / max(height, width))
     return max(round(height * scale / STRIDE), 1) * STRIDE, max(round(width * scale / STRIDE), 1) * STRIDE
 
@@ -297,7 +297,7 @@ def dense_shape(height: int, width: int, *, shorter: int, longest: int = LONGEST
 def resize(rgb: Bytes, height: int, width: int, *, part: Box | None = None, bicubic: bool = False) -> Bytes:
     """Return (height, width, 3) uint8, antialiased, of the whole picture or a `part` of it. rgb: (H, W, 3).
 
-    Across, strip by strip, then down: as Pillow before 13, which goes the cheaper of the two ways first.
+    Horizontally in strips, then vertically, as Pillow before 13; later versions choose the cheaper order.
     """
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     part = part or Box(0, 0, rgb.shape[1], rgb.shape[0])
@@ -319,8 +319,8 @@ def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxrunt
 
     Args:
         graph: the model, or its file.
-        threads: that one run is spread over; unset: those that the user gave, else OMP_NUM_THREADS where that is set,
-            as torch has, for one of many processes must not take every core; else all cores.
+        threads: of one run; unset: the number that the user set, else OMP_NUM_THREADS as in torch, so that one of many
+            processes does not take every core, else all cores.
     """
     import onnxruntime
 

@@ -31,9 +31,9 @@ __all__ = [
 Mask = NDArray[np.bool_]
 Corners = tuple[int, int, int, int]
 DETECTORS = ("faces", "text")
-"""Names of the detectors whose weights packages carry."""
+"""Names of the detectors whose weights come in packages."""
 LONGEST = 4096
-"""Longest side at which faces and text are sought, in pixels; the memory of a network grows with the area."""
+"""Longest side in pixels at which faces and text are detected; memory grows with the area."""
 SHORTEST = 32
 COLORS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240))
 """Of boxes, by the number of their track."""
@@ -46,9 +46,9 @@ class Detection:
     """An object in a picture.
 
     Attributes:
-        box: in pixels of the picture; may lie partly off it.
+        box: in pixels of the picture; may lie partly outside.
         score: confidence of the detector, in [0, 1].
-        label: what it is, such as "face".
+        label: class name, such as "face".
         track: number of its track over the frames of a film; None in a single picture.
     """
 
@@ -81,14 +81,14 @@ class Detector(Protocol):
             min_score: lowest score of a detection, in (0, 1]; None for the detector's own.
 
         Raises:
-            ImageError: the network fails on this picture, or gives numbers that cannot be used.
+            ImageError: the network fails on this picture, or its output is not usable.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionConfig:
-    """What to detect, and how much of a picture a detection covers."""
+    """Settings of detection, and the region that a detection covers."""
 
     detect: tuple[str, ...] = ()
     """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
@@ -99,7 +99,7 @@ class DetectionConfig:
     keep: tuple[Corners, ...] = ()
     """Boxes (left, top, right, bottom) in pixels where nothing is covered."""
     longest: int = LONGEST
-    """Longest side in pixels at which faces and text are sought; larger pictures are reduced to it, which is faster."""
+    """Longest side in pixels at which faces and text are detected; larger pictures are reduced, which is faster."""
 
     def __post_init__(self) -> None:
         if self.min_score is not None and not 0 < self.min_score <= 1:
@@ -129,7 +129,7 @@ def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfi
         config: its minimum score and kept boxes.
 
     Raises:
-        ImageError: a detector fails; nothing is known of the picture then.
+        ImageError: a detector fails.
     """
     require_rgb(rgb)
     found = [each for detector in detectors for each in detector.detect(rgb, min_score=config.min_score)]
@@ -180,10 +180,10 @@ def make_detection(edges: Sequence[float], score: float, label: str) -> Detectio
     """Return the detection of a network's edges (left, top, right, bottom), rounded outward; None for an empty box.
 
     Raises:
-        ImageError: a number is not finite, or the score no probability.
+        ImageError: a number is not finite, or the score is no probability.
     """
     if not (np.isfinite(edges).all() and 0 <= score <= 1):
-        raise ImageError(None, f"the detector of {label!r} gives numbers that cannot be used ({edges}, score {score})")
+        raise ImageError(None, f"the detector of {label!r} gives unusable numbers ({edges}, score {score})")
     left, top, right, bottom = (float(edge) for edge in edges)
     if right <= left or bottom <= top:
         return None

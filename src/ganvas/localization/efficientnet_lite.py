@@ -88,7 +88,7 @@ class InvertedResidual(nn.Module):
 
 
 class Features(nn.Module):
-    """(N, 3, H, W) to (N, 1280, H / 32, W / 32), rounded up."""
+    """Feature extractor from Feature extractor from (N, 3, H, W) to (N, 1280, H / 32, W / 32), rounded up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Features(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-B0 without squeeze-and-excitation and with ReLU6, as its authors released it for small devices."""
+    """EfficientNet-lite0: EfficientNet-B0 without squeeze-and-excitation and with ReLU6, for small devices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def load_network(path: Path) -> EfficientNetLite0:
 
 
 def weights_file() -> Path:
-    """Return the state dict inside the installed package, or in another place that `find_weights` searches.
+    """Return the path of the state dict in the installed package, or elsewhere as `find_weights` searches.
 
     Raises:
         WeightsError: it is missing or holds other weights.
@@ -169,7 +169,7 @@ def imagenet_class_names() -> tuple[str, ...]:
 
 
 def rename(key: str) -> str:
-    """Rename a key of the released state dict to our naming."""
+    """Convert a key of the released state dict to this module's naming."""
     norms = _BLOCK_NORMS if key.startswith("_blocks.") else _OUTER_NORMS
     for theirs, ours in (*_RENAMED, *norms.items()):
         key = key.replace(theirs, ours)

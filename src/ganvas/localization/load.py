@@ -1,4 +1,4 @@
-"""Loading of classifiers and detectors by name. Each is imported when it is loaded, without the runtimes of others."""
+"""Loading of classifiers and detectors by name; each is imported on demand, without the dependencies of the others."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def load_classifier(name: str) -> Classifier:
 
     A file MODEL.json beside MODEL.onnx may hold "class_names" (K strings), "activation" ("softmax" or "sigmoid"), any
     field of `Preprocessing`, and the tensor names "features", "head" and "bias"; without it names are numbers and
-    preprocessing is the usual of ImageNet.
+    preprocessing is that of ImageNet classifiers.
 
     Raises:
-        ConfigError: no such classifier, or the .onnx or its .json is not what is needed.
+        ConfigError: no such classifier, or the .onnx or its .json is not usable.
         WeightsError: the weights are not installed or cannot be read.
     """
     if name == "nsfw":
@@ -61,12 +61,12 @@ def _load_onnx(path: Path) -> Classifier:
         return OnnxClassifier(path, names, preprocessing=preprocessing, activation=activation, **tensors)
     except GanvasError:
         raise
-    except Exception as problem:  # a graph may hold anything, and neither onnx nor numpy has a class for that
+    except Exception as problem:  # neither onnx nor numpy has an exception class for unsupported graphs
         raise ConfigError(f"{path}: its graph cannot be used ({type(problem).__name__}: {problem})") from problem
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
-    """Return the JSON object beside a model; empty where there is none."""
+    """Return the JSON object beside a model; empty if there is none."""
     try:
         record = read_json(path) if path.is_file() else {}
     except ValueError as problem:
@@ -81,11 +81,11 @@ def load_detectors(names: Sequence[str], *, threads: int | None = None, longest:
 
     Args:
         names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
-        threads: of each network; None for all cores. Give 1 where several pictures are examined at once.
+        threads: of each network; None for all cores. Use 1 if several pictures are examined at once.
         longest: see `DetectionConfig.longest`.
 
     Raises:
-        ConfigError: no names, a name that is unknown or given twice, or an .onnx file that is no detector.
+        ConfigError: no names, an unknown or repeated name, or an .onnx file that is no detector.
         WeightsError: a detector's package is not installed; the message has the command that installs it.
     """
     if not names:

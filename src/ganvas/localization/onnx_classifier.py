@@ -34,7 +34,7 @@ FLOAT_TYPES: dict[int, type] = {
     TensorProto.DOUBLE: np.float64,
 }
 LEVEL_TYPES: dict[int, type] = {TensorProto.UINT8: np.uint8, TensorProto.INT32: np.int32, TensorProto.INT64: np.int64}
-"""Types of inputs that are levels 0..255 and normalized inside the graph."""
+"""Element types of inputs in 0..255 that the graph normalizes itself."""
 LARGEST_SIDE, LARGEST_BATCH = 2048, 64
 RAW_LEVELS = Preprocessing(mean=(0, 0, 0), deviation=(1, 1, 1))
 
@@ -45,10 +45,10 @@ class GraphInput:
 
     Attributes:
         name: of the tensor.
-        kind: its element type, as ONNX numbers it.
+        kind: its element type, as an ONNX type number.
         channels_first: (N, 3, H, W) rather than (N, H, W, 3).
-        batch: the fixed number of pictures, None where it is free.
-        size: the fixed height and width, None where they are free.
+        batch: the fixed number of pictures, None if free.
+        size: the fixed height and width, None if free.
     """
 
     name: str
@@ -59,7 +59,7 @@ class GraphInput:
 
     @property
     def takes_levels(self) -> bool:
-        """Whether it takes whole levels 0..255."""
+        """Whether it takes integers in 0..255."""
         return self.kind in LEVEL_TYPES
 
     @property
@@ -68,10 +68,10 @@ class GraphInput:
         return self.kind == TensorProto.FLOAT16
 
     def preprocessing(self, given: Preprocessing | None) -> Preprocessing:
-        """Return what pictures go through: the size is the graph's own where it is fixed; levels stay as they are.
+        """Return the preprocessing: a fixed size is the graph's own, and inputs in 0..255 are not normalized.
 
         Args:
-            given: by the user; the usual values where they gave none, and a usual value counts as none.
+            given: by the user; a value equal to the default counts as unset.
 
         Raises:
             ConfigError: it contradicts the graph.
@@ -98,7 +98,7 @@ class GraphInput:
         return chosen
 
     def noise(self, size: int) -> Floats:
-        """Return noise (1, size, size, 3) as a normalized picture would be."""
+        """Return noise (1, size, size, 3) in the range of a normalized picture."""
         rng = np.random.default_rng(0)
         if self.takes_levels:
             return rng.integers(0, 256, (1, size, size, 3)).astype(np.float32)
@@ -123,7 +123,7 @@ def read_input(model: Any) -> GraphInput:
     """Return the one input of an onnx.ModelProto that is not an initializer.
 
     Raises:
-        ConfigError: there are several, or it is no picture that ganvas can make.
+        ConfigError: there are several, or it is not a supported picture input.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -175,17 +175,17 @@ def _type_name(kind: int) -> str:
 TOLERANCE = 1e-3
 HALF_TOLERANCE = 3e-2
 ANOTHER_SIZE = 64
-"""Pixels by which a probe is larger than the graph's own input, to learn whether any size will do."""
+"""Pixels by which a probe exceeds the graph's own input size, to test whether it accepts any size."""
 
 
 class FeatureGraph:
-    """An ONNX graph cut at its feature map, for inputs of any size; what follows the map is numpy (`ending.head`).
+    """An ONNX graph cut at its feature map, for inputs of any size; NumPy computes the rest (`ending.head`).
 
     Args:
         model: an onnx.ModelProto, see `read_model`.
-        features: the tensor to cut at, else found in the graph.
-        head: the initializer of the linear layer, else found.
-        bias: its bias, else found.
+        features: name of the tensor to cut at; by default found in the graph.
+        head: name of the linear layer's initializer; by default found.
+        bias: name of its bias; by default found.
 
     Raises:
         ConfigError: the graph has another ending, or onnxruntime cannot run it.
@@ -207,7 +207,7 @@ class FeatureGraph:
         height, width = images.shape[1:3]
         try:
             maps = self._session.run(None, {self.input.name: self.input.arrange(images)})[0].astype(np.float32)
-        except Exception as error:  # its own classes have no other base
+        except Exception as error:  # onnxruntime's exceptions have no other base class
             raise ConfigError(f"the ONNX graph cannot be run on {width} x {height} pixels: {error}") from error
         if maps.ndim != 4:
             raise ConfigError(f"{self.ending.features!r} holds {maps.shape}, not a feature map (N, C, h, w)")
@@ -219,6 +219,7 @@ class FeatureGraph:
         Raises:
             ConfigError: they differ, or the whole graph cannot be run.
         """
+        # 1. Run the unmodified graph on noise: any operation that the ending overlooks changes its output.
         noise = self.input.noise(size)
         whole = _started(model.SerializeToString())
         try:
@@ -226,14 +227,18 @@ class FeatureGraph:
             theirs: NDArray[Any] = whole.run([self.ending.output], {self.input.name: batch})[0]
         except Exception as error:
             raise ConfigError(f"the ONNX graph cannot be run on {size} x {size} pixels: {error}") from error
+        # 2. Compute the logits from the cut graph and the linear layer.
         logits = self.ending.head.logits(self.features(noise))
         if not np.isfinite(logits).all():
             raise ConfigError("the graph gives numbers that are not finite; its weights are damaged")
+        # 3. Some activation must map one to the other, within the rounding of the graph's type.
         fits = theirs.size == (self.input.batch or 1) * logits.size
         first = theirs.reshape(-1, logits.size)[:1] if fits else theirs
         tolerance = HALF_TOLERANCE if self.input.is_half or theirs.dtype == np.float16 else TOLERANCE
         if self.ending.head.activation not in recognize_activations(first, logits, tolerance=tolerance):
-            raise ConfigError("pooling and linear layer give other scores than the graph; it does more than these")
+            raise ConfigError(
+                "the graph's scores differ from those of its pooling and linear layer; it has further operations"
+            )
 
     def takes_any_size(self, size: int) -> bool:
         """Return whether the graph cut at its map also runs on pictures that are larger than `size`."""
@@ -245,22 +250,22 @@ class FeatureGraph:
 
 
 class OnnxClassifier:
-    """A classifier from an ONNX file, checked at load to be what class activation maps need.
+    """Classifier from an ONNX file, checked on loading for the structure that class activation maps need.
 
     Args:
         path: the .onnx file.
-        class_names: K names; "0", "1", ... where none are given.
-        preprocessing: what the network was trained with; see `GraphInput.preprocessing` for the default.
-        features: the tensor (N, C, h, w) that is pooled, else found in the graph.
-        head: the initializer of the linear layer, else found.
-        bias: its bias, else found.
-        activation: of a graph that ends in logits: softmax for one class a picture, sigmoid for each class by itself.
-            One logit is a sigmoid's. Where it is not given, a softmax is assumed with a warning, and redaction refuses.
+        class_names: K names; by default "0", "1", ...
+        preprocessing: as in the network's training; see `GraphInput.preprocessing` for the default.
+        features: name of the pooled tensor (N, C, h, w); by default found in the graph.
+        head: name of the linear layer's initializer; by default found.
+        bias: name of its bias; by default found.
+        activation: of a graph that ends in logits: softmax for one class per picture, sigmoid for independent classes.
+            One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction refuses.
 
     Raises:
         WeightsError: the file cannot be read as ONNX.
-        ConfigError: the graph has another ending, gives other scores than it, or as many names as classes were not
-            given.
+        ConfigError: the graph has another ending, its scores differ from those of the ending, or the number of names
+            is not that of the classes.
     """
 
     def __init__(
@@ -292,12 +297,12 @@ class OnnxClassifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """K names, in the order of the scores."""
+        """K class names, in the order of the scores."""
         return self._class_names
 
     @property
     def activation(self) -> Activation | None:
-        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
+        """Conversion of logits to scores; None if unknown, and a softmax is assumed."""
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
@@ -309,7 +314,7 @@ class OnnxClassifier:
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
-        The picture keeps its aspect, unless the graph takes one size only.
+        The picture keeps its aspect ratio, unless the graph takes one size only.
         """
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)
@@ -331,5 +336,5 @@ def read_model(path: Path) -> Any:
 def _started(graph: bytes) -> Any:
     try:
         return make_session(graph)
-    except Exception as error:  # onnxruntime's own classes have no other base
+    except Exception as error:  # onnxruntime's exceptions have no other base class
         raise ConfigError(f"onnxruntime cannot run the graph: {error}") from error

@@ -18,7 +18,7 @@ SHAPING = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
 AFTER_HEAD = {*ACTIVATIONS, *SHAPING, "Log"}
 BEFORE_HEAD = {*SHAPING, "Dropout"}
 UNFOLDED = {"Cast", "Identity", "Transpose"}
-"""Nodes that exporters put between a layer and its weights."""
+"""Nodes that exporters insert between a layer and its weights."""
 POOLINGS = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 SHAPE = "GlobalAveragePool | AveragePool | ReduceMean -> Flatten | Reshape -> Gemm | MatMul + Add -> Softmax | Sigmoid"
 
@@ -29,8 +29,8 @@ class Ending:
 
     Attributes:
         features: the tensor that is pooled.
-        channels_last: it is (N, h, w, C) rather than (N, C, h, w).
-        head: what follows the pooling; its activation is None where the graph ends in logits.
+        channels_last: whether it is (N, h, w, C) rather than (N, C, h, w).
+        head: the linear layer after the pooling; its activation is None if the graph ends in logits.
         output: the tensor of the graph's scores or logits.
     """
 
@@ -53,7 +53,7 @@ class _Graph:
                 self.constants[node.output[0]] = node.attribute[0].t
 
     def _check_order(self) -> None:
-        """Raise ConfigError where a node takes what only a later one makes: such a graph may go round in a circle."""
+        """Raise ConfigError if a node uses the output of a later one: such a graph may contain a cycle."""
         made = set[str]()
         for node in self.model.graph.node:
             if late := [name for name in node.input if name in self.producers and name not in made]:
@@ -61,7 +61,7 @@ class _Graph:
             made.update(node.output)
 
     def constant(self, name: str) -> NDArray[Any]:
-        """Return the numbers of an initializer, also through Cast, Identity and Transpose.
+        """Return the values of an initializer, also through Cast, Identity and Transpose.
 
         Raises:
             ConfigError: there are none of that name.
@@ -83,7 +83,7 @@ class _Graph:
         return name in self.constants
 
     def activation(self, output: str) -> Activation | None:
-        """Return what the graph ends in, None for logits.
+        """Return the activation at the end of the graph, None for logits.
 
         Raises:
             ConfigError: it ends in both.
@@ -109,9 +109,9 @@ class _Graph:
 
 
 def find_ending(model: Any, *, features: str | None = None, head: str | None = None, bias: str | None = None) -> Ending:
-    """Return the ending of an ONNX model, found backwards from its outputs; given names go first.
+    """Return the ending of an ONNX model, traced backwards from its outputs; given names take precedence.
 
-    It is that of the first output that has one, or of another of the same layer that shows the activation.
+    It belongs to the first output that has one, or to another output of the same layer that includes the activation.
 
     Args:
         model: an onnx.ModelProto.
@@ -122,6 +122,7 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
     Raises:
         ConfigError: the graph does not end in global average pooling and one linear layer.
     """
+    # 1. Try every output: detectors and multi-task models have others beside the classes.
     graph = _Graph(model)
     endings: list[Ending] = []
     problems: list[ConfigError] = []
@@ -132,6 +133,7 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
             problems.append(problem)
     if not endings:
         raise problems[0] if problems else ConfigError(f"the graph has no outputs; expected {SHAPE}")
+    # 2. If a model outputs both logits and scores, the scores also say which activation there is.
     first = endings[0]
     return next((each for each in endings if each.head.activation and _same_layer(each, first)), first)
 
@@ -146,6 +148,7 @@ def _ending_at(graph: _Graph, output: str, features: str | None, head: str | Non
     if features is not None and head is not None:
         named = replace(_named_head(graph, head, bias), activation=activation)
         return Ending(features, False, named, output)
+    # Backwards from the output: activation, linear layer, reshaping, pooling; the pooled tensor is the feature map.
     linear, pooled = _linear(graph, output)
     pool = graph.before(pooled, BEFORE_HEAD)
     if pool.op_type not in POOLINGS:
@@ -189,7 +192,7 @@ def _options(node: Any) -> dict[str, Any]:
 
 
 def _pools_channels_last(graph: _Graph, pool: Any) -> bool:
-    """Return whether the pooled axes are 1 and 2, as in graphs that came from TensorFlow."""
+    """Return whether the pooled axes are 1 and 2, as in graphs exported from TensorFlow."""
     if pool.op_type != "ReduceMean":
         return False
     named = {attribute.name: attribute for attribute in pool.attribute}

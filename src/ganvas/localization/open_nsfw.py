@@ -36,7 +36,7 @@ RECORD_PREPROCESSING = Preprocessing(mean=(123, 117, 104), deviation=(1, 1, 1), 
 class OpenNSFW:
     """Classifier of sexually explicit pictures: a score below 0.2 is safe, above 0.8 unsafe (its README).
 
-    The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 whatever the aspect,
+    The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 ignoring the aspect ratio,
     JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense evidence omits crop and JPEG.
 
     Args:
@@ -51,7 +51,7 @@ class OpenNSFW:
     activation: Activation | None = "softmax"
 
     def __init__(self, path: Path | None = None, *, dense_size: int = 384) -> None:
-        from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # imports onnx, which scores need not
+        from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # onnx, which scores need not load
 
         self._graph = FeatureGraph(read_model(path or weights_file()))
         self._head = self._graph.ending.head
@@ -75,7 +75,7 @@ class OpenNSFW:
         return self._head.evidence(features, record_extent(*rgb.shape[:2]))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return evidence of the whole picture at its own aspect; scores are of its mean map. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture at its own aspect; scores of its mean map. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
@@ -84,7 +84,7 @@ class OpenNSFW:
 class NSFWScorer:
     """Score of record alone, from the unmodified published graph: faster to load than the classifier.
 
-    A call takes one core and may be made from several threads at once.
+    A call uses one core; calls from several threads at once are safe.
 
     Raises:
         WeightsError: the package is not installed or holds other weights.
@@ -103,12 +103,13 @@ class NSFWScorer:
 def record_input(rgb: Bytes) -> Floats:
     """Return the network input of the score of record: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
     require_rgb(rgb)
+    # classify_nsfw.py: resize, save as JPEG, load again, center crop; each step changes the score.
     seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
     return RECORD_PREPROCESSING.normalize(seen[OFFSET : OFFSET + CROP, OFFSET : OFFSET + CROP])
 
 
 def weights_file() -> Path:
-    """Return the ONNX file inside the installed package, or in another place that `find_weights` searches.
+    """Return the path of the ONNX file in the installed package, or elsewhere as `find_weights` searches.
 
     Raises:
         WeightsError: it is missing or holds other weights.

@@ -17,14 +17,14 @@ from ganvas.weights.known import CENTERFACE, PPOCR_DETECTION
 __all__ = ["FaceDetector", "TextDetector"]
 
 STRIDE = 32
-"""Sides of both networks' inputs are multiples of it."""
+"""Both networks' inputs have sides that are multiples of it."""
 
 
 class FaceDetector:
     """CenterFace (Xu et al., arXiv 1911.03599): a heat map of face centers with their sizes and offsets.
 
-    The picture is taken at its own size. One of more than twice `COARSE` is examined a second time at that size, for a
-    face that fills it exceeds what the network sees at once. Landmarks are not computed.
+    The picture is examined at its own size, and one larger than twice `COARSE` also at that size, because a face that
+    fills it exceeds the network's receptive field. Landmarks are not computed.
 
     Args:
         threads: of the network; None for all cores.
@@ -50,10 +50,12 @@ class FaceDetector:
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the faces in (H, W, 3) uint8; see `Detector.detect`."""
         require_rgb(rgb)
+        # 1. Detect at one size, or at two for large pictures, whose faces may be small or fill the picture.
         longest = max(rgb.shape[:2])
         sides = [min(longest, self._longest)]
         sides += [self.COARSE] if sides[0] > 2 * self.COARSE else []
         found = [self._at(rgb, side, min_score or self.MIN_SCORE) for side in sides]
+        # 2. Merge the detections of both sizes.
         edges, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
         faces = [make_detection(edges[index].tolist(), float(scores[index]), "face") for index in kept]
@@ -65,6 +67,8 @@ class FaceDetector:
         heat, size, offset = (each[0] for each in _run(self._session, self._input, _padded(reduced)))
         if not np.isfinite(heat).all():
             raise ImageError(None, "the detector of faces gives numbers that are not finite")
+        # A cell of the heat map is the center of a face; the other maps give the logarithms of its height and width in
+        # cells, and the center's offset inside the cell.
         rows, columns = np.nonzero(heat[0] > min_score)
         down, across = (np.exp(np.minimum(size[axis, rows, columns], 10)) * self.CELL / 2 for axis in (0, 1))
         y = (rows + offset[0, rows, columns] + 0.5) * self.CELL
@@ -125,7 +129,7 @@ class TextDetector:
     def _at(self, rgb: Bytes, factor: float) -> list[tuple[NDArray[Any], float]]:
         """Return edges (4,) in the picture, and score, of each line found in the picture resized by a factor."""
         height, width = (max(round(side * factor / STRIDE), 1) * STRIDE for side in rgb.shape[:2])
-        seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as it was trained on
+        seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as in its training
         image = np.ascontiguousarray((seen / 127.5 - 1).transpose(2, 0, 1)[None])
         probability = _run(self._session, self._input, image)[0][0, 0]
         if not np.isfinite(probability).all():
@@ -137,6 +141,8 @@ class TextDetector:
         """Return the grown edges and mean probability of each part of a map (h, w)."""
         from scipy import ndimage  # slow to import
 
+        # The network is trained on shrunken regions, so that lines stay apart; each part is grown back by the distance
+        # growth * area / perimeter, here of the rectangle with the part's second moments.
         labels, _ = ndimage.label(probability > self.BINARY, structure=np.ones((3, 3)))
         parts = []
         for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
@@ -186,7 +192,7 @@ def _without_landmarks(graph: bytes) -> bytes:
 def _run(session: Any, name: str, image: Floats) -> list[NDArray[Any]]:
     try:
         return list(session.run(None, {name: image}))
-    except Exception as error:  # its own classes have no other base
+    except Exception as error:  # onnxruntime's exceptions have no other base class
         height, width = image.shape[2:]
         raise ImageError(None, f"the detector cannot be run on {width} x {height} pixels: {error}") from error
 

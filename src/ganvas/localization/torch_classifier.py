@@ -44,21 +44,21 @@ __all__ = ["GradCamClassifier", "TorchClassifier", "watch"]
 class GradCamClassifier:
     """Grad-CAM classifier of any differentiable module: gradients replace the linear layer (arXiv:1610.02391).
 
-    The evidence's `head` holds, for each class, the gradient of its logit summed over the map, and `bias` what is left
+    The evidence's `head` holds, for each class, the gradient of its logit summed over the map, and `bias` the remainder
     of the logit; so the class map is Grad-CAM's times h * w, and for a module that does end in pooling and a linear
-    layer it is the class activation map itself. A class's gradient is computed when its row is asked for.
+    layer it is the class activation map itself. A class's gradient is computed when its row is accessed.
 
     Args:
         module: (N, 3, H, W) to (N, K) logits; put into eval mode and left on its device.
-        layer: the submodule whose output (N, C, h, w) is mapped, usually the last convolution's.
+        layer: the submodule whose output (N, C, h, w) gives the map, usually the last convolution.
         class_names: K names.
-        preprocessing: what the module was trained with; the usual ImageNet values by default.
-        activation: softmax for one class a picture, sigmoid for each class by itself. One logit is a sigmoid's. Where
-            it is not given, a softmax is assumed with a warning, and redaction refuses.
+        preprocessing: as in the module's training; the ImageNet values by default.
+        activation: softmax for one class per picture, sigmoid for independent classes. One logit needs a sigmoid. If
+            unset, a softmax is assumed with a warning, and redaction refuses.
 
     Raises:
-        ConfigError: the module gives something other than logits, the layer is not part of it or gives no map, or K
-            names were not given.
+        ConfigError: the module does not return logits, the layer is not part of it or gives no map, or the number of
+            names is not K.
     """
 
     def __init__(
@@ -82,25 +82,27 @@ class GradCamClassifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """K names, in the order of the scores."""
+        """K class names, in the order of the scores."""
         return self._class_names
 
     @property
     def activation(self) -> Activation | None:
-        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
+        """Conversion of logits to scores; None if unknown, and a softmax is assumed."""
         return self._activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
         """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        return self._look(*self._preprocessing.center(rgb))
+        return self._evidence(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return evidence of the whole picture, at its own aspect if the module can. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture, at its own aspect ratio if possible. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        return self._look(*(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)))
+        return self._evidence(
+            *(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb))
+        )
 
-    def _look(self, image: Floats, extent: Box) -> Evidence:
+    def _evidence(self, image: Floats, extent: Box) -> Evidence:
         logits, leaf = _forward(self._module, self._layer, image)
         rows = _GradientRows(logits[0], leaf)
         scores = activate(to_numpy(logits[0]).astype(np.float64), self._activation).astype(np.float32)
@@ -108,11 +110,11 @@ class GradCamClassifier:
 
 
 class _GradientRows:
-    """(K, C): the gradient of each logit summed over the map, one backward pass for each row that is asked for.
+    """(K, C): the gradient of each logit summed over the map, computed by one backward pass when a row is accessed.
 
     Args:
         logits: (K,), with their graph.
-        leaf: (1, C, h, w), what they come from.
+        leaf: (1, C, h, w), from which they are computed.
     """
 
     def __init__(self, logits: Tensor, leaf: Tensor) -> None:
@@ -135,7 +137,7 @@ class _GradientRows:
 
 
 class _Remainders:
-    """(K,): what the gradients leave of each logit."""
+    """(K,): each logit minus its linear part in the gradients."""
 
     def __init__(self, rows: _GradientRows) -> None:
         self._rows = rows
@@ -160,15 +162,15 @@ def _forward(module: nn.Module, layer: nn.Module, image: Floats) -> tuple[Tensor
     with from_layer(layer) as leaves:
         logits = run_module(module, as_batch(image, module))
     if not leaves:
-        raise ConfigError("the layer took no part in the forward pass; give one that the logits come from")
+        raise ConfigError("the forward pass did not call the layer; give one on which the logits depend")
     if not logits.requires_grad:
-        raise ConfigError("no gradient leads from the logits to the layer; give a layer that they come from")
+        raise ConfigError("the logits do not depend on the layer; give one on which they depend")
     return logits, leaves[-1]
 
 
 @torch.inference_mode()
 def _require_logits(module: nn.Module, size: int) -> None:
-    """Refuse a module that ends in a softmax or sigmoid, whose scores a second one would bend.
+    """Refuse a module that ends in a softmax or sigmoid, since a second one would distort its scores.
 
     Raises:
         ConfigError: all outputs on noise of several strengths are probabilities.
@@ -177,22 +179,22 @@ def _require_logits(module: nn.Module, size: int) -> None:
     within = bool((outputs >= 0).all() and (outputs <= 1).all())
     sums = outputs.sum(axis=1)
     if within and (outputs.shape[1] == 1 or bool(np.abs(sums - 1).max() <= tolerance_of(module))):
-        raise ConfigError("the module gives probabilities; Grad-CAM needs logits: return what goes into the activation")
+        raise ConfigError("the module gives probabilities; Grad-CAM needs logits: return the input of the activation")
     if within and bool((outputs > 0).all()):
         raise ConfigError("the module gives scores in (0, 1); Grad-CAM needs logits: leave out the final sigmoid")
 
 
 class TorchClassifier:
-    """A module that ends in global average pooling and one `nn.Linear`, both found by watching one forward pass.
+    """Classifier of a module that ends in global average pooling and one `nn.Linear`, found by hooks in a forward pass.
 
-    The module's own output must follow from them: it is the logits, their softmax or their sigmoid.
+    The module's output must be the logits of that layer, their softmax or their sigmoid.
 
     Args:
         module: (N, 3, H, W) to (N, K) logits or scores; put into eval mode and left on its device.
         class_names: K names.
-        preprocessing: what the module was trained with; the usual ImageNet values by default.
-        activation: of a module that gives logits: softmax for one class a picture, sigmoid for each class by itself.
-            One logit is a sigmoid's. Where it is not given, a softmax is assumed with a warning, and redaction refuses.
+        preprocessing: as in the module's training; the ImageNet values by default.
+        activation: of a module that gives logits: softmax for one class per picture, sigmoid for independent classes.
+            One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction refuses.
 
     Raises:
         ConfigError: the module has another ending (`GradCamClassifier` takes any), its output does not follow from
@@ -218,29 +220,31 @@ class TorchClassifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """K names, in the order of the scores."""
+        """K class names, in the order of the scores."""
         return self._class_names
 
     @property
     def activation(self) -> Activation | None:
-        """Conversion of logits to scores; None where unknown, and a softmax is assumed."""
+        """Conversion of logits to scores; None if unknown, and a softmax is assumed."""
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
         """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
-        return self._look(*self._preprocessing.center(rgb))
+        return self._evidence(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
-        The picture keeps its aspect, unless the module takes one size only.
+        The picture keeps its aspect ratio, unless the module takes one size only.
         """
         require_rgb(rgb)
-        return self._look(*(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)))
+        return self._evidence(
+            *(self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb))
+        )
 
     @torch.inference_mode()
-    def _look(self, image: Floats, extent: Box) -> Evidence:
+    def _evidence(self, image: Floats, extent: Box) -> Evidence:
         with watch(self._layer.module) as seen:
             run_module(self._module, _batch(image, self._module))
         return self._head.evidence(to_numpy(seen.tensor(self._layer)[0]), extent)
@@ -248,16 +252,18 @@ class TorchClassifier:
 
 @torch.inference_mode()
 def _find_ending(module: nn.Module, size: int) -> tuple[Place, nn.Linear]:
-    """Find the feature map whose mean goes into the module's last linear layer."""
+    """Find the feature map whose mean is the input of the module's last linear layer."""
+    # 1. Record all inputs and outputs in one pass over noise; the last linear layer gives the logits.
     with watch(*module.modules()) as seen:
         run_module(module, _batch(probes(size)[0], module))
     linear, pooled = _last_linear(seen)
+    # 2. The feature map is the last tensor whose mean over positions is that layer's input, wherever pooling happens.
     tolerance = tolerance_of(module)
     for place, tensor in reversed(seen.calls):
         is_map = tensor.ndim == 4 and tensor.shape[2] * tensor.shape[3] > 1 and tensor.shape[1] == pooled.shape[-1]
         if is_map and torch.allclose(tensor.float().mean(dim=(2, 3)), pooled.float(), rtol=tolerance, atol=tolerance):
             return place, linear
-    raise ConfigError("no submodule gives the map whose mean the linear layer takes; use GradCamClassifier")
+    raise ConfigError("no submodule outputs the map whose mean is the linear layer's input; use GradCamClassifier")
 
 
 def _last_linear(seen: Seen) -> tuple[nn.Linear, Tensor]:
@@ -276,6 +282,7 @@ def _own_activation(
     Raises:
         ConfigError: the output does not follow from the head, or contradicts `given`.
     """
+    # Outputs on one picture may agree by chance; probes of several strengths leave the activation that always fits.
     possible: set[Activation | None] = {None, "softmax", "sigmoid"}
     for image in probes(size):
         with watch(layer.module) as seen:

@@ -1,4 +1,4 @@
-"""Forward hooks that record what goes into and comes out of the submodules of a torch module."""
+"""Forward hooks that record inputs and outputs of the submodules of a torch module."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 ANOTHER_SIZE = 64
-"""Pixels by which a probe is larger than the network's own input, to learn whether any size will do."""
+"""Pixels by which a probe exceeds the network's own input size, to test whether it accepts any size."""
 PROBE_SCALES = (1.0, -0.3, 8.0)
 
 
@@ -48,7 +48,7 @@ class Seen:
     calls: list[tuple[Place, Tensor]] = field(default_factory=list)
 
     def tensor(self, place: Place) -> Tensor:
-        """Return the last tensor at a place."""
+        """Return the last recorded tensor at a place."""
         return next(tensor for where, tensor in reversed(self.calls) if where == place)
 
 
@@ -74,8 +74,8 @@ def watch(*modules: nn.Module) -> Iterator[Seen]:
 def from_layer(layer: nn.Module) -> Iterator[list[Tensor]]:
     """Make the last output of a layer the leaf of the autograd graph while the context is open.
 
-    What comes before the layer keeps no graph, so memory is that of the layers after it. The list gets the leaves,
-    one for each call of the layer.
+    Layers before it keep no graph, so only the layers after it take memory. The list receives the leaves, one for each
+    call of the layer.
 
     Raises:
         ConfigError: the layer's output is no feature map (N, C, h, w).
@@ -87,7 +87,7 @@ def from_layer(layer: nn.Module) -> Iterator[list[Tensor]]:
             raise ConfigError(f"the layer gives {_described(output)}, not a map (N, C, h, w); name a convolution's")
         torch.set_grad_enabled(True)
         leaves.append(output.detach().requires_grad_())
-        return leaves[-1].clone()  # what follows may work in place, which a leaf forbids
+        return leaves[-1].clone()  # following layers may work in place, which a leaf forbids
 
     hook = layer.register_forward_hook(cut)
     try:
@@ -101,13 +101,13 @@ def run_module(module: nn.Module, batch: Tensor) -> Tensor:
     """Return the logits or scores (1, K) of one normalized picture (1, 3, H, W).
 
     Raises:
-        ConfigError: the module cannot be run on it, or gives something else.
+        ConfigError: the module cannot be run on it, or returns something else.
     """
     try:
         output = module(batch)
     except ConfigError:
         raise
-    except Exception as problem:  # a user's code raises what it likes
+    except Exception as problem:  # a user's module may raise any exception
         raise ConfigError(
             f"the module cannot be run on {tuple(batch.shape)}, RGB: {problem}; it must take three channels"
             " (repeat gray inside it), and Preprocessing(size=...) must name its size"
@@ -142,13 +142,13 @@ def as_batch(image: Floats, module: nn.Module) -> Tensor:
 
 
 def tolerance_of(module: nn.Module) -> float:
-    """Return the relative error that the module's arithmetic explains."""
+    """Return the relative rounding error of the module's arithmetic."""
     half = any(each.dtype in (torch.float16, torch.bfloat16) for each in module.parameters())
     return 3e-2 if half else 1e-4
 
 
 def probes(size: int) -> list[Floats]:
-    """Return noise (size, size, 3) of several strengths, so that a chance agreement of outputs is unlikely."""
+    """Return noise (size, size, 3) of several strengths, so that outputs are unlikely to agree by chance."""
     noise = np.random.default_rng(0).normal(size=(size, size, 3)).astype(np.float32)
     return [scale * noise + np.float32(scale / 2) for scale in PROBE_SCALES]
 
@@ -166,7 +166,7 @@ def checked_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """Return the names of the classes.
 
     Raises:
-        ConfigError: there are more or fewer than classes.
+        ConfigError: their number is not that of the classes.
     """
     if len(names) != num_classes:
         raise ConfigError(f"the module has {num_classes} classes, but {len(names)} names were given")

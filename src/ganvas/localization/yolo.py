@@ -19,18 +19,18 @@ from ganvas.localization.detectors import Detection, make_detection, non_maximum
 __all__ = ["YoloDetector"]
 
 FREE_SIDE = 640
-"""Side of the input where graph and metadata leave it free."""
+"""Side of the input if graph and metadata do not fix it."""
 STRIDE, MOST_PIXELS, MOST_NAMES = 32, 4096, 10_000
 PADDING = 114
 """Gray level around a letterboxed picture, as in training."""
 INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 SELECTORS = {"TopK", "NonMaxSuppression", "EfficientNMS_TRT"}
-"""Nodes that pick the best boxes: what comes after them is end-to-end."""
+"""Operators that select boxes; a graph that contains one is end-to-end."""
 OTHER_TASKS = {"classify", "obb"}
-"""Tasks of Ultralytics whose output holds no upright boxes."""
+"""Tasks of Ultralytics models whose output holds no upright boxes."""
 OVERLAP = 0.45
 SHARES = 1.5
-"""Boxes all below this are shares of the input rather than pixels."""
+"""If all box coordinates are below this, they are shares of the input, not pixels."""
 DECODED = "export it with decoded output (Ultralytics: format=onnx)"
 EXPECTED = "expected a detector with one output (1, 4 + C, N), (1, N, 5 + C) or, end to end, (1, N, 6)"
 
@@ -58,7 +58,7 @@ class Head:
         Args:
             shape: of the first output, for one picture.
             names: number of class names in the metadata; None where there are none.
-            selects: whether the graph picks the best boxes itself.
+            selects: whether the graph selects boxes itself.
 
         Raises:
             ConfigError: it is no layout of a detector.
@@ -86,14 +86,17 @@ class Head:
 
         output: the first output, for one picture.
         """
+        # 1. One row per candidate; end-to-end graphs have selected and suppressed them already.
         rows = np.asarray(output[0].T if self.channels_first else output[0], np.float32)
         if self.end_to_end:
             rows = rows[rows[:, 4] >= min_score]
             return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
+        # 2. The score is that of the most probable class, times the probability of any object.
         start = 4 + self.objectness
         scores = rows[:, start : start + self.classes] * (rows[:, 4:5] if self.objectness else 1)
         classes = scores.argmax(axis=1)
         best = scores[np.arange(len(rows)), classes]
+        # 3. Centers and sizes become edges; boxes of one class suppress each other.
         chosen = best >= min_score
         center, half = rows[chosen, :2], rows[chosen, 2:4] / 2
         edges, best, classes = np.hstack([center - half, center + half]), best[chosen], classes[chosen]
@@ -105,12 +108,12 @@ class Head:
 class YoloDetector:
     """Detector from an .onnx file with decoded output, as Ultralytics exports it with `format=onnx`.
 
-    The layout is told from the graph: nodes that pick the best boxes make it end-to-end; otherwise channels lie on the
-    shorter axis, and (1, N, 5 + C) has objectness (YOLOv5, YOLOv7), (1, 4 + C, N) has none (YOLOv8 and later).
+    The layout follows from the graph: nodes that select boxes make it end-to-end; otherwise channels are the shorter
+    axis, and (1, N, 5 + C) has objectness (YOLOv5, YOLOv7), (1, 4 + C, N) has none (YOLOv8 and later).
 
     Args:
         path: the file.
-        classes: names of the classes to detect; all where empty.
+        classes: names of the classes to detect; empty: all.
         threads: of the network; None for all cores.
 
     Raises:
@@ -125,7 +128,7 @@ class YoloDetector:
         try:
             self._session = make_session(path, threads=threads)
             selects = _selects(path)
-        except Exception as error:  # a file may hold anything, and onnxruntime's classes have no other base
+        except Exception as error:  # onnxruntime's exceptions have no other base class
             raise ConfigError(f"{path}: cannot be read as an ONNX graph: {error}") from error
         try:
             self._start(classes, selects=selects)
@@ -145,6 +148,7 @@ class YoloDetector:
         edges, scores, classes = self._head.read(output, min_score or self.MIN_SCORE)
         if len(edges) and edges.max() <= SHARES:
             raise ImageError(None, f"{self._path} gives boxes that are not in pixels of the input; {DECODED}")
+        # Undo the letterboxing.
         edges = (edges - np.array([left, top, left, top], np.float32)) / factor
         edges = np.clip(edges, 0, np.tile(rgb.shape[1::-1], 2))
         found = []
@@ -155,7 +159,7 @@ class YoloDetector:
         return [each for each in found if each is not None]
 
     def _start(self, classes: Sequence[str], *, selects: bool) -> None:
-        """Read input, metadata and layout; a gray picture goes through, since a graph may leave its shapes free."""
+        """Read input, metadata and layout; a gray picture is run, since the graph's shapes may be free."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         if (task := metadata.get("task")) in OTHER_TASKS:
             raise ConfigError(f"its task is {task!r}; {EXPECTED}")
@@ -182,11 +186,11 @@ class YoloDetector:
             raise ConfigError(f"its boxes are not in pixels of the input; {DECODED}")
 
     def _letterboxed(self, rgb: Bytes) -> tuple[NDArray[Any], float, int, int]:
-        """Return the input (1, 3, h, w) with the picture in its middle, the factor of its size, and its corner."""
+        """Return the input (1, 3, h, w) with the picture in its middle, the scale factor, and the picture's corner."""
         height, width = self._sides
         factor = min(height / rgb.shape[0], width / rgb.shape[1])
         down, across = (max(round(side * factor), 1) for side in rgb.shape[:2])
-        if self._free:  # no more padding than the stride asks for
+        if self._free:  # no more padding than the stride needs
             height, width = (-(-side // STRIDE) * STRIDE for side in (down, across))
         top, left = (height - down) // 2, (width - across) // 2
         canvas = np.full((height, width, 3), PADDING, np.uint8)
@@ -203,7 +207,7 @@ class YoloDetector:
 
 
 def _selects(path: Path) -> bool:
-    """Return whether the graph of a file picks the best boxes itself."""
+    """Return whether the graph of a file selects boxes itself."""
     import onnx
 
     nodes = onnx.load(path, load_external_data=False).graph.node

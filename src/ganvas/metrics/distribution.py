@@ -18,26 +18,26 @@ from ganvas.errors import InputError
 
 Matrix = NDArray[np.float64]
 SUBSET_SIZE, NUM_SUBSETS = 1000, 100
-"""Of the kernel distance, as in Binkowski et al. 2018, Sec. 4."""
+"""Subset size of the kernel distance, as in Binkowski et al. 2018, Sec. 4."""
 BLOCK = 1024
 PROTOCOL_SAMPLES = 2500
 WITHIN_DEVIATIONS = 3.0
-"""For a true sample of a round Gaussian in the plane the distance is less with probability 1 - exp(-9/2) = .989."""
+"""A sample of an isotropic Gaussian in the plane is closer with probability 1 - exp(-9/2) = .989."""
 HELD_SHARE = 0.25
-"""Of its fair share of all samples: what a mode needs to count as held, not only touched. Not of the papers."""
+"""Share of its expected samples that a mode needs to count as held. Not from the papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpace:
-    """Description of features, which every distance between them carries."""
+    """Description of features, recorded with every distance between them."""
 
     name: str
     """Network, layer and pooling."""
     dimension: int
     protocol: str
-    """How a picture is brought to the network's input."""
+    """Preprocessing of a picture."""
     is_inception_fid: bool = False
-    """Whether they are the verified weights that FID and KID are defined by."""
+    """Whether they are the verified weights that define FID and KID."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Distance:
     """Of the kernel distance over its subsets."""
     features: FeatureSpace
     counts: tuple[int, int]
-    """Pictures in either set."""
+    """Number of pictures in each set."""
 
     def as_record(self) -> dict[str, Any]:
         """Return the distance as a JSON-serializable dictionary."""
@@ -83,7 +83,7 @@ class Moments:
     Batches are merged by Chan, Golub & LeVeque 1979: exact to rounding, whatever their sizes and however far from 0.
 
     Args:
-        features: what the vectors are.
+        features: description of the vectors.
     """
 
     def __init__(self, features: FeatureSpace) -> None:
@@ -124,8 +124,8 @@ class Moments:
 def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> Distance:
     """Compute the squared Frechet distance of two Gaussians (Heusel et al. 2017, arXiv:1706.08500, Eq. 6).
 
-    The trace of the square root of C1 C2 is the sum of the singular values of R1' R2, where C = R R': no root of a
-    matrix that is not symmetric, no complex numbers, and exact for covariances without full rank.
+    The trace of the square root of C1 C2 is the sum of the singular values of R1' R2, where C = R R': which needs
+    no root of a nonsymmetric matrix and no complex numbers, and is exact for covariances without full rank.
 
     Raises:
         InputError: the statistics are of different features.
@@ -154,15 +154,15 @@ def kernel_distance(
 ) -> Distance:
     """Compute the unbiased squared maximum mean discrepancy (Binkowski et al. 2018, arXiv:1801.01401).
 
-    Being unbiased it may be a little under 0. Sets smaller than `subset_size` bring the subsets down to their size.
+    The unbiased estimate may be slightly negative. The subsets are at most as large as the smaller set.
 
     Args:
         first: (N, D).
         second: (M, D).
-        features: what the vectors are.
+        features: description of the vectors.
         subset_size: drawn without replacement from either set.
-        num_subsets: how often.
-        seed: of the drawing.
+        num_subsets: number of subsets.
+        seed: of the subsets.
 
     Raises:
         InputError: another dimension, fewer than two vectors, or a value is not finite.
@@ -211,7 +211,7 @@ def _drawn(vectors: Matrix, size: int, generator: np.random.Generator) -> Matrix
 
 
 def _root(covariance: Matrix) -> Matrix:
-    """Return R (D, rank) with R R' = covariance, without the part that rounding alone explains."""
+    """Return R (D, rank) with R R' = covariance, without directions within rounding error."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
     root: Matrix = vectors[:, kept] * np.sqrt(values[kept])
@@ -222,7 +222,7 @@ def _checked(vectors: NDArray[np.floating[Any]], dimension: int) -> Matrix:
     if vectors.ndim != 2 or vectors.shape[1] != dimension:
         raise InputError(f"expected features (N, {dimension}), got {vectors.shape}")
     if not np.isfinite(vectors).all():
-        raise InputError("some features are NaN or infinite; look at the pictures they are of")
+        raise InputError("some features are NaN or infinite; check the pictures")
     return vectors.astype(np.float64, copy=False)
 
 
@@ -236,9 +236,9 @@ class Coverage:
     """Mode coverage of a set of samples.
 
     Attributes:
-        modes: how many there are.
-        covered: of them, with at least one sample of high quality.
-        held: of them, with at least a quarter of their fair share in samples of high quality.
+        modes: number of modes.
+        covered: modes with at least one sample of high quality.
+        held: modes with at least a quarter of their expected number of samples of high quality.
         high_quality: share of all samples, in [0, 1].
     """
 
@@ -252,7 +252,7 @@ def measure_coverage(samples: NDArray[np.floating], means: NDArray[np.floating],
     """Count the covered modes and compute the share of high-quality samples.
 
     Args:
-        samples: (N, D) of a model; a row that is not finite is of low quality.
+        samples: (N, D) from a model; a row that is not finite has low quality.
         means: (K, D) of the mixture, all modes equally likely.
         deviation: of each mode along each axis.
     """

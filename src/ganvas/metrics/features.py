@@ -42,15 +42,15 @@ BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """A network that gives each picture one vector."""
+    """A network that maps each picture to one vector."""
 
     space: FeatureSpace
     network: nn.Module
-    """(N, 3, side, side) to a feature map; move it to a device, and the work is done there."""
+    """Network from (N, 3, side, side) to a feature map; computes on the device that it is on."""
     pool: Callable[[Any], Tensor]
-    """What the network gives to (N, D)."""
+    """Pooling of the network's output to (N, D)."""
     prepare: Callable[[Rgb], NDArray[np.float32]]
-    """(H, W, 3) uint8 to (side, side, 3) as the network takes it."""
+    """Preprocessing from (H, W, 3) uint8 to (side, side, 3)."""
 
     def vectors(self, pictures: Sequence[Rgb]) -> NDArray[np.float32]:
         """Return feature vectors (N, D). pictures: N of (H, W, 3) uint8, of any sizes."""
@@ -82,7 +82,7 @@ class FeatureExtractor:
 def resize_antialiased(rgb: Rgb, side: int) -> NDArray[np.float32]:
     """Resize to (side, side, 3) in 0..255 without rounding: Pillow's bicubic filter on floats, clipped.
 
-    Parmar et al. 2022, arXiv:2104.11222: a resizer that does not filter, or that rounds, moves FID by whole points.
+    Parmar et al. 2022, arXiv:2104.11222: resizing without antialiasing, or with rounding, changes FID by whole points.
     """
     return bicubic_resize(rgb.astype(np.float32), side, side).clip(0, 255)
 
@@ -108,12 +108,12 @@ def vgg_features(*, path: Path | None = None, may_download: bool = True, progres
     """Return VGG16's last activation, averaged over the picture.
 
     Args:
-        path: where the weights are; by default wherever `find_weights` looks.
-        may_download: fetch them if they are not on this machine.
-        progress: draw a bar while downloading.
+        path: file or folder of the weights; by default see `find_weights`.
+        may_download: whether to download missing weights.
+        progress: whether to show a bar while downloading.
 
     Raises:
-        WeightsError: they are nowhere.
+        WeightsError: they are not found.
     """
     network = VGG(depth=16, taps=("relu5_3",))
     found = find_weights(VGG16, path=path, may_download=may_download, progress=progress)
@@ -132,12 +132,12 @@ def inception_features(
     """Return Inception-v3's `pool3`, the features of FID, with pytorch-fid's weights and clean-fid's resizing.
 
     Args:
-        path: the file; by default wherever `find_weights` looks.
-        may_download: fetch it if it is not on this machine.
-        progress: draw a bar while downloading.
+        path: the file; by default see `find_weights`.
+        may_download: whether to download a missing file.
+        progress: whether to show a bar while downloading.
 
     Raises:
-        WeightsError: it is nowhere, or other weights.
+        WeightsError: it is not found, or holds other weights.
     """
     found = find_weights(INCEPTION_FID, path=path, may_download=may_download, progress=progress)
     network = inception_from(load_state(found), found.path)
@@ -183,8 +183,8 @@ class LPIPS(nn.Module):
     """Learned perceptual distance of two pictures by the features of a frozen classifier; 0 for equal pictures.
 
     Args:
-        features: sees the pictures at L places.
-        heads: L times (channels,), none negative: how much each channel counts.
+        features: feature extractor with L taps.
+        heads: L vectors (channels,), the nonnegative weights of the channels.
         name: as in a table.
     """
 
@@ -213,9 +213,9 @@ def lpips_or_none(lpips: LPIPS | None, images: Tensor, targets: Tensor) -> float
     """Return one distance, or None without LPIPS and for pictures that it cannot process.
 
     Args:
-        lpips: None where its weights are not at hand.
+        lpips: None if its weights are not available.
         images: (1, C, H, W) in [0, 1].
-        targets: alike.
+        targets: of the same shape.
     """
     if lpips is None:
         return None
@@ -231,13 +231,13 @@ def load_lpips(
     """Load LPIPS 0.1 with its published weights: AlexNet to measure, as its authors advise, VGG16 to train with.
 
     Args:
-        network: which classifier's features.
-        path: a folder, file or archive that holds convolutions and heads; by default wherever `find_weights` looks.
-        may_download: fetch what is not on this machine.
-        progress: draw a bar while downloading.
+        network: the classifier of the features.
+        path: a folder, file or archive that holds convolutions and heads; by default see `find_weights`.
+        may_download: whether to download missing files.
+        progress: whether to show a bar while downloading.
 
     Raises:
-        WeightsError: the weights are nowhere, or others than their record says.
+        WeightsError: the weights are not found, or differ from their record.
     """
     convolutions, heads = (
         find_weights(weights, path=path, may_download=may_download, progress=progress) for weights in _RECORDS[network]

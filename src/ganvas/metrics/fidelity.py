@@ -22,16 +22,16 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # (K1 L)^2, (K2 L)^2 with L = 1
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the five scales (Wang, Simoncelli & Bovik 2003, Sec. 3.2)."""
+"""Exponents of the five scales (Wang, Simoncelli & Bovik 2003, Sec. 3.2)."""
 MS_SSIM_MINIMUM = SSIM_WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)
-"""Smallest side in pixels for which the coarsest scale still holds one window: 176."""
+"""Smallest side in pixels for which the coarsest scale contains one window: 176."""
 BORDER = 4
 """Pixels cut from each side (Ledig et al. 2017, arXiv:1609.04802, Sec. 3.1)."""
 WEIGHTS = (65.481, 128.553, 24.966)
-"""Of R, G and B in [0, 1]: ITU-R BT.601 as MATLAB's rgb2ycbcr has it; black is 16, white 235."""
+"""Luma weights of R, G and B in [0, 1]: ITU-R BT.601 as in MATLAB's rgb2ycbcr; black is 16, white 235."""
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "l1": "L1"}
 Measures = dict[str, float | None]
-"""Name of a measure -> value, None where it cannot be taken."""
+"""Name of a measure -> value, None if it is undefined."""
 
 
 def psnr(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -55,11 +55,11 @@ def l1(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
 def ssim(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
     """Compute structural similarity (Wang et al. 2004): Gaussian window 11x11, sigma 1.5, K 0.01 and 0.03.
 
-    Only windows wholly inside the picture count; with a mask, those whose centre it marks. The mean is over
+    Only windows wholly inside the picture count; with a mask, those whose center it marks. The mean is over
     positions and channels.
 
     Raises:
-        InputError: shapes differ, a side is under 11 pixels, or a picture's mask marks no window's centre.
+        InputError: shapes differ, a side is under 11 pixels, or a picture's mask marks no window's center.
     """
     _check_side(images, SSIM_WINDOW, "SSIM")
     similarity, _ = _ssim_maps(images, targets)
@@ -80,7 +80,7 @@ def ms_ssim(images: Tensor, targets: Tensor) -> Tensor:
     coarsest = len(MS_SSIM_WEIGHTS) - 1
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         similarity, contrast = _ssim_maps(images, targets)
-        term = similarity if scale == coarsest else contrast  # luminance counts at the coarsest only, Eq. 7
+        term = similarity if scale == coarsest else contrast  # Eq. 7: luminance enters at the coarsest scale only
         result = result * term.mean(dim=(1, 2, 3)).clamp(min=0) ** weight
         images, targets = (functional.avg_pool2d(x.double(), 2) for x in (images, targets))
     return result
@@ -127,7 +127,7 @@ def _region_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     weights = (mask != 0).to(values).expand(n, -1, -1, -1)
     counted = weights.sum(dim=(1, 2, 3)) * values.shape[1]
     if (counted == 0).any():
-        raise InputError("a mask marks nothing that can be measured; leave that picture out")
+        raise InputError("the mask marks no position that can be measured; leave that picture out")
     return (values * weights).sum(dim=(1, 2, 3)) / counted
 
 
@@ -138,9 +138,9 @@ def _check_side(images: Tensor, minimum: int, name: str) -> None:
 
 
 def luma(images: Tensor) -> Tensor:
-    """Convert (N, 3 or 1, H, W) in [0, 1] to Y, (N, 1, H, W) in [16, 235] / 255, in whole levels; gray stays gray.
+    """Convert (N, 3 or 1, H, W) in [0, 1] to Y, (N, 1, H, W) in [16, 235] / 255, rounded; gray is unchanged.
 
-    MATLAB gives whole levels, and leaves a picture without color alone, which is how the published tables were made.
+    As in MATLAB, on which published tables rely: integer levels, and gray pictures unchanged.
     """
     if images.shape[1] == 1:
         return images
@@ -166,13 +166,13 @@ def _middle(images: Tensor) -> Tensor:
 def gradient_energy(images: Tensor) -> Tensor:
     """Compute the mean squared difference of neighbors, vertical plus horizontal: blur lowers it, noise raises it.
 
-    A share of another set's energy says how much of its edges and texture is left, not whether they are true.
+    Relative to another set's energy it shows how much edges and texture remain, not whether they are correct.
 
     Args:
         images: (N, C, H, W) in [0, 1], at least 2 pixels a side.
 
     Returns:
-        (N,) float64, at least 0: the mean over places and channels, each direction over its own places.
+        (N,) float64, at least 0: the mean over positions and channels, computed for each direction.
     """
     exact = images.double()
     down, across = exact.diff(dim=-2), exact.diff(dim=-1)
@@ -184,8 +184,8 @@ class Summary:
     """One measure over all pictures.
 
     Attributes:
-        mean, deviation: over the pictures that have a value; None where none has. The deviation is the population's.
-        count: how many have.
+        mean, deviation: over the pictures with a value; None without any. The deviation is that of the population.
+        count: number of pictures with a value.
     """
 
     mean: float | None
@@ -207,7 +207,7 @@ def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
 
     Args:
         images: (1, C, H, W) in [0, 1].
-        targets: alike.
+        targets: of the same shape.
     """
     values: Measures = {}
     missing: dict[str, str] = {}

@@ -43,12 +43,12 @@ def boxes_mask(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool
 
 
 def covered_shares(region: NDArray[np.bool_], boxes: Sequence[Box]) -> list[float]:
-    """Return of each object's box the share, in [0, 1], that a region (H, W) covers."""
+    """Return the share of each object's box, in [0, 1], that a region (H, W) covers."""
     return [float(region[box.mask(*region.shape)].mean()) for box in boxes]
 
 
 def needless_share(region: NDArray[np.bool_], boxes: Sequence[Box]) -> float:
-    """Return the share of the picture, in [0, 1], that a region (H, W) covers and that lies in no object's box."""
+    """Return the share of the picture, in [0, 1], that a region (H, W) covers outside all objects' boxes."""
     return float((region & ~boxes_mask(boxes, *region.shape)).mean())
 
 
@@ -75,7 +75,7 @@ def concentrated_share(heat: Floats) -> float:
 def matched_gaussian(heat: Floats) -> Floats:
     """Return the centered Gaussian (H, W) that is as concentrated as a map.
 
-    Energy inside a box can be had by concentration alone: a point in the middle is inside most boxes.
+    Concentration alone gives energy inside a box: a point in the middle is inside most boxes.
     """
     wanted, narrow, wide = concentrated_share(heat), 0.005, 50.0
     for _ in range(40):
@@ -94,7 +94,7 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def best_overlaps(heat: Floats, boxes: Sequence[Box], *, thresholds: Sequence[float] = THRESHOLDS) -> Floats:
-    """Return (T,) the best overlap of any found box with any true box, at each threshold.
+    """Return (T,): the largest overlap of a found box with a true box at each threshold.
 
     Args:
         heat: (H, W), not negative.
@@ -119,8 +119,8 @@ def max_box_acc_v2(chosen_on: Floats, reported_on: Floats) -> float:
     """Compute MaxBoxAccV2 in [0, 1]: the share found, averaged over IoU 0.3, 0.5 and 0.7 at the best thresholds.
 
     Args:
-        chosen_on: (N, T) from `best_overlaps`, of the pictures that choose the thresholds.
-        reported_on: (M, T), of the pictures that count.
+        chosen_on: (N, T) from `best_overlaps`, of the pictures for choosing the thresholds.
+        reported_on: (M, T), of the pictures for the result.
     """
     return float(box_hits(chosen_on, reported_on).mean())
 

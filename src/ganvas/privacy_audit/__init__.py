@@ -11,7 +11,7 @@ from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 
 SIZE_MULTIPLE = 16
-"""The restorer halves a picture four times."""
+"""The restorer downsamples a picture four times."""
 
 
 FOLDER_SETTINGS = ("style", "sigmas", "size", "minutes", "steps", "seed")
@@ -30,7 +30,7 @@ class AuditConfig:
     out: Path
     """The folder to write."""
     style: tuple[Literal["mosaic", "blur", "solid"], ...] = ("mosaic",)
-    """mosaic, blur, solid."""
+    """Styles of covers: mosaic, blur, solid."""
     blocks: tuple[int, ...] = (32, 16, 8, 4)
     """Mosaic blocks across the picture, or across the longer side of a film's region."""
     sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)
@@ -38,7 +38,7 @@ class AuditConfig:
     size: int = 128
     """Side in pixels to which every picture is resized; a multiple of 16."""
     minutes: float = 0.0
-    """Training time of a restorer for each cover; 0: none."""
+    """Training time of the restorer of each cover, in minutes; 0: none."""
     steps: int = 800
     """Training steps of the small classifier."""
     seed: int = 0

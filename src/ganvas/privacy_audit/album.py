@@ -1,4 +1,4 @@
-"""Pictures of a privacy audit, in kinds and splits, and the covers planned over them."""
+"""Labeled pictures of a privacy audit, their splits, and the planned covers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Album", "Pictures", "album_files", "open_album", "write_training_pic
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
 TEST_EVERY = 4
-"""Without train and test folders, one picture in so many of each kind is a test picture."""
+"""Without train and test folders, every n-th picture of each kind is a test picture."""
 LEAST = 4
 """Smallest number of pictures of a kind, for training pictures and one test picture."""
 
@@ -35,7 +35,7 @@ class Pictures:
 
     Attributes:
         names: kind/file.
-        kinds: (N,) numbers of their kinds.
+        kinds: (N,) indices of their kinds.
         images: N of (size, size, 3) uint8.
     """
 
@@ -52,10 +52,10 @@ class Album:
     """Labeled pictures of an audit.
 
     Attributes:
-        kinds: their names, by number.
+        kinds: their names, by index.
         train: training pictures of the attackers.
         test: test pictures.
-        left_out: kind/file -> why it could not be used.
+        left_out: kind/file -> reason why it was not usable.
     """
 
     kinds: tuple[str, ...]
@@ -83,8 +83,7 @@ class Album:
 def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True) -> Album:
     """Read FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*; without these, `seed` draws the test pictures.
 
-    Each picture is made RGB, its shorter side brought to `size` by antialiased bicubic interpolation, and the middle
-    cut out.
+    Each picture is converted to RGB, resized to shorter side `size` (antialiased bicubic), and cropped to its center.
 
     Raises:
         DataError: fewer than two kinds, too few pictures of one, or a kind in the test that is not in training.
@@ -94,10 +93,10 @@ def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True)
     kinds = tuple(sorted({kind for kind, _ in parts["train"]}))
     if len(kinds) < 2:
         raise DataError(
-            f"{folder}: pictures of {len(kinds)} kinds to learn from; give a folder for each of two kinds or more"
+            f"{folder}: training pictures of {len(kinds)} kinds; give a folder for each of two kinds or more"
         )
     if strange := sorted({kind for kind, _ in parts["test"]} - set(kinds)):
-        raise DataError(f"{folder}: no pictures of {', '.join(strange)} to learn from; put some into train")
+        raise DataError(f"{folder}: no training pictures of {', '.join(strange)}; put some into train")
     left_out: dict[str, str] = {}
     paths = parts["train"] + parts["test"]
     read = dict(zip(paths, _read(paths, size, left_out, progress), strict=True))
@@ -109,12 +108,12 @@ def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True)
 
 
 def album_files(folder: Path, seed: int) -> list[Path]:
-    """Return the picture files of an album, of both parts."""
+    """Return the picture files of an album, of both splits."""
     return [path for entries in _find(folder, seed).values() for _, path in entries]
 
 
 def write_training_pictures(album: Album, folder: Path) -> None:
-    """Write FOLDER/train/*.png, from which a restorer learns."""
+    """Write FOLDER/train/*.png, the training pictures of a restorer."""
     (folder / "train").mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(album.train.images):
         path = folder / "train" / f"{number:06d}.png"
@@ -134,7 +133,7 @@ def _find(folder: Path, seed: int) -> dict[str, list[Entry]]:
     for number, kind in enumerate(dict.fromkeys(kind for kind, _ in entries)):
         own = [entry for entry in entries if entry[0] == kind]
         if len(own) < LEAST:
-            raise DataError(f"{folder / kind}: {len(own)} pictures; {LEAST} or more are needed to learn and to ask")
+            raise DataError(f"{folder / kind}: {len(own)} pictures; {LEAST} or more are needed for training and test")
         order = np.random.default_rng([seed, number]).permutation(len(own))
         chosen = set(order[: len(own) // TEST_EVERY].tolist())
         for index, entry in enumerate(own):
@@ -150,7 +149,7 @@ def _of_kinds(folder: Path) -> list[Entry]:
 
 
 def _read(entries: Sequence[Entry], size: int, left_out: dict[str, str], progress: bool) -> list[Rgb | None]:
-    """Read each picture at that size; None where it cannot be used."""
+    """Read each picture at that size; None if it is not usable."""
     refusals, made = list[PolicyRefusal](), list[Rgb | None]()
     for kind, path in track(entries, "read", total=len(entries), shown=progress):
         name = f"{kind}/{path.name}"
@@ -193,7 +192,7 @@ class PlannedCover:
         name: as in tables.
         style: solid, mosaic or blur.
         strength: blocks across, or sigma in pixels; 0 for solid.
-        cover: what is done, in pixels.
+        cover: the cover in pixels.
     """
 
     name: str
@@ -203,7 +202,7 @@ class PlannedCover:
 
     @property
     def degradation(self) -> tuple[DegradationName, float] | None:
-        """Return the degradation of a restorer's training pictures; None where nothing is left to restore from."""
+        """Return the degradation of a restorer's training pictures; None for solid covers, which keep nothing."""
         if self.style == "mosaic":
             return "mosaic", float(self.cover.block_size or 0)
         return ("blur", self.strength) if self.style == "blur" else None
@@ -226,7 +225,7 @@ def plan_covers(
         size: side of the pictures.
 
     Raises:
-        ConfigError: no style, one twice, one without strengths, or a mosaic with blocks of one pixel.
+        ConfigError: no style, a repeated one, one without strengths, or a mosaic with blocks of one pixel.
     """
     if not styles or len(set(styles)) < len(styles):
         raise ConfigError("give one or more styles, each once: mosaic, blur, solid")

@@ -25,15 +25,15 @@ from ganvas.privacy_audit.album import PlannedCover
 
 AS_COVERED = "as covered"
 Shown = dict[str, AdmittedPicture]
-"""Way -> picture, for the page; what the content gate refuses is left out."""
+"""Attempt -> picture for the report, without pictures that the content gate refuses."""
 Rgb = NDArray[np.uint8]
 Classifier = Callable[[Tensor], Tensor]
-"""Features of N pictures -> (N,) kinds."""
+"""Function from features of N pictures to (N,) kinds."""
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-"""Of the linear classifier's weights; a fifth of the training pictures chooses."""
+"""Weight decays of the linear classifier; a fifth of the training pictures is held out to choose one."""
 NOISE = 1e-3
-"""Features that vary less than this share of their mean size count as constant. What is left of pictures that are all
-alike is the arithmetic's noise, which depends on a picture's place in its batch, and so would give the kind away."""
+"""Features that vary less than this share of their mean magnitude count as constant. Identical pictures differ by
+rounding errors only, which depend on the position in the batch and so would reveal the kind."""
 HELD_OUT = 5
 WIDTHS = (16, 32, 64, 128)
 LARGEST_SIDE = 64
@@ -41,14 +41,14 @@ LARGEST_SIDE = 64
 BATCH = 64
 RATE = 3e-3
 SHIFT = 8
-"""The small network's pictures are shifted by up to this part of their side."""
+"""Largest random shift of the small network's pictures, as a share of their side."""
 Floats = NDArray[np.float64]
 Recover = Callable[[Rgb], Rgb]
-"""A covered picture (H, W, 3) -> a guess at what was there."""
+"""Function from a covered picture (H, W, 3) to an estimate of the original."""
 NOISES = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 1))
-"""Power of the noise, as a share of the picture's at the lowest frequency, that are tried on the training pictures."""
+"""Candidate noise powers relative to the picture's power at the lowest frequency, chosen on training pictures."""
 NUM_TRIED = 24
-"""Training pictures that they are tried on."""
+"""Number of training pictures for the choice."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Attacker:
     """Attacker that learns to recognize the kind of a covered picture.
 
     Attributes:
-        name: as in tables.
+        name: name in tables.
         see: pictures -> features, (N, ...).
         learn: features, (N,) kinds, number of kinds, seed -> a classifier.
     """
@@ -67,7 +67,7 @@ class Attacker:
 
 
 def linear_probe(extractor: FeatureExtractor) -> Attacker:
-    """Return a linear classifier on the features of a network that was trained on other pictures."""
+    """Return an attacker with a linear classifier on the features of a pretrained network."""
 
     def see(pictures: Sequence[Rgb]) -> Tensor:
         return torch.from_numpy(extractor.vectors(pictures))
@@ -76,7 +76,7 @@ def linear_probe(extractor: FeatureExtractor) -> Attacker:
 
 
 def small_network(*, steps: int) -> Attacker:
-    """Return a convolutional network trained from scratch, for so many steps of 64 pictures."""
+    """Return an attacker with a convolutional network trained from scratch for `steps` batches of 64 pictures."""
 
     def learn(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Classifier:
         return _learn_network(seen, kinds, num_kinds, seed, steps)
@@ -100,11 +100,11 @@ def _learn_linear(seen: Tensor, kinds: Tensor, num_kinds: int, seed: int) -> Cla
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(scaled)))
     held, rest = order[::HELD_OUT], order[torch.arange(len(order)) % HELD_OUT != 0]
 
-    def rightly(decay: float) -> float:
+    def accuracy(decay: float) -> float:
         weights = _logistic(scaled[rest], kinds[rest], num_kinds, decay)
         return (_classify(scaled[held], weights) == kinds[held]).double().mean().item()
 
-    decay = max(reversed(DECAYS), key=rightly)  # the strongest of those alike
+    decay = max(reversed(DECAYS), key=accuracy)  # the strongest of equals
     weights = _logistic(scaled, kinds, num_kinds, decay)
     return lambda vectors: _classify((vectors.double() - mean) / deviation, weights)
 
@@ -181,9 +181,9 @@ def fixed_attacks(plan: PlannedCover, pictures: Sequence[Rgb], covered: Sequence
     """Return name -> attack; the noise of Wiener's filter is the best of `NOISES` for these training pictures.
 
     Args:
-        plan: what is attacked, its kernel being known.
-        pictures: to choose by, as they are.
-        covered: the same, covered.
+        plan: the attacked cover, whose kernel is known.
+        pictures: uncovered, for the choice.
+        covered: the same pictures, covered.
     """
     if plan.style == "solid":
         return {}
@@ -207,7 +207,7 @@ def interpolate(image: Rgb, side: int) -> Rgb:
 def kernel_of(plan: PlannedCover) -> Floats:
     """Return the weights (2 r + 1,) of pixels at distances -r ... r in one direction; their sum is 1.
 
-    A mosaic's mean is that of a block about its middle: for an even side the two ends lie half inside.
+    A mosaic averages a block around its center: for an even side the two outer pixels have half weight.
     """
     if plan.style == "blur":
         reach = int(KERNEL_REACH * plan.strength + 0.5)
@@ -221,7 +221,7 @@ def kernel_of(plan: PlannedCover) -> Floats:
 
 
 def wiener(image: Rgb, kernel: Floats, noise: float) -> Rgb:
-    """Undo a symmetric blur in both directions; borders are taken as mirrored, for which cosines are exact.
+    """Undo a symmetric blur in both directions; borders are assumed mirrored, for which the cosine transform is exact.
 
     Wiener's filter H / (H^2 + N / S), with the power S of photographs falling as 1 / f^2 (Field 1987).
 
@@ -235,7 +235,7 @@ def wiener(image: Rgb, kernel: Floats, noise: float) -> Rgb:
     rows, columns = np.arange(height)[:, None] / height, np.arange(width)[None] / width
     inverse_power = (rows**2 + columns**2) * max(height, width) ** 2
     gain = response / (response**2 + noise * inverse_power + 1e-12)
-    gain[0, 0] = 1.0  # the mean stays as it is
+    gain[0, 0] = 1.0  # the mean is unchanged
     spectrum = fft.dctn(image.astype(np.float64), axes=(0, 1), norm="ortho")
     sharpened = fft.idctn(spectrum * gain[:, :, None], axes=(0, 1), norm="ortho")
     return np.clip(np.rint(sharpened), 0, 255).astype(np.uint8)
@@ -302,7 +302,7 @@ class AuditedCover:
 
     @property
     def untrained(self) -> int:
-        """Return the same for attackers that never saw a covered picture."""
+        """Return the same for attackers trained on uncovered pictures only."""
         return max(one.untrained for one in self.named)
 
     @property

@@ -55,7 +55,7 @@ Attempt = Callable[[Rgb], Rgb]
 ORIGINAL = "original"
 PICTURES_NAME, RESTORERS_NAME, CLAIM_NAME = "pictures", "restorers", "pictures.sha256"
 NUM_SHOWN = 4
-"""Pictures on the page, of each cover."""
+"""Number of pictures in the report for each cover."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,13 @@ class Attackers:
 
 
 def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
-    """Cover all pictures in each way and strength, attack them, and write one page.
+    """Cover all pictures with each style and strength, attack the covers, and write a report.
 
     Writes `report.html`, `audit.json` and `grid.png`, rewritten after each cover. Restorers lie in OUT/restorers;
     after an interruption, the same call resumes them and repeats the rest.
 
     Args:
-        config: FOLDER/KIND/*, or FOLDER/train/KIND/* and FOLDER/test/KIND/*; covers and attackers.
+        config: pictures, covers and attackers.
         progress: show progress.
 
     Raises:
@@ -120,7 +120,7 @@ def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *,
 
 
 def _claim(out: Path, album: Album) -> None:
-    """Note in OUT which pictures it is about, so that restorers of other pictures are never reused."""
+    """Record the pictures in OUT, so that restorers of other pictures are never reused."""
     path, digest = out / CLAIM_NAME, album.digest
     held = path.read_text(encoding="utf-8").strip() if path.exists() else None
     if held != digest and any((out / name).exists() for name in (PICTURES_NAME, RESTORERS_NAME, JSON_NAME)):
@@ -148,7 +148,7 @@ def _begin(config: AuditConfig, album: Album, known: Attackers) -> Audit:
 
 
 def _recorded(config: AuditConfig) -> dict[str, object]:
-    """Return the settings that audit.json and the report name."""
+    """Return the settings for audit.json and the report."""
     named = ("blocks", "sigmas", "size", "minutes", "steps", "seed", "device")
     settings = {name: getattr(config, name) for name in named}
     return {"data": config.folder.resolve().name, "styles": config.style, **settings}
@@ -206,7 +206,7 @@ def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
 
 
 def _restorer(plan: PlannedCover, album: Album, out: Path, config: AuditConfig, *, quiet: bool) -> Attempt:
-    """Train a U-Net to restore this cover, on the training pictures alone."""
+    """Train a U-Net to restore this cover, on the training pictures only."""
     write_training_pictures(album, out / PICTURES_NAME)
     run = out / RESTORERS_NAME / plan.name.replace(", ", "-").replace(" ", "-")
     trained = train(_restorer_config(plan, out / PICTURES_NAME, config), run, resume=True, quiet=quiet)
@@ -217,7 +217,7 @@ def _restorer(plan: PlannedCover, album: Album, out: Path, config: AuditConfig, 
 
 
 def _restorer_config(plan: PlannedCover, folder: Path, config: AuditConfig) -> RunConfig:
-    """Return recipe `restore` on whole pictures, whose position in the grid an attacker knows."""
+    """Return the config of recipe `restore` on whole pictures, since an attacker knows their position in the grid."""
     assert plan.degradation is not None
     degrade, strength = plan.degradation
     recipe, size = restore(), (config.size, config.size)
@@ -238,7 +238,7 @@ def _recover(
     *,
     progress: bool,
 ) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown], dict[str, str]]:
-    """Measure each attempt on each test picture; keep a few to look at, and what the content gate refuses."""
+    """Measure each attempt on each test picture; keep some for the report, and the content gate's refusals."""
     rows: dict[str, list[dict[str, float | None]]] = {way: [] for way in attempts}
     chosen, shown, refused = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown](), dict[str, str]()
     for index, image in enumerate(track(covered, what, total=len(covered), shown=progress)):

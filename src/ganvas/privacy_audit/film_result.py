@@ -115,7 +115,7 @@ class FilmAudit:
 
     Attributes:
         out: the folder written.
-        config: what was asked, for the record.
+        config: the settings, for the record.
         size: width and height of the film.
         clips: parts that were attacked.
         covers: one for each cover.

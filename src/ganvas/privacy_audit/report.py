@@ -21,9 +21,9 @@ from ganvas.reports.chart import Point, line_chart
 from ganvas.reports.html import Cell, Rows, tables_as_text
 
 LITTLE, SOME = 0.75, 0.25
-"""Share of what could be known that is kept: above the first a cover hides little, above the second in part."""
+"""Thresholds of the kept share: above the first a cover hides little, above the second in part."""
 HIDDEN = 0.25
-"""A cover hides the kind where attackers may guess and the upper end of what is kept is this at most."""
+"""Largest upper confidence limit of the kept share at which a cover hides the kind."""
 JSON_NAME, HTML_NAME, GRID_NAME = "audit.json", "report.html", "grid.png"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 
@@ -34,13 +34,13 @@ class Audit:
 
     Attributes:
         out: the folder written.
-        config: what was asked, for the record.
+        config: the settings, for the record.
         kinds: their names.
-        counts: pictures to learn from, and test pictures.
-        chance: share that guessing names rightly.
-        clean: attacker -> test pictures named rightly when nothing is covered.
-        covers: one for each cover, as they were done.
-        left_out: picture -> why it could not be used.
+        counts: numbers of training and test pictures.
+        chance: accuracy of guessing.
+        clean: attacker -> number of uncovered test pictures classified correctly.
+        covers: results in the order of the covers.
+        left_out: picture -> reason why it was not usable.
     """
 
     out: Path
@@ -54,7 +54,7 @@ class Audit:
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of a partial failure where pictures could not be used, else 0."""
+        """Return the exit code of a partial failure if pictures were not usable, else 0."""
         return PartialFailure.exit_code if self.left_out else 0
 
     def share(self, right: int) -> float:
@@ -62,7 +62,7 @@ class Audit:
         return right / self.counts[1]
 
     def kept(self, cover: AuditedCover) -> float:
-        """Return how much of the kind is still recognizable: 0 at chance, 1 as in clear pictures."""
+        """Return the share of the recognizability that is kept: 0 at chance level, 1 as for uncovered pictures."""
         return self._kept_of(self.share(cover.retrained))
 
     def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
@@ -76,19 +76,19 @@ class Audit:
 
     @property
     def clear_are_named(self) -> bool:
-        """Whether an attacker beats guessing on clear pictures; otherwise there is no verdict on any cover."""
+        """Whether an attacker is better than guessing on uncovered pictures; otherwise no cover has a verdict."""
         return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
 
     def at_chance(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker does not beat guessing significantly, which few pictures show weakly."""
+        """Whether the better attacker is not significantly better than guessing; with few pictures this says little."""
         return interval(cover.retrained, self.counts[1])[0] <= self.chance
 
     def hides(self, cover: AuditedCover) -> bool:
-        """Whether there are test pictures enough to say that the better attacker does little better than guessing."""
+        """Whether the test pictures suffice to conclude that the better attacker is little better than guessing."""
         return self.clear_are_named and self.at_chance(cover) and self.kept_between(cover)[1] <= HIDDEN
 
     def undecided(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker may be guessing, and may as well not."""
+        """Whether the test pictures do not suffice to decide."""
         return self.at_chance(cover) and not self.hides(cover)
 
     def verdict(self, cover: AuditedCover) -> str:
@@ -114,22 +114,22 @@ class Audit:
         """Summarize all covers in words."""
         if not self.clear_are_named:
             return (
-                "These attackers cannot be told from guessing even where nothing is covered, so no verdict on any "
+                "These attackers are no better than guessing even on uncovered pictures, so no verdict on any "
                 "cover can be given: audit more pictures of each kind, or kinds that differ more."
             )
         return (
-            f"{self._told()} An attacker with more pictures, a larger network or knowledge of the place does better, "
-            "so these figures say how much shows at least, never how much at most. By construction, only a solid cover "
-            "keeps no pixel."
+            f"{self._summary()} An attacker with more pictures, a larger network or knowledge of the place does "
+            "better, so these figures say how much shows at least, never how much at most. By construction, only a "
+            "solid cover keeps no pixel."
         )
 
-    def _told(self) -> str:
-        """List the covers that hide the kind, and those that are undecided."""
+    def _summary(self) -> str:
+        """List the covers that hide the kind, and the undecided ones."""
         hidden = "; ".join(cover.plan.name for cover in self.covers if self.hides(cover))
         undecided = "; ".join(cover.plan.name for cover in self.covers if self.undecided(cover))
         if undecided:
             held = f"{hidden} left these attackers guessing. " if hidden else ""
-            few = f"With {self.counts[1]:,} test pictures it cannot be told what these hide: {undecided}."
+            few = f"With {self.counts[1]:,} test pictures it is undecided what these hide: {undecided}."
             return f"{held}{few} Audit more of each kind."
         if not hidden:
             return "No cover that was tried left these attackers guessing."
@@ -231,17 +231,17 @@ def _recovery(audit: Audit) -> Rows:
     rows: list[list[Cell]] = []
     for cover in audit.covers:
         for way, measures in cover.recovered.items():
-            values = [_told(measures.get(name)) for name in TITLES]
+            values = [_format(measures.get(name)) for name in TITLES]
             rows.append([f"{cover.plan.name}: {way}", *values])
     return ["", *TITLES.values()], rows
 
 
-def _told(summary: Summary | None) -> Cell:
+def _format(summary: Summary | None) -> Cell:
     return None if summary is None else summary.mean
 
 
 SHOWN_SIDE = 96
-"""Pixels: smaller pictures are enlarged in the grid, by a whole number."""
+"""Side in pixels to which smaller pictures are enlarged in the grid, by an integer factor."""
 CHART = "Test pictures whose kind an attacker names correctly"
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
 HOW = (
@@ -256,7 +256,7 @@ SYNTHETIC = "What a restorer adds is invented: it looks like the truth where pic
 
 
 def write_reports(audit: Audit) -> None:
-    """Write the JSON, the grid and the page; what an earlier call wrote is replaced."""
+    """Write the JSON, the grid and the report, replacing earlier ones."""
     audit.out.mkdir(parents=True, exist_ok=True)
     write_json(audit.out / JSON_NAME, audit.as_record())
     labels, rows, captions = grid_of(audit)
@@ -291,7 +291,7 @@ def as_html(audit: Audit) -> str:
 
 
 def introduction(audit: Audit) -> str:
-    """Describe what was audited."""
+    """Describe the audited pictures."""
     train, test = audit.counts
     return (
         f"Pictures of {audit.config['data']}, {len(audit.kinds)} kinds, {audit.config['size']} pixels a side: the "
@@ -324,7 +324,7 @@ def _lines(audit: Audit, covers: list[AuditedCover]) -> dict[str, list[Point]]:
 
 
 def grid_of(audit: Audit) -> tuple[list[str], list[list[Picture | None]], list[str]]:
-    """Return labels, rows and captions; the first columns are those that every cover has."""
+    """Return labels, rows and captions; the columns common to all covers come first."""
     ways = list(dict.fromkeys(way for cover in audit.covers for made in cover.shown.values() for way in made))
     captions = sorted(ways, key=lambda way: (way != "original", way != AS_COVERED))
     labels, rows = list[str](), list[list[Picture | None]]()

