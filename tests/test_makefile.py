@@ -36,5 +36,5 @@ def test_the_continuous_run_tests_numbers_as_on_a_processor_with_avx2_alone() ->
     (line,) = re.findall(r"^env ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 make test .*$", script, re.MULTILINE)
     assert '"${numerical[*]}"' in line
     (folders,) = re.findall(r"numerical=\(tests/\{(.*)\}\)", script)
-    assert {"methods", "networks", "losses", "training", "inference"} <= set(folders.split(","))
-    assert all((ROOT / "tests" / folder).is_dir() for folder in folders.split(","))
+    assert {"methods", "networks", "test_losses.py", "training", "inference"} <= set(folders.split(","))
+    assert all((ROOT / "tests" / folder).exists() for folder in folders.split(","))
