@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from inference_runs import EXACT, write_tiny_run
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -14,7 +17,9 @@ from ganvas import api
 from ganvas.cli import main
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
-from ganvas.image.picture import Box
+from ganvas.image.picture import Box, Picture
+from ganvas.inference.translation import Translation
+from ganvas.inference.translator import Translator
 from ganvas.privacy_audit import AuditConfig, audit
 from ganvas.privacy_audit.attacks import AS_COVERED
 from ganvas.privacy_audit.film import (
@@ -121,7 +126,7 @@ def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pytest.importorskip("av")
     monkeypatch.setattr(audit, "load_lpips", absent)
     path = tmp_path / "film.mkv"
-    from ganvas.image.picture import Picture
+
     from ganvas.video import WriteOptions
 
     write_video(path, [Picture(frame) for frame in moving_frames()], rate=25, options=WriteOptions(codec="ffv1"))
@@ -199,3 +204,23 @@ def test_settings_that_do_not_fit_a_film(film: Path, tmp_path: Path, changes: di
 def test_settings_of_films_do_not_fit_a_folder(kinds: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leave out clips: they are for films"):
         api.audit(kinds, out=tmp_path / "out", clips=2)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_trained_run_attacks_too_with_its_window_of_frames(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
+) -> None:
+    run = write_tiny_run(tmp_path / "run", replace(EXACT, frames=frames))
+    windows: list[int] = []
+    translate = Translator.translate_picture
+
+    def noted(self: Translator, picture: Picture, **named: Any) -> Translation:
+        windows.append(len(named["window"]))
+        return translate(self, picture, **named)
+
+    monkeypatch.setattr(Translator, "translate_picture", noted)
+    found = api.audit(
+        film, out=tmp_path / "out", box=(24, 24, 56, 56), blocks=(8,), frames=12, clips=1, run=run, device="cpu"
+    )
+    assert windows == [frames] * 3
+    assert "restorer" in str(found)

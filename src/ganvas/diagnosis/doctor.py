@@ -45,7 +45,7 @@ from ganvas.weights.find import FoundWeights, list_weights
 SIDES = (256, 512, 1024)
 """Sides of square matrices; the fastest product is the peak."""
 SMALL_SIDE, SMALL_WIDTH = 128, 32
-"""Width of the measured pix2pix, which takes seconds instead of minutes."""
+"""Picture side and width of the measured pix2pix, which takes seconds instead of minutes."""
 PEAK_SHARE = 0.2
 """Share of the measuring time for matrix products; the rest is for training steps."""
 MAIN_RECIPES = ("pix2pix", "restore", "cyclegan", "cut", "srresnet")

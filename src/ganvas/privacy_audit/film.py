@@ -158,11 +158,18 @@ def attack_clip(clip: Clip, plan: FilmPlan, translator: Translator | None, refus
         made[way] = cut(fuse(observed, shifts, support, clip.reference))
     if translator is not None:
         try:
-            restored = translator.translate_picture(Picture(covered[clip.reference]), name=f"{plan.name}, restored")
+            middle, window = Picture(covered[clip.reference]), _window(covered, clip.reference, translator.num_frames)
+            restored = translator.translate_picture(middle, name=f"{plan.name}, restored", window=window)
             made[RESTORER] = clip.crop(restored.picture.as_rgb8())
         except PolicyRefusal as refusal:
             refused[f"frame {clip.first + clip.reference}, {RESTORER}"] = refusal.reason
     return made
+
+
+def _window(covered: Sequence[Rgb], reference: int, count: int) -> list[Picture]:
+    """Return the `count` frames around the reference; at the ends of the clip the nearest one is repeated."""
+    places = range(reference - count // 2, reference + count // 2 + 1)
+    return [Picture(covered[min(max(place, 0), len(covered) - 1)]) for place in places]
 
 
 def _bicubic(alone: Observation, side: int, box: Box) -> Rgb:
