@@ -30,6 +30,8 @@ class RedactConfig:
     """Lowest score of a detection; unset: the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
     margin: float = 0.2
     """Added on each side of a detected box, as a share of its width or height."""
+    longest: int = 4096
+    """Longest side in pixels at which faces and text are detected; a smaller one is faster and misses small ones."""
     keep: tuple[tuple[int, int, int, int], ...] = ()
     """Boxes (left top right bottom) in pixels where nothing detected is covered."""
     boxes: Path | None = None

@@ -102,7 +102,11 @@ def _cover(config: RedactConfig) -> Cover:
 def _film_settings(config: RedactConfig) -> FilmSettings:
     return FilmSettings(
         detection=DetectionConfig(
-            detect=config.detect, min_score=config.min_score, margin=config.margin, keep=config.keep
+            detect=config.detect,
+            min_score=config.min_score,
+            margin=config.margin,
+            keep=config.keep,
+            longest=config.longest,
         ),
         tracking=TrackingConfig(hold=config.hold),
         how=_cover(config),
