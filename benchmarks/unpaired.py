@@ -30,6 +30,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
 from ganvas.data.config import UnpairedData
 from ganvas.evaluation.comparison_measures import (
     Instruments,
@@ -42,7 +43,6 @@ from ganvas.evaluation.comparison_measures import (
 from ganvas.evaluation.comparison_plan import SIDES, TestPictures, open_test_pictures
 from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem.atomic import write_json
-from ganvas.image.files import write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, make_grid
 from ganvas.localization import class_index, load_classifier
@@ -109,9 +109,9 @@ def data_of(record: RunRecord, folder: Path) -> UnpairedData:
     return UnpairedData(folder=folder, load_size=record.image_size, crop_size=record.image_size)
 
 
-def judge(classifier: Classifier, pictures: Sequence[Picture], way: Direction) -> dict[str, Any]:
+def judge(classifier: Classifier, pictures: Sequence[AdmittedPicture], way: Direction) -> dict[str, Any]:
     """How many are seen as what a translation that way should be, and as what it should no longer be."""
-    scores = [classifier.evidence(picture.as_rgb8()).scores for picture in pictures]
+    scores = [classifier.evidence(one.picture.as_rgb8()).scores for one in pictures]
     seen: dict[str, Any] = {"pictures": len(pictures)}
     for name in CLASSES.values():
         index = class_index(classifier, name)
@@ -180,7 +180,7 @@ def measure_horses(runs: Mapping[str, Path], data: Path, out: Path, limit: int) 
 def write_grid(shown: Mapping[str, tuple[Bench, Measured]], path: Path) -> None:
     """Inputs and every run's outputs; every picture here has passed the content gate."""
     test = next(iter(shown.values()))[0].test
-    cells: list[list[Picture | None]] = []
+    cells: list[list[AdmittedPicture | None]] = []
     labels: list[str] = []
     for way, (given, _) in SIDES.items():
         translated = [measured.translated.get(way) for _, measured in shown.values()]
@@ -190,10 +190,12 @@ def write_grid(shown: Mapping[str, tuple[Bench, Measured]], path: Path) -> None:
         for name in [names[index] for index in evenly(len(names), SHOWN[way])]:
             cells.append([test.sides[given][name], *(one.made.get(name) if one else None for one in translated)])
             labels.append(f"{TITLES[way]}: {name}")
-    grid = make_grid(cells, captions=["input", *shown], row_labels=labels)
+    pictures = [[one.picture if one else None for one in row] for row in cells]
+    grid = make_grid(pictures, captions=["input", *shown], row_labels=labels)
     note = "All columns but the first were made by models."
     label = SyntheticLabel(software=f"ganvas {version('ganvas')}", model=", ".join(shown), note=note)
-    write_image(path, Picture(grid), synthetic=label)
+    admitted = [one for row in cells for one in row if one]
+    write_synthetic(path, as_sheet(Picture(grid), admitted, name=path.name), label)
 
 
 def tables(record: dict[str, Any]) -> list[Table]:

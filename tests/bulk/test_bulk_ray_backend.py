@@ -155,7 +155,7 @@ class TestSpread:
         assert len(found) == 13
 
     def test_a_bug_stops_with_its_place(self) -> None:
-        with pytest.raises(GanvasError, match=r"(?s)not by a picture.*ray_helpers\.py.*ZeroDivisionError"):
+        with pytest.raises(GanvasError, match=r"(?s)other than a picture.*ray_helpers\.py.*ZeroDivisionError"):
             ask(20, ray_helpers.squares)
 
     def test_a_worker_that_cannot_start_says_why(self) -> None:
@@ -238,7 +238,7 @@ class TestTranslate:
         for name in ("grey.png", "pale.png"):
             write_image(photos / name, Picture(np.full((20, 20, 1), 99, np.uint8)))
         send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
-        with pytest.warns(UserWarning, match=r"gray was repeated .* \(2 pictures\)"):
+        with pytest.warns(UserWarning, match=r"gray was repeated .* \(2 files\)"):
             translate(run, photos, tmp_path / "out", backend="ray")
 
 

@@ -148,7 +148,7 @@ def test_lines_after_the_last_turn_run_for_every_part() -> None:
 MEMORY = """
 import torch
 from ganvas.methods.base import Batch, Progress
-from ganvas.methods.config import {kind}
+from ganvas.methods import {kind}
 from ganvas.methods.registry import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
