@@ -187,6 +187,7 @@ def _assigned(expected: Edges, found: Edges, reach: Edges) -> list[tuple[int, in
 
 
 def edges_of(box: Box) -> Edges:
+    """Return left, top, right and bottom of a box as numbers (4,)."""
     return np.array([box.left, box.top, box.right, box.bottom], np.float64)
 
 
