@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ganvas.data.config import PrepareConfig
 from ganvas.demonstration import DemoConfig
 from ganvas.diagnosis import DoctorConfig
+from ganvas.errors import PartialFailure
 from ganvas.evaluation.config import BenchmarkConfig, ComparisonConfig, EvaluateConfig
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
@@ -132,13 +133,20 @@ def locate(config: LocateConfig) -> Located:
     films = [path for path in (*config.photos, *inside) if path.is_file() and is_film(path)]
     photos = [path for path in config.photos if path not in films]
     located, record = list[LocatedFilm](), None
-    found = list[dict[str, object]]()
+    found, problem = list[dict[str, object]](), PartialFailure({}, 0)
     with using_threads(config.threads), progress_bars() as progress:
         if any(not path.is_dir() or list_images(path) for path in photos) or not films:
-            found = locate_files(config, photos, progress=progress)
             record = config.out / RECORD
+            try:
+                found = locate_files(config, photos, progress=progress)
+            except PartialFailure as failed:
+                if not films:
+                    raise
+                problem = failed
         if films:
-            located = locate_films(films, config.out, film_detectors(config), detection_of(config), progress=progress)
+            located = locate_films(
+                films, config.out, film_detectors(config), detection_of(config), progress=progress, earlier=problem
+            )
     return Located(record=record, photos=tuple(found), films=tuple(located))
 
 

@@ -290,3 +290,36 @@ def test_pictures_and_films_are_located_together(film: Path, tmp_path: Path, mon
         "one.png", "locate.json", film.name, f"{film.name}.detections.jsonl"
     }  # fmt: skip
     assert "1 tracks in 30 frames" in str(located)
+
+
+def test_a_preview_takes_edited_detections_of_the_whole_film_and_of_no_other(film: Path, tmp_path: Path) -> None:
+    (found,) = locate_films([film], tmp_path / "found", [Bright()], DetectionConfig())
+    redact_files(film, tmp_path / "out", detections=found.detections, preview=0.4)
+    assert len(pictures_of(tmp_path / "out" / film.name)) == 10
+    assert line_of(tmp_path / "out")["film"]["tracks"][0]["frames"] == 10
+    text = found.detections.read_text().replace('"width": 96', '"width": 95')
+    found.detections.write_text(text)
+    with pytest.raises(PartialFailure, match="made for a film of 95 x 64"):
+        redact_files(film, tmp_path / "other", detections=found.detections, preview=0.4)
+
+
+def test_given_boxes_stand_in_the_log_of_a_film(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_text(json.dumps({film.name: [[0, 0, 48, 64]]}))
+    assert redact_files(film, tmp_path / "out", boxes=tmp_path / "boxes.json").uncovered == 0
+    region = line_of(tmp_path / "out")["region"]
+    assert (region["boxes"], region["share"]) == ([[0, 0, 48, 64]], 0.5)
+    first = json.loads((tmp_path / "out" / f"{film.name}.frames.jsonl").read_text().splitlines()[0])
+    assert first["covers"] == [{"track": 0, "label": "given", "box": [0, 0, 48, 64]}]
+
+
+def test_a_bad_photo_keeps_no_film_from_being_located(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (locate_files, locate_film):
+        monkeypatch.setattr(module, "load_detectors", lambda names, **_: [Bright()])
+    (tmp_path / "bad.png").write_text("no picture")
+    (tmp_path / "bad.mp4").write_text("no film")
+    with pytest.raises(PartialFailure, match="2 of 3 failed") as failed:
+        api.locate((tmp_path / "bad.mp4", tmp_path / "bad.png", film), out=tmp_path / "out", detect=("squares",))
+    assert {Path(name).name for name in failed.value.failures} == {"bad.png", "bad.mp4"}
+    assert (tmp_path / "out" / f"{film.name}.detections.jsonl").is_file()

@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detector
 from ganvas.progress import Progress
 from ganvas.redaction.film_covers import plan_covers
 from ganvas.redaction.film_passes import FilmPasses, FilmSettings, VerifiedFrame, WidenedPlan
 from ganvas.redaction.tracks import Tracker
+from ganvas.redaction.verifier import boxes_of
 from ganvas.video import (
     FilmInfo,
     check_writable,
@@ -55,6 +56,7 @@ class FilmRedaction:
         verified: the frames that were examined again.
         repeated: frames that stand for damaged ones.
         shown: frame -> picture of it as covered, for the report.
+        given: boxes that a person gave by boxes or a mask, covered in every frame.
         sound_tracks: copied unexamined.
         dropped: what the original has and the result has not.
     """
@@ -68,6 +70,7 @@ class FilmRedaction:
     verified: tuple[VerifiedFrame, ...]
     repeated: tuple[int, ...]
     shown: dict[int, Picture]
+    given: tuple[Box, ...]
     sound_tracks: int
     dropped: tuple[str, ...]
 
@@ -128,6 +131,7 @@ def redact_film(
         verified=tuple(verified),
         repeated=tuple(repeated),
         shown=film.shown(wanted),
+        given=() if mask is None else tuple(boxes_of(mask)),
         sound_tracks=report.sound_tracks,
         dropped=tuple(report.dropped),
     )

@@ -124,7 +124,8 @@ class Found:
     problems: dict[int, str] = field(default_factory=dict)
 
     def frames(self) -> Iterator[FrameDetections]:
-        return iter(()) if self.path is None else read_detections(self.path).frames()
+        frames = iter(()) if self.path is None else read_detections(self.path).frames()
+        return (frame for frame in frames if frame.frame < len(self.times))  # a preview has fewer than the file
 
 
 class FilmPasses:
@@ -183,9 +184,10 @@ class FilmPasses:
         for _, time in self.frames():
             found.times.append(time)
             self._report("read", len(found.times))
-        if self.until is None:
-            given.require_fit(count=len(found.times), width=self._info.width, height=self._info.height)
-        found.problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}
+        count = len(found.times) if self.until is None else given.count  # a preview has fewer frames
+        given.require_fit(count=count, width=self._info.width, height=self._info.height)
+        problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}
+        found.problems = {frame: problem for frame, problem in problems.items() if frame < len(found.times)}
         return found
 
     def verify(self, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]) -> list[VerifiedFrame]:

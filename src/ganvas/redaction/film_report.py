@@ -12,6 +12,7 @@ from typing import Any
 from ganvas.bulk.journal import Record
 from ganvas.filesystem.atomic import atomic_file, write_text
 from ganvas.image.picture import Box
+from ganvas.localization.detectors import DetectionConfig, region_of
 from ganvas.redaction.film import FilmRedaction, doubts
 from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import cosmetic
@@ -47,7 +48,7 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
     is_cosmetic = settings.how.style != "solid" and cosmetic(settings.how) is not None
     return {
         "region": {
-            "boxes": [_hull(track) for track in tracks],
+            "boxes": [*map(_edges, redaction.given), *map(_hull, tracks)],
             "share": round(_share(redaction), 6),
             "whole": len(whole) == redaction.num_frames,
         },
@@ -116,12 +117,8 @@ def write_film_report(name: str, log: Path, redaction: FilmRedaction, settings: 
                 "score_before": round(scores.get(frame, 0.0), 4),
                 "whole": covers.whole,
                 "covers": [
-                    {
-                        "track": one.track,
-                        "label": one.label,
-                        "box": [one.box.left, one.box.top, one.box.right, one.box.bottom],
-                    }
-                    for one in covers.covers
+                    *({"track": 0, "label": "given", "box": _edges(box)} for box in redaction.given),
+                    *({"track": one.track, "label": one.label, "box": _edges(one.box)} for one in covers.covers),
                 ],
             }
             if again := verified.get(frame):
@@ -243,7 +240,9 @@ def _hull(track: Track) -> list[int]:
 def _share(redaction: FilmRedaction) -> float:
     """Return the share of all pixels of the film that is covered."""
     height, width = redaction.info.height, redaction.info.width
-    shares = (redaction.plan.at(frame, time).region(height, width).mean() for frame, time in enumerate(redaction.times))
+    given = region_of(redaction.given, DetectionConfig(), height, width)
+    covered = (redaction.plan.at(frame, time).region(height, width) for frame, time in enumerate(redaction.times))
+    shares = ((region | given).mean() for region in covered)
     return float(sum(shares) / max(len(redaction.times), 1))
 
 

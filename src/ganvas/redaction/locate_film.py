@@ -120,6 +120,7 @@ def locate_films(
     config: DetectionConfig,
     *,
     progress: Progress = SILENT,
+    earlier: PartialFailure | None = None,
 ) -> list[LocatedFilm]:
     """Write OUT/NAME.detections.jsonl and OUT/NAME, the film with boxes, for each film.
 
@@ -131,6 +132,7 @@ def locate_films(
         detectors: loaded with one thread each.
         config: minimum score, and boxes in which nothing counts.
         progress: receives the number of finished frames, and cancels.
+        earlier: failures of photos that were located before, to raise together with those of films.
 
     Raises:
         InputError: a file would be replaced that is read, or two films have one name.
@@ -140,7 +142,7 @@ def locate_films(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{twice[0]}: two films have this name; give them separately, each with its own --out")
     require_apart([path for film in films for path in (out / film.name, _lines_path(out, film))], films)
-    located, failures = list[LocatedFilm](), dict[str, str]()
+    located, failures = list[LocatedFilm](), dict(earlier.failures if earlier else {})
     with claimed(out):
         for film in films:
             try:
@@ -148,7 +150,7 @@ def locate_films(
             except FILE_ERRORS as problem:
                 failures[str(film)] = problem_of(problem)
     if failures:
-        raise PartialFailure(failures, len(films))
+        raise PartialFailure(failures, len(films) + (earlier.total if earlier else 0))
     return located
 
 
