@@ -108,13 +108,14 @@ def test_broken_16_bit_files_lose_no_reference(tmp_path, color):
     samples = {0: 1, 2: 3, 4: 2, 6: 4}[color]
     good = made_of((b"\0" + bytes(8 * samples)) * 3, color=color)
     path, before = tmp_path / "a.png", sys.getrefcount(None)
-    for number in range(60):
+    for number in range(240):
         broken = bytearray(good)
         broken[33 + number % (len(good) - 33)] ^= 0x10
         path.write_bytes(bytes(broken[: len(broken) - number % 3]))
         with pytest.raises(ImageError):
             read_image(path)
-    assert abs(sys.getrefcount(None) - before) < 30
+    # Whatever else runs in the process moves the count by some tens; one reference a failure would be 240.
+    assert before - sys.getrefcount(None) < 120
 
 
 def test_notes_between_the_chunks_do_not_reach_the_16_bit_decoder(tmp_path):
