@@ -96,7 +96,7 @@ def test_few_pairs_are_measured_of_a_long_film(truth: Path, tmp_path: Path, monk
     monkeypatch.setattr(films, "MAX_PAIRS", 2)
     result = evaluate(truth, truth, out=tmp_path / "out")
     assert [frame.index for frame in result.frames if frame.warp] == [0, 3]
-    assert "from every 3th frame to the next" in str(result)
+    assert "one pair of consecutive frames in 3" in str(result)
 
 
 def test_without_library_or_weights_the_rest_is_measured(
@@ -115,9 +115,9 @@ def test_without_library_or_weights_the_rest_is_measured(
 
 def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Path) -> None:
     longer = make_film(tmp_path / "longer.mkv", frames=8, codec="ffv1", pixel_format="bgr0")
-    with pytest.raises(VideoError, match=r"longer\.mkv: frame 6 .*truth\.mkv ends before it"):
-        evaluate(longer, truth)
-    assert "longer.mkv goes on after the end" in str(evaluate(truth, longer, out=tmp_path / "out"))
+    for film, other, counts in ((longer, truth, "8, truth.mkv has 6"), (truth, longer, "6, longer.mkv has 8")):
+        with pytest.raises(VideoError, match=f"different numbers of frames: {film.name} has {counts}"):
+            evaluate(film, other)
     uneven = make_film(tmp_path / "u.mkv", frames=6, codec="ffv1", pixel_format="bgr0", stamps=UNEVEN)
     with pytest.raises(VideoError, match="give films of the same frames"):
         evaluate(uneven, truth)
@@ -133,7 +133,17 @@ def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Pa
     report.write_bytes(truth.read_bytes())
     with pytest.raises(InputError, match="would be overwritten"):
         evaluate(truth, report, out=tmp_path / "x")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["out", "x"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["x"]
+
+
+def test_counts_that_only_decoding_tells_are_compared_too(truth: Path, tmp_path: Path) -> None:
+    """The frames of an animation are counted by decoding; an input that is longer is named with its count."""
+    shorter = tmp_path / "made.gif"
+    write_video(shorter, list(read_video(truth))[:4], like=truth)
+    with pytest.raises(VideoError, match=r"made\.gif has 4, truth\.mkv has 6"):
+        evaluate(shorter, truth)
+    with pytest.raises(VideoError, match=r"truth\.mkv has 6, made\.gif has 4"):
+        evaluate(truth, truth, input=shorter)
 
 
 def test_a_refused_frame_refuses_the_evaluation(truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

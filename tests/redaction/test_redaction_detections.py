@@ -74,7 +74,9 @@ def test_a_file_written_by_hand(tmp_path) -> None:
     ("records", "problem"),
     [
         ([], "is empty"),
-        (["{"], "line 1: "),
+        (["{"], "line 1: no JSON: expecting property name .*, at character 2; expected"),
+        ([FRAME, {"start": 1, "box": [0, 0, 1, 1]}], "line 2: missing key end; expected"),
+        ([FRAME, {"start": 1, "end": 2, "box": [0, 0, 1, 1], "colour": 1}], "line 2: unknown key colour; known keys"),
         ([FRAME, "[]"], "line 2: .*expected an object"),
         ([FRAME, {"frame": 2, "time": 1, "boxes": []}], "line 2: holds frame 2, expected 1; each frame needs a line"),
         ([FRAME, FRAME], "line 2: holds frame 0, expected 1"),
@@ -97,7 +99,28 @@ def test_errors_name_file_and_line(tmp_path, records, problem) -> None:
     path = write(tmp_path / "d.jsonl", *records)
     with pytest.raises(InputError, match=problem) as caught:
         read_detections(path)
-    assert str(caught.value).startswith(str(path))
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert message.count("line ") <= 1
+    assert not any(name in message for name in ("ManualBox", "Entry", "Header"))
+
+
+def test_a_box_that_covers_nothing_is_named(tmp_path) -> None:
+    for box, problem in (
+        (
+            {"start": 3, "end": 9, "box": [0, 0, 9, 9]},
+            r"from 3 to 9 s covers no frame: the frames lie at 0 to 0",
+        ),
+        ({"start": -2, "end": -1, "box": [0, 0, 9, 9]}, "from -2 to -1 s covers no frame"),
+        ({"start": 0.05, "end": 0.06, "box": [0, 0, 9, 9]}, r"from 0\.05 to 0\.06 s covers no frame"),
+        ({"start": 0, "end": 1, "box": [64, 0, 90, 9]}, r"box \[64, 0, 90, 9\] lies wholly outside .* 64 x 48 pixels"),
+        ({**FRAME, "boxes": [{"label": "face", "box": [0, 48, 9, 50]}]}, "frame 0: the box .* lies wholly outside"),
+    ):
+        detections = read_detections(write(tmp_path / "d.jsonl", box))
+        with pytest.raises(InputError, match=problem):
+            detections.require_reach([0.0, 0.04, 0.08], width=64, height=48)
+    partly = {"start": 0.08, "end": 99, "box": [-5, -5, 900, 900]}
+    read_detections(write(tmp_path / "d.jsonl", partly)).require_reach([0.0, 0.04, 0.08], width=64, height=48)
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path, monkeypatch) -> None:
@@ -164,7 +187,7 @@ def test_frames_are_examined_in_order_and_a_failure_is_told() -> None:
     def frames():
         for number in range(20):
             read.append(number)
-            yield number, number / 25, np.full((4, 4, 3), number, np.uint8)
+            yield number, number / 25, np.full((4, 24, 3), number, np.uint8)
 
     detector, found = Counting(), []
     for frame in examine(frames(), [detector], DetectionConfig(), workers=3):

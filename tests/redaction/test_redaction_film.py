@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from ganvas import api
+from ganvas.cli import main
 from ganvas.errors import Cancelled, ConfigError, ImageError, PartialFailure
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
@@ -301,6 +302,47 @@ def test_a_preview_takes_edited_detections_of_the_whole_film_and_of_no_other(fil
     found.detections.write_text(text)
     with pytest.raises(PartialFailure, match="made for a film of 95 x 64"):
         redact_files(film, tmp_path / "other", detections=found.detections, preview=0.4)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "given.jsonl: No such file"),
+        (b"{", "given.jsonl: line 1: no JSON"),
+        (b"\xff\xfe{", "given.jsonl: line 1: not UTF-8"),
+        (b'{"start": 1, "end": 2}\n', "given.jsonl: line 1: missing key box"),
+    ],
+)
+def test_a_broken_file_of_detections_is_an_error_of_the_input(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, problem: str
+) -> None:
+    given = tmp_path / "given.jsonl"
+    if content is not None:
+        given.write_bytes(content)
+    assert main(["redact", str(film), str(tmp_path / "out"), "--detections", str(given)]) == 2
+    told = capsys.readouterr().err
+    assert problem in told
+    assert told.count("given.jsonl") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_manual_box_that_covers_nothing_fails_the_film(film: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    given.write_text('{"start": 7, "end": 8, "box": [0, 0, 96, 32]}\n')
+    with pytest.raises(PartialFailure, match="from 7 to 8 s covers no frame"):
+        redact_files(film, tmp_path / "out", detections=given)
+    assert not (tmp_path / "out" / film.name).exists()
+
+
+@pytest.mark.parametrize("settings", [{}, {"preview": 0.5}, {"verify": 7}])
+def test_the_bars_of_all_passes_end_full(film: Path, tmp_path: Path, use: Any, settings: dict[str, Any]) -> None:
+    use(Bright())
+    told = RecordedProgress()
+    redact_files(film, tmp_path / "out", detect=("squares",), progress=told, **settings)
+    last = {task: (done, total) for task, done, total in told.reports}
+    assert len(last) == 4
+    assert all(done == total for done, total in last.values()), last
+    assert max(total for task, _, total in told.reports) == (13 if "preview" in settings else COUNT)
 
 
 def test_given_boxes_stand_in_the_log_of_a_film(film: Path, tmp_path: Path) -> None:

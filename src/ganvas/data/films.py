@@ -176,6 +176,7 @@ def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Take
     scene = 0
     before: Sketch | None = None
     last: Fingerprint | None = None
+    task, done = f"find scenes of {film.path.name}", 0
     for frame in read_video(film):
         progress.check()
         seen = sketch(frame.picture)
@@ -188,7 +189,8 @@ def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Take
                 yield Taken(index=frame.index, time=round(frame.time, 6), scene=scene, hashes=_hashes(mark))
                 last = mark
         done = frame.index + 1
-        progress(f"find scenes of {film.path.name}", done, max(film.num_frames or 0, done))
+        progress(task, done, max(film.expected_frames(), done))
+    progress(task, done, done)
 
 
 def is_repeat(before: Fingerprint, after: Fingerprint) -> bool:

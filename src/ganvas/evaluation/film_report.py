@@ -61,7 +61,6 @@ class FilmEvaluation:
         frames: in order.
         flow_stride: every so manieth pair of frames was measured for flicker; None for none.
         missing: measure -> why it was left out.
-        remarks: on the films, a sentence each.
         seconds: in all.
         report: the HTML file, where one was written.
     """
@@ -72,7 +71,6 @@ class FilmEvaluation:
     frames: tuple[FrameScores, ...]
     flow_stride: int | None
     missing: Mapping[str, str] = field(default_factory=dict)
-    remarks: Sequence[str] = ()
     seconds: float = 0.0
     report: Path | None = None
 
@@ -123,7 +121,6 @@ def as_record(evaluation: FilmEvaluation) -> dict[str, Any]:
         "seconds": round(evaluation.seconds, 2),
         "flow_stride": evaluation.flow_stride,
         "missing": dict(evaluation.missing),
-        "remarks": list(evaluation.remarks),
         "summaries": {
             part: {name: vars(summary) for name, summary in measures.items()}
             for part, measures in evaluation.summaries.items()
@@ -175,8 +172,8 @@ def _scaled(summary: Summary, unit: float) -> str | None:
 def _remarks(evaluation: FilmEvaluation) -> list[str]:
     remarks = [f"{TITLES[name]} was not measured: {why}" for name, why in evaluation.missing.items()]
     if (evaluation.flow_stride or 1) > 1:
-        remarks.append(f"Flicker was measured from every {evaluation.flow_stride}th frame to the next")
-    return [*evaluation.remarks, *remarks]
+        remarks.append(f"Flicker was measured on one pair of consecutive frames in {evaluation.flow_stride}")
+    return remarks
 
 
 def _worst(evaluation: FilmEvaluation, shown: Shown) -> str:

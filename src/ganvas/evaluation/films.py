@@ -23,7 +23,7 @@ from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import SSIM_WINDOW, Measures, psnr, ssim
 from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
 from ganvas.progress import Progress, progress_bars
-from ganvas.video import FilmInfo, Frame, is_film, probe, read_video
+from ganvas.video import FilmInfo, Frame, is_film, plan_segments, probe, read_video
 
 __all__ = ["evaluate_films"]
 
@@ -56,6 +56,7 @@ def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEval
     require_apart([out / JSON_NAME, out / HTML_NAME], [film.path for film in films.values()])
     with progress_bars(shown=progress) as bars:
         evaluator = _Evaluator(films, bars)
+        evaluator.require_equal_counts()
         frames = tuple(evaluator.measure_all())
     evaluation = FilmEvaluation(
         film=config.run.name,
@@ -64,7 +65,6 @@ def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEval
         frames=frames,
         flow_stride=evaluator.stride,
         missing=evaluator.missing,
-        remarks=evaluator.remarks,
         seconds=time.monotonic() - started,
     )
     return write_film_reports(evaluation, out, evaluator.worst())
@@ -101,28 +101,46 @@ class _Evaluator:
 
     Attributes:
         missing: measure -> why it was left out.
-        remarks: for the user, a sentence each.
         stride: every so manieth pair of frames is measured for flicker; None where it is left out.
     """
 
     def __init__(self, films: Mapping[str, FilmInfo], progress: Progress) -> None:
         self._films, self._progress = films, progress
         self.missing: dict[str, str] = {}
-        self.remarks: list[str] = []
-        self._total = films["film"].num_frames or 0
+        self._total = films["film"].expected_frames()
         self.stride: int | None = max(1, math.ceil((self._total - 1) / MAX_PAIRS))
         self._lpips = self._load_lpips()
         self._worst: list[tuple[float, int, _Moment]] = []
 
+    def require_equal_counts(self) -> None:
+        """Compare the numbers of frames, as far as the containers tell them without decoding.
+
+        Raises:
+            VideoError: the films have different numbers of frames.
+        """
+        counts = {part: _num_frames(info) for part, info in self._films.items()}
+        if len({count for count in counts.values() if count is not None}) > 1:
+            raise self._unequal(counts)
+
+    def _unequal(self, counts: Mapping[str, int | None]) -> VideoError:
+        named = [f"{self._films[part].path.name} has {count:,}" for part, count in counts.items() if count is not None]
+        return VideoError(
+            self._films["film"].path,
+            f"the films have different numbers of frames: {', '.join(named)}; give films of the same frames (of a"
+            " preview, make the true film as short)",
+        )
+
     def measure_all(self) -> Iterator[FrameScores]:
         """Yield the scores of each frame."""
         before: tuple[_Moment, FrameScores] | None = None
+        done = 0
         for index, moment in enumerate(self._moments()):
             self._progress.check()
             if before is not None:
                 yield replace(before[1], warp=self._flicker(before[0], moment))
             before = moment, self._scores(moment)
-            self._progress("evaluate", index + 1, max(self._total, index + 1))
+            self._progress("evaluate", done := index + 1, max(self._total, done))
+        self._progress("evaluate", done, done)
         if before is not None:
             yield before[1]
 
@@ -138,19 +156,17 @@ class _Evaluator:
             PolicyRefusal: the gate refused one.
         """
         starts: dict[str, float] = {}
-        for frames in zip_longest(*(read_video(info) for info in self._films.values())):
-            found: dict[str, Frame | None] = dict(zip(self._films, frames, strict=True))
-            film = found["film"]
-            if film is None:
-                self.remarks.append(f"{self._films['truth'].path.name} goes on after the end of the film")
-                return
-            for part, frame in found.items():
-                if frame is None:
-                    problem = f"{self._films[part].path.name} ends before it; give films of the same frames"
-                    raise VideoError(self._films["film"].path, problem, frame=film.index, seconds=film.time)
+        streams = {part: read_video(info) for part, info in self._films.items()}
+        for index, frames in enumerate(zip_longest(*streams.values())):
+            shown = {part: frame for part, frame in zip(streams, frames, strict=True) if frame is not None}
+            if len(shown) < len(streams):
+                rest = {part: 1 + sum(1 for _ in streams[part]) for part in shown}
+                raise self._unequal({part: index + rest.get(part, 0) for part in streams})
+            film = shown["film"]
+            for part, frame in shown.items():
                 starts.setdefault(part, frame.time)
                 self._check_time(film, film.time - starts["film"], frame.time - starts[part], part)
-            yield self._moment({part: frame for part, frame in found.items() if frame is not None})
+            yield self._moment(shown)
 
     def _check_time(self, film: Frame, own: float, other: float, part: str) -> None:
         allowed = 0.5 / float(self._films["film"].rate or 25)
@@ -214,6 +230,11 @@ class _Evaluator:
         except WeightsError as error:
             self.missing["lpips"] = str(error)
             return None
+
+
+def _num_frames(info: FilmInfo) -> int | None:
+    counts = [segment.num_frames for segment in plan_segments(info)]
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def _tensor(unit: Unit) -> Tensor:

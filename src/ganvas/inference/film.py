@@ -202,10 +202,8 @@ class _Film:
     def _total(self, segments: Sequence[Segment]) -> int:
         """Return the number of frames to translate, an estimate where only decoding tells."""
         counts = [segment.num_frames for segment in segments if segment.num_frames is not None]
-        total = sum(counts) if len(counts) == len(segments) else self.info.num_frames or 0
-        if self.options.preview is None or not self.info.rate:
-            return total
-        return min(total, round(self.options.preview * self.info.rate))
+        expected = self.info.expected_frames(self.options.preview)
+        return min(sum(counts), expected or sum(counts)) if len(counts) == len(segments) else expected
 
     def _finished(self, part: Path) -> _SegmentRecord | None:
         """Return the record of a segment that an earlier call finished; None unless both files are whole."""

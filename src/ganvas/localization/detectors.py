@@ -121,7 +121,9 @@ class DetectionConfig:
 
 
 def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfig) -> list[Detection]:
-    """Return the detections of all detectors, as found (without margin); those centered in a kept box are left out.
+    """Return the detections of all detectors, as found (without margin).
+
+    Those centered in a kept box, and those wholly outside the picture, are left out.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -133,7 +135,8 @@ def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfi
     """
     require_rgb(rgb)
     found = [each for detector in detectors for each in detector.detect(rgb, min_score=config.min_score)]
-    return [each for each in found if not any(_is_centered_in(each.box, kept) for kept in config.kept)]
+    inside = [each for each in found if each.box.clip(*rgb.shape[:2]) is not None]
+    return [each for each in inside if not any(_is_centered_in(each.box, kept) for kept in config.kept)]
 
 
 def with_margin(box: Box, margin: float) -> Box:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,6 +132,35 @@ class Detections:
             raise InputError(
                 f"{self.path}: {self.count} frames, but the film has {count}; give the detections of this film, with"
                 " one line for each frame"
+            )
+
+    def require_reach(self, times: Sequence[float], *, width: int, height: int) -> None:
+        """Require that each box covers something: it lies in the frame, and a manual one in the film's time.
+
+        Args:
+            times: of all frames, in seconds from the first, ascending.
+            width: of the frames, in pixels.
+            height: likewise.
+
+        Raises:
+            InputError: a box covers nothing; names it.
+        """
+        for box in self.manual:
+            first = bisect_left(times, box.start)
+            if first == len(times) or times[first] > box.end:
+                end = times[-1] if times else 0.0
+                span = f"{box.start:g} to {box.end:g} s covers no frame: the frames lie at 0 to {end:.3f} s"
+                raise InputError(f"{self.path}: the box {_edges(box.pixels())} from {span}; correct or remove its line")
+            self._require_inside(box.pixels(), "", width=width, height=height)
+        for frame in self.frames():
+            for detection in frame.detections:
+                self._require_inside(detection.box, f"frame {frame.frame}: ", width=width, height=height)
+
+    def _require_inside(self, box: Box, where: str, *, width: int, height: int) -> None:
+        if box.clip(height, width) is None:
+            raise InputError(
+                f"{self.path}: {where}the box {_edges(box)} lies wholly outside the frame of {width} x {height}"
+                " pixels; correct or remove it"
             )
 
 
@@ -276,8 +307,26 @@ def _entries(path: Path) -> Iterator[tuple[str, Entry]]:
             try:
                 entry = _entry(parse_json(line))
             except ValueError as problem:
-                raise InputError(f"{where}: {problem}; {SHAPE}") from problem
+                raise InputError(f"{where}: {_plain(problem)}; {SHAPE}") from problem
             yield where, entry
+
+
+CLASSES = "|".join(each.__name__ for each in (ManualBox, _Header, _FrameEntry, _BoxEntry))
+
+
+def _plain(problem: ValueError) -> str:
+    """Return a message about one line, without a second line number and without names of classes."""
+    if isinstance(problem, json.JSONDecodeError):
+        return f"no JSON: {problem.msg[0].lower()}{problem.msg[1:]}, at character {problem.pos + 1}"
+    if isinstance(problem, UnicodeDecodeError):
+        return "not UTF-8; save the file as UTF-8"
+    text = re.sub(rf" \((?:{CLASSES})\)", "", str(problem))
+    text = re.sub(rf"\b(?:{CLASSES}) has ", "known keys are ", text)
+    return re.sub(rf"^(?:{CLASSES})(?:\.|: )", "", text)
+
+
+def _edges(box: Box) -> list[int]:
+    return [box.left, box.top, box.right, box.bottom]
 
 
 def _entry(record: object) -> Entry:

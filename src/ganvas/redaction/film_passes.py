@@ -19,6 +19,7 @@ from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes, outside, with_margin
 from ganvas.progress import Progress
 from ganvas.redaction.detections import (
+    TIME_DIGITS,
     FrameDetections,
     ManualBox,
     examine,
@@ -30,15 +31,7 @@ from ganvas.redaction.film_covers import CoverPlan, FrameCovers, cover_frame
 from ganvas.redaction.tracks import TrackingConfig
 from ganvas.redaction.verifier import ClassDetector
 from ganvas.serialization import read_json, read_json_lines
-from ganvas.video import (
-    FilmInfo,
-    Frame,
-    Segment,
-    WriteOptions,
-    plan_segments,
-    read_video,
-    write_segment,
-)
+from ganvas.video import FilmInfo, Frame, Segment, WriteOptions, plan_segments, read_video, write_segment
 
 __all__ = ["FilmPasses", "FilmSettings", "VerifiedFrame", "WidenedPlan"]
 
@@ -145,9 +138,10 @@ class FilmPasses:
                 return
             yield frame, frame.time - self._first
 
-    def _report(self, step: str, done: int) -> None:
+    def _report(self, step: str, done: int, *, finished: bool = False) -> None:
         self._progress.check()
-        self._progress(f"{self._info.path.name}: {step}", done, max(done, self._info.num_frames or 0))
+        expected = 0 if finished else self._info.expected_frames(self._settings.preview)
+        self._progress(f"{self._info.path.name}: {step}", done, max(done, expected))
 
     def detect(self, detectors: Sequence[Detector]) -> Found:
         """Run the detectors on every frame that no earlier call examined; return all that is known."""
@@ -175,6 +169,7 @@ class FilmPasses:
                 self._report("examine", len(found.times))
         if not found.times:
             raise InputError(f"{self._info.path}: no frame in it")
+        self._report("examine", len(found.times), finished=True)
         return found
 
     def _given(self, path: Path) -> Found:
@@ -182,10 +177,13 @@ class FilmPasses:
         given = read_detections(path)
         found = Found(path, given.manual, given.last_track)
         for _, time in self.frames():
-            found.times.append(time)
+            found.times.append(round(time, TIME_DIGITS))
             self._report("read", len(found.times))
+        self._report("read", len(found.times), finished=True)
         count = len(found.times) if self.until is None else given.count  # a preview has fewer frames
         given.require_fit(count=count, width=self._info.width, height=self._info.height)
+        if self.until is None:  # the box of a preview may begin later
+            given.require_reach(found.times, width=self._info.width, height=self._info.height)
         problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}
         found.problems = {frame: problem for frame, problem in problems.items() if frame < len(found.times)}
         return found
@@ -206,6 +204,7 @@ class FilmPasses:
                 file.flush()
                 verified.append(one)
                 self._report("verify", one.frame + 1)
+        self._report("verify", verified[-1].frame + 1, finished=True)
         for one in verified:
             # A frame that was not examined again is as its neighbor that was.
             near = range(max(0, one.frame - every + 1), one.frame + every)
@@ -261,6 +260,7 @@ class FilmPasses:
             repeated += told["repeated"]
             parts.append(part)
             self._report("render", done)
+        self._report("render", done, finished=True)
         return parts, repeated
 
     def _has_frames(self, segment: Segment) -> bool:

@@ -185,10 +185,12 @@ def _locate_film(
 
 def _reported(frames: Iterator[FrameDetections], info: FilmInfo, progress: Progress) -> Iterator[FrameDetections]:
     """Report the number of examined frames."""
+    done = 0
     for frame in frames:
         progress.check()
-        progress(info.path.name, frame.frame + 1, max(frame.frame + 1, info.num_frames or 0))
+        progress(info.path.name, done := frame.frame + 1, max(done, info.expected_frames()))
         yield frame
+    progress(info.path.name, done, done)
 
 
 def _pixels(info: FilmInfo) -> Iterator[tuple[int, float, Bytes]]:

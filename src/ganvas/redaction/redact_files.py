@@ -18,6 +18,7 @@ from ganvas.image.label import with_sidecar
 from ganvas.localization.detectors import DetectionConfig
 from ganvas.progress import SILENT, Progress
 from ganvas.redaction.config import RedactConfig
+from ganvas.redaction.detections import read_detections
 from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import CosmeticWarning, cosmetic
 from ganvas.redaction.redaction_log import (
@@ -55,6 +56,8 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
     """
     source, out, boxes, mask = config.source, config.out, config.boxes, config.mask
     require_region(config)
+    if config.detections is not None:
+        read_detections(config.detections)  # a broken file raises before anything is written
     released = out if source.is_dir() or not names_file(out, _suffixes(source)) else out.parent
     path = (config.log or released) / LOG
     files = _find(config, path)  # no output replaces an input

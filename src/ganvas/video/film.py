@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -165,6 +166,18 @@ class FilmInfo:
     def is_hdr(self) -> bool:
         """Return whether the film is in high dynamic range (PQ or HLG)."""
         return self.color.is_hdr
+
+    def expected_frames(self, seconds: float | None = None) -> int:
+        """Return an estimate of the number of frames for progress, 0 where the header does not say.
+
+        Args:
+            seconds: of a preview; None for the whole film.
+        """
+        total = self.num_frames or 0
+        if seconds is None or not self.rate:
+            return total
+        shown = math.ceil(seconds * self.rate)
+        return min(total, shown) if total else shown
 
     def streams_of(self, kind: StreamKind) -> tuple[StreamInfo, ...]:
         """Return the streams of one kind."""
