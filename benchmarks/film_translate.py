@@ -36,7 +36,7 @@ from ganvas.inference.device import cores_for_networks
 from ganvas.inference.folder import translate_files
 from ganvas.inference.translator import Translator, translate_admitted
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.recipes import RECIPES
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.video import probe, read_video, write_segment, write_video

@@ -26,7 +26,7 @@ from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, PictureSpec, Pixels
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.progress import progress_bars
 from ganvas.recipes import srresnet
 from ganvas.runs.record import RunRecord

@@ -29,8 +29,7 @@ from measure.timing import Timing, ratio
 
 from ganvas.data.loader import Batch
 from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig
-from ganvas.methods.base import Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Progress, build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, join
 from ganvas.training.performance import place

@@ -109,7 +109,7 @@ def write_run(folder: Path) -> Path:
 
     from ganvas.image.picture import PictureSpec
     from ganvas.methods import Pix2PixConfig
-    from ganvas.methods.registry import build
+    from ganvas.methods.base import build
     from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
     torch.manual_seed(SEED)

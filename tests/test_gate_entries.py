@@ -28,7 +28,7 @@ from ganvas.inference.folder import translate_files
 from ganvas.inference.sampling import sample_files
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig, VAEConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.recipes import RECIPES
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from ganvas.training.config import RunConfig, TrainingConfig

@@ -21,7 +21,7 @@ from ganvas.errors import GanvasError
 from ganvas.image.files import IMAGE_SUFFIXES, read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods import Pix2PixConfig, VAEConfig
-from ganvas.methods.registry import build, methods
+from ganvas.methods.base import build, methods
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 SIDE = 32

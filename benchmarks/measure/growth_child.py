@@ -22,7 +22,7 @@ from ganvas.image.picture import PictureSpec
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.recipes import restore
 from ganvas.runs.record import RunRecord
 from ganvas.training.config import RunConfig, TrainingConfig

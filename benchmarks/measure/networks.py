@@ -17,7 +17,7 @@ from torch import nn
 from ganvas.demonstration.run import demo_config
 from ganvas.inference.prepacking import make_ready
 from ganvas.methods import CycleGANConfig, MethodConfig, Pix2PixConfig, SRResNetConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from measure.machine import device, matmul_peak, measured_precisions
 from measure.operations import share_of_peak
 from measure.options import Options

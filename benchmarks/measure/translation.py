@@ -131,7 +131,7 @@ def _prepare(options: Options, pictures: int) -> Job:
 def _untrained_run(folder: Path) -> None:
     from ganvas.image.picture import PictureSpec
     from ganvas.methods import Pix2PixConfig
-    from ganvas.methods.registry import build
+    from ganvas.methods.base import build
     from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
     config, size, spec = Pix2PixConfig(dropout=0.0), (256, 256), PictureSpec(channels=3)

@@ -20,8 +20,7 @@ from torch.autograd import backward
 
 from ganvas.errors import ConfigError
 from ganvas.inference.prepacking import make_ready
-from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Method, Progress, Turn, build
 from ganvas.networks import as_in_training
 
 try:

@@ -8,7 +8,7 @@ import torch
 
 from ganvas.image.picture import PictureSpec
 from ganvas.methods import Pix2PixConfig, VAEConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 TRANSLATES = Pix2PixConfig(width=4, depth=2, norm="none", dropout=0.0, adversarial_weight=0.0)

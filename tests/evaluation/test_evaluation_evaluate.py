@@ -20,7 +20,7 @@ from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.metrics.fidelity import measure, psnr, ssim
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 

@@ -10,8 +10,7 @@ import torch
 
 from ganvas.image.picture import PictureSpec
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.base import Method
-from ganvas.methods.registry import build
+from ganvas.methods.base import Method, build
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 EXACT = Pix2PixConfig(width=4, depth=2, norm="none", dropout=0.0, adversarial_weight=0.0)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, UNITConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.runs.record import SNAPSHOT_FORMAT, load_generators, snapshot_path
 
 META = {"format": SNAPSHOT_FORMAT, "images_seen": "1"}
@@ -92,11 +92,11 @@ def test_networks_larger_than_the_machine(config: object, told: str) -> None:
 
 def test_a_wide_network_is_built_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look without memory leaves the weights that the seed gives as they are."""
-    from ganvas.methods import registry
+    from ganvas.methods import base
 
     weights = []
     for usual in (256, 2):
-        monkeypatch.setattr(registry, "USUAL", usual)
+        monkeypatch.setattr(base, "USUAL", usual)
         torch.manual_seed(0)
         weights.append(build(Pix2PixConfig(width=4), input_channels=3, output_channels=3, image_size=(32, 32)))
     states = [method.state_dict() for method in weights]

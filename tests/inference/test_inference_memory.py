@@ -20,7 +20,7 @@ from ganvas.runs.record import RunRecord
 from ganvas.inference.translator import Translator
 from ganvas.localization import open_nsfw
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from ganvas.inference import sampling
 from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import GRID_NAME, noise_seed, sample_files
 from ganvas.methods import CycleGANConfig, DomainGANConfig, VAEConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 
 ONE_SIDE = VAEConfig(width=2, latent_size=4)

@@ -8,7 +8,7 @@ import torch
 
 from ganvas.inference.tiling import pad_to_multiple, translate_padded
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torch import nn
 
 from ganvas.data.config import PairedData
 from ganvas.errors import RunError
-from ganvas.methods import Pix2PixConfig, registry
+from ganvas.methods import Pix2PixConfig, base
 from ganvas.methods.pix2pix.method import Pix2Pix
 from ganvas.runs.record import (
     _SkipInitialization,
@@ -137,11 +137,11 @@ class Elsewhere(Pix2Pix):
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if an entry point of the group `ganvas.methods` named it."""
-    registry.methods.cache_clear()
+    base.methods.cache_clear()
     entry = SimpleNamespace(load=lambda: Elsewhere)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(base, "entry_points", lambda group: [entry])
     yield
-    registry.methods.cache_clear()
+    base.methods.cache_clear()
 
 
 def test_a_method_of_another_package_reads_back(tmp_path: Path, installed: None) -> None:

@@ -16,8 +16,7 @@ from training_runs import MakeConfig, assert_same_run
 
 from ganvas.errors import ConfigError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
-from ganvas.methods.base import Batch, Method, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Method, Progress, build
 from ganvas.training import loop, step
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes, warn_of_batch_norm
@@ -149,7 +148,7 @@ MEMORY = """
 import torch
 from ganvas.methods.base import Batch, Progress
 from ganvas.methods import {kind}
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.step import make_optimizers, take_turns

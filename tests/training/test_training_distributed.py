@@ -16,8 +16,7 @@ from training_runs import MakeConfig, rows_of, tensors_of, tiny_run
 
 from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.training import distributed
 from ganvas.training.distributed import Processes, choose_device, join, warn_of_batch_norm
 from ganvas.training.loop import train

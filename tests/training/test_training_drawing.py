@@ -17,7 +17,7 @@ from ganvas.inference.config import SampleConfig
 from ganvas.inference.sampling import sample_files
 from ganvas.methods import DomainGANConfig, MethodConfig, VAEConfig, VAEGANConfig
 from ganvas.runs.record import find_snapshot
-from ganvas.training import previews
+from ganvas.training import validation
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 
@@ -80,8 +80,8 @@ def test_the_grid_of_an_autoencoder_shows_pictures_drawn(
     tiny_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    admit = previews.admit
-    monkeypatch.setattr(previews, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
+    admit = validation.admit
+    monkeypatch.setattr(validation, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
     config = make_config(METHODS[0], tiny_pictures, tiny_pictures, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     assert seen[-6:] == [f"drawn b ({number})" for number in range(1, 7)]
@@ -95,8 +95,8 @@ def test_the_grid_of_two_sides_shows_pairs_drawn(
     tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    admit = previews.admit
-    monkeypatch.setattr(previews, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
+    admit = validation.admit
+    monkeypatch.setattr(validation, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
     config = make_config(METHODS[2], tiny_sides, tiny_sides, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     rows = [("a", (1, 2, 3)), ("b", (1, 2, 3)), ("a", (4, 5, 6)), ("b", (4, 5, 6))]

@@ -30,7 +30,7 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.runs.folder import lock_run
 from ganvas.runs.record import load_generators, read_run_record
-from ganvas.training import loop, observers, previews
+from ganvas.training import loop, observers, validation
 from ganvas.training import state as state_module
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
@@ -412,14 +412,14 @@ def test_every_optimizer_trains_on_a_gpu(tiny_config: MakeConfig, tmp_path: Path
 def test_refused_outputs_are_drawn_grey(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admit = previews.admit
+    admit = validation.admit
 
     def refusing(picture: Any, *, name: str) -> AdmittedPicture:
         if name.endswith("(output)"):
             raise PolicyRefusal(name, "for the test", 0.9)
         return admit(picture, name=name)
 
-    monkeypatch.setattr(previews, "admit", refusing)
+    monkeypatch.setattr(validation, "admit", refusing)
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     grid = np.asarray(Image.open(tmp_path / "run" / "samples" / "00000008.png"))
     assert (grid[-16:, 20:36] == 128).all()

@@ -11,8 +11,7 @@ import torch
 from training_runs import MakeConfig
 
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.base import Batch, Method
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Method, build
 from ganvas.training import performance as compilation
 from ganvas.training.config import TrainingConfig
 from ganvas.training.loop import train

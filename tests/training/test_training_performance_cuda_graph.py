@@ -12,8 +12,7 @@ from training_runs import MakeConfig
 
 from ganvas.errors import ConfigError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
-from ganvas.methods.base import Batch, Method, Progress
-from ganvas.methods.registry import build, methods
+from ganvas.methods.base import Batch, Method, Progress, build, methods
 from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train

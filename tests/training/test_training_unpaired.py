@@ -23,7 +23,7 @@ from ganvas.image.picture import Picture
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.runs.record import find_snapshot, read_run_record
 from ganvas.serialization import from_record, to_record
-from ganvas.training import previews
+from ganvas.training import validation
 from ganvas.training.config import RunConfig
 from ganvas.training.dataset import open_dataset
 from ganvas.training.distributed import Processes
@@ -87,7 +87,7 @@ def test_the_grid_shows_each_side_translated_and_back(
         seen.append(name)
         return admit(tile, name=name)
 
-    monkeypatch.setattr(previews, "admit", admitted)
+    monkeypatch.setattr(validation, "admit", admitted)
     train(tiny_cyclegan(tiny_sides, epochs=1, sample_every=1000), tmp_path / "run", quiet=True)
     tiles = [f"{name} ({side})" for name in ("0.png", "2.png") for side in ("input", "output", "back")]
     tiles += [f"{name} ({side})" for name in ("0.png", "3.png") for side in ("input", "output", "back")]
@@ -110,9 +110,9 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
         def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
             return images
 
-    refused = previews.write_preview(tmp_path / "grid.png", Same(), pictures)
+    refused = validation.write_preview(tmp_path / "grid.png", Same(), pictures)
     assert len(refused) == 6  # both bright pictures, given, made and made back
-    grey = np.all(read_image(tmp_path / "grid.png").pixels == previews.GRAY, axis=2)
+    grey = np.all(read_image(tmp_path / "grid.png").pixels == validation.GRAY, axis=2)
     assert grey.sum() >= 6 * 16 * 16
 
 

@@ -19,7 +19,7 @@ import torch
 from training_runs import MakeConfig, tiny_cyclegan, tiny_run
 
 from ganvas.content_gate import gate
-from ganvas.methods.registry import methods
+from ganvas.methods.base import methods
 from ganvas.training.loop import train
 
 ALONE = {"norm": "none", "dropout": 0.0}

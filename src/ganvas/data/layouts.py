@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 from ganvas.data.config import DataConfig
 from ganvas.errors import DataError, InputError
+from ganvas.filesystem.paths import name_key
 from ganvas.image.files import image_names, read_image
-from ganvas.image.folders import name_key
 from ganvas.image.picture import Picture
 from ganvas.serialization import read_json
 from ganvas.video import has_film_suffix, is_film

@@ -16,8 +16,8 @@ from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError
 from ganvas.filesystem import require_apart
 from ganvas.filesystem.atomic import append_line
+from ganvas.filesystem.paths import name_key
 from ganvas.image.files import write_image
-from ganvas.image.folders import name_key
 from ganvas.image.label import with_sidecar
 from ganvas.image.picture import Picture
 from ganvas.serialization import read_json_lines

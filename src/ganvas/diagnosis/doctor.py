@@ -32,8 +32,7 @@ from ganvas.hardware.threads import (
 )
 from ganvas.inference.device import pick_device
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.base import Method, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Method, Progress, build
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.errors import ConfigError, ImageError
+from ganvas.filesystem.paths import name_key
 from ganvas.image.files import list_images, read_image, stores_white_as_zero
-from ganvas.image.folders import name_key
 from ganvas.image.picture import NATURAL_RANGE, Box, Picture, Pixels
 from ganvas.image.ranges import convert_samples, round_to_dtype, to_unit
 

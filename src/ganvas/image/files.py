@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 from ganvas.errors import ImageError
 from ganvas.filesystem.atomic import write_bytes, write_json
+from ganvas.filesystem.paths import FolderListing, is_folder, list_folder
 from ganvas.image.codecs import IMAGE_SUFFIXES, decode, encode, has_white_zero, read_xmp, require_fit, stored_size
-from ganvas.image.folders import FolderListing, is_folder, list_folder
 from ganvas.image.integrity import MAX_PIXELS
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
 from ganvas.image.picture import Picture
@@ -190,7 +190,7 @@ def list_images(
     Args:
         folder: the folder.
         recursive: include folders below it; linked ones are followed, and each real folder is listed once
-            (`ganvas.image.folders`).
+            (`ganvas.filesystem.paths`).
         also: whether a file without such a suffix is listed too, for example a film.
 
     Raises:

@@ -29,9 +29,8 @@ from ganvas.inference.config import SampleConfig
 from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.folder import as_one
 from ganvas.inference.prepacking import lower
-from ganvas.methods.base import Method
+from ganvas.methods.base import Method, method_type, methods
 from ganvas.methods.config import Domain
-from ganvas.methods.registry import method_type, methods
 from ganvas.progress import track
 from ganvas.runs import SnapshotName
 from ganvas.runs.record import RECORD_NAME, RunRecord, find_snapshot, load_generators, read_run_record

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from ganvas.bulk.runner import Job, Task, find_files, names_file, run_jobs
+from ganvas.data.regions import read_user_regions
 from ganvas.errors import InputError
 from ganvas.filesystem import claimed, files_in, lies_in, require_apart, swept_beside
 from ganvas.image.cover import Cover
@@ -29,7 +30,6 @@ from ganvas.redaction.redaction_log import (
     original_key,
 )
 from ganvas.redaction.tracks import TrackingConfig
-from ganvas.redaction.user_regions import read_user_regions
 from ganvas.redaction.worker import RedactionSettings, Redactor, lost
 from ganvas.video import FILM_SUFFIXES, WriteOptions, has_film_suffix, is_film
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings, working_folder
 from ganvas.bulk.runner import Job, Result
+from ganvas.data.regions import UserRegions
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
 from ganvas.image.files import encode_image, read_image, warn_of_notes, write_image
@@ -32,7 +33,6 @@ from ganvas.redaction.redaction_log import (
     line_of,
     relative_names,
 )
-from ganvas.redaction.user_regions import UserRegions
 from ganvas.redaction.verifier import ClassDetector, Verifier
 from ganvas.video import is_film
 

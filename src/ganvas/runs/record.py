@@ -22,8 +22,7 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
-from ganvas.methods.base import Method
-from ganvas.methods.registry import build, methods
+from ganvas.methods.base import Method, build, methods
 from ganvas.runs import SnapshotName
 from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
@@ -40,7 +39,7 @@ class RunRecord:
     """Description of a run: method, data and picture types. Its network options never have to be repeated."""
 
     method: Any
-    """Config of one of `ganvas.methods.registry.methods()`, identified by the class name in the record."""
+    """Config of one of `ganvas.methods.base.methods()`, identified by the class name in the record."""
     input: PictureSpec
     """Channels, data type and value range of the input."""
     output: PictureSpec

@@ -19,7 +19,7 @@ from ganvas.data.loader import TrainLoader, evaluation_pairs, evaluation_picture
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import PictureSpec
-from ganvas.methods.registry import method_type
+from ganvas.methods.base import method_type
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs.folder import REFUSED_NAME
 from ganvas.training.config import RunConfig

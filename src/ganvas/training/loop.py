@@ -17,8 +17,7 @@ from ganvas.data.loader import Prefetched
 from ganvas.errors import ConfigError
 from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import OtherLoad, StepThreads, given_threads, thread_counts
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import method_type
+from ganvas.methods.base import Batch, Progress, method_type
 from ganvas.runs.folder import STATE_NAME, check_folder, lock_run, mark_unsaved, truncate_metrics
 from ganvas.runs.record import RECORD_NAME, RunRecord, read_run_record, snapshot_path, write_run_record
 from ganvas.serialization import to_record

@@ -18,11 +18,10 @@ from ganvas.training.config import RunConfig
 from ganvas.training.dataset import Dataset
 from ganvas.training.distributed import Processes
 from ganvas.training.monitoring import Monitor
-from ganvas.training.previews import write_preview
 from ganvas.training.report import TrainingResult
 from ganvas.training.schedule import Closing, Schedule, Stopped, reached
 from ganvas.training.state import TrainingState
-from ganvas.training.validation import validate
+from ganvas.training.validation import validate, write_preview
 
 REMEDY = (
     "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, optim
 
 from ganvas.errors import DivergenceError, RunError
-from ganvas.methods.base import Method
-from ganvas.methods.registry import build
+from ganvas.methods.base import Method, build
 from ganvas.runs.folder import STATE_NAME, Checkpoint, Counters, read_checkpoint
 from ganvas.runs.record import (
     check_like,

@@ -8,8 +8,7 @@ from ganvas.errors import ConfigError
 from ganvas.inference.prepacked import Packed
 from ganvas.inference.prepacking import make_ready
 from ganvas.methods import CoGANConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.testing import MethodContract, play
 
 TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 8, "search_restarts": 2}

@@ -6,9 +6,8 @@ from torch import nn
 
 from ganvas.errors import ConfigError
 from ganvas.methods import CUTConfig
-from ganvas.methods.base import Batch, Progress
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.cut.method import mirror
-from ganvas.methods.registry import build
 from ganvas.recipes import RECIPES
 from ganvas.testing import MethodContract, play
 

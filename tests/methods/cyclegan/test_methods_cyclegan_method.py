@@ -9,9 +9,8 @@ from safetensors.torch import load_file
 from ganvas.errors import ConfigError
 from ganvas.interop.reference_methods import AS_RELEASED, NETWORK_NAMES, import_cyclegan
 from ganvas.methods import CycleGANConfig
-from ganvas.methods.base import Batch, Progress
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.cyclegan.method import Replay
-from ganvas.methods.registry import build
 from ganvas.networks import ResNet, UNet
 from ganvas.testing import MethodContract, play
 

@@ -4,8 +4,7 @@ from torch import nn
 
 from ganvas.errors import ConfigError
 from ganvas.methods import DiscoGANConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.recipes import RECIPES
 from ganvas.testing import MethodContract, play
 

@@ -4,9 +4,8 @@ from torch import nn
 
 from ganvas.errors import ConfigError
 from ganvas.methods import DualGANConfig
-from ganvas.methods.base import Batch, Progress
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.dualgan.method import GlobalCritic
-from ganvas.methods.registry import build
 from ganvas.networks import PatchGAN
 from ganvas.recipes import RECIPES
 from ganvas.testing import MethodContract, play

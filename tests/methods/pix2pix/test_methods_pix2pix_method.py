@@ -9,8 +9,7 @@ from ganvas.errors import ConfigError
 from ganvas.interop.reference_methods import import_reference
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.architectures import choose_depth
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.testing import MethodContract
 
 TINY = {"width": 4, "discriminator_width": 4}

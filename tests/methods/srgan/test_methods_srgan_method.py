@@ -5,8 +5,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from ganvas.errors import ConfigError, WeightsError
 from ganvas.methods import SRGANConfig
-from ganvas.methods.base import Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Progress, build
 from ganvas.methods.srgan import method as srgan_method
 from ganvas.networks.feature_extractors import VGG
 

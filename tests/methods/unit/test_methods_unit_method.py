@@ -8,8 +8,7 @@ from torch.nn import functional
 from ganvas.errors import ConfigError
 from ganvas.inference.prepacking import make_ready
 from ganvas.methods import UNITConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.unit.method import divergence
 from ganvas.testing import MethodContract
 

@@ -12,8 +12,7 @@ from ganvas.losses import (
     kl_to_standard_normal,
 )
 from ganvas.methods import VAEConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.vae.method import draw_code
 from ganvas.networks.convolutions import ResizeConvolution
 from ganvas.recipes import RECIPES

@@ -7,8 +7,7 @@ from torch import nn
 from ganvas.errors import ConfigError
 from ganvas.losses import kl_to_standard_normal
 from ganvas.methods import VAEGANConfig
-from ganvas.methods.base import Batch, Progress
-from ganvas.methods.registry import build
+from ganvas.methods.base import Batch, Progress, build
 from ganvas.methods.vae.method import draw_code
 from ganvas.networks import as_in_training
 from ganvas.testing import MethodContract

@@ -15,8 +15,8 @@ from ganvas.data.layouts import find_entries
 from ganvas.data.prepare import prepare_pairs
 from ganvas.data.regions import boxes_by_picture
 from ganvas.errors import DataError
+from ganvas.filesystem.paths import match_names, name_key
 from ganvas.image.cover import find_mask
-from ganvas.image.folders import match_names, name_key
 from redact_command import redact_files
 
 FORMS = [("NFC", "NFD"), ("NFD", "NFC")]
