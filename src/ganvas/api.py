@@ -11,7 +11,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -31,6 +31,7 @@ from ganvas.privacy_audit import AuditConfig
 from ganvas.progress import progress_bars
 from ganvas.redaction.config import RedactConfig
 from ganvas.runs import SnapshotName
+from ganvas.runs.hub import with_local_runs
 from ganvas.toy import DensityConfig
 from ganvas.training.config import ResumeConfig
 
@@ -87,7 +88,7 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
 
     def decorate(run: Callable[[C], R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return run(config(*args, **kwargs))
+            return run(with_local_runs(config(*args, **kwargs)))
 
         CONFIGS[run.__name__] = config
         call.__name__, call.__qualname__, call.__module__ = run.__name__, run.__qualname__, run.__module__
@@ -186,6 +187,7 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
     """
     from ganvas.training.loop import train as train_run
 
+    config = replace(config, training=with_local_runs(config.training))
     with using_threads(config.training.threads):
         return train_run(config, out)
 
@@ -334,7 +336,10 @@ def load(
     run: Path | str, *, snapshot: SnapshotName | Path = "auto", device: str = "auto", seed: int = 0,
     precision: PrecisionChoice = "float32", direction: Direction = "a_to_b",
 ) -> Translator:  # fmt: skip
-    """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`."""
+    """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`.
+
+    The run is a folder, or `hf://user/name[@revision]` on the Hugging Face Hub.
+    """
     from ganvas.inference.translator import Translator
 
     return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)

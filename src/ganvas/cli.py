@@ -58,7 +58,7 @@ EXIT_CODES = {
     4: "training diverged",
     5: "some of many files failed",
     6: "package missing",
-    7: "weights missing",
+    7: "weights missing, or the Hub not reached",
     130: "interrupted",
 }
 """Exit code -> its meaning, for the help; `ganvas.errors` has the classes."""

@@ -12,6 +12,7 @@ GanvasError                1   anything below
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
 └── WeightsError           7   pretrained weights cannot be found or do not verify
+    └── HubError           7   the Hugging Face Hub cannot be reached, or a download from it does not verify
 
 Cancelled                130   the caller cancelled the work (a KeyboardInterrupt, as Ctrl-C is)
 
@@ -178,6 +179,10 @@ class WeightsError(GanvasError):
     """Pretrained weights cannot be found or do not verify."""
 
     exit_code = 7
+
+
+class HubError(WeightsError):
+    """The Hugging Face Hub cannot be reached, or a download from it does not verify; names the repository."""
 
 
 class Cancelled(KeyboardInterrupt):

@@ -28,7 +28,8 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
-from ganvas.runs.record import find_snapshot, run_files
+from ganvas.runs.published import UNPUBLISHED, is_published, run_name
+from ganvas.runs.record import find_snapshot, run_files, snapshot_images
 
 
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:
@@ -57,7 +58,7 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     )
     data = data_settings(translator, config.data)
     chosen = choose_split(data) if config.split == "auto" else config.split
-    target = _checked_target(config.out or run / "evaluation" / chosen, run, data)
+    target = _checked_target(config.out or _own_target(run, chosen), run, data)
     cache = _read(data, chosen, translator.num_frames, progress)
     check_channels(cache, translator)
     # Translate and measure picture by picture; keep only what the report shows in memory.
@@ -68,8 +69,10 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     refused = {refusal.name: refusal.reason for refusal in [*cache.refusals, *evaluator.refusals]}
     evaluator.check_not_all_refused(run)
     evaluation = Evaluation(
-        run=run.resolve().name,
+        run=run_name(run),
         snapshot=find_snapshot(run, config.snapshot).stem,
+        images_seen=snapshot_images(find_snapshot(run, config.snapshot)),
+        direction=config.direction,
         data=data.folder.resolve().name,
         split=chosen,
         pictures=pictures,
@@ -77,6 +80,13 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
         seconds=time.monotonic() - started,
     )
     return write_reports(evaluation, run, target, evaluator.shown)
+
+
+def _own_target(run: Path, split: Split) -> Path:
+    """Return where the evaluation of a run stands by itself; raise ConfigError for one that is not to be changed."""
+    if is_published(run):
+        raise ConfigError(f"{run_name(run)} is a published run, in which nothing is written: give --out DIR")
+    return run / "evaluation" / split
 
 
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
@@ -99,6 +109,8 @@ def data_settings(translator: Translator, folder: Path | None) -> PairedData:
 
 def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
     own = translator.record.data
+    if own is not None and own.folder == UNPUBLISHED and folder is None:
+        raise InputError("a published run does not know where its training data are; give --data DIR with pairs")
     if isinstance(own, PairedData):
         return own if folder is None else replace(own, folder=folder, split_file=None)
     if folder is None:

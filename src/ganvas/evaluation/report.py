@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Measures, Summary, summaries
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
@@ -56,6 +57,8 @@ class Evaluation:
     Attributes:
         run: the run's folder, by name.
         snapshot: the snapshot's name.
+        images_seen: training images up to the snapshot.
+        direction: of the translation.
         data: the folder of the pairs.
         split: train, val or test.
         pictures: per picture, in order.
@@ -66,6 +69,8 @@ class Evaluation:
 
     run: str
     snapshot: str
+    images_seen: int
+    direction: Direction
     data: str
     split: str
     pictures: tuple[PictureScores, ...]
@@ -102,6 +107,8 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "run": evaluation.run,
         "snapshot": evaluation.snapshot,
+        "images_seen": evaluation.images_seen,
+        "direction": evaluation.direction,
         "data": evaluation.data,
         "split": evaluation.split,
         "seconds": round(evaluation.seconds, 2),

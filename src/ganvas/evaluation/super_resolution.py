@@ -36,6 +36,7 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.progress import track
+from ganvas.runs.published import run_name
 from ganvas.runs.record import run_files
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
@@ -131,7 +132,7 @@ def benchmark_super_resolution(config: BenchmarkConfig, *, progress: bool = True
     require_outside(out, data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]
     require_apart(written, chain((path for _, path in pictures), *map(run_files, runs)))
-    translators = {run.resolve().name: Translator.load(run, device=config.device) for run in runs}
+    translators = {run_name(run): Translator.load(run, device=config.device) for run in runs}
     scale = _common_scale(translators, len(runs))
     ways: dict[str, Enlarge] = {
         "nearest": lambda low, _: _enlarged(low, scale, "nearest"),

@@ -34,7 +34,8 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
-from ganvas.runs.record import RECORD_NAME, find_snapshot, run_files
+from ganvas.runs.published import record_path, run_name
+from ganvas.runs.record import find_snapshot, run_files
 from ganvas.video import FILM_SUFFIXES
 
 __all__ = ["TranslationReport", "as_one", "translate_files"]
@@ -134,7 +135,7 @@ class _Plan:
 
     def identity(self) -> str:
         """Return the SHA-256 of everything except the file, its mask and `film` that determines a result."""
-        files = hash_files(find_snapshot(self.run, self.snapshot), self.run / RECORD_NAME)
+        files = hash_files(find_snapshot(self.run, self.snapshot), record_path(self.run))
         how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
         return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
 
@@ -279,7 +280,7 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     part = "What the mask marks in this picture" if mask else "This picture"
     return SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
-        model=f"{method} ({run.resolve().name})",
+        model=f"{method} ({run_name(run)})",
         note=f"{part} was made by a trained image-to-image model.",
     )
 

@@ -33,7 +33,8 @@ from ganvas.methods.base import Method, method_type, methods
 from ganvas.methods.config import Domain
 from ganvas.progress import track
 from ganvas.runs import SnapshotName
-from ganvas.runs.record import RECORD_NAME, RunRecord, find_snapshot, load_generators, read_run_record
+from ganvas.runs.published import record_path, run_name
+from ganvas.runs.record import RunRecord, find_snapshot, load_generators, read_run_record
 from ganvas.serialization import read_json
 
 __all__ = ["SamplingReport", "sample_files"]
@@ -161,7 +162,7 @@ def _check(record: RunRecord, *, suffix: str | None) -> tuple[Domain, ...]:
 
 def _identity(run: Path, snapshot: SnapshotName) -> str:
     """Return the SHA-256 of all files that determine the samples."""
-    return hash_files(find_snapshot(run, snapshot), run / RECORD_NAME)
+    return hash_files(find_snapshot(run, snapshot), record_path(run))
 
 
 @contextmanager
@@ -232,6 +233,6 @@ def _label(run: Path, record: RunRecord) -> SyntheticLabel:
     method = type(record.method).__name__.removesuffix("Config")
     return SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
-        model=f"{method} ({run.resolve().name})",
+        model=f"{method} ({run_name(run)})",
         note="This picture was drawn from random numbers by a trained model.",
     )

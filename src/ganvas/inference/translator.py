@@ -49,6 +49,7 @@ from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
 from ganvas.progress import SILENT, Progress
 from ganvas.runs import SnapshotName
+from ganvas.runs.hub import resolve_run
 from ganvas.runs.record import RunRecord, load_generators, read_run_record
 from ganvas.video import Frame
 
@@ -108,7 +109,7 @@ class Translator:
         """Load a run folder.
 
         Args:
-            run: the folder that training wrote.
+            run: the folder that training wrote, one that `ganvas export` published, or `hf://user/name[@revision]`.
             snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
             device: auto, cpu, cuda, cuda:1 or mps.
             seed: of the method's noise, if it has any.
@@ -120,7 +121,7 @@ class Translator:
             ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device.
         """
         chosen = pick_precision(precision, device)
-        run = Path(run)
+        run = resolve_run(run)
         method, record = load_generators(run, snapshot), read_run_record(run)
         translator = cls(method, record, device=device, seed=seed, direction=direction)
         make_ready(method, precision=chosen)

@@ -17,8 +17,8 @@ from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read
 from ganvas.interop.reference_methods import AS_RELEASED, ImportedMethod, import_cyclegan, import_reference
 from ganvas.methods.config import Norm
 from ganvas.networks import PatchGAN, PixelGAN
+from ganvas.runs.published import CONFIG_NAME, RECORD_NAME
 from ganvas.runs.record import (
-    RECORD_NAME,
     SNAPSHOT_FORMAT,
     RunRecord,
     read_snapshot,
@@ -175,6 +175,6 @@ def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
 
 def check_unused(folder: Path) -> None:
     """Raise RunError where an import would overwrite."""
-    for name in (RECORD_NAME, DISCRIMINATOR_RECORD_NAME):
+    for name in (RECORD_NAME, CONFIG_NAME, DISCRIMINATOR_RECORD_NAME):
         if (folder / name).exists():
             raise RunError(f"{folder} holds a {name} already; give another folder")

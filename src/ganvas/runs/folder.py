@@ -32,7 +32,8 @@ from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import RunError
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_text
-from ganvas.runs.record import RECORD_NAME, UNREADABLE, snapshot_path
+from ganvas.runs.published import RECORD_NAME
+from ganvas.runs.record import UNREADABLE, snapshot_path
 from ganvas.serialization import check_name, from_record, parse_json, save_tensors, to_record
 
 STATE_NAME = "state.safetensors"

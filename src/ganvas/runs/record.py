@@ -6,7 +6,8 @@ safetensors files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,10 +25,18 @@ from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
 from ganvas.methods.base import Method, build, methods
 from ganvas.runs import SnapshotName
+from ganvas.runs.published import (
+    CONFIG_NAME,
+    RECORD_NAME,
+    WEIGHTS_NAME,
+    check_weights,
+    is_published,
+    read_published,
+    record_path,
+)
 from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 RECORD_VERSION = 1
-RECORD_NAME = "run.json"
 
 
 def _now() -> str:
@@ -65,14 +74,14 @@ def write_run_record(run: Path, record: RunRecord) -> None:
 
 
 def read_run_record(run: Path) -> RunRecord:
-    """Read `run.json` strictly.
+    """Read `run.json`, or the record in the `config.json` of a published run, strictly.
 
     Raises:
         RunError: not a run folder, not JSON, another version, or a key that is unknown, missing or of the wrong type.
     """
-    path = run / RECORD_NAME
+    path = record_path(run)
     try:
-        content = read_json(path)
+        content = read_published(run).run if is_published(run) else read_json(path)
     except OSError as error:
         raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -141,6 +150,8 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
     Raises:
         RunError: there is none; says which ones there are.
     """
+    if is_published(run) and not isinstance(snapshot, Path):
+        return _published_snapshot(run, snapshot)
     names = ("best", "last") if snapshot == "auto" else (snapshot,)
     candidates = [name if isinstance(name, Path) else snapshot_path(run, name) for name in names]
     for candidate in candidates:
@@ -150,9 +161,20 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
     raise RunError(f"{run}: no snapshot '{snapshot}'; there is {', '.join(there) or 'none: train it first'}")
 
 
+def _published_snapshot(run: Path, snapshot: SnapshotName) -> Path:
+    """Return the weights of a published run, which has one snapshot; raise RunError for another or where they lack."""
+    there = read_published(run).snapshot
+    if snapshot not in ("auto", there):
+        raise RunError(f"{run}: no snapshot '{snapshot}'; it was published with '{there}' alone")
+    if not (run / WEIGHTS_NAME).is_file():
+        raise RunError(f"{run} lacks {WEIGHTS_NAME}: export or download it again")
+    return run / WEIGHTS_NAME
+
+
 def run_files(run: Path) -> list[Path]:
     """Return the files of a run that inference reads, so that no output overwrites them."""
-    return [run / RECORD_NAME, *sorted((run / "snapshots").glob("*.safetensors"))]
+    files = [RECORD_NAME, CONFIG_NAME, WEIGHTS_NAME]
+    return [*(run / name for name in files), *sorted((run / "snapshots").glob("*.safetensors"))]
 
 
 def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -184,20 +206,38 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
         RunError: the file is no snapshot or is damaged.
     """
     check_name(path)
+    if path.name == WEIGHTS_NAME and is_published(path.parent):
+        check_weights(path.parent)
+    with _open_snapshot(path) as file:
+        names: list[str] = file.keys()  # the file itself cannot be iterated
+        return {name: file.get_tensor(name) for name in names}, _images_seen(file, path)
+
+
+def snapshot_images(path: Path) -> int:
+    """Return the number of training images up to a snapshot, without reading its weights.
+
+    Raises:
+        RunError: the file is no snapshot or is damaged.
+    """
+    with _open_snapshot(path) as file:
+        return _images_seen(file, path)
+
+
+@contextmanager
+def _open_snapshot(path: Path) -> Iterator[Any]:
+    """Open the safetensors file of a snapshot; errors while it is read become a RunError."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != SNAPSHOT_FORMAT:
+            if (file.metadata() or {}).get("format") != SNAPSHOT_FORMAT:
                 raise RunError(f"{path} is not a snapshot of ganvas ('{SNAPSHOT_FORMAT}')")
-            names: list[str] = file.keys()  # the file itself cannot be iterated
-            return {name: file.get_tensor(name) for name in names}, _images_seen(metadata, path)
+            yield file
     except UNREADABLE as error:
         raise RunError(f"{path} cannot be read as a snapshot: {error}") from error
 
 
-def _images_seen(metadata: Mapping[str, str], path: Path) -> int:
-    """Return the number of images seen from the metadata of a snapshot."""
-    text = metadata.get("images_seen", "")
+def _images_seen(file: Any, path: Path) -> int:
+    """Return the number of images seen from the metadata of an open snapshot."""
+    text = file.metadata().get("images_seen", "")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise RunError(f"{path}: its metadata have no number of images seen, or {text[:20]!r}; the file is damaged")
     return int(text)

@@ -19,7 +19,8 @@ from ganvas.hardware.precision import choose_precision
 from ganvas.hardware.threads import OtherLoad, StepThreads, given_threads, thread_counts
 from ganvas.methods.base import Batch, Progress, method_type
 from ganvas.runs.folder import STATE_NAME, check_folder, lock_run, mark_unsaved, truncate_metrics
-from ganvas.runs.record import RECORD_NAME, RunRecord, read_run_record, snapshot_path, write_run_record
+from ganvas.runs.published import RECORD_NAME
+from ganvas.runs.record import RunRecord, read_run_record, snapshot_path, write_run_record
 from ganvas.serialization import to_record
 from ganvas.training.config import RunConfig, TrainingConfig, check_same_settings
 from ganvas.training.dataset import Dataset, open_dataset

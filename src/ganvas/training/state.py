@@ -14,6 +14,7 @@ from torch import Tensor, optim
 from ganvas.errors import DivergenceError, RunError
 from ganvas.methods.base import Method, build
 from ganvas.runs.folder import STATE_NAME, Checkpoint, Counters, read_checkpoint
+from ganvas.runs.published import is_published, run_name
 from ganvas.runs.record import (
     check_like,
     check_picture_types,
@@ -289,6 +290,11 @@ def read_config(run: Path) -> RunConfig:
     """
     record = read_run_record(run)
     if record.training is None or record.data is None:
+        if is_published(run):
+            raise RunError(
+                f"{run_name(run)} was published without its training state, so there is nothing to resume; a new run "
+                "can start from it: ganvas train ... --start-from"
+            )
         raise RunError(f"{run} was not trained by ganvas, so there is nothing to resume")
     training = from_record(TrainingConfig, record.training)
     return RunConfig(method=record.method, data=record.data, training=training)

@@ -1,0 +1,102 @@
+"""Published run: a run as a model folder of the Hugging Face Hub, `config.json` and `model.safetensors`.
+
+`ganvas export --format huggingface` writes such a folder, and everything that reads a run reads one too. It holds one
+snapshot, and of the run record what a stranger needs; the training data's place and the trainer's settings stay at
+home. No torch here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ganvas.errors import RunError
+from ganvas.filesystem.paths import sha256_of
+from ganvas.serialization import from_record, read_json
+
+RECORD_NAME = "run.json"
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+PUBLISHED_FORMAT = 1
+UNPUBLISHED = Path("not published")
+"""Stands in a published record for the folder of the training data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRun:
+    """Content of the `config.json` of a published run."""
+
+    library_name: Literal["ganvas"] = "ganvas"
+    format: int = PUBLISHED_FORMAT
+    """Version of this file."""
+    name: str
+    """Name of the run's folder, which stands in the labels of its outputs."""
+    snapshot: str
+    """The snapshot that was published: best, last, or the stem of another file."""
+    images_seen: int
+    """Training images up to the snapshot."""
+    weights_sha256: str
+    """SHA-256 of `model.safetensors`."""
+    license: str | None = None
+    """License of the weights as an identifier of the Hub, such as apache-2.0; None where the author stated none."""
+    run: dict[str, Any]
+    """The run record (`ganvas.runs.record.RunRecord`) without folders and settings of the trainer."""
+
+
+def is_published(run: Path) -> bool:
+    """Return whether a folder is laid out as a published run; a training run beside one takes precedence."""
+    return not (run / RECORD_NAME).exists() and (run / CONFIG_NAME).is_file()
+
+
+def record_path(run: Path) -> Path:
+    """Return the file of a run that describes it; it need not exist."""
+    return run / (CONFIG_NAME if is_published(run) else RECORD_NAME)
+
+
+def run_name(run: Path) -> str:
+    """Return the name of a run for labels and reports: that of its folder, or the one that it was published under."""
+    return read_published(run).name if is_published(run) else run.resolve().name
+
+
+def read_published(folder: Path) -> PublishedRun:
+    """Read the `config.json` of a published run strictly.
+
+    Raises:
+        RunError: it cannot be read, is of another library or of another version.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        content = read_json(path)
+    except OSError as error:
+        raise RunError(f"{folder} is no published run: {CONFIG_NAME} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}; take a copy of it") from error
+    if not isinstance(content, dict) or content.get("library_name") != "ganvas":
+        raise RunError(f"{path} describes a model of another library; ganvas reads what `ganvas export` wrote")
+    if content.get("format") != PUBLISHED_FORMAT:
+        raise RunError(
+            f"{path} has format {content.get('format')}; this ganvas reads {PUBLISHED_FORMAT}: install a newer one"
+        )
+    try:
+        return from_record(PublishedRun, content)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def check_weights(folder: Path) -> None:
+    """Check that the weights of a published run are those that its `config.json` names.
+
+    Raises:
+        RunError: the file is missing, cut off or another one.
+    """
+    path, expected = folder / WEIGHTS_NAME, read_published(folder).weights_sha256
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise RunError(f"{folder}: {WEIGHTS_NAME} cannot be read ({error.strerror}); get it again") from error
+    if found != expected:
+        raise RunError(
+            f"{path} has SHA-256 {found}, {CONFIG_NAME} says {expected}: the file is damaged or of another model; "
+            "export or download it again"
+        )
