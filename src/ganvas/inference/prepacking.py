@@ -26,6 +26,7 @@ from ganvas.networks.convolutions import (
     ScoreConvolution,
     WideConvolution,
 )
+from ganvas.networks.rrdb import DenseBlock
 
 CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution, WideConvolution)
 TRANSPOSED = (nn.ConvTranspose2d, DoublingConvolution)
@@ -35,6 +36,7 @@ CHAINS: dict[type[nn.Module], tuple[str, ...]] = {
     UpsampleBlock: ("conv", "norm", "activation"),
     EncodeBlock: ("conv", "norm"),
     DecodeBlock: ("conv", "norm"),
+    DenseBlock: tuple(f"{layer}{number}" for number in range(1, 5) for layer in ("conv", "activation")),
 }
 """Block -> attributes of its successive layers."""
 

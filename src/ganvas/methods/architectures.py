@@ -9,17 +9,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.errors import ConfigError
-from ganvas.methods import CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction, Norm, ReceptiveField, Variant
 from ganvas.networks import (
     PAPER_DROPOUT_LAYERS,
+    Compact,
     EncoderDecoder,
     Generator,
+    NAFNet,
     PatchGAN,
     PixelGAN,
     ResNet,
+    RRDBNet,
     UNet,
+    UnitRangeGenerator,
     as_in_training,
 )
 
@@ -103,6 +107,55 @@ def make_generator(
         upsampling=config.upsampling,
         residual=residual,
     )
+
+
+RESTORATION = ("rrdb", "compact", "nafnet")
+"""Generators that `make_restoration` builds."""
+ADD_THEIR_INPUT = ("compact", "nafnet")
+"""Generators that always add their input to their output."""
+
+
+def make_restoration(
+    config: Pix2PixConfig | SRResNetConfig,
+    input_channels: int,
+    output_channels: int,
+    *,
+    scale: int,
+    num_blocks: int,
+) -> UnitRangeGenerator:
+    """Return the restoration network that `config` describes; `input_channels` are those of all frames together."""
+    width = config.width
+    if config.generator == "rrdb":
+        return RRDBNet(
+            input_channels,
+            output_channels,
+            scale=scale,
+            width=width,
+            num_blocks=num_blocks,
+            growth=config.growth,
+            unshuffle=config.unshuffle,
+            dense_skips=config.dense_skips,
+            residual=config.residual,
+        )
+    if config.generator == "compact":
+        activation = config.activation
+        return Compact(
+            input_channels, output_channels, scale=scale, width=width, num_blocks=num_blocks, activation=activation
+        )
+    return NAFNet(
+        input_channels,
+        output_channels,
+        scale=scale,
+        width=width,
+        encoder_blocks=config.encoder_blocks,
+        middle_blocks=config.middle_blocks,
+        decoder_blocks=config.decoder_blocks,
+    )
+
+
+def adds_input(config: Pix2PixConfig | SRResNetConfig) -> bool:
+    """Return whether the generator adds its input to its output."""
+    return config.residual or config.generator in ADD_THEIR_INPUT
 
 
 def make_discriminator(
@@ -203,13 +256,17 @@ def check_crop(image_size: tuple[int, int], *, multiple: int = 1, smallest: int 
         )
 
 
-def check_residual(*, residual: bool, input_channels: int, output_channels: int) -> None:
-    """Raise ConfigError where a residual network could not add its input to its output."""
-    if residual and input_channels != output_channels:
-        raise ConfigError(
-            f"residual adds the input ({input_channels} channels) to the output ({output_channels}): "
-            "give both as many channels, or turn residual off"
-        )
+def check_residual(config: Pix2PixConfig | SRResNetConfig, *, input_channels: int, output_channels: int) -> None:
+    """Raise ConfigError where a network could not add its input to its output."""
+    if not adds_input(config) or input_channels == output_channels:
+        return
+    if config.generator == "compact" and input_channels == config.frames == 1:
+        return  # the one channel is added to each
+    always = config.generator in ADD_THEIR_INPUT
+    raise ConfigError(
+        f"{config.generator if always else 'residual'} adds the input ({input_channels} channels) to the output "
+        f"({output_channels}): give both as many channels, or {'another generator' if always else 'turn residual off'}"
+    )
 
 
 def check_batch(images: Tensor, *, network: str) -> None:

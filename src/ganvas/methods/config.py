@@ -1,5 +1,6 @@
 """Types shared by the configs of methods. No torch here: the command line reads them."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from ganvas.errors import ConfigError
@@ -20,3 +21,42 @@ def check_frames(frames: int) -> None:
     """Raise ConfigError unless a window of so many frames has a middle."""
     if frames < 1 or frames % 2 == 0 or frames > MOST_FRAMES:
         raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}: as many before as after")
+
+
+MOST_LEVELS = 6
+"""Halvings of a NAFNet."""
+MOST_BLOCKS = 1000
+"""Blocks of a NAFNet, all together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorationSizes:
+    """Settings of the generators `rrdb`, `compact` and `nafnet`, beside their width and number of blocks."""
+
+    growth: int = 32
+    """For `rrdb`: channels that each convolution of a dense block adds."""
+    unshuffle: Literal[1, 2, 4] = 1
+    """For `rrdb`: side of the squares of pixels that become channels first, so that it works on a smaller picture;
+    Real-ESRGAN has 2 at scale 2 and 4 at scale 1."""
+    dense_skips: bool = False
+    """For `rrdb`: the additional skips of ESRGAN+ (arXiv:2001.08073)."""
+    activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
+    """For `compact`: the activation after each convolution."""
+    encoder_blocks: tuple[int, ...] = (2, 2, 4, 8)
+    """For `nafnet`: blocks at each size before it is halved."""
+    middle_blocks: int = 12
+    """For `nafnet`: blocks at the smallest size."""
+    decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)
+    """For `nafnet`: blocks at each size after it is doubled, from the smallest; as many sizes."""
+
+    def __post_init__(self) -> None:
+        if self.growth < 1:
+            raise ConfigError("growth must be at least 1")
+        if len(self.encoder_blocks) != len(self.decoder_blocks) or len(self.encoder_blocks) > MOST_LEVELS:
+            raise ConfigError(
+                f"encoder_blocks {self.encoder_blocks} and decoder_blocks {self.decoder_blocks} must have one number "
+                f"for each size, at most {MOST_LEVELS}, and as many of both"
+            )
+        counts = (*self.encoder_blocks, self.middle_blocks, *self.decoder_blocks)
+        if min(counts) < 0 or sum(counts) > MOST_BLOCKS:
+            raise ConfigError(f"encoder_blocks, middle_blocks and decoder_blocks must be 0 to {MOST_BLOCKS} together")

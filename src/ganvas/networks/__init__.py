@@ -1,18 +1,32 @@
 """Networks with plain keyword arguments: no files, no losses, no configuration objects."""
 
 from ganvas.networks.blocks import as_in_training, in_evaluation
+from ganvas.networks.compact import Compact
 from ganvas.networks.convolutions import receptive_field
-from ganvas.networks.generators import PAPER_DROPOUT_LAYERS, EncoderDecoder, Generator, ResNet, UNet
+from ganvas.networks.generators import (
+    PAPER_DROPOUT_LAYERS,
+    EncoderDecoder,
+    Generator,
+    ResNet,
+    UNet,
+    UnitRangeGenerator,
+)
+from ganvas.networks.nafnet import NAFNet
 from ganvas.networks.patchgan import PatchGAN, PixelGAN
+from ganvas.networks.rrdb import RRDBNet
 
 __all__ = [
     "PAPER_DROPOUT_LAYERS",
+    "Compact",
     "EncoderDecoder",
     "Generator",
+    "NAFNet",
     "PatchGAN",
     "PixelGAN",
+    "RRDBNet",
     "ResNet",
     "UNet",
+    "UnitRangeGenerator",
     "as_in_training",
     "in_evaluation",
     "receptive_field",

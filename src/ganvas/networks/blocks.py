@@ -58,7 +58,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class PReLU(nn.PReLU):
-    """PReLU with one learned slope, in the precision of the features."""
+    """PReLU with one learned slope, or one for each channel, in the precision of the features."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape and type."""

@@ -47,15 +47,23 @@ def before_nearest(needed: Interval, *, factor: int) -> Interval:
     return first // factor, last // factor
 
 
-def context(needed_inputs: Callable[[Interval], Interval], *, period: int) -> int:
-    """Return the largest distance from an output pixel to an input pixel that can reach it.
+def context(needed_inputs: Callable[[Interval], Interval], *, period: int, scale: int = 1) -> int:
+    """Return the largest distance, in input pixels, at which an input pixel influences an output pixel.
 
     Args:
-        needed_inputs: output interval -> input interval of a network whose output is as large as its input.
-        period: number of pixels after which its behavior repeats (the product of its strides).
+        needed_inputs: output interval -> input interval of a network.
+        period: number of input pixels after which its behavior repeats (the product of its strides).
+        scale: how many times as large as its input the output is.
     """
-    spans = ((pixel, needed_inputs((pixel, pixel))) for pixel in range(period))
-    return max(max(pixel - first, last - pixel) for pixel, (first, last) in spans)
+    spans = ((pixel // scale, needed_inputs((pixel, pixel))) for pixel in range(period * scale))
+    return max(max(place - first, last - place) for place, (first, last) in spans)
+
+
+def bicubic(images: Tensor, scale: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, scale H, scale W): Keys' kernel with a = -0.5, as `imresize` and Pillow have it."""
+    height, width = images.shape[-2:]
+    size = (scale * height, scale * width)
+    return functional.interpolate(images.float(), size, mode="bicubic", antialias=True)  # which selects a = -0.5
 
 
 LANES = 16

@@ -19,6 +19,7 @@ from ganvas.networks.blocks import (
     ResidualBlock,
     UpsampleBlock,
     Upsampling,
+    at_least_float,
     before_upsampling,
     initialize,
     needs_bias,
@@ -27,13 +28,15 @@ from ganvas.networks.convolutions import Interval, before_convolution, context
 
 
 class Generator(nn.Module, ABC):
-    """Base class of generators whose output has the height and width of the input.
+    """Base class of generators.
 
     Attributes:
-        size_multiple: height and width must be multiples of this.
+        scale: how many times as large as the input the output is.
+        size_multiple: height and width of the input must be multiples of this.
         residual: the raw output is added to the input, without tanh; of several frames given, to the middle one.
     """
 
+    scale: int = 1
     size_multiple: int
 
     def __init__(self, *, norm: Norm, residual: bool) -> None:
@@ -52,8 +55,10 @@ class Generator(nn.Module, ABC):
 
     @property
     def context(self) -> int | None:
-        """Distance in pixels up to which inputs influence an output pixel; None if a norm sees the whole picture."""
-        return context(self.needed_inputs, period=self.size_multiple) if self.norm == "none" else None
+        """Distance in input pixels up to which inputs influence an output pixel; None if a norm sees the picture."""
+        if self.norm != "none":
+            return None
+        return context(self.needed_inputs, period=self.size_multiple, scale=self.scale)
 
     def initialize(self) -> None:
         """Initialize as Isola et al. 2017, Sec. 6.2; a residual generator starts as the identity (last weights 0)."""
@@ -74,6 +79,26 @@ class Generator(nn.Module, ABC):
                 f"{height}x{width} pixels: this network needs multiples of {self.size_multiple}; "
                 "pad the picture, or go through ganvas.load, which pads and crops back",
             )
+
+
+class UnitRangeGenerator(Generator):
+    """Base class of generators whose layers see and return [0, 1], as the restoration networks that people share.
+
+    `forward` converts from and to [-1, 1]. Folding the conversion into the first convolution would not be exact,
+    because its zero padding is black in one range and gray in the other.
+    """
+
+    def __init__(self, *, scale: int, size_multiple: int, residual: bool = False) -> None:
+        super().__init__(norm="none", residual=residual)
+        self.scale, self.size_multiple = scale, size_multiple
+
+    @abstractmethod
+    def restore(self, pictures: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, scale H, scale W), not clamped."""
+        return 2 * at_least_float(self.restore((images + 1) / 2)) - 1
 
 
 PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.1.1)

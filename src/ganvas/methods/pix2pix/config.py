@@ -6,23 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, Objective, ReceptiveField, Variant, check_frames
+from ganvas.methods.config import Norm, Objective, ReceptiveField, RestorationSizes, Variant, check_frames
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixConfig:
+class Pix2PixConfig(RestorationSizes):
     """Image-to-image translation with conditional GANs. Isola et al. 2017, arXiv:1611.07004."""
 
     paired: ClassVar[bool] = True
     """Trains on paired data only."""
-    generator: Literal["unet", "encoder_decoder", "resnet"] = "unet"
-    """Sec. 3.2.1; `encoder_decoder` is the same without skips; `resnet` is CycleGAN's."""
+    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet"] = "unet"
+    """Sec. 3.2.1; `encoder_decoder` is the same without skips; `resnet` is CycleGAN's. `rrdb` (arXiv:1809.00219),
+    `compact` (arXiv:2107.10833) and `nafnet` (arXiv:2204.04676) are restoration networks, without norm and dropout."""
     width: int = 64
     """Channels of the generator's first layer."""
     depth: int | None = None
     """Downsampling steps of the U-Net; unset: as many as the crop size allows, at most 8 (256 -> 1x1)."""
     residual_blocks: int = 9
-    """Residual blocks of `resnet`."""
+    """Residual blocks of `resnet`; RRDBs of `rrdb`; inner convolutions of `compact`."""
     norm: Norm = "batch"
     """Normalization, with batch statistics also at test time, as in the paper; `none` keeps colors exact."""
     dropout: float = 0.5
@@ -30,7 +31,8 @@ class Pix2PixConfig:
     upsampling: Literal["transposed", "resize"] = "transposed"
     """`resize`: nearest-neighbor then convolution, against checkerboards."""
     residual: bool = False
-    """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close."""
+    """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close.
+    `compact` and `nafnet` always do."""
     frames: int = 1
     """Neighboring frames of a film that are given together, the one to translate in the middle; an odd number. Not
     pix2pix: what one frame does not show, the next may. A picture repeats itself."""
@@ -50,6 +52,7 @@ class Pix2PixConfig:
     """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout, losses), to import it."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.width, self.discriminator_width, self.residual_blocks) < 1:
             raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
         check_frames(self.frames)

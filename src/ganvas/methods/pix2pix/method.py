@@ -9,9 +9,19 @@ from torch import Tensor
 
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.architectures import check_residual, make_discriminator, make_generator, translate
+from ganvas.methods.architectures import (
+    RESTORATION,
+    adds_input,
+    check_crop,
+    check_residual,
+    make_discriminator,
+    make_generator,
+    make_restoration,
+    translate,
+)
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction, Norm
+from ganvas.networks import Generator
 
 
 class Pix2Pix(Method):
@@ -30,20 +40,27 @@ class Pix2Pix(Method):
         self, config: Pix2PixConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
-        check_residual(residual=config.residual, input_channels=input_channels, output_channels=output_channels)
+        check_residual(config, input_channels=input_channels, output_channels=output_channels)
         self.config = config
         self.players = {"generator": ("generator",)}
-        self.generator = make_generator(
-            config,
-            config.frames * input_channels,
-            output_channels,
-            image_size=image_size,
-            residual_blocks=config.residual_blocks,
-            residual=config.residual,
-        )
+        given = config.frames * input_channels
+        self.generator: Generator
+        if config.generator in RESTORATION:
+            self.generator = make_restoration(
+                config, given, output_channels, scale=1, num_blocks=config.residual_blocks
+            )
+            check_crop(image_size, multiple=self.generator.size_multiple, network=config.generator)
+        else:
+            self.generator = make_generator(
+                config,
+                given,
+                output_channels,
+                image_size=image_size,
+                residual_blocks=config.residual_blocks,
+                residual=config.residual,
+            )
         if config.adversarial_weight > 0:
             self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
-            given = config.frames * input_channels
             self.discriminator = make_discriminator(
                 config, given + output_channels, norm=critic_norm(config), image_size=image_size
             )
@@ -51,7 +68,7 @@ class Pix2Pix(Method):
     @classmethod
     def needs_equal_channels(cls, config: Pix2PixConfig) -> bool:
         """Return whether the generator adds its input to its output."""
-        return config.residual
+        return adds_input(config)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Sec. 3.3)."""
@@ -111,7 +128,7 @@ class Pix2Pix(Method):
     @property
     def context(self) -> int | None:
         """None if a norm or dropout makes a tile differ from the whole picture."""
-        return None if self.config.dropout > 0 else self.generator.context
+        return None if self.draws_noise else self.generator.context
 
 
 METHOD = Pix2Pix

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ganvas.losses import l1_loss, mse_loss
 from ganvas.methods import SRResNetConfig
-from ganvas.methods.architectures import check_residual
+from ganvas.methods.architectures import RESTORATION, adds_input, check_crop, check_residual, make_restoration
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import Direction
 from ganvas.networks.blocks import Norm, PReLU, make_norm
-from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
+from ganvas.networks.convolutions import Interval, before_convolution, before_nearest, bicubic, context
 from ganvas.networks.generators import Generator, middle
 
 Scale = Literal[1, 2, 3, 4, 8, 16]
@@ -107,10 +106,7 @@ class SRResNet(Generator):
     @property
     def context(self) -> int | None:
         """Distance in input pixels up to which inputs influence an output pixel; None with an instance norm."""
-        if self.norm == "instance":
-            return None
-        spans = ((pixel // self.scale, self.needed_inputs((pixel, pixel))) for pixel in range(self.scale))
-        return max(max(place - first, last - place) for place, (first, last) in spans)
+        return None if self.norm == "instance" else context(self.needed_inputs, period=1, scale=self.scale)
 
     @property
     def last_layer(self) -> nn.Conv2d:
@@ -125,18 +121,29 @@ def enlargement(width: int, factor: int) -> Iterator[nn.Module]:
     yield PReLU()
 
 
-def bicubic(images: Tensor, scale: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, scale H, scale W): Keys' kernel with a = -0.5, as `imresize` and Pillow have it."""
-    height, width = images.shape[-2:]
-    size = (scale * height, scale * width)
-    return functional.interpolate(images.float(), size, mode="bicubic", antialias=True)  # which selects a = -0.5
+def make_upscaler(config: SRResNetConfig, input_channels: int, output_channels: int) -> Generator:
+    """Return the generator that `config` describes; `input_channels` are those of all frames together."""
+    if config.generator in RESTORATION:
+        return make_restoration(
+            config, input_channels, output_channels, scale=config.scale, num_blocks=config.num_blocks
+        )
+    return SRResNet(
+        input_channels,
+        output_channels,
+        scale=config.scale,
+        width=config.width,
+        num_blocks=config.num_blocks,
+        norm=config.norm,
+        residual_scale=config.residual_scale,
+        residual=config.residual,
+    )
 
 
 class SuperResolution(Method):
     """Super-resolution by one network that minimizes the squared error.
 
     Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
-    arXiv:1609.04802: SRResNet, as in the paper.
+    arXiv:1609.04802: SRResNet, as in the paper, or a restoration network in its place.
     """
 
     config_type = SRResNetConfig
@@ -147,24 +154,17 @@ class SuperResolution(Method):
         self, config: SRResNetConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
-        check_residual(residual=config.residual, input_channels=input_channels, output_channels=output_channels)
+        check_residual(config, input_channels=input_channels, output_channels=output_channels)
         self.config = config
         self.players = {"generator": ("generator",)}
-        self.generator = SRResNet(
-            config.frames * input_channels,
-            output_channels,
-            scale=config.scale,
-            width=config.width,
-            num_blocks=config.num_blocks,
-            norm=config.norm,
-            residual_scale=config.residual_scale,
-            residual=config.residual,
-        )
+        self.generator = make_upscaler(config, config.frames * input_channels, output_channels)
+        multiple = config.scale * self.generator.size_multiple if self.generator.size_multiple > 1 else 1
+        check_crop(image_size, multiple=multiple, network=config.generator)
 
     @classmethod
     def needs_equal_channels(cls, config: SRResNetConfig) -> bool:
         """Return whether the network adds its input to its output."""
-        return config.residual
+        return adds_input(config)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of the generator (Eq. 1)."""
@@ -179,9 +179,11 @@ class SuperResolution(Method):
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1].
 
         Raises:
+            ImageError: height or width is no multiple of `size_multiple`.
             ConfigError: direction b_to_a.
         """
         self.check_direction(direction)
+        self.generator.check_size(images)
         made: Tensor = self.generator(images)
         return made.clamp(-1, 1)
 
@@ -197,8 +199,8 @@ class SuperResolution(Method):
 
     @property
     def size_multiple(self) -> int:
-        """Any size."""
-        return 1
+        """The generator's: 1, or the product of the strides of `nafnet` or of `rrdb` with unshuffling."""
+        return self.generator.size_multiple
 
     @property
     def context(self) -> int | None:

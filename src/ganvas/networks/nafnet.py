@@ -1,0 +1,164 @@
+"""NAFNet: a U-shaped restoration network without nonlinear activations, with gates and channel attention.
+
+Chen et al. 2022, "Simple Baselines for Image Restoration", arXiv:2204.04676. Parameters have the names of the released
+code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
+from ganvas.networks.generators import UnitRangeGenerator, middle
+
+EXPANSION = 2
+"""Channels inside a block as a multiple of its width (Sec. 4.1)."""
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each pixel, with a scale and an offset for each channel, in their precision."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        last = features.to(self.weight.dtype).permute(0, 2, 3, 1)
+        return functional.layer_norm(last, self.weight.shape, self.weight, self.bias, eps=1e-6).permute(0, 3, 1, 2)
+
+
+class NAFBlock(nn.Module):
+    """Two residual parts (Fig. 3d): depthwise convolution with channel attention, and a gated 1x1 network.
+
+    The factors `beta` and `gamma` of the two parts start at 0, so that a new block is the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = EXPANSION * channels
+        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.conv1 = nn.Conv2d(channels, inner, 1)
+        self.conv2 = nn.Conv2d(inner, inner, 3, 1, 1, groups=inner)
+        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inner // 2, inner // 2, 1))
+        self.conv3 = nn.Conv2d(inner // 2, channels, 1)
+        self.conv4 = nn.Conv2d(channels, inner, 1)
+        self.conv5 = nn.Conv2d(inner // 2, channels, 1)
+        self.beta, self.gamma = (nn.Parameter(torch.zeros(1, channels, 1, 1)) for _ in range(2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        gated = simple_gate(self.conv2(self.conv1(self.norm1(features))))
+        features = features + self.conv3(gated * self.sca(gated)) * self.beta  # Eq. 5
+        residual: Tensor = self.conv5(simple_gate(self.conv4(self.norm2(features))))
+        return features + residual * self.gamma
+
+
+def simple_gate(features: Tensor) -> Tensor:
+    """Return the product of both halves of the channels (Eq. 4)."""
+    first, second = features.chunk(2, dim=1)
+    return first * second
+
+
+class NAFNet(UnitRangeGenerator):
+    """NAFNet, added to its input.
+
+    Args:
+        input_channels: channels of the input images, at least as many as of the output.
+        output_channels: channels of the output images.
+        scale: upscaling factor along each side; 1 is the paper's. Otherwise the last convolution is shuffled into
+            pixels and the input enlarged bilinearly, after NAFSSR (Chu et al. 2022, arXiv:2204.08714).
+        width: channels at full size; they double at each level.
+        encoder_blocks: blocks of each level before it is halved.
+        middle_blocks: blocks at the smallest size.
+        decoder_blocks: blocks of each level after it is doubled, smallest first; as many levels.
+    """
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        scale: int = 1,
+        width: int = 32,
+        encoder_blocks: Sequence[int] = (2, 2, 4, 8),
+        middle_blocks: int = 12,
+        decoder_blocks: Sequence[int] = (2, 2, 2, 2),
+    ) -> None:
+        super().__init__(scale=scale, size_multiple=2 ** len(encoder_blocks), residual=True)
+        self.output_channels = output_channels
+        sizes = [width * 2**level for level in range(len(encoder_blocks) + 1)]
+        self.intro = nn.Conv2d(input_channels, width, 3, 1, 1)
+        self.ending = nn.Conv2d(width, output_channels * scale**2, 3, 1, 1)
+        self.encoders = nn.ModuleList(blocks(count, size) for count, size in zip(encoder_blocks, sizes, strict=False))
+        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, 2) for size in sizes[:-1])
+        self.middle_blks = blocks(middle_blocks, sizes[-1])
+        above = sizes[-2::-1]
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in above
+        )
+        self.decoders = nn.ModuleList(blocks(count, size) for count, size in zip(decoder_blocks, above, strict=True))
+
+    @property
+    def last_layer(self) -> nn.Conv2d:
+        """The last convolution."""
+        return self.ending
+
+    @property
+    def context(self) -> None:
+        """None, because channel attention averages over the whole picture."""
+        return None
+
+    def initialize(self) -> None:
+        """Keep PyTorch's initialization, as the released code; every block starts as the identity."""
+
+    def restore(self, pictures: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W); multiples of 2**levels."""
+        # 1. Encode, and keep the features of each level.
+        features, skips = self.intro(pictures), []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            skips.append(encoder(features))
+            features = down(skips[-1])
+        features = self.middle_blks(features)
+        # 2. Decode: add the encoder's features of the same size.
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            features = decoder(up(features) + skips.pop())
+        made: Tensor = self.ending(features)
+        base = middle(pictures, self.output_channels)
+        if self.scale == 1:
+            return made + base
+        enlarged = functional.interpolate(base, scale_factor=self.scale, mode="bilinear")
+        return functional.pixel_shuffle(made, self.scale) + enlarged
+
+    def needed_inputs(self, needed: Interval) -> Interval:
+        """Return the input pixels through the smallest level, without those of channel attention."""
+        needed = before_nearest(needed, factor=self.scale)
+        needed = before_blocks(needed, 1)  # ending
+        for decoder in reversed(self.decoders):
+            needed = before_nearest(before_blocks(needed, count_blocks(decoder)), factor=2)
+        needed = before_blocks(needed, count_blocks(self.middle_blks))
+        for encoder in reversed(self.encoders):
+            needed = before_convolution(needed, kernel=2, stride=2, padding=0)
+            needed = before_blocks(needed, count_blocks(encoder))
+        return before_blocks(needed, 1)  # intro
+
+
+def blocks(count: int, channels: int) -> nn.Sequential:
+    """Return `count` successive blocks."""
+    return nn.Sequential(*(NAFBlock(channels) for _ in range(count)))
+
+
+def count_blocks(layers: nn.Module) -> int:
+    """Return the number of blocks of a level."""
+    return sum(isinstance(layer, NAFBlock) for layer in layers.children())
+
+
+def before_blocks(needed: Interval, count: int) -> Interval:
+    """Return the inputs of `count` blocks, each with one 3x3 convolution, that the outputs `needed` depend on."""
+    for _ in range(count):
+        needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+    return needed
