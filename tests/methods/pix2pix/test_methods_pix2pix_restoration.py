@@ -2,7 +2,7 @@ import pytest
 
 from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig
-from ganvas.methods.registry import build
+from ganvas.methods.base import build
 from ganvas.testing import MethodContract
 
 TINY = {"discriminator_width": 4, "receptive_field": 16}
