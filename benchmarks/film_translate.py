@@ -34,7 +34,8 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.config import FilmOptions
 from ganvas.inference.device import cores_for_networks
 from ganvas.inference.folder import translate_files
-from ganvas.inference.translator import Translator, translate_admitted
+from ganvas.inference.forward import translate_admitted
+from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import build
 from ganvas.recipes import RECIPES

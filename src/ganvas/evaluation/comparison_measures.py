@@ -17,7 +17,8 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.comparison_plan import SIDES, Rgb, TestPictures, training_pictures
 from ganvas.evaluation.pictures import as_unit
-from ganvas.inference.translator import Translator, translate_admitted
+from ganvas.inference.forward import translate_admitted
+from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction, Domain
 from ganvas.metrics.distribution import (
     SUBSET_SIZE,

@@ -174,7 +174,7 @@ def _check_measured(
 def _common_scale(translators: dict[str, Translator], runs: int) -> int:
     if len(translators) < runs:
         raise ConfigError("two runs have the same name, which labels their rows: rename a folder")
-    scales = {name: translator.method.scale for name, translator in translators.items()}
+    scales = {name: translator.model.scale for name, translator in translators.items()}
     if len(set(scales.values())) > 1:
         raise ConfigError(f"one table has one scale, the runs have {scales}: benchmark them separately")
     scale = next(iter(scales.values()), 4)

@@ -32,10 +32,10 @@ class FilmOptions:
 
 @dataclass(frozen=True)
 class TranslateConfig:
-    """Translation of a picture, a film or a folder by a trained run."""
+    """Translation of a picture, a film or a folder by a trained run or an ONNX file."""
 
     run: Path
-    """The run folder."""
+    """The run folder; or an .onnx file with one picture in and one out."""
     source: Path
     """A picture, a film (also a GIF, WebP or PNG animation) or a folder."""
     out: Path

@@ -123,7 +123,7 @@ def translate_film(
     info = probe(job.source)
     _check_model(settings, info)
     write = _write_options(settings, options, info, job.target)
-    check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.method.scale))
+    check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.model.scale))
     # Translate segment by segment, and join them.
     versions = [version(name) for name in ("ganvas", "av")]
     key = hash_settings([identity, hash_file(job.source), versions])

@@ -25,8 +25,9 @@ from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.files import read_image
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.config import FilmOptions
-from ganvas.inference.device import pick_precision
 from ganvas.inference.film import ANIMATED_SUFFIXES, FileWorker, names_film, translate_film
+from ganvas.inference.models import checked_precision, model_files, read_files
+from ganvas.inference.onnx_model import OnnxConfig
 from ganvas.inference.pipeline import Settings, lost, write_result
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translation import ConversionWarning
@@ -34,8 +35,7 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import Direction
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
-from ganvas.runs.published import record_path, run_name
-from ganvas.runs.record import find_snapshot, run_files
+from ganvas.runs.published import run_name
 from ganvas.video import FILM_SUFFIXES
 
 __all__ = ["TranslationReport", "as_one", "translate_files"]
@@ -122,7 +122,7 @@ class _Plan:
         _check_tile(translator, self.tile, self.overlap)
         if self.mask is not None and not self.mask.exists():
             raise InputError(f"{self.mask}: no such mask or folder of masks; check the name")
-        if self.mask is not None and translator.method.scale > 1:
+        if self.mask is not None and translator.model.scale > 1:
             raise ConfigError(f"{self.run} enlarges pictures, so no part of one can be replaced: leave --mask out")
         label = _label(self.run, translator, self.mask)
         return Settings(
@@ -135,7 +135,7 @@ class _Plan:
 
     def identity(self) -> str:
         """Return the SHA-256 of everything except the file, its mask and `film` that determines a result."""
-        files = hash_files(find_snapshot(self.run, self.snapshot), record_path(self.run))
+        files = hash_files(*model_files(self.run, self.snapshot))
         how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
         return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
 
@@ -165,7 +165,7 @@ def translate_files(
     Each file of a folder fails alone; what the manifest `translate.jsonl` in `out` proves to be done is skipped.
 
     Args:
-        run: a run folder.
+        run: a run folder, or an .onnx file.
         source: a picture, a film or a folder; GIF, WebP and APNG animations are films.
         out: a folder; for one picture or film also the file to write.
         mask: a picture, or a folder with one of each stem; only what is white in it is replaced.
@@ -190,7 +190,7 @@ def translate_files(
         MissingDependency: Ray is requested but not installed, or PyAV for a film.
     """
     check_workers(backend, workers)
-    chosen = pick_precision(precision, device)
+    chosen = checked_precision(run, precision, snapshot=snapshot, device=device)
     plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, chosen, direction, film)
     jobs = _jobs(source, out, plan, recursive=recursive)
     with progress_bars(shown=progress) as report_progress:
@@ -265,22 +265,27 @@ def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
     targets = [path for job in jobs if job.target for path in with_sidecar(job.target)]
     if jobs[0].target != out:
         targets.append(out / MANIFEST_NAME)
-    require_apart(targets, chain((job.source for job in jobs), files_in(plan.mask), run_files(plan.run)))
+    require_apart(targets, chain((job.source for job in jobs), files_in(plan.mask), read_files(plan.run)))
 
 
 def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -> None:
     """Raise early what would otherwise fail for every picture."""
-    if tile is not None:
-        multiple = translator.method.size_multiple
-        plan_tiles(multiple, multiple, tile=tile, overlap=overlap, multiple=multiple, context=translator.method.context)
+    model = translator.model
+    if tile is not None or model.fixed_size != (None, None):
+        rows, columns = (side or model.size_multiple for side in model.fixed_size)
+        plan_tiles(
+            rows, columns, tile=tile, overlap=overlap, multiple=model.size_multiple, context=model.context,
+            fixed_size=model.fixed_size,
+        )  # fmt: skip
 
 
 def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLabel:
-    method = type(translator.record.method).__name__.removesuffix("Config")
+    method = translator.record.method
+    named = f"{type(method).__name__.removesuffix('Config')} ({run_name(run)})"
     part = "What the mask marks in this picture" if mask else "This picture"
     return SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
-        model=f"{method} ({run_name(run)})",
+        model=method.model if isinstance(method, OnnxConfig) else named,
         note=f"{part} was made by a trained image-to-image model.",
     )
 

@@ -55,8 +55,8 @@ class NetworkPlaces:
     def __init__(self, translator: Translator, tile: int | None) -> None:
         self._places = max(1, torch.get_num_threads() // cores_for_networks())
         self._free, self._entering = Semaphore(self._places), Lock()
-        self._one_by_one = translator.device.type != "cpu" or translator.method.draws_noise
-        self._largest, self._tile = SMALL_PIXELS // translator.method.scale**2, tile
+        self._one_by_one = translator.device.type != "cpu" or translator.model.draws_noise
+        self._largest, self._tile = SMALL_PIXELS // translator.model.scale**2, tile
 
     @contextmanager
     def __call__(self, picture: Picture) -> Iterator[None]:
@@ -157,7 +157,7 @@ def run_frames(
 
     with network_threads() as (pool, count):
         try:
-            for group, outcomes in _in_order(pool, count, translate, _groups(windowed, translator.method.scale)):
+            for group, outcomes in _in_order(pool, count, translate, _groups(windowed, translator.model.scale)):
                 for frame, outcome in zip(group, outcomes, strict=True):
                     yield frame, _or_raised(outcome, name, frame)
         finally:

@@ -39,9 +39,9 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return images
 
 
-def padded_size(size: int, multiple: int) -> int:
-    """Return the next larger size that the network accepts."""
-    return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
+def padded_size(size: int, multiple: int, fixed: int | None = None) -> int:
+    """Return the next larger size that the network accepts, or that tiles of its only size can cover."""
+    return -(-max(size, fixed or SMALLEST_SIDE) // multiple) * multiple
 
 
 def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
@@ -111,35 +111,60 @@ class TilePlan:
 
 
 def plan_tiles(
-    height: int, width: int, *, tile: int, overlap: int | None, multiple: int, context: int | None
+    height: int,
+    width: int,
+    *,
+    tile: int | None,
+    overlap: int | None,
+    multiple: int,
+    context: int | None,
+    fixed_size: tuple[int | None, int | None] = Method.fixed_size,
+    blend_reason: str = Method.blend_reason,
 ) -> tuple[TilePlan, str | None]:
     """Return the exact plan if there is one, else the blended plan and the reason.
 
     Args:
-        height: of the padded picture, a multiple of `multiple`.
-        width: of the padded picture, a multiple of `multiple`.
-        tile: largest side of the network's input.
+        height: of the padded picture, by `padded_size`.
+        width: of the padded picture, by `padded_size`.
+        tile: largest side of the network's input; None for whole pictures where the model takes them.
         overlap: context of each tile on each side, in pixels; unset: as much as exactness needs.
-        multiple: `Method.size_multiple`.
-        context: `Method.context`.
+        multiple: `Model.size_multiple`.
+        context: `Model.context`.
+        fixed_size: `Model.fixed_size`.
+        blend_reason: `Model.blend_reason`.
 
     Raises:
-        ConfigError: the tile is smaller than `multiple`, or the overlap leaves nothing of it.
+        ConfigError: the tile is smaller than what the network takes, or the overlap leaves nothing of it.
     """
-    size = tile // multiple * multiple
-    if size <= 0:
-        raise ConfigError(f"tile {tile} is smaller than what the network takes at once; give at least {multiple}")
-    if overlap is not None and not 0 <= 2 * overlap < size:
-        raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({size})")
-    if height <= size and width <= size:
+    lengths = height, width
+    sizes = [_tile_size(tile, multiple, *one) for one in zip(fixed_size, lengths, strict=True)]
+    divided = [size for size, length in zip(sizes, lengths, strict=True) if length > size]
+    least = min(divided or sizes)
+    if overlap is not None and not 0 <= 2 * overlap < least:
+        raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({least})")
+    if not divided:
         return whole(height, width), None
     margin = _round_up(context if overlap is None else overlap, multiple) if context is not None else 0
-    if context is not None and margin >= context and 2 * margin < size:
-        plans = [exact_tiles(length, size, margin) for length in (height, width)]
-        return TilePlan(plans[0], plans[1], 0), None
-    blended = size // 8 if overlap is None else overlap
-    plans = [blended_tiles(length, size, blended, multiple) for length in (height, width)]
-    return TilePlan(plans[0], plans[1], 2 * blended), _reason(context, multiple)
+    if context is not None and margin >= context and 2 * margin < least:
+        exact = [
+            exact_tiles(length, size, margin) if fixed is None else full_tiles(length, size, margin)
+            for length, size, fixed in zip(lengths, sizes, fixed_size, strict=True)
+        ]
+        return TilePlan(exact[0], exact[1], 0), None
+    blended = least // 8 if overlap is None else overlap
+    plans = [blended_tiles(length, size, blended, multiple) for length, size in zip(lengths, sizes, strict=True)]
+    is_fixed = fixed_size != (None, None)
+    return TilePlan(plans[0], plans[1], 2 * blended), _reason(context, multiple, blend_reason, is_fixed=is_fixed)
+
+
+def _tile_size(tile: int | None, multiple: int, fixed: int | None, length: int) -> int:
+    """Return the side of a tile: the only one that the network takes, or the largest multiple within `tile`."""
+    if tile is None:
+        return fixed or length
+    least = fixed or multiple
+    if tile < least:
+        raise ConfigError(f"tile {tile} is smaller than what the network takes at once; give at least {least}")
+    return fixed or tile // multiple * multiple
 
 
 def whole(height: int, width: int) -> TilePlan:
@@ -152,6 +177,17 @@ def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
     part = tile - 2 * margin
     starts = range(0, length, part)
     return tuple(Span(max(s - margin, 0), min(s + part + margin, length), s, min(s + part, length)) for s in starts)
+
+
+def full_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
+    """Return exact spans of one size: the last lie further back than `exact_tiles` has them, and see more."""
+    spans, start = list[Span](), 0
+    while start < length:
+        begin = min(max(start - margin, 0), length - tile)
+        end = begin + tile
+        spans.append(Span(begin, end, start, end if end == length else end - margin))
+        start = spans[-1].keep_stop
+    return tuple(spans)
 
 
 def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[Span, ...]:
@@ -254,9 +290,11 @@ def _round_up(value: int | None, multiple: int) -> int:
     return -(-(value or 0) // multiple) * multiple
 
 
-def _reason(context: int | None, multiple: int) -> str:
+def _reason(context: int | None, multiple: int, blend_reason: str, *, is_fixed: bool) -> str:
     blend = "so tiles differ slightly from the picture in one piece; seams are blended"
     if context is None:
-        return f"every output pixel depends on the whole picture (a normalization or noise), {blend}"
+        return f"{blend_reason}, {blend}"
     least = 2 * _round_up(context, multiple) + multiple
+    if is_fixed:
+        return f"an output pixel depends on {context} pixels around it, more than the model's own size holds, {blend}"
     return f"an output pixel depends on {context} pixels around it, {blend}; tiles of {least} or more would be exact"

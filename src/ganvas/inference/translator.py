@@ -1,12 +1,11 @@
-"""Translator: a trained run as an image -> image callable."""
+"""Translator: a trained run, or an ONNX file, as an image -> image callable."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, overload
@@ -16,34 +15,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.content_gate import AdmittedPicture, admit_many
+from ganvas.content_gate import admit_many
+from ganvas.errors import ConfigError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import computing_with
 from ganvas.image.picture import Picture
-from ganvas.inference.adapt import (
-    AnyImage,
-    Indices,
-    as_kind_of,
-    as_picture,
-    blank_result,
-    input_notes,
-    signed_digest,
-    signed_part,
-    write_part,
-)
-from ganvas.inference.device import cores_for_networks, enough_memory, pick_device, pick_precision
+from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, input_notes
+from ganvas.inference.device import cores_for_networks, pick_device
+from ganvas.inference.forward import translate_admitted
 from ganvas.inference.frames import translated_frames
+from ganvas.inference.models import Model, checked_precision
+from ganvas.inference.onnx_file import names_onnx
+from ganvas.inference.onnx_model import OnnxModel
 from ganvas.inference.prepacking import make_ready
-from ganvas.inference.tiling import (
-    Span,
-    TilePlan,
-    TilingWarning,
-    mirrored,
-    padded_size,
-    plan_tiles,
-    run_tiles,
-    whole,
-)
+from ganvas.inference.tiling import TilingWarning
 from ganvas.inference.translation import ConversionWarning, InProgress, Translation, admit_each, or_raised, still_going
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
@@ -53,47 +38,57 @@ from ganvas.runs.hub import resolve_run
 from ganvas.runs.record import RunRecord, load_generators, read_run_record
 from ganvas.video import Frame
 
-Floats = NDArray[np.float32]
-
 
 class Translator:
-    """Trained run as an image -> image callable: `Translator.load(run)(image)`.
+    """Trained run, or ONNX file, as an image -> image callable: `Translator.load(run)(image)`.
 
     The output has the size of the input; every picture and its translation pass the content gate; the
     same picture gives the same output each time, alone or in a batch, since the method's noise is seeded by the
     picture's content.
 
     Args:
-        method: with its generators loaded.
+        model: a method with its generators loaded, or a network from elsewhere.
         record: the specification of input and output.
-        device: device to which the method is moved.
+        device: device to which a method is moved.
         seed: of the method's noise, if it has any.
         direction: for b_to_a, the record's output specification applies to the input and vice versa.
 
     Raises:
-        ConfigError: the method does not translate in that direction.
+        ConfigError: the model does not translate in that direction.
     """
 
     def __init__(
         self,
-        method: Method,
+        model: Model,
         record: RunRecord,
         *,
         device: str | torch.device = "cpu",
         seed: int = 0,
         direction: Direction = "a_to_b",
     ) -> None:
-        method.check_direction(direction)
+        model.check_direction(direction)
         if direction == "b_to_a":
             record = replace(record, input=record.output, output=record.input)
         self.device = pick_device(str(device))
-        self.method, self.record, self.seed, self.direction = method.to(self.device), record, seed, direction
+        self.model: Model = model.to(self.device) if isinstance(model, Method) else model
+        self.record, self.seed, self.direction = record, seed, direction
         self._threads = cores_for_networks()
+
+    @property
+    def method(self) -> Method:
+        """The run's method.
+
+        Raises:
+            ConfigError: the translator holds an ONNX file, which has none.
+        """
+        if not isinstance(self.model, Method):
+            raise ConfigError("an ONNX file has no method, only a network; give the run folder")
+        return self.model
 
     @property
     def num_frames(self) -> int:
         """Frames of a film that the run takes together, the one to translate in the middle."""
-        return self.method.num_frames
+        return self.model.num_frames
 
     @classmethod
     def load(
@@ -106,10 +101,11 @@ class Translator:
         precision: PrecisionChoice = "float32",
         direction: Direction = "a_to_b",
     ) -> Translator:
-        """Load a run folder.
+        """Load a run folder, or any ONNX file with one picture in and one out (docs/translate.md).
 
         Args:
-            run: the folder that training wrote, one that `ganvas export` published, or `hf://user/name[@revision]`.
+            run: the folder that training wrote, one that `ganvas export` published, `hf://user/name[@revision]`, or an
+                .onnx file.
             snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
             device: auto, cpu, cuda, cuda:1 or mps.
             seed: of the method's noise, if it has any.
@@ -117,11 +113,15 @@ class Translator:
             direction: b_to_a for the reverse direction of methods that learn both.
 
         Raises:
-            RunError: the folder cannot be read as a run.
-            ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device.
+            RunError: the folder cannot be read as a run, or the file as a network from picture to picture.
+            ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device;
+                or a setting of runs alone is given for an ONNX file.
         """
-        chosen = pick_precision(precision, device)
         run = resolve_run(run)
+        chosen = checked_precision(run, precision, snapshot=snapshot, device=device)
+        if names_onnx(run):
+            model = OnnxModel(run, threads=cores_for_networks())
+            return cls(model, model.record(), seed=seed, direction=direction)
         method, record = load_generators(run, snapshot), read_run_record(run)
         translator = cls(method, record, device=device, seed=seed, direction=direction)
         make_ready(method, precision=chosen)
@@ -232,7 +232,7 @@ class Translator:
         # 1. Gate the pictures that the model can take; the cache of scores is opened once for all of them.
         for one in work:
             with one.failing_alone():
-                any_scale = self.method.resizes or self.method.scale > 1
+                any_scale = self.model.resizes or self.model.scale > 1
                 one.notes = input_notes(one.picture, self.record.input, self.record.data, any_scale=any_scale)
         admit_each(still_going(work))
         # 2. Apply the network to each picture alone: batch norm then uses the picture's own statistics.
@@ -278,73 +278,10 @@ class Translator:
             warnings.warn(translation.tiling_note, TilingWarning, stacklevel=3)
         return as_kind_of(image, translation.picture)
 
-    def _plan(self, rows: int, columns: int, tile: int | None, overlap: int | None) -> tuple[TilePlan, str | None]:
-        if tile is None:
-            return whole(rows, columns), None
-        multiple, context = self.method.size_multiple, self.method.context
-        return plan_tiles(rows, columns, tile=tile, overlap=overlap, multiple=multiple, context=context)
-
-    def _network(self, signed: Floats) -> Floats:
+    def _network(self, signed: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run one forward pass, (C, H, W) -> (C', H, W), as a batch of one: its statistics are the picture's own."""
         with torch.inference_mode(), computing_with(self._threads):
             images = torch.from_numpy(signed)[None].to(self.device)
-            result: Floats = self.method.translate(images, direction=self.direction)[0].float().cpu().numpy()
+            made = self.model.translate(images, direction=self.direction)
+            result: NDArray[np.float32] = made[0].float().cpu().numpy()
         return result
-
-    @contextmanager
-    def _seeded(self, picture: Picture) -> Iterator[None]:
-        """Seed the method's noise from the seed and the picture's content; restore the global random state after."""
-        if not self.method.draws_noise:
-            yield
-            return
-        seed = signed_digest(picture, self.record.input, str(self.seed))
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            yield
-
-
-def translate_admitted(
-    translator: Translator,
-    admitted: AdmittedPicture,
-    neighbors: Sequence[AdmittedPicture] = (),
-    *,
-    tile: int | None = None,
-    overlap: int | None = None,
-    progress: Progress = SILENT,
-) -> tuple[Picture, str | None]:
-    """Apply the network alone. The caller has checked the picture, and gates the result.
-
-    `neighbors` are the frames around it, itself among them, of a run that takes several; else the picture repeats.
-
-    Returns:
-        The translation, and a note where tiles are not exact.
-
-    Raises:
-        ImageError: memory runs out.
-    """
-    picture = admitted.picture
-    multiple, scale = translator.method.size_multiple, translator.method.scale
-    plan, note = translator._plan(
-        padded_size(picture.height, multiple), padded_size(picture.width, multiple), tile, overlap
-    )
-    given, made = translator.record.input, translator.record.output
-    window = neighbors or [admitted] * translator.num_frames
-    with enough_memory(picture, translator.device), translator._seeded(picture):
-        result = blank_result(picture, made, scale=scale)
-
-        def make(row: Span, column: Span) -> Floats:
-            places = _places(picture.height, row, scale), _places(picture.width, column, scale)
-            parts = [signed_part(one.picture, given, *places) for one in window]
-            return translator._network(parts[0] if len(parts) == 1 else np.concatenate(parts))
-
-        run_tiles(
-            plan.enlarged(scale), make, partial(write_part, result, made), channels=made.channels, progress=progress
-        )
-    return result, note
-
-
-def _places(size: int, span: Span, scale: int) -> Indices:
-    """Return the input rows or columns of a tile of the result; beyond the picture's size they are mirrored."""
-    start, stop = span.start // scale, span.stop // scale
-    return slice(start, stop) if stop <= size else mirrored(size, start, stop)

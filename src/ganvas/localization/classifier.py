@@ -325,7 +325,7 @@ def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxrunt
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised
     environment = int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.intra_op_num_threads = threads or given_threads() or environment
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -66,6 +66,10 @@ class Method(nn.Module, ABC):
     """Whether `translate` computes gradients through its networks, whose layers must then stay PyTorch's own."""
     resizes: ClassVar[bool] = False
     """Whether `translate` resizes a picture to a training crop's size and back, so that its scale does not matter."""
+    fixed_size: ClassVar[tuple[int | None, int | None]] = (None, None)
+    """The only height and width that `translate` takes; None for each of which it takes every multiple."""
+    blend_reason: ClassVar[str] = "every output pixel depends on the whole picture (a normalization or noise)"
+    """Why tiles are not exact where `context` is None."""
     capturable: ClassVar[bool] = False
     """Whether every step is identical, so that a CUDA graph can record it: no use of progress, no device sync."""
     players: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,202 @@
+"""ONNX files with one picture in and one picture out: the session, the declared input, and data beside the file.
+
+ONNX Runtime is a core dependency, so any file opens; what a graph makes of pictures is found by trying (`onnx_trial`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import RunError
+from ganvas.localization.classifier import make_session
+from ganvas.terminal import one_line
+
+__all__ = ["GraphFile", "GraphInput", "first_line", "names_onnx", "not_a_picture", "onnx_files"]
+
+SUFFIX = ".onnx"
+OUTPUT_TYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+}
+"""Element types of outputs that hold pictures: floats in [0, 1], whole numbers over their range."""
+INPUT_TYPES: dict[str, type[np.generic]] = {**OUTPUT_TYPES, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+"""Element types of inputs; larger whole numbers hold levels of 8 bits."""
+LARGEST_BATCH = 64
+LARGEST_SIDE = 2**14
+MOST_SHOWN = 300
+"""Characters shown of a runtime's message."""
+
+
+def names_onnx(path: Path) -> bool:
+    """Return whether a path names an ONNX file rather than a run folder; it need not exist."""
+    return path.suffix.lower() == SUFFIX and not path.is_dir()
+
+
+def onnx_files(path: Path) -> list[Path]:
+    """Return an ONNX file and the files beside it that hold its weights, where it keeps them outside.
+
+    Raises:
+        RunError: it cannot be read as ONNX, or a file of weights is missing or lies elsewhere.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: there is no such file; give an .onnx file or a run folder")
+    import onnx
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        names = sorted({entry.value for tensor in _tensors(model.graph) for entry in tensor.external_data
+                        if tensor.data_location == onnx.TensorProto.EXTERNAL and entry.key == "location"})  # fmt: skip
+    except Exception as error:  # protobuf's exceptions have no common base class
+        raise RunError(f"{path} cannot be read as ONNX ({first_line(error)}); export or copy it again") from error
+    files = [path.parent / name for name in names]
+    for name, file in zip(names, files, strict=True):
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            raise RunError(f"{path}: its weights lie outside its folder, in {one_line(name)}; save it as one file")
+        if not file.is_file():
+            raise RunError(
+                f"{path}: its weights lie in {one_line(name)}, which is missing beside it; copy both into one folder"
+            )
+    return [path, *files]
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield all constant tensors of a graph and of the graphs inside its nodes."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    yield from _tensors(inner)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphInput:
+    """The one input of a graph as its file declares it.
+
+    Attributes:
+        name: of the tensor.
+        dtype: its element type.
+        shape: four sizes; None where one is free.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+    @property
+    def batch(self) -> int:
+        """Return the number of pictures that it takes at once: 1 where that is free."""
+        return self.shape[0] or 1
+
+
+class GraphFile:
+    """An ONNX file that takes one picture and makes one output, opened by ONNX Runtime.
+
+    Args:
+        path: the .onnx file.
+        threads: of one run.
+
+    Attributes:
+        input: the picture that it takes.
+        output: name of its output.
+        metadata: the file's own key -> value.
+
+    Raises:
+        RunError: it cannot be opened, or takes or makes something else; names the remedy.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        self.path, self.files = path, onnx_files(path)
+        try:
+            self._session = make_session(path, threads=threads)
+        except Exception as error:  # ONNX Runtime's exceptions have no other base class
+            raise RunError(
+                f"{path} cannot be opened by ONNX Runtime ({first_line(error)}); check it with onnx.checker, or export "
+                "it again in float32 with standard operators"
+            ) from error
+        self.input = _checked_input(path, self._session.get_inputs())
+        self.output = _checked_output(path, self._session.get_outputs())
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return the output for images of the graph's own layout and type; raises what ONNX Runtime raises."""
+        made: NDArray[Any] = self._session.run([self.output], {self.input.name: images})[0]
+        return made
+
+
+def _checked_input(path: Path, inputs: Iterable[Any]) -> GraphInput:
+    """Return the only input, if it may hold pictures."""
+    found = list(inputs)
+    if len(found) != 1:
+        raise RunError(
+            f"{path} takes {_listed(found, 'input')}; one of four dimensions is needed: export it with the picture "
+            "alone, and the others as constants"
+        )
+    (one,) = found
+    if one.type not in INPUT_TYPES:
+        raise RunError(f"{path}: its input {_named(one)}; export it with float32, float16, uint8 or uint16 pictures")
+    shape = list(one.shape) or [None] * 4  # none is declared
+    if len(shape) != 4:
+        raise RunError(
+            f"{path}: its input {_named(one)} has {len(shape)} dimensions; export it for pictures (N, C, H, W)"
+        )
+    sizes = tuple(side if isinstance(side, int) and side > 0 else None for side in shape)
+    if (sizes[0] or 1) > LARGEST_BATCH:
+        raise RunError(f"{path} takes {sizes[0]} pictures at once; export it with a batch of 1 or a free one")
+    if max((side for side in sizes if side), default=0) > LARGEST_SIDE:
+        raise RunError(f"{path}: its input has the shape {_shape(one)}; export it with free height and width")
+    return GraphInput(name=one.name, dtype=np.dtype(INPUT_TYPES[one.type]), shape=sizes)
+
+
+def _checked_output(path: Path, outputs: Iterable[Any]) -> str:
+    """Return the name of the only output, if it may hold pictures."""
+    found = list(outputs)
+    if len(found) != 1:
+        raise RunError(
+            f"{path} makes {_listed(found, 'output')}; one picture is needed: export it with that output alone"
+        )
+    (one,) = found
+    if one.type not in OUTPUT_TYPES:
+        raise RunError(f"{path}: its output {_named(one)}, no picture; export it with a float32 or uint8 picture")
+    if len(one.shape) not in (0, 4):
+        raise RunError(not_a_picture(path, one.shape))
+    name: str = one.name
+    return name
+
+
+def not_a_picture(path: Path, shape: Iterable[object]) -> str:
+    """Return the message for a graph whose output has other than four dimensions."""
+    sizes = ", ".join("free" if size is None else str(size) for size in shape)
+    return (
+        f"{path} makes an output of shape ({sizes}), no picture (N, C, H, W); a classifier belongs to ganvas locate "
+        "--classifier"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an exception's message, on one line."""
+    text = one_line(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _listed(values: list[Any], what: str) -> str:
+    names = ", ".join(f"{one_line(value.name)} {_shape(value)}" for value in values[:5])
+    return f"{len(values)} {what}s: {names}" if values else f"no {what}"
+
+
+def _named(value: Any) -> str:
+    return f"{one_line(value.name)!r} holds {one_line(str(value.type))}"
+
+
+def _shape(value: Any) -> str:
+    return f"({', '.join(one_line(str(side)) for side in value.shape)})"

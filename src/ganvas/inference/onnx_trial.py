@@ -1,0 +1,242 @@
+"""Trial runs of an ONNX graph: layout, scale, size multiple and channels of a network of which only the file is known.
+
+Noise of chosen sizes goes through the graph. A size fits where the graph runs and makes a picture whose height and
+width are the same whole multiple of the input's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import RunError
+from ganvas.image.ranges import MAX_CHANNELS
+from ganvas.inference.onnx_file import GraphFile, GraphInput, first_line, not_a_picture
+from ganvas.inference.tiling import SMALLEST_SIDE
+
+__all__ = ["Sizes", "Traits", "check_traits", "find_traits", "value_range_of"]
+
+Sizes = tuple[int | None, int | None]
+"""The only height and the only width that a network takes; None where it takes several."""
+MULTIPLES = (*range(1, 11), 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""Size multiples to try, smallest first."""
+SQUARES = (64, 128, 224, 256, 299, 320, 384, 512)
+"""Sizes of graphs that declare free sizes and take one."""
+MOST_ATTEMPTED = 64
+"""Size multiple above which graphs that run and make another size are not tried any more."""
+COLOR_CHANNELS = (3, 1)
+"""Channels to try where the number is free."""
+COLORS = (1, 3, 4)
+"""Channels that a last dimension of that size must be."""
+LEVELS = 2.0
+"""Values above it show that floats are levels up to 255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What a graph does to pictures.
+
+    Attributes:
+        channels_last: whether the input is (N, H, W, C) rather than (N, C, H, W).
+        output_last: the same of the output.
+        input_channels: of the input picture.
+        output_channels: of the output picture.
+        scale: factor of the output's height and width.
+        size_multiple: height and width must be multiples of it, where they are free.
+        fixed_size: the only sizes that it takes.
+        value_range: the values in the input and output that mean black and white.
+        output_range: the same of the output.
+    """
+
+    channels_last: bool = False
+    output_last: bool = False
+    input_channels: int
+    output_channels: int
+    scale: int
+    size_multiple: int
+    fixed_size: Sizes
+    value_range: tuple[float, float]
+    output_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One way to read the input's shape."""
+
+    channels: int
+    channels_last: bool
+    sides: Sizes
+
+
+def value_range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the range of an element type: [0, 1] for floats, 16 bits for uint16, 8 bits for other whole numbers."""
+    return (0.0, 1.0) if dtype.kind == "f" else (0.0, 65535.0 if dtype == np.uint16 else 255.0)
+
+
+def find_traits(graph: GraphFile, *, value_range: tuple[float, float] | None = None) -> Traits:
+    """Run a graph on noise of many sizes until one fits.
+
+    Args:
+        graph: the opened file.
+        value_range: of input and output, where it is known.
+
+    Raises:
+        RunError: no size fits, or what it makes is no picture; names the remedy.
+    """
+    trial = _Trial(graph, value_range)
+    layouts = list(_layouts(graph.path, graph.input))
+    for layout in layouts:
+        if found := trial.free_sizes(layout):
+            return found
+    for layout, side in product(layouts, SQUARES):
+        if layout.sides == (None, None) and (found := trial.fits(layout, (side, side), multiple=side)):
+            return replace(found, size_multiple=1, fixed_size=(side, side))
+    raise RunError(f"{graph.path}: {trial.problem}")
+
+
+def check_traits(graph: GraphFile, traits: Traits) -> None:
+    """Run a graph once and compare with what its metadata say.
+
+    Raises:
+        RunError: it does something else.
+    """
+    layout = _Layout(traits.input_channels, traits.channels_last, traits.fixed_size)
+    trial = _Trial(graph, traits.value_range)
+    least = -(-SMALLEST_SIDE // traits.size_multiple) * traits.size_multiple
+    height, width = (side or least for side in traits.fixed_size)
+    found = trial.fits(layout, (height, width), multiple=traits.size_multiple)
+    if found is None:
+        raise RunError(f"{graph.path}: {trial.problem}")
+    said, made = (traits.scale, traits.output_channels), (found.scale, found.output_channels)
+    if said != made:
+        raise RunError(
+            f"{graph.path}: its metadata say that it enlarges {said[0]} times to {said[1]} channels, and it makes "
+            f"{made[0]} times as much with {made[1]}; export it again"
+        )
+
+
+def _layouts(path: Path, given: GraphInput) -> Iterator[_Layout]:
+    """Yield the ways to read the input's shape, the usual first.
+
+    Raises:
+        RunError: neither dimension may hold channels.
+    """
+    _, first, middle, last = given.shape
+    usual, at_end = (first, False, (middle, last)), (last, True, (first, middle))
+    layouts = [usual, at_end] if first is None else [usual]
+    if last in COLORS and first not in COLORS:  # nobody's pictures are so narrow
+        layouts = [at_end]
+    found = False
+    for channels, is_last, sides in layouts:
+        for one in COLOR_CHANNELS if channels is None else (channels,):
+            if one <= MAX_CHANNELS:
+                found = True
+                yield _Layout(one, is_last, sides)
+    if not found:
+        raise RunError(
+            f"{path}: its input has the shape {given.shape}; pictures have 1 to {MAX_CHANNELS} channels: export it "
+            "as (N, C, H, W)"
+        )
+
+
+class _Trial:
+    """Trial runs of one graph.
+
+    Attributes:
+        problem: why the last size did not fit.
+    """
+
+    def __init__(self, graph: GraphFile, value_range: tuple[float, float] | None) -> None:
+        self._graph, self._range = graph, value_range
+        self.problem, self._runs = "", False
+
+    def free_sizes(self, layout: _Layout) -> Traits | None:
+        """Return the traits with the smallest size multiple that fits; None where there is none."""
+        if None not in layout.sides:
+            height, width = layout.sides
+            assert height is not None
+            assert width is not None
+            return self.fits(layout, (height, width), multiple=1)
+        for multiple in MULTIPLES:
+            if multiple > MOST_ATTEMPTED and self._runs:
+                break
+            one, other = _odd_multiples(multiple)
+            found = self._fits_free(layout, (one, other), multiple)
+            if found and self._fits_free(layout, (other, one), multiple) == found:
+                return found
+        return None
+
+    def _fits_free(self, layout: _Layout, sizes: tuple[int, int], multiple: int) -> Traits | None:
+        height, width = (side or size for side, size in zip(layout.sides, sizes, strict=True))
+        return self.fits(layout, (height, width), multiple=multiple)
+
+    def fits(self, layout: _Layout, size: tuple[int, int], *, multiple: int) -> Traits | None:
+        """Run the graph on noise of that height and width; return its traits, or None where it does not fit.
+
+        Raises:
+            RunError: what it makes is no picture, whatever the size.
+        """
+        self._runs = False
+        graph, (height, width) = self._graph, size
+        low, high = self._range or value_range_of(graph.input.dtype)
+        shape = (height, width, layout.channels) if layout.channels_last else (layout.channels, height, width)
+        noise = np.random.default_rng(0).random(shape, dtype=np.float32) * (high - low) + low
+        images = np.repeat(noise[None].astype(graph.input.dtype), graph.input.batch, axis=0)
+        where = f"{width} x {height} pixels of {layout.channels} channels"
+        try:
+            made = graph.run(images)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no other base class
+            self.problem = f"it cannot be run on {where}, the last of all sizes tried: {first_line(error)}"
+            return None
+        self._runs = True
+        if made.ndim != 4:
+            raise RunError(not_a_picture(graph.path, made.shape))
+        for output_last in (False, True):
+            channels, *sides = np.moveaxis(made, -1, 1).shape[1:] if output_last else made.shape[1:]
+            scale = sides[0] // height
+            if sides == [scale * height, scale * width] and scale >= 1 and 1 <= channels <= MAX_CHANNELS:
+                self._check_values(made)
+                return Traits(
+                    channels_last=layout.channels_last,
+                    output_last=output_last,
+                    input_channels=layout.channels,
+                    output_channels=channels,
+                    scale=scale,
+                    size_multiple=multiple,
+                    fixed_size=layout.sides,
+                    value_range=(low, high),
+                    output_range=self._range or _output_range(made, graph.input.dtype),
+                )
+        self.problem = (
+            f"of {where} it makes an output of shape {made.shape}, whose sides are no whole multiple of the picture's "
+            f"or which has more than {MAX_CHANNELS} channels; a network that gives a picture of the same size, or "
+            "enlarged, is needed"
+        )
+        return None
+
+    def _check_values(self, made: NDArray[Any]) -> None:
+        if made.dtype.kind == "f" and not np.isfinite(made).all():
+            raise RunError(
+                f"{self._graph.path} makes NaN or infinite values of noise; its weights are damaged, or too large for "
+                "its precision: export it in float32"
+            )
+
+
+def _odd_multiples(multiple: int) -> tuple[int, int]:
+    """Return two sizes that are multiples of `multiple`, and of no other number that both could share."""
+    factor = -(-SMALLEST_SIDE // multiple)
+    factor += 1 - factor % 2
+    return factor * multiple, (factor + 2) * multiple
+
+
+def _output_range(made: NDArray[Any], given: np.dtype[Any]) -> tuple[float, float]:
+    """Return the output's range: floats of a graph that takes levels may be levels too."""
+    if made.dtype.kind == "f" and given.kind != "f" and float(made.max()) > LEVELS:
+        return value_range_of(given)
+    return value_range_of(made.dtype)
