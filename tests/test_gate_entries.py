@@ -39,6 +39,7 @@ GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample"
 EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
+    "export": "writes weights in another format, no pictures; it is compared on drawn patterns that are not kept",
     "import": "reads weights, no pictures",
     "doctor": "measures on random numbers; reads no picture",
     "density": "numbers and points drawn from formulas; no picture is read, and its charts show nobody",

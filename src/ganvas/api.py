@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ganvas.data.config import PrepareConfig
 from ganvas.demonstration import DemoConfig
 from ganvas.diagnosis import DoctorConfig
-from ganvas.errors import PartialFailure
 from ganvas.evaluation.config import BenchmarkConfig, ComparisonConfig, EvaluateConfig
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.inference.config import SampleConfig, TranslateConfig
 from ganvas.interop import ImportConfig
+from ganvas.interop.export.config import ExportConfig
 from ganvas.localization.config import LocateConfig
 from ganvas.methods.config import Direction
 from ganvas.privacy_audit import AuditConfig
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ganvas.inference.folder import TranslationReport
     from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
+    from ganvas.interop.export.export import Exported
     from ganvas.interop.import_checkpoints import Imported
     from ganvas.privacy_audit.film_result import FilmAudit
     from ganvas.privacy_audit.report import Audit
@@ -63,6 +64,7 @@ __all__ = [
     "density",
     "doctor",
     "evaluate",
+    "export",
     "import_reference",
     "load",
     "locate",
@@ -122,33 +124,10 @@ def locate(config: LocateConfig) -> Located:
 
     Writes an overlay for each, and the boxes as JSON: one record of all photographs, and a line a frame of each film.
     """
-    from ganvas.image.files import list_images
-    from ganvas.localization.load import load_classifier
-    from ganvas.localization.locate_files import RECORD, detection_of, locate_files
-    from ganvas.redaction.locate_film import Located, LocatedFilm, film_detectors, locate_films
-    from ganvas.video import is_film
+    from ganvas.redaction.locate_film import locate_all
 
-    if config.out is None or config.list_classes:
-        return Located(classes=tuple(load_classifier(config.classifier).class_names))
-    inside = (path for folder in config.photos if folder.is_dir() for path in sorted(folder.iterdir()))
-    films = [path for path in (*config.photos, *inside) if path.is_file() and is_film(path)]
-    photos = [path for path in config.photos if path not in films]
-    located, record = list[LocatedFilm](), None
-    found, problem = list[dict[str, object]](), PartialFailure({}, 0)
     with using_threads(config.threads), progress_bars() as progress:
-        if any(not path.is_dir() or list_images(path) for path in photos) or not films:
-            record = config.out / RECORD
-            try:
-                found = locate_files(config, photos, progress=progress)
-            except PartialFailure as failed:
-                if not films:
-                    raise
-                problem = failed
-        if films:
-            located = locate_films(
-                films, config.out, film_detectors(config), detection_of(config), progress=progress, earlier=problem
-            )
-    return Located(record=record, photos=tuple(found), films=tuple(located))
+        return locate_all(config, progress=progress)
 
 
 @command(PrepareConfig)
@@ -284,6 +263,18 @@ def audit(config: AuditConfig) -> Audit | FilmAudit:
         from ganvas.privacy_audit.audit import audit as audit_covers
 
         return audit_covers(config)
+
+
+@command(ExportConfig)
+def export(config: ExportConfig) -> Exported:
+    """Export a trained run for other programs: [0, 1] in, [0, 1] out, any size, verified before it is written.
+
+    Needs the extra `export` (onnxscript and openvino). Writes a report beside the file. The file has no content gate.
+    """
+    from ganvas.interop.export.export import export_run
+
+    with using_threads(config.threads):
+        return export_run(config)
 
 
 @command(ImportConfig)

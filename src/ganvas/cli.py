@@ -42,6 +42,7 @@ VERBS = {
     "benchmark": ("benchmark", "measure super-resolution runs on sets of pictures as in the papers"),
     "audit": ("audit", "measure how much a cover hides from attacks and from retrained classifiers"),
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
+    "export": ("export", "write a trained run for other programs: ONNX, torch.export, OpenVINO"),
     "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
     "density": ("density", "study the ideas behind the methods on known densities"),
     "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
@@ -57,7 +58,7 @@ EXIT_CODES = {
     3: "refused by the content gate",
     4: "training diverged",
     5: "some of many files failed",
-    6: "package missing",
+    6: "package missing, or an export that differs from its run",
     7: "weights missing, or the Hub not reached",
     130: "interrupted",
 }

@@ -11,6 +11,7 @@ GanvasError                1   anything below
 ├── DivergenceError        4   a loss or weight became NaN or infinite
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
+├── ExportError            6   a run that cannot be exported, or an export that does not agree with its run
 └── WeightsError           7   pretrained weights cannot be found or do not verify
     └── HubError           7   the Hugging Face Hub cannot be reached, or a download from it does not verify
 
@@ -162,6 +163,12 @@ class MissingDependency(GanvasError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}: {install_command(extra)}")
+
+
+class ExportError(GanvasError):
+    """A run that cannot be exported, or an exported network that does not agree with its run; nothing is written."""
+
+    exit_code = 6
 
 
 def install_command(extra: str) -> str:

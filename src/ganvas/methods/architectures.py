@@ -201,10 +201,12 @@ def translate(generator: Generator, images: Tensor) -> Tensor:
         ImageError: height or width is no multiple of `size_multiple`.
     """
     generator.check_size(images)
-    alone = generator.norm == "batch"
     with as_in_training(generator):
-        made = [generator(part) for part in torch.split(images, 1 if alone else len(images))]
-    return torch.cat(made).clamp(-1, 1)
+        if generator.norm == "batch":
+            made = torch.cat([generator(one) for one in torch.split(images, 1)])
+        else:
+            made = generator(images)
+    return made.clamp(-1, 1)
 
 
 def has_biases(variant: Variant, norm: Norm) -> bool | None:
@@ -290,7 +292,7 @@ def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[i
     The result has no more detail than a picture of `size`.
     """
     given = tuple(images.shape[-2:])
-    if given == size:
+    if given == size and not torch.compiler.is_exporting():  # resizing to the same size changes nothing
         return translate(images)
     return resized(translate(resized(images, size)), given)
 

@@ -66,8 +66,8 @@ class PReLU(nn.PReLU):
 
 
 def at_least_float(raw: Tensor) -> Tensor:
-    """Convert the bfloat16 output of a last layer to float32, so that the activation does not merge gray levels."""
-    return raw.float() if raw.dtype == torch.bfloat16 else raw
+    """Convert the 16-bit output of a last layer to float32, so that the activation does not merge gray levels."""
+    return raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw
 
 
 def needs_bias(norm: Norm) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from ganvas.errors import FILE_ERRORS, InputError, PartialFailure, problem_of
 from ganvas.filesystem import claimed, require_apart
 from ganvas.filesystem.atomic import atomic_file
+from ganvas.image.files import list_images
 from ganvas.image.picture import Picture
 from ganvas.localization import Classifier, load_classifier
 from ganvas.localization.cam import class_index, locate
@@ -17,13 +18,14 @@ from ganvas.localization.classifier import Bytes
 from ganvas.localization.config import LocateConfig
 from ganvas.localization.detectors import Detection, DetectionConfig, Detector, drawn_boxes
 from ganvas.localization.load import load_detectors
+from ganvas.localization.locate_files import RECORD, detection_of, locate_files
 from ganvas.progress import SILENT, Progress
 from ganvas.redaction.detections import FrameDetections, examine, header_line
 from ganvas.redaction.tracks import Tracker, TrackingConfig
 from ganvas.terminal import one_line
-from ganvas.video import FilmInfo, Frame, WriteOptions, check_writable, probe, read_video, write_video
+from ganvas.video import FilmInfo, Frame, WriteOptions, check_writable, is_film, probe, read_video, write_video
 
-__all__ = ["ClassifierDetector", "Located", "LocatedFilm", "film_detectors", "locate_films"]
+__all__ = ["ClassifierDetector", "Located", "LocatedFilm", "film_detectors", "locate_all", "locate_films"]
 
 OVERLAY = WriteOptions(sound=False, subtitles=False, metadata=False)
 
@@ -101,6 +103,35 @@ class ClassifierDetector:
         if found.score < (min_score or 0.0):
             return []
         return [Detection(box, found.score, found.class_name) for box in found.boxes]
+
+
+def locate_all(config: LocateConfig, *, progress: Progress = SILENT) -> Located:
+    """Locate in photographs and films, or list the classes of the classifier.
+
+    Raises:
+        PartialFailure: files failed; the others are done.
+        InputError: an input or a setting cannot be used.
+    """
+    if config.out is None or config.list_classes:
+        return Located(classes=tuple(load_classifier(config.classifier).class_names))
+    inside = (path for folder in config.photos if folder.is_dir() for path in sorted(folder.iterdir()))
+    films = [path for path in (*config.photos, *inside) if path.is_file() and is_film(path)]
+    photos = [path for path in config.photos if path not in films]
+    located, record = list[LocatedFilm](), None
+    found, problem = list[dict[str, object]](), PartialFailure({}, 0)
+    if any(not path.is_dir() or list_images(path) for path in photos) or not films:
+        record = config.out / RECORD
+        try:
+            found = locate_files(config, photos, progress=progress)
+        except PartialFailure as failed:
+            if not films:
+                raise
+            problem = failed
+    if films:
+        located = locate_films(
+            films, config.out, film_detectors(config), detection_of(config), progress=progress, earlier=problem
+        )
+    return Located(record=record, photos=tuple(found), films=tuple(located))
 
 
 def film_detectors(config: LocateConfig) -> list[Detector]:

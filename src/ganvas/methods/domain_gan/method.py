@@ -224,7 +224,7 @@ class DomainGAN(Method):
         return tuple(self._draw(z, side) for side in range(len(SIDES)))
 
     def _draw(self, z: Tensor, side: int) -> Tensor:
-        drawn: Tensor = self.generator(z, torch.full((len(z),), side, device=z.device))
+        drawn: Tensor = self.generator(z, torch.full((z.shape[0],), side, device=z.device))
         return drawn
 
     @property

@@ -1,0 +1,227 @@
+"""Export of a trained run: one verified network in a format that other programs run, and a report beside it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ganvas.errors import ConfigError, InputError
+from ganvas.filesystem import require_apart, swept_beside
+from ganvas.filesystem.atomic import is_leftover, naming, temporary_path, write_json
+from ganvas.filesystem.paths import sha256_of
+from ganvas.inference.prepacking import make_ready
+from ganvas.inference.translator import Translator
+from ganvas.interop.export.config import ExportConfig, ExportFormat
+from ganvas.interop.export.job import ExportJob, Format
+from ganvas.interop.export.network import exported_network
+from ganvas.interop.export.onnx_file import ONNX
+from ganvas.interop.export.verification import LIMITS, Check, verify
+from ganvas.runs.export_metadata import ExportMetadata, ExportNoise
+from ganvas.runs.record import find_snapshot, load_generators, read_run_record, run_files
+
+FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX}
+"""Format -> how it is written and run."""
+REPORT_NAME = "export.json"
+"""Report of a format that is a folder."""
+NOISE = {
+    "none": "the method has no noise",
+    "off": "the method's noise (dropout) is switched off: --noise input makes it inputs",
+    "input": "the method's noise (dropout) is further inputs, uniform random numbers in [0, 1)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """Result of an export.
+
+    Attributes:
+        files: what was written, the main file last.
+        report: the report, as JSON.
+        format: the format.
+        checks: the comparisons with the run.
+        metadata: what the file says about itself.
+    """
+
+    files: tuple[Path, ...]
+    report: Path
+    format: ExportFormat
+    checks: tuple[Check, ...]
+    metadata: ExportMetadata
+
+    def __str__(self) -> str:
+        worst = max(check.largest for check in self.checks)
+        lines = [
+            f"{self.files[-1]}: {self.format}, {self.metadata.precision}, input and output in [0, 1]",
+            f"at most {worst:.2g} gray levels of 255 from the run, on {len(self.checks)} sizes: {self.report}",
+            f"{NOISE[self.metadata.noise]}",
+            "the file has no content gate and labels nothing: whoever publishes its outputs has to",
+        ]
+        return "\n".join(lines)
+
+
+def export_run(config: ExportConfig) -> Exported:
+    """Export a run; nothing is written unless the exported network agrees with the run.
+
+    Raises:
+        ExportError: the run cannot be exported, or the exported network differs from it.
+        MissingDependency: a package of the format is missing.
+        ConfigError: a setting does not fit the format or the method.
+        RunError: no run, or one without a snapshot.
+        InputError: the output exists, or would overwrite the run.
+        OSError: the output cannot be written.
+    """
+    kind = FORMATS[config.format]
+    # 1. Check what needs no network: the settings, the run, the packages, the output.
+    _check_options(config, kind)
+    read_run_record(config.run)
+    find_snapshot(config.run, config.snapshot)
+    kind.require()
+    target = target_of(config, kind)
+    # 2. Load the run twice: as the translator that users know, and as a plain network.
+    job = make_job(config)
+    # 3. Write into a hidden folder, verify what was written there, and only then move it into place.
+    with swept_beside(target.parent), _staged(target) as staged:
+        with naming(target):
+            files = kind.write(job, staged)
+        checks = verify(job, kind.open(job, files), runtime=kind.runtime)
+        report = _report(config, job, kind, checks)
+        with naming(target):
+            placed = _place(files, target, report, alone=bool(kind.suffix), staged=staged)
+    *written, report_path = placed
+    return Exported(
+        files=tuple(written), report=report_path, format=config.format, checks=tuple(checks), metadata=job.metadata
+    )
+
+
+def _check_options(config: ExportConfig, kind: Format) -> None:
+    """Raise ConfigError for a setting that the format cannot follow."""
+    given = {"size": config.size is not None, "half": config.half, "noise": config.noise != "off"}
+    for option, is_set in given.items():
+        if is_set and option not in kind.options:
+            raise ConfigError(f"format {config.format} has no --{option}; leave it out")
+
+
+def target_of(config: ExportConfig, kind: Format) -> Path:
+    """Return the path of the main file, or of the folder of a format of several files.
+
+    Raises:
+        InputError: the output exists and is not replaced, is of another format, or is a file of the run.
+    """
+    out = config.out
+    if not kind.suffix:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} holds something else; give a new or empty folder")
+        return out
+    if out.suffix.lower() == kind.suffix and not out.is_dir():
+        require_apart([out], run_files(config.run))
+        return out
+    if others := [name for name, other in FORMATS.items() if other.suffix and other.suffix == out.suffix.lower()]:
+        raise InputError(f"{out}: --format {config.format} writes {kind.suffix} files; give --format {others[0]}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file but no {kind.suffix}; give a {kind.suffix} file or a folder")
+    back = "" if config.direction == "a_to_b" else f"-{config.direction}"
+    target = out / f"{config.run.resolve().name}{back}{kind.suffix}"
+    if target.exists():
+        raise InputError(f"{target} exists; name the file itself to replace it")
+    return target
+
+
+def make_job(config: ExportConfig) -> ExportJob:
+    """Load a run for its export.
+
+    Raises:
+        RunError: it cannot be read.
+        ConfigError: its method does not translate in that direction.
+        ExportError: its method cannot be exported.
+    """
+    snapshot = find_snapshot(config.run, config.snapshot)
+    method = load_generators(config.run, snapshot)
+    translator = Translator(method, read_run_record(config.run), direction=config.direction)
+    record = translator.record
+    with_noise = config.noise == "input"
+    channels = method.num_frames * record.input.channels
+    network = exported_network(method, config.direction, channels, with_noise=with_noise, half=config.half)
+    noise: ExportNoise = "none" if not network.dropout else "input" if with_noise else "off"
+    if with_noise and noise == "none":
+        raise ConfigError(f"{config.run}: the method has no noise by dropout; leave --noise out")
+    metadata = ExportMetadata(
+        version=version("ganvas"),
+        run=f"{config.run.resolve().name} {record.created}",
+        method=type(method).__name__,
+        direction=config.direction,
+        input=record.input,
+        output=record.output,
+        scale=method.scale,
+        size_multiple=method.size_multiple,
+        context=method.context,
+        noise=noise,
+        precision="float16" if config.half else "float32",
+        license=config.license or "",
+        weights_sha256=sha256_of(snapshot),
+        num_frames=method.num_frames,
+    )
+    make_ready(method, precision="float32")
+    return ExportJob(
+        run=config.run, record=record, direction=config.direction, translator=translator, network=network,
+        size=config.size, half=config.half, metadata=metadata, options=config,
+    )  # fmt: skip
+
+
+def _report(config: ExportConfig, job: ExportJob, kind: Format, checks: Sequence[Check]) -> dict[str, Any]:
+    """Return the report, ready for JSON."""
+    return {
+        "format": config.format,
+        "metadata": job.metadata.to_strings(),
+        "noise_inputs": [
+            {"name": one.name, "channels": one.channels, "stride": one.stride} for one in job.network.noise
+        ],
+        "compared_in": kind.runtime,
+        "limit": LIMITS[job.metadata.precision],
+        "unit": "gray levels of 255",
+        "largest": max(check.largest for check in checks),
+        "checks": [check.as_record() for check in checks],
+    }
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside the target, which is removed at the end; so are those of killed processes."""
+    parent = target.parent
+    for leftover in parent.iterdir():
+        if leftover.is_dir() and not leftover.is_symlink() and is_leftover(leftover.name):
+            shutil.rmtree(leftover, ignore_errors=True)
+    staged = temporary_path(target)
+    staged.mkdir()
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _place(files: Sequence[Path], target: Path, report: dict[str, Any], *, alone: bool, staged: Path) -> list[Path]:
+    """Move what was written into place and return its paths, the report last.
+
+    Args:
+        files: in the hidden folder, the main one last.
+        target: the main file, or a folder.
+        report: written beside the file, or into the folder.
+        alone: whether the target is a file.
+        staged: the hidden folder.
+    """
+    if not alone:
+        write_json(staged / REPORT_NAME, report)
+        if target.exists():  # empty, as was checked
+            target.rmdir()
+        staged.rename(target)
+        return [*(target / file.relative_to(staged) for file in files), target / REPORT_NAME]
+    places = [target.with_suffix(file.suffix) for file in files]
+    for file, place in zip(files, places, strict=True):
+        file.replace(place)
+    beside = target.with_name(f"{target.name}.json")
+    write_json(beside, report)
+    return [*places, beside]

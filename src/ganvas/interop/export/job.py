@@ -1,0 +1,76 @@
+"""Job of an export, and the description of a format: what each format's module receives and provides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.inference.translator import Translator
+from ganvas.interop.export.config import ExportConfig
+from ganvas.interop.export.network import ExportedNetwork
+from ganvas.methods.config import Direction
+from ganvas.runs.export_metadata import ExportMetadata
+from ganvas.runs.record import RunRecord
+
+Floats = NDArray[np.float32]
+Run = Callable[..., Floats]
+"""Function of an exported network: image (N, C, H, W) in [0, 1], then its noise inputs -> translation in [0, 1]."""
+Option = Literal["size", "half", "noise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """What a format writes.
+
+    Attributes:
+        run: the run folder.
+        record: of the run.
+        direction: of the translation.
+        translator: of the run and the direction, in float32, on the CPU: the reference of the verification.
+        network: the same as a plain network of PyTorch's own layers, with scaling, padding and clamping inside.
+        size: height and width of the only pictures that it takes; None: any.
+        half: whether weights and computation are float16.
+        metadata: to write into the file.
+        options: all settings.
+    """
+
+    run: Path
+    record: RunRecord
+    direction: Direction
+    translator: Translator
+    network: ExportedNetwork
+    size: tuple[int, int] | None
+    half: bool
+    metadata: ExportMetadata
+    options: ExportConfig
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input, all frames together."""
+        return self.metadata.num_frames * self.metadata.input.channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of exports.
+
+    Attributes:
+        suffix: of its main file; empty: it is a folder of several files.
+        runtime: name of the program that runs it, for the report.
+        options: settings that it can follow; any other that is set is an error.
+        require: raises MissingDependency if a package is missing.
+        write: writes the files into an empty folder, and returns their paths, the main one last.
+        open: returns the written files as a function, with which they are verified.
+    """
+
+    suffix: str
+    runtime: str
+    options: frozenset[Option]
+    require: Callable[[], None]
+    write: Callable[[ExportJob, Path], Sequence[Path]]
+    open: Callable[[ExportJob, Sequence[Path]], Run]

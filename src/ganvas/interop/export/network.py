@@ -1,0 +1,251 @@
+"""Plain form of a trained network for exporters: PyTorch's own layers, [0, 1] in and out, any size of pictures.
+
+Every picture of a batch is normalized on its own, as a translator does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.errors import ExportError
+from ganvas.image.ranges import signed_from_unit, unit_from_signed
+from ganvas.inference.tiling import SMALLEST_SIDE, padded_size
+from ganvas.interop.export.plain_layers import Draw, GivenDropout, first, halve, plain_layer
+from ganvas.methods.base import Method
+from ganvas.methods.config import Direction
+from ganvas.networks import Generator, UNet
+
+PROBE = 32
+"""Side in pixels of the picture with which the use of the layers is found out."""
+EXAMPLE = (37, 53)
+"""Height and width of the picture with which a network of any size is exported."""
+SEED = 20
+"""Seed of the pictures of random numbers."""
+
+
+@dataclass(frozen=True)
+class NoiseInput:
+    """Random numbers that the exported network takes, for one layer of dropout.
+
+    Attributes:
+        name: of the input.
+        layer: path of the layer in the method.
+        channels: of the input, (N, channels, h, w), uniform in [0, 1).
+        stride: h and w are the height and width of the padded picture divided by this; more is cut off.
+    """
+
+    name: str
+    layer: str
+    channels: int
+    stride: int
+
+
+class ExportedNetwork(nn.Module):
+    """A translation as one network: (N, C, H, W) in [0, 1], of any size -> (N, C', scale H, scale W) in [0, 1].
+
+    Args:
+        method: of plain layers alone.
+        direction: of the translation.
+        noise: the inputs after the image, in order.
+        dropout: paths of the layers of dropout that are noise, also where they are switched off.
+        draws: where the dropout layers find their inputs.
+        size_multiple: of the method.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        direction: Direction,
+        noise: Sequence[NoiseInput],
+        draws: dict[str, Draw],
+        dropout: Iterable[str],
+        size_multiple: int,
+    ) -> None:
+        super().__init__()
+        self.method, self.direction, self.noise, self.dropout = method, direction, tuple(noise), tuple(dropout)
+        self.size_multiple, self.scale = size_multiple, method.scale
+        self._draws = [draws[one.layer] for one in noise]
+
+    def forward(self, image: Tensor, *noise: Tensor) -> Tensor:
+        """Pad by mirroring, scale, translate, crop, clamp and scale back."""
+        for draw, values in zip(self._draws, noise, strict=True):
+            draw.values = values
+        height, width = image.shape[-2:]
+        padded = mirror(mirror(image, 2, self.size_multiple), 3, self.size_multiple)
+        made = self.method.translate(signed_from_unit(padded), direction=self.direction)
+        for draw in self._draws:
+            draw.values = None
+        made = first(first(made, 2, self.scale * height), 3, self.scale * width)
+        return unit_from_signed(made.float()).clamp(0, 1)
+
+
+def mirror(images: Tensor, dim: int, multiple: int) -> Tensor:
+    """Mirror at the end of a dimension up to the next size that the network takes, as `pad_to_multiple`."""
+    size = images.shape[dim]
+    wanted = (larger(size, SMALLEST_SIDE) + multiple - 1) // multiple * multiple
+    if isinstance(wanted, int) and wanted == size:
+        return images
+    # 0 1 2 1 0 1 ...: the period as a tensor, because ONNX knows no remainder by a size
+    period = torch.scalar_tensor(larger(2 * size - 2, 1), dtype=torch.int64)
+    index = torch.arange(wanted).remainder(period)
+    return images.index_select(dim, torch.where(index < size, index, 2 * size - 2 - index))
+
+
+def larger(size: int, least: int) -> int:
+    """Return the larger of two sizes, also of sizes that an exporter does not know."""
+    most: Callable[[int, int], int] = torch.sym_max
+    return most(size, least)
+
+
+@dataclass(frozen=True)
+class LayerUse:
+    """How a translation uses the layers of a method.
+
+    Attributes:
+        called: paths of the layers that it runs.
+        picture_norms: norms that take their statistics from the picture.
+        dropout: active layers of dropout: their path, and the channels and height of their features for a probe.
+        height: of the probing picture, padded.
+    """
+
+    called: frozenset[str]
+    picture_norms: frozenset[str]
+    dropout: dict[str, tuple[int, int]]
+    height: int
+
+
+def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
+    """Translate a picture of random numbers and note which norms and dropout layers work as in training.
+
+    Raises:
+        ExportError: the method searches, or draws random numbers other than by dropout.
+    """
+    name = type(method).__name__
+    if method.translates_by_search:
+        raise ExportError(
+            f"{name} translates a picture by a search with gradients, which no exported network can do; "
+            "use ganvas translate, or train a method that translates in one pass"
+        )
+    called, norms, dropout = set[str](), set[str](), dict[str, tuple[int, int]]()
+
+    def note(path: str, layer: nn.Module, features: Tensor) -> None:
+        called.add(path)
+        if isinstance(layer, nn.Dropout) and layer.training and layer.p > 0:
+            dropout[path] = (features.shape[1], features.shape[2])
+        elif isinstance(layer, nn.BatchNorm2d):
+            norms.update([path] if layer.training or layer.running_mean is None else [])
+        elif isinstance(layer, nn.InstanceNorm2d):
+            norms.add(path)
+
+    side = -(-PROBE // method.size_multiple) * method.size_multiple
+    picture = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+    with ExitStack() as hooks, torch.no_grad(), torch.random.fork_rng(devices=[]), without_dropout_draws(method):
+        for path, layer in method.named_modules():
+            watch = layer.register_forward_pre_hook(
+                lambda layer, inputs, path=path: note(path, layer, inputs[0]) if inputs else None
+            )
+            hooks.callback(watch.remove)
+        before = torch.get_rng_state()
+        method.translate(picture, direction=direction)
+        drawn = not torch.equal(before, torch.get_rng_state())
+    if drawn:
+        raise ExportError(
+            f"{name} draws random numbers other than by dropout when it translates; such noise cannot be exported"
+        )
+    return LayerUse(frozenset(called), frozenset(norms), dropout, side)
+
+
+@contextmanager
+def without_dropout_draws(method: Method) -> Iterator[None]:
+    """Let the dropout layers of a method return their input, drawing nothing."""
+    layers = [layer for layer in method.modules() if isinstance(layer, nn.Dropout)]
+    for layer in layers:
+        layer.forward = lambda input: input  # type: ignore[method-assign]  # noqa: A006
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def exported_network(
+    method: Method, direction: Direction, channels: int, *, with_noise: bool, half: bool
+) -> ExportedNetwork:
+    """Return a method's translation as a plain network; the method itself does not change.
+
+    Args:
+        method: on the CPU, in evaluation mode, as `load_generators` returns it.
+        direction: of the translation.
+        channels: of its input, all frames together.
+        with_noise: make the random numbers of dropout inputs; else dropout is switched off.
+        half: compute in float16.
+
+    Raises:
+        ExportError: the method cannot be exported; says why.
+    """
+    use, draws, noise = layer_use(method, direction, channels), dict[str, Draw](), list[NoiseInput]()
+    plain = copy.deepcopy(method)
+    prune(plain, use.called)
+    for parent_path, parent in list(plain.named_modules()):
+        for name, layer in list(parent.named_children()):
+            path = f"{parent_path}.{name}" if parent_path else name
+            if with_noise and path in use.dropout:
+                assert isinstance(layer, nn.Dropout)
+                draws[path] = Draw()
+                made, rows = use.dropout[path]
+                noise.append(NoiseInput(f"noise_{len(noise)}", path, made, use.height // rows))
+                setattr(parent, name, GivenDropout(layer.p, draws[path]))
+            else:
+                setattr(parent, name, plain_layer(layer, of_picture=path in use.picture_norms))
+    for network in plain.modules():
+        if isinstance(network, Generator):
+            network.norm = "instance"  # no picture depends on the others of its batch
+        if isinstance(network, UNet):
+            setattr(network, "ordered", lambda features: features)  # noqa: B010 - in one memory format throughout
+    if half:
+        halve(plain)
+    plain.requires_grad_(False)
+    return ExportedNetwork(plain, direction, noise, draws, use.dropout, method.size_multiple).eval()
+
+
+def prune(method: Method, called: frozenset[str]) -> None:
+    """Drop the networks that a translation does not run: discriminators, the way back, layers of the other domain."""
+    for path, holder in list(method.named_modules()):
+        for name, _ in list(holder.named_children()) if holder is method or isinstance(holder, nn.ModuleDict) else ():
+            own = f"{path}.{name}" if path else name
+            if not any(one == own or one.startswith(f"{own}.") for one in called):
+                setattr(holder, name, nn.Identity())
+
+
+def example_inputs(network: ExportedNetwork, channels: int, size: tuple[int, int] | None) -> tuple[Tensor, ...]:
+    """Return inputs with which an exporter follows the network: two odd pictures, or one of the only size.
+
+    Args:
+        network: the network.
+        channels: of its input, all frames together.
+        size: height and width of the only pictures that it takes; None: any.
+    """
+    count, sides = (2, EXAMPLE) if size is None else (1, size)
+    shapes = [(one.channels, *(noise_side(side, network, one) for side in sides)) for one in network.noise]
+    random = torch.Generator().manual_seed(SEED)
+    return tuple(torch.rand(count, *shape, generator=random) for shape in [(channels, *sides), *shapes])
+
+
+def free_sizes(network: ExportedNetwork) -> dict[str, Any]:
+    """Return the dynamic shapes of a network of any number of pictures of any size, for torch.export."""
+    count = torch.export.Dim("count")
+    free = torch.export.Dim.DYNAMIC
+    noise = tuple({0: count, 2: free, 3: free} for _ in network.noise)
+    return {"image": {0: count, 2: free, 3: free}} | ({"noise": noise} if noise else {})
+
+
+def noise_side(side: int, network: ExportedNetwork, noise: NoiseInput) -> int:
+    """Return the height or width of a noise input for pictures of a height or width."""
+    return padded_size(side, network.size_multiple) // noise.stride
