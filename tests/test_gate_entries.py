@@ -35,11 +35,13 @@ from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from ganvas.video import read_video
 
-GATED = {"demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit"}
+GATED = {
+    "demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit", "export",
+    "push",
+}  # fmt: skip
 EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
-    "export": "writes weights in another format, no pictures; it is compared on drawn patterns that are not kept",
     "import": "reads weights, no pictures",
     "doctor": "measures on random numbers; reads no picture",
     "density": "numbers and points drawn from formulas; no picture is read, and its charts show nobody",
@@ -166,6 +168,15 @@ def do_audit_film(pairs: Path, run: Path, out: Path) -> None:
     api.audit(film, out=out, blocks=(4,), frames=3, clips=1, device="cpu")
 
 
+def do_export(pairs: Path, run: Path, out: Path) -> None:
+    """The network itself is no picture; the examples of its card are."""
+    api.export(run, out, format="huggingface", examples=(pairs / "train" / "a" / "1.png",))
+
+
+def do_push(pairs: Path, run: Path, out: Path) -> None:
+    api.push(run, "user/name", examples=(pairs / "train" / "a" / "1.png",), dry_run=True)
+
+
 ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_prepare,
     do_train,
@@ -183,6 +194,8 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_benchmark,
     do_audit,
     do_audit_film,
+    do_export,
+    do_push,
 ]
 
 

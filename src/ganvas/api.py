@@ -24,7 +24,7 @@ from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.inference.config import SampleConfig, TranslateConfig
 from ganvas.interop import ImportConfig
-from ganvas.interop.export.config import ExportConfig
+from ganvas.interop.export.config import ExportConfig, PushConfig
 from ganvas.localization.config import LocateConfig
 from ganvas.methods.config import Direction
 from ganvas.privacy_audit import AuditConfig
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ganvas.inference.sampling import SamplingReport
     from ganvas.inference.translator import Translator
     from ganvas.interop.export.export import Exported
+    from ganvas.interop.export.push import Pushed
     from ganvas.interop.import_checkpoints import Imported
     from ganvas.privacy_audit.film_result import FilmAudit
     from ganvas.privacy_audit.report import Audit
@@ -69,6 +70,7 @@ __all__ = [
     "load",
     "locate",
     "prepare",
+    "push",
     "redact",
     "resume",
     "sample",
@@ -275,6 +277,18 @@ def export(config: ExportConfig) -> Exported:
 
     with using_threads(config.threads):
         return export_run(config)
+
+
+@command(PushConfig)
+def push(config: PushConfig) -> Pushed:
+    """Upload a run to the Hugging Face Hub: private unless --public, verified, with a model card.
+
+    Needs the extra `hub`, and a token (`hf auth login`). --dry-run only lists what would be uploaded.
+    """
+    from ganvas.interop.export.push import push_run
+
+    with using_threads(config.threads):
+        return push_run(config)
 
 
 @command(ImportConfig)

@@ -80,7 +80,7 @@ def test_the_page_names_the_machine_and_remedies(diagnosis: Diagnosis) -> None:
 
 def test_extras_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [extra.name for extra in list_extras()]
-    assert names == ["demo", "tensorboard", "ray", "figures", "video"]
+    assert names == ["demo", "tensorboard", "ray", "figures", "video", "export", "hub"]
     packages = {extra.name: {*extra.installed, *extra.missing} for extra in list_extras()}
     assert packages["demo"] == {"scikit-image", "scikit-learn"}
     assert packages["ray"] == {"ray"}

@@ -19,7 +19,7 @@ FLOAT = PictureSpec(dtype="float32", value_range=(0.0, 1.0))
 FIVE_DEEP = PictureSpec(dtype="uint16", channels=5, value_range=(0.0, 65535.0))
 
 
-def tiny_record(config: Pix2PixConfig = EXACT, **changes: Any) -> RunRecord:
+def tiny_record(config: Any = EXACT, **changes: Any) -> RunRecord:
     record = RunRecord(method=config, input=PictureSpec(), output=PictureSpec(), image_size=(32, 32))
     return replace(record, **changes)
 
@@ -40,7 +40,7 @@ def tiny_method(record: RunRecord, *, gain: float = 4.0) -> Method:
     return method.eval()
 
 
-def write_tiny_run(folder: Path, config: Pix2PixConfig = EXACT, **changes: Any) -> Path:
+def write_tiny_run(folder: Path, config: Any = EXACT, **changes: Any) -> Path:
     record = tiny_record(config, **changes)
     write_run_record(folder, record)
     save_snapshot(snapshot_path(folder, "last"), tiny_method(record), images_seen=12)

@@ -132,7 +132,9 @@ class Exchange:
     def describe(self, name: str, revision: str | None) -> None:
         if found := self.opened(name, revision):
             repository, commit = found
-            files = [{"rfilename": path} for path in repository.commits[commit]]
+            files = [
+                {"rfilename": path, **_blob(path, content)} for path, content in repository.commits[commit].items()
+            ]
             self.json({"id": name, "sha": commit, "private": repository.private, "siblings": files})
 
     def send(self, name: str, revision: str, path: str) -> None:
@@ -211,6 +213,14 @@ class Exchange:
                 files[entry["value"]["path"]] = self.hub.objects[entry["value"]["oid"]]
         commit = self.hub.repositories[name].add(files)
         self.json({"commitUrl": f"{self.hub.address}/{name}/commit/{commit}", "commitOid": commit})
+
+
+def _blob(path: str, content: bytes) -> dict[str, Any]:
+    """What the Hub says of a file beside its name."""
+    blob: dict[str, Any] = {"size": len(content), "blobId": _git_hash(content)}
+    if path.endswith(LARGE):
+        blob["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return blob
 
 
 def _mode(path: str) -> str:

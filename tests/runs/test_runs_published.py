@@ -66,8 +66,9 @@ def test_a_training_run_takes_precedence_over_a_config_beside_it(tmp_path: Path)
 )
 def test_a_config_of_something_else_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(RunError, match=f"config.json.*{message}"):
+    with pytest.raises(RunError, match=f"config.json.*{message}") as raised:
         Translator.load(tmp_path)
+    assert str(raised.value).count("config.json") == 1
 
 
 def test_a_record_of_another_version_is_named(tmp_path: Path) -> None:
@@ -77,6 +78,16 @@ def test_a_record_of_another_version_is_named(tmp_path: Path) -> None:
     (published / "config.json").write_text(json.dumps(config))
     with pytest.raises(RunError, match=r"config\.json has record version 99"):
         read_run_record(published)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "/etc/x", "a\\b", "C:x", "a\nb", " "])
+def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """Exports are named after the run, and the file comes from a stranger."""
+    published = write_published(tmp_path / "published")
+    config = json.loads((published / "config.json").read_text())
+    (published / "config.json").write_text(json.dumps(config | {"name": name}))
+    with pytest.raises(RunError, match=r"config\.json: .*no name of a folder"):
+        Translator.load(published)
 
 
 def test_damaged_weights_are_never_used(tmp_path: Path) -> None:

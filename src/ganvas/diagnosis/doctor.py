@@ -181,7 +181,7 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-FOR_USERS = ("demo", "tensorboard", "ray", "figures", "video")
+FOR_USERS = ("demo", "tensorboard", "ray", "figures", "video", "export", "hub")
 """Extras for users; `dev` is for development of ganvas."""
 PICTURES = 1000
 """Number of training pictures in the estimates of a recipe's duration."""

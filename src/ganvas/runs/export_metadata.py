@@ -14,8 +14,8 @@ from ganvas.serialization import parse_json
 
 __all__ = ["NOTICE", "ExportMetadata", "ExportNoise", "ExportPrecision"]
 
-ExportNoise = Literal["none", "off", "input"]
-"""The network has no noise; its dropout is switched off; or its noise is given as further inputs."""
+ExportNoise = Literal["none", "kept", "off", "input"]
+"""The network has no noise, draws it itself, has its dropout switched off, or takes its noise as further inputs."""
 ExportPrecision = Literal["float32", "float16"]
 Name = TypeVar("Name", bound=str)
 PREFIX = "ganvas."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,16 @@ from typing import Any, TypeVar, cast
 from ganvas.errors import GanvasError, HubError, MissingDependency, RunError
 from ganvas.runs.published import CONFIG_NAME, WEIGHTS_NAME, check_weights, read_published
 
-__all__ = ["HubAddress", "hub_errors", "parse_address", "require_library", "resolve_run", "with_local_runs"]
+__all__ = [
+    "HubAddress",
+    "fetch_description",
+    "hub_errors",
+    "is_offline",
+    "parse_address",
+    "require_library",
+    "resolve_run",
+    "with_local_runs",
+]
 
 C = TypeVar("C")
 ADDRESS = re.compile(r"hf:/{1,2}([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
@@ -112,8 +122,8 @@ def _downloaded(address: HubAddress) -> Path:
     """Return the folder of the cache that holds the run, verified."""
     require_library(str(address))
     with hub_errors(address):
-        folder = _cached(address) if _is_final(address) or _is_offline() else None
-        if folder is None and _is_offline():
+        folder = _cached(address) if _is_final(address) or is_offline() else None
+        if folder is None and is_offline():
             raise HubError(f"{address} is not in the cache, and HF_HUB_OFFLINE or GANVAS_OFFLINE forbids downloads")
         folder = folder or _fetch(address)
     try:
@@ -130,7 +140,8 @@ def _is_final(address: HubAddress) -> bool:
     return address.revision is not None and COMMIT.fullmatch(address.revision) is not None
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Return whether requests to the Hub are forbidden by HF_HUB_OFFLINE or GANVAS_OFFLINE."""
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE or bool(os.environ.get("GANVAS_OFFLINE"))
@@ -166,12 +177,22 @@ def _fetch(address: HubAddress) -> Path:
         raise RunError(
             f"{address} is no model of ganvas: it has no {missing[0]}; ganvas reads what `ganvas push` uploaded"
         )
-    config = _file(address, CONFIG_NAME, address.revision)
+    return _file(address, WEIGHTS_NAME, fetch_description(address).name).parent
+
+
+def fetch_description(address: HubAddress) -> Path:
+    """Download the `config.json` alone, and return the folder of its commit in the cache.
+
+    Raises:
+        RunError: it describes no model of ganvas.
+        OSError: the library's errors; see `hub_errors`.
+    """
+    folder = _file(address, CONFIG_NAME, address.revision).parent
     try:
-        read_published(config.parent)
+        read_published(folder)
     except RunError as error:
         raise RunError(f"{address} is no model of ganvas that can be read: {error}") from error
-    return _file(address, WEIGHTS_NAME, config.parent.name).parent
+    return folder
 
 
 def _file(address: HubAddress, name: str, revision: str | None) -> Path:
@@ -202,15 +223,32 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
         HubError: the Hub cannot be reached, or answers with an error.
     """
     from httpx2 import HTTPError
-    from huggingface_hub.errors import HFValidationError
 
     try:
-        yield
-    except (OSError, HTTPError, HFValidationError) as error:
+        with _bars_on_terminals():
+            yield
+    except GanvasError:
+        raise
+    except (OSError, HTTPError, ValueError, RuntimeError) as error:
         explained = _explained(error, address)
         if explained is None:
             raise
         raise explained from error
+
+
+@contextmanager
+def _bars_on_terminals() -> Iterator[None]:
+    """Show the progress bars of huggingface_hub on terminals alone, like those of ganvas."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    if hidden:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hidden:
+            enable_progress_bars()
 
 
 def _explained(error: Exception, address: HubAddress) -> GanvasError | None:
@@ -239,6 +277,9 @@ def _explained(error: Exception, address: HubAddress) -> GanvasError | None:
             return HubError(f"{address}: the Hugging Face Hub cannot be reached ({reason}); check the network")
         case OSError() if error.errno is None:
             return HubError(f"{address}: the download was cut off ({str(error).splitlines()[0]}); repeat the command")
+        case RuntimeError() | ValueError():
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            return HubError(f"{address}: {error}{cause}; repeat the command")
     return None
 
 

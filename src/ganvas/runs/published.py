@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ganvas.errors import RunError
+from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem.paths import sha256_of
 from ganvas.serialization import from_record, read_json
 
@@ -43,6 +43,16 @@ class PublishedRun:
     run: dict[str, Any]
     """The run record (`ganvas.runs.record.RunRecord`) without folders and settings of the trainer."""
 
+    def __post_init__(self) -> None:
+        if self.name != publishable_name(self.name):  # exports are named after the run
+            raise ConfigError(f"name {self.name!r} is no name of a folder")
+
+
+def publishable_name(name: str) -> str:
+    """Return a name of a run that every system can give a folder: no separators, nothing that cannot be printed."""
+    kept = "".join("-" if sign in "/\\:" or not sign.isprintable() else sign for sign in name)
+    return kept if kept.strip(". ") else "run"
+
 
 def is_published(run: Path) -> bool:
     """Return whether a folder is laid out as a published run; a training run beside one takes precedence."""
@@ -71,7 +81,7 @@ def read_published(folder: Path) -> PublishedRun:
     except OSError as error:
         raise RunError(f"{folder} is no published run: {CONFIG_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise RunError(f"{path} is not JSON: {error}; take a copy of it") from error
+        raise RunError(f"{path} is not JSON: {error}; export or download it again") from error
     if not isinstance(content, dict) or content.get("library_name") != "ganvas":
         raise RunError(f"{path} describes a model of another library; ganvas reads what `ganvas export` wrote")
     if content.get("format") != PUBLISHED_FORMAT:

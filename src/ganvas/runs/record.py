@@ -80,12 +80,7 @@ def read_run_record(run: Path) -> RunRecord:
         RunError: not a run folder, not JSON, another version, or a key that is unknown, missing or of the wrong type.
     """
     path = record_path(run)
-    try:
-        content = read_published(run).run if is_published(run) else read_json(path)
-    except OSError as error:
-        raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
+    content = read_published(run).run if is_published(run) else _read_json(run)
     found = content.get("version") if isinstance(content, dict) else None
     if found != RECORD_VERSION:
         raise RunError(f"{path} has record version {found}; this ganvas reads {RECORD_VERSION}")
@@ -94,6 +89,15 @@ def read_run_record(run: Path) -> RunRecord:
         return replace(record, method=_read_method(record.method))
     except RunError as error:
         raise RunError(f"{path}: {error}") from error
+
+
+def _read_json(run: Path) -> Any:
+    try:
+        return read_json(run / RECORD_NAME)
+    except OSError as error:
+        raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise RunError(f"{run / RECORD_NAME} is not JSON: {error}") from error
 
 
 def _read_method(record: object) -> object:

@@ -11,7 +11,7 @@ from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
-ExportFormat = Literal["onnx", "torch", "openvino"]
+ExportFormat = Literal["onnx", "torch", "openvino", "huggingface"]
 NoiseChoice = Literal["off", "input"]
 
 
@@ -25,7 +25,8 @@ class ExportConfig:
     """The file to write, or a folder, in which the file is named after the run."""
     _: KW_ONLY
     format: ExportFormat = "onnx"
-    """onnx; a torch.export program (torch, .pt2); or OpenVINO IR (openvino, .xml and .bin)."""
+    """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); or a model folder for the
+    Hugging Face Hub with a card, which ganvas loads again (huggingface)."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
     snapshot: SnapshotName = "auto"
@@ -38,6 +39,10 @@ class ExportConfig:
     """Dropout that is the noise of the method: switched off, or its random numbers as further inputs."""
     license: str | None = None
     """License of the weights for the metadata, such as CC-BY-4.0; unset: not stated."""
+    examples: tuple[Path, ...] = ()
+    """For huggingface: pictures that the card shows with their translations, and that everybody then sees."""
+    repository: str | None = None
+    """For huggingface: user/name on the Hub, for the card."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
 
@@ -45,3 +50,45 @@ class ExportConfig:
         if self.size is not None and min(self.size) < 1:
             raise ConfigError(f"size {self.size[0]} {self.size[1]} must be at least 1 pixel each")
         check_threads(self.threads)
+
+
+@dataclass(frozen=True)
+class PushConfig:
+    """Upload of a run to the Hugging Face Hub."""
+
+    run: Path
+    """The run folder, or a folder that `export --format huggingface` wrote."""
+    repository: str
+    """Where to: user/name. It is made if there is none."""
+    _: KW_ONLY
+    public: bool = False
+    """Let everybody see and download it; else it is private."""
+    dry_run: bool = False
+    """Only export, verify and list what would be uploaded."""
+    snapshot: SnapshotName = "auto"
+    """The best by validation, the last, or the best where there is one."""
+    half: bool = False
+    """Upload the weights in float16."""
+    license: str | None = None
+    """License of the weights, such as CC-BY-4.0; unset: not stated."""
+    examples: tuple[Path, ...] = ()
+    """Pictures that the card shows with their translations."""
+    threads: int | None = None
+    """Number of CPU threads; unset: all."""
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
+
+    def of_export(self, out: Path, repository: str) -> ExportConfig:
+        """Return the config of the export that is uploaded."""
+        return ExportConfig(
+            self.run, out, format="huggingface", snapshot=self.snapshot, half=self.half, license=self.license,
+            examples=self.examples, repository=repository, threads=self.threads,
+        )  # fmt: skip
+
+    def check_exported(self) -> None:
+        """Raise ConfigError for settings that a folder which is exported already cannot follow."""
+        given = {"snapshot": self.snapshot != "auto", "half": self.half, "license": self.license is not None}
+        given["examples"] = bool(self.examples)
+        if odd := [name for name, is_set in given.items() if is_set]:
+            raise ConfigError(f"{self.run} is exported already: give --{odd[0]} to ganvas export, or push the run")

@@ -17,19 +17,22 @@ from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
 from ganvas.interop.export.config import ExportConfig, ExportFormat
+from ganvas.interop.export.huggingface import HUGGINGFACE
 from ganvas.interop.export.job import ExportJob, Format
-from ganvas.interop.export.network import exported_network
+from ganvas.interop.export.network import ExportedNetwork, exported_network
 from ganvas.interop.export.onnx_file import ONNX
 from ganvas.interop.export.verification import LIMITS, Check, verify
 from ganvas.runs.export_metadata import ExportMetadata, ExportNoise
+from ganvas.runs.published import run_name
 from ganvas.runs.record import find_snapshot, load_generators, read_run_record, run_files
 
-FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX}
+FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX, "huggingface": HUGGINGFACE}
 """Format -> how it is written and run."""
 REPORT_NAME = "export.json"
 """Report of a format that is a folder."""
 NOISE = {
     "none": "the method has no noise",
+    "kept": "the method's noise is drawn as in the run",
     "off": "the method's noise (dropout) is switched off: --noise input makes it inputs",
     "input": "the method's noise (dropout) is further inputs, uniform random numbers in [0, 1)",
 }
@@ -55,9 +58,14 @@ class Exported:
 
     def __str__(self) -> str:
         worst = max(check.largest for check in self.checks)
+        verified = f"at most {worst:.2g} gray levels of 255 from the run, on {len(self.checks)} sizes: {self.report}"
+        if FORMATS[self.format].whole_run:
+            folder = self.files[-1].parent
+            lines = [f"{folder}: {self.format}, {self.metadata.precision}, a run for ganvas", verified]
+            return "\n".join([*lines, f"read {folder / 'README.md'}, then: ganvas push {folder} USER/NAME"])
         lines = [
             f"{self.files[-1]}: {self.format}, {self.metadata.precision}, input and output in [0, 1]",
-            f"at most {worst:.2g} gray levels of 255 from the run, on {len(self.checks)} sizes: {self.report}",
+            verified,
             f"{NOISE[self.metadata.noise]}",
             "the file has no content gate and labels nothing: whoever publishes its outputs has to",
         ]
@@ -83,7 +91,7 @@ def export_run(config: ExportConfig) -> Exported:
     kind.require()
     target = target_of(config, kind)
     # 2. Load the run twice: as the translator that users know, and as a plain network.
-    job = make_job(config)
+    job = make_job(config, whole_run=kind.whole_run)
     # 3. Write into a hidden folder, verify what was written there, and only then move it into place.
     with swept_beside(target.parent), _staged(target) as staged:
         with naming(target):
@@ -101,6 +109,7 @@ def export_run(config: ExportConfig) -> Exported:
 def _check_options(config: ExportConfig, kind: Format) -> None:
     """Raise ConfigError for a setting that the format cannot follow."""
     given = {"size": config.size is not None, "half": config.half, "noise": config.noise != "off"}
+    given |= {"examples": bool(config.examples), "repository": config.repository is not None}
     for option, is_set in given.items():
         if is_set and option not in kind.options:
             raise ConfigError(f"format {config.format} has no --{option}; leave it out")
@@ -125,14 +134,18 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file but no {kind.suffix}; give a {kind.suffix} file or a folder")
     back = "" if config.direction == "a_to_b" else f"-{config.direction}"
-    target = out / f"{config.run.resolve().name}{back}{kind.suffix}"
+    target = out / f"{run_name(config.run)}{back}{kind.suffix}"
     if target.exists():
         raise InputError(f"{target} exists; name the file itself to replace it")
     return target
 
 
-def make_job(config: ExportConfig) -> ExportJob:
+def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
     """Load a run for its export.
+
+    Args:
+        config: the settings.
+        whole_run: leave the method as it is, with its noise, and do not rewrite its network for other programs.
 
     Raises:
         RunError: it cannot be read.
@@ -145,13 +158,18 @@ def make_job(config: ExportConfig) -> ExportJob:
     record = translator.record
     with_noise = config.noise == "input"
     channels = method.num_frames * record.input.channels
-    network = exported_network(method, config.direction, channels, with_noise=with_noise, half=config.half)
-    noise: ExportNoise = "none" if not network.dropout else "input" if with_noise else "off"
+    noise: ExportNoise
+    if whole_run:
+        network = ExportedNetwork(method, config.direction, (), {}, (), method.size_multiple)
+        noise = "kept" if method.draws_noise else "none"
+    else:
+        network = exported_network(method, config.direction, channels, with_noise=with_noise, half=config.half)
+        noise = "none" if not network.dropout else "input" if with_noise else "off"
     if with_noise and noise == "none":
         raise ConfigError(f"{config.run}: the method has no noise by dropout; leave --noise out")
     metadata = ExportMetadata(
         version=version("ganvas"),
-        run=f"{config.run.resolve().name} {record.created}",
+        run=f"{run_name(config.run)} {record.created}",
         method=type(method).__name__,
         direction=config.direction,
         input=record.input,

@@ -20,7 +20,7 @@ from ganvas.runs.record import RunRecord
 Floats = NDArray[np.float32]
 Run = Callable[..., Floats]
 """Function of an exported network: image (N, C, H, W) in [0, 1], then its noise inputs -> translation in [0, 1]."""
-Option = Literal["size", "half", "noise"]
+Option = Literal["size", "half", "noise", "examples", "repository"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,7 @@ class Format:
 
     Attributes:
         suffix: of its main file; empty: it is a folder of several files.
+        whole_run: whether it holds the run itself, of any method, and not a network for one direction.
         runtime: name of the program that runs it, for the report.
         options: settings that it can follow; any other that is set is an error.
         require: raises MissingDependency if a package is missing.
@@ -69,6 +70,7 @@ class Format:
     """
 
     suffix: str
+    whole_run: bool = False
     runtime: str
     options: frozenset[Option]
     require: Callable[[], None]

@@ -134,7 +134,8 @@ def _noise(job: ExportJob, one: NoiseInput, shape: tuple[int, int, int], random:
 def reference(job: ExportJob, image: Floats, noise: Sequence[Floats] = ()) -> Floats:
     """Translate (N, C, H, W) in [0, 1] by the translator's own networks, one picture at a time."""
     method, direction, made = job.translator.method, job.direction, list[Tensor]()
-    with torch.inference_mode(), computing_with(cores_for_networks()):
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]), computing_with(cores_for_networks()):
+        torch.manual_seed(SEED)  # of methods that draw more than dropout
         for number in range(len(image)):
             alone = [torch.from_numpy(values[number : number + 1]) for values in (image, *noise)]
             draws = {one.layer: values for one, values in zip(job.network.noise, alone[1:], strict=True)}
