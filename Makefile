@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What `make test` hands to pytest; the continuous run widens it.
 PYTEST_ARGS ?=
 
-.PHONY: demo test check format clean
+.PHONY: demo test check docs format clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ganvas needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name a newer one: make PYTHON=python3.12 ...")'
@@ -26,6 +26,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/docs/index.html"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

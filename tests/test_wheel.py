@@ -1,4 +1,4 @@
-"""A wheel that is built and installed into an empty folder works without the checkout."""
+"""A wheel and an sdist that are built and installed into an empty environment work without the checkout."""
 
 from __future__ import annotations
 
@@ -59,3 +59,56 @@ def test_the_wheel_holds_the_package_its_type_marker_and_its_license(wheel: Path
     metadata = next(name for name in names if name.endswith("METADATA"))
     text = zipfile.ZipFile(wheel).read(metadata).decode()
     assert "Project-URL: Repository, https://github.com/ganvas/ganvas" in text
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new environment that has ganvas, from the wheel of its sdist, and what it requires."""
+    folder = tmp_path_factory.mktemp("clean")
+    build = "from hatchling.build import build_sdist; import sys; print(build_sdist(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, capture_output=True, check=True)
+    (sdist,) = folder.glob("ganvas-*.tar.gz")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    python = folder / "venv" / "bin" / "python"
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        str(ROOT / "constraints.txt"),
+        str(sdist),
+    ]
+    done = subprocess.run([*install, str(sdist)], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the layout of an environment differs there")
+def test_the_programs_of_the_readme_run_in_a_clean_environment(clean: Path, tmp_path: Path) -> None:
+    """The quick start of the README, from training on pairs to a written picture, outside the checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"GANVAS_CACHE": str(tmp_path / "cache")}
+
+    def run(*words: str) -> None:
+        done = subprocess.run([str(clean), *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    pairs = """
+import numpy, pathlib
+from PIL import Image
+pathlib.Path("facades/train").mkdir(parents=True)
+levels = numpy.linspace(0, 255, 32 * 64 * 3).reshape(32, 64, 3).astype("uint8")
+Image.fromarray(levels).save("facades/train/one.png")
+Image.fromarray(levels[:, :32]).save("label.png")
+"""
+    run("-c", pairs)
+    small = "--load-size 32 32 --crop-size 32 32 --width 4 --depth 2 --discriminator-width 4 --receptive-field 16"
+    words = f"train facades --data facades --out runs/facades --epochs 2 --threads 1 {small}"
+    run("-m", "ganvas", *words.split())
+    programs = (ROOT / "README.md").read_text(encoding="utf-8").split("```python")[1:]
+    for program in programs:
+        run("-c", program.split("```")[0])
+    assert (tmp_path / "facade.png").is_file()

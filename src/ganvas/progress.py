@@ -78,7 +78,7 @@ class _Bars(Progress):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, force_jupyter=False),  # a notebook without ipywidgets would warn
         )
 
     def __call__(self, task: str, done: int, total: int) -> None:

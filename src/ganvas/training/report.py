@@ -41,7 +41,7 @@ class Report:
 
     def __init__(self, total: int, epoch_size: int, *, quiet: bool = False, console: Console | None = None) -> None:
         self._total, self._epoch_size = total, epoch_size
-        self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False)
+        self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False, force_jupyter=False)
         # this column wraps text that is wider than the terminal; the default one truncates it
         columns = (BarColumn(bar_width=16), TextColumn("{task.fields[text]}", markup=False, table_column=Column()))
         self._bar = Progress(*columns, console=self._console, refresh_per_second=2, transient=False)
