@@ -26,10 +26,11 @@ from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.degradations import degrade_each
 from ganvas.data.scenes import windows
-from ganvas.evaluation.pictures import as_picture, as_unit, enlarged
+from ganvas.evaluation.evaluate import enlarged
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, PictureSpec
+from ganvas.inference.adapt import picture_from_signed, unit_from_picture
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
 from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
@@ -109,7 +110,7 @@ def run_config(data: Path, degrade: str, frames: int, given: argparse.Namespace)
 def degraded(picture: Picture, degrade: str) -> Picture:
     """Return a frame as the run is given it."""
     signed = torch.from_numpy(picture.color.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
-    return as_picture(degrade_each(degrade, signed, [DEGRADATIONS[degrade]]), SPEC)  # type: ignore[arg-type]
+    return picture_from_signed(degrade_each(degrade, signed, [DEGRADATIONS[degrade]]), SPEC)  # type: ignore[arg-type]
 
 
 def restored(translator: Translator, pictures: Sequence[Picture], film: Path) -> list[Picture]:
@@ -121,7 +122,7 @@ def restored(translator: Translator, pictures: Sequence[Picture], film: Path) ->
 
 def motion(truth: Sequence[Picture]) -> list[Motion]:
     """Return the flow of the true film from each frame to the next, and where it is visible."""
-    units = [as_unit(picture, SPEC)[0].permute(1, 2, 0).numpy() for picture in truth]
+    units = [unit_from_picture(picture, SPEC)[0].permute(1, 2, 0).numpy() for picture in truth]
     flows = list[Motion]()
     for pair in pairwise(units):
         forward, backward = optical_flow(*pair), optical_flow(*pair[::-1])
@@ -137,7 +138,7 @@ def measured(
 ) -> Row:
     """Return PSNR (dB), LPIPS and warp error of a film against the true one."""
     units = [
-        (enlarged(as_unit(own, SPEC), (one.height, one.width)), as_unit(one, SPEC))
+        (enlarged(unit_from_picture(own, SPEC), (one.height, one.width)), unit_from_picture(one, SPEC))
         for own, one in zip(made, truth, strict=True)
     ]
     row: Row = {"psnr": fmean(psnr(own, one).item() for own, one in units)}

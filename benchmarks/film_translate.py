@@ -30,9 +30,9 @@ import torch
 from measure.machine import describe
 
 from ganvas.content_gate import admit_many
+from ganvas.hardware.device import cores_for_networks
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.config import FilmOptions
-from ganvas.inference.device import cores_for_networks
 from ganvas.inference.folder import translate_files
 from ganvas.inference.forward import translate_admitted
 from ganvas.inference.translator import Translator

@@ -26,12 +26,12 @@ from measure.table import Table, markdown
 from numpy.typing import NDArray
 from quality import machine, timed, write_split
 
-from ganvas.evaluation.pictures import as_unit
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import bicubic_resize, block_means, mosaic
 from ganvas.image.files import read_image, write_image
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, make_grid
+from ganvas.inference.adapt import unit_from_picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import measure
@@ -126,7 +126,7 @@ def score(way: Way, picture: Rgb, judge: LPIPS) -> tuple[dict[str, float], Rgb]:
     started = time.perf_counter()
     made = way(picture)
     seconds = time.perf_counter() - started
-    images, targets = (as_unit(Picture(rgb), Picture(rgb).spec) for rgb in (made, picture))
+    images, targets = (unit_from_picture(Picture(rgb), Picture(rgb).spec) for rgb in (made, picture))
     values, _ = measure(images, targets)
     with torch.inference_mode():
         distance = judge(2 * images - 1, 2 * targets - 1).item()

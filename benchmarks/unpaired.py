@@ -32,6 +32,7 @@ from rich.table import Table
 
 from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
 from ganvas.data.config import UnpairedData
+from ganvas.data.splits import evenly
 from ganvas.evaluation.comparison_measures import (
     Instruments,
     Measured,
@@ -41,7 +42,6 @@ from ganvas.evaluation.comparison_measures import (
     training_reference,
 )
 from ganvas.evaluation.comparison_plan import SIDES, TestPictures, open_test_pictures
-from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, make_grid

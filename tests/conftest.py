@@ -84,7 +84,7 @@ def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def any_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let bfloat16 be asked for on every processor: tiny networks show the arithmetic where it is emulated too."""
-    monkeypatch.setattr("ganvas.hardware.precision.bfloat16_obstacle", lambda device: None)
+    monkeypatch.setattr("ganvas.hardware.device.bfloat16_obstacle", lambda device: None)
 
 
 @pytest.fixture

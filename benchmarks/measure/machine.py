@@ -32,7 +32,7 @@ def device() -> torch.device:
 
 def precisions() -> dict[str, str]:
     """Precision -> why its rows are left out here; empty for what is measured."""
-    from ganvas.hardware.precision import bfloat16_obstacle
+    from ganvas.hardware.device import bfloat16_obstacle
 
     return {"float32": "", "bfloat16": bfloat16_obstacle(device()) or ""}
 

@@ -1,12 +1,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_sets import folders, noise, photographs, save, side_by_side
 
-from ganvas.data.config import PairedData
+from ganvas.data.config import PairedData, UnpairedData
+from ganvas.data.films import held_out_split
 from ganvas.data.layouts import Entry, find_entries, find_layout, has_split, some_names
+from ganvas.data.splits import evenly
 from ganvas.errors import DataError
+from ganvas.image.files import write_image
+from ganvas.image.picture import Picture
 
 
 def names(config: PairedData, split: str = "train") -> list[str]:
@@ -135,3 +140,36 @@ def test_facades(real_data: Path) -> None:
     config = PairedData(folder=real_data / "facades")
     assert [len(find_entries(config, split)) for split in ("train", "val", "test")] == [400, 100, 106]
     assert find_layout(config, "train") == "side_by_side"
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_the_split_measured_is_one_that_training_never_sees(tmp_path: Path, split: str) -> None:
+    for folder in ("train", split, "trainA", f"{split}A", "trainB", f"{split}B"):
+        write_image(tmp_path / folder / "one.png", Picture(np.zeros((8, 16, 3), np.uint8)))
+    assert held_out_split(PairedData(folder=tmp_path, layout="ab")) == split
+    assert held_out_split(UnpairedData(folder=tmp_path)) == split
+
+
+def test_without_such_a_split_the_error_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="put pictures that training never sees"):
+        held_out_split(UnpairedData(folder=tmp_path))
+    with pytest.raises(DataError, match="no such folder"):
+        held_out_split(UnpairedData(folder=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_sides_are_no_targets_and_it_says_so(tmp_path: Path, split: str) -> None:
+    for side in "AB":
+        write_image(tmp_path / f"{split}{side}" / "one.png", Picture(np.zeros((8, 16, 3), np.uint8)))
+    with pytest.raises(
+        DataError, match=f"{split}A and {split}B are sides that need not .* give a folder of pairs"
+    ) as raised:
+        held_out_split(PairedData(folder=tmp_path))
+    assert "into testA" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("total", "wanted", "expected"), [(10, 4, [0, 3, 6, 9]), (3, 8, [0, 1, 2]), (5, 1, [0]), (0, 4, [])]
+)
+def test_places_are_evenly_spread_with_both_ends(total: int, wanted: int, expected: list[int]) -> None:
+    assert evenly(total, wanted) == expected

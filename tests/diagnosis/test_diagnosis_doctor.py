@@ -25,7 +25,7 @@ from ganvas.diagnosis.doctor import (
     operations_of,
 )
 from ganvas.errors import install_command
-from ganvas.hardware import precision, threads
+from ganvas.hardware import device, threads
 from ganvas.recipes import RECIPES
 from ganvas.weights.find import list_weights
 
@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def diagnosis(small: None, monkeypatch: pytest.MonkeyPatch) -> Diagnosis:
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: "no such instructions")
     monkeypatch.setattr(doctor, "bfloat16_obstacle", lambda device: "no such instructions")
     return diagnose(DoctorConfig(device="cpu", seconds=0.05))
 

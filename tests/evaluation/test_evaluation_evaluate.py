@@ -14,7 +14,7 @@ from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation.config import EvaluateConfig
-from ganvas.evaluation.evaluate import evaluate_run
+from ganvas.evaluation.evaluate import enlarged, evaluate_run
 from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
@@ -180,3 +180,9 @@ def test_measures_say_why_they_are_missing() -> None:
     assert values == {"psnr": None, "ssim": None, "ms_ssim": None, "l1": 0.0}
     assert missing["psnr"] == "nothing differs, so it is infinite"
     assert set(missing) == {"psnr", "ssim", "ms_ssim"}
+
+
+def test_enlarging_to_its_own_size_changes_nothing() -> None:
+    images = torch.rand(1, 3, 5, 7)
+    assert enlarged(images, (5, 7)) is images
+    assert enlarged(images, (10, 14)).shape == (1, 3, 10, 14)

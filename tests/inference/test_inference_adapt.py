@@ -17,7 +17,7 @@ from ganvas.data.config import PairedData
 from ganvas.errors import ImageError
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec, Resolution
-from ganvas.inference.adapt import as_picture, blank_result, input_notes
+from ganvas.inference.adapt import as_picture, blank_result, input_notes, picture_from_signed, unit_from_picture
 from ganvas.inference.translator import ConversionWarning, Translator
 
 
@@ -110,3 +110,13 @@ def test_notes_of_reading_and_the_size_of_pixels_are_carried() -> None:
     assert input_notes(picture, PictureSpec(), None, any_scale=False) == ("read",)
     assert blank_result(picture, PictureSpec()).resolution == resolution
     assert blank_result(picture, PictureSpec(), scale=4).resolution == Resolution(Fraction(1200), Fraction(800), "inch")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_signed_numbers_and_files_and_measures_agree(dtype: str) -> None:
+    high = np.iinfo(dtype).max
+    picture = Picture(np.array([[[0], [high]], [[high // 3], [high // 2]]], dtype))
+    unit = unit_from_picture(picture, picture.spec)
+    assert unit.shape == (1, 1, 2, 2)
+    assert (unit.min(), unit.max()) == (0, 1)
+    assert np.array_equal(picture_from_signed(2 * unit - 1, picture.spec).pixels, picture.pixels)

@@ -18,7 +18,7 @@ from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Batch, Progress, build
 from ganvas.training import distributed
-from ganvas.training.distributed import Processes, choose_device, join, warn_of_batch_norm
+from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.loop import train
 from ganvas.training.step import make_optimizers, take_turns
 
@@ -102,20 +102,6 @@ def test_batch_norm_over_several_processes_is_warned_of() -> None:
     warn_of_batch_norm(batch_norm, Processes(device, 0, 2), batch_size=2)
     warn_of_batch_norm(batch_norm, Processes(device, 0, 1), batch_size=4)
     warn_of_batch_norm(torch.nn.InstanceNorm2d(2), Processes(device, 0, 2), batch_size=4)
-
-
-def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
-    if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="device 'cuda' cannot be used"):
-            choose_device("cuda")
-
-
-def test_cuda_is_the_gpu_of_the_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "99")
-    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
-        choose_device("cuda")
 
 
 def test_the_others_wait_as_long_as_a_large_data_set_takes(monkeypatch: pytest.MonkeyPatch) -> None:

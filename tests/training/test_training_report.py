@@ -11,7 +11,7 @@ import pytest
 import torch
 from training_runs import MakeConfig
 
-from ganvas.hardware import precision
+from ganvas.hardware import device
 from ganvas.hardware.threads import StepThreads
 from ganvas.recipes import RECIPES
 from ganvas.training import loop, report
@@ -40,7 +40,7 @@ def told(config: RunConfig, *, rate: float, images: int, seconds_left: float = f
 @pytest.fixture(autouse=True)
 def known_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganvas.training.report.processor_name", lambda: "Some Processor")
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: "no such instructions")
 
 
 def test_a_short_training_is_told_in_two_lines() -> None:
@@ -66,7 +66,7 @@ def test_minutes_that_end_first_are_told_with_what_they_reach() -> None:
 
 
 def test_fast_bfloat16_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: None)
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: None)
     config = RECIPES["pix2pix"]()
     assert "--precision bfloat16 (about twice)" in smaller_settings(config, CPU)
     taken = replace(config, training=replace(config.training, precision="bfloat16"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ganvas.data.config import DataConfig
+from ganvas.data.config import DataConfig, UnpairedData
 from ganvas.data.layouts import Entry, Split, find_entries, has_split, is_unsplit, some_names
 from ganvas.data.scenes import Sketch, is_cut, normalized, sketch, windows
 from ganvas.data.splits import (
@@ -34,7 +34,7 @@ from ganvas.progress import SILENT, Progress
 from ganvas.serialization import from_record, read_json, to_record
 from ganvas.video import FilmInfo, probe, read_video
 
-__all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "is_repeat", "warn_of_no_validation"]
+__all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "held_out_split", "is_repeat", "warn_of_no_validation"]
 
 SCAN_VERSION = 1
 """Increased whenever other frames are taken, or scenes divided otherwise."""
@@ -123,6 +123,33 @@ def has_pictures(config: DataConfig, split: Split) -> bool:
     if not is_unsplit(config):
         return has_split(config, split)
     return any(taken for _, taken in _of_split(_scan_all([*find_entries(config, split)], config, SILENT), split))
+
+
+def held_out_split(data: DataConfig) -> Split:
+    """Return the split that training never sees: "test" where there is one, else "val".
+
+    Raises:
+        DataError: there is neither.
+    """
+    if not data.folder.exists():
+        raise DataError(f"{data.folder}: no such folder; check the name, or give --data DIR")
+    splits: tuple[Split, ...] = ("test", "val")
+    for split in splits:
+        if has_pictures(data, split):
+            return split
+    raise DataError(f"{data.folder} has no test and no val split: {_remedy(data, splits)}")
+
+
+def _remedy(data: DataConfig, splits: Sequence[Split]) -> str:
+    if not data.paired:
+        return "put pictures that training never sees into testA and testB"
+    for split in splits:
+        if has_split(UnpairedData(folder=data.folder), split):
+            return (
+                f"{split}A and {split}B are sides that need not correspond, and outputs are measured against targets "
+                "here: give a folder of pairs, those that training never sees in its folder test"
+            )
+    return "put pictures that training never sees into test"
 
 
 def warn_of_no_validation(config: DataConfig) -> None:

@@ -264,3 +264,9 @@ def _details(residuals: NDArray[np.float32]) -> NDArray[np.float32]:
     details = (residuals - shading).reshape(len(residuals), -1)
     unit: NDArray[np.float32] = details / np.maximum(np.linalg.norm(details, axis=1, keepdims=True), 1e-9)
     return unit
+
+
+def evenly(total: int, limit: int) -> list[int]:
+    """Return at most `limit` of `total` indices, evenly spread, including both ends."""
+    count = min(total, limit)
+    return [round(index * (total - 1) / max(count - 1, 1)) for index in range(count)]

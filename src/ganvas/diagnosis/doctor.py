@@ -21,7 +21,7 @@ from ganvas.diagnosis import DoctorConfig
 from ganvas.errors import install_command
 from ganvas.filesystem.paths import cache_folder
 from ganvas.hardware import Precision
-from ganvas.hardware.precision import bfloat16_obstacle
+from ganvas.hardware.device import bfloat16_obstacle, choose_device
 from ganvas.hardware.threads import (
     computing_with,
     core_count,
@@ -30,7 +30,6 @@ from ganvas.hardware.threads import (
     processor_name,
     thread_counts,
 )
-from ganvas.inference.device import pick_device
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Method, Progress, build
 from ganvas.recipes import RECIPES
@@ -326,7 +325,7 @@ def diagnose(config: DoctorConfig) -> Diagnosis:
     Raises:
         ConfigError: no such device.
     """
-    where = pick_device(config.device)
+    where = choose_device(config.device)
     obstacle = bfloat16_obstacle(where)
     fast: tuple[Precision, ...] = ("float32",) if obstacle or where.type == "mps" else ("float32", "bfloat16")
     cache, cache_bytes = list_cache()

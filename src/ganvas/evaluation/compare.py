@@ -14,6 +14,7 @@ from rich.console import Console
 from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files, data_folders
+from ganvas.data.splits import evenly
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.evaluation.comparison_measures import (
     Instruments,
@@ -35,12 +36,11 @@ from ganvas.evaluation.comparison_result import (
     tables,
 )
 from ganvas.evaluation.config import ComparisonConfig
-from ganvas.evaluation.pictures import evenly
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.hardware.device import choose_device, choose_precision
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, make_grid
-from ganvas.inference.device import pick_device, pick_precision
 from ganvas.methods.config import Direction
 from ganvas.reports import html
 from ganvas.reports.chart import Point, curves, line_chart
@@ -125,7 +125,7 @@ def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonC
 
 def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
     """Return the runs with the precision that each computes in, so that an unsupported one raises at the start."""
-    chosen = {name: pick_precision(config.training.precision, device) for name, config in runs.items()}
+    chosen = {name: choose_precision(config.training.precision, choose_device(device)) for name, config in runs.items()}
     return {
         name: replace(config, training=replace(config.training, precision=chosen[name]))
         for name, config in runs.items()
@@ -159,7 +159,7 @@ def _train_and_measure(
 
 def _in_words(device: str) -> str:
     """Describe the selected device, with its threads for a CPU."""
-    chosen = pick_device(device)
+    chosen = choose_device(device)
     threads = torch.get_num_threads()
     return f"{threads} thread{'s' * (threads > 1)} of the CPU" if chosen.type == "cpu" else str(chosen)
 

@@ -16,7 +16,7 @@ from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.data.config import DataConfig
 from ganvas.errors import PolicyRefusal, WeightsError
 from ganvas.evaluation.comparison_plan import SIDES, Rgb, TestPictures, training_pictures
-from ganvas.evaluation.pictures import as_unit
+from ganvas.inference.adapt import unit_from_picture
 from ganvas.inference.forward import translate_admitted
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE, Direction, Domain
@@ -217,7 +217,7 @@ def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -
     """Summarize each measure of the outputs against their targets."""
     spec, rows = test.specs["b"], []
     for name, made in translated.made.items():
-        pair = as_unit(made.picture, spec), as_unit(test.sides["b"][name].picture, spec)
+        pair = unit_from_picture(made.picture, spec), unit_from_picture(test.sides["b"][name].picture, spec)
         rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
     return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
@@ -227,6 +227,6 @@ def _returned(back: Translator, translated: Translated, test: TestPictures, side
     spec, values = test.specs[side], []
     for name, made in translated.made.items():
         again, _ = translate_admitted(back, made)
-        value = psnr(as_unit(again, spec), as_unit(test.sides[side][name].picture, spec)).item()
+        value = psnr(unit_from_picture(again, spec), unit_from_picture(test.sides[side][name].picture, spec)).item()
         values.append(min(value, LARGEST_PSNR))
     return summarize(values)

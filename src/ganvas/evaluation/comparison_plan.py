@@ -14,10 +14,11 @@ from ganvas.data.cache import Side, agree_across_splits
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import evaluation_size
+from ganvas.data.films import held_out_split
 from ganvas.data.layouts import Split, find_entries
+from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 from ganvas.evaluation.config import ComparisonConfig
-from ganvas.evaluation.pictures import choose_split, evenly
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain
@@ -141,7 +142,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
         DataError: there is no test and no val split, or its pictures cannot be used.
         PolicyRefusal: too many are refused (`ganvas.content_gate.gate.check_share`).
     """
-    split = choose_split(data)
+    split = held_out_split(data)
     sides, specs = _read(data, split, limit, like=_training_data(data))
     total = sum(map(len, sides.values()))
     outcomes = {side: admit_many(list(pictures.items())) for side, pictures in sides.items()}

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ganvas.content_gate import admit, describe_refusals
 from ganvas.data.cache import Cache, repeat_gray
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
+from ganvas.data.films import held_out_split
 from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs
+from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, InputError, PolicyRefusal
 from ganvas.evaluation.config import EvaluateConfig
-from ganvas.evaluation.pictures import as_picture, as_unit, choose_split, enlarged, evenly
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
 from ganvas.filesystem import require_apart, require_outside
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, all_channels
+from ganvas.inference.adapt import picture_from_signed, unit_from_picture
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
@@ -57,7 +60,7 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
         run, snapshot=config.snapshot, device=config.device, seed=config.seed, direction=config.direction
     )
     data = data_settings(translator, config.data)
-    chosen = choose_split(data) if config.split == "auto" else config.split
+    chosen = held_out_split(data) if config.split == "auto" else config.split
     target = _checked_target(config.out or _own_target(run, chosen), run, data)
     cache = _read(data, chosen, translator.num_frames, progress)
     check_channels(cache, translator)
@@ -159,8 +162,10 @@ class _Evaluator:
 
     def measure_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> Iterator[PictureScores]:
         for index, (name, given, target) in enumerate(pairs):
-            frames = [as_picture(frame, self._input) for frame in torch.split(given, self._input.channels, dim=1)]
-            pictures = frames[len(frames) // 2], as_picture(target, self._target)
+            frames = [
+                picture_from_signed(frame, self._input) for frame in torch.split(given, self._input.channels, dim=1)
+            ]
+            pictures = frames[len(frames) // 2], picture_from_signed(target, self._target)
             window = frames if len(frames) > 1 else ()
             try:
                 admit(pictures[1], name=f"{name} (target)")
@@ -180,10 +185,12 @@ class _Evaluator:
             raise PolicyRefusal(str(run), f"the content gate refuses {refused}")
 
     def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
-        truth = as_unit(target, self._target)
-        output, missing = measure(as_unit(made, self._translator.record.output), truth)
+        truth = unit_from_picture(target, self._target)
+        output, missing = measure(unit_from_picture(made, self._translator.record.output), truth)
         same = given.spec.channels == target.spec.channels
-        baseline = measure(enlarged(as_unit(given, self._input), truth.shape[-2:]), truth)[0] if same else None
+        baseline = (
+            measure(enlarged(unit_from_picture(given, self._input), truth.shape[-2:]), truth)[0] if same else None
+        )
         return PictureScores(name, output, baseline, missing)
 
 
@@ -191,3 +198,10 @@ def _read(config: PairedData, split: Split, num_frames: int, progress: bool) -> 
     """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
     with progress_bars(shown=progress) as bars:
         return build_cache(config, split, cache_folder() / "pictures", num_frames=num_frames, progress=bars)
+
+
+def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize (N, C, H, W) in [0, 1] by bicubic interpolation, a = -0.5, where the size differs."""
+    if images.shape[-2:] == torch.Size(size):
+        return images
+    return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)

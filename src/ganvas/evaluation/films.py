@@ -16,9 +16,10 @@ from torch import Tensor
 from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.errors import ConfigError, MissingDependency, VideoError, WeightsError
 from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation.evaluate import enlarged
 from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, write_film_reports
-from ganvas.evaluation.pictures import as_unit, enlarged
 from ganvas.filesystem import require_apart
+from ganvas.inference.adapt import unit_from_picture
 from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import SSIM_WINDOW, Measures, psnr, ssim
 from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
@@ -182,7 +183,7 @@ class _Evaluator:
         for part, frame in frames.items():
             name = f"{self._films[part].path.name}, frame {frame.index} ({frame.time:.3f} s)"
             admitted[part] = admit(frame.picture, name=name)
-        tensors = {part: as_unit(one.picture, one.picture.spec) for part, one in admitted.items()}
+        tensors = {part: unit_from_picture(one.picture, one.picture.spec) for part, one in admitted.items()}
         size = tensors["truth"].shape[-2:]
         if tensors["film"].shape[-2:] != size:
             height, width = tensors["film"].shape[-2:]

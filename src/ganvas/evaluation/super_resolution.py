@@ -27,11 +27,11 @@ from ganvas.errors import (
     problem_of,
 )
 from ganvas.evaluation.config import BenchmarkConfig
-from ganvas.evaluation.pictures import as_unit
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
+from ganvas.inference.adapt import unit_from_picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
@@ -196,7 +196,7 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, lpip
     picture = read_image(path)
     _check_measurable(picture, path, scale)
     admit(picture, name=str(path))
-    truth = as_unit(picture, picture.spec)
+    truth = unit_from_picture(picture, picture.spec)
     height, width = (side // scale * scale for side in truth.shape[-2:])
     truth = truth[..., :height, :width]
     low = _as_picture((reduce(2 * truth - 1, scale) + 1) / 2)
@@ -226,7 +226,7 @@ def _check_measurable(picture: Picture, path: Path, scale: int) -> None:
 
 
 def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
-    images = as_unit(low, low.spec)
+    images = unit_from_picture(low, low.spec)
     size = [scale * side for side in images.shape[-2:]]
     made = functional.interpolate(images, size, mode=mode, antialias=mode == "bicubic")
     return _levels(made)
@@ -235,7 +235,7 @@ def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
 def _by_run(translator: Translator) -> Enlarge:
     def enlarge(low: Picture, name: str) -> Tensor:
         made = translator.translate_picture(low, tile=512, name=name).picture
-        return as_unit(made, made.spec)
+        return unit_from_picture(made, made.spec)
 
     return enlarge
 

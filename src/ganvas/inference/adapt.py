@@ -72,6 +72,16 @@ def as_kind_of(image: AnyImage, result: Picture) -> Any:
     return result
 
 
+def picture_from_signed(signed: torch.Tensor, spec: PictureSpec) -> Picture:
+    """Convert (1, C, H, W) in [-1, 1] to the picture that a file would hold."""
+    return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
+
+
+def unit_from_picture(picture: Picture, spec: PictureSpec) -> torch.Tensor:
+    """Convert a picture to (1, C, H, W) in [0, 1], without alpha."""
+    return torch.from_numpy(to_unit(picture.color, spec)).permute(2, 0, 1)[None].clamp(0, 1)
+
+
 def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, any_scale: bool) -> tuple[str, ...]:
     """Return notes for the user on a picture before translation, one sentence each.
 

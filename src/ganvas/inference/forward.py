@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from ganvas.content_gate import AdmittedPicture
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import Indices, blank_result, signed_digest, signed_part, write_part
-from ganvas.inference.device import enough_memory
 from ganvas.inference.models import Model
-from ganvas.inference.tiling import Span, TilePlan, mirrored, padded_size, plan_tiles, run_tiles, whole
+from ganvas.inference.tiling import Span, TilePlan, enough_memory, mirrored, padded_size, plan_tiles, run_tiles, whole
 from ganvas.progress import SILENT, Progress
 
 if TYPE_CHECKING:

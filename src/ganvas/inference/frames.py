@@ -16,8 +16,8 @@ import torch
 
 from ganvas.data.scenes import windows
 from ganvas.errors import ImageError, PolicyRefusal
+from ganvas.hardware.device import cores_beside, cores_for_networks
 from ganvas.image.picture import Picture
-from ganvas.inference.device import cores_beside, cores_for_networks
 from ganvas.inference.translation import ConversionWarning, Translation
 from ganvas.progress import SILENT, Progress
 from ganvas.video import Frame

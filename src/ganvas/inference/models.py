@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError
 from ganvas.hardware import Precision, PrecisionChoice
-from ganvas.inference.device import pick_precision
+from ganvas.hardware.device import choose_device, choose_precision
 from ganvas.inference.onnx_file import names_onnx, onnx_files
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
@@ -80,7 +80,7 @@ def checked_precision(
         ConfigError: bfloat16 is not fast on the device; or a setting of runs alone is given for an ONNX file.
     """
     if not names_onnx(run):
-        return pick_precision(precision, device)
+        return choose_precision(precision, choose_device(device))
     if snapshot != "auto":
         raise ConfigError(f"{run} is an ONNX file and has no snapshots: leave --snapshot {snapshot} out")
     if device not in ("auto", "cpu"):

@@ -19,14 +19,13 @@ from ganvas.content_gate import AdmittedPicture, admit_many, as_sheet, write_syn
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json
-from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.device import choose_device, choose_precision, cores_for_networks
 from ganvas.hardware.threads import computing_with
 from ganvas.image.files import IMAGE_SUFFIXES
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec, make_grid
 from ganvas.image.ranges import from_signed
 from ganvas.inference.config import SampleConfig
-from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.folder import as_one
 from ganvas.inference.prepacking import lower
 from ganvas.methods.base import Method, method_type, methods
@@ -82,7 +81,7 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
         PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
         InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
     """
-    started, where = time.monotonic(), pick_device(config.device)
+    started, where = time.monotonic(), choose_device(config.device)
     run, out, count, suffix = config.run, config.out, config.count, config.suffix
     computed, record = choose_precision(config.precision, where), read_run_record(run)
     sides = _check(record, suffix=suffix)

@@ -8,6 +8,7 @@ takes its statistics from the whole picture) or the tile is too small, neighbors
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
@@ -16,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, ImageError
+from ganvas.image.picture import Picture
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
 from ganvas.progress import SILENT, Progress
@@ -298,3 +300,19 @@ def _reason(context: int | None, multiple: int, blend_reason: str, *, is_fixed: 
     if is_fixed:
         return f"an output pixel depends on {context} pixels around it, more than the model's own size holds, {blend}"
     return f"an output pixel depends on {context} pixels around it, {blend}; tiles of {least} or more would be exact"
+
+
+OUT_OF_MEMORY = ("out of memory", "allocate memory")
+"""Parts of the error messages of CUDA, MPS and CPU; torch has no exception class for the latter two."""
+
+
+@contextmanager
+def enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
+    """Convert out-of-memory errors to an ImageError that names the remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        needed = f"{picture.width} x {picture.height} pixels need more memory than {device} has free"
+        raise ImageError(picture.source, f"{needed}; translate it in (smaller) tiles, such as --tile 512") from error

@@ -18,10 +18,10 @@ from PIL import Image
 from ganvas.content_gate import admit_many
 from ganvas.errors import ConfigError
 from ganvas.hardware import PrecisionChoice
+from ganvas.hardware.device import choose_device, cores_for_networks
 from ganvas.hardware.threads import computing_with
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import AnyImage, as_kind_of, as_picture, input_notes
-from ganvas.inference.device import cores_for_networks, pick_device
 from ganvas.inference.forward import translate_admitted
 from ganvas.inference.frames import translated_frames
 from ganvas.inference.models import Model, checked_precision
@@ -69,7 +69,7 @@ class Translator:
         model.check_direction(direction)
         if direction == "b_to_a":
             record = replace(record, input=record.output, output=record.input)
-        self.device = pick_device(str(device))
+        self.device = choose_device(str(device))
         self.model: Model = model.to(self.device) if isinstance(model, Method) else model
         self.record, self.seed, self.direction = record, seed, direction
         self._threads = cores_for_networks()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import ImageError
-from ganvas.hardware.precision import HAS_AVX512
+from ganvas.hardware.device import HAS_AVX512
 from ganvas.networks.blocks import (
     ConvBlock,
     DecodeBlock,

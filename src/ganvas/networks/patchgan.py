@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganvas.hardware.precision import HAS_AVX512
+from ganvas.hardware.device import HAS_AVX512
 from ganvas.networks.blocks import ConvBlock, Norm, initialize, needs_bias
 from ganvas.networks.convolutions import Blur, receptive_field
 

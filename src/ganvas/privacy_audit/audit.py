@@ -17,11 +17,12 @@ from torch import Tensor
 
 from ganvas.content_gate import admit_many
 from ganvas.data.config import PairedData
+from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, PolicyRefusal, WeightsError
-from ganvas.evaluation.pictures import as_unit, evenly
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_text
 from ganvas.image.picture import Picture
+from ganvas.inference.adapt import unit_from_picture
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, efficientnet_features, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import Summary, measure, summarize
@@ -270,7 +271,7 @@ def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
 def measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:
     """Return PSNR, SSIM and LPIPS of a picture (H, W, 3) against the truth; None for what cannot be measured."""
     pictures = Picture(guess), Picture(truth)
-    images, targets = (as_unit(picture, picture.spec) for picture in pictures)
+    images, targets = (unit_from_picture(picture, picture.spec) for picture in pictures)
     values, _ = measure(images, targets)
     return {"psnr": values["psnr"], "ssim": values["ssim"], "lpips": lpips_or_none(lpips, images, targets)}
 

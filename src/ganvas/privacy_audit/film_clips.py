@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.content_gate import admit
+from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError
-from ganvas.evaluation.pictures import evenly
 from ganvas.image.cover import Cover, cover
 from ganvas.image.picture import Box
 from ganvas.privacy_audit import AuditConfig

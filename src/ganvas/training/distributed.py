@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ganvas.errors import ConfigError
+from ganvas.hardware.device import choose_device
 
 PATIENCE = timedelta(days=7)
 """Timeout of a collective: the others wait while the first process decodes and checks a large data set. torch's default
@@ -110,30 +111,13 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
         if batch_size % (world * accumulate):
             parts = f"{world} processes" + (f" in {accumulate} parts each" if accumulate > 1 else "")
             raise ConfigError(f"batch_size {batch_size} cannot be shared by {parts}; make it a multiple")
-        yield Processes(choose_device(device), rank, world)
+        chosen = choose_device(device)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)
+        yield Processes(chosen, rank, world)
     finally:
         if started_here:
             dist.destroy_process_group()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `cuda`, and `auto` where there is a GPU, select the GPU of the local rank.
-
-    Raises:
-        ConfigError: no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from error
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
 
 
 def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int, accumulate: int = 1) -> None:

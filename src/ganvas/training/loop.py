@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganvas.data.loader import Prefetched
 from ganvas.errors import ConfigError
-from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.device import choose_precision
 from ganvas.hardware.threads import OtherLoad, StepThreads, given_threads, thread_counts
 from ganvas.methods.base import Batch, Progress, method_type
 from ganvas.runs.folder import STATE_NAME, check_folder, lock_run, mark_unsaved, truncate_metrics

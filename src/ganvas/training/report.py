@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from ganvas.hardware.precision import choose_precision
+from ganvas.hardware.device import choose_precision
 from ganvas.hardware.threads import StepThreads, processor_name
 from ganvas.terminal import printable
 from ganvas.training.config import RunConfig

@@ -22,7 +22,8 @@ from ganvas.content_gate import AdmittedPicture, admit, as_sheet, write_syntheti
 from ganvas.errors import PolicyRefusal
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture, PictureSpec, make_grid
-from ganvas.image.ranges import from_signed, unit_from_signed
+from ganvas.image.ranges import unit_from_signed
+from ganvas.inference.adapt import picture_from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.methods.base import Method
 from ganvas.methods.config import OPPOSITE, Direction, Domain
@@ -193,7 +194,16 @@ def _rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
             output = _translated(method, image, "a_to_b")
             shown = middle(image, spec_a.channels)
             shown = functional.interpolate(shown, target.shape[-2:]) if method.scale > 1 else shown
-            yield _Row(name, "", [_picture(shown, spec_a), _picture(output, spec_b), _picture(target, spec_b)], PAIRED)
+            yield _Row(
+                name,
+                "",
+                [
+                    picture_from_signed(shown, spec_a),
+                    picture_from_signed(output, spec_b),
+                    picture_from_signed(target, spec_b),
+                ],
+                PAIRED,
+            )
         return
     a, b = dataset.sides(dataset.shown, NUM_SHOWN // 2)
     yield from _side_rows(method, a, "a_to_b", spec_a, spec_b)
@@ -208,9 +218,9 @@ def _side_rows(
         return
     for name, image in pictures:
         output = _translated(method, image, direction)
-        tiles = [_picture(image, own), _picture(output, other)]
+        tiles = [picture_from_signed(image, own), picture_from_signed(output, other)]
         if OPPOSITE[direction] in method.directions:
-            tiles.append(_picture(_translated(method, output, OPPOSITE[direction]), own))
+            tiles.append(picture_from_signed(_translated(method, output, OPPOSITE[direction]), own))
         yield _Row(name, direction.replace("_", " "), tiles, UNPAIRED)
 
 
@@ -223,17 +233,12 @@ def _sampled_rows(method: Method, dataset: Dataset) -> Iterator[_Row]:
     for row in range(SAMPLED_ROWS):
         places = range(row * len(UNPAIRED), (row + 1) * len(UNPAIRED))
         for side, images in zip(method.samples, drawn, strict=True):
-            tiles = [_picture(images[place, None].float().clamp(-1, 1), specs[side]) for place in places]
+            tiles = [picture_from_signed(images[place, None].float().clamp(-1, 1), specs[side]) for place in places]
             yield _Row(f"drawn {side}", f"drawn {side}", tiles, [str(place + 1) for place in places])
 
 
 def _translated(method: Method, image: Tensor, direction: Direction) -> Tensor:
     return translate_padded(method, image, direction=direction).float().clamp(-1, 1)
-
-
-def _picture(image: Tensor, spec: PictureSpec) -> Picture:
-    """Convert (1, C, H, W) in [-1, 1] to a picture of the type of the run."""
-    return Picture(from_signed(image[0].permute(1, 2, 0).cpu().numpy(), spec))
 
 
 def _admitted(tile: Picture, label: str, refused: list[str]) -> AdmittedPicture | Picture:

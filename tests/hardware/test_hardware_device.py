@@ -15,8 +15,8 @@ import torch
 import ganvas
 from ganvas import api
 from ganvas.errors import ConfigError
-from ganvas.hardware import precision
-from ganvas.hardware.precision import bfloat16_obstacle, choose_precision
+from ganvas.hardware import device
+from ganvas.hardware.device import bfloat16_obstacle, choose_device, choose_precision
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.methods import Pix2PixConfig
@@ -27,7 +27,7 @@ REMEDY = "give --precision float32, or --precision auto"
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: "no such instructions")
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, native: bool, capability: str, onednn: bool, machine: str) -> None:
@@ -36,7 +36,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, native: bool, capability: str, o
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn, raising=False)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    for name in precision.ISA_VARIABLES:
+    for name in device.ISA_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -82,11 +82,11 @@ def test_where_nothing_is_known_the_user_decides() -> None:
 
 
 def test_the_choice_follows_the_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: None)
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: None)
     assert [choose_precision(name, CPU) for name in ("float32", "bfloat16", "auto")] == [
         "float32", "bfloat16", "bfloat16",
     ]  # fmt: skip
-    monkeypatch.setattr(precision, "bfloat16_obstacle", lambda device: "no such instructions")
+    monkeypatch.setattr(device, "bfloat16_obstacle", lambda device: "no such instructions")
     assert [choose_precision(name, CPU) for name in ("float32", "auto")] == ["float32", "float32"]
     with pytest.raises(ConfigError, match=REMEDY):
         choose_precision("bfloat16", CPU)
@@ -156,3 +156,17 @@ def test_a_processor_with_avx2_alone_says_so_and_goes_on_in_float32(tmp_path: Pa
     assert "[2, 0, 2, 0]" in done.stdout, done.stderr
     assert done.stderr.count(REMEDY) == 2
     assert "Traceback" not in done.stderr
+
+
+def test_devices_by_name() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="device 'cuda' cannot be used"):
+            choose_device("cuda")
+
+
+def test_cuda_is_the_gpu_of_the_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "99")
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
+        choose_device("cuda")

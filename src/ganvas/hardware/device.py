@@ -1,4 +1,4 @@
-"""Vector instructions and bfloat16 support of the hardware, and the choice of a precision."""
+"""Device, precision and threads of a computation, and the vector instructions and bfloat16 support they depend on."""
 
 from __future__ import annotations
 
@@ -26,6 +26,42 @@ HAS_AVX512 = _uses_avx512()
 
 A constant, because compiled networks read it.
 """
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of a name; `auto` is CUDA if available, else Apple's MPS, else the CPU.
+
+    `cuda` is the GPU of the local rank under `torchrun`.
+
+    Raises:
+        ConfigError: the name is unknown, or this machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device '{name}' cannot be used here ({first}); give auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+    return device
+
+
+def cores_beside() -> int:
+    """Return the number of threads for reading, gating and writing: half of torch's, at least one."""
+    return max(1, torch.get_num_threads() // 2)
+
+
+def cores_for_networks() -> int:
+    """Return the number of threads for a translator's network: the other half.
+
+    The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
+    """
+    return max(1, torch.get_num_threads() - cores_beside())
 
 
 X86 = ("x86_64", "amd64", "i386", "i686")
