@@ -20,8 +20,7 @@ import torch
 
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.progress import progress_bars
-from ganvas.toy.experiments import GAMES, TARGETS, Trial, run_trial
-from ganvas.toy.study import BLUE, ORANGE, draw_trials, make_panels, save_figure
+from ganvas.toy.study import BLUE, GAMES, ORANGE, TARGETS, Trial, draw_trials, make_panels, run_trial, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

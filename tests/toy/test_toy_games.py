@@ -10,9 +10,9 @@ from ganvas.errors import DivergenceError
 from ganvas.metrics.distribution import measure_coverage
 from ganvas.progress import SILENT
 from ganvas.toy.densities import Mixture, ring, spiral
-from ganvas.toy.dual_learning import Domain, DualLearning, log_density_of
-from ganvas.toy.experiments import COMPARED, GAMES, run_trial
+from ganvas.toy.experiments import Domain, DualLearning, log_density_of
 from ganvas.toy.games import GAN, WGAN, ConditionalGAN, CycleGAN, Game, normal_noise, play, points_of, seeded, train
+from ganvas.toy.study import COMPARED, GAMES, run_trial
 
 TARGET = ring(4, deviation=0.3)
 DOMAIN = Domain(points_of(TARGET, np.random.default_rng(0)), log_density_of(TARGET))

@@ -8,8 +8,7 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.image.files import read_image
-from ganvas.toy.dual_learning import watch_dual_learning
-from ganvas.toy.experiments import likelihood_curves, sample_piecewise
+from ganvas.toy.experiments import likelihood_curves, sample_piecewise, watch_dual_learning
 from ganvas.toy.study import as_table
 
 matplotlib = pytest.importorskip("matplotlib")

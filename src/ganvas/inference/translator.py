@@ -42,9 +42,8 @@ from ganvas.video import Frame
 class Translator:
     """Trained run, or ONNX file, as an image -> image callable: `Translator.load(run)(image)`.
 
-    The output has the size of the input; every picture and its translation pass the content gate; the
-    same picture gives the same output each time, alone or in a batch, since the method's noise is seeded by the
-    picture's content.
+    The output has the size of the input; every picture and its translation pass the content gate; the same picture
+    gives the same output each time, alone or in a batch, since its content seeds the method's noise.
 
     Args:
         model: a method with its generators loaded, or a network from elsewhere.

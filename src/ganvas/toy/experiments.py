@@ -1,4 +1,4 @@
-"""Experiments on densities: sampling, maximum likelihood as minimum KL divergence, and mode collapse.
+"""Experiments on densities: sampling, maximum likelihood as minimum KL divergence, and dual learning.
 
 The two objectives of the likelihood differ by the entropy H(P), which does not depend on the model:
 
@@ -7,32 +7,32 @@ The two objectives of the likelihood differ by the entropy H(P), which does not 
 Goodfellow et al. 2016, "Deep Learning", Sec. 5.5. The family is N(mu, s^2) with s fixed to the deviation of P, so that
 each curve is a function of mu alone and can be drawn.
 
-Mode collapse compares a GAN, a Wasserstein GAN and a GAN with the cycle term on the same two domains. Each generator
-translates points of a spiral of as many Gaussians into the target. Network, optimizer, data and number of steps are the
-same where the method leaves them open, so that the three differ by their objective alone.
+In dual learning (He et al. 2016, "Dual learning for machine translation", arXiv:1611.00179), here of points in the
+plane, two translators train each other without pairs. One translates a point; a model of the target domain scores the
+likelihood of the translation; the second translates back and scores the likelihood of the start. The paper's model is
+a language model; here it is the exact density of the domain.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from scipy.stats import kstest
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.losses import cross_entropy, entropy, kl_divergence
-from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
+from ganvas.methods.base import Turn
+from ganvas.metrics.distribution import WITHIN_DEVIATIONS
+from ganvas.networks.blocks import MLP
 from ganvas.progress import SILENT, Progress
 from ganvas.toy.densities import (
     GRID_STEP,
     Floats,
     Mixture,
-    grid,
     grid_points,
     piecewise_cdf,
     piecewise_density,
@@ -40,7 +40,8 @@ from ganvas.toy.densities import (
     ring,
     spiral,
 )
-from ganvas.toy.games import GAN, WGAN, CycleGAN, Draw, points_of, seeded, train
+from ganvas.toy.games import Draw, Game, adam, play, points_of, seeded
+from ganvas.training.step import Optimizers, run_turns
 
 MEANS = 301
 """Values of mu, from -1.5 to 1.5."""
@@ -128,48 +129,204 @@ def sample_piecewise(*, seed: int, count: int = SAMPLES) -> Sampling:
     return Sampling(samples, distance=float(tested.statistic), p_value=float(tested.pvalue))
 
 
-SLOW_RATE = 1e-4
-"""Learning rate of a slow discriminator, with 1e-3 for the generator: the published unrolled GANs
-(poolio/unrolled_gan)."""
-TARGETS: dict[str, Callable[[], Mixture]] = {"ring of 8": ring, "grid of 25": grid}
-GAMES: dict[str, Callable[[Draw, Draw], GAN | CycleGAN]] = {
-    "GAN alone": GAN,
-    "WGAN": WGAN,
-    "GAN + cycle": CycleGAN,
-    "GAN alone, slow D": partial(GAN, discriminator_rate=SLOW_RATE),
-    "GAN + cycle, slow D": partial(CycleGAN, discriminator_rate=SLOW_RATE),
-}
-COMPARED = ("GAN alone", "WGAN", "GAN + cycle")
+LogDensity = Callable[[Tensor], Tensor]
+"""(N, 2) points -> (N,) log density."""
+DEVIATION = 0.1
+PROBES = 2000
+MOMENTS = 40
+"""Number of measurements of a run."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One training from one seed.
+class Domain:
+    """Sampler and log density of a domain."""
+
+    draw: Draw
+    log_density: LogDensity
+
+
+class Translator(nn.Module):
+    """P(y | x) = N(y; f(x), noise^2): a stochastic translator.
+
+    Args:
+        noise: its standard deviation; fixed.
+        width: of the two hidden layers of f.
+    """
+
+    def __init__(self, *, noise: float, width: int = 128) -> None:
+        super().__init__()
+        self.noise, self.mean = noise, MLP(2, 2, width=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the most likely translation, (N, 2) -> (N, 2)."""
+        y: Tensor = self.mean(x)
+        return y
+
+    def draw(self, x: Tensor) -> Tensor:
+        """Sample a translation without gradient, (N, 2) -> (N, 2)."""
+        mean: Tensor = self(x).detach()
+        return mean + self.noise * torch.randn_like(mean)
+
+    def log_probability(self, y: Tensor, x: Tensor) -> Tensor:
+        """Compute log P(y | x), (N,)."""
+        squared: Tensor = ((y - self(x)) / self.noise).square().sum(-1)
+        return -0.5 * squared - math.log(2 * math.pi * self.noise**2)
+
+
+class DualLearning(Game):
+    """Algorithm 1, both games in each step.
+
+    Args:
+        a: one domain.
+        b: the other.
+        alpha: share of fluency in the reward; 0.01 is the paper's.
+        noise: of both translators.
+        samples: K, translations drawn of each point. Their mean reward is subtracted from each one's, which changes no
+            expectation and calms the gradient; the paper takes the K likeliest of a beam instead.
+        batch_size: points of each domain a step.
+        width: of the translators' hidden layers.
+    """
+
+    def __init__(
+        self,
+        a: Domain,
+        b: Domain,
+        *,
+        alpha: float = 0.01,
+        noise: float = 0.1,
+        samples: int = 4,
+        batch_size: int = 64,
+        width: int = 128,
+    ) -> None:
+        super().__init__()
+        self.players = {"translators": ("to_b", "to_a")}
+        self.a, self.b, self.alpha, self.samples, self.batch_size = a, b, alpha, samples, batch_size
+        self.to_b, self.to_a = Translator(noise=noise, width=width), Translator(noise=noise, width=width)
+
+    def turns(self) -> Iterator[Turn]:
+        """Play the game from a and the game from b, then update both translators once."""
+        from_a = self._game(self.a, self.b, self.to_b, self.to_a)
+        from_b = self._game(self.b, self.a, self.to_a, self.to_b)
+        self.rewards = {name: (from_a.rewards[name] + from_b.rewards[name]) / 2 for name in from_a.rewards}
+        yield Turn("translators", {"from_a": from_a.loss, "from_b": from_b.loss})
+
+    def _game(self, start: Domain, other: Domain, there: Translator, back: Translator) -> GameResult:
+        x = start.draw(self.batch_size).repeat_interleave(self.samples, dim=0)
+        y = there.draw(x)
+        fluency, reconstruction = other.log_density(y), back.log_probability(x, y)
+        reward = self.alpha * fluency + (1 - self.alpha) * reconstruction.detach()
+        advantage = (reward.view(-1, self.samples) - reward.view(-1, self.samples).mean(1, keepdim=True)).flatten()
+        learn_there = -(advantage * there.log_probability(y, x)).mean()
+        learn_back = -(1 - self.alpha) * reconstruction.mean()
+        seen = {"reward": reward, "fluency": fluency, "reconstruction": reconstruction.detach()}
+        return GameResult(learn_there + learn_back, {name: float(value.mean()) for name, value in seen.items()})
+
+    def optimizers(self) -> Optimizers:
+        """Return Adam; the paper's AdaDelta and SGD suit its recurrent networks."""
+        return adam(self, {"translators": 1e-3}, betas=(0.9, 0.999))
+
+    def learn_from_pairs(self, a: Tensor, b: Tensor, *, steps: int = 300) -> None:
+        """Warm-start both translators by maximum likelihood on a few pairs, (N, 2) each, as the paper does."""
+        optimizers = self.optimizers()
+        for _ in range(steps):
+            run_turns([self._likelihood_turns(a, b)], optimizers)
+
+    def _likelihood_turns(self, a: Tensor, b: Tensor) -> Iterator[Turn]:
+        loss = -(self.to_b.log_probability(b, a).mean() + self.to_a.log_probability(a, b).mean())
+        yield Turn("translators", {"likelihood": loss})
+
+
+@dataclass(frozen=True)
+class GameResult:
+    """Result of one game: the loss to minimize, and the mean of each part of the reward."""
+
+    loss: Tensor
+    rewards: dict[str, float]
+
+
+def log_density_of(mixture: Mixture) -> LogDensity:
+    """Return the exact log density of a mixture as a function of points."""
+    return lambda points: torch.from_numpy(mixture.log_density(points.double().numpy())).float()
+
+
+@dataclass
+class DualRun:
+    """Measurements of one run of dual learning, at equal intervals.
 
     Attributes:
-        samples: (2500, 2) of the trained generator.
-        seconds: processor time.
+        pairs: number of known pairs, each of another mode, for the warm start.
+        steps: steps of the measurements; 0 is after the warm start.
+        reward: mean over both games of that step; one fewer, for there is none at 0.
+        distance: mean between a point of a and its likeliest translation translated back.
+        right: share of points of a whose translation is nearest to the mode of the same number, in [0, 1].
+        fluent: share of them whose translation is within three deviations of a mode of b, in [0, 1].
     """
 
-    target: str
-    game: str
-    seed: int
-    coverage: Coverage
-    samples: Floats
-    seconds: float
+    pairs: int
+    steps: list[int] = field(default_factory=list)
+    reward: list[float] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
+    right: list[float] = field(default_factory=list)
+    fluent: list[float] = field(default_factory=list)
 
 
-def run_trial(target: str, game: str, *, seed: int, steps: int, progress: Progress = SILENT) -> Trial:
-    """Train one of `GAMES` on one of `TARGETS` and measure it.
+def watch_dual_learning(*, pairs: int, seed: int, steps: int, progress: Progress = SILENT) -> DualRun:
+    """Train two translators by dual learning, after a warm start on `pairs` pairs.
+
+    Domain a is a spiral of eight Gaussians, b a ring of eight; mode i of a and mode i of b mean the same.
+
+    Args:
+        pairs: 1 to 8, each of another mode.
+        seed: seed of every draw.
+        steps: steps of dual learning.
+        progress: shows each step.
 
     Raises:
-        DivergenceError: the losses became NaN or infinite.
+        DivergenceError: the losses of the last step are not finite.
     """
-    started = time.process_time()
-    mixture = TARGETS[target]()
+    a, b = spiral(deviation=DEVIATION), ring(deviation=DEVIATION)
+    run, known = DualRun(pairs), np.arange(pairs)
     with seeded(seed) as rng:
-        played = GAMES[game](points_of(spiral(len(mixture.means)), rng), points_of(mixture, rng))
-        train(played, steps=steps, name=f"{game}, {target}", progress=progress)
-        samples = played.sample(PROTOCOL_SAMPLES).double().numpy()
-    coverage = measure_coverage(samples, mixture.means, deviation=mixture.deviation)
-    return Trial(target, game, seed, coverage, samples, seconds=time.process_time() - started)
+        domain_a, domain_b = (Domain(points_of(one, rng), log_density_of(one)) for one in (a, b))
+        game = DualLearning(domain_a, domain_b, noise=DEVIATION)
+        game.learn_from_pairs(_as_tensor(a.sample_modes(known, rng)), _as_tensor(b.sample_modes(known, rng)))
+        _measure(run, 0, game, a, b)
+        for step, _ in enumerate(play(game, game.optimizers(), steps=steps), start=1):
+            if step % max(steps // MOMENTS, 1) == 0 or step == steps:
+                run.reward.append(game.rewards["reward"])
+                _measure(run, step, game, a, b)
+            progress(f"dual learning, {pairs} known pairs", step, steps)
+    return run
+
+
+@torch.no_grad()
+def _measure(run: DualRun, step: int, game: DualLearning, a: Mixture, b: Mixture) -> None:
+    rng = np.random.default_rng(0)  # the same probes at each moment, without a draw from the generators of the training
+    modes = rng.integers(len(a.means), size=PROBES)
+    points = _as_tensor(a.sample_modes(modes, rng))
+    translated = game.to_b(points)
+    apart = np.linalg.norm(translated.numpy()[:, None] - b.means, axis=-1)
+    run.steps.append(step)
+    run.distance.append(float((game.to_a(translated) - points).norm(dim=1).mean()))
+    run.right.append(float((apart.argmin(axis=1) == modes).mean()))
+    run.fluent.append(float((apart.min(axis=1) <= WITHIN_DEVIATIONS * b.deviation).mean()))
+
+
+def _as_tensor(points: Floats) -> Tensor:
+    return torch.from_numpy(points).float()
+
+
+Curve = tuple[Sequence[int], Sequence[float]]
+
+
+PANELS: dict[str, Callable[[DualRun], Curve]] = {
+    "reward": lambda run: (run.steps[1:], run.reward),
+    "distance after there and back": lambda run: (run.steps, run.distance),
+    "share translated right": lambda run: (run.steps, run.right),
+    "share within 3 deviations": lambda run: (run.steps, run.fluent),
+}
+
+
+def as_panels(runs: Sequence[DualRun]) -> dict[str, dict[str, Curve]]:
+    """Return title -> name of a run -> (steps, values), to draw."""
+    return {title: {f"{run.pairs} known pairs": curve(run) for run in runs} for title, curve in PANELS.items()}

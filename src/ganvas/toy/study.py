@@ -1,9 +1,16 @@
-"""Studies of `ganvas density`: each question answered with figures, a table and a plot."""
+"""Studies of `ganvas density`: each question answered with figures, a table and a plot.
+
+Mode collapse compares a GAN, a Wasserstein GAN and a GAN with the cycle term on the same two domains. Each generator
+translates points of a spiral of as many Gaussians into the target. Network, optimizer, data and number of steps are the
+same where the method leaves them open, so that the three differ by their objective alone.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +20,11 @@ import torch
 from ganvas.errors import MissingDependency
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import atomic_file, write_json
-from ganvas.metrics.distribution import PROTOCOL_SAMPLES, measure_coverage
-from ganvas.progress import Progress
-from ganvas.toy import DensityConfig
-from ganvas.toy.densities import Floats, Mixture, grid_points, piecewise_density, ring
-from ganvas.toy.dual_learning import as_panels, watch_dual_learning
-from ganvas.toy.experiments import (
-    COMPARED,
-    TARGETS,
-    Curves,
-    Sampling,
-    Trial,
-    likelihood_curves,
-    run_trial,
-    sample_piecewise,
-)
-from ganvas.toy.games import GAN, NOISE_SIZE, WGAN, ConditionalGAN, normal_noise, points_of, seeded, train
+from ganvas.metrics.distribution import PROTOCOL_SAMPLES, Coverage, measure_coverage
+from ganvas.progress import SILENT, Progress
+from ganvas.toy import DensityConfig, games
+from ganvas.toy.densities import Floats, Mixture, grid, grid_points, piecewise_density, ring, spiral
+from ganvas.toy.experiments import Curves, Sampling, as_panels, likelihood_curves, sample_piecewise, watch_dual_learning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,10 +69,10 @@ def answer_gan(*, seed: int, steps: int, progress: Progress) -> Answer:
     """Train GAN, WGAN and conditional GAN on the ring; the last is queried for each mode equally often."""
     target = ring()
     samples: dict[str, Floats] = {}
-    for name, kind in {"GAN": GAN, "WGAN": WGAN}.items():
-        with seeded(seed) as rng:
-            game = kind(normal_noise(NOISE_SIZE), points_of(target, rng), input_size=NOISE_SIZE)
-            train(game, steps=steps, name=name, progress=progress)
+    for name, kind in {"GAN": games.GAN, "WGAN": games.WGAN}.items():
+        with games.seeded(seed) as rng:
+            game = kind(games.normal_noise(games.NOISE_SIZE), games.points_of(target, rng), input_size=games.NOISE_SIZE)
+            games.train(game, steps=steps, name=name, progress=progress)
             samples[name] = game.sample(PROTOCOL_SAMPLES).double().numpy()
     modes = np.arange(PROTOCOL_SAMPLES) % len(target.means)
     samples["conditional GAN"] = conditional_points(target, modes, seed=seed, steps=steps, progress=progress)
@@ -89,14 +85,61 @@ def answer_gan(*, seed: int, steps: int, progress: Progress) -> Answer:
 def conditional_points(target: Mixture, modes: np.ndarray, *, seed: int, steps: int, progress: Progress) -> Floats:
     """Train a conditional GAN on a mixture, and sample a point of each of the (N,) modes: (N, 2)."""
     count_modes = len(target.means)
-    with seeded(seed) as rng:
-        game = ConditionalGAN(
+    with games.seeded(seed) as rng:
+        game = games.ConditionalGAN(
             lambda count: torch.from_numpy(rng.integers(count_modes, size=count)),
             lambda mode: torch.from_numpy(target.sample_modes(mode.numpy(), rng)).float(),
             modes=count_modes,
         )
-        train(game, steps=steps, name="conditional GAN", progress=progress)
+        games.train(game, steps=steps, name="conditional GAN", progress=progress)
         return game.sample(torch.from_numpy(modes)).double().numpy()
+
+
+SLOW_RATE = 1e-4
+"""Learning rate of a slow discriminator, with 1e-3 for the generator: the published unrolled GANs
+(poolio/unrolled_gan)."""
+TARGETS: dict[str, Callable[[], Mixture]] = {"ring of 8": ring, "grid of 25": grid}
+GAMES: dict[str, Callable[[games.Draw, games.Draw], games.GAN | games.CycleGAN]] = {
+    "GAN alone": games.GAN,
+    "WGAN": games.WGAN,
+    "GAN + cycle": games.CycleGAN,
+    "GAN alone, slow D": partial(games.GAN, discriminator_rate=SLOW_RATE),
+    "GAN + cycle, slow D": partial(games.CycleGAN, discriminator_rate=SLOW_RATE),
+}
+COMPARED = ("GAN alone", "WGAN", "GAN + cycle")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training from one seed.
+
+    Attributes:
+        samples: (2500, 2) of the trained generator.
+        seconds: processor time.
+    """
+
+    target: str
+    game: str
+    seed: int
+    coverage: Coverage
+    samples: Floats
+    seconds: float
+
+
+def run_trial(target: str, game: str, *, seed: int, steps: int, progress: Progress = SILENT) -> Trial:
+    """Train one of `GAMES` on one of `TARGETS` and measure it.
+
+    Raises:
+        DivergenceError: the losses became NaN or infinite.
+    """
+    started = time.process_time()
+    mixture = TARGETS[target]()
+    with games.seeded(seed) as rng:
+        played = GAMES[game](games.points_of(spiral(len(mixture.means)), rng), games.points_of(mixture, rng))
+        games.train(played, steps=steps, name=f"{game}, {target}", progress=progress)
+        samples = played.sample(PROTOCOL_SAMPLES).double().numpy()
+    coverage = measure_coverage(samples, mixture.means, deviation=mixture.deviation)
+    return Trial(target, game, seed, coverage, samples, seconds=time.process_time() - started)
 
 
 def answer_collapse(*, seed: int, steps: int, progress: Progress) -> Answer:
