@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.loader import evaluation_pairs
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.paths import cache_folder

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ganvas.localization import LocateConfig
 from ganvas.localization import locate_files as module
-from ganvas.localization.config import LocateConfig
 from ganvas.progress import SILENT, Progress
 
 

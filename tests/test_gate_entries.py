@@ -17,8 +17,8 @@ from ganvas.content_gate import gate
 from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import PolicyRefusal
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.comparison_measures import Instruments
-from ganvas.evaluation.config import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.cover import mosaic
 from ganvas.image.files import write_image

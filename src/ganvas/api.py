@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ganvas.data.config import PrepareConfig
 from ganvas.demonstration import DemoConfig
 from ganvas.diagnosis import DoctorConfig
-from ganvas.evaluation.config import BenchmarkConfig, ComparisonConfig, EvaluateConfig
+from ganvas.evaluation import BenchmarkConfig, ComparisonConfig, EvaluateConfig
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.inference.config import SampleConfig, TranslateConfig
 from ganvas.interop import ImportConfig
 from ganvas.interop.export.config import ExportConfig, PushConfig
-from ganvas.localization.config import LocateConfig
+from ganvas.localization import LocateConfig
 from ganvas.methods.config import Direction
 from ganvas.privacy_audit import AuditConfig
 from ganvas.progress import progress_bars

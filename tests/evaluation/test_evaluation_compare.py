@@ -14,12 +14,12 @@ import pytest
 from ganvas.cli import main
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, DataError, DivergenceError, PartialFailure, PolicyRefusal
+from ganvas.evaluation import ComparisonConfig, EvaluateConfig
 from ganvas.evaluation import compare as comparing
 from ganvas.evaluation.compare import compare
 from ganvas.evaluation.comparison_measures import translate_all
 from ganvas.evaluation.comparison_plan import open_test_pictures, plan_data
 from ganvas.evaluation.comparison_result import Comparison
-from ganvas.evaluation.config import ComparisonConfig, EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image, read_label
 from ganvas.image.picture import PictureSpec

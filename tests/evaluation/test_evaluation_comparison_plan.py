@@ -10,8 +10,8 @@ import pytest
 
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
+from ganvas.evaluation import ComparisonConfig
 from ganvas.evaluation.comparison_plan import plan_data, plan_runs, why_unpaired, with_width
-from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
 from ganvas.recipes import RECIPES
 

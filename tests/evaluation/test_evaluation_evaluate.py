@@ -13,7 +13,7 @@ import torch
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import enlarged, evaluate_run
 from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, write_image

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.picture import Picture
 from ganvas.inference import film as film_module

@@ -11,7 +11,7 @@ from PIL import Image
 from training_runs import MakeConfig, assert_same_run, tiny_cyclegan, tiny_run
 
 from ganvas.errors import DataError
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.runs.record import read_run_record
 from ganvas.training import observers

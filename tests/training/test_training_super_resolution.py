@@ -16,7 +16,7 @@ from ganvas import api
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.errors import ConfigError, DataError, PolicyRefusal, RunError, WeightsError
-from ganvas.evaluation.config import BenchmarkConfig, EvaluateConfig
+from ganvas.evaluation import BenchmarkConfig, EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.evaluation.super_resolution import SuperResolutionTable, benchmark_super_resolution
 from ganvas.image.files import read_image, write_image

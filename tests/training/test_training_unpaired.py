@@ -16,7 +16,7 @@ from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, t
 
 from ganvas.content_gate import AdmittedPicture, admit, gate
 from ganvas.errors import ConfigError
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture

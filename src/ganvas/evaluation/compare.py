@@ -16,6 +16,7 @@ from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files, data_folders
 from ganvas.data.splits import evenly
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
+from ganvas.evaluation import ComparisonConfig
 from ganvas.evaluation.comparison_measures import (
     Instruments,
     identity_baseline,
@@ -35,7 +36,6 @@ from ganvas.evaluation.comparison_result import (
     remarks,
     tables,
 )
-from ganvas.evaluation.config import ComparisonConfig
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.hardware.device import choose_device, choose_precision

@@ -18,7 +18,7 @@ from ganvas.data.films import held_out_split
 from ganvas.data.layouts import Split, find_entries
 from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
-from ganvas.evaluation.config import ComparisonConfig
+from ganvas.evaluation import ComparisonConfig
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.methods.config import Direction, Domain

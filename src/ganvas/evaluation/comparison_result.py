@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import PartialFailure
+from ganvas.evaluation import ComparisonConfig
 from ganvas.evaluation.comparison_measures import Measured
 from ganvas.evaluation.comparison_plan import SIDES, TestPictures
-from ganvas.evaluation.config import ComparisonConfig
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
 from ganvas.reports.html import Cell, Rows, mean_and_deviation, tables_as_text

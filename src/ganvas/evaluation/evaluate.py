@@ -21,7 +21,7 @@ from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs
 from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, InputError, PolicyRefusal
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
 from ganvas.filesystem import require_apart, require_outside
 from ganvas.filesystem.paths import cache_folder

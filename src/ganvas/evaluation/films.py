@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.errors import ConfigError, MissingDependency, VideoError, WeightsError
-from ganvas.evaluation.config import EvaluateConfig
+from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import enlarged
 from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, write_film_reports
 from ganvas.filesystem import require_apart

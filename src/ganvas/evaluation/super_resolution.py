@@ -26,7 +26,7 @@ from ganvas.errors import (
     WeightsError,
     problem_of,
 )
-from ganvas.evaluation.config import BenchmarkConfig
+from ganvas.evaluation import BenchmarkConfig
 from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image

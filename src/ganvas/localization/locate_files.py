@@ -13,8 +13,8 @@ from ganvas.filesystem import claimed, require_apart, require_outside
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_skipped, write_image
 from ganvas.image.picture import Picture
+from ganvas.localization import LocateConfig
 from ganvas.localization.cam import class_index, locate, overlay
-from ganvas.localization.config import LocateConfig
 from ganvas.localization.detectors import DetectionConfig, drawn_boxes, find_boxes
 from ganvas.localization.load import load_classifier, load_detectors
 from ganvas.progress import SILENT, Progress

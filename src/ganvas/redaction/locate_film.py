@@ -12,10 +12,9 @@ from ganvas.filesystem import claimed, require_apart
 from ganvas.filesystem.atomic import atomic_file
 from ganvas.image.files import list_images
 from ganvas.image.picture import Picture
-from ganvas.localization import Classifier, load_classifier
+from ganvas.localization import Classifier, LocateConfig, load_classifier
 from ganvas.localization.cam import class_index, locate
 from ganvas.localization.classifier import Bytes
-from ganvas.localization.config import LocateConfig
 from ganvas.localization.detectors import Detection, DetectionConfig, Detector, drawn_boxes
 from ganvas.localization.load import load_detectors
 from ganvas.localization.locate_files import RECORD, detection_of, locate_files
