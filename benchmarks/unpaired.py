@@ -145,7 +145,7 @@ def as_records(distances: Sequence[Distance]) -> list[dict[str, Any]]:
 def judged(measured: Measured, classifier: Classifier) -> dict[Direction, dict[str, Any]]:
     """Each direction of a run."""
     return {
-        way: judge(classifier, list(one.made.values()), way)
+        way: judge(classifier, list(one.outputs.values()), way)
         | {
             "distances": as_records(measured.distances[way]),
             "there_and_back_psnr": vars(measured.returned[way]) if way in measured.returned else None,
@@ -188,7 +188,7 @@ def write_grid(shown: Mapping[str, tuple[Bench, Measured]], path: Path) -> None:
             continue
         names = list(test.sides[given])
         for name in [names[index] for index in evenly(len(names), SHOWN[way])]:
-            cells.append([test.sides[given][name], *(one.made.get(name) if one else None for one in translated)])
+            cells.append([test.sides[given][name], *(one.outputs.get(name) if one else None for one in translated)])
             labels.append(f"{TITLES[way]}: {name}")
     pictures = [[one.picture if one else None for one in row] for row in cells]
     grid = make_grid(pictures, captions=["input", *shown], row_labels=labels)

@@ -140,8 +140,8 @@ def prepare(config: PrepareConfig) -> Prepared:
     """
     from ganvas.data.prepare import prepare_pairs
 
-    with using_threads(config.threads), progress_bars() as tell:
-        return prepare_pairs(config, progress=tell)
+    with using_threads(config.threads), progress_bars() as progress:
+        return prepare_pairs(config, progress=progress)
 
 
 @command(RedactConfig)
@@ -309,8 +309,8 @@ def density(config: DensityConfig) -> Study:
     """
     from ganvas.toy.study import study
 
-    with using_threads(config.threads), progress_bars() as tell:
-        return study(config, progress=tell)
+    with using_threads(config.threads), progress_bars() as progress:
+        return study(config, progress=progress)
 
 
 @command(DemoConfig)

@@ -243,7 +243,7 @@ def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path)
     translator = Translator.load(tmp_path / "out" / "runs" / "cyclegan", device="cpu", direction="b_to_a")
     made = translate_all(translator, test.sides["b"])
     name, picture = next(iter(test.sides["b"].items()))
-    assert np.array_equal(made.made[name].picture.pixels, translator(picture.picture).pixels)
+    assert np.array_equal(made.outputs[name].picture.pixels, translator(picture.picture).pixels)
     assert test.specs == {"a": PictureSpec(), "b": PictureSpec()}
 
 

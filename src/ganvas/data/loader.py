@@ -258,7 +258,7 @@ class Prefetched:
         """Return the loader's batch after `images_seen` pictures; errors of the loader are raised here."""
         if self._thread is None:
             return self._loader.batch(images_seen)
-        # Use the batch in preparation if it is the one asked for; else, at a start or a resume, prepare that one.
+        # Use the batch in preparation if it is the requested one; else, at a start or a resume, prepare that one.
         if self._ahead is None or self._ahead[0] != images_seen:
             self._ahead = images_seen, self._thread.submit(self._make, images_seen)
         # Start the next one before this one is used, so that the thread works while the step runs.

@@ -30,7 +30,7 @@ MIN_LAYOUT_CHANGE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """What of a frame tells a cut.
+    """Properties of a frame that reveal a cut.
 
     Attributes:
         histogram: (512,) shares of the pixels by color.

@@ -150,8 +150,8 @@ class DemoResult:
             f"  {name:<16} {scores['psnr']:6.2f} dB   SSIM {scores['ssim']:.3f}" for name, scores in self.unseen.items()
         )
         left_out = [f"{name} is left out: {why}" for name, why in self.left_out.items()]
-        told = "\n".join([*self.conclusion.sentences, *left_out, f"Report: {self.report}"])
-        return f"Inside the covered regions of photographs never trained on, means:\n{rows}\n{told}"
+        closing = "\n".join([*self.conclusion.sentences, *left_out, f"Report: {self.report}"])
+        return f"Inside the covered regions of photographs never trained on, means:\n{rows}\n{closing}"
 
 
 def run_demo(config: DemoConfig) -> DemoResult:

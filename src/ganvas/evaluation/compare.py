@@ -208,9 +208,9 @@ def grid_rows(comparison: Comparison) -> list[tuple[str, list[AdmittedPicture | 
             continue
         names = list(test.sides[given])
         for name in [names[index] for index in evenly(len(names), NUM_SHOWN[direction])]:
-            made = [None if one is None else one.made.get(name) for one in translated]
+            outputs = [None if one is None else one.outputs.get(name) for one in translated]
             target = [test.sides["b"][name]] if test.paired else []
-            rows.append((f"{DIRECTIONS[direction]}: {name}", [test.sides[given][name], *made, *target]))
+            rows.append((f"{DIRECTIONS[direction]}: {name}", [test.sides[given][name], *outputs, *target]))
     return rows
 
 

@@ -65,13 +65,13 @@ class Features:
         moments.add(vectors)
         return cls(extractor, vectors, moments.statistics())
 
-    def distances(self, made: Sequence[Rgb]) -> list[Distance]:
+    def distances(self, outputs: Sequence[Rgb]) -> list[Distance]:
         """Compute the Frechet and kernel distances to the generated pictures.
 
         The kernel distance's deviation over halves of the pictures is about its standard error (delete-half jackknife).
         """
-        other = Features.of(self.extractor, made)
-        half = max(min(len(made), len(self.vectors)) // 2, 2)
+        other = Features.of(self.extractor, outputs)
+        half = max(min(len(outputs), len(self.vectors)) // 2, 2)
         space, size = self.extractor.space, min(half, SUBSET_SIZE)
         kernel = kernel_distance(other.vectors, self.vectors, space, subset_size=size)
         return [frechet_distance(other.statistics, self.statistics), kernel]
@@ -89,9 +89,9 @@ class Instruments:
     real: dict[Domain, list[Features]]
     lpips: LPIPS | None
 
-    def distances(self, made: Sequence[Rgb], side: Domain) -> list[Distance]:
+    def distances(self, outputs: Sequence[Rgb], side: Domain) -> list[Distance]:
         """Compute the distances to the real pictures of a side for each kind of features; empty under two pictures."""
-        return [one for features in self.real[side] for one in features.distances(made)] if len(made) >= 2 else []
+        return [one for features in self.real[side] for one in features.distances(outputs)] if len(outputs) >= 2 else []
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,18 @@ class Translated:
     """The translations of one side.
 
     Attributes:
-        made: name -> picture that the content gate admits.
+        outputs: name -> picture that the content gate admits.
         refused: name -> why the gate refuses the translation, of the others.
         seconds: median time of the network per picture.
     """
 
-    made: dict[str, AdmittedPicture]
+    outputs: dict[str, AdmittedPicture]
     refused: dict[str, str]
     seconds: float
 
     def rgb(self) -> list[Rgb]:
         """Return all pictures as RGB, for a classifier."""
-        return [one.picture.as_rgb8() for one in self.made.values()]
+        return [one.picture.as_rgb8() for one in self.outputs.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +118,10 @@ class Measured:
     """Measures of a run.
 
     Attributes:
-        translated: direction -> what was made; the run's directions alone.
+        translated: direction -> its outputs; the run's directions alone.
         fidelity: measure -> outputs against their targets; empty without pairs.
         returned: direction -> PSNR in dB of pictures there and back against themselves; methods of both ways alone.
-        distances: direction -> from what was made to the real pictures of that side.
+        distances: direction -> from the outputs to the real pictures of that side.
     """
 
     translated: dict[Direction, Translated]
@@ -178,16 +178,16 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
 
 def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture]) -> Translated:
     """Translate pictures that the gate has admitted, one by one; translations that it refuses are left out."""
-    made, refused, seconds = dict[str, AdmittedPicture](), dict[str, str](), list[float]()
+    outputs, refused, seconds = dict[str, AdmittedPicture](), dict[str, str](), list[float]()
     for name, picture in pictures.items():
         started = time.perf_counter()
         result, _ = translate_admitted(translator, picture)
         seconds.append(time.perf_counter() - started)
         try:
-            made[name] = admit(result, name=f"{name} (translated)")
+            outputs[name] = admit(result, name=f"{name} (translated)")
         except PolicyRefusal as refusal:
             refused[name] = refusal.reason
-    return Translated(made, refused, median(seconds[1:] or seconds))  # the first warms up
+    return Translated(outputs, refused, median(seconds[1:] or seconds))  # the first warms up
 
 
 def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
@@ -216,8 +216,8 @@ def training_reference(data: DataConfig, test: TestPictures, instruments: Instru
 def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -> dict[str, Summary]:
     """Summarize each measure of the outputs against their targets."""
     spec, rows = test.specs["b"], []
-    for name, made in translated.made.items():
-        pair = unit_from_picture(made.picture, spec), unit_from_picture(test.sides["b"][name].picture, spec)
+    for name, output in translated.outputs.items():
+        pair = unit_from_picture(output.picture, spec), unit_from_picture(test.sides["b"][name].picture, spec)
         rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
     return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
@@ -225,8 +225,8 @@ def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -
 def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:
     """Compute the PSNR of round trips, rounded to the file's type in between. The way back is never shown."""
     spec, values = test.specs[side], []
-    for name, made in translated.made.items():
-        again, _ = translate_admitted(back, made)
+    for name, output in translated.outputs.items():
+        again, _ = translate_admitted(back, output)
         value = psnr(unit_from_picture(again, spec), unit_from_picture(test.sides[side][name].picture, spec)).item()
         values.append(min(value, LARGEST_PSNR))
     return summarize(values)

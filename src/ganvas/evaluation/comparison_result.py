@@ -167,7 +167,7 @@ def remarks(comparison: Comparison) -> list[str]:
     sentences = [_refused(f"test pictures of {comparison.settings.data.resolve().name}", test.refused, None)]
     for name, compared in comparison.methods.items():
         for direction, translated in compared.measured.translated.items():
-            total = len(translated.made) + len(translated.refused)
+            total = len(translated.outputs) + len(translated.refused)
             sentences.append(_refused(f"outputs of {name}, {DIRECTIONS[direction]}", translated.refused, total))
     return [sentence for sentence in sentences if sentence]
 

@@ -169,14 +169,14 @@ class _Evaluator:
             window = frames if len(frames) > 1 else ()
             try:
                 admit(pictures[1], name=f"{name} (target)")
-                made = self._translator.translate_picture(pictures[0], name=name, window=window).picture
+                translation = self._translator.translate_picture(pictures[0], name=name, window=window).picture
             except PolicyRefusal as refusal:
                 self.refusals.append(refusal)
                 continue
             self._measured += 1
-            yield self._scores(name, *pictures, made)
+            yield self._scores(name, *pictures, translation)
             if index in self._to_show:
-                self.shown[name] = (all_channels(pictures[0]), all_channels(made), all_channels(pictures[1]))
+                self.shown[name] = (all_channels(pictures[0]), all_channels(translation), all_channels(pictures[1]))
 
     def check_not_all_refused(self, run: Path) -> None:
         """Raise PolicyRefusal where nothing could be measured."""
@@ -184,12 +184,12 @@ class _Evaluator:
             refused = describe_refusals(self.refusals, len(self.refusals))
             raise PolicyRefusal(str(run), f"the content gate refuses {refused}")
 
-    def _scores(self, name: str, given: Picture, target: Picture, made: Picture) -> PictureScores:
+    def _scores(self, name: str, source: Picture, target: Picture, translation: Picture) -> PictureScores:
         truth = unit_from_picture(target, self._target)
-        output, missing = measure(unit_from_picture(made, self._translator.record.output), truth)
-        same = given.spec.channels == target.spec.channels
+        output, missing = measure(unit_from_picture(translation, self._translator.record.output), truth)
+        same = source.spec.channels == target.spec.channels
         baseline = (
-            measure(enlarged(unit_from_picture(given, self._input), truth.shape[-2:]), truth)[0] if same else None
+            measure(enlarged(unit_from_picture(source, self._input), truth.shape[-2:]), truth)[0] if same else None
         )
         return PictureScores(name, output, baseline, missing)
 

@@ -205,8 +205,8 @@ def _pictures(evaluation: Evaluation, shown: Mapping[str, Trio]) -> str:
     grid = html.picture_grid(
         list(shown.values()), ["Input", "Output", "Target"], list(shown), captions=captions, lossy=True
     )
-    told = f"{len(shown)} of {len(evaluation.pictures)}, evenly spread. Select a picture to see it large."
-    return html.paragraph(told) + grid
+    caption = f"{len(shown)} of {len(evaluation.pictures)}, evenly spread. Select a picture to see it large."
+    return html.paragraph(caption) + grid
 
 
 def _caption(measures: Measures | None) -> str:

@@ -202,16 +202,16 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, lpip
     low = _as_picture((reduce(2 * truth - 1, scale) + 1) / 2)
     for way, enlarge in ways.items():
         started = time.perf_counter()
-        made = enlarge(low, f"{path} ({way})")
+        result = enlarge(low, f"{path} ({way})")
         seconds = time.perf_counter() - started
-        alike = _like(made, truth)
+        alike = _like(result, truth)
         yield Score(
             set=name,
             picture=path.stem,
             way=way,
             psnr=luma_psnr(alike, truth).item(),
             ssim=luma_ssim(alike, truth).item(),
-            lpips=None if lpips is None else lpips(_rgb(made) * 2 - 1, _rgb(truth) * 2 - 1).item(),
+            lpips=None if lpips is None else lpips(_rgb(result) * 2 - 1, _rgb(truth) * 2 - 1).item(),
             seconds=seconds,
         )
 
@@ -228,14 +228,14 @@ def _check_measurable(picture: Picture, path: Path, scale: int) -> None:
 def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
     images = unit_from_picture(low, low.spec)
     size = [scale * side for side in images.shape[-2:]]
-    made = functional.interpolate(images, size, mode=mode, antialias=mode == "bicubic")
-    return _levels(made)
+    result = functional.interpolate(images, size, mode=mode, antialias=mode == "bicubic")
+    return _levels(result)
 
 
 def _by_run(translator: Translator) -> Enlarge:
     def enlarge(low: Picture, name: str) -> Tensor:
-        made = translator.translate_picture(low, tile=512, name=name).picture
-        return unit_from_picture(made, made.spec)
+        result = translator.translate_picture(low, tile=512, name=name).picture
+        return unit_from_picture(result, result.spec)
 
     return enlarge
 
@@ -250,9 +250,9 @@ def _load_lpips(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, st
     return lpips, lpips.name
 
 
-def _like(made: Tensor, truth: Tensor) -> Tensor:
+def _like(result: Tensor, truth: Tensor) -> Tensor:
     """Average to gray where the target is gray: a run with three channels returns three nearly equal ones."""
-    return made if made.shape[1] == truth.shape[1] else made.mean(1, keepdim=True)
+    return result if result.shape[1] == truth.shape[1] else result.mean(1, keepdim=True)
 
 
 def _as_picture(images: Tensor) -> Picture:

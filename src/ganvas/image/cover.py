@@ -294,14 +294,14 @@ def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_])
     Raises:
         ImageError: the translation has other channels.
     """
-    base, made = original.color, translated.color
-    if base.shape[2] == 1 and made.shape[2] == 3:
+    base, replacement = original.color, translated.color
+    if base.shape[2] == 1 and replacement.shape[2] == 3:
         base = np.repeat(base, 3, axis=2)
-    if base.shape != made.shape:
-        counts = f"the picture has {base.shape[2]} channels, the model makes {made.shape[2]}"
+    if base.shape != replacement.shape:
+        counts = f"the picture has {base.shape[2]} channels, the model makes {replacement.shape[2]}"
         raise ImageError(original.source, f"{counts}, so no part can be replaced; translate without a mask")
     dtype = original.spec.dtype
-    pixels = np.where(inside[:, :, None], convert_samples(made, dtype), base)
+    pixels = np.where(inside[:, :, None], convert_samples(replacement, dtype), base)
     if original.alpha is not None:
         pixels = np.concatenate([pixels, original.alpha], axis=2)
     return replace(original, pixels=pixels)

@@ -98,7 +98,7 @@ class Packed(nn.Module):
         self._transposed, self._geometry, self._mirror = transposed, geometry, mirror
         self._weight = weight.detach()
         self._bias = None if bias is None else bias.detach().clone()  # releases the loaded weights
-        self._dtype, self._made = weight.dtype, torch.float32 if is_last else weight.dtype
+        self._dtype, self._output_dtype = weight.dtype, torch.float32 if is_last else weight.dtype
         self.norm = PictureNorm(norm) if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d) else None
         self._activation = activation
         self._is_laid_out, self._folds, self._num_rows = False, False, 0
@@ -143,11 +143,11 @@ class Packed(nn.Module):
         # Convolution, fused with the activation unless a norm comes between them
         at_once = self.norm is None or self._folds
         activation = self._activation if at_once else NO_ACTIVATION
-        made = self._convolved(features, activation).to(self._made)
+        output = self._convolved(features, activation).to(self._output_dtype)
         if at_once:
-            return made
+            return output
         assert self.norm is not None
-        return self._activation(self.norm(made))
+        return self._activation(self.norm(output))
 
     def _lay_out(self, features: Tensor) -> None:
         """Fold the norm if that is exact in this mode, choose the algorithm, and reorder the weights for it."""
@@ -177,10 +177,10 @@ class Packed(nn.Module):
         if self._winograd is not None:
             return activation(apply_winograd(features, self._winograd, self._weight, self._bias, self._geometry[0][0]))
         bias = None if self._num_rows else self._bias
-        made: Tensor = self._convolve(
+        output: Tensor = self._convolve(
             features, self._weight, bias, *self._geometry, activation.name, list(activation.scalars), ""
         )
-        return sum_of_rows(made, self._num_rows, self._bias) if self._num_rows else made
+        return sum_of_rows(output, self._num_rows, self._bias) if self._num_rows else output
 
 
 def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d, transposed: bool) -> tuple[Tensor, Tensor]:
@@ -213,10 +213,10 @@ def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
     count, channels, height, width = by_row.shape
     planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # adds along memory
     height -= num_rows - 1
-    made: Tensor = planes[:, 0, :, :height] + (0.0 if bias is None else bias.view(-1, 1, 1))
+    output: Tensor = planes[:, 0, :, :height] + (0.0 if bias is None else bias.view(-1, 1, 1))
     for row in range(1, num_rows):
-        made += planes[:, row, :, row : row + height]
-    return made
+        output += planes[:, row, :, row : row + height]
+    return output
 
 
 class PictureNorm(nn.Module):

@@ -62,7 +62,7 @@ def lower(network: nn.Module) -> None:
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
             layer.register_forward_pre_hook(lambda _, features: features[0].bfloat16())
     if isinstance(network, Generator):
-        network.last_layer.register_forward_hook(lambda _layer, _features, made: made.float())
+        network.last_layer.register_forward_hook(lambda _layer, _features, output: output.float())
 
 
 def can_pack(network: nn.Module) -> bool:

@@ -203,10 +203,10 @@ def translate(generator: Generator, images: Tensor) -> Tensor:
     generator.check_size(images)
     with as_in_training(generator):
         if generator.norm == "batch":
-            made = torch.cat([generator(one) for one in torch.split(images, 1)])
+            output = torch.cat([generator(one) for one in torch.split(images, 1)])
         else:
-            made = generator(images)
-    return made.clamp(-1, 1)
+            output = generator(images)
+    return output.clamp(-1, 1)
 
 
 def has_biases(variant: Variant, norm: Norm) -> bool | None:

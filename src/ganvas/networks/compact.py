@@ -63,9 +63,9 @@ class Compact(UnitRangeGenerator):
 
     def restore(self, pictures: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
-        made = functional.pixel_shuffle(self.body(pictures), self.scale)
+        output = functional.pixel_shuffle(self.body(pictures), self.scale)
         base = pictures if pictures.shape[1] == 1 else middle(pictures, self.output_channels)  # one channel: for all
-        return made + functional.interpolate(base, scale_factor=self.scale, mode="nearest")
+        return output + functional.interpolate(base, scale_factor=self.scale, mode="nearest")
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""

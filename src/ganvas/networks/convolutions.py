@@ -161,9 +161,9 @@ def convolve_to_few(features: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     by_row = functional.conv2d(features, by_kernel_rows(weight))
     # 2. Output row y is the sum over kernel rows r of the result of row r at y + r.
     height = features.shape[2] - rows + 1
-    made = sum(by_row[:, row * channels : (row + 1) * channels, row : row + height] for row in range(rows))
-    assert isinstance(made, Tensor)
-    return made if bias is None else made + bias.view(-1, 1, 1)
+    output = sum(by_row[:, row * channels : (row + 1) * channels, row : row + height] for row in range(rows))
+    assert isinstance(output, Tensor)
+    return output if bias is None else output + bias.view(-1, 1, 1)
 
 
 def by_kernel_rows(weight: Tensor) -> Tensor:
@@ -218,8 +218,8 @@ class HalvingConvolution(nn.Conv2d):
         if not as_matrix(features, self.weight, positions=count * (height // 2) * (width // 2)):
             return super().forward(features)
         taps = functional.unfold(features, 4, padding=1, stride=2)  # (N, 16 input_channels, positions)
-        made = functional.linear(taps.transpose(1, 2), self.weight.flatten(1), self.bias)
-        return made.transpose(1, 2).view(count, -1, height // 2, width // 2)
+        output = functional.linear(taps.transpose(1, 2), self.weight.flatten(1), self.bias)
+        return output.transpose(1, 2).view(count, -1, height // 2, width // 2)
 
 
 class DoublingConvolution(nn.ConvTranspose2d):
@@ -235,8 +235,8 @@ class DoublingConvolution(nn.ConvTranspose2d):
             return super().forward(features, output_size)
         rows = features.flatten(2).transpose(1, 2).reshape(-1, channels)
         taps = torch.mm(rows, self.weight.flatten(1)).view(count, height * width, -1)
-        made = functional.fold(taps.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
-        return made if self.bias is None else made + self.bias.to(made.dtype).view(-1, 1, 1)
+        output = functional.fold(taps.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
+        return output if self.bias is None else output + self.bias.to(output.dtype).view(-1, 1, 1)
 
 
 def as_matrix(features: Tensor, weight: Tensor, *, positions: int) -> bool:

@@ -102,8 +102,8 @@ class LatentDecoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent_size) -> (N, output_channels, H, W), unbounded; apply tanh for [-1, 1]."""
         features = self.connected(latents).unflatten(1, self.small).flatten(3)
-        made: Tensor = self.last(self.doublings(features))
-        return made
+        output: Tensor = self.last(self.doublings(features))
+        return output
 
 
 def initialize_by_fan_in(network: nn.Module) -> None:

@@ -127,12 +127,12 @@ class NAFNet(UnitRangeGenerator):
         # 2. Decode: add the encoder's features of the same size.
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             features = decoder(up(features) + skips.pop())
-        made: Tensor = self.ending(features)
+        output: Tensor = self.ending(features)
         base = middle(pictures, self.output_channels)
         if self.scale == 1:
-            return made + base
+            return output + base
         enlarged = functional.interpolate(base, scale_factor=self.scale, mode="bilinear")
-        return functional.pixel_shuffle(made, self.scale) + enlarged
+        return functional.pixel_shuffle(output, self.scale) + enlarged
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels through the smallest level, without those of channel attention."""

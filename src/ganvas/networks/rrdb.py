@@ -134,17 +134,17 @@ class RRDBNet(UnitRangeGenerator):
 
     def restore(self, pictures: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
-        given = functional.pixel_unshuffle(pictures, self.unshuffle) if self.unshuffle > 1 else pictures
-        features = self.conv_first(given)
+        inputs = functional.pixel_unshuffle(pictures, self.unshuffle) if self.unshuffle > 1 else pictures
+        features = self.conv_first(inputs)
         features = features + self.conv_body(self.body(features))
         for number, factor in enumerate(self.factors, start=1):
             enlarged = functional.interpolate(features, scale_factor=factor, mode="nearest")
             features = leaky_relu(self.get_submodule(f"conv_up{number}")(enlarged))
-        made: Tensor = self.conv_last(leaky_relu(self.conv_hr(features)))
+        output: Tensor = self.conv_last(leaky_relu(self.conv_hr(features)))
         if not self.residual:
-            return made
-        base = middle(pictures, made.shape[1])
-        return made + (bicubic(base, self.scale) if self.scale > 1 else base)
+            return output
+        base = middle(pictures, output.shape[1])
+        return output + (bicubic(base, self.scale) if self.scale > 1 else base)
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""

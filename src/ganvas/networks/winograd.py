@@ -46,13 +46,13 @@ class Winograd:
     """The three transforms of one kernel size, as matrices of flattened tiles.
 
     Attributes:
-        made: m, the side of an output tile.
+        m: the side of an output tile.
         outputs: A^T for both axes, (m^2, t^2).
         inputs: B^T for both axes, (t^2, t^2).
         kernels: G for both axes, (t^2, r^2).
     """
 
-    made: int
+    m: int
     outputs: Tensor
     inputs: Tensor
     kernels: Tensor
@@ -66,7 +66,7 @@ class Winograd:
 
     def weights_gradient(self, gradient: Tensor) -> Tensor:
         """Return the transpose of `weights`: (t^2, C', C) -> (C', C, r, r)."""
-        side = TILE - self.made + 1
+        side = TILE - self.m + 1
         flat = self.kernels.t() @ gradient.flatten(1)
         return flat.view(side, side, *gradient.shape[1:]).permute(2, 3, 0, 1).contiguous()
 
@@ -78,13 +78,13 @@ def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
     Toom-Cook: the product of two polynomials is determined by its values at `TILE` points, so evaluate both, multiply
     and interpolate. The transpose of this algorithm is the correlation of a tile with a kernel.
     """
-    made = TILE - kernel + 1
-    outputs, kernels, inputs = _powers(made).T, _powers(kernel), np.linalg.inv(_powers(TILE)).T
+    m = TILE - kernel + 1
+    outputs, kernels, inputs = _powers(m).T, _powers(kernel), np.linalg.inv(_powers(TILE)).T
     # Powers of two moved from the kernels to the inputs, so that neither becomes large
     scale = np.exp2(np.round(np.log2(np.abs(kernels).max(axis=1, keepdims=True))))
     matrices = (outputs, inputs * scale, kernels / scale)
     with torch.inference_mode(mode=False):
-        return Winograd(made, *(torch.from_numpy(np.kron(one, one)).to(dtype) for one in matrices))
+        return Winograd(m, *(torch.from_numpy(np.kron(one, one)).to(dtype) for one in matrices))
 
 
 def _powers(count: int) -> np.ndarray:
@@ -126,8 +126,8 @@ def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (
 
 def convolve_winograd(features: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
     """Convolve zero-padded features at stride 1, differentiably: (N, C, H, W) -> (N, C', H', W')."""
-    made: Tensor = _Convolution.apply(features, weight, bias, padding)  # type: ignore[no-untyped-call]
-    return made
+    outputs: Tensor = _Convolution.apply(features, weight, bias, padding)  # type: ignore[no-untyped-call]
+    return outputs
 
 
 class _Convolution(Function):
@@ -172,16 +172,16 @@ def apply_winograd(
     """
     grid = _Grid.of(features, transforms, padding)
     padded = grid.padded_inputs(features)
-    made = grid.empty_outputs(features, weights.shape[1])
+    outputs = grid.empty_outputs(features, weights.shape[1])
     for strip in grid.strips():
         # Transform the tiles, multiply over the channels, transform back
         products = _products(weights, grid.transformed_inputs(padded, strip), grid.is_last)
         if bias is not None:  # this element contributes to every output of a tile with factor 1
             products[TILE + 1] += bias if grid.is_last else bias[:, None]
-        tiles = grid.output_tiles(made, strip)
+        tiles = grid.output_tiles(outputs, strip)
         flat = workspace("tiles", tiles, len(transforms.outputs), products[0].numel())
         tiles.copy_(torch.mm(transforms.outputs, products.flatten(1), out=flat).view(tiles.shape))
-    return grid.cut_outputs(made)
+    return grid.cut_outputs(outputs)
 
 
 def _gradients(
@@ -255,8 +255,8 @@ class _Grid:
     @classmethod
     def of(cls, features: Tensor, transforms: Winograd, padding: int) -> _Grid:
         height, width = features.shape[2:]
-        made, kernel = transforms.made, TILE - transforms.made + 1
-        rows, columns = (-(-(side + 2 * padding - kernel + 1) // made) for side in (height, width))
+        m, kernel = transforms.m, TILE - transforms.m + 1
+        rows, columns = (-(-(side + 2 * padding - kernel + 1) // m) for side in (height, width))
         is_last = not features.is_contiguous() and features.is_contiguous(memory_format=torch.channels_last)
         return cls(transforms, padding, is_last, len(features), (height, width), rows, columns)
 
@@ -268,7 +268,7 @@ class _Grid:
     @property
     def output_size(self) -> tuple[int, int]:
         """Height and width of the result; the last tiles may extend beyond it."""
-        grown = 2 * self.padding - (TILE - self.transforms.made)
+        grown = 2 * self.padding - (TILE - self.transforms.m)
         return self.size[0] + grown, self.size[1] + grown
 
     def strips(self) -> Iterator[Strip]:
@@ -281,8 +281,8 @@ class _Grid:
 
     def padded_inputs(self, features: Tensor) -> Tensor:
         """Pad with zeros on all sides, and below and to the right as far as the last tiles need."""
-        overlap = TILE - self.transforms.made
-        sides = [tiles * self.transforms.made + overlap for tiles in (self.rows, self.columns)]
+        overlap = TILE - self.transforms.m
+        sides = [tiles * self.transforms.m + overlap for tiles in (self.rows, self.columns)]
         below, right = (side - had - self.padding for side, had in zip(sides, self.size, strict=True))
         if (self.padding, below, right) == (0, 0, 0):
             return features.contiguous(memory_format=self.layout)
@@ -297,23 +297,23 @@ class _Grid:
 
     def empty_outputs(self, features: Tensor, channels: int) -> Tensor:
         """Allocate an output of whole tiles."""
-        shape = (self.count, channels, self.rows * self.transforms.made, self.columns * self.transforms.made)
+        shape = (self.count, channels, self.rows * self.transforms.m, self.columns * self.transforms.m)
         return torch.empty(shape, dtype=features.dtype, memory_format=self.layout)
 
-    def cut_outputs(self, made: Tensor) -> Tensor:
+    def cut_outputs(self, outputs: Tensor) -> Tensor:
         """Crop the output of whole tiles to the size of the result."""
         height, width = self.output_size
-        return made[:, :, :height, :width].contiguous(memory_format=self.layout)
+        return outputs[:, :, :height, :width].contiguous(memory_format=self.layout)
 
     def padded_outputs(self, gradient: Tensor) -> Tensor:
         """Fill the last tiles with zeros."""
-        made, (height, width) = self.transforms.made, self.output_size
-        padded = functional.pad(gradient, (0, self.columns * made - width, 0, self.rows * made - height))
+        m, (height, width) = self.transforms.m, self.output_size
+        padded = functional.pad(gradient, (0, self.columns * m - width, 0, self.rows * m - height))
         return padded.contiguous(memory_format=self.layout)
 
-    def output_tiles(self, made: Tensor, strip: Strip) -> Tensor:
+    def output_tiles(self, outputs: Tensor, strip: Strip) -> Tensor:
         """Return a view of outputs: (m, m, C, N, rows, columns), or (m, m, N, rows, columns, C)."""
-        return self._tiles(made, strip, self.transforms.made)
+        return self._tiles(outputs, strip, self.transforms.m)
 
     def transformed_inputs(self, padded: Tensor, strip: Strip) -> Tensor:
         """Transform the input tiles of a strip: (t^2, C, tiles), or (t^2, tiles, C) in channels-last."""
@@ -327,7 +327,7 @@ class _Grid:
         tiles = self._tiles(of_padded, strip, TILE)
         flat = workspace("tiles", tiles, TILE * TILE, gradient[0].numel())
         found = torch.mm(self.transforms.inputs.t(), gradient.flatten(1), out=flat).view(tiles.shape)
-        parts = (slice(0, self.transforms.made), slice(self.transforms.made, TILE))
+        parts = (slice(0, self.transforms.m), slice(self.transforms.m, TILE))
         for down in parts:
             for along in parts:
                 tiles[down, along] += found[down, along]
@@ -335,15 +335,15 @@ class _Grid:
     def _tiles(self, features: Tensor, strip: Strip, side: int) -> Tensor:
         """Return a view of tiles of `side` pixels that begin every m pixels."""
         pictures, rows = strip
-        made = self.transforms.made
+        m = self.transforms.m
         of_picture, of_channel, of_row, of_column = features.stride()
-        offset = pictures.start * of_picture + rows.start * made * of_row
+        offset = pictures.start * of_picture + rows.start * m * of_row
         tile = ((side, of_row), (side, of_column))
         channel = (features.shape[1], of_channel)
         place = (
             (pictures.stop - pictures.start, of_picture),
-            (rows.stop - rows.start, made * of_row),
-            (self.columns, made * of_column),
+            (rows.stop - rows.start, m * of_row),
+            (self.columns, m * of_column),
         )
         axes = (*tile, *place, channel) if self.is_last else (*tile, channel, *place)
         return features.as_strided([length for length, _ in axes], [step for _, step in axes], offset)

@@ -107,16 +107,16 @@ def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *,
     """Run `audit` in a folder that this process holds."""
     _claim(config.out, album)
     lpips = installed_lpips()
-    with progress_bars(shown=progress) as tell:
+    with progress_bars(shown=progress) as bars:
         attackers = (linear_probe(efficientnet_features()), small_network(steps=config.steps))
         known = _learn_from_clear(album, attackers, config.seed)
         audited = _begin(config, album, known)
         # Attack one cover at a time; write after each, so that an interruption loses nothing.
         for number, plan in enumerate(covers):
-            tell("covers", number, len(covers))
+            bars("covers", number, len(covers))
             audited.covers.append(_attack(plan, album, known, lpips, config.out, config, progress=progress))
             write_reports(audited)
-        tell("covers", len(covers), len(covers))
+        bars("covers", len(covers), len(covers))
     return audited
 
 

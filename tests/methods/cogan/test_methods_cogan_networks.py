@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.methods.cogan.method import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator, sizes_made
+from ganvas.methods.cogan.method import SMALLEST_PICTURE, CoupledDiscriminator, CoupledGenerator, layer_sizes
 from ganvas.networks import in_evaluation
 
 
@@ -54,9 +54,9 @@ def test_any_size_can_be_made_and_scored(size: tuple[int, int]) -> None:
 
 
 def test_larger_pictures_have_more_layers() -> None:
-    assert sizes_made((28, 28)) == [(4, 4), (7, 7), (13, 13), (25, 25)]
-    assert sizes_made((32, 32)) == [(4, 4), (8, 8), (15, 15), (29, 29)]
-    assert [len(sizes_made((side, side))) for side in (28, 64, 128)] == [4, 5, 6]
+    assert layer_sizes((28, 28)) == [(4, 4), (7, 7), (13, 13), (25, 25)]
+    assert layer_sizes((32, 32)) == [(4, 4), (8, 8), (15, 15), (29, 29)]
+    assert [len(layer_sizes((side, side))) for side in (28, 64, 128)] == [4, 5, 6]
     layers = kinds(CoupledGenerator((3, 3), size=(128, 128)), nn.ConvTranspose2d)
     assert [layer.out_channels for layer in layers] == [1024, 512, 256, 128, 64, 32, 3, 3]
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import ExportError
+from ganvas.hardware.device import cores_for_networks
 from ganvas.hardware.threads import computing_with
 from ganvas.image.ranges import signed_from_unit, unit_from_signed
-from ganvas.inference.device import cores_for_networks
 from ganvas.inference.tiling import translate_padded
 from ganvas.interop.export.job import ExportJob, Floats, Run
 from ganvas.interop.export.network import NoiseInput, noise_side

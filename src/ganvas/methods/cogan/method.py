@@ -41,7 +41,7 @@ class CoupledGenerator(nn.Module):
 
     def __init__(self, channels: tuple[int, int], *, size: Size, z_size: int = 100, width: int = 1024) -> None:
         super().__init__()
-        sizes = sizes_made(size)
+        sizes = layer_sizes(size)
         layers = _finished(nn.ConvTranspose2d(z_size, width, sizes[0]))
         for before, after in pairwise(sizes):
             rows, columns = (int(new == 2 * old) for old, new in zip(before, after, strict=True))
@@ -50,7 +50,10 @@ class CoupledGenerator(nn.Module):
             width = half
         self.shared = nn.Sequential(*layers)
         self.last = nn.ModuleDict(
-            {domain: nn.ConvTranspose2d(width, made, 6, 1, 1) for domain, made in zip("ab", channels, strict=True)}
+            {
+                domain: nn.ConvTranspose2d(width, outputs, 6, 1, 1)
+                for domain, outputs in zip("ab", channels, strict=True)
+            }
         )
         initialize_he(self)
 
@@ -109,15 +112,15 @@ class CoupledDiscriminator(nn.Module):
         return scores
 
 
-def sizes_made(size: Size) -> list[Size]:
+def layer_sizes(size: Size) -> list[Size]:
     """Return the heights and widths that the layers of a generator produce, from the first to the one before the last.
 
     The last adds 3 pixels; each one before it doubles the size, or doubles it less one.
     """
-    made = [(size[0] - 3, size[1] - 3)]
-    while min(made[0]) > LARGEST_START:
-        made.insert(0, (-(-made[0][0] // 2), -(-made[0][1] // 2)))
-    return made
+    sizes = [(size[0] - 3, size[1] - 3)]
+    while min(sizes[0]) > LARGEST_START:
+        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+    return sizes
 
 
 def sizes_seen(size: Size) -> list[Size]:
@@ -204,13 +207,13 @@ class CoGAN(Method):
         than a training crop are resized to it and back. Computes gradients even where they are disabled.
         """
         self.check_direction(direction)
-        given, made = direction[0], direction[-1]
-        return at_size(lambda at: self._counterparts(at, given, made), images, self.image_size)
+        source, target = direction[0], direction[-1]
+        return at_size(lambda at: self._counterparts(at, source, target), images, self.image_size)
 
-    def _counterparts(self, images: Tensor, given: str, made: str) -> Tensor:
+    def _counterparts(self, images: Tensor, source: str, target: str) -> Tensor:
         with in_evaluation(self.generator), torch.inference_mode(False), torch.no_grad():
-            z = torch.cat([self.search(image.clone(), given) for image in torch.split(images, 1)])
-            return self.generator.picture(z, made)
+            z = torch.cat([self.search(image.clone(), source) for image in torch.split(images, 1)])
+            return self.generator.picture(z, target)
 
     def search(self, image: Tensor, domain: str) -> Tensor:
         """Return z* = argmin || g(z) - x ||, (1, z_size), for a picture (1, C, H, W) in [-1, 1]."""

@@ -189,20 +189,20 @@ class CUT(Method):
         if not self.config.flip_equivariance:
             return Translated(*self.generator.with_features(real), mirrored=None)
         mirrored = torch.rand(len(real), 1, 1, 1, device=real.device) < 0.5
-        made = self.generator(mirror(real, mirrored))
+        output = self.generator(mirror(real, mirrored))
         with torch.no_grad():  # after a pass with gradients: autocast caches the weights of the first cast
             keys = self.generator.encode(real)
-        return Translated(made, keys, mirrored)
+        return Translated(output, keys, mirrored)
 
-    def _contrast(self, made: Translated) -> Tensor:
+    def _contrast(self, translated: Translated) -> Tensor:
         """Return Eq. 4: each output patch is classified as its input patch, among others of the same picture."""
-        features: Sequence[Tensor] = self.generator.encode(made.picture)
-        if made.mirrored is not None:
-            features = [mirror(values, made.mirrored) for values in features]
-        places = draw_places(made.keys, self.config.patches)
+        features: Sequence[Tensor] = self.generator.encode(translated.picture)
+        if translated.mirrored is not None:
+            features = [mirror(values, translated.mirrored) for values in features]
+        places = draw_places(translated.keys, self.config.patches)
         queries = self.heads(features, places)
         with torch.no_grad():  # after the queries: autocast caches the weights of the first cast
-            keys = self.heads(made.keys, places)
+            keys = self.heads(translated.keys, places)
         pairs = zip(queries, keys, strict=True)
         losses = [patch_nce(query, key, temperature=self.config.temperature) for query, key in pairs]
         return torch.stack(losses).mean()

@@ -235,8 +235,8 @@ class DiscoGAN(TwoWayMethod):
         generator = self.generator_of(direction)
         generator.check_size(images)
         with in_evaluation(generator):
-            made: Tensor = generator(images)
-        return made
+            output: Tensor = generator(images)
+        return output
 
     @property
     def size_multiple(self) -> int:

@@ -94,7 +94,7 @@ class ContentLoss:
         self._content, self._pre_activation = content, pre_activation
         self._network: VGG | None = None
 
-    def __call__(self, made: Tensor, wanted: Tensor) -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar, of two batches (N, 3, H, W) in [-1, 1]; gradients flow to the first.
 
         Raises:
@@ -102,10 +102,10 @@ class ContentLoss:
         """
         if self._network is None:
             self._network = load_vgg(self._content, pre_activation=self._pre_activation)
-        network = self._network.to(made.device)
-        (ours,) = network(made)
+        network = self._network.to(output.device)
+        (ours,) = network(output)
         with torch.no_grad():
-            (theirs,) = network(wanted)
+            (theirs,) = network(target)
         return functional.mse_loss(ours.float(), theirs.float())
 
 
@@ -165,9 +165,9 @@ class SRGAN(SuperResolution):
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield one step of D, then one of G against the updated D (Eq. 2)."""
         del progress  # every step is identical
-        made, wanted = self.generator(batch.a), batch.b
-        yield Turn("discriminator", self._discriminator_losses(real=wanted, fake=made.detach()))
-        yield Turn("generator", self._content(made, wanted) | self._adversarial_losses(real=wanted, fake=made))
+        output, target = self.generator(batch.a), batch.b
+        yield Turn("discriminator", self._discriminator_losses(real=target, fake=output.detach()))
+        yield Turn("generator", self._content(output, target) | self._adversarial_losses(real=target, fake=output))
 
     def _discriminator_losses(self, *, real: Tensor, fake: Tensor) -> Losses:
         """Return Eq. 2, real and fake in separate batches."""
@@ -177,14 +177,14 @@ class SRGAN(SuperResolution):
         objective = self.config.objective
         return {"real": real_loss(real_scores, objective), "fake": fake_loss(fake_scores, objective)}
 
-    def _content(self, made: Tensor, wanted: Tensor) -> Losses:
+    def _content(self, output: Tensor, target: Tensor) -> Losses:
         """Return Eq. 5, or Eq. 4 where the content is pixels."""
         config, losses = self.config, dict[str, Tensor]()
         if config.content_weight > 0:
             away = self.pixel_loss if config.content == "pixels" else self._features
-            losses["content"] = config.content_weight * away(made, wanted)
+            losses["content"] = config.content_weight * away(output, target)
         if config.pixel_weight > 0:
-            losses["pixels"] = config.pixel_weight * self.pixel_loss(made, wanted)
+            losses["pixels"] = config.pixel_weight * self.pixel_loss(output, target)
         return losses
 
     def _adversarial_losses(self, *, real: Tensor, fake: Tensor) -> Losses:

@@ -90,8 +90,8 @@ class SRResNet(Generator):
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, scale H, scale W), not clamped."""
         features = self.first((images + 1) / 2)
-        made: Tensor = self.last(self.enlarge(features + self.trunk(features)))
-        return made + bicubic(middle(images, made.shape[1]), self.scale) if self.residual else made
+        output: Tensor = self.last(self.enlarge(features + self.trunk(features)))
+        return output + bicubic(middle(images, output.shape[1]), self.scale) if self.residual else output
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""
@@ -171,9 +171,9 @@ class SuperResolution(Method):
         del progress  # every step is identical
         yield Turn("generator", {self.config.loss: self.pixel_loss(self.generator(batch.a), batch.b)})
 
-    def pixel_loss(self, made: Tensor, wanted: Tensor) -> Tensor:
+    def pixel_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return Eq. 4, or L1."""
-        return mse_loss(made, wanted) if self.config.loss == "mse" else l1_loss(made, wanted)
+        return mse_loss(output, target) if self.config.loss == "mse" else l1_loss(output, target)
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1].
@@ -184,8 +184,8 @@ class SuperResolution(Method):
         """
         self.check_direction(direction)
         self.generator.check_size(images)
-        made: Tensor = self.generator(images)
-        return made.clamp(-1, 1)
+        output: Tensor = self.generator(images)
+        return output.clamp(-1, 1)
 
     @property
     def num_frames(self) -> int:

@@ -61,16 +61,16 @@ class UNIT(Method):
         mean_a, mean_b = self.encoder(batch.a, "a"), self.encoder(batch.b, "b")
         code_a, code_b = noisy(mean_a), noisy(mean_b)
         prior = [torch.randn_like(code_a)] if self.config.judged == "all" else []
-        made_a = self._make([code_a, code_b, *prior], "a")
-        made_b = self._make([code_b, code_a, *prior], "b")
-        shown_a, shown_b = self._shown(made_a), self._shown(made_b)
+        fake_a = self._make([code_a, code_b, *prior], "a")
+        fake_b = self._make([code_b, code_a, *prior], "b")
+        shown_a, shown_b = self._shown(fake_a), self._shown(fake_b)
         yield Turn(
-            "discriminators", self._discriminator_losses(batch, made_a=shown_a.detach(), made_b=shown_b.detach())
+            "discriminators", self._discriminator_losses(batch, fake_a=shown_a.detach(), fake_b=shown_b.detach())
         )
-        losses = self._likelihood(mean_a, made_a[0], batch.a, domain="a")
-        losses |= self._likelihood(mean_b, made_b[0], batch.b, domain="b")
-        losses |= self._translate_and_cycle(mean_a, made_b[1], batch.a, there="b", domain="a")
-        losses |= self._translate_and_cycle(mean_b, made_a[1], batch.b, there="a", domain="b")
+        losses = self._likelihood(mean_a, fake_a[0], batch.a, domain="a")
+        losses |= self._likelihood(mean_b, fake_b[0], batch.b, domain="b")
+        losses |= self._translate_and_cycle(mean_a, fake_b[1], batch.a, there="b", domain="a")
+        losses |= self._translate_and_cycle(mean_b, fake_a[1], batch.b, there="a", domain="b")
         yield Turn("generators", losses | self._adversarial_losses(shown_a, shown_b))
 
     def _make(self, codes: Sequence[Tensor], domain: str) -> tuple[Tensor, ...]:
@@ -78,9 +78,9 @@ class UNIT(Method):
         pictures: Tensor = self.decoder(torch.cat([*codes]), domain)
         return pictures.chunk(len(codes))
 
-    def _shown(self, made: tuple[Tensor, ...]) -> Tensor:
+    def _shown(self, fake: tuple[Tensor, ...]) -> Tensor:
         """Return the generated pictures for the discriminator of their domain."""
-        return torch.cat(made) if self.config.judged == "all" else made[1]
+        return torch.cat(fake) if self.config.judged == "all" else fake[1]
 
     def _likelihood(self, mean: Tensor, reconstruction: Tensor, real: Tensor, *, domain: str) -> Losses:
         """Return L_VAE of a domain."""
@@ -110,20 +110,20 @@ class UNIT(Method):
     def _weighted(losses: dict[str, tuple[float, Tensor]]) -> Losses:
         return {name: weight * loss for name, (weight, loss) in losses.items() if weight > 0}
 
-    def _adversarial_losses(self, made_a: Tensor, made_b: Tensor) -> Losses:
+    def _adversarial_losses(self, fake_a: Tensor, fake_b: Tensor) -> Losses:
         """Return L_GAN of both domains, non-saturating."""
         losses = {}
-        for domain, made in (("a", made_a), ("b", made_b)):
-            fooled = self._over_scales(generator_loss, self.discriminator(made, domain))
+        for domain, fake in (("a", fake_a), ("b", fake_b)):
+            fooled = self._over_scales(generator_loss, self.discriminator(fake, domain))
             losses[f"adversarial_{domain}"] = self.config.adversarial_weight * fooled
         return losses
 
-    def _discriminator_losses(self, batch: Batch, *, made_a: Tensor, made_b: Tensor) -> Losses:
+    def _discriminator_losses(self, batch: Batch, *, fake_a: Tensor, fake_b: Tensor) -> Losses:
         """Return L_GAN, unweighted: Adam is invariant to the weight."""
         losses: Losses = {}
-        for domain, real, made in (("a", batch.a, made_a), ("b", batch.b, made_b)):
+        for domain, real, fake in (("a", batch.a, fake_a), ("b", batch.b, fake_b)):
             losses[f"real_{domain}"] = self._over_scales(real_loss, self.discriminator(real, domain))
-            losses[f"fake_{domain}"] = self._over_scales(fake_loss, self.discriminator(made, domain))
+            losses[f"fake_{domain}"] = self._over_scales(fake_loss, self.discriminator(fake, domain))
         return losses
 
     def _over_scales(self, loss: Callable[[Tensor, Objective], Tensor], scores: Sequence[Tensor]) -> Tensor:

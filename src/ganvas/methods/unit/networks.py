@@ -52,12 +52,12 @@ class SharedEncoder(nn.Module):
         self.own = nn.ModuleDict(
             {
                 domain: nn.Sequential(
-                    _convolution(given, width, kernel=7, stride=1, norm=norm),
+                    _convolution(inputs, width, kernel=7, stride=1, norm=norm),
                     _convolution(width, 2 * width, kernel=3, stride=2, norm=norm),
                     _convolution(2 * width, 4 * width, kernel=3, stride=2, norm=norm),
                     _residual(4 * width, num_blocks - num_shared, norm=norm),
                 )
-                for domain, given in zip("ab", channels, strict=True)
+                for domain, inputs in zip("ab", channels, strict=True)
             }
         )
         self.shared = _residual(4 * width, num_shared, norm=norm)
@@ -99,9 +99,9 @@ class SharedDecoder(nn.Module):
                     _residual(4 * width, num_blocks - num_shared, norm=norm),
                     _doubling(4 * width, 2 * width, norm=norm),
                     _doubling(2 * width, width, norm=norm),
-                    nn.ConvTranspose2d(width, made, 1),
+                    nn.ConvTranspose2d(width, outputs, 1),
                 )
-                for domain, made in zip("ab", channels, strict=True)
+                for domain, outputs in zip("ab", channels, strict=True)
             }
         )
         initialize_he(self)
@@ -132,7 +132,7 @@ class StridedDiscriminator(nn.Module):
         num_own = max(strides - num_shared, 1)
         widths = [width * 2**layer for layer in range(strides)]
         self.own = nn.ModuleDict(
-            {domain: _strided([given, *widths[:num_own]]) for domain, given in zip("ab", channels, strict=True)}
+            {domain: _strided([inputs, *widths[:num_own]]) for domain, inputs in zip("ab", channels, strict=True)}
         )
         self.shared = _strided(widths[num_own - 1 :])
         scored = {"ab": _scoring(widths[-1])} if num_shared else {domain: _scoring(widths[-1]) for domain in "ab"}
@@ -203,11 +203,11 @@ def num_strides(size: tuple[int, int]) -> int:
     return min(MOST_STRIDES, (min(size) - 1).bit_length() - 1)
 
 
-def _convolution(given: int, made: int, *, kernel: int, stride: int, norm: Norm) -> ConvBlock:
+def _convolution(inputs: int, outputs: int, *, kernel: int, stride: int, norm: Norm) -> ConvBlock:
     activation = nn.LeakyReLU(SLOPE, inplace=True)
     return ConvBlock(
-        given,
-        made,
+        inputs,
+        outputs,
         kernel=kernel,
         stride=stride,
         padding=kernel // 2,
@@ -222,14 +222,14 @@ def _residual(channels: int, count: int, *, norm: Norm) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels, norm=norm, bias=bias, dropout=0.0) for _ in range(count)))
 
 
-def _doubling(given: int, made: int, *, norm: Norm) -> nn.Sequential:
-    layer = upsampling_layer(given, made, kernel=3, bias=needs_bias(norm), upsampling="transposed")
-    return nn.Sequential(layer, make_norm(norm, made), nn.LeakyReLU(SLOPE, inplace=True))
+def _doubling(inputs: int, outputs: int, *, norm: Norm) -> nn.Sequential:
+    layer = upsampling_layer(inputs, outputs, kernel=3, bias=needs_bias(norm), upsampling="transposed")
+    return nn.Sequential(layer, make_norm(norm, outputs), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 def _strided(widths: list[int]) -> nn.Sequential:
     """Build 3x3 convolutions of stride 2 from each of these numbers of channels to the next."""
-    layers = (_convolution(given, made, kernel=3, stride=2, norm="none") for given, made in pairwise(widths))
+    layers = (_convolution(inputs, outputs, kernel=3, stride=2, norm="none") for inputs, outputs in pairwise(widths))
     return nn.Sequential(*layers)
 
 
