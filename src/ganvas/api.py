@@ -293,7 +293,7 @@ def push(config: PushConfig) -> Pushed:
 
 @command(ImportConfig)
 def import_reference(config: ImportConfig) -> Imported:
-    """Import checkpoints of the reference PyTorch pix2pix, CycleGAN or CUT code into a run folder."""
+    """Import a model of another project (ESRGAN, Compact, NAFNet, pix2pix, CycleGAN, CUT) into a run folder."""
     from ganvas.interop.import_checkpoints import import_checkpoints
 
     return import_checkpoints(config)

@@ -44,7 +44,7 @@ VERBS = {
     "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
     "export": ("export", "write a trained run for other programs: ONNX, torch.export, OpenVINO, Hugging Face"),
     "push": ("push", "upload a trained run to the Hugging Face Hub"),
-    "import": ("import_reference", "read checkpoints of the reference pix2pix / CycleGAN code"),
+    "import": ("import_reference", "turn a model of another project (ESRGAN, NAFNet, pix2pix, ...) into a run"),
     "density": ("density", "study the ideas behind the methods on known densities"),
     "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
 }

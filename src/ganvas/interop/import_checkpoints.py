@@ -1,4 +1,4 @@
-"""Import of reference checkpoints: generators become a run, a single discriminator a separate folder."""
+"""Import of models from other projects: generators become a run, a single discriminator a separate folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ganvas.image.picture import PictureSpec
 from ganvas.interop import ImportConfig
 from ganvas.interop.reference_checkpoint import ReferenceNetwork, describe, read_reference
 from ganvas.interop.reference_methods import AS_RELEASED, ImportedMethod, import_cyclegan, import_reference
+from ganvas.interop.shared_models import NotRecorded, SharedModel, import_shared_model, read_shared_model
 from ganvas.methods.config import Norm
 from ganvas.networks import PatchGAN, PixelGAN
 from ganvas.runs.published import CONFIG_NAME, RECORD_NAME
@@ -63,7 +64,7 @@ class Imported:
 
 
 def import_checkpoints(config: ImportConfig) -> Imported:
-    """Import checkpoints of the reference code as a run folder, or a single discriminator as its own folder.
+    """Import a shared model or checkpoints of the reference code as a run folder, or a discriminator as its own folder.
 
     Args:
         config: the files, the output folder and settings that the files do not record.
@@ -77,6 +78,12 @@ def import_checkpoints(config: ImportConfig) -> Imported:
     # 1. Check the output before reading gigabytes, then recognize the network in each file.
     check_name(folder)
     require_apart(made, paths)
+    if model := _read_single(config):
+        imported = import_shared_model(model, paths[0])
+        with _held(folder):
+            write_imported(imported, folder)
+        return Imported(folder, (*imported.notes, f"{folder}: ready for ganvas translate"))
+    config.check_alone(("scale", "activation"), "checkpoints of the reference code")
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1
     if training and not several:
@@ -99,12 +106,28 @@ def import_checkpoints(config: ImportConfig) -> Imported:
     return Imported(folder, (*imported.notes, f"{folder}: ready for ganvas translate"))
 
 
+def _read_single(config: ImportConfig) -> SharedModel | None:
+    """Return the shared restoration model that the files hold, None if they hold none.
+
+    Raises:
+        RunError: it is one of several files.
+    """
+    told = NotRecorded(scale=config.scale, activation=config.activation)
+    found = {path: model for path in config.checkpoints if (model := read_shared_model(path, told)) is not None}
+    if found and len(config.checkpoints) > 1:
+        path, model = next(iter(found.items()))
+        raise RunError(f"{path.name} is a {model.name}, which is imported alone; give one file")
+    if found:
+        config.check_alone(("dropout", "cycle_weight_a", "cycle_weight_b", "identity_weight"), "a restoration model")
+    return next(iter(found.values()), None)
+
+
 def _held(folder: Path) -> AbstractContextManager[None]:
     return claimed(folder, beside=[folder / "snapshots"], tensors=True)
 
 
 def write_imported(imported: ImportedMethod, run: Path) -> None:
-    """Write a run folder for 8-bit pictures, the only kind that the reference reads.
+    """Write a run folder for 8-bit pictures.
 
     The record is written last, so that an interrupted import does not look like a run.
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import RunError
+from ganvas.interop.other_architectures import KNOWN, UNKNOWN, refuse_other_architecture
 from ganvas.interop.reference_files import State, read_states, without_prefix
 from ganvas.methods.architectures import dropout_layers, has_biases
 from ganvas.networks import PatchGAN, PixelGAN, ResNet, UNet
@@ -24,8 +25,6 @@ from ganvas.networks.blocks import Norm
 
 ReferenceKind = Literal["unet", "resnet", "patchgan", "pixelgan"]
 REFERENCE_DROPOUT = 0.5
-KNOWN = "known are the reference's U-Net, residual generator, PatchGAN and PixelGAN, and CUT's generator"
-UNKNOWN = "not those of a supported network"
 DOWN, UP = [1.0, 2.0, 1.0], [1.0, 3.0, 3.0, 1.0]
 """Taps of the filters with which CUT's generator halves and doubles (Zhang 2019, arXiv:1904.11486)."""
 
@@ -126,6 +125,7 @@ def identify(state: State) -> ReferenceNetwork:
 
 
 def _identify(state: State) -> ReferenceNetwork:
+    refuse_other_architecture(state)
     if any("weight_orig" in key or "weight_g" in key or "parametrizations" in key for key in state):
         raise RunError("spectral or weight normalization, which the reference does not have; fold it into the weights")
     # 1. Kind and layers follow from the parameter names; every layer must then be there as a convolution.

@@ -25,6 +25,8 @@ State = dict[str, Tensor]
 """Parameter name -> tensor."""
 DEEPEST = 3
 """Largest depth of nested wrappers that is searched."""
+OPTIMIZER_ENTRIES = ("optimizer", "optimizers", "optimizer_state_dict", "schedulers")
+"""Entries of a training state."""
 AVERAGES = ("ema", "average", "swa")
 """Parts of an entry's name that mark averaged weights."""
 
@@ -45,6 +47,11 @@ def read_states(path: Path) -> dict[str, State]:
         for prefix, part in _split_by_network(state).items():
             found[".".join(name for name in (entry, prefix) if name)] = part
     if not found:
+        if isinstance(content, Mapping) and any(entry in content for entry in OPTIMIZER_ENTRIES):
+            raise RunError(
+                f"{path}: the state of a training (optimizer, schedules) without the weights of a network; give the "
+                "network's file beside it, such as net_g_latest.pth"
+            )
         named = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, Mapping) else ""
         raise RunError(
             f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are, nor a dictionary "
@@ -102,12 +109,23 @@ def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, 
     if not isinstance(content, Mapping):
         return
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    if tensors and len(tensors) == len(content):
-        yield name, tensors
+    others = [value for key, value in content.items() if key not in tensors]
+    # Plain values may stand among parameters, whose names have dots: a scale, a model's name
+    if tensors and (not others or (all("." in key for key in tensors) and all(map(_is_plain, others)))):
+        yield name, {key: value for key, value in tensors.items() if not _is_counter(key, value)} or tensors
         return
     for key, value in content.items() if depth else ():
         if isinstance(key, str):
             yield from _find_states(value, f"{name}.{key}" if name else key, depth - 1)
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _is_counter(name: str, value: Tensor) -> bool:
+    """Return whether an entry beside the parameters counts steps, such as `step_counter` or `n_averaged`."""
+    return "." not in name and value.numel() == 1
 
 
 def _split_by_network(state: State) -> dict[str, State]:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.interop.reference_checkpoint import REFERENCE_DROPOUT, ReferenceNetwork, describe, read_reference
-from ganvas.methods import CUTConfig, CycleGANConfig, Pix2PixConfig
+from ganvas.methods import CUTConfig, CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.architectures import NUM_LAYERS
 from ganvas.methods.base import Method
 from ganvas.methods.config import Objective, ReceptiveField
@@ -21,15 +21,15 @@ from ganvas.methods.pix2pix.method import Pix2Pix
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedMethod:
-    """Reference model as a ganvas method.
+    """Model of another project as a ganvas method.
 
     Attributes:
         method: holds the weights; a discriminator that was not given is new.
-        image_size: height and width that the reference trains such a network on.
+        image_size: height and width of the crops on which such a network is trained.
         notes: sentences for the user on properties that the files do not record.
     """
 
-    config: Pix2PixConfig | CycleGANConfig | CUTConfig
+    config: Pix2PixConfig | CycleGANConfig | CUTConfig | SRResNetConfig
     method: Method
     input_channels: int
     output_channels: int

@@ -1,0 +1,314 @@
+"""Restoration models that people share, recognized by parameter names and shapes: ESRGAN, Real-ESRGAN, Compact, NAFNet.
+
+Each becomes an SRResNet config whose `generator` is the network, and weights by the names of that network, which are
+those of the Real-ESRGAN release and of NAFNet's. A file does not record the activation of a Compact without PReLU, nor
+whether the only upsampling of an ESRGAN doubles or triples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import isqrt
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import ConfigError, RunError
+from ganvas.interop.esrgan_layouts import find_layout, numbers, release_names
+from ganvas.interop.reference_files import State, read_states, without_prefix
+from ganvas.interop.reference_methods import ImportedMethod
+from ganvas.methods import SRResNetConfig
+from ganvas.methods.base import build
+from ganvas.methods.srresnet.method import SuperResolution, make_upscaler
+
+UNTRAINED = ("num_batches_tracked", "total_ops", "total_params", "n_averaged")
+"""Last parts of names of counters that tools leave in a file."""
+SEVERAL = (3, 4)
+"""Output channels to try for a Compact of one input channel, where one does not fit."""
+UNSHUFFLES: tuple[Literal[2, 4], ...] = (2, 4)
+KERNEL = (3, 3)
+CROP = 96
+"""Smallest side of a training crop that an imported run records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedModel:
+    """Restoration model recognized in a file.
+
+    Attributes:
+        name: of the architecture, for the user.
+        config: describes the generator.
+        input_channels: of a picture.
+        output_channels: of a picture.
+        weights: by the names of the generator, float32.
+        entry: of the file that it was read from; empty for the whole file.
+    """
+
+    name: str
+    config: SRResNetConfig
+    input_channels: int
+    output_channels: int
+    weights: State
+    entry: str = ""
+
+    def __str__(self) -> str:
+        config = self.config
+        sizes = [
+            f"x{config.scale}",
+            f"{self.input_channels} to {self.output_channels} channels",
+            f"width {config.width}",
+        ]
+        if config.generator == "rrdb":
+            sizes.append(f"{config.num_blocks} blocks of growth {config.growth}")
+            sizes += [f"pixel-unshuffle {config.unshuffle}"] if config.unshuffle > 1 else []
+            sizes += ["ESRGAN+ skips"] if config.dense_skips else []
+        elif config.generator == "compact":
+            sizes.append(f"{config.num_blocks} inner convolutions, {config.activation}")
+        else:
+            levels = "-".join(str(count) for count in config.encoder_blocks)
+            back = "-".join(str(count) for count in config.decoder_blocks)
+            sizes.append(f"blocks {levels}, {config.middle_blocks}, {back}")
+        source = f", from its entry '{self.entry}'" if self.entry else ""
+        return f"{self.name}, {', '.join(sizes)}{source}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRecorded:
+    """What the user says about a model that its file does not record."""
+
+    scale: int | None = None
+    activation: Literal["relu", "leaky_relu"] | None = None
+
+
+NOTHING = NotRecorded()
+
+
+def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | None:
+    """Return the restoration model that a file holds, or None if it holds none.
+
+    Wrapper dictionaries, name prefixes and counters are ignored; averaged weights take precedence.
+
+    Raises:
+        RunError: no such file, not a file of weights only, a damaged or unsupported variant, or several models.
+        ConfigError: the user's scale or activation contradicts the file, or the activation is needed.
+    """
+    found, states = [], read_states(path)
+    try:
+        for entry, state in states.items():
+            if (model := find_shared_model(state, told)) is not None:
+                found.append(replace(model, entry=entry))
+    except (RunError, ConfigError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    if len(found) > 1:
+        entries = ", ".join(f"'{model.entry}' ({model.name})" for model in found)
+        raise RunError(f"{path}: holds several models, {entries}; save each state dict in a file of its own")
+    return found[0] if found else None
+
+
+def import_shared_model(model: SharedModel, path: Path) -> ImportedMethod:
+    """Build the SRResNet that holds a model read from `path`."""
+    multiple = model.config.scale * strides(model.config)
+    side = -(-CROP // multiple) * multiple
+    channels = {"input_channels": model.input_channels, "output_channels": model.output_channels}
+    method = build(model.config, **channels, image_size=(side, side))
+    assert isinstance(method, SuperResolution)
+    method.generator.load_state_dict(model.weights)
+    return ImportedMethod(
+        config=model.config, method=method, **channels, image_size=(side, side), notes=(f"{path.name}: {model}",)
+    )
+
+
+def strides(config: SRResNetConfig) -> int:
+    """Return the size multiple of the generator that `config` describes."""
+    return 2 ** len(config.encoder_blocks) if config.generator == "nafnet" else config.unshuffle
+
+
+def find_shared_model(state: State, told: NotRecorded = NOTHING) -> SharedModel | None:
+    """Return the restoration model of a state dict, ignoring a common prefix and counters; None if it is none.
+
+    Raises:
+        RunError: it looks like one, but a weight is missing, unexpected, misshapen or NaN.
+        ConfigError: see `read_shared_model`.
+    """
+    weights = {name: value for name, value in state.items() if name.rpartition(".")[2] not in UNTRAINED}
+    for candidate in without_prefix(weights):
+        for is_kind, recognize in KINDS:
+            if is_kind(candidate):
+                return recognize(candidate, told)
+    return None
+
+
+def recognize_rrdb(state: State, told: NotRecorded) -> SharedModel:
+    """Return an ESRGAN or Real-ESRGAN."""
+    layout, state = find_layout(state), release_names(state)
+    first, last = (convolution(state, name, "an ESRGAN") for name in ("conv_first", "conv_last"))
+    ups = count(state, r"conv_up(\d+)\.weight")
+    factor = 3 if told.scale == 3 and ups == 1 else 2**ups
+    output_channels, given = last.shape[0], first.shape[1]
+    shuffled = [f for f in UNSHUFFLES if given == output_channels * f**2 and factor % f == 0]
+    unshuffle: Literal[1, 2, 4] = shuffled[0] if shuffled else 1
+    config = make_config(
+        generator="rrdb",
+        scale=factor // unshuffle,
+        width=first.shape[0],
+        num_blocks=count(state, r"body\.(\d+)\..*"),
+        growth=convolution(state, "body.0.rdb1.conv1", "an ESRGAN").shape[0],
+        unshuffle=unshuffle,
+        dense_skips=any(".conv1x1." in name for name in state),
+    )
+    check_told(config, told)
+    return assemble(f"ESRGAN ({layout})", config, state, given // unshuffle**2, output_channels)
+
+
+def is_compact(state: State) -> bool:
+    """Return whether a state dict looks like a Compact's: convolutions and slopes numbered in one body."""
+    shapes = {name: value.ndim for name, value in state.items()}
+    alone = all(re.fullmatch(r"body\.\d+\.(weight|bias)", name) for name in state)
+    return alone and shapes.get("body.0.weight") == 4 and (shapes.get("body.2.weight") == 4)
+
+
+def recognize_compact(state: State, told: NotRecorded) -> SharedModel:
+    """Return a Compact."""
+    what = "a Compact"
+    first, last_place = convolution(state, "body.0", what), max(numbers(state, r"body\.(\d+)\..*"))
+    last = convolution(state, f"body.{last_place}", what)
+    if any(re.fullmatch(r"body\.\d*[13579]\..*", name) for name in state):
+        activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
+    elif told.activation is None:
+        raise ConfigError(
+            "a Compact without PReLU: its file does not record which activation it has; give --activation relu or "
+            "--activation leaky_relu"
+        )
+    else:
+        activation = told.activation
+    input_channels = first.shape[1]
+    scale, output_channels = shuffled_channels(last.shape[0], input_channels)
+    config = make_config(
+        generator="compact",
+        scale=scale,
+        width=first.shape[0],
+        num_blocks=last_place // 2 - 1,
+        activation=activation,
+    )
+    check_told(config, told)
+    return assemble("Compact (Real-ESRGAN)", config, state, input_channels, output_channels)
+
+
+def shuffled_channels(channels: int, input_channels: int) -> tuple[int, int]:
+    """Return scale and output channels of a Compact's pixel shuffle; one input channel may be added to several."""
+    candidates = (1, *SEVERAL) if input_channels == 1 else (input_channels,)
+    for output_channels in candidates:
+        scale = isqrt(channels // output_channels)
+        if scale and scale**2 * output_channels == channels:
+            return scale, output_channels
+    raise RunError(
+        f"looks like a Compact, but its last {channels} channels are no square number of pixels of "
+        f"{' or '.join(map(str, candidates))} channels"
+    )
+
+
+def is_nafnet(state: State) -> bool:
+    """Return whether a state dict looks like a NAFNet's."""
+    return {"intro.weight", "ending.weight"} <= state.keys() and any(name.endswith(".sca.1.weight") for name in state)
+
+
+def recognize_nafnet(state: State, told: NotRecorded) -> SharedModel:
+    """Return a NAFNet."""
+    first, last = (convolution(state, name, "a NAFNet") for name in ("intro", "ending"))
+    if first.shape[1] != last.shape[0]:
+        raise RunError(f"looks like a NAFNet, but takes {first.shape[1]} channels and returns {last.shape[0]}")
+    levels = range(count(state, r"downs\.(\d+)\.weight"))
+    config = make_config(
+        generator="nafnet",
+        scale=1,
+        width=first.shape[0],
+        encoder_blocks=tuple(count(state, rf"encoders\.{level}\.(\d+)\..*") for level in levels),
+        middle_blocks=count(state, r"middle_blks\.(\d+)\..*"),
+        decoder_blocks=tuple(count(state, rf"decoders\.{level}\.(\d+)\..*") for level in levels),
+    )
+    check_told(config, told)
+    return assemble("NAFNet", config, state, first.shape[1], last.shape[0])
+
+
+KINDS: tuple[tuple[Callable[[State], object], Callable[[State, NotRecorded], SharedModel]], ...] = (
+    (find_layout, recognize_rrdb),
+    (is_nafnet, recognize_nafnet),
+    (is_compact, recognize_compact),
+)
+"""Test of the names, and recognition, of each architecture."""
+
+
+def count(state: State, pattern: str) -> int:
+    """Return how many numbers the group of a pattern matches among the names."""
+    return len(numbers(state, pattern))
+
+
+def convolution(state: State, name: str, what: str) -> Tensor:
+    """Return the weight of a 3x3 convolution."""
+    weight = state.get(f"{name}.weight")
+    if weight is None:
+        raise RunError(f"looks like {what}, but {name}.weight is missing")
+    if weight.ndim != 4 or tuple(weight.shape[2:]) != KERNEL:
+        raise RunError(f"looks like {what}, but {name}.weight {tuple(weight.shape)} is no 3x3 convolution")
+    return weight
+
+
+SCALES = get_args(get_type_hints(SRResNetConfig)["scale"])
+
+
+def make_config(**sizes: Any) -> SRResNetConfig:
+    """Return a config of these sizes, for further training with L1.
+
+    Raises:
+        RunError: no network here has such sizes.
+    """
+    if sizes["scale"] not in SCALES:
+        raise RunError(f"upscales {sizes['scale']} times; supported are {', '.join(map(str, SCALES))}")
+    try:
+        return SRResNetConfig(norm="none", loss="l1", **sizes)
+    except ConfigError as error:
+        raise RunError(f"{sizes['generator']}: {error}") from error
+
+
+def check_told(config: SRResNetConfig, told: NotRecorded) -> None:
+    """Raise ConfigError where the user says something else than the file."""
+    if told.scale not in (None, config.scale):
+        raise ConfigError(f"its layers upscale {config.scale} times, not {told.scale}: leave --scale out")
+    if told.activation not in (None, config.activation if config.generator == "compact" else None):
+        raise ConfigError("its activation follows from its layers: leave --activation out")
+
+
+def assemble(name: str, config: SRResNetConfig, state: State, input_channels: int, output_channels: int) -> SharedModel:
+    """Return the model, once its weights are exactly those that its generator has."""
+    with torch.device("meta"):
+        wanted = make_upscaler(config, input_channels, output_channels).state_dict()
+    if missing := sorted(wanted.keys() - state.keys()):
+        raise RunError(f"looks like {name}, but {missing[0]} is missing ({len(missing)} such)")
+    if left := sorted(state.keys() - wanted.keys()):
+        raise RunError(f"looks like {name}, but also holds {', '.join(left[:3])}: a variant that is not supported")
+    return SharedModel(
+        name=name,
+        config=config,
+        input_channels=input_channels,
+        output_channels=output_channels,
+        weights={key: as_float32(key, state[key], like=value) for key, value in wanted.items()},
+    )
+
+
+def as_float32(name: str, value: Tensor, *, like: Tensor) -> Tensor:
+    """Return a weight of any floating-point type in float32.
+
+    Raises:
+        RunError: it has another shape than `like`, is of integers, or holds NaN or infinite values.
+    """
+    if value.shape != like.shape:
+        raise RunError(f"{name} has shape {tuple(value.shape)} where {tuple(like.shape)} was expected")
+    if not value.is_floating_point():
+        raise RunError(f"{name} holds {value.dtype}: quantized weights are not supported")
+    if not torch.isfinite(value).all():
+        raise RunError(f"{name} holds NaN or infinite weights; its training diverged")
+    return value.float().contiguous()

@@ -1,0 +1,425 @@
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from ganvas import api
+from ganvas.errors import ConfigError, RunError
+from ganvas.image.picture import Picture
+from ganvas.interop.other_architectures import TELLTALES, name_other_architecture
+from ganvas.interop.reference_checkpoint import read_reference
+from ganvas.interop.shared_models import NotRecorded, find_shared_model, read_shared_model
+from ganvas.methods import SRResNetConfig
+from ganvas.methods.srresnet.method import make_upscaler
+from ganvas.runs.record import load_generators, read_run_record
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+class Weights:
+    """Random weights by name, and layers that use them: an independent computation of the architectures."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.random, self.state = torch.Generator().manual_seed(seed), dict[str, Tensor]()
+
+    def draw(self, *shape: int) -> Tensor:
+        return 0.3 * torch.randn(shape, generator=self.random)
+
+    def add(self, name: str, after: int, before: int, kernel: int = 3, *, bias: bool = True) -> None:
+        self.state[f"{name}.weight"] = self.draw(after, before, kernel, kernel) / math.sqrt(before)
+        if bias:
+            self.state[f"{name}.bias"] = self.draw(after)
+
+    def conv(self, images: Tensor, name: str) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        return functional.conv2d(images, weight, self.state.get(f"{name}.bias"), padding=weight.shape[2] // 2)
+
+
+def leaky(images: Tensor) -> Tensor:
+    return functional.leaky_relu(images, 0.2)
+
+
+def esrgan(
+    layout: str = "real", *, ups=(2, 2), channels=(3, 3), width=6, growth=4, blocks=2, unshuffle=1, plus=False
+) -> tuple[dict[str, Tensor], object]:
+    """An ESRGAN by one of the three layouts, and its forward pass."""
+    net = Weights()
+    number = len(ups)
+    names = {
+        "real": ("conv_first", "body.{}.rdb{}.{}", "", "conv_body", "conv_up{}", "conv_hr", "conv_last"),
+        "trunk": ("conv_first", "RRDB_trunk.{}.RDB{}.{}", "", "trunk_conv", "upconv{}", "HRconv", "conv_last"),
+        "old": (
+            "model.0", "model.1.sub.{}.RDB{}.{}", ".0", f"model.1.sub.{blocks}", "", f"model.{3 * number + 2}",
+            f"model.{3 * number + 4}",
+        ),
+    }  # fmt: skip
+    first, dense, more, body, up, before_last, last = names[layout]
+    up_names = [f"model.{3 * at}" if layout == "old" else up.format(at) for at in range(1, number + 1)]
+    net.add(first, width, channels[0] * unshuffle**2)
+    for block in range(blocks):
+        for part in (1, 2, 3):
+            for conv in range(1, 6):
+                after = growth if conv < 5 else width
+                net.add(dense.format(block, part, f"conv{conv}{more}"), after, width + (conv - 1) * growth)
+            if plus:
+                net.add(dense.format(block, part, "conv1x1"), growth, width, 1, bias=False)
+    net.add(body, width, width)
+    for name in (*up_names, before_last):
+        net.add(name, width, width)
+    net.add(last, channels[1], width)
+
+    def dense_block(given: Tensor, block: int, part: int) -> Tensor:
+        known = [given]
+        for conv in range(1, 5):
+            made = leaky(net.conv(torch.cat(known, 1), dense.format(block, part, f"conv{conv}{more}")))
+            if plus and conv == 2:
+                made = made + net.conv(given, dense.format(block, part, "conv1x1"))
+            if plus and conv == 4:
+                made = made + known[2]
+            known.append(made)
+        return given + 0.2 * net.conv(torch.cat(known, 1), dense.format(block, part, f"conv5{more}"))
+
+    def compute(images: Tensor) -> Tensor:
+        start = made = net.conv(functional.pixel_unshuffle(images, unshuffle) if unshuffle > 1 else images, first)
+        for block in range(blocks):
+            inner = made
+            for part in (1, 2, 3):
+                inner = dense_block(inner, block, part)
+            made = made + 0.2 * inner
+        made = start + net.conv(made, body)
+        for factor, name in zip(ups, up_names, strict=True):
+            made = leaky(net.conv(made.repeat_interleave(factor, 2).repeat_interleave(factor, 3), name))
+        return net.conv(leaky(net.conv(made, before_last)), last)
+
+    return net.state, compute
+
+
+def compact(*, scale=2, channels=(3, 3), width=5, blocks=2, activation="prelu"):
+    """A Compact, and its forward pass."""
+    net = Weights()
+    for at in range(blocks + 2):
+        after = width if at <= blocks else channels[1] * scale**2
+        net.add(f"body.{2 * at}", after, width if at else channels[0])
+        if activation == "prelu" and at <= blocks:
+            net.state[f"body.{2 * at + 1}.weight"] = net.draw(width)
+
+    def activate(features: Tensor, at: int) -> Tensor:
+        if activation == "prelu":
+            return functional.prelu(features, net.state[f"body.{2 * at + 1}.weight"])
+        return functional.leaky_relu(features, 0.1) if activation == "leaky_relu" else features.relu()
+
+    def compute(images: Tensor) -> Tensor:
+        made = images
+        for at in range(blocks + 1):
+            made = activate(net.conv(made, f"body.{2 * at}"), at)
+        made = functional.pixel_shuffle(net.conv(made, f"body.{2 * blocks + 2}"), scale)
+        return made + images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+
+    return net.state, compute
+
+
+def nafnet(*, channels=3, width=4, encoder=(1, 2), middle=1, decoder=(2, 1)):
+    """A NAFNet, and its forward pass."""
+    net = Weights()
+
+    def add_block(name: str, size: int) -> None:
+        for norm in ("norm1", "norm2"):
+            net.state |= {f"{name}.{norm}.weight": 1 + net.draw(size), f"{name}.{norm}.bias": net.draw(size)}
+        net.state |= {f"{name}.{factor}": net.draw(1, size, 1, 1) for factor in ("beta", "gamma")}
+        for conv, after, before, kernel in [
+            ("conv1", 2 * size, size, 1), ("conv2", 2 * size, 1, 3), ("conv3", size, size, 1), ("sca.1", size, size, 1),
+            ("conv4", 2 * size, size, 1), ("conv5", size, size, 1),
+        ]:  # fmt: skip
+            net.add(f"{name}.{conv}", after, before, kernel)
+
+    def normed(features: Tensor, name: str) -> Tensor:
+        mean = features.mean(1, keepdim=True)
+        spread = ((features - mean) ** 2).mean(1, keepdim=True)
+        weight, bias = (net.state[f"{name}.{leaf}"].view(1, -1, 1, 1) for leaf in ("weight", "bias"))
+        return weight * (features - mean) / (spread + 1e-6).sqrt() + bias
+
+    def block(features: Tensor, name: str) -> Tensor:
+        inner = net.conv(normed(features, f"{name}.norm1"), f"{name}.conv1")
+        weight, bias = net.state[f"{name}.conv2.weight"], net.state[f"{name}.conv2.bias"]
+        inner = functional.conv2d(inner, weight, bias, padding=1, groups=len(weight))
+        half = inner.shape[1] // 2
+        inner = inner[:, :half] * inner[:, half:]
+        inner = net.conv(inner * net.conv(inner.mean((2, 3), keepdim=True), f"{name}.sca.1"), f"{name}.conv3")
+        features = features + inner * net.state[f"{name}.beta"]
+        inner = net.conv(normed(features, f"{name}.norm2"), f"{name}.conv4")
+        inner = net.conv(inner[:, :half] * inner[:, half:], f"{name}.conv5")
+        return features + inner * net.state[f"{name}.gamma"]
+
+    levels = len(encoder)
+    net.add("intro", width, channels)
+    net.add("ending", channels, width)
+    for level in range(levels):
+        size = width * 2**level
+        for at in range(encoder[level]):
+            add_block(f"encoders.{level}.{at}", size)
+        net.add(f"downs.{level}", 2 * size, size, 2)
+        net.add(f"ups.{levels - 1 - level}.0", 4 * size, 2 * size, 1, bias=False)
+        for at in range(decoder[levels - 1 - level]):
+            add_block(f"decoders.{levels - 1 - level}.{at}", size)
+    for at in range(middle):
+        add_block(f"middle_blks.{at}", width * 2**levels)
+
+    def compute(images: Tensor) -> Tensor:
+        made, kept = net.conv(images, "intro"), []
+        for level in range(levels):
+            for at in range(encoder[level]):
+                made = block(made, f"encoders.{level}.{at}")
+            kept.append(made)
+            made = functional.conv2d(
+                made, net.state[f"downs.{level}.weight"], net.state[f"downs.{level}.bias"], stride=2
+            )
+        for at in range(middle):
+            made = block(made, f"middle_blks.{at}")
+        for level in range(levels):
+            made = functional.pixel_shuffle(net.conv(made, f"ups.{level}.0"), 2) + kept.pop()
+            for at in range(decoder[level]):
+                made = block(made, f"decoders.{level}.{at}")
+        return images + net.conv(made, "ending")
+
+    return net.state, compute
+
+
+# name -> (state dict and forward pass, scale, input channels, output channels, size multiple)
+CASES = {
+    "old_x4": (lambda: esrgan("old"), 4, 3, 3, 1),
+    "old_x1": (lambda: esrgan("old", ups=()), 1, 3, 3, 1),
+    "old_x2_gray": (lambda: esrgan("old", ups=(2,), channels=(1, 1)), 2, 1, 1, 1),
+    "old_x8": (lambda: esrgan("old", ups=(2, 2, 2), blocks=1), 8, 3, 3, 1),
+    "old_plus": (lambda: esrgan("old", plus=True), 4, 3, 3, 1),
+    "trunk_x4": (lambda: esrgan("trunk", blocks=1), 4, 3, 3, 1),
+    "trunk_x2_to_gray": (lambda: esrgan("trunk", ups=(2,), channels=(3, 1)), 2, 3, 1, 1),
+    "trunk_plus": (lambda: esrgan("trunk", plus=True, blocks=1), 4, 3, 3, 1),
+    "real_x4_eleven_blocks": (lambda: esrgan("real", blocks=11, width=4, growth=2), 4, 3, 3, 1),
+    "real_x1": (lambda: esrgan("real", ups=()), 1, 3, 3, 1),
+    "real_x8": (lambda: esrgan("real", ups=(2, 2, 2)), 8, 3, 3, 1),
+    "real_x2_unshuffle": (lambda: esrgan("real", unshuffle=2), 2, 3, 3, 2),
+    "real_x1_unshuffle": (lambda: esrgan("real", unshuffle=4), 1, 3, 3, 4),
+    "real_x1_unshuffle_2": (lambda: esrgan("real", ups=(2,), unshuffle=2), 1, 3, 3, 2),
+    "real_x2_unshuffle_4_gray": (lambda: esrgan("real", ups=(2, 2, 2), unshuffle=4, channels=(1, 1)), 2, 1, 1, 4),
+    "real_from_gray": (lambda: esrgan("real", channels=(1, 3)), 4, 1, 3, 1),
+    "real_twelve_channels_at_x1": (lambda: esrgan("real", ups=(), channels=(12, 3)), 1, 12, 3, 1),
+    "compact_x2": (lambda: compact(), 2, 3, 3, 1),
+    "compact_x1": (lambda: compact(scale=1), 1, 3, 3, 1),
+    "compact_x3": (lambda: compact(scale=3), 3, 3, 3, 1),
+    "compact_x8_gray": (lambda: compact(scale=8, channels=(1, 1)), 8, 1, 1, 1),
+    "compact_from_gray": (lambda: compact(channels=(1, 3)), 2, 1, 3, 1),
+    "compact_four_channels": (lambda: compact(channels=(4, 4)), 2, 4, 4, 1),
+    "nafnet": (lambda: nafnet(), 1, 3, 3, 4),
+    "nafnet_gray": (lambda: nafnet(channels=1, encoder=(1, 0, 1), middle=2, decoder=(1, 1, 0)), 1, 1, 1, 8),
+}
+
+
+def unit_range(network, images: Tensor) -> Tensor:
+    """Output in [0, 1] of a generator that takes and returns [-1, 1]."""
+    with torch.no_grad():
+        return (network.eval()(2 * images - 1) + 1) / 2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_variant_is_recognized_and_agrees(name):
+    make, scale, given, output, multiple = CASES[name]
+    state, compute = make()
+    model = find_shared_model(state)
+    assert (model.config.scale, model.input_channels, model.output_channels) == (scale, given, output)
+    network = make_upscaler(model.config, given, output)
+    network.load_state_dict(model.weights)
+    assert (network.scale, network.size_multiple) == (scale, multiple)
+    images = torch.rand(1, given, 8, 16)
+    torch.testing.assert_close(unit_range(network, images), compute(images), atol=1e-5, rtol=0)
+
+
+def test_one_enlargement_may_be_by_three():
+    state, compute = esrgan("real", ups=(3,))
+    assert find_shared_model(state).config.scale == 2  # which most such models are
+    model = find_shared_model(state, NotRecorded(scale=3))
+    network = make_upscaler(model.config, 3, 3)
+    network.load_state_dict(model.weights)
+    images = torch.rand(1, 3, 5, 6)
+    torch.testing.assert_close(unit_range(network, images), compute(images), atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="upscale 4 times, not 3"):
+        find_shared_model(esrgan("real")[0], NotRecorded(scale=3))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_the_activation_of_a_compact_without_slopes_is_told_by_the_user(activation):
+    state, compute = compact(activation=activation)
+    with pytest.raises(ConfigError, match="--activation relu or --activation leaky_relu"):
+        find_shared_model(state)
+    model = find_shared_model(state, NotRecorded(activation=activation))
+    network = make_upscaler(model.config, 3, 3)
+    network.load_state_dict(model.weights)
+    images = torch.rand(1, 3, 5, 6)
+    torch.testing.assert_close(unit_range(network, images), compute(images), atol=1e-5, rtol=0)
+    for other in (compact()[0], nafnet()[0]):
+        with pytest.raises(ConfigError, match="leave --activation out"):
+            find_shared_model(other, NotRecorded(activation=activation))
+
+
+@pytest.mark.parity
+def test_models_agree_with_the_numbers_of_spandrel(parity, tmp_path):
+    folder = parity / "community"
+    cases = json.loads((folder / "index.json").read_text())
+    assert cases
+    for name, case in cases.items():
+        numbers = load_file(folder / f"{name}.numbers.safetensors")
+        for path in folder.glob(f"{name}.pth"), folder.glob(f"{name}.safetensors"):
+            for file in path:
+                run = tmp_path / file.name
+                api.import_reference((file,), out=run)
+                method = load_generators(run)
+                assert (method.scale, read_run_record(run).input.channels) == (case["scale"], case["input_channels"])
+                made = unit_range(method.generator, numbers["input"])
+                torch.testing.assert_close(made, numbers["output"], atol=1e-5, rtol=0, msg=file.name)
+
+
+STATE = esrgan("real", blocks=1)[0]
+
+
+def keyed(prefix, state):
+    return {f"{prefix}.{key}": value for key, value in state.items()}
+
+
+DISCRIMINATOR = {f"discriminator.{name}.weight": torch.zeros(2, 2) for name in "ab"} | {"step_counter": torch.zeros(1)}
+
+
+@pytest.mark.parametrize(
+    ("content", "entry"),
+    [
+        ({"params": {key: value - 1 for key, value in STATE.items()}, "params_ema": STATE}, "params_ema"),
+        ({"state_dict": STATE, "epoch": 3, "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}}, "state_dict"),
+        ({"model": keyed("module", STATE)}, "model"),
+        (keyed("module", STATE) | {"n_averaged": torch.tensor(7)}, ""),
+        ({"state_dict": keyed("generator", STATE) | DISCRIMINATOR}, "state_dict.generator"),
+        (STATE | {"body.0.rdb1.num_batches_tracked": torch.tensor(3), "total_ops": torch.zeros(1)}, ""),
+        (STATE | {"scale": 4, "name": "4x-Model"}, ""),
+        ({key: value.half() for key, value in STATE.items()}, ""),
+        ({key: value.double() for key, value in STATE.items()}, ""),
+        ({key: value.bfloat16() for key, value in STATE.items()}, ""),
+    ],
+)  # fmt: skip
+def test_wrappers_prefixes_counters_and_precisions(tmp_path, content, entry):
+    torch.save(content, tmp_path / "model.pth")
+    model = read_shared_model(tmp_path / "model.pth")
+    assert model.entry == entry
+    for name, value in model.weights.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, STATE[name], atol=4e-3, rtol=4e-3)
+
+
+def test_a_model_becomes_a_run_that_translates_in_exact_tiles(tmp_path):
+    state, compute = esrgan("old", unshuffle=2, blocks=1)
+    save_file(state, tmp_path / "2x_Model.safetensors")
+    imported = api.import_reference((tmp_path / "2x_Model.safetensors",), out=tmp_path / "run")
+    assert "ESRGAN (old keys), x2, 3 to 3 channels, width 6, 1 blocks of growth 4, pixel-unshuffle 2" in str(imported)
+    translator = api.load(tmp_path / "run", device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (30, 150, 3), dtype=np.uint8)
+    made = translator(picture)
+    with torch.no_grad():
+        wanted = compute(torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    assert np.abs(made - (255 * wanted.clamp(0, 1)).numpy()).max() < 0.51
+    context = load_generators(tmp_path / "run").context
+    tiled = translator.translate_picture(Picture(picture), tile=2 * context + 8)
+    assert tiled.tiling_note is None
+    assert np.abs(tiled.picture.pixels.astype(int) - made.astype(int)).max() <= 1
+
+
+def test_a_run_can_be_trained_further(tmp_path):
+    torch.save(compact()[0], tmp_path / "model.pth")
+    api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run")
+    config = read_run_record(tmp_path / "run").method
+    assert config == SRResNetConfig(generator="compact", scale=2, width=5, num_blocks=2, norm="none", loss="l1")
+
+
+@pytest.mark.parametrize(
+    ("state", "complaint"),
+    [
+        ({key: value for key, value in STATE.items() if key != "conv_hr.bias"}, "conv_hr.bias is missing"),
+        (STATE | {"am_list.0.fc.0.weight": torch.zeros(2)}, "also holds am_list.0.fc.0.weight"),
+        (STATE | {"conv_first.weight": torch.zeros(6, 3, 5, 5)}, "no 3x3 convolution"),
+        (STATE | {"conv_body.weight": torch.zeros(6, 5, 3, 3)}, "conv_body.weight has shape"),
+        (STATE | {"conv_body.weight": torch.full((6, 6, 3, 3), torch.nan)}, "NaN"),
+        (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3, dtype=torch.int8)}, "quantized"),
+        (esrgan("real", ups=(2,) * 5, blocks=1)[0], "upscales 32 times; supported are 1, 2, 3, 4, 8, 16"),
+        (esrgan("old", blocks=1)[0] | {"model.2.weight": torch.zeros(24, 6, 3, 3)}, "another kind of upsampling"),
+        (compact(channels=(3, 7))[0], "no square number"),
+        (compact(channels=(3, 1))[0], "no square number of pixels of 3 channels"),
+        (nafnet()[0] | {"ending.weight": torch.zeros(1, 4, 3, 3)}, "takes 3 channels and returns 1"),
+        (nafnet()[0] | {"middle_blks.0.se.1.weight": torch.zeros(1)}, "also holds middle_blks.0.se.1.weight"),
+    ],
+)
+def test_variants_that_are_not_supported_say_so(state, complaint):
+    with pytest.raises(RunError, match=complaint):
+        find_shared_model(state)
+
+
+TELLTALE_NAMES = {
+    "HAT": ["conv_first.weight", "layers.0.residual_group.overlap_attn.qkv.weight"],
+    "SwinIR": ["conv_first.weight", "layers.0.residual_group.blocks.0.attn.relative_position_index"],
+    "DRCT": ["layers.0.swin1.norm1.weight", "layers.0.adjust1.weight"],
+    "RGT": ["before_RG.1.weight", "layers.0.blocks.0.gamma", "layers.0.blocks.0.attn.qkv.weight"],
+    "DAT": ["before_RG.1.weight", "layers.0.blocks.0.attn.channel_interaction.1.weight"],
+    "OmniSR": ["residual_layer.0.residual_layer.0.layer.0.fn.0.weight"],
+    "SPAN": ["conv_1.sk.weight", "block_1.c1_r.sk.weight"],
+    "RealPLKSR or PLKSR": ["feats.0.weight", "feats.1.lk.conv.weight"],
+    "SAFMN": ["to_feat.weight", "feats.0.safm.mfr.0.weight"],
+    "Restormer": ["patch_embed.proj.weight", "encoder_level1.0.attn.temperature", "refinement.0.norm1.body.weight"],
+    "GFPGAN": ["toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight"],
+    "MSRResNet, the SRResNet of BasicSR": ["conv_first.weight", "body.0.conv1.weight", "upconv1.weight"],
+    "a U-Net of another project": ["inc.double_conv.0.weight"],
+    "the U-Net discriminator of Real-ESRGAN": ["conv0.weight", "conv1.weight_orig"],
+    "a discriminator of ESRGAN": ["conv0_0.weight", "linear1.weight"],
+    "a VGG classifier or a discriminator": ["features.0.weight", "features.2.weight", "classifier.0.weight"],
+    "a low-rank adapter (LoRA)": ["layer.lora_up.weight"],
+}
+
+
+@pytest.mark.parametrize("name", TELLTALE_NAMES)
+def test_other_architectures_are_named(tmp_path, name):
+    assert name_other_architecture(TELLTALE_NAMES[name]) == name
+    assert name in TELLTALES
+    torch.save({"params": {f"module.{key}": torch.zeros(1) for key in TELLTALE_NAMES[name]}}, tmp_path / "model.pth")
+    with pytest.raises(RunError, match=re.escape(f"looks like {name}, which is not supported; known are ESRGAN")):
+        api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_known_is_no_other_architecture():
+    for make, *_ in CASES.values():
+        assert name_other_architecture(make()[0]) is None
+
+
+def test_a_training_state_is_named(tmp_path):
+    torch.save({"epoch": 3, "iter": 7, "optimizers": [{"state": {}}], "schedulers": []}, tmp_path / "7.state")
+    with pytest.raises(RunError, match=r"the state of a training .* without the weights"):
+        read_reference(tmp_path / "7.state")
+
+
+def test_settings_of_other_models_are_refused(tmp_path):
+    torch.save(STATE, tmp_path / "model.pth")
+    with pytest.raises(ConfigError, match="dropout: not for a restoration model"):
+        api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run", dropout=0.5)
+    with pytest.raises(RunError, match=r"is a ESRGAN .* imported alone"):
+        api.import_reference((tmp_path / "model.pth", tmp_path / "model.pth"), out=tmp_path / "run")
+    torch.save({"net.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="scale: not for checkpoints of the reference"):
+        api.import_reference((tmp_path / "other.pth",), out=tmp_path / "run", scale=3)
+
+
+def test_several_models_in_one_file_are_refused(tmp_path):
+    torch.save({"a": STATE, "b": compact()[0]}, tmp_path / "model.pth")
+    with pytest.raises(RunError, match=r"several models, 'a' \(ESRGAN \(Real-ESRGAN keys\)\), 'b' \(Compact"):
+        read_shared_model(tmp_path / "model.pth")
