@@ -1,4 +1,4 @@
-"""Parameter names of ESRGAN models: the three layouts that people share.
+"""Parameter names of ESRGAN models: the three layouts that people share, in and out.
 
 `old keys` are those of the first ESRGAN release, whose layers are numbered; `RRDB_trunk keys` those of its later code,
 BSRGAN and RealSR; `Real-ESRGAN keys` those of the Real-ESRGAN release, which `ganvas.networks.RRDBNet` has too.
@@ -62,6 +62,27 @@ def release_names(state: State) -> State:
         for name, value in renamed.items()
         for layer, _, leaf in [name.rpartition(".")]
     }
+
+
+def old_names(weights: State) -> State:
+    """Return an RRDBNet's weights by the old, numbered names, the only ones that spandrel knows for ESRGAN+."""
+    blocks = {name.split(".")[1] for name in weights if name.startswith("body.")}
+    ups = len({name.partition(".")[0] for name in weights if name.startswith("conv_up")})
+    layers = {
+        "conv_first": "model.0",
+        "conv_body": f"model.1.sub.{len(blocks)}",
+        "conv_hr": f"model.{3 * ups + 2}",
+        "conv_last": f"model.{3 * ups + 4}",
+    }
+    layers |= {f"conv_up{number}": f"model.{3 * number}" for number in range(1, ups + 1)}
+    renamed = {}
+    for name, value in weights.items():
+        layer, _, leaf = name.rpartition(".")
+        if match := re.fullmatch(r"body\.(\d+)\.rdb(\d)\.(conv\d|conv1x1)", layer):
+            inner = match[3] if match[3] == "conv1x1" else f"{match[3]}.0"  # the others stand beside an activation
+            layer = f"model.1.sub.{match[1]}.RDB{match[2]}.{inner}"
+        renamed[f"{layers.get(layer, layer)}.{leaf}"] = value
+    return renamed
 
 
 def numbers(state: State, pattern: str) -> set[int]:

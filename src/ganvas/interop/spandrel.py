@@ -1,0 +1,68 @@
+"""Layouts of shared restoration models: weights of a run by the names that spandrel, and so chaiNNer, recognizes.
+
+spandrel tells architecture and sizes from names and shapes alone, as `shared_models` does, so a run has such a layout
+only if nothing else distinguishes its network.
+"""
+
+from __future__ import annotations
+
+from ganvas.errors import ConfigError, RunError
+from ganvas.interop.esrgan_layouts import old_names
+from ganvas.interop.reference_files import State
+from ganvas.interop.shared_models import find_shared_model
+from ganvas.methods import Pix2PixConfig, SRResNetConfig
+from ganvas.methods.architectures import RESTORATION
+
+GROWTH = 32
+"""Growth of an RRDBNet that spandrel takes for granted."""
+INSTEAD = "use another format, such as onnx"
+
+
+def to_spandrel(config: object, weights: State, *, input_channels: int, output_channels: int) -> State:
+    """Return the weights of a run's generator in the layout that spandrel recognizes.
+
+    Args:
+        config: of the run's method.
+        weights: of its generator, by their names in `ganvas.networks`.
+        input_channels: of a picture.
+        output_channels: of a picture.
+
+    Raises:
+        ConfigError: spandrel has no such network, or would take it for another; says why.
+    """
+    if not isinstance(config, Pix2PixConfig | SRResNetConfig) or config.generator not in RESTORATION:
+        raise ConfigError(
+            f"spandrel knows no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}"
+        )
+    scale = config.scale if isinstance(config, SRResNetConfig) else 1
+    if problem := _difference(config, scale, input_channels, output_channels):
+        raise ConfigError(f"spandrel has no such network: {problem}; {INSTEAD}")
+    try:
+        found = find_shared_model(weights)
+    except (RunError, ConfigError) as error:
+        raise ConfigError(f"spandrel has no such network: {error}; {INSTEAD}") from error
+    sizes = (scale, input_channels, output_channels)
+    if found is None or (found.config.scale, found.input_channels, found.output_channels) != sizes:
+        raise ConfigError(
+            f"spandrel would take this network of scale {scale}, {input_channels} to {output_channels} channels, for "
+            f"another: {found}; {INSTEAD}"
+        )
+    return old_names(weights) if config.dense_skips else dict(weights)
+
+
+def _difference(
+    config: Pix2PixConfig | SRResNetConfig, scale: int, input_channels: int, output_channels: int
+) -> str | None:
+    """Return what distinguishes the network from those that spandrel builds, None if nothing does."""
+    if config.frames > 1:
+        return f"it takes {config.frames} frames together"
+    if config.generator == "rrdb":
+        if config.residual:
+            return "it adds its enlarged input to its output"
+        return None if config.growth == GROWTH else f"its growth is {config.growth}, not {GROWTH}"
+    if config.generator == "compact":
+        return None if config.activation == "prelu" else f"its activation is {config.activation}, not prelu"
+    if scale > 1 or input_channels != output_channels:
+        return "a NAFNet keeps size and channels there"
+    blocks = (*config.encoder_blocks, config.middle_blocks, *config.decoder_blocks)
+    return None if all(blocks) and config.encoder_blocks else "a size without blocks"

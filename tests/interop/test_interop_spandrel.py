@@ -1,0 +1,102 @@
+import json
+
+import pytest
+import torch
+from test_interop_shared_models import compact, esrgan, nafnet
+
+from ganvas.errors import ConfigError
+from ganvas.interop.shared_models import find_shared_model, read_shared_model
+from ganvas.interop.spandrel import to_spandrel
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
+from ganvas.methods.base import build
+
+
+def written(model):
+    return to_spandrel(
+        model.config, model.weights, input_channels=model.input_channels, output_channels=model.output_channels
+    )
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parity
+def test_written_models_have_names_shapes_and_values_of_those_read(parity):
+    folder = parity / "community"
+    files = {path.stem: torch.load(path, weights_only=True) for path in folder.glob("*.pth")}
+    newest = {name: value.shape for name, value in files["esrgan_4x_real_3ch_nf8_nb2"].items()}
+    assert files.keys() == json.loads((folder / "index.json").read_text()).keys()
+    for name, given in files.items():
+        made = written(read_shared_model(folder / f"{name}.pth"))
+        if "_old_" in name or "_trunk_" in name:  # older layouts are written in the newest
+            wanted = {key: shape for key, shape in newest.items() if not ("nb1" in name and key.startswith("body.1."))}
+            assert {key: value.shape for key, value in made.items()} == wanted
+            given = find_shared_model(given).weights
+        assert_same(made, given)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: esrgan("real", growth=32, blocks=1),
+        lambda: esrgan("real", growth=32, blocks=1, ups=()),
+        lambda: esrgan("real", growth=32, blocks=1, ups=(2, 2, 2), channels=(1, 3)),
+        lambda: esrgan("real", growth=32, blocks=1, unshuffle=4),
+        lambda: esrgan("old", growth=32, blocks=11, width=2, plus=True),
+        lambda: esrgan("old", growth=32, blocks=1, ups=(2,), unshuffle=2, plus=True),
+        lambda: compact(scale=3),
+        lambda: compact(scale=8, channels=(1, 1)),
+        lambda: nafnet(channels=1),
+    ],
+)
+def test_every_variant_is_written_as_it_was_read(make):
+    state, _ = make()
+    assert_same(written(find_shared_model(state)), state)
+
+
+SMALL = {"width": 4, "num_blocks": 1}
+LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("config", "channels", "complaint"),
+    [
+        (
+            Pix2PixConfig(width=4, depth=2),
+            (3, 3),
+            "no generator of Pix2PixConfig but rrdb, compact and nafnet; use",
+        ),
+        (CycleGANConfig(width=4), (3, 3), "no generator of CycleGANConfig"),
+        (SRResNetConfig(**SMALL), (3, 3), "no generator of SRResNetConfig"),
+        (SRResNetConfig(**SMALL, generator="rrdb", growth=8), (3, 3), "growth is 8, not 32"),
+        (SRResNetConfig(**SMALL, generator="rrdb", residual=True), (3, 3), "adds its enlarged input"),
+        (SRResNetConfig(**SMALL, generator="rrdb", frames=3), (3, 3), "takes 3 frames together"),
+        (SRResNetConfig(**SMALL, generator="rrdb", scale=3), (3, 3), r"scale 3, .* for another: ESRGAN .*, x2"),
+        (SRResNetConfig(**SMALL, generator="rrdb", scale=2), (12, 3), r"12 to 3 channels, .* pixel-unshuffle 2"),
+        (SRResNetConfig(**SMALL, generator="compact", activation="relu"), (3, 3), "its activation is relu"),
+        (SRResNetConfig(width=4, **LEVELS, generator="nafnet", scale=2), (3, 3), "keeps size and channels"),
+        (Pix2PixConfig(width=4, **LEVELS | {"middle_blocks": 0}, generator="nafnet"), (3, 3), "a size without blocks"),
+    ],
+)
+def test_what_spandrel_does_not_have_is_refused(config, channels, complaint):
+    method = build(config, input_channels=channels[0], output_channels=channels[1], image_size=(48, 48))
+    generator = method.a_to_b if isinstance(config, CycleGANConfig) else method.generator
+    with pytest.raises(ConfigError, match=complaint):
+        to_spandrel(config, generator.state_dict(), input_channels=channels[0], output_channels=channels[1])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Pix2PixConfig(width=4, residual_blocks=1, generator="rrdb", unshuffle=2),
+        Pix2PixConfig(width=4, residual_blocks=1, generator="compact"),
+        Pix2PixConfig(width=4, **LEVELS, generator="nafnet"),
+    ],
+)
+def test_runs_of_pix2pix_are_written_too(config):
+    method = build(config, input_channels=3, output_channels=3, image_size=(48, 48))
+    made = to_spandrel(config, method.generator.state_dict(), input_channels=3, output_channels=3)
+    assert find_shared_model(made).config.scale == 1
+    assert_same(made, method.generator.state_dict())
