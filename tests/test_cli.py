@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,20 @@ def test_the_flags_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         flags = sorted(set(re.findall(r"(?<![\w-])--[a-z0-9][a-z0-9-]*", help_of(words, capsys))) - {"--help"})
         found.append(f"{' '.join(words)}: {' '.join(flags)}\n")
     assert "".join(found) == FLAGS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_setting_of_every_recipe_has_a_help_text(recipe: str) -> None:
+    """Those of the method, inherited or its own, and of the data and the training."""
+    config = RECIPES[recipe]()
+    for part in (config.method, config.data, config.training):
+        assert api.field_docs(type(part)).keys() == {one.name for one in fields(part)}
+
+
+def test_own_settings_stand_before_inherited_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of(["train", "srgan"], capsys)
+    assert shown.index("--content ") < shown.index("--generator") < shown.index("--scale") < shown.index("--growth")
+    assert "Upscaling factor along each side" in shown
 
 
 def test_every_verb_is_a_function_with_a_docstring() -> None:

@@ -11,7 +11,8 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -107,17 +108,16 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
 
 
 def field_docs(config: type[Any]) -> dict[str, str]:
-    """Return field -> its docstring, on one line; the string that follows the field in the source of the class."""
-    (tree,) = (
-        node
-        for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
-        if isinstance(node, ast.ClassDef) and node.name == config.__name__
-    )
-    docs = {}
-    for node, after in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
-            docs[node.target.id] = " ".join(ast.literal_eval(after.value).split())
-    return {field.name: docs[field.name] for field in fields(config) if field.name in docs}
+    """Return field -> its docstring, the string after it in the source; own fields stand before inherited ones."""
+    docs: dict[str, str] = {}
+    for owner in filter(is_dataclass, config.__mro__):
+        source = ast.parse(inspect.getsource(sys.modules[owner.__module__])).body
+        (tree,) = (node for node in source if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
+        for node, after in pairwise(tree.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+                docs.setdefault(node.target.id, " ".join(ast.literal_eval(after.value).split()))
+    names = {field.name for field in fields(config)}
+    return {name: text for name, text in docs.items() if name in names}
 
 
 @command(LocateConfig)

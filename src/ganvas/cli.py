@@ -243,7 +243,7 @@ def _registry(
             return None
         types, texts = get_type_hints(info.type), docs(info.type)
         specs = []
-        for one in fields(info.type):
+        for one in sorted(fields(info.type), key=lambda one: _generation(info.type, one.name)):
             default = _default(one, info.default)
             kind = type(default) if is_dataclass(default) else types[one.name]  # a recipe's own method and data
             specs.append(
@@ -255,6 +255,12 @@ def _registry(
         return tyro.constructors.StructConstructorSpec(instantiate=made, fields=tuple(specs))
 
     return registry
+
+
+def _generation(config: type[Any], name: str) -> int:
+    """Return in which generation a field is declared: 0 by the class itself, whose fields stand first in its help."""
+    owners = [number for number, owner in enumerate(config.__mro__) if name in vars(owner).get("__annotations__", {})]
+    return owners[0]
 
 
 def _default(one: Field[Any], given: Any) -> Any:
