@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,15 +30,18 @@ from ganvas.inference.sampling import sample_files
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig, VAEConfig
 from ganvas.methods.base import build
+from ganvas.progress import Progress
 from ganvas.recipes import RECIPES
 from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
+from ganvas.studio.redaction import Source
+from ganvas.studio.translation import TranslateTask
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 from ganvas.video import read_video
 
 GATED = {
     "demo", "prepare", "train", "resume", "translate", "evaluate", "sample", "compare", "benchmark", "audit", "export",
-    "push",
+    "push", "studio",
 }  # fmt: skip
 EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
@@ -177,6 +181,20 @@ def do_push(pairs: Path, run: Path, out: Path) -> None:
     api.push(run, "user/name", examples=(pairs / "train" / "a" / "1.png",), dry_run=True)
 
 
+def do_translate_in_the_studio(pairs: Path, run: Path, out: Path) -> None:
+    picture = pairs / "train" / "a" / "1.png"
+    out.mkdir()
+    task = TranslateTask(
+        run_path=run, run_name="run", sources=[Source(id="1", name="1.png", path=picture)], direction="a_to_b",
+        tile=None, folder=out / "job",
+    )  # fmt: skip
+    (out / "job").mkdir()
+    try:
+        task.run(Progress())
+    finally:
+        shutil.rmtree(out / "job" / "in")
+
+
 ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_prepare,
     do_train,
@@ -196,6 +214,7 @@ ENTRIES: list[Callable[[Path, Path, Path], None]] = [
     do_audit_film,
     do_export,
     do_push,
+    do_translate_in_the_studio,
 ]
 
 

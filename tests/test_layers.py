@@ -28,6 +28,7 @@ LAYERS = [
     {"evaluation"},
     {"demonstration", "privacy_audit", "diagnosis"},
     {"api"},
+    {"studio"},
     {"cli"},
     {"__main__"},
 ]

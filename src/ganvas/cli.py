@@ -47,8 +47,11 @@ VERBS = {
     "import": ("import_reference", "turn a model of another project (ESRGAN, NAFNet, pix2pix, ...) into a run"),
     "density": ("density", "study the ideas behind the methods on known densities"),
     "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
+    "studio": ("studio", "open a local page to redact, translate and watch trainings"),
 }
-"""Verb -> (function of `api`, one line of help)."""
+"""Verb -> (function of `api` or of its own package, one line of help)."""
+HOMES = {"studio": "ganvas.studio"}
+"""Verb -> module of its function, where that is not `ganvas.api`."""
 FLAGS = {"class_name": "class", "folder": "data"}
 """Field -> its flag, where that has another name."""
 METAVARS = {"threads": "N"}
@@ -198,7 +201,7 @@ def _call(verb: str, words: list[str]) -> Any:
     if verb == "train":
         return _train(words)
     api, name = importlib.import_module("ganvas.api"), VERBS[verb][0]
-    function = getattr(api, name)
+    function = getattr(importlib.import_module(HOMES.get(verb, "ganvas.api")), name)
     description = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
     registry = _registry(api.field_docs, unchecked=api.CONFIGS[name])
     settings: Any = tyro.cli(

@@ -16,7 +16,8 @@ from rich.console import Console
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.training import report
-from ganvas.training.monitoring import PATIENCE, VALIDATIONS, Health, Metrics
+from ganvas.training.health import PATIENCE, VALIDATIONS, Health
+from ganvas.training.monitoring import Metrics
 from ganvas.training.report import Report
 
 

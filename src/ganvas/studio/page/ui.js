@@ -1,0 +1,100 @@
+// Elements, messages and requests: the few helpers that every section of the page uses.
+
+/** Make an element: attributes and properties, listeners (onclick, ...), then children. */
+export function h(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (["value", "checked", "selected", "disabled", "hidden", "open", "textContent"].includes(name)) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Send a request to the studio; throws an Error with the studio's own words. */
+export async function request(method, path, { json, body, headers = {}, signal } = {}) {
+  const options = { method, signal, headers: { ...headers } };
+  if (json !== undefined) {
+    options.body = JSON.stringify(json);
+    options.headers["content-type"] = "application/json";
+  } else if (body !== undefined) {
+    options.body = body;
+    options.headers["content-type"] = "application/octet-stream";
+  }
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("The studio does not answer. Is it still running?");
+  }
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(content.error || `The studio answered ${answer.status}.`);
+  return content;
+}
+
+/** Show a message for a while; errors stay longer. */
+export function toast(text, kind = "info") {
+  const box = h("div", { class: `toast ${kind}` }, h("span", {}, text),
+    h("button", { class: "quiet", "aria-label": "Dismiss", onclick: () => box.remove() }, "×"));
+  document.getElementById("toasts").append(box);
+  setTimeout(() => box.remove(), kind === "error" ? 15000 : 5000);
+}
+
+/** Run an action of the user; a failure is shown in words. */
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    toast(error.message, "error");
+    return undefined;
+  }
+}
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}
+
+export const number = (value) => value.toLocaleString("en-US");
+export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+/** A labeled form control. */
+export function field(label, control, hint) {
+  const id = control.id || (control.id = `f${Math.random().toString(36).slice(2)}`);
+  const note = hint ? h("small", { id: `${id}-hint` }, hint) : null;
+  if (note) control.setAttribute("aria-describedby", note.id);
+  return h("div", { class: "field" }, h("label", { for: id }, label), control, note);
+}
+
+/** A set of buttons of which one is pressed. */
+export function choices(label, options, chosen, onchange) {
+  const group = h("div", { class: "choices", role: "group", "aria-label": label });
+  const press = (value) => [...group.children].forEach((one) => one.setAttribute("aria-pressed", one.dataset.value === value));
+  for (const [value, text, hint] of options) {
+    group.append(h("button", { type: "button", "data-value": value, title: hint,
+      onclick: () => { press(value); onchange(value); } }, text));
+  }
+  press(chosen);
+  group.choose = press;
+  return group;
+}
+
+/** A place where files are dropped, pasted or chosen. */
+export function dropzone(text, accept, onfiles) {
+  const input = h("input", { type: "file", multiple: true, accept, class: "visually-hidden",
+    onchange: () => { onfiles([...input.files]); input.value = ""; } });
+  const zone = h("label", { class: "drop" }, input, h("strong", {}, text), h("span", {}, "Drop, paste or choose"));
+  zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    onfiles([...event.dataTransfer.files]);
+  });
+  return zone;
+}

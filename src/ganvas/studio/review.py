@@ -1,0 +1,134 @@
+"""Review of redactions: how doubtful each one is, what a person said about it, and the archive to download."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path, PurePath
+from typing import Any
+
+from ganvas.studio.storage import Storage, Upload
+
+__all__ = ["doubt_of", "record_redaction", "sign", "write_archive"]
+
+SCORES = """\
+The scores of redaction.jsonl, each in [0, 1]:
+  record, dense, window   how strongly the classifier sees the class in the whole picture, at its own aspect ratio, and
+                          in the strongest window of it; score_before: in the original, score_after: in the result
+  score of a detection    confidence of the detector that the object is there
+What nothing found has no score and is not covered. No score says whether a person recognizes what is covered.
+"""
+
+
+def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
+    """Return how doubtful a redaction is, from 0 to 1, and why, in words.
+
+    Args:
+        line: of the redaction log.
+        problem: why there is no result.
+    """
+    if problem:
+        return 1.0, "no result"
+    region, reasons = line.get("region", {}), list[tuple[float, str]]()
+    if not region.get("boxes"):
+        reasons.append((0.95, "nothing is covered"))
+    if line.get("cosmetic"):
+        reasons.append((0.6, "the style hides little"))
+    after = line.get("score_after")
+    if after is not None:
+        highest = max(after.values())
+        reasons.append((0.8 * highest, f"the classifier still gives {highest:.2f}"))
+    scores = [one["score"] for one in line.get("detections", [])]
+    scores += [track["lowest"] for track in line.get("film", {}).get("tracks", [])]
+    if scores:
+        reasons.append((1 - min(scores), f"the weakest find has {min(scores):.2f}"))
+    if line.get("film", {}).get("not_examined"):
+        reasons.append((0.9, "some frames could not be examined"))
+    if (widened := line.get("widened", 0)) > 0:
+        reasons.append((min(0.4 + 0.1 * widened, 0.8), f"the region was widened {widened} times"))
+    if region.get("whole"):
+        reasons.append((0.3, "everything is covered"))
+    if after is None and not scores and region.get("boxes"):
+        reasons.append((0.5, "painted, and not tested"))
+    return max(reasons, default=(0.2, "nothing stands out"))
+
+
+def record_redaction(storage: Storage, content: dict[str, Any]) -> dict[str, Any]:
+    """Attach the results of a redaction to its uploads, and return what the page is told."""
+    for one in content["results"]:
+        try:
+            upload = storage.get(one["id"])
+        except KeyError:  # removed meanwhile
+            continue
+        problem, line = one.get("problem"), one["line"]
+        doubt, why = doubt_of(line, problem)
+        before = upload.review
+        review: dict[str, Any] = {"line": line, "problem": problem, "doubt": doubt, "why": why, "signed": None}
+        review["rounds"] = before.get("rounds", 0) + 1
+        if problem is None:
+            result = Path(one["result_path"])
+            review["view"] = storage.publish(Path(one["view_path"]), "image/png", f"{result.stem}.png")
+            review["result"] = storage.publish(result, media_type(result), result.name)
+            review["path"] = str(result)
+            if one["page_path"]:
+                page = Path(one["page_path"])
+                review["page"] = storage.publish(page, "text/html", page.name)
+        upload.review = review
+    return {"ids": [one["id"] for one in content["results"]], "warning": content["warning"]}
+
+
+def media_type(path: Path) -> str:
+    """Return the media type of a result; of what browsers do not show, plain bytes."""
+    types = {
+        ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
+        ".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
+    }  # fmt: skip
+    return types.get(path.suffix.lower(), "application/octet-stream")
+
+
+def sign(upload: Upload, name: str) -> None:
+    """Record that a person looked at a redaction and is content with it; an empty name takes that back."""
+    signed = {"by": name[:80], "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    upload.review = {**upload.review, "signed": signed if name else None}
+
+
+def write_archive(uploads: Sequence[Upload], path: Path) -> None:
+    """Write the results, the log with the reviews, and an explanation as a ZIP file."""
+    done = [one for one in uploads if one.review.get("path")]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for upload in done:
+            archive.write(upload.review["path"], PurePath(upload.name))
+        lines = [json.dumps(_line(one), ensure_ascii=False) for one in done]
+        archive.writestr("redaction.jsonl", "".join(f"{line}\n" for line in lines))
+        archive.writestr("READ-ME.txt", _explanation(done))
+
+
+def _line(upload: Upload) -> dict[str, Any]:
+    review = upload.review
+    return {**review["line"], "doubt": round(review["doubt"], 3), "doubt_because": review["why"],
+            "rounds": review["rounds"], "signed_off": review["signed"]}  # fmt: skip
+
+
+def _explanation(done: Sequence[Upload]) -> str:
+    signed = sum(one.review["signed"] is not None for one in done)
+    rows = [f"{one.name}: {settings_in_words(one.review['line'])}. {one.review['line']['verdict']}." for one in done]
+    head = f"Redacted with ganvas {version('ganvas')} (studio), {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n"
+    head += f"{len(done)} files, {signed} signed off by a person who looked at them.\n"
+    return "\n".join([head, *rows, "", SCORES])
+
+
+def settings_in_words(line: dict[str, Any]) -> str:
+    """Return how a file was covered, in words."""
+    found = []
+    if line.get("classifier"):
+        found.append(f"the classifier {line['classifier']} for {line['class']!r}")
+    labels = {one["label"] for one in line.get("detections", [])}
+    labels |= {track["label"] for track in line.get("film", {}).get("tracks", [])}
+    if labels:
+        found.append(f"detections of {', '.join(sorted(labels))}")
+    where = " and ".join(found) if found else "painted regions"
+    share = 100 * line["region"]["share"]
+    return f"{line['style']} over {where}, {share:.1f} % of all pixels{' (cosmetic)' if line.get('cosmetic') else ''}"

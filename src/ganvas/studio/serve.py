@@ -1,0 +1,188 @@
+"""Server of the studio: starts everything, listens, opens the page, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ganvas.errors import InputError, MissingDependency
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from ganvas.studio import StudioConfig
+    from ganvas.studio.storage import Limits
+    from ganvas.studio.wishes import Studio
+
+__all__ = ["Listening", "opened_studio", "serve"]
+
+EXPIRY_SECONDS = 60.0
+"""Seconds between two searches for files that are too old."""
+CONNECTIONS = 100
+UPLOADS = ("/api/files",)
+"""Start of the paths that take files."""
+
+
+def serve(config: StudioConfig) -> None:
+    """Serve the page until SIGINT or SIGTERM.
+
+    Raises:
+        MissingDependency: Starlette or uvicorn is not installed.
+        InputError: the port is in use, or the address is not of this machine.
+    """
+    _require_server()
+    from ganvas.studio.storage import Limits
+
+    with Listening(config) as listening, opened_studio(config, Limits()) as studio:
+        print(listening.announcement(), flush=True)
+        if config.browser:
+            with suppress(webbrowser.Error):
+                webbrowser.open(listening.url)
+        asyncio.run(_until_stopped(studio, listening))
+    print("The studio has ended; its temporary files are removed.", flush=True)
+
+
+def _require_server() -> None:
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency("Starlette and uvicorn", "studio", "the studio") from error
+
+
+class Listening:
+    """A bound socket, its address, and the token that the address needs.
+
+    Args:
+        config: host and port.
+    """
+
+    def __init__(self, config: StudioConfig) -> None:
+        from ganvas.studio.guard import new_token
+
+        self.host = config.host
+        try:
+            family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
+            self.socket = socket.create_server((config.host, config.port), family=family, reuse_port=False)
+        except OSError as error:
+            raise InputError(
+                f"{config.host}:{config.port} cannot be listened on: {error.strerror or error}; give another --port"
+            ) from error
+        self.port: int = self.socket.getsockname()[1]
+        self.token = new_token() if config.needs_token else None
+
+    @property
+    def url(self) -> str:
+        """Return the address of the page, with the token where there is one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = {"0.0.0.0": socket.gethostname(), "[::]": socket.gethostname()}.get(host, host)  # noqa: S104
+        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+    def announcement(self) -> str:
+        """Return what is printed at the start."""
+        reach = "Whoever has this address can use the page" if self.token else "Only this machine reaches the page"
+        return f"ganvas studio: {self.url}\n{reach}. Ctrl-C ends it and removes its temporary files."
+
+    def guarded(self, app: ASGIApp) -> ASGIApp:
+        """Return the application behind its guard."""
+        from ganvas.studio.guard import Guard
+
+        return Guard(app, host=self.host, port=self.port, token=self.token, uploads=UPLOADS)
+
+    def __enter__(self) -> Listening:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+@contextmanager
+def opened_studio(
+    config: StudioConfig, limits: Limits, *, prepare: Callable[[], None] | None = None
+) -> Iterator[Studio]:
+    """Yield the state of a studio; at the end its trainings are stopped and its files removed.
+
+    Args:
+        config: runs and root.
+        limits: of uploads.
+        prepare: called once in each worker process.
+    """
+    from ganvas.studio.jobs import JobQueue
+    from ganvas.studio.library import Library
+    from ganvas.studio.storage import opened_storage
+    from ganvas.studio.trainings import Trainings
+    from ganvas.studio.wishes import Studio
+
+    with opened_storage(limits) as storage:
+        studio = Studio(
+            storage=storage,
+            library=Library(config.runs, config.root),
+            work=JobQueue("work", prepare=prepare),
+            inspection=JobQueue("inspection", prepare=prepare),
+            trainings=Trainings(storage.folder),
+        )
+        try:
+            yield studio
+        finally:
+            studio.work.close()
+            studio.inspection.close()
+            studio.trainings.close()
+
+
+async def _until_stopped(studio: Studio, listening: Listening) -> None:
+    import uvicorn
+
+    from ganvas.studio.app import make_app
+
+    settings = uvicorn.Config(
+        listening.guarded(make_app(studio)), lifespan="off", log_level="warning", access_log=False, server_header=False,
+        date_header=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=15, timeout_graceful_shutdown=3,
+        proxy_headers=False, ws="none", h11_max_incomplete_event_size=64 * 1024,
+    )  # fmt: skip
+
+    class Server(uvicorn.Server):
+        """Server that does not raise the signal that ended it again, as uvicorn's does."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            with _handled(self.handle_exit):
+                yield
+
+    async with _expiring(studio):
+        await Server(settings).serve([listening.socket])
+
+
+@contextmanager
+def _handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call a handler on SIGINT and SIGTERM inside the block."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@asynccontextmanager
+async def _expiring(studio: Studio) -> AsyncIterator[None]:
+    """Remove old files now and then inside the block."""
+
+    async def expire() -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            await asyncio.to_thread(studio.storage.expire)
+
+    task = asyncio.create_task(expire())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,0 +1,256 @@
+"""Private temporary storage of the studio: uploads, views and results under random ids, with limits and an age limit.
+
+Everything lies in one folder that only the user can read. It is removed at the end; what is left of a studio that was
+killed is removed by the next one. No path comes from the page: files are addressed by ids that are made here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from ganvas.errors import InputError
+from ganvas.filesystem import FolderInUse, claimed
+
+__all__ = ["Limits", "Piece", "Storage", "Upload", "opened_storage", "safe_stem", "view_path"]
+
+PREFIX = "ganvas-studio-"
+LONGEST_NAME = 80
+"""Characters of a name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of uploads."""
+
+    bytes: int = 512 * 2**20
+    """Of one file."""
+    total_bytes: int = 4 * 2**30
+    """Of everything in the folder."""
+    pixels: int = 64_000_000
+    """Of one picture or frame."""
+    files: int = 200
+    """Uploads held at once."""
+    seconds: float = 3600.0
+    """An upload and its results are removed when unused for so long."""
+    idle_seconds: float = 15.0
+    """An upload whose next piece takes longer ends."""
+    upload_seconds: float = 600.0
+    """Longest time of one upload."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file that the page may fetch.
+
+    Attributes:
+        path: where it lies.
+        media_type: as the page is told.
+        name: suggested when it is saved.
+    """
+
+    path: Path
+    media_type: str
+    name: str
+
+
+@dataclass
+class Upload:
+    """An uploaded picture or film, and everything made of it.
+
+    Attributes:
+        id: random.
+        name: shown, and used for downloads; safe as a file name, unique among the uploads.
+        path: the file.
+        facts: what the inspection found: kind, width, height, seconds and the like.
+        view: id of a picture that browsers show.
+        mask: the painted region, a picture in which all that is not black is covered.
+        review: the last redaction and what a person said about it; empty before the first.
+        used: when it was last used, on the monotonic clock.
+    """
+
+    id: str
+    name: str
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    view: str | None = None
+    mask: Path | None = None
+    review: dict[str, Any] = field(default_factory=dict)
+    used: float = 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what the page may know, ready for JSON."""
+        shown = {"id": self.id, "name": self.name, "view": self.view, "masked": self.mask is not None}
+        return {**shown, "review": self.review, **self.facts}
+
+
+class Storage:
+    """Uploads and the files made of them.
+
+    Args:
+        folder: private to this process.
+        limits: see `Limits`.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.limits, self._clock = folder, limits, clock
+        self._uploads: dict[str, Upload] = {}
+        self._pieces: dict[str, Piece] = {}
+        self._pending = 0
+        self._lock = threading.RLock()
+
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):  # files may be removed meanwhile
+            for name in names:
+                with suppress(OSError):
+                    total += Path(folder, name).stat().st_size
+        return total
+
+    @contextmanager
+    def reserved(self) -> Iterator[Path]:
+        """Yield the path of a file to receive; it is removed if the block fails.
+
+        Raises:
+            InputError: too many files, or no room.
+        """
+        with self._lock:
+            if len(self._uploads) + self._pending >= self.limits.files:
+                raise InputError(f"{self.limits.files} files are here already; remove some")
+            self._pending += 1
+        path = self.folder / f"{secrets.token_hex(16)}.part"
+        try:
+            if self.size() >= self.limits.total_bytes:
+                raise InputError("the temporary folder is full; remove some files")
+            yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            with self._lock:
+                self._pending -= 1
+
+    def add(self, path: Path, name: str, facts: dict[str, Any]) -> Upload:
+        """Take a received and inspected file.
+
+        Args:
+            path: as `reserved` yielded it.
+            name: as the page gave it.
+            facts: of the inspection; `suffix` names the format by content.
+        """
+        with self._lock:
+            shown = self._free_name(safe_stem(name), facts["suffix"])
+            upload = Upload(secrets.token_urlsafe(16), shown, path, facts, used=self._clock())
+            self._uploads[upload.id] = upload
+        return upload
+
+    def get(self, key: str) -> Upload:
+        """Return an upload, which counts as used.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
+        with self._lock:
+            upload = self._uploads[key]
+            upload.used = self._clock()
+            return upload
+
+    def all(self) -> list[Upload]:
+        """Return the uploads in the order of their arrival."""
+        with self._lock:
+            return list(self._uploads.values())
+
+    def remove(self, key: str) -> None:
+        """Remove an upload and everything made of it."""
+        with self._lock:
+            upload = self._uploads.pop(key)
+        for path in (upload.path, view_path(upload.path)):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / upload.id, ignore_errors=True)
+        self._forget_missing()
+
+    def work_folder(self, key: str | None = None) -> Path:
+        """Return a new empty folder for a job; it goes with the upload `key` if one is named."""
+        folder = self.folder / (key or "jobs") / secrets.token_hex(8)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def publish(self, path: Path, media_type: str, name: str) -> str:
+        """Let the page fetch a file; return its id."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._pieces[key] = Piece(path, media_type, name)
+        return key
+
+    def piece(self, key: str) -> Piece:
+        """Return a published file.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
+        with self._lock:
+            return self._pieces[key]
+
+    def expire(self) -> None:
+        """Remove uploads that were not used for `Limits.seconds`, and old folders of jobs."""
+        limit = self._clock() - self.limits.seconds
+        for upload in [one for one in list(self._uploads.values()) if one.used < limit]:
+            self.remove(upload.id)
+        oldest = time.time() - self.limits.seconds
+        jobs = self.folder / "jobs"
+        for folder in list(jobs.iterdir()) if jobs.is_dir() else []:
+            with suppress(OSError):
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+        self._forget_missing()
+
+    def _forget_missing(self) -> None:
+        with self._lock:
+            self._pieces = {key: piece for key, piece in self._pieces.items() if piece.path.exists()}
+
+    def _free_name(self, stem: str, suffix: str) -> str:
+        """Return a name whose stem no other upload has, since masks and results are matched by stem."""
+        taken = {PurePath(one.name).stem.casefold() for one in self._uploads.values()}
+        number, candidate = 2, stem
+        while candidate.casefold() in taken:
+            number, candidate = number + 1, f"{stem} ({number})"
+        return candidate + suffix
+
+
+def view_path(path: Path) -> Path:
+    """Return where the view of an upload lies."""
+    return path.with_suffix(".view.png")
+
+
+def safe_stem(name: str) -> str:
+    """Return the stem of a name from the page with nothing in it that a file system or a log could misread."""
+    last = re.split(r"[/\\]", name)[-1]
+    plain = re.sub(r"[^\w .()+-]", "_", PurePath(last).stem if last.strip(". ") else "").strip(". ")
+    return plain[:LONGEST_NAME].strip(". ") or "picture"
+
+
+@contextmanager
+def opened_storage(limits: Limits) -> Iterator[Storage]:
+    """Yield the storage in a new private folder, which is removed at the end; remove those of killed studios."""
+    place = Path(tempfile.gettempdir())
+    for old in place.glob(f"{PREFIX}*"):
+        with suppress(OSError, FolderInUse), claimed(old):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 700
+    try:
+        with claimed(folder):
+            yield Storage(folder, limits)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

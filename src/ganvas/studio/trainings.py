@@ -1,0 +1,187 @@
+"""Trainings in the studio: the figures, previews and warnings of a run, and resumption and stop of runs from here."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganvas.errors import InputError
+from ganvas.serialization import read_json_lines
+from ganvas.studio.library import describe_run
+from ganvas.training.health import Health
+
+__all__ = ["Trainings", "read_figures"]
+
+NUMBERED = re.compile(r"\d{8}\.png")
+MOST_POINTS = 400
+"""Points of a curve that the page gets; longer ones are averaged."""
+RECENT = 5
+"""Rows over which the speed is measured."""
+BESIDE = {"kind", "images", "epoch", "learning_rate", "seconds"}
+"""Keys of a row that are no losses."""
+LIVE_SECONDS = 90.0
+"""A run whose files changed within so many seconds is taken to be training."""
+SAVING_SECONDS = 120.0
+"""Time that a stopped training gets to save its state."""
+SHOWN_WORDS = 2000
+"""Characters of a training's last words."""
+
+
+@dataclass
+class _Running:
+    """A training that the studio started."""
+
+    process: subprocess.Popen[bytes]
+    words: Path
+    stopping: bool = False
+
+
+class Trainings:
+    """Trainings that were started from the studio, each as `ganvas resume` in a process of its own.
+
+    Args:
+        folder: for what they print.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._running = folder, dict[str, _Running]()
+
+    def state(self, key: str, run: Path) -> dict[str, Any]:
+        """Return whether a run is training, by whom, and the last words of a training that ended."""
+        changed = last_change(run)
+        state: dict[str, Any] = {"state": "idle", "changed": changed, "words": ""}
+        if (own := self._running.get(key)) is None:
+            live = changed is not None and changed < LIVE_SECONDS
+            return state | {"state": "elsewhere" if live else "idle"}
+        code = own.process.poll()
+        if code is None:
+            return state | {"state": "stopping" if own.stopping else "running"}
+        words = own.words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return state | {"words": "\n".join(words[-8:])[-SHOWN_WORDS:], "code": code}
+
+    def resume(self, key: str, run: Path) -> None:
+        """Resume a run until its end or until it is stopped.
+
+        Raises:
+            InputError: it is running.
+        """
+        if (own := self._running.get(key)) is not None and own.process.poll() is None:
+            raise InputError("this training is running already")
+        words = self._folder / f"{key}.txt"
+        with words.open("wb") as file:
+            process = subprocess.Popen(  # noqa: S603 - the path is a run below the root
+                [sys.executable, "-m", "ganvas", "resume", str(run)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that Ctrl-C in the terminal reaches it once, by way of `close`
+            )
+        self._running[key] = _Running(process, words)
+
+    def stop(self, key: str) -> None:
+        """Stop a training as Ctrl-C does: it finishes its step and saves its state, so that it resumes exactly.
+
+        Raises:
+            InputError: it was not started from here, or has ended.
+        """
+        own = self._running.get(key)
+        if own is None or own.process.poll() is not None:
+            raise InputError("the studio did not start this training; stop it where it was started")
+        if not own.stopping:  # a second signal would end it at once
+            own.stopping = True
+            own.process.send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        """Stop all trainings and wait until their states are saved."""
+        for key in self._running:
+            with suppress(InputError):
+                self.stop(key)
+        deadline = time.monotonic() + SAVING_SECONDS
+        for own in self._running.values():
+            with suppress(subprocess.TimeoutExpired):
+                own.process.wait(max(deadline - time.monotonic(), 0.1))
+
+
+def last_change(run: Path) -> float | None:
+    """Return the seconds since the metrics of a run changed, or None where it has none."""
+    try:
+        return max(time.time() - (run / "metrics.jsonl").stat().st_mtime, 0.0)
+    except OSError:
+        return None
+
+
+def read_figures(run: Path) -> dict[str, Any]:
+    """Return losses and validation of a run as curves, previews, speed, time left, and warnings in words."""
+    rows = [row for row in read_json_lines(run / "metrics.jsonl") if isinstance(row.get("images"), int)]
+    training = [row for row in rows if row.get("kind") == "training"]
+    validation = [row for row in rows if row.get("kind") == "validation"]
+    about = describe_run(run)
+    return {
+        "losses": curves(training),
+        "validation": curves(validation),
+        "learning_rate": training[-1].get("learning_rate") if training else None,
+        "warnings": warnings_of(rows),
+        "previews": [int(path.stem) for path in previews(run)],
+        **speed(training, about.get("epochs"), about.get("minutes")),
+    }
+
+
+def previews(run: Path) -> list[Path]:
+    """Return the preview grids of a run, oldest first."""
+    folder = run / "samples"
+    return sorted(path for path in folder.glob("*.png") if NUMBERED.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def curves(rows: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """Return name -> points (images, value), averaged to at most `MOST_POINTS`."""
+    found: dict[str, list[list[float]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in BESIDE and isinstance(value, int | float):
+                found.setdefault(name, []).append([row["images"], value])
+    return {name: thinned(points) for name, points in found.items()}
+
+
+def thinned(points: list[list[float]]) -> list[list[float]]:
+    """Return means of consecutive points."""
+    size = -(-len(points) // MOST_POINTS)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
+
+
+def speed(training: list[dict[str, Any]], epochs: float | None, minutes: float | None) -> dict[str, Any]:
+    """Return images seen and in all, images a second, and seconds left, as far as the rows tell."""
+    result: dict[str, Any] = {"images": None, "total": None, "rate": None, "left": None, "seconds": None}
+    if not training:
+        return result
+    last = training[-1]
+    result |= {"images": last["images"], "seconds": last.get("seconds")}
+    if epochs and last.get("epoch"):
+        result["total"] = round(epochs * last["images"] / last["epoch"])
+    first = training[max(len(training) - 1 - RECENT, 0)]
+    passed = (last.get("seconds") or 0) - (first.get("seconds") or 0)
+    if passed > 0:
+        result["rate"] = (last["images"] - first["images"]) / passed
+    lefts = []
+    if result["total"] and result["rate"]:
+        lefts.append((result["total"] - last["images"]) / result["rate"])
+    if minutes and last.get("seconds") is not None:
+        lefts.append(60 * minutes - last["seconds"])
+    return result | {"left": max(min(lefts), 0.0) if lefts else None}
+
+
+def warnings_of(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the warnings that the training gave, from its rows."""
+    health, found = Health(), list[str]()
+    for row in rows:
+        values = {name: value for name, value in row.items() if name not in BESIDE and isinstance(value, int | float)}
+        found += health.losses(values) if row.get("kind") == "training" else health.validation(values)
+    return found

@@ -1,0 +1,186 @@
+"""Jobs of the studio: what the page asks for by ids becomes a task with the server's own paths."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ganvas.errors import InputError
+from ganvas.localization.detectors import DETECTORS
+from ganvas.localization.load import CLASSIFIERS
+from ganvas.methods.config import Direction
+from ganvas.studio.hiding import HidingTask
+from ganvas.studio.jobs import Job, JobQueue
+from ganvas.studio.library import Library
+from ganvas.studio.redaction import Finder, FindTask, PairsTask, RedactTask, Source, Strength
+from ganvas.studio.review import media_type, record_redaction
+from ganvas.studio.storage import Storage
+from ganvas.studio.trainings import Trainings
+from ganvas.studio.translation import TranslateTask
+
+__all__ = ["Studio", "Wish", "make_job"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the page asks a job to do; which fields count depends on the kind of job.
+
+    Attributes:
+        files: ids of uploads.
+        finder: what finds regions, with ids of models instead of paths.
+        strength: style and strength of the cover.
+        mask_only: cover the painted regions alone.
+        run: id of a run.
+        direction: of the translation.
+        tile: see `TranslateConfig.tile`.
+    """
+
+    files: tuple[str, ...] = ()
+    finder: Finder = field(default_factory=Finder)
+    strength: Strength = field(default_factory=Strength)
+    mask_only: bool = False
+    run: str = ""
+    direction: Direction = "a_to_b"
+    tile: int | None = None
+
+
+@dataclass(kw_only=True)
+class Studio:
+    """State of the studio.
+
+    Attributes:
+        storage: uploads and results.
+        library: runs, reports and models.
+        work: queue of the jobs that the page starts.
+        inspection: queue of the inspection of uploads, so that they do not wait for work.
+        trainings: those started from here.
+    """
+
+    storage: Storage
+    library: Library
+    work: JobQueue
+    inspection: JobQueue
+    trainings: Trainings
+
+    def sources(self, keys: Sequence[str]) -> list[Source]:
+        """Return uploads as tasks see them.
+
+        Raises:
+            KeyError: one of them is not there any more.
+            InputError: none is named.
+        """
+        if not keys:
+            raise InputError("choose a picture or a film first")
+        uploads = [self.storage.get(key) for key in dict.fromkeys(keys)]
+        return [Source(id=one.id, name=one.name, path=one.path, mask=one.mask) for one in uploads]
+
+    def resolved(self, finder: Finder) -> Finder:
+        """Return a finder in which ids of models are replaced by their paths."""
+
+        def path_of(name: str, known: tuple[str, ...]) -> str:
+            return name if name in known else str(self.library.get(name, "model").path)
+
+        classifier = None if finder.classifier is None else path_of(finder.classifier, CLASSIFIERS)
+        return replace(finder, classifier=classifier, detect=tuple(path_of(name, DETECTORS) for name in finder.detect))
+
+    def clean(self, message: str) -> str:
+        """Return a message without the names of temporary folders."""
+        return re.sub(rf"{re.escape(str(self.storage.folder))}/(?:[\w-]+/)*", "", message)
+
+
+def make_job(studio: Studio, kind: str, wish: Wish) -> Job:
+    """Return the job for a wish.
+
+    Args:
+        studio: whose storage and library the ids refer to.
+        kind: find, redact, pairs, translate or hiding.
+        wish: see `Wish`.
+
+    Raises:
+        KeyError: no such kind, upload, run or model.
+        ConfigError: the settings do not fit.
+    """
+    makers: dict[str, Callable[[Studio, Wish], Job]] = {
+        "find": _find,
+        "redact": _redact,
+        "pairs": _pairs,
+        "translate": _translate,
+        "hiding": _hiding,
+    }
+    return makers[kind](studio, wish)
+
+
+def _find(studio: Studio, wish: Wish) -> Job:
+    if wish.finder.is_empty:
+        raise InputError("choose a classifier or a detector first")
+    (source,) = studio.sources(wish.files[:1])
+    folder = studio.storage.work_folder(source.id)
+    task = FindTask(source=source, finder=studio.resolved(wish.finder), folder=folder)
+
+    def receive(found: dict[str, Any]) -> dict[str, Any]:
+        heat = found.pop("heat_path")
+        return {
+            **found,
+            "file": source.id,
+            "heat": heat and studio.storage.publish(Path(heat), "image/png", "heat.png"),
+        }
+
+    return Job(task, "find", f"Find regions in {source.name}", receive)
+
+
+def _redact(studio: Studio, wish: Wish) -> Job:
+    sources = studio.sources(wish.files)
+    _ = wish.strength.cover  # which checks it
+    folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
+    task = RedactTask(
+        sources=sources, finder=studio.resolved(wish.finder), strength=wish.strength, folder=folder,
+        mask_only=wish.mask_only,
+    )  # fmt: skip
+    return Job(task, "redact", f"Redact {_named(sources)}", lambda content: record_redaction(studio.storage, content))
+
+
+def _pairs(studio: Studio, wish: Wish) -> Job:
+    uploads = [studio.storage.get(key) for key in wish.files]
+    boxes = {one.name: one.review["line"]["region"]["boxes"] for one in uploads if one.review.get("path")}
+    sources = [one for one in studio.sources(wish.files) if boxes.get(one.name)]
+    if not sources:
+        raise InputError("redact some pictures first: what is covered says where to degrade them")
+    out = studio.library.root / f"studio-pairs-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = studio.storage.work_folder()
+    boxes = {one.name: boxes[one.name] for one in sources}
+    task = PairsTask(sources=sources, boxes=boxes, strength=wish.strength, folder=folder, out=out)
+    return Job(task, "pairs", f"Save training pairs of {_named(sources)}")
+
+
+def _translate(studio: Studio, wish: Wish) -> Job:
+    entry, sources = studio.library.get(wish.run, "run"), studio.sources(wish.files)
+    folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
+    task = TranslateTask(
+        run_path=entry.path, run_name=entry.name, sources=sources, direction=wish.direction, tile=wish.tile,
+        folder=folder,
+    )  # fmt: skip
+
+    def receive(content: dict[str, Any]) -> dict[str, Any]:
+        for one in content["results"]:
+            if (path := one.pop("result_path", None)) is not None:
+                result = Path(path)
+                one["view"] = studio.storage.publish(Path(one.pop("view_path")), "image/png", f"{result.stem}.png")
+                one["result"] = studio.storage.publish(result, media_type(result), result.name)
+                one["film"] = media_type(result).startswith("video/")
+        return {**content, "run_id": entry.id}
+
+    return Job(task, "translate", f"Translate {_named(sources)} by {entry.name}", receive)
+
+
+def _hiding(studio: Studio, wish: Wish) -> Job:
+    _ = wish.strength.cover
+    task = HidingTask(strength=wish.strength, folder=studio.storage.work_folder())
+    return Job(task, "hiding", "Measure how much the cover hides")
+
+
+def _named(sources: Sequence[Source]) -> str:
+    return sources[0].name if len(sources) == 1 else f"{len(sources)} files"
