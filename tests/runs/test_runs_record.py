@@ -61,6 +61,13 @@ def test_what_is_no_run_says_so(tmp_path: Path) -> None:
         read_run_record(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "message"), [("net.onnx", "only translates"), ("photo.png", "`ganvas train` wrote")])
+def test_a_file_is_no_run_folder(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RunError, match=f"{name} is a file, not a run folder.*{message}"):
+        read_run_record(tmp_path / name)
+
+
 def test_generators_load_as_saved_and_leave_the_random_state(tmp_path: Path) -> None:
     run = write_tiny_run(tmp_path / "run", NOISY)
     before = torch.random.get_rng_state()

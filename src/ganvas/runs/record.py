@@ -92,6 +92,12 @@ def read_run_record(run: Path) -> RunRecord:
 
 
 def _read_json(run: Path) -> Any:
+    if run.is_file():
+        exported = run.suffix.lower() in EXPORTED_SUFFIXES
+        raise RunError(
+            f"{run} is a file, not a run folder; give the folder that `ganvas train` wrote"
+            + (" (an exported network only translates)" if exported else "")
+        )
     try:
         return read_json(run / RECORD_NAME)
     except OSError as error:
@@ -129,6 +135,8 @@ def _describe(spec: PictureSpec) -> str:
 
 
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
+EXPORTED_SUFFIXES = (".onnx", ".pt2", ".xml")
+"""Suffixes of networks that left their run."""
 INITIALIZERS = {
     "kaiming_normal_",
     "kaiming_uniform_",

@@ -122,17 +122,24 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
         InputError: the output exists and is not replaced, is of another format, or is a file of the run.
     """
     out = config.out
+    others = [name for name, other in FORMATS.items() if other.suffix and other.suffix == out.suffix.lower()]
     if not kind.suffix:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} holds something else; give a new or empty folder")
+        if others and not out.exists():
+            raise InputError(f"{out}: --format {config.format} writes a folder; give --format {others[0]}, or a folder")
         return out
     if out.suffix.lower() == kind.suffix and not out.is_dir():
         require_apart([out], run_files(config.run))
         return out
-    if others := [name for name, other in FORMATS.items() if other.suffix and other.suffix == out.suffix.lower()]:
+    if others and kind.suffix != out.suffix.lower():
         raise InputError(f"{out}: --format {config.format} writes {kind.suffix} files; give --format {others[0]}")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file but no {kind.suffix}; give a {kind.suffix} file or a folder")
+    if out.suffix and not out.exists():
+        raise InputError(
+            f"{out}: --format {config.format} writes {kind.suffix} files; name one, or a folder that exists"
+        )
     back = "" if config.direction == "a_to_b" else f"-{config.direction}"
     target = out / f"{run_name(config.run)}{back}{kind.suffix}"
     if target.exists():
