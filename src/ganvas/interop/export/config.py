@@ -11,7 +11,7 @@ from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
-ExportFormat = Literal["onnx", "torch", "openvino", "huggingface"]
+ExportFormat = Literal["onnx", "torch", "openvino", "huggingface", "spandrel"]
 NoiseChoice = Literal["off", "input"]
 
 
@@ -25,8 +25,9 @@ class ExportConfig:
     """The file to write, or a folder, in which the file is named after the run."""
     _: KW_ONLY
     format: ExportFormat = "onnx"
-    """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); or a model folder for the
-    Hugging Face Hub with a card, which ganvas loads again (huggingface)."""
+    """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); a model folder for the
+    Hugging Face Hub with a card, which ganvas loads again (huggingface); or the weights of a run with --generator rrdb,
+    compact or nafnet as spandrel and chaiNNer read them (spandrel, .safetensors)."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
     snapshot: SnapshotName = "auto"

@@ -2,13 +2,18 @@ import json
 
 import pytest
 import torch
-from test_interop_shared_models import compact, esrgan, nafnet
+from community_models import compact, esrgan, nafnet
+from inference_runs import write_tiny_run
+from safetensors import safe_open
+from safetensors.torch import load_file
 
+from ganvas import api
 from ganvas.errors import ConfigError
+from ganvas.interop.export.spandrel import as_known, to_spandrel
 from ganvas.interop.shared_models import find_shared_model, read_shared_model
-from ganvas.interop.spandrel import to_spandrel
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.base import build
+from ganvas.runs.export_metadata import ExportMetadata
 
 
 def written(model):
@@ -44,7 +49,7 @@ def test_written_models_have_names_shapes_and_values_of_those_read(parity):
         lambda: esrgan("real", growth=32, blocks=1, ups=()),
         lambda: esrgan("real", growth=32, blocks=1, ups=(2, 2, 2), channels=(1, 3)),
         lambda: esrgan("real", growth=32, blocks=1, unshuffle=4),
-        lambda: esrgan("old", growth=32, blocks=11, width=2, plus=True),
+        lambda: esrgan("old", growth=32, blocks=2, plus=True),
         lambda: esrgan("old", growth=32, blocks=1, ups=(2,), unshuffle=2, plus=True),
         lambda: compact(scale=3),
         lambda: compact(scale=8, channels=(1, 1)),
@@ -63,13 +68,6 @@ LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
 @pytest.mark.parametrize(
     ("config", "channels", "complaint"),
     [
-        (
-            Pix2PixConfig(width=4, depth=2),
-            (3, 3),
-            "no generator of Pix2PixConfig but rrdb, compact and nafnet; use",
-        ),
-        (CycleGANConfig(width=4), (3, 3), "no generator of CycleGANConfig"),
-        (SRResNetConfig(**SMALL), (3, 3), "no generator of SRResNetConfig"),
         (SRResNetConfig(**SMALL, generator="rrdb", growth=8), (3, 3), "growth is 8, not 32"),
         (SRResNetConfig(**SMALL, generator="rrdb", residual=True), (3, 3), "adds its enlarged input"),
         (SRResNetConfig(**SMALL, generator="rrdb", frames=3), (3, 3), "takes 3 frames together"),
@@ -82,9 +80,8 @@ LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
 )
 def test_what_spandrel_does_not_have_is_refused(config, channels, complaint):
     method = build(config, input_channels=channels[0], output_channels=channels[1], image_size=(48, 48))
-    generator = method.a_to_b if isinstance(config, CycleGANConfig) else method.generator
     with pytest.raises(ConfigError, match=complaint):
-        to_spandrel(config, generator.state_dict(), input_channels=channels[0], output_channels=channels[1])
+        to_spandrel(config, method.generator.state_dict(), input_channels=channels[0], output_channels=channels[1])
 
 
 @pytest.mark.parametrize(
@@ -100,3 +97,31 @@ def test_runs_of_pix2pix_are_written_too(config):
     made = to_spandrel(config, method.generator.state_dict(), input_channels=3, output_channels=3)
     assert find_shared_model(made).config.scale == 1
     assert_same(made, method.generator.state_dict())
+
+
+@pytest.mark.parametrize("config", [Pix2PixConfig(), CycleGANConfig(), SRResNetConfig()])
+def test_other_generators_are_unknown_to_it(config):
+    with pytest.raises(ConfigError, match=f"no generator of {type(config).__name__} but rrdb, compact and nafnet"):
+        as_known(config)
+
+
+@pytest.mark.parametrize("make", [lambda: esrgan("old", growth=32, blocks=1, unshuffle=2, ups=(2, 2)), compact, nafnet])
+def test_an_imported_model_is_exported_as_it_was(tmp_path, make):
+    state, _ = make()
+    torch.save(state, tmp_path / "model.pth")
+    api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run")
+    exported = api.export(tmp_path / "run", tmp_path / "model.safetensors", format="spandrel")
+    assert max(check.largest for check in exported.checks) < 0.01
+    assert_same(find_shared_model(load_file(tmp_path / "model.safetensors")).weights, find_shared_model(state).weights)
+    scale = read_shared_model(tmp_path / "model.pth").config.scale
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
+        assert ExportMetadata.from_strings(file.metadata()).scale == scale
+
+
+def test_other_runs_are_refused_before_anything_is_written(tmp_path):
+    write_tiny_run(tmp_path / "run", SRResNetConfig(width=4, num_blocks=1, scale=2))
+    with pytest.raises(ConfigError, match="knows no generator of SRResNetConfig"):
+        api.export(tmp_path / "run", tmp_path / "model.safetensors", format="spandrel")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    with pytest.raises(ConfigError, match="format spandrel has no --half"):
+        api.export(tmp_path / "run", tmp_path / "model.safetensors", format="spandrel", half=True)

@@ -6,23 +6,85 @@ only if nothing else distinguishes its network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
 from ganvas.errors import ConfigError, RunError
+from ganvas.image.ranges import signed_from_unit, unit_from_signed
+from ganvas.inference.tiling import translate_padded
 from ganvas.interop.esrgan_layouts import old_names
+from ganvas.interop.export.job import ExportJob, Floats, Format, Run
 from ganvas.interop.reference_files import State
-from ganvas.interop.shared_models import find_shared_model
+from ganvas.interop.shared_models import find_shared_model, import_shared_model, read_shared_model
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
 from ganvas.methods.architectures import RESTORATION
+from ganvas.serialization import save_tensors
 
 GROWTH = 32
 """Growth of an RRDBNet that spandrel takes for granted."""
 INSTEAD = "use another format, such as onnx"
 
 
-def to_spandrel(config: object, weights: State, *, input_channels: int, output_channels: int) -> State:
+def write_spandrel(job: ExportJob, folder: Path) -> list[Path]:
+    """Write `model.safetensors` into a folder, with the metadata of the export, which spandrel ignores.
+
+    Raises:
+        ConfigError: spandrel has no such network.
+    """
+    config, generator = as_known(job.record.method), job.network.method.get_submodule("generator")
+    channels = {"input_channels": job.record.input.channels, "output_channels": job.record.output.channels}
+    weights = to_spandrel(config, generator.state_dict(), **channels)
+    path = folder / "model.safetensors"
+    save_tensors(path, weights, job.metadata.to_strings())
+    return [path]
+
+
+def open_spandrel(job: ExportJob, files: Sequence[Path]) -> Run:
+    """Return the file as a function: the network that its names and shapes describe, as an importer sees it."""
+    del job
+    model = read_shared_model(files[-1])
+    assert model is not None, "what was written is recognized"
+    method = import_shared_model(model, files[-1]).method.eval()
+
+    def run(*inputs: Floats) -> Floats:
+        with torch.inference_mode():
+            made = translate_padded(method, signed_from_unit(torch.from_numpy(inputs[0])))
+        result: Floats = unit_from_signed(made).numpy()
+        return result
+
+    return run
+
+
+SPANDREL = Format(
+    suffix=".safetensors",
+    runtime="the network read back",
+    options=frozenset(),
+    require=lambda: None,
+    write=write_spandrel,
+    open=open_spandrel,
+)
+
+
+def as_known(config: object) -> Pix2PixConfig | SRResNetConfig:
+    """Return the config of a method whose generator is one of those that people share.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if isinstance(config, Pix2PixConfig | SRResNetConfig) and config.generator in RESTORATION:
+        return config
+    raise ConfigError(f"spandrel knows no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}")
+
+
+def to_spandrel(
+    config: Pix2PixConfig | SRResNetConfig, weights: State, *, input_channels: int, output_channels: int
+) -> State:
     """Return the weights of a run's generator in the layout that spandrel recognizes.
 
     Args:
-        config: of the run's method.
+        config: of the run's method, see `as_known`.
         weights: of its generator, by their names in `ganvas.networks`.
         input_channels: of a picture.
         output_channels: of a picture.
@@ -30,10 +92,6 @@ def to_spandrel(config: object, weights: State, *, input_channels: int, output_c
     Raises:
         ConfigError: spandrel has no such network, or would take it for another; says why.
     """
-    if not isinstance(config, Pix2PixConfig | SRResNetConfig) or config.generator not in RESTORATION:
-        raise ConfigError(
-            f"spandrel knows no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}"
-        )
     scale = config.scale if isinstance(config, SRResNetConfig) else 1
     if problem := _difference(config, scale, input_channels, output_channels):
         raise ConfigError(f"spandrel has no such network: {problem}; {INSTEAD}")
