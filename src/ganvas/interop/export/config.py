@@ -26,8 +26,8 @@ class ExportConfig:
     _: KW_ONLY
     format: ExportFormat = "onnx"
     """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); a model folder for the
-    Hugging Face Hub with a card, which ganvas loads again (huggingface); or the weights of a run with --generator rrdb,
-    compact or nafnet as spandrel and chaiNNer read them (spandrel, .safetensors)."""
+    Hugging Face Hub with a card, which ganvas loads again (huggingface); or the weights of an rrdb,
+    compact or nafnet generator as spandrel and chaiNNer read them (spandrel, .safetensors)."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
     snapshot: SnapshotName = "auto"
