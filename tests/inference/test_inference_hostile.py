@@ -12,7 +12,7 @@ from inference_runs import write_tiny_run
 from safetensors.torch import load_file, save_file
 
 from ganvas.errors import ConfigError, RunError
-from ganvas.methods import CycleGANConfig, Pix2PixConfig, UNITConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig, UNITConfig
 from ganvas.methods.base import build
 from ganvas.runs.record import SNAPSHOT_FORMAT, load_generators, snapshot_path
 
@@ -77,6 +77,17 @@ def test_a_snapshot_cut_short(length: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "told"),
     [
+        (
+            SRResNetConfig(
+                generator="nafnet",
+                scale=1,
+                width=256,
+                middle_blocks=200,
+                encoder_blocks=(1,) * 6,
+                decoder_blocks=(1,) * 6,
+            ),
+            r"generator nafnet have [\d,]+ GB of weights, the machine",
+        ),
         (Pix2PixConfig(width=10**6), r"width 1000000 have [\d,]+ GB of weights, the machine"),
         (CycleGANConfig(residual_blocks=10**9), "residual_blocks 1000000000 is more than 1000"),
         (UNITConfig(discriminator_scales=10**9), "discriminator_scales 1000000000 is more than 1000"),

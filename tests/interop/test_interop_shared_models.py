@@ -239,6 +239,16 @@ def test_a_training_state_is_named(tmp_path):
         read_reference(tmp_path / "7.state")
 
 
+def test_programs_are_named(tmp_path):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        torch.jit.script(torch.nn.Conv2d(1, 1, 1)).save(tmp_path / "model.pt")
+    with pytest.raises(RunError, match="TorchScript program, which holds code"):
+        read_shared_model(tmp_path / "model.pt")
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(RunError, match=r"runs as it is: ganvas translate model\.onnx IN OUT"):
+        read_shared_model(tmp_path / "model.onnx")
+
+
 def test_settings_of_other_models_are_refused(tmp_path):
     torch.save(STATE, tmp_path / "model.pth")
     with pytest.raises(ConfigError, match="dropout: not for a restoration model"):

@@ -74,6 +74,8 @@ def without_prefix(state: State) -> Iterator[State]:
 
 def _load(path: Path) -> Any:
     """Return the content of a checkpoint; no code in it is executed."""
+    if path.suffix.lower() == ".onnx":
+        raise RunError(f"{path}: an ONNX network, which runs as it is: ganvas translate {path.name} IN OUT")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -87,7 +89,7 @@ def _load(path: Path) -> Any:
     except SafetensorError as error:
         raise RunError(f"{path}: not a checkpoint in safetensors format ({error})") from error
     except Exception as error:  # a damaged file can raise any exception
-        raise RunError(f"{path}: not a checkpoint that can be read safely ({type(error).__name__})") from error
+        raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
 
 
 def _why_unsafe(path: Path, error: Exception) -> str:
@@ -96,6 +98,8 @@ def _why_unsafe(path: Path, error: Exception) -> str:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         return "it is a web page: the download went wrong; fetch the file again"
+    if "TorchScript" in str(error):
+        return "it is a TorchScript program, which holds code; give the weights (a state dict) of the network"
     if "Unsupported" in str(error) or "GLOBAL" in str(error):
         return (
             "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "

@@ -109,8 +109,6 @@ def make_generator(
     )
 
 
-RESTORATION = ("rrdb", "compact", "nafnet")
-"""Generators that `make_restoration` builds."""
 ADD_THEIR_INPUT = ("compact", "nafnet")
 """Generators that always add their input to their output."""
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ganvas.data.loader import Batch as Batch
 from ganvas.errors import ConfigError
 from ganvas.methods import MethodConfig
-from ganvas.methods.config import Direction, Domain
+from ganvas.methods.config import RESTORATION, Direction, Domain
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,12 @@ def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.
         raise ConfigError(f"{deep[0]} {numbers[deep[0]]} is more than {MOST_LAYERS}")
     if min(image_size) < 1 or max(image_size) > 16 * USUAL * USUAL:
         raise ConfigError(f"image_size {tuple(image_size)} must lie in 1..{16 * USUAL * USUAL}")
-    if max(numbers.values(), default=0) <= USUAL and max(image_size) <= 16 * USUAL:
+    generator = getattr(config, "generator", None)
+    multiplies = generator in RESTORATION  # their numbers multiply each other, so that usual ones can be too many
+    if max(numbers.values(), default=0) <= USUAL and max(image_size) <= 16 * USUAL and not multiplies:
         return
-    large = ", ".join(f"{name} {value}" for name, value in numbers.items() if value > USUAL) or f"size {image_size}"
+    unusual = [f"{name} {value}" for name, value in numbers.items() if value > USUAL]
+    large = ", ".join(unusual) or (f"generator {generator}" if multiplies else f"size {image_size}")
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             built = make()

@@ -23,6 +23,8 @@ def check_frames(frames: int) -> None:
         raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}: as many before as after")
 
 
+RESTORATION = ("rrdb", "compact", "nafnet")
+"""Generators that people share as restoration models."""
 MOST_LEVELS = 6
 """Halvings of a NAFNet."""
 MOST_BLOCKS = 1000

@@ -19,7 +19,7 @@ from ganvas.interop.export.job import ExportJob, Floats, Format, Run
 from ganvas.interop.reference_files import State
 from ganvas.interop.shared_models import find_shared_model, import_shared_model, read_shared_model
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
-from ganvas.methods.architectures import RESTORATION
+from ganvas.methods.config import RESTORATION
 from ganvas.serialization import save_tensors
 
 GROWTH = 32

@@ -10,7 +10,6 @@ from torch import Tensor
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.architectures import (
-    RESTORATION,
     adds_input,
     check_crop,
     check_residual,
@@ -20,7 +19,7 @@ from ganvas.methods.architectures import (
     translate,
 )
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction, Norm
+from ganvas.methods.config import RESTORATION, Direction, Norm
 from ganvas.networks import Generator
 
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ganvas.losses import l1_loss, mse_loss
 from ganvas.methods import SRResNetConfig
-from ganvas.methods.architectures import RESTORATION, adds_input, check_crop, check_residual, make_restoration
+from ganvas.methods.architectures import adds_input, check_crop, check_residual, make_restoration
 from ganvas.methods.base import Batch, Method, Progress, Turn
-from ganvas.methods.config import Direction
+from ganvas.methods.config import RESTORATION, Direction
 from ganvas.networks.blocks import Norm, PReLU, make_norm
 from ganvas.networks.convolutions import Interval, before_convolution, before_nearest, bicubic, context
 from ganvas.networks.generators import Generator, middle
