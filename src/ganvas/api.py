@@ -7,12 +7,9 @@ Modules that need torch are imported when a command runs, so that help is quick.
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -23,7 +20,7 @@ from ganvas.diagnosis import DoctorConfig
 from ganvas.evaluation import BenchmarkConfig, ComparisonConfig, EvaluateConfig
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
-from ganvas.inference.config import SampleConfig, TranslateConfig
+from ganvas.inference.config import Runtime, SampleConfig, TranslateConfig
 from ganvas.interop import ImportConfig
 from ganvas.interop.export.config import ExportConfig, PushConfig
 from ganvas.localization import LocateConfig
@@ -33,6 +30,7 @@ from ganvas.progress import progress_bars
 from ganvas.redaction.config import RedactConfig
 from ganvas.runs import SnapshotName
 from ganvas.runs.hub import with_local_runs
+from ganvas.serialization import field_docs
 from ganvas.toy import DensityConfig
 from ganvas.training.config import ResumeConfig
 
@@ -105,19 +103,6 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
         return call
 
     return decorate
-
-
-def field_docs(config: type[Any]) -> dict[str, str]:
-    """Return field -> its docstring, the string after it in the source; own fields stand before inherited ones."""
-    docs: dict[str, str] = {}
-    for owner in filter(is_dataclass, config.__mro__):
-        source = ast.parse(inspect.getsource(sys.modules[owner.__module__])).body
-        (tree,) = (node for node in source if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
-        for node, after in pairwise(tree.body):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
-                docs.setdefault(node.target.id, " ".join(ast.literal_eval(after.value).split()))
-    names = {field.name for field in fields(config)}
-    return {name: text for name, text in docs.items() if name in names}
 
 
 @command(LocateConfig)
@@ -194,12 +179,13 @@ def translate(config: TranslateConfig) -> TranslationReport:
 
     with using_threads(config.threads), loading_scorer():  # while torch is imported and the run is loaded
         from ganvas.inference.folder import translate_files
+        from ganvas.interop.export.cached import runtime_choice
 
         return translate_files(
             config.run, config.source, config.out, mask=config.mask, tile=config.tile, overlap=config.overlap,
             suffix=config.suffix, recursive=config.recursive, snapshot=config.snapshot, device=config.device,
             seed=config.seed, precision=config.precision, direction=config.direction, film=config.film,
-            backend=config.backend, workers=config.workers,
+            runtime=runtime_choice(config.runtime), backend=config.backend, workers=config.workers,
         )  # fmt: skip
 
 
@@ -339,12 +325,17 @@ def doctor(config: DoctorConfig) -> Diagnosis:
 
 def load(
     run: Path | str, *, snapshot: SnapshotName | Path = "auto", device: str = "auto", seed: int = 0,
-    precision: PrecisionChoice = "float32", direction: Direction = "a_to_b",
+    precision: PrecisionChoice = "float32", direction: Direction = "a_to_b", runtime: Runtime = "auto",
 ) -> Translator:  # fmt: skip
     """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`.
 
-    The run is a folder, or `hf://user/name[@revision]` on the Hugging Face Hub.
+    The run is a folder, `hf://user/name[@revision]` on the Hugging Face Hub, or an ONNX file. The runtime is what
+    computes it: torch, onnxruntime or openvino; a run is exported for the last two.
     """
     from ganvas.inference.translator import Translator
+    from ganvas.interop.export.cached import runtime_choice
 
-    return Translator.load(run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction)
+    return Translator.load(
+        run, snapshot=snapshot, device=device, seed=seed, precision=precision, direction=direction,
+        runtime=runtime_choice(runtime),
+    )  # fmt: skip

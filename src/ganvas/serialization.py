@@ -8,11 +8,15 @@ files are written atomically, with the same bytes for the same content.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -27,6 +31,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "check_name",
+    "field_docs",
     "from_record",
     "parse_json",
     "read_json",
@@ -327,3 +332,16 @@ def _sort_metadata(path: Path) -> None:
         assert len(text) == length, "the header keeps its length"
         file.seek(LENGTH_BYTES)
         file.write(text)
+
+
+def field_docs(config: type[Any]) -> dict[str, str]:
+    """Return field -> its docstring, the string after it in the source; own fields stand before inherited ones."""
+    docs: dict[str, str] = {}
+    for owner in filter(dataclasses.is_dataclass, config.__mro__):
+        source = ast.parse(inspect.getsource(sys.modules[owner.__module__])).body
+        (tree,) = (node for node in source if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
+        for node, after in pairwise(tree.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+                docs.setdefault(node.target.id, " ".join(ast.literal_eval(after.value).split()))
+    names = {field.name for field in dataclasses.fields(config)}
+    return {name: text for name, text in docs.items() if name in names}

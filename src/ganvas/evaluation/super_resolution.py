@@ -32,12 +32,12 @@ from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.image.files import list_images, read_image
 from ganvas.image.picture import Picture
 from ganvas.inference.adapt import unit_from_picture
+from ganvas.inference.models import read_files
 from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS, load_lpips
 from ganvas.metrics.fidelity import BORDER, SSIM_WINDOW, luma_psnr, luma_ssim
 from ganvas.progress import track
 from ganvas.runs.published import run_name
-from ganvas.runs.record import run_files
 
 __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 Enlarge = Callable[[Picture, str], Tensor]
@@ -131,7 +131,7 @@ def benchmark_super_resolution(config: BenchmarkConfig, *, progress: bool = True
     pictures = _pictures(data)
     require_outside(out, data)
     written = [out / JSON_NAME, out / MARKDOWN_NAME]
-    require_apart(written, chain((path for _, path in pictures), *map(run_files, runs)))
+    require_apart(written, chain((path for _, path in pictures), *map(read_files, runs)))
     translators = {run_name(run): Translator.load(run, device=config.device) for run in runs}
     scale = _common_scale(translators, len(runs))
     ways: dict[str, Enlarge] = {

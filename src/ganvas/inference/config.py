@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from ganvas.bulk.ray_backend import Backend, check_workers
 from ganvas.errors import ConfigError
@@ -11,6 +12,9 @@ from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
+
+Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
+"""What computes a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,9 @@ class TranslateConfig:
     such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
+    runtime: Runtime = "auto"
+    """What computes the network. onnxruntime and openvino export a run first, into the cache folder, and need the extra
+    `export`; auto is torch for runs and onnxruntime for ONNX files."""
     sound: bool = True
     """Copy the sound tracks of films."""
     codec: str | None = None

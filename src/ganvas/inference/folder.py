@@ -29,6 +29,7 @@ from ganvas.inference.film import ANIMATED_SUFFIXES, FileWorker, names_film, tra
 from ganvas.inference.models import checked_precision, model_files, read_files
 from ganvas.inference.onnx_model import OnnxConfig
 from ganvas.inference.pipeline import Settings, lost, write_result
+from ganvas.inference.runtimes import TORCH, RuntimeChoice
 from ganvas.inference.tiling import plan_tiles
 from ganvas.inference.translation import ConversionWarning
 from ganvas.inference.translator import Translator
@@ -108,6 +109,7 @@ class _Plan:
     precision: Precision
     direction: Direction
     film: FilmOptions
+    runtime: RuntimeChoice
 
     def load(self) -> Settings:
         """Load the run; raise what would else fail for every picture."""
@@ -118,6 +120,7 @@ class _Plan:
             seed=self.seed,
             precision=self.precision,
             direction=self.direction,
+            runtime=self.runtime,
         )
         _check_tile(translator, self.tile, self.overlap)
         if self.mask is not None and not self.mask.exists():
@@ -137,7 +140,8 @@ class _Plan:
         """Return the SHA-256 of everything except the file, its mask and `film` that determines a result."""
         files = hash_files(*model_files(self.run, self.snapshot))
         how = [] if (self.precision, self.direction) == ("float32", "a_to_b") else [self.precision, self.direction]
-        return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how])
+        runtime = [] if self.runtime.name in ("auto", "torch") else [self.runtime.name]
+        return hash_settings([files, self.tile, self.overlap, self.suffix, self.seed, *how, *runtime])
 
 
 def translate_files(
@@ -156,18 +160,17 @@ def translate_files(
     precision: PrecisionChoice = "float32",
     direction: Direction = "a_to_b",
     film: FilmOptions = FILM_DEFAULTS,
+    runtime: RuntimeChoice = TORCH,
     backend: Backend = "local",
     workers: int | None = None,
     progress: bool = True,
 ) -> TranslationReport:
-    """Translate a picture, a film or a folder of both, and label what is written as synthetic.
-
-    Each file of a folder fails alone; what the manifest `translate.jsonl` in `out` proves to be done is skipped.
+    """Translate a picture, a film or a folder of both, each file alone, and label what is written as synthetic.
 
     Args:
         run: a run folder, or an .onnx file.
         source: a picture, a film or a folder; GIF, WebP and APNG animations are films.
-        out: a folder; for one picture or film also the file to write.
+        out: a folder, where `translate.jsonl` says what is done; for one picture or film also the file to write.
         mask: a picture, or a folder with one of each stem; only what is white in it is replaced.
         tile: largest side that the network is given at once; unset: whole pictures.
         overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
@@ -179,6 +182,7 @@ def translate_files(
         precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
         direction: b_to_a for the way back, of methods that learn both.
         film: settings of films alone.
+        runtime: what computes the network.
         backend: local, or ray for the workers of a cluster (docs/scale.md).
         workers: of ray; None for one a core, or one a GPU.
         progress: show a bar with the time left.
@@ -190,8 +194,8 @@ def translate_files(
         MissingDependency: Ray is requested but not installed, or PyAV for a film.
     """
     check_workers(backend, workers)
-    chosen = checked_precision(run, precision, snapshot=snapshot, device=device)
-    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, chosen, direction, film)
+    chosen = checked_precision(run, precision, snapshot=snapshot, device=device, runtime=runtime)
+    plan = _Plan(run, mask, tile, overlap, suffix, snapshot, device, seed, chosen, direction, film, runtime)
     jobs = _jobs(source, out, plan, recursive=recursive)
     with progress_bars(shown=progress) as report_progress:
         if source.is_file() and jobs[0].target == out:

@@ -11,6 +11,7 @@ from ganvas.errors import ConfigError
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.hardware.device import choose_device, choose_precision
 from ganvas.inference.onnx_file import names_onnx, onnx_files
+from ganvas.inference.runtimes import RuntimeChoice
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 from ganvas.runs.published import record_path
@@ -72,15 +73,20 @@ def read_files(run: Path) -> list[Path]:
 
 
 def checked_precision(
-    run: Path, precision: PrecisionChoice, *, snapshot: SnapshotName | Path, device: str
+    run: Path, precision: PrecisionChoice, *, snapshot: SnapshotName | Path, device: str, runtime: RuntimeChoice
 ) -> Precision:
     """Return the precision to compute a run in; an ONNX file has its own.
 
     Raises:
-        ConfigError: bfloat16 is not fast on the device; or a setting of runs alone is given for an ONNX file.
+        ConfigError: bfloat16 is not fast on the device; or a setting is given that an ONNX file or the runtime lacks.
     """
     if not names_onnx(run):
-        return choose_precision(precision, choose_device(device))
+        if runtime.exports_runs and (precision == "bfloat16" or device not in ("auto", "cpu")):
+            raise ConfigError(
+                f"runtime {runtime.name} computes in float32 on the processor: leave --precision {precision} and "
+                f"--device {device} out, or --runtime"
+            )
+        return "float32" if runtime.exports_runs else choose_precision(precision, choose_device(device))
     if snapshot != "auto":
         raise ConfigError(f"{run} is an ONNX file and has no snapshots: leave --snapshot {snapshot} out")
     if device not in ("auto", "cpu"):

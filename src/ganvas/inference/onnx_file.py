@@ -30,6 +30,7 @@ OUTPUT_TYPES: dict[str, type[np.generic]] = {
 """Element types of outputs that hold pictures: floats in [0, 1], whole numbers over their range."""
 INPUT_TYPES: dict[str, type[np.generic]] = {**OUTPUT_TYPES, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
 """Element types of inputs; larger whole numbers hold levels of 8 bits."""
+NOISE_KEY = "ganvas.noise"
 LARGEST_BATCH = 64
 LARGEST_SIDE = 2**14
 MOST_SHOWN = 300
@@ -124,9 +125,11 @@ class GraphFile:
                 f"{path} cannot be opened by ONNX Runtime ({first_line(error)}); check it with onnx.checker, or export "
                 "it again in float32 with standard operators"
             ) from error
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        if self.metadata.get(NOISE_KEY) == "input":
+            raise RunError(f"{path} takes its noise as further inputs; export it without --noise input for translation")
         self.input = _checked_input(path, self._session.get_inputs())
         self.output = _checked_output(path, self._session.get_outputs())
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:
         """Return the output for images of the graph's own layout and type; raises what ONNX Runtime raises."""

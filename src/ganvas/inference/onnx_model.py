@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganvas.errors import ConfigError, ImageError, RunError
+from ganvas.hardware.device import cores_for_networks
 from ganvas.image.picture import DType, PictureSpec
 from ganvas.image.ranges import signed_from_value, value_from_signed
 from ganvas.inference.onnx_file import GraphFile, first_line
-from ganvas.inference.onnx_trial import Sizes, Traits, find_traits
+from ganvas.inference.onnx_trial import Sizes, Traits, check_traits, find_traits
+from ganvas.inference.runtimes import TORCH, Run, RuntimeChoice
+from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
+from ganvas.runs.export_metadata import ExportMetadata
 from ganvas.runs.record import RunRecord
 
 __all__ = ["OnnxConfig", "OnnxModel"]
 
+FORMAT_KEY = "ganvas.format"
+"""Key of the metadata of a file that `ganvas export` wrote."""
 RANGE_KEY = "ganvas.value_range"
 """Key of an ONNX file's metadata: the values that mean black and white, such as "-1 1"."""
 UNKNOWN_REACH = "how far an output pixel of this ONNX file sees is not known"
 USUAL_SIDE = 256
 """Side of the pictures of a network of free size."""
-Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class OnnxModel:
 
     Args:
         path: the .onnx file.
-        threads: of one run.
+        runtime: what computes it; by default ONNX Runtime.
 
     Raises:
         RunError: the file cannot be opened, or is no network from a picture to a picture; names the remedy.
@@ -54,15 +58,30 @@ class OnnxModel:
 
     resizes = False
     draws_noise = False
-    num_frames = 1
-    context: int | None = None
-    blend_reason = UNKNOWN_REACH
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        graph = GraphFile(path, threads=threads)
+    def __init__(self, path: Path, runtime: RuntimeChoice = TORCH) -> None:
+        graph = GraphFile(path, threads=cores_for_networks())
         self.path, self._dtype, self._batch = path, graph.input.dtype, graph.input.batch
-        self._traits: Traits = find_traits(graph, value_range=_stated_range(path, graph.metadata))
-        self._run: Run = graph.run
+        self._metadata = _own_metadata(path, graph.metadata)
+        self._traits = self._stated_traits(graph) if self._metadata else _found_traits(graph)
+        self._run: Run = runtime.opened(path, graph.run)
+
+    def _stated_traits(self, graph: GraphFile) -> Traits:
+        """Return what the file's own metadata say, compared with one run."""
+        stated = self._metadata
+        assert stated is not None
+        shape = graph.input.shape
+        traits = Traits(
+            input_channels=stated.num_frames * stated.input.channels,
+            output_channels=stated.output.channels,
+            scale=stated.scale,
+            size_multiple=stated.size_multiple,
+            fixed_size=(shape[2], shape[3]),
+            value_range=(0.0, 1.0),
+            output_range=(0.0, 1.0),
+        )
+        check_traits(graph, traits)
+        return traits
 
     @property
     def size_multiple(self) -> int:
@@ -79,10 +98,28 @@ class OnnxModel:
         """Upscaling factor along each side."""
         return self._traits.scale
 
+    @property
+    def context(self) -> int | None:
+        """Distance in pixels up to which inputs influence an output pixel, where the file's own metadata say it."""
+        return self._metadata.context if self._metadata else None
+
+    @property
+    def blend_reason(self) -> str:
+        """Why tiles are not exact where `context` is None."""
+        return Method.blend_reason if self._metadata else UNKNOWN_REACH
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a film that are given along the channels."""
+        return self._metadata.num_frames if self._metadata else 1
+
     def record(self) -> RunRecord:
         """Return the types of the pictures; a network whose training is unknown takes and makes 8 bits."""
-        traits = self._traits
+        traits, stated = self._traits, self._metadata
         height, width = (side or USUAL_SIDE for side in traits.fixed_size)
+        if stated:
+            config = OnnxConfig(model=f"{stated.method} ({stated.run}, ONNX)")
+            return RunRecord(method=config, input=stated.input, output=stated.output, image_size=(height, width))
         return RunRecord(
             method=OnnxConfig(model=f"ONNX ({self.path.name})"),
             input=PictureSpec(dtype=_picture_type(self._dtype), channels=traits.input_channels),
@@ -91,11 +128,18 @@ class OnnxModel:
         )
 
     def check_direction(self, direction: Direction) -> None:
-        """Raise ConfigError unless it is a_to_b."""
-        if direction != "a_to_b":
+        """Raise ConfigError unless it is the file's own, or a_to_b, as the only direction of a file is called."""
+        if direction != "a_to_b" and not (self._metadata and self._metadata.direction == direction):
             raise ConfigError(
                 f"{self.path} translates in one direction only: leave direction {direction} out; a run that learned "
                 f"both ways exports the other with ganvas export --direction {direction}"
+            )
+
+    def require_no_noise(self, run: Path, runtime: str) -> None:
+        """Raise ConfigError if the run's noise was switched off to export it: its translations would differ."""
+        if self._metadata and self._metadata.noise != "none":
+            raise ConfigError(
+                f"{run} draws noise by dropout, which an exported network does not: leave --runtime {runtime} out"
             )
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
@@ -138,6 +182,24 @@ class OnnxModel:
             values = np.rint(values)
         turned = np.moveaxis(values, 0, -1) if self._traits.channels_last else values
         return np.ascontiguousarray(np.broadcast_to(turned, (self._batch, *turned.shape)), self._dtype)
+
+
+def _own_metadata(path: Path, metadata: dict[str, str]) -> ExportMetadata | None:
+    """Return what `ganvas export` wrote into a file; None for a file from elsewhere.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    if FORMAT_KEY not in metadata:
+        return None
+    try:
+        return ExportMetadata.from_strings(metadata)
+    except ConfigError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def _found_traits(graph: GraphFile) -> Traits:
+    return find_traits(graph, value_range=_stated_range(graph.path, graph.metadata))
 
 
 def _picture_type(dtype: np.dtype[Any]) -> DType:

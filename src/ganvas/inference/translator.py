@@ -28,6 +28,7 @@ from ganvas.inference.models import Model, checked_precision
 from ganvas.inference.onnx_file import names_onnx
 from ganvas.inference.onnx_model import OnnxModel
 from ganvas.inference.prepacking import make_ready
+from ganvas.inference.runtimes import TORCH, RuntimeChoice
 from ganvas.inference.tiling import TilingWarning
 from ganvas.inference.translation import ConversionWarning, InProgress, Translation, admit_each, or_raised, still_going
 from ganvas.methods.base import Method
@@ -99,6 +100,7 @@ class Translator:
         seed: int = 0,
         precision: PrecisionChoice = "float32",
         direction: Direction = "a_to_b",
+        runtime: RuntimeChoice = TORCH,
     ) -> Translator:
         """Load a run folder, or any ONNX file with one picture in and one out (docs/translate.md).
 
@@ -110,17 +112,25 @@ class Translator:
             seed: of the method's noise, if it has any.
             precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
             direction: b_to_a for the reverse direction of methods that learn both.
+            runtime: what computes the network; `ganvas.load` takes its name.
 
         Raises:
             RunError: the folder cannot be read as a run, or the file as a network from picture to picture.
             ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device;
-                or a setting of runs alone is given for an ONNX file.
+                or a setting is given that an ONNX file or the runtime lacks.
+            ExportError: the runtime needs an export of the run, and there is none within a gray level.
+            MissingDependency: the runtime is not installed.
         """
         run = resolve_run(run)
-        chosen = checked_precision(run, precision, snapshot=snapshot, device=device)
+        chosen = checked_precision(run, precision, snapshot=snapshot, device=device, runtime=runtime)
         if names_onnx(run):
-            model = OnnxModel(run, threads=cores_for_networks())
-            return cls(model, model.record(), seed=seed, direction=direction)
+            model = OnnxModel(run, runtime)
+            model.check_direction(direction)
+            return cls(model, model.record(), seed=seed)
+        if runtime.exports_runs:
+            model = OnnxModel(runtime.exported(run, snapshot, direction), runtime)
+            model.require_no_noise(run, runtime.name)
+            return cls(model, read_run_record(run), seed=seed, direction=direction)
         method, record = load_generators(run, snapshot), read_run_record(run)
         translator = cls(method, record, device=device, seed=seed, direction=direction)
         make_ready(method, precision=chosen)
