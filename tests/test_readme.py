@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ganvas ")]
 COMMANDS += re.findall(r"\| `(ganvas [^`]*)` \|", README)
-WALKED = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("export",))
-COMMANDS += [line.split("#")[0].strip() for line in WALKED.splitlines() if re.match(r"    ganvas [^\[]*$", line)]
+WALKED = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("export", "import"))
+COMMANDS += [line.split("#")[0].strip() for line in WALKED.splitlines() if re.match(r"    ganvas [^\[\\]*$", line)]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 HOME = PROJECT["urls"]["Repository"]
 

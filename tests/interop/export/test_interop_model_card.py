@@ -100,6 +100,9 @@ def test_other_kinds_of_runs_are_described() -> None:
     text = model_card(card(enlarging))
     assert "enlarging it 4 times" in text
     assert "super-resolution" in read_by_the_hub(text).tags
+    assert "A SRResNet generator" in text
+    compact = tiny_record(SRResNetConfig(width=4, num_blocks=1, scale=2, generator="compact"))
+    assert "| generator | compact |" in model_card(card(compact))
     assert "5 channels, uint16, values 0 to 65535" in model_card(card(tiny_record(input=FIVE_DEEP)))
 
 

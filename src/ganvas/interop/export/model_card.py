@@ -81,7 +81,7 @@ class Card:
     @property
     def method_name(self) -> str:
         """Return the name of the method, such as CycleGAN."""
-        return type(self.method).__name__
+        return type(self.record.method).__name__.removesuffix("Config")
 
 
 def read_measured(run: Path, *, snapshot: str, images_seen: int, direction: Direction) -> Measured | None:
@@ -306,6 +306,7 @@ def _training(card: Card) -> str:
     idea = (type(card.record.method).__doc__ or "").strip().splitlines()[0]
     settings = card.record.training or {}
     rows = [["method", f"{card.method_name}: {idea}"]]
+    rows += [["generator", str(card.record.method.generator)]] * hasattr(card.record.method, "generator")
     rows += [["training images", str(card.published.images_seen)]] * (card.published.images_seen > 0)
     rows += [[name.replace("_", " "), str(settings[name])] for name in SHOWN if name in settings]
     rows += [["initial weights", "of another run"]] * bool(settings.get("start_from"))
