@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What `make test` hands to pytest; the continuous run widens it.
 PYTEST_ARGS ?=
 
-.PHONY: demo test check docs format clean
+.PHONY: demo test check docs format web-runtime clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ganvas needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name a newer one: make PYTHON=python3.12 ...")'
@@ -35,6 +35,10 @@ docs: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The vendored files of onnxruntime-web again, from the registry of npm, compared with their hashes.
+web-runtime: $(READY)
+	$(BIN)/python tools/refresh_onnxruntime_web.py
 
 clean:
 	rm -rf $(VENV) demo build dist

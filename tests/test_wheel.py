@@ -53,6 +53,9 @@ def test_an_installed_wheel_tells_its_version_and_its_help(wheel: Path, tmp_path
 def test_the_wheel_holds_the_package_its_type_marker_and_its_license(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     package = {f"ganvas/{path.relative_to(ROOT / 'src/ganvas')}" for path in (ROOT / "src/ganvas").rglob("*.py")}
+    page = [path for path in (ROOT / "src/ganvas/interop/web").rglob("*") if path.is_file()]
+    assert len(page) > 10
+    package |= {f"ganvas/{path.relative_to(ROOT / 'src/ganvas')}" for path in page}
     assert package | {"ganvas/py.typed"} <= set(names)
     assert all(name.startswith(("ganvas/", "ganvas-")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)

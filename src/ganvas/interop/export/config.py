@@ -11,7 +11,7 @@ from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
-ExportFormat = Literal["onnx", "torch", "openvino", "huggingface", "spandrel"]
+ExportFormat = Literal["onnx", "torch", "openvino", "huggingface", "spandrel", "web"]
 NoiseChoice = Literal["off", "input"]
 
 
@@ -26,8 +26,8 @@ class ExportConfig:
     _: KW_ONLY
     format: ExportFormat = "onnx"
     """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); a model folder for the
-    Hugging Face Hub with a card, which ganvas loads again (huggingface); or the weights of an rrdb,
-    compact or nafnet generator as spandrel and chaiNNer read them (spandrel, .safetensors)."""
+    Hugging Face Hub with a card, which ganvas loads again (huggingface); the weights of an rrdb, compact or nafnet
+    generator as spandrel and chaiNNer read them (spandrel, .safetensors); or a page that runs in browsers (web)."""
     direction: Direction = "a_to_b"
     """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
     snapshot: SnapshotName = "auto"

@@ -23,11 +23,12 @@ from ganvas.interop.export.network import ExportedNetwork, exported_network
 from ganvas.interop.export.onnx_file import ONNX
 from ganvas.interop.export.spandrel import SPANDREL
 from ganvas.interop.export.verification import LIMITS, Check, verify
+from ganvas.interop.export.web import WEB
 from ganvas.runs.export_metadata import ExportMetadata, ExportNoise
 from ganvas.runs.published import run_name
 from ganvas.runs.record import find_snapshot, load_generators, read_run_record, run_files
 
-FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX, "huggingface": HUGGINGFACE, "spandrel": SPANDREL}
+FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX, "huggingface": HUGGINGFACE, "spandrel": SPANDREL, "web": WEB}
 """Format -> how it is written and run."""
 REPORT_NAME = "export.json"
 """Report of a format that is a folder."""
@@ -68,7 +69,7 @@ class Exported:
             f"{self.files[-1]}: {self.format}, {self.metadata.precision}, input and output in [0, 1]",
             verified,
             f"{NOISE[self.metadata.noise]}",
-            "the file has no content gate and labels nothing: whoever publishes its outputs has to",
+            FORMATS[self.format].closing,
         ]
         return "\n".join(lines)
 

@@ -67,6 +67,7 @@ class Format:
         require: raises MissingDependency if a package is missing.
         write: writes the files into an empty folder, and returns their paths, the main one last.
         open: returns the written files as a function, with which they are verified.
+        closing: the last line of the report to the user.
     """
 
     suffix: str
@@ -76,3 +77,4 @@ class Format:
     require: Callable[[], None]
     write: Callable[[ExportJob, Path], Sequence[Path]]
     open: Callable[[ExportJob, Sequence[Path]], Run]
+    closing: str = "the file has no content gate and labels nothing: whoever publishes its outputs has to"
