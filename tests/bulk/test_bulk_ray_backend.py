@@ -31,6 +31,7 @@ from ganvas.errors import ConfigError, GanvasError, MissingDependency, PartialFa
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
+from ganvas.video import write_video
 from redact_command import redact_files
 
 COUNT = 40
@@ -195,15 +196,45 @@ class TestTranslate:
         assert len(report.skipped) == COUNT - 1
         assert files(one) == files(other)
 
-    def test_a_film_is_the_work_of_one_worker(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        folder = tmp_path / "mixed"
+    def test_the_segments_of_films_are_spread_and_give_the_same_bytes_though_a_worker_is_killed(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, mark = tmp_path / "mixed", tmp_path / "mark"
         write_image(folder / "one.png", Picture(np.zeros((24, 30, 3), np.uint8)))
+        options = {"g": "5", "sc_threshold": "0", "preset": "ultrafast"}
         for name in ("a.mp4", "b.mp4"):
-            make_film(folder / name, frames=6, sound=("eng",))
-        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
-        for out, engine in (("local", "local"), ("ray", "ray")):
-            assert len(translate(run, folder, tmp_path / out, backend=engine).written) == 3
+            make_film(folder / name, frames=150, options=options, sound=("eng",))
+        sent: list[Record] = []
+
+        def recorded(jobs: list[Record], work: RayWork) -> Any:
+            sent.extend(jobs)
+            gated = partial(ray_helpers.with_gate, work.start, scorer=ray_helpers.bright)
+            return spread(jobs, replace(work, start=partial(ray_helpers.dying, gated, name="b.mp4", mark=mark)))
+
+        monkeypatch.setattr(runner, "spread", recorded)
+        for out in ("local", "ray"):
+            assert len(translate(run, folder, tmp_path / out, backend=out).written) == 3
+        assert mark.exists()
+        found = [(job["name"], job["part"] and job["part"]["segment"]["number"]) for job in sent]
+        segments = [(name, number) for name in ("a.mp4", "b.mp4") for number in range(3)]
+        assert sorted(found, key=str) == [*segments, ("one.png", None)]
         assert_same(tmp_path / "local", tmp_path / "ray", "translate.jsonl")
+        assert not list((tmp_path / "ray").glob(".*"))
+        translate(run, folder / "a.mp4", tmp_path / "alone.mp4", backend="ray")
+        assert (tmp_path / "alone.mp4").read_bytes() == (tmp_path / "local" / "a.mp4").read_bytes()
+
+    def test_a_film_that_is_refused_in_a_segment_is_refused_as_here(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "films" / "fade.mkv"
+        source.parent.mkdir()
+        frames = [Picture(np.full((24, 32, 3), 200 * (number not in (60, 130)), np.uint8)) for number in range(150)]
+        write_video(source, frames, rate=25)
+        send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.dark))
+        with pytest.raises(PolicyRefusal, match=r"fade\.mkv, frame 60 \(2\.400 s\)"):
+            translate(run, source.parent, tmp_path / "out", backend="ray")
+        assert not files(tmp_path / "out")
+        assert not list((tmp_path / "out").glob(".*"))
 
     def test_what_the_gate_refuses_here_it_refuses_there(
         self, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

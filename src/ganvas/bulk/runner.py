@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,18 @@ from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, war
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import from_record, to_record
 
-__all__ = ["Job", "Result", "Task", "Worker", "find_files", "names_file", "require_suffix", "run_jobs"]
+__all__ = [
+    "PROBLEM",
+    "Division",
+    "Job",
+    "Result",
+    "Task",
+    "Worker",
+    "find_files",
+    "names_file",
+    "require_suffix",
+    "run_jobs",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +43,7 @@ class Job:
         target: the file to write; None for an input that cannot be processed, which is listed as failed.
         proof: see `Journal.proof`.
         known: see `Journal.knows`; only then may an existing `target` be replaced.
+        part: what `Task.divide` yielded, of a job that is a part of an input; None for a whole one.
     """
 
     name: str
@@ -38,6 +51,7 @@ class Job:
     target: Path | None
     proof: str | None = None
     known: bool = False
+    part: Record | None = None
 
 
 def names_file(out: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
@@ -126,6 +140,16 @@ class Result:
 
 Worker = Callable[[Sequence[Job], Progress], Iterable[Sequence[Result]]]
 """Function from jobs to groups of results, in order; a group is journaled together."""
+Division = Generator[Sequence[Record], Sequence[Result], Result]
+"""Division of an input: yields the parts of each pass, as JSON, is sent their results, returns that of the input."""
+PROBLEM = "problem"
+"""Key of the line of a part that failed."""
+MOST_DIVIDED = 200
+"""Inputs that are divided at once; each holds a lock. With more of them, each worker has whole ones to do."""
+
+
+def _undivided(_job: Job) -> None:
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +161,14 @@ class Task:
         start: returns a worker; called once here, or once in each worker of the cluster, to load what it needs.
         lost: job and reason -> the journal line of a job whose worker died whenever it was tried.
         on_gpu: see `RayWork`.
+        divide: job -> its division, where a cluster does parts of it at once; None for one that is not divided.
     """
 
     name: str
     start: Callable[[], Worker]
     lost: Callable[[Job, str], Record]
     on_gpu: bool | None = False
+    divide: Callable[[Job], Division | None] = _undivided
 
 
 def run_jobs(
@@ -173,7 +199,7 @@ def run_jobs(
     """
     if journal is not None:  # a remote worker does not see the journal, so each job carries its entries
         jobs = [replace(job, proof=journal.proof(job.name), known=journal.knows(job.name)) for job in jobs]
-    blocks = _on_ray(jobs, task, workers) if backend == "ray" else _here(jobs, task, progress)
+    blocks = _on_ray(jobs, task, workers, progress) if backend == "ray" else _here(jobs, task, progress)
     progress(task.name, done := 0, len(jobs))
     with closing(blocks):
         for block in blocks:
@@ -200,11 +226,88 @@ def _here(jobs: Sequence[Job], task: Task, progress: Progress) -> Blocks:
             results.close()
 
 
-def _on_ray(jobs: Sequence[Job], task: Task, workers: int | None) -> Blocks:
-    work = RayWork(start=partial(_RayWorker, task), lost=partial(_lost, task), workers=workers, on_gpu=task.on_gpu)
-    with closing(spread([to_record(job) for job in jobs], work)) as blocks:
-        for block in blocks:
-            yield [(number, from_record(Result, row)) for number, row in block]
+def _on_ray(jobs: Sequence[Job], task: Task, workers: int | None, progress: Progress) -> Blocks:
+    """Yield results as they come: of whole inputs at once, of divided ones when their last part is done."""
+    sent = replace(task, divide=_undivided)  # workers need no divisions
+    work = RayWork(start=partial(_RayWorker, sent), lost=partial(_lost, sent), workers=workers, on_gpu=task.on_gpu)
+    with ExitStack() as stack:
+        divided = _Divided(jobs, task, stack)
+        if divided.finished:
+            yield divided.taken()
+        todo = divided.next_pass()
+        while todo:
+            with closing(spread([to_record(job) for _, job in todo], work)) as blocks:
+                for block in blocks:
+                    for index, row in block:
+                        divided.add(index, from_record(Result, row))
+                    yield divided.taken()
+                    progress(f"{task.name}: parts", *divided.counts)
+            todo = divided.next_pass()
+
+
+class _Divided:
+    """Inputs on their way through a cluster, whole or in parts.
+
+    Attributes:
+        finished: results that were not taken yet.
+    """
+
+    def __init__(self, jobs: Sequence[Job], task: Task, stack: ExitStack) -> None:
+        self._jobs = jobs
+        self.finished: list[tuple[int, Result]] = []
+        self._coming: list[tuple[int, Job]] = []
+        self._todo: list[tuple[int, Job]] = []
+        self._results: dict[int, dict[int, Result]] = {}
+        self._missing: dict[int, int] = {}
+        self._divisions: dict[int, Division] = {}
+        for number, job in enumerate(jobs):
+            division = task.divide(job) if len(self._divisions) < MOST_DIVIDED else None
+            if division is None:
+                self._coming.append((number, job))
+                continue
+            stack.callback(division.close)
+            self._divisions[number] = division
+            self._advance(number, None)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Finished jobs of the pass, and all of them."""
+        return len(self._todo) - sum(self._missing.values()), len(self._todo)
+
+    def next_pass(self) -> list[tuple[int, Job]]:
+        """Return what is to be done next: each job with the number of its input; empty at the end."""
+        self._todo, self._coming = self._coming, []
+        self._missing = Counter(number for number, _ in self._todo)
+        self._results = defaultdict(dict)
+        return self._todo
+
+    def add(self, index: int, result: Result) -> None:
+        """Add the result of a job of this pass."""
+        number, job = self._todo[index]
+        self._missing[number] -= 1
+        if job.part is None:
+            self.finished.append((number, result))
+            return
+        self._results[number][index] = result
+        if not self._missing[number]:
+            self._advance(number, [result for _, result in sorted(self._results.pop(number).items())])
+
+    def taken(self) -> list[tuple[int, Result]]:
+        """Return the finished results, each once."""
+        taken, self.finished = self.finished, []
+        return taken
+
+    def _advance(self, number: int, results: Sequence[Result] | None) -> None:
+        """Let a division continue with the results of its parts."""
+        division = self._divisions[number]
+        try:
+            parts = next(division) if results is None else division.send(results)
+            while not parts:  # all done by an earlier call
+                parts = division.send([])
+        except StopIteration as end:
+            self.finished.append((number, end.value))
+        else:
+            self._coming += [(number, replace(self._jobs[number], part=part)) for part in parts]
 
 
 class _RayWorker:
@@ -219,5 +322,6 @@ class _RayWorker:
 
 
 def _lost(task: Task, record: Record, reason: str) -> Record:
-    lost: Record = to_record(Result(line=task.lost(from_record(Job, record), reason)))
+    job = from_record(Job, record)
+    lost: Record = to_record(Result(line=task.lost(job, reason) if job.part is None else {PROBLEM: reason}))
     return lost

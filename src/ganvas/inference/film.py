@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from itertools import groupby, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from ganvas.bulk.journal import hash_file, hash_files, hash_settings, working_folder
-from ganvas.bulk.runner import Job, Result
+from ganvas.bulk.journal import hash_file, hash_settings, working_folder
+from ganvas.bulk.runner import Job
 from ganvas.content_gate import AdmittedPicture, write_synthetic_segment
 from ganvas.errors import ConfigError, GanvasError, VideoError
 from ganvas.filesystem.atomic import write_json
@@ -19,7 +19,7 @@ from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.picture import NATURAL_RANGE, Picture
 from ganvas.inference.config import FilmOptions
 from ganvas.inference.frames import run_frames
-from ganvas.inference.pipeline import Item, PictureWorker, Settings
+from ganvas.inference.pipeline import Settings
 from ganvas.progress import Progress
 from ganvas.serialization import from_record, read_json, to_record
 from ganvas.video import (
@@ -33,11 +33,10 @@ from ganvas.video import (
     join_segments,
     plan_segments,
     probe,
-    read_film_label,
     read_video,
 )
 
-__all__ = ["ANIMATED_SUFFIXES", "FileWorker", "names_film", "translate_film"]
+__all__ = ["ANIMATED_SUFFIXES", "FilmTranslation", "film_part", "names_film", "opened_film", "translate_film"]
 
 SECONDS = 2.0
 """Least length of a segment, which is what a kill may lose; cuts lie at key frames."""
@@ -55,39 +54,6 @@ def names_film(path: Path) -> bool:
     with suppress(OSError, GanvasError):
         return is_film(path)
     return False
-
-
-class FileWorker:
-    """Worker of the bulk runner: pictures in threads, and films one after the other, their frames in threads.
-
-    Args:
-        settings: what determines a result.
-        identity: SHA-256 of the settings and of the run's files, for the manifest.
-        options: of films.
-    """
-
-    def __init__(self, settings: Settings, identity: str, options: FilmOptions) -> None:
-        self._pictures = PictureWorker(settings, identity)
-        self._settings, self._options = settings, options
-        self._identity = hash_settings([identity, options])
-
-    def __call__(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
-        """Yield the results of each group of pictures and of each film, once they are written."""
-        for are_films, group in groupby(jobs, key=lambda job: names_film(job.source)):
-            work = self._films if are_films else self._pictures
-            with closing(work([*group], progress)) as results:
-                yield from results
-
-    def _films(self, jobs: Sequence[Job], progress: Progress) -> Generator[list[Result]]:
-        for job in jobs:
-            progress.check()
-            item = Item(job)
-            with item.failing_alone():
-                if item.is_new(self._identity, [job.source], read_film_label):
-                    item.notes = translate_film(job, self._settings, self._options, self._identity, progress=progress)
-                    assert job.target is not None
-                    item.output = hash_files(job.target)
-            yield [item.result(self._identity)]
 
 
 def translate_film(
@@ -116,6 +82,15 @@ def translate_film(
         FolderInUse: another process translates to the same file.
         Cancelled: see `Progress.check`.
     """
+    with opened_film(job, settings, options, identity, progress=progress) as film:
+        return film.translate()
+
+
+@contextmanager
+def opened_film(
+    job: Job, settings: Settings, options: FilmOptions, identity: str, *, progress: Progress
+) -> Iterator[FilmTranslation]:
+    """Yield a film with its working folder, which this process holds; see `translate_film`."""
     assert job.target is not None
     # Raise what would fail in the end, before anything is translated.
     if settings.masks is not None:
@@ -124,15 +99,23 @@ def translate_film(
     _check_model(settings, info)
     write = _write_options(settings, options, info, job.target)
     check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.model.scale))
-    # Translate segment by segment, and join them.
     versions = [version(name) for name in ("ganvas", "av")]
     key = hash_settings([identity, hash_file(job.source), versions])
     with working_folder(job.target, key) as work:
-        return _Film(job, info, settings, options, write, work, progress).translate()
+        yield FilmTranslation(job, info, settings, options, write, work, progress)
+
+
+def film_part(job: Job, settings: Settings, options: FilmOptions, work: Path, *, progress: Progress) -> FilmTranslation:
+    """Return a film of which a part is translated in the working folder that another process holds."""
+    assert job.target is not None
+    info = probe(job.source)
+    return FilmTranslation(
+        job, info, settings, options, _write_options(settings, options, info, job.target), work, progress
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SegmentRecord:
+class SegmentRecord:
     """A finished segment, as JSON beside its part file.
 
     Attributes:
@@ -157,8 +140,8 @@ class _Notes:
 
 
 @dataclass(frozen=True)
-class _Film:
-    """A film that is being translated in a working folder.
+class FilmTranslation:
+    """Translation of a film in a working folder.
 
     Attributes:
         job: see `translate_film`.
@@ -166,7 +149,7 @@ class _Film:
         settings: see `translate_film`.
         options: see `translate_film`.
         write: how the film is written.
-        work: the folder; this process holds it.
+        work: the folder; this process, or the one that sent it a part, holds it.
         progress: see `translate_film`.
     """
 
@@ -180,19 +163,34 @@ class _Film:
 
     def translate(self) -> tuple[str, ...]:
         """Translate the segments that are not there, and join all of them; return the notes."""
-        segments = [segment for segment in plan_segments(self.info, seconds=SECONDS) if self._is_wanted(segment)]
+        segments = self.segments()
         total, done = self._total(segments), 0
-        records = []
         for segment in segments:
             self.progress(FRAMES, done, max(total, done))
-            part = self.work / f"{segment.number:06d}.part"
-            record = self._finished(part) or self._translate_segment(segment, part, done, total)
-            done += record.num_frames
-            records.append((part, record))
+            done += self.translate_segment(segment, done, total).num_frames
         self.progress(FRAMES, done, done)
+        return self.join(segments)
+
+    def segments(self) -> list[Segment]:
+        """Return the segments to translate."""
+        return [segment for segment in plan_segments(self.info, seconds=SECONDS) if self._is_wanted(segment)]
+
+    def join(self, segments: Sequence[Segment]) -> tuple[str, ...]:
+        """Join the segments, all of which are translated; return the notes on the film.
+
+        Raises:
+            VideoError: the film cannot be written, or a segment is missing.
+        """
         assert self.job.target is not None
-        report = join_segments(self.job.target, [part for part, _ in records], like=self.info, options=self.write)
-        return _all_notes(self, [record for _, record in records], report)
+        records = [self.finished(segment) for segment in segments]
+        if None in records:
+            raise VideoError(self.job.source, f"segment {records.index(None)} was not translated; start again")
+        parts = [self._part(segment) for segment in segments]
+        report = join_segments(self.job.target, parts, like=self.info, options=self.write)
+        return _all_notes(self, [record for record in records if record is not None], report)
+
+    def _part(self, segment: Segment) -> Path:
+        return self.work / f"{segment.number:06d}.part"
 
     def _is_wanted(self, segment: Segment) -> bool:
         """Return whether a segment begins within the preview."""
@@ -205,24 +203,35 @@ class _Film:
         expected = self.info.expected_frames(self.options.preview)
         return min(sum(counts), expected or sum(counts)) if len(counts) == len(segments) else expected
 
-    def _finished(self, part: Path) -> _SegmentRecord | None:
-        """Return the record of a segment that an earlier call finished; None unless both files are whole."""
+    def finished(self, segment: Segment) -> SegmentRecord | None:
+        """Return the record of a finished segment; None unless it and the part file are whole."""
+        part = self._part(segment)
         content = _json_or_none(part.with_suffix(".json"))
         if not isinstance(content, dict) or not part.is_file():
             return None
         with suppress(GanvasError):  # of another version
-            record: _SegmentRecord = from_record(_SegmentRecord, content)
+            record: SegmentRecord = from_record(SegmentRecord, content)
             return record if record.part == hash_file(part) else None
         return None
 
-    def _translate_segment(self, segment: Segment, part: Path, done: int, total: int) -> _SegmentRecord:
+    def translate_segment(self, segment: Segment, done: int = 0, total: int = 0) -> SegmentRecord:
+        """Translate a segment, unless an earlier call did; return its record, which is kept beside its part file.
+
+        Args:
+            segment: of the film.
+            done: frames that were translated before, for the progress report.
+            total: frames of the film, likewise.
+        """
         assert self.job.target is not None
+        if record := self.finished(segment):
+            return record
+        part = self._part(segment)
         seen = _Notes()
         only, frames = self._frames(segment)
         wanted = takewhile(lambda frame: self.write.until is None or frame.time < self.write.until, frames)
         with closing(self._translated(wanted, only, seen, done, total)) as translated:
             count = write_synthetic_segment(part, translated, like=self.info, out=self.job.target, options=self.write)
-        record = _SegmentRecord(
+        record = SegmentRecord(
             num_frames=count, part=hash_file(part), notes=tuple(seen.sentences), repeated=tuple(seen.repeated)
         )
         write_json(part.with_suffix(".json"), to_record(record))
@@ -309,7 +318,7 @@ def _sample(info: FilmInfo, scale: int) -> Picture:
     return Picture(picture.pixels.repeat(scale, 0).repeat(scale, 1), picture.has_alpha)
 
 
-def _all_notes(film: _Film, records: Sequence[_SegmentRecord], report: WriteReport) -> tuple[str, ...]:
+def _all_notes(film: FilmTranslation, records: Sequence[SegmentRecord], report: WriteReport) -> tuple[str, ...]:
     """Return the notes on a finished film, each once."""
     notes = dict.fromkeys(note for record in records for note in record.notes)
     if film.info.bit_depth > 8 and film.settings.translator.record.output.dtype == "uint8":

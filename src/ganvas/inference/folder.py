@@ -25,7 +25,8 @@ from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.files import read_image
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.config import FilmOptions
-from ganvas.inference.film import ANIMATED_SUFFIXES, FileWorker, names_film, translate_film
+from ganvas.inference.file_worker import FileWorker
+from ganvas.inference.film import ANIMATED_SUFFIXES, names_film, translate_film
 from ganvas.inference.models import checked_precision, model_files, read_files
 from ganvas.inference.onnx_model import OnnxConfig
 from ganvas.inference.pipeline import Settings, lost, write_result
@@ -200,6 +201,8 @@ def translate_files(
     with progress_bars(shown=progress) as report_progress:
         if source.is_file() and jobs[0].target == out:
             with swept_beside(out.parent):
+                if backend == "ray" and names_film(source):
+                    return _checked(_translate_film_on_ray(jobs[0], plan, workers, report_progress), 1, alone=True)
                 return _translate_one(jobs[0], plan, report_progress)
         with claimed(out, beside={job.target.parent for job in jobs if job.target}):
             report = _translate_folder(jobs, plan, out, backend, workers, report_progress)
@@ -217,20 +220,24 @@ def _translate_folder(
     is_new = not (out / MANIFEST_NAME).exists()
     manifest = Journal(out / MANIFEST_NAME, name_key="name", proof_of=_proof)
     report = TranslationReport()
-    task = Task(
-        name="translate",
-        start=partial(FileWorker, settings, identity, plan.film)
-        if backend == "local"
-        else partial(_start, plan, identity),
-        lost=partial(lost, identity),
-        on_gpu=None if plan.device == "auto" else plan.device.startswith("cuda"),
-    )
+    task = _task(plan, settings, identity, backend)
     with closing(run_jobs(jobs, task, manifest, backend=backend, workers=workers, progress=progress)) as results:
         for job, result in results:
             report.count(job, result)
     if is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
         manifest.path.unlink(missing_ok=True)
     return replace(report, seconds=time.monotonic() - started)
+
+
+def _task(plan: _Plan, settings: Settings, identity: str, backend: Backend) -> Task:
+    worker = FileWorker(settings, identity, plan.film)
+    return Task(
+        name="translate",
+        start=(lambda: worker) if backend == "local" else partial(_start, plan, identity),
+        lost=partial(lost, identity),
+        on_gpu=None if plan.device == "auto" else plan.device.startswith("cuda"),
+        divide=worker.divide,
+    )
 
 
 def _proof(row: dict[str, object]) -> bytes | None:
@@ -310,6 +317,17 @@ def _translate_one(job: Job, plan: _Plan, progress: Progress) -> TranslationRepo
     report = TranslationReport([job.target], notes=Counter(notes), seconds=time.monotonic() - started)
     _warn(report)
     return report
+
+
+def _translate_film_on_ray(job: Job, plan: _Plan, workers: int | None, progress: Progress) -> TranslationReport:
+    """Translate one film to one file on a cluster, without a manifest; an older result is replaced."""
+    started, identity, report = time.monotonic(), plan.identity(), TranslationReport()
+    task = _task(plan, plan.load(), identity, "ray")
+    jobs = [replace(job, known=True)]
+    with closing(run_jobs(jobs, task, None, backend="ray", workers=workers, progress=progress)) as results:
+        for one, result in results:
+            report.count(one, result)
+    return replace(report, seconds=time.monotonic() - started)
 
 
 def _start(plan: _Plan, identity: str) -> Worker:
