@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from data_sets import noise, save
+from film_maker import make_film, pixels
 
 from ganvas.content_gate import gate as content_gate
 from ganvas.data import films as films_module
-from ganvas.data.cache import Cache
+from ganvas.data.cache import Cache, agree_across_splits
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.films import has_pictures, is_repeat
@@ -23,6 +25,7 @@ from ganvas.data.scenes import is_cut, sketch, windows
 from ganvas.data.splits import EmptySplitWarning, fingerprint
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.cover import bicubic_resize
+from ganvas.image.files import write_image
 from ganvas.image.picture import Picture, Pixels
 from ganvas.video import read_video, write_video
 
@@ -158,6 +161,34 @@ def test_damaged_films_are_named_together(tmp_path: Path) -> None:
     film(tmp_path / "three.mkv", [scene(0, 4)])
     with pytest.raises(DataError, match=r"2 of 3 films cannot be used: .*one\.mp4.*two\.mp4"):
         build(settings(tmp_path), tmp_path)
+
+
+def hdr_film(path: Path, transfer: int) -> Path:
+    tags = {"color_trc": transfer, "color_primaries": 9, "colorspace": 9}
+    return make_film(path, frames=6, codec="ffv1", pixel_format="yuv420p10le", tags=tags)
+
+
+def test_the_transfer_function_of_hdr_films_is_recorded(tmp_path: Path) -> None:
+    for name, transfer, expected in (("pq", 16, "pq"), ("hlg", 18, "hlg"), ("plain", 1, None)):
+        for split in ("train", "val"):
+            (tmp_path / name / split).mkdir(parents=True)
+            hdr_film(tmp_path / name / split / "film.mkv", transfer)
+        for _ in ("built", "opened again"):
+            made = build(settings(tmp_path / name), tmp_path)
+            assert (made.b.spec.dtype, made.b.spec.transfer) == ("uint16", expected)
+        again = build(settings(tmp_path / name), tmp_path, "val")
+        agree_across_splits({"train": made, "val": again})
+    write_image(tmp_path / "pq" / "train" / "picture.png", Picture(pixels(0)))
+    with pytest.raises(DataError, match=r"picture.* is in standard range; train on pictures of one transfer"):
+        build(settings(tmp_path / "pq"), tmp_path)
+    hdr_film(tmp_path / "hlg" / "train" / "other.mkv", 16)
+    with pytest.raises(DataError, match=r"film\.mkv is in high dynamic range \(HLG\), other\.mkv is .* \(PQ\)"):
+        build(settings(tmp_path / "hlg"), tmp_path)
+    shutil.rmtree(tmp_path / "plain" / "train")
+    (tmp_path / "pq" / "train" / "picture.png").unlink()
+    (tmp_path / "pq" / "train").rename(tmp_path / "plain" / "train")
+    with pytest.raises(DataError, match=r"train is uint16 with 3 channels, in high dynamic range .*val is uint16"):
+        agree_across_splits({split: build(settings(tmp_path / "plain"), tmp_path, split) for split in SPLITS[:2]})
 
 
 def test_films_need_a_degradation(tmp_path: Path) -> None:

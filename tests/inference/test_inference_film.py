@@ -298,6 +298,34 @@ def test_hdr_is_refused_with_the_remedy(run: Path, tmp_path: Path) -> None:
         translate(run, source, tmp_path / "made.mkv")
 
 
+def test_hdr_goes_through_a_run_that_was_trained_on_it(tmp_path: Path) -> None:
+    """The tags, the light of the mastering display and 10 bits stay; other transfer functions are refused."""
+    tags = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
+    spec = PictureSpec(dtype="uint16", transfer="pq")
+    run = write_tiny_run(tmp_path / "run", input=spec, output=spec)
+    for name, codec in (("hdr.mkv", "ffv1"), ("hdr.mp4", "libx265")):
+        options = {"x265-params": "log-level=none:max-cll=900,400"} if codec == "libx265" else {}
+        source = make_film(
+            tmp_path / name, frames=12, codec=codec, pixel_format="yuv420p10le", tags=tags, options=options
+        )
+        before = probe(source)
+        translate(run, source, tmp_path / f"made-{name}")
+        after = probe(tmp_path / f"made-{name}")
+        assert before.color.hdr == "pq"
+        assert (after.color, after.bit_depth, after.codec) == (before.color, 10, before.codec)
+        assert after.hdr_metadata == before.hdr_metadata
+        assert bool(after.hdr_metadata) == (codec == "libx265")
+        levels = np.unique(next(iter(read_video(after))).picture.pixels)
+        assert (np.abs(levels / 257 - np.rint(levels / 257)) > 0.1).any()  # between the levels of 8 bits
+    plain = make_film(tmp_path / "plain.mp4", frames=2)
+    with pytest.raises(VideoError, match=r"in standard range, and the run was trained in high dynamic range \(PQ\)"):
+        translate(run, plain, tmp_path / "made.mp4")
+    tags |= {"color_trc": 18}
+    hlg = make_film(tmp_path / "hlg.mkv", frames=2, codec="ffv1", pixel_format="yuv420p10le", tags=tags)
+    with pytest.raises(VideoError, match=r"\(HLG\), and the run was trained in high dynamic range \(PQ\); give it"):
+        translate(run, hlg, tmp_path / "made.mkv")
+
+
 @pytest.mark.filterwarnings("ignore:uint16 was converted")
 def test_ten_bits_stay_ten_with_a_deep_run_and_are_told_otherwise(run: Path, tmp_path: Path) -> None:
     source = make_film(tmp_path / "deep.mkv", frames=3, codec="ffv1", pixel_format="yuv444p10le")

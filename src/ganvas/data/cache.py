@@ -24,6 +24,7 @@ from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Split
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
+from ganvas.image.ranges import Transfer, describe_transfer
 from ganvas.serialization import read_json
 
 __all__ = [
@@ -67,6 +68,7 @@ class Side:
         names: names of the pictures, in order.
         dtype: type of the samples.
         value_range: the values that become -1 and 1; None: the natural range of the type.
+        transfer: HDR transfer function of the frames of films; None: standard range.
         num_frames: pictures in a window, which lie along the channels; 1: there are no windows.
 
     Attributes:
@@ -88,6 +90,7 @@ class Side:
         names: list[str],
         dtype: DType,
         value_range: tuple[float, float] | None,
+        transfer: Transfer | None = None,
         num_frames: int = 1,
     ) -> None:
         self.names, self._folder, self.num_frames = names, folder, num_frames
@@ -99,7 +102,8 @@ class Side:
         self._channels, self.sizes = shapes[:, 0], shapes[:, 1:]
         self._flat: Pixels = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(int(self._ends[-1]),)))
         value_range = value_range or NATURAL_RANGE[dtype]
-        self.spec = PictureSpec(dtype=dtype, channels=int(self._channels.max()) // num_frames, value_range=value_range)
+        channels = int(self._channels.max()) // num_frames
+        self.spec = PictureSpec(dtype=dtype, channels=channels, value_range=value_range, transfer=transfer)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -190,7 +194,14 @@ def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[Poli
     names: dict[str, list[str]] = {side: kept["names"] for side, kept in recorded.items() if "names" in kept}
     settings = {"value_range": config.value_range, "num_frames": record.get("num_frames", 1)}
     sides = [
-        Side(folder, side, names=names[kept.get("names_of", side)], dtype=kept["dtype"], **settings)
+        Side(
+            folder,
+            side,
+            names=names[kept.get("names_of", side)],
+            dtype=kept["dtype"],
+            transfer=kept.get("transfer"),
+            **settings,
+        )
         for side, kept in recorded.items()
     ]
     return sides, [PolicyRefusal(kept["refused"], kept["reason"], kept["score"]) for kept in record["refusals"]]
@@ -229,4 +240,5 @@ def repeat_gray(sides: Iterable[Side], *, like: int | None = None) -> None:
 
 
 def _describe(spec: PictureSpec) -> str:
-    return f"{spec.dtype} with {spec.channels} channel{'s' * (spec.channels > 1)}"
+    transfer = f", {describe_transfer(spec.transfer)}" if spec.transfer else ""
+    return f"{spec.dtype} with {spec.channels} channel{'s' * (spec.channels > 1)}{transfer}"

@@ -127,13 +127,8 @@ class _Plan:
         """Return the name of the cache's folder."""
         config = self.config
         size = config.load_size if self.split == "train" else evaluation_size(config)
-        settings: list[object] = [
-            FORMAT,
-            self.layout,
-            config.resize,
-            None if config.resize == "none" else size,
-            config.value_range,
-        ]
+        shown = None if config.resize == "none" else size
+        settings: list[object] = [FORMAT, self.layout, config.resize, shown, config.value_range]
         real = cache(os.path.realpath)  # resolve links once for all files of a folder
         if self.has_films:
             settings += [SCAN_VERSION, config.frame_step, self.split if is_unsplit(config) else None]
@@ -292,9 +287,11 @@ class _Writer:
 
     def _record(self) -> dict[str, Any]:
         sides: dict[SideName, dict[str, Any]] = {}
+        transfer = self._pictures.transfer if isinstance(self._pictures, FilmEntries) else None
         for name, side in self._sides.items():
             alike = next((other for other in sides if self._sides[other].names == side.names), None)
-            sides[name] = {"dtype": side.kinds[0][0]} | ({"names_of": alike} if alike else {"names": side.names})
+            names = {"names_of": alike} if alike else {"names": side.names}
+            sides[name] = {"dtype": side.kinds[0][0], **names} | ({"transfer": transfer} if transfer else {})
         windows = {"num_frames": self._plan.num_frames} if self._plan.num_frames > 1 else {}
         refusals = [refusal.as_record() for refusal in self._refusals]
         return {"format": FORMAT, "sides": sides, "refusals": refusals} | windows

@@ -30,14 +30,15 @@ from ganvas.errors import DataError, RunError, VideoError
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.files import read_image
+from ganvas.image.ranges import Transfer, describe_transfer
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import from_record, read_json, to_record
 from ganvas.video import FilmInfo, probe, read_video
 
 __all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "held_out_split", "is_repeat", "warn_of_no_validation"]
 
-SCAN_VERSION = 1
-"""Increased whenever other frames are taken, or scenes divided otherwise."""
+SCAN_VERSION = 2
+"""Increased whenever other frames are taken, scenes divided otherwise, or more is recorded."""
 PER_SECOND = 2
 """Frames taken a second where `frame_step` is unset."""
 USUAL_RATE = 25
@@ -67,9 +68,10 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scan:
-    """Frames of a film that are taken, as JSON beside the caches."""
+    """Frames of a film that are taken, and its HDR transfer function, as JSON beside the caches."""
 
     frames: tuple[Taken, ...]
+    transfer: Transfer | None = None
 
 
 class FilmEntries:
@@ -82,8 +84,11 @@ class FilmEntries:
         num_frames: neighboring frames in a window, see `ganvas.data.scenes.windows`.
         progress: receives the progress of the first reading, and can cancel it.
 
+    Attributes:
+        transfer: HDR transfer function of all films; None for standard range.
+
     Raises:
-        DataError: films cannot be read, or none of the scenes is in the split; names them.
+        DataError: films cannot be read, have different transfer functions, or none of the scenes is in the split.
         MissingDependency: PyAV is not installed.
     """
 
@@ -97,7 +102,7 @@ class FilmEntries:
         progress: Progress = SILENT,
     ) -> None:
         self._num_frames = num_frames
-        scanned = _scan_all([*entries], config, progress)
+        scanned, self.transfer = _scan_all([*entries], config, progress)
         self._taken = _of_split(scanned, split) if is_unsplit(config) else scanned
         if not len(self):
             raise DataError(f"{config.folder}: its scenes are too few or too alike for {split}; {_REMEDY}")
@@ -122,7 +127,8 @@ def has_pictures(config: DataConfig, split: Split) -> bool:
     """
     if not is_unsplit(config):
         return has_split(config, split)
-    return any(taken for _, taken in _of_split(_scan_all([*find_entries(config, split)], config, SILENT), split))
+    scanned, _ = _scan_all([*find_entries(config, split)], config, SILENT)
+    return any(taken for _, taken in _of_split(scanned, split))
 
 
 def held_out_split(data: DataConfig) -> Split:
@@ -166,35 +172,43 @@ Scanned = list[tuple[Entry, tuple[Taken, ...]]]
 """Entries, and the frames that each gives; a picture gives one."""
 
 
-def _scan_all(entries: Sequence[Entry], config: DataConfig, progress: Progress) -> Scanned:
+def _scan_all(entries: Sequence[Entry], config: DataConfig, progress: Progress) -> tuple[Scanned, Transfer | None]:
+    """Return the frames of all entries, and their common transfer function."""
     scanned, problems = Scanned(), list[str]()
+    examples: dict[Transfer | None, Entry] = {}
     for entry in entries:
         try:
-            scanned.append((entry, _scanned(entry, config, progress)))
+            found = _scanned(entry, config, progress)
+            scanned.append((entry, found.frames))
+            examples.setdefault(found.transfer, entry)
         except VideoError as error:
             problems.append(str(error))
     if problems:
         count = sum(entry.film for entry in entries)
         raise DataError(f"{len(problems)} of {count} films cannot be used: {some_names(problems)}")
-    return scanned
+    if len(examples) > 1:
+        named = [f"{entry.files[0].name} is {describe_transfer(transfer)}" for transfer, entry in examples.items()]
+        raise DataError(f"{config.folder}: {', '.join(named)}; train on pictures of one transfer function")
+    return scanned, next(iter(examples), None)
 
 
-def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> tuple[Taken, ...]:
+def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> _Scan:
     """Return the frames that an entry gives, from what was kept of an earlier reading where nothing has changed."""
     (path,) = entry.files
     if not entry.film:  # a picture beside films; its fingerprint matters only where scenes are divided
         hashes = _hashes(fingerprint(read_image(path))) if is_unsplit(config) else (0, 0, 0, 0)
-        return (Taken(index=0, time=0.0, scene=0, hashes=hashes),)
+        return _Scan(frames=(Taken(index=0, time=0.0, scene=0, hashes=hashes),))
     status = path.stat()
     identity = [SCAN_VERSION, config.frame_step, str(path.resolve()), status.st_size, status.st_mtime_ns]
     kept = cache_folder() / "films" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.json"
     try:
-        return from_record(_Scan, read_json(kept)).frames
+        return from_record(_Scan, read_json(kept))
     except (OSError, ValueError, RunError):  # none, or a damaged one
-        frames = tuple(_scan(probe(path), config.frame_step, progress))
+        film = probe(path)
+        found = _Scan(frames=tuple(_scan(film, config.frame_step, progress)), transfer=film.color.hdr)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    write_json(kept, to_record(_Scan(frames=frames)))
-    return frames
+    write_json(kept, to_record(found))
+    return found
 
 
 def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Taken]:

@@ -54,6 +54,7 @@ NATURAL_RANGE: dict[str, tuple[float, float]] = {
     "uint16": (0.0, 65535.0),
     "float32": (0.0, 1.0),
 }
+Transfer = Literal["pq", "hlg"]
 FloatArray = TypeVar("FloatArray", NDArray[np.float32], "torch.Tensor")
 
 
@@ -67,6 +68,9 @@ class PictureSpec:
     """Number of channels, 1 to 32, opacity not counted."""
     value_range: tuple[float, float] = (0.0, 0.0)
     """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
+    transfer: Transfer | None = None
+    """Transfer function of film frames in high dynamic range: pq (SMPTE ST 2084) or hlg (ITU-R BT.2100); None for
+    standard range."""
 
     def __post_init__(self) -> None:
         if self.value_range == (0.0, 0.0):
@@ -75,6 +79,11 @@ class PictureSpec:
             raise ConfigError(f"channels {self.channels} must lie in 1..{MAX_CHANNELS}")
         if not (self.value_range[0] < self.value_range[1] and all(map(math.isfinite, self.value_range))):
             raise ConfigError(f"value_range {self.value_range} must be finite and in order")
+
+
+def describe_transfer(transfer: Transfer | None) -> str:
+    """Return the range of film frames in words."""
+    return "in standard range" if transfer is None else f"in high dynamic range ({transfer.upper()})"
 
 
 def to_unit(pixels: Pixels, spec: PictureSpec | None = None) -> NDArray[np.float32]:

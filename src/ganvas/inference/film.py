@@ -17,6 +17,7 @@ from ganvas.errors import ConfigError, GanvasError, VideoError
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.codecs import IMAGE_SUFFIXES
 from ganvas.image.picture import NATURAL_RANGE, Picture
+from ganvas.image.ranges import describe_transfer
 from ganvas.inference.config import FilmOptions
 from ganvas.inference.frames import run_frames
 from ganvas.inference.pipeline import Settings
@@ -283,12 +284,14 @@ def _check_model(settings: Settings, info: FilmInfo) -> None:
         VideoError: it does not.
     """
     given, made = settings.translator.record.input, settings.translator.record.output
-    if info.is_hdr:
-        raise VideoError(
-            info.path,
-            "in high dynamic range (PQ or HLG), and the run was trained on pictures in standard range; convert it "
-            "first: ffmpeg -vf zscale=t=linear,tonemap=hable,zscale=t=bt709:m=bt709:p=bt709,format=yuv420p",
+    if info.color.hdr != given.transfer:
+        trained = f"{describe_transfer(info.color.hdr)}, and the run was trained {describe_transfer(given.transfer)}"
+        remedy = (
+            "convert it first: ffmpeg -vf zscale=t=linear,tonemap=hable,zscale=t=bt709:m=bt709:p=bt709,format=yuv420p"
+            if given.transfer is None
+            else "give it films with that transfer function, or train a run on films like this one"
         )
+        raise VideoError(info.path, f"{trained}; {remedy}")
     if given.channels != 3:
         raise VideoError(info.path, f"frames have 3 channels, and the run takes {given.channels}; train one on RGB")
     if made.channels not in (1, 3) or made.value_range != NATURAL_RANGE[made.dtype]:

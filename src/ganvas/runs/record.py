@@ -23,6 +23,7 @@ from ganvas.data.config import DataConfig
 from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.picture import PictureSpec
+from ganvas.image.ranges import describe_transfer
 from ganvas.methods.base import Method, build, methods
 from ganvas.runs import SnapshotName
 from ganvas.runs.published import (
@@ -131,7 +132,8 @@ def check_picture_types(run: Path, input_spec: PictureSpec, output_spec: Picture
 
 def _describe(spec: PictureSpec) -> str:
     low, high = spec.value_range
-    return f"{spec.channels} channel{'s' * (spec.channels > 1)}, {spec.dtype}, {low:g} to {high:g}"
+    transfer = f", {describe_transfer(spec.transfer)}" if spec.transfer else ""
+    return f"{spec.channels} channel{'s' * (spec.channels > 1)}, {spec.dtype}, {low:g} to {high:g}{transfer}"
 
 
 SNAPSHOT_FORMAT = "ganvas snapshot 1"

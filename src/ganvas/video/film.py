@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ganvas.errors import ConfigError
 from ganvas.image.label import SyntheticLabel
 from ganvas.image.picture import Picture
+from ganvas.image.ranges import Transfer
 
 __all__ = [
     "ColorTags",
@@ -29,7 +30,7 @@ __all__ = [
     "turned_aspect",
 ]
 
-PQ, HLG = 16, 18
+HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 """Transfer characteristics of HDR films (ITU-T H.273, table 3)."""
 UNSPECIFIED = 2
 StreamKind = Literal["video", "cover", "sound", "subtitles", "data", "attachment"]
@@ -56,7 +57,12 @@ class ColorTags:
     @property
     def is_hdr(self) -> bool:
         """Return whether the film is in high dynamic range (PQ or HLG)."""
-        return self.transfer in (PQ, HLG)
+        return self.hdr is not None
+
+    @property
+    def hdr(self) -> Transfer | None:
+        """Return the transfer function of high dynamic range; None for standard range."""
+        return HDR.get(self.transfer)
 
 
 @dataclass(frozen=True, kw_only=True)
