@@ -73,6 +73,21 @@ def test_every_recipe_parses_and_can_be_changed(recipe: str) -> None:
     assert type(command.config.data) is type(RECIPES[recipe]().data)
 
 
+@pytest.mark.parametrize("verb", ["redact", "translate", "audit"])
+def test_settings_of_films_stand_under_a_heading_of_their_own(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every field that a config lists in a group is one of its fields, in one group, and its flag stands below it."""
+    from ganvas import api
+
+    config = api.CONFIGS[verb]
+    listed = [name for names in config.GROUPS.values() for name in names]
+    assert len(listed) == len({*listed})
+    assert {*listed} <= {one.name for one in fields(config)}
+    before, heading, films = help_of([verb], capsys).partition("film options")
+    assert heading
+    assert all(f"--{name.replace('_', '-')}" in films for name in config.GROUPS["film"])
+    assert "--threads" in before
+
+
 def test_a_recipe_has_the_flags_of_its_own_types(capsys: pytest.CaptureFixture[str]) -> None:
     pairs, sides = help_of(["train", "pix2pix"], capsys), help_of(["train", "cyclegan"], capsys)
     for flag, of_pairs in (

@@ -27,7 +27,7 @@ LAYERS = [
     {"recipes"},
     {"evaluation"},
     {"demonstration", "privacy_audit", "diagnosis"},
-    {"api"},
+    {"api", "flags"},
     {"studio"},
     {"cli"},
     {"__main__"},

@@ -14,16 +14,17 @@ import select
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Any
 
 import tyro
 
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.filesystem.paths import cache_folder
+from ganvas.flags import config_registry
 from ganvas.hardware.threads import let_waiting_threads_sleep
 from ganvas.recipes import recipe_summary, recipes
 from ganvas.terminal import CRASH_EXIT_CODE, as_interrupts, one_line, printable, report_crash
@@ -52,10 +53,6 @@ VERBS = {
 """Verb -> (function of `api` or of its own package, one line of help)."""
 HOMES = {"studio": "ganvas.studio"}
 """Verb -> module of its function, where that is not `ganvas.api`."""
-FLAGS = {"class_name": "class", "folder": "data"}
-"""Field -> its flag, where that has another name."""
-METAVARS = {"threads": "N"}
-"""Field -> what its help shows for the value, where that is not its type."""
 EXIT_CODES = {
     0: "done",
     2: "input or setting",
@@ -203,7 +200,7 @@ def _call(verb: str, words: list[str]) -> Any:
     api, name = importlib.import_module("ganvas.api"), VERBS[verb][0]
     function = getattr(importlib.import_module(HOMES.get(verb, "ganvas.api")), name)
     description = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
-    registry = _registry(api.field_docs, unchecked=api.CONFIGS[name])
+    registry = config_registry(api.field_docs, unchecked=api.CONFIGS[name])
     settings: Any = tyro.cli(
         api.CONFIGS[name], prog=f"ganvas {verb}", description=description, args=words, registry=registry
     )
@@ -226,63 +223,6 @@ def _refuse_devices(words: list[str]) -> None:
             continue  # no file, or one that the verb reports
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
-
-
-def _registry(
-    docs: Callable[[type[Any]], dict[str, str]], *, unchecked: type[Any] | None = None
-) -> tyro.constructors.ConstructorRegistry:
-    """Return the tyro registry that turns configs into arguments and flags.
-
-    Args:
-        docs: returns field -> help text of a config.
-        unchecked: a config that is parsed to a dictionary: the function of `api` checks it, so that its errors have
-            ganvas exit codes.
-    """
-    registry = tyro.constructors.ConstructorRegistry()
-
-    @registry.struct_rule
-    def config_rule(info: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
-        if not is_dataclass(info.type):
-            return None
-        types, texts = get_type_hints(info.type), docs(info.type)
-        specs = []
-        for one in sorted(fields(info.type), key=lambda one: _generation(info.type, one.name)):
-            default = _default(one, info.default)
-            kind = type(default) if is_dataclass(default) else types[one.name]  # a recipe's own method and data
-            specs.append(
-                tyro.constructors.StructFieldSpec(
-                    name=one.name, type=_annotated(one, kind), default=default, helptext=texts.get(one.name)
-                )
-            )
-        made = dict if info.type is unchecked else info.type
-        return tyro.constructors.StructConstructorSpec(instantiate=made, fields=tuple(specs))
-
-    return registry
-
-
-def _generation(config: type[Any], name: str) -> int:
-    """Return in which generation a field is declared: 0 by the class itself, whose fields stand first in its help."""
-    owners = [number for number, owner in enumerate(config.__mro__) if name in vars(owner).get("__annotations__", {})]
-    return owners[0]
-
-
-def _default(one: Field[Any], given: Any) -> Any:
-    """Return the default of a field: that of the given config, or its own."""
-    if is_dataclass(given):
-        return getattr(given, one.name)
-    if one.default_factory is not MISSING:
-        return one.default_factory()
-    return tyro.MISSING if one.default is MISSING else one.default
-
-
-def _annotated(one: Field[Any], kind: Any) -> Any:
-    """Return the field's type with the annotations of tyro: the name of its flag, or a positional argument."""
-    if one.kw_only:
-        name, metavar = FLAGS.get(one.name), METAVARS.get(one.name)
-        return Annotated[kind, tyro.conf.arg(name=name, metavar=metavar)]
-    several = get_origin(kind) is tuple
-    metavar = f"{one.name.removesuffix('s').upper()}..." if several else one.name.upper()
-    return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=metavar)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +258,7 @@ def parse_train(name: str, words: list[str]) -> TrainCommand:
         args=words,
         default=TrainCommand(out=tyro.MISSING, config=recipe()),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-        registry=_registry(importlib.import_module("ganvas.api").field_docs),
+        registry=config_registry(importlib.import_module("ganvas.api").field_docs),
     )
     return replace(command, out=Path(command.out))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ganvas.bulk.ray_backend import Backend, check_workers
 from ganvas.errors import ConfigError
@@ -85,6 +86,9 @@ class TranslateConfig:
     """Ray workers; unset: one a core, or one a GPU."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"film": tuple(one.name for one in fields(FilmOptions))}
+    """Heading of the help -> the fields below it."""
 
     def __post_init__(self) -> None:
         _ = self.film  # which checks them

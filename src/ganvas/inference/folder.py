@@ -201,9 +201,7 @@ def translate_files(
     with progress_bars(shown=progress) as report_progress:
         if source.is_file() and jobs[0].target == out:
             with swept_beside(out.parent):
-                if backend == "ray" and names_film(source):
-                    return _checked(_translate_film_on_ray(jobs[0], plan, workers, report_progress), 1, alone=True)
-                return _translate_one(jobs[0], plan, report_progress)
+                return _translate_one(jobs[0], plan, backend, workers, report_progress)
         with claimed(out, beside={job.target.parent for job in jobs if job.target}):
             report = _translate_folder(jobs, plan, out, backend, workers, report_progress)
     return _checked(report, len(jobs), alone=source.is_file())
@@ -301,9 +299,13 @@ def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLab
     )
 
 
-def _translate_one(job: Job, plan: _Plan, progress: Progress) -> TranslationReport:
-    """Translate one picture or film to one file, without a manifest."""
+def _translate_one(
+    job: Job, plan: _Plan, backend: Backend, workers: int | None, progress: Progress
+) -> TranslationReport:
+    """Translate one picture or film to one file, without a manifest; a cluster helps with a film alone."""
     assert job.target is not None
+    if backend == "ray" and names_film(job.source):
+        return _checked(_translate_film_on_ray(job, plan, workers, progress), 1, alone=True)
     started, settings = time.monotonic(), plan.load()
     if names_film(job.source):
         notes = translate_film(job, settings, plan.film, hash_settings([plan.identity(), plan.film]), progress=progress)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
@@ -57,6 +57,9 @@ class AuditConfig:
     """Device of the restorers: auto, cpu, cuda, cuda:1 or mps."""
     threads: int | None = None
     """Number of CPU threads; unset: as many as are fastest."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"film": FILM_SETTINGS}
+    """Heading of the help -> the fields below it."""
 
     def __post_init__(self) -> None:
         if self.size < SIZE_MULTIPLE or self.size % SIZE_MULTIPLE:

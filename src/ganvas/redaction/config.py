@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ganvas.bulk.ray_backend import Backend, check_workers
 from ganvas.errors import ConfigError
@@ -78,6 +79,18 @@ class RedactConfig:
     """Ray workers; unset: one a core."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "region": (
+            "classifier", "class_name", "detect", "min_score", "margin", "longest", "keep", "boxes", "mask",
+            "pass_score", "coverage",
+        ),
+        "cover": ("style", "blocks", "block_size", "sigma"),
+        "film": (
+            "hold", "detections", "verify", "sound", "keep_subtitles", "crf", "codec", "skip_damaged", "preview",
+        ),
+    }  # fmt: skip
+    """Headings of the help -> the fields below them."""
 
     def __post_init__(self) -> None:
         check_workers(self.backend, self.workers)
