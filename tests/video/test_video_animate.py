@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +104,24 @@ def test_a_codec_or_quality_makes_no_sense_for_animations(tmp_path: Path) -> Non
     info = probe(animation(tmp_path / "a.gif"))
     with pytest.raises(VideoError, match="no choice of codec or quality"):
         write_video(tmp_path / "b.gif", read_video(info), like=info, options=WriteOptions(crf=18))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, suffix: str) -> None:
+    """An animation is one segment, but few of its frames are in memory at once, read or written."""
+
+    def frames(count: int) -> Iterator[Picture]:
+        for number in range(count):
+            yield Picture(np.roll(few_colors(0).repeat(4, 0).repeat(4, 1), 3 * number, axis=1))
+
+    peaks = []
+    for count in (6, 48):
+        source = tmp_path / f"{count}{suffix}"
+        write_video(source, frames(count), rate=Fraction(10))
+        tracemalloc.start()
+        info = probe(source)
+        made = (frame.with_picture(Picture(255 - frame.picture.pixels)) for frame in read_video(info))
+        write_video(tmp_path / f"made{count}{suffix}", made, like=info)
+        peaks.append(tracemalloc.get_traced_memory()[1] - source.stat().st_size)
+        tracemalloc.stop()
+    assert peaks[1] < 1.25 * peaks[0] + 2**16

@@ -13,7 +13,7 @@ from film_maker import STEP, make_film, pixels, spoil
 
 from ganvas.errors import ConfigError, VideoError
 from ganvas.image.picture import Picture
-from ganvas.video import WriteOptions, check_writable, probe, read_video, write_video
+from ganvas.video import WriteOptions, check_writable, codecs, probe, read_video, write_video
 
 DROP_ALL = WriteOptions(subtitles=False, metadata=False)
 
@@ -64,6 +64,35 @@ def test_a_container_of_constant_rate_refuses_a_variable_one(tmp_path: Path) -> 
     with pytest.raises(VideoError, match=r"b\.avi: .*write \.mkv"):
         copy(film, tmp_path / "b.avi", codec="mpeg4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mpg", ".mpeg"])
+def test_a_program_stream_holds_mpeg2_of_its_rates(tmp_path: Path, suffix: str) -> None:
+    """Small frames share a packet there and only the first of them has a time: the rate says those of the others."""
+    out = tmp_path / f"b{suffix}"
+    assert copy(make_film(tmp_path / "a.mp4", frames=12), out).encoder == "mpeg2video"
+    times = np.array([frame.time for frame in read_video(out)])
+    assert np.abs(times - times[0] - np.arange(12) / 25).max() < 1e-6
+    with pytest.raises(VideoError, match=f"{suffix} cannot hold libx264"):
+        check_writable(out, like=tmp_path / "a.mp4", options=WriteOptions(codec="h264"))
+    uneven = make_film(tmp_path / "u.mp4", frames=6, stamps=[0, 300, 900, 1000, 2500, 2600])
+    with pytest.raises(VideoError, match=f"uneven times or at a rate that MPEG-2 has not, and {suffix} has one rate"):
+        check_writable(out, like=uneven)
+
+
+def test_frames_without_times_of_their_own_follow_the_ones_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H.264 with B-frames in a program stream: of twelve frames, few have a time."""
+    monkeypatch.setitem(codecs.STREAM_CODECS, "mpeg", ("libx264",))
+    film = tmp_path / "a.mpg"
+    copy(make_film(tmp_path / "a.mp4", frames=12), film)
+    with av.open(film) as file:
+        assert sum(packet.pts is not None for packet in file.demux(video=0)) < 6
+    times = np.array([frame.time for frame in read_video(film)])
+    assert np.abs(np.diff(times) - 0.04).max() < 1e-6
+    copy(film, tmp_path / "b.mkv")
+    assert len(list(read_video(tmp_path / "b.mkv"))) == 12
 
 
 def test_constant_rates_fit_an_avi(tmp_path: Path) -> None:

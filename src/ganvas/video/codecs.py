@@ -35,7 +35,7 @@ CONTAINERS = {
 }  # fmt: skip
 """Suffix -> FFmpeg's name of the container that is written."""
 STREAM_CODECS = {
-    "mpegts": ("libx264", "libx265", "mpeg2video", "mpeg4"), "mpeg": ("mpeg2video", "libx264"),
+    "mpegts": ("libx264", "libx265", "mpeg2video", "mpeg4"), "mpeg": ("mpeg2video",),
     "flv": ("libx264", "libx265"),
 }  # fmt: skip
 """Containers that FFmpeg fills with anything, and what players find in them."""

@@ -24,7 +24,7 @@ from ganvas.video.color import PictureConverter
 from ganvas.video.container import check_whole, film_stream, open_film, reason
 from ganvas.video.film import FilmInfo, Frame, Segment
 
-__all__ = ["FrameTable", "frame_table", "plan_film", "read_film"]
+__all__ = ["FrameTable", "frame_table", "plan_film", "read_film", "time_stamp"]
 
 SEEK_BACK = (0.0, 2.0, 10.0)
 """Seconds to seek before a key frame, one after the other: containers without an index land near a time, not at it."""
@@ -196,17 +196,18 @@ def _decoded(stream: VideoStream, path: Path, span: _Span, *, skip_damaged: bool
         VideoError: a packet is damaged, unless they are skipped.
     """
     counted, has_begun = count() if _lacks_times(stream) else None, span.begin is not None
+    before: int | None = None
     for packet in _packets(stream, path, span):
         has_begun |= packet.is_keyframe
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, EOFError) as error:
-            before = span.begin is not None and packet.pts is not None and packet.pts < span.begin
-            if has_begun and not before and not skip_damaged:
+            is_early = span.begin is not None and packet.pts is not None and packet.pts < span.begin
+            if has_begun and not is_early and not skip_damaged:
                 raise _damaged(path, stream, packet.pts, reason(error)) from error
             continue
         for frame in frames:
-            pts = _time_stamp(frame) if counted is None else next(counted)
+            pts = before = time_stamp(frame, stream, after=before) if counted is None else next(counted)
             if span.end is not None and pts >= span.end:
                 return
             if span.begin is not None and pts < span.begin:
@@ -251,10 +252,23 @@ def _lacks_times(stream: VideoStream) -> bool:
     return stream.container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
-def _time_stamp(frame: VideoFrame) -> int:
-    """Return the time of display, or, where the container has none, the time of decoding."""
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    return 0 if stamp is None else stamp
+def time_stamp(frame: VideoFrame, stream: VideoStream, *, after: int | None) -> int:
+    """Return the time of display of a frame.
+
+    Where the container has none, it is the time of decoding, or, of frames stored out of order (in MPEG program
+    streams only some have times), the time of the frame before and its duration.
+
+    Args:
+        frame: decoded.
+        stream: that it is of.
+        after: time of the frame before; None for the first.
+    """
+    if frame.pts is not None:
+        return frame.pts
+    if after is not None and (stream.codec_context.has_b_frames or frame.dts is None):
+        rate = stream.average_rate or stream.guessed_rate
+        return after + (frame.duration or (round(1 / (rate * stream.time_base)) if rate and stream.time_base else 1))
+    return frame.dts or 0
 
 
 def _damaged(path: Path, stream: VideoStream, pts: int | None, problem: str) -> VideoError:

@@ -15,6 +15,7 @@ from ganvas.errors import VideoError
 from ganvas.filesystem.atomic import atomic_file
 from ganvas.video.codecs import Container, Encoding, choose_encoding
 from ganvas.video.container import film_stream, open_film
+from ganvas.video.decode import frame_table, time_stamp
 from ganvas.video.encode import FilmEncoder, Part, digest
 from ganvas.video.film import FilmInfo, Frame, WriteOptions, WriteReport
 from ganvas.video.label import update_sidecar
@@ -148,12 +149,15 @@ def _read_back(path: Path) -> tuple[NDArray[np.float64], dict[int, int], dict[in
     stamps: list[float] = []
     counts: dict[int, int] = {}
     starts: dict[int, float] = {}
+    before: int | None = None
     with open_film(path) as container:
         stream: Any = film_stream(container, path)
         stream.thread_type = "AUTO"
         for packet in container.demux():
             if packet.stream.index == stream.index:
-                stamps += [float((frame.pts or 0) * stream.time_base) for frame in stream.decode(packet)]
+                for frame in stream.decode(packet):
+                    before = time_stamp(frame, stream, after=before)
+                    stamps.append(float(before * stream.time_base))
             elif packet.size:
                 counts[packet.stream.index] = counts.get(packet.stream.index, 0) + 1
                 if packet.pts is not None:
@@ -161,10 +165,30 @@ def _read_back(path: Path) -> tuple[NDArray[np.float64], dict[int, int], dict[in
         return np.array(stamps), counts, starts, float(stream.time_base)
 
 
+def _check_rate(out: Path, info: FilmInfo, encoding: Encoding) -> None:
+    """Verify that a container of one rate can keep the times of a film, as far as its packets tell them.
+
+    Raises:
+        VideoError: it cannot.
+    """
+    is_program_stream = Container(out).name == "mpeg"
+    if info.is_animation or not info.streams or not (is_program_stream or not encoding.may_reorder):
+        return
+    table = frame_table(info.path)
+    if not table.is_complete:
+        return
+    _tick(table.pts, info, encoding, out)
+    frames = np.diff(table.pts) * float(info.time_base * encoding.rate)
+    if is_program_stream and (np.abs(frames - 1) > UNEVEN).any():
+        problem = f"its frames come at uneven times or at a rate that MPEG-2 has not, and {out.suffix} has one rate"
+        raise VideoError(out, f"{problem}; write .mkv or .mp4")
+
+
 def try_film(out: Path, info: FilmInfo, options: WriteOptions, frame: Frame) -> Encoding:
     """Verify that a film can be written, and encode one frame (see `ganvas.video.check_writable`)."""
     encoding = choose_encoding(info, out, options, (frame.picture.height, frame.picture.width))
     check_streams(out, info, encoding, options)
+    _check_rate(out, info, encoding)
     for _ in FilmEncoder(info, encoding, out).encode(frame):
         pass
     return encoding
