@@ -107,6 +107,7 @@ def test_the_square_is_gone_from_every_frame(film: Path, tmp_path: Path, use: An
     assert all(one["covers"] and one["score_after"] == 0 for one in lines)
     page = (out / f"{film.name}.redaction.html").read_text()
     assert "Least certain frames" in page
+    assert "frame 0, 0:00.00: lowest score 0.90" in page
     assert not list(out.glob(".*"))
     assert redact_files(film.parent, out, detect=("squares",)).skipped == 1
 
@@ -131,6 +132,8 @@ def test_what_is_found_in_the_covered_frames_is_covered_too(tmp_path: Path, use:
     redact_files(film, tmp_path / "out", detect=("squares",))
     assert pictures_of(tmp_path / "out" / film.name)[5][:, :, 1].max() < 120
     assert line_of(tmp_path / "out")["film"]["widened"] == [5]
+    page = (tmp_path / "out" / f"{film.name}.redaction.html").read_text()
+    assert "frame 5, 0:00.20: score 0.90 under the first cover, widened" in page
     redact_files(film, tmp_path / "fewer", detect=("squares",), verify=5)
     assert line_of(tmp_path / "fewer")["film"]["verified"] == COUNT / 5
     redact_files(film, tmp_path / "none", detect=("squares",), verify=0)

@@ -203,39 +203,34 @@ def translate_files(
             with swept_beside(out.parent):
                 return _translate_one(jobs[0], plan, backend, workers, report_progress)
         with claimed(out, beside={job.target.parent for job in jobs if job.target}):
-            report = _translate_folder(jobs, plan, out, backend, workers, report_progress)
+            report = _translate_all(jobs, plan, out, backend, workers, report_progress)
     return _checked(report, len(jobs), alone=source.is_file())
 
 
-def _translate_folder(
-    jobs: Sequence[Job], plan: _Plan, out: Path, backend: Backend, workers: int | None, progress: Progress
+def _translate_all(
+    jobs: Sequence[Job], plan: _Plan, out: Path | None, backend: Backend, workers: int | None, progress: Progress
 ) -> TranslationReport:
-    """Translate into a folder that this process holds: one at a time continues the manifest."""
+    """Translate into a folder that this process holds, which continues its manifest; without one if `out` is None."""
     started = time.monotonic()
     with ThreadPoolExecutor(1) as beside:  # hash the run's files while it is loaded
         hashing = beside.submit(plan.identity)
         settings, identity = plan.load(), hashing.result()
-    is_new = not (out / MANIFEST_NAME).exists()
-    manifest = Journal(out / MANIFEST_NAME, name_key="name", proof_of=_proof)
-    report = TranslationReport()
-    task = _task(plan, settings, identity, backend)
-    with closing(run_jobs(jobs, task, manifest, backend=backend, workers=workers, progress=progress)) as results:
-        for job, result in results:
-            report.count(job, result)
-    if is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
-        manifest.path.unlink(missing_ok=True)
-    return replace(report, seconds=time.monotonic() - started)
-
-
-def _task(plan: _Plan, settings: Settings, identity: str, backend: Backend) -> Task:
-    worker = FileWorker(settings, identity, plan.film)
-    return Task(
+    worker, report = FileWorker(settings, identity, plan.film), TranslationReport()
+    is_new = out is not None and not (out / MANIFEST_NAME).exists()
+    manifest = None if out is None else Journal(out / MANIFEST_NAME, name_key="name", proof_of=_proof)
+    task = Task(
         name="translate",
         start=(lambda: worker) if backend == "local" else partial(_start, plan, identity),
         lost=partial(lost, identity),
         on_gpu=None if plan.device == "auto" else plan.device.startswith("cuda"),
         divide=worker.divide,
     )
+    with closing(run_jobs(jobs, task, manifest, backend=backend, workers=workers, progress=progress)) as results:
+        for job, result in results:
+            report.count(job, result)
+    if manifest and is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
+        manifest.path.unlink(missing_ok=True)
+    return replace(report, seconds=time.monotonic() - started)
 
 
 def _proof(row: dict[str, object]) -> bytes | None:
@@ -305,7 +300,8 @@ def _translate_one(
     """Translate one picture or film to one file, without a manifest; a cluster helps with a film alone."""
     assert job.target is not None
     if backend == "ray" and names_film(job.source):
-        return _checked(_translate_film_on_ray(job, plan, workers, progress), 1, alone=True)
+        report = _translate_all([replace(job, known=True)], plan, None, backend, workers, progress)
+        return _checked(report, 1, alone=True)
     started, settings = time.monotonic(), plan.load()
     if names_film(job.source):
         notes = translate_film(job, settings, plan.film, hash_settings([plan.identity(), plan.film]), progress=progress)
@@ -319,17 +315,6 @@ def _translate_one(
     report = TranslationReport([job.target], notes=Counter(notes), seconds=time.monotonic() - started)
     _warn(report)
     return report
-
-
-def _translate_film_on_ray(job: Job, plan: _Plan, workers: int | None, progress: Progress) -> TranslationReport:
-    """Translate one film to one file on a cluster, without a manifest; an older result is replaced."""
-    started, identity, report = time.monotonic(), plan.identity(), TranslationReport()
-    task = _task(plan, plan.load(), identity, "ray")
-    jobs = [replace(job, known=True)]
-    with closing(run_jobs(jobs, task, None, backend="ray", workers=workers, progress=progress)) as results:
-        for one, result in results:
-            report.count(one, result)
-    return replace(report, seconds=time.monotonic() - started)
 
 
 def _start(plan: _Plan, identity: str) -> Worker:

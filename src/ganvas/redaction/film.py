@@ -33,7 +33,7 @@ from ganvas.video import (
     read_video,
 )
 
-__all__ = ["FilmRedaction", "doubts", "redact_film"]
+__all__ = ["FilmRedaction", "doubts", "lowest_scores", "redact_film"]
 
 Mask = NDArray[np.bool_]
 SHOWN_TRACKS = 60
@@ -144,13 +144,19 @@ def _wanted(tracker: Tracker, problems: dict[int, str], verified: Sequence[Verif
     return sorted({*surest, *doubts(tracker, problems, verified)})
 
 
-def doubts(tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame]) -> list[int]:
-    """Return the least certain frames, the most doubtful first: not examined, widened, then those of low scores."""
-    widened = sorted((one for one in verified if one.boxes or one.whole), key=lambda one: -one.score)
+def lowest_scores(tracker: Tracker) -> dict[int, float]:
+    """Return the lowest score of the detections in each frame that has some."""
     scores: dict[int, float] = {}
     for track in tracker.tracks:
         for frame, score in zip(track.frames, track.scores, strict=True):
             scores[frame] = min(score, scores.get(frame, 1.0))
+    return scores
+
+
+def doubts(tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame]) -> list[int]:
+    """Return the least certain frames, the most doubtful first: not examined, widened, then those of low scores."""
+    widened = sorted((one for one in verified if one.boxes or one.whole), key=lambda one: -one.score)
+    scores = lowest_scores(tracker)
     low = sorted(scores, key=lambda frame: scores[frame])
     every = [*problems, *(one.frame for one in widened), *low]
     return list(dict.fromkeys(every))[:SHOWN_DOUBTS]

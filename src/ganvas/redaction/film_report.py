@@ -13,7 +13,7 @@ from ganvas.bulk.journal import Record
 from ganvas.filesystem.atomic import atomic_file, write_text
 from ganvas.image.picture import Box
 from ganvas.localization.detectors import DetectionConfig, region_of
-from ganvas.redaction.film import FilmRedaction, doubts
+from ganvas.redaction.film import FilmRedaction, doubts, lowest_scores
 from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import cosmetic
 from ganvas.redaction.tracks import Track
@@ -131,8 +131,8 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
     """Return the page: a picture a track, the least certain frames, a time line, and the tracks as a table."""
     film = line["film"]
     figures = [
-        (f"{film['frames']:,}", "frames"),
-        (f"{len(film['tracks']):,}", "tracks"),
+        (f"{film['frames']:,}", "frames" if film["frames"] != 1 else "frame"),
+        (f"{len(film['tracks']):,}", "tracks" if len(film["tracks"]) != 1 else "track"),
         (f"{100 * line['region']['share']:.1f} %", "of all pixels covered"),
         (f"{film['verified']:,}", "frames examined again"),
         (f"{len(film['widened']):,}", "of these widened"),
@@ -147,7 +147,11 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
         )
     doubtful = doubts(redaction.tracker, redaction.problems, redaction.verified)
     if doubtful:
-        captions = {frame: f"frame {frame:,}, {_clock(redaction.times[frame])}" for frame in doubtful}
+        lowest = lowest_scores(redaction.tracker)
+        captions = {
+            frame: f"frame {frame:,}, {_clock(redaction.times[frame])}: {_why(frame, redaction, lowest)}"
+            for frame in doubtful
+        }
         sections.append(
             ("Least certain frames: look at these first", _pictures(captions, redaction) + html.note(SCORES))
         )
@@ -179,6 +183,16 @@ def _pictures(captions: dict[int, str], redaction: FilmRedaction) -> str:
         captions=[[caption for _, caption in row] for row in rows],
         lossy=True,
     )
+
+
+def _why(frame: int, redaction: FilmRedaction, scores: dict[int, float]) -> str:
+    """Return why a frame is among the least certain ones."""
+    again = next((one for one in redaction.verified if one.frame == frame), None)
+    if frame in redaction.problems:
+        return "could not be examined"
+    if again is not None and (again.boxes or again.whole):
+        return f"score {again.score:.2f} under the first cover, {'covered whole' if again.whole else 'widened'}"
+    return f"lowest score {scores.get(frame, 0.0):.2f}"
 
 
 def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
