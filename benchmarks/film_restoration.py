@@ -1,20 +1,25 @@
 """Restoration of a film from one frame and from three: fidelity, perceptual distance and flicker.
 
     python benchmarks/film_restoration.py ../shared/data/video/carphone.mp4 --out runs/films
+    python benchmarks/film_restoration.py ../shared/data/video/bikes.mp4 --out runs/bikes --minutes 8
 
 The end of the film (15 % of its frames) is held out, the rest is trained on: frames that training never sees, of
 the same scene where the film has one. An 8-pixel mosaic is restored by pix2pix (recipe `restore`, narrower), a
-reduction by 4 is enlarged by SRResNet. Runs with one frame and with three differ in `frames` alone; they see as many
-crops, because minutes on a shared machine are not equal. Flicker is the warp error of consecutive frames along the
-flow of the true film. Interrupted, the same command goes on. Writes film_restoration.json.
+reduction by 4 is enlarged by SRResNet. Runs with one frame and with three differ in `frames` alone. They see as many
+crops, because minutes on a shared machine are not equal; with --minutes they train for equal minutes, all runs at the
+same time with one thread each, so that each gets the same share of the machine. Flicker is the warp error of
+consecutive frames along the flow of the true film. Interrupted, the same command goes on. Writes film_restoration.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import fmean
 
@@ -45,6 +50,8 @@ DEGRADATIONS = {"mosaic": 8, "reduce": 4}
 HELD_OUT = 0.15
 """Share of the film, at its end."""
 SPEC = PictureSpec()
+QUIET = {"checkpoint_every": 10**6, "sample_every": 10**6, "validate_every": 10**6}
+"""No previews on the way."""
 Row = dict[str, float | str | int]
 Motion = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Flow, and where it is visible: see `ganvas.metrics.flicker`."""
@@ -100,11 +107,35 @@ def run_config(data: Path, degrade: str, frames: int, given: argparse.Namespace)
         training=TrainingConfig(
             batch_size=given.batch,
             learning_rate=4e-4,
-            constant_fraction=0.5,
+            constant_fraction=0.5 if given.minutes is None else 1.0,  # where the minutes end is not known before
+            minutes=given.minutes,
+            threads=None if given.minutes is None else 1,
             seed=given.seed,
             device="cpu",
+            **QUIET,
         ),
     )
+
+
+def train_all(data: Path, given: argparse.Namespace) -> None:
+    """Train the runs that are not finished: one after the other, or, for minutes, all at the same time."""
+    processes = list[BaseProcess]()
+    for degrade in DEGRADATIONS:
+        for frames in FRAMES:
+            config, run = run_config(data, degrade, frames, given), given.out / f"{degrade}-{frames}"
+            number = len(build_cache(config.data, "train", cache_folder() / "pictures", num_frames=frames))
+            epochs = 10**6 if given.minutes is not None else given.images / number
+            config = replace(config, training=replace(config.training, epochs=epochs))
+            if given.minutes is None:
+                train(config, run, resume=run.exists(), quiet=True)
+            elif not run.exists():
+                processes.append(get_context("spawn").Process(target=train, args=(config, run), kwargs={"quiet": True}))
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"a training ended with exit code {process.exitcode}")
 
 
 def degraded(picture: Picture, degrade: str) -> Picture:
@@ -150,33 +181,37 @@ def measured(
     return row
 
 
+def read_snapshot_images(run: Path) -> int:
+    """Return how many crops a run has seen, by the last line of its metrics."""
+    return int(json.loads((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["images"])
+
+
 def main() -> None:
     """Train what is missing, measure all, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=8000, help="crops that each run sees")
+    parser.add_argument("--minutes", type=float, help="that each run trains, instead of --images")
     parser.add_argument("--width", type=int, default=16, help="of the networks")
     parser.add_argument("--crop", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     data, held_out = divide(given.film, given.out)
+    train_all(data, given)
     truth = [frame.picture for frame in read_video(held_out)]
     flows, lpips, rows = motion(truth), load_lpips(progress=False), list[Row]()
     for degrade in DEGRADATIONS:
         pictures = [degraded(picture, degrade) for picture in truth]
         rows.append({"degrade": degrade, "way": "as given"} | measured(pictures, truth, flows, lpips))
         for frames in FRAMES:
-            config, run = (
-                run_config(data, degrade, frames, given),
-                given.out / f"{degrade}-{frames}",
-            )
-            number = len(build_cache(config.data, "train", cache_folder() / "pictures", num_frames=frames))
-            training = replace(config.training, epochs=given.images / number, **QUIET)
-            train(replace(config, training=training), run, resume=run.exists(), quiet=True)
+            run = given.out / f"{degrade}-{frames}"
             made = restored(Translator.load(run, device="cpu"), pictures, held_out)
-            rows.append({"degrade": degrade, "way": f"{frames} frames"} | measured(made, truth, flows, lpips))
+            seen = read_snapshot_images(run)
+            rows.append(
+                {"degrade": degrade, "way": f"{frames} frames", "images": seen} | measured(made, truth, flows, lpips)
+            )
             print(rows[-1], flush=True)
     settings = {name: str(value) for name, value in vars(given).items()}
     write_json(
@@ -186,9 +221,6 @@ def main() -> None:
     for row in rows:
         print(f"| {row['degrade']}, {row['way']} | {row['psnr']:.2f} | {row['lpips']:.4f} | {row['warp_error']:.6f} |")
 
-
-QUIET = {"checkpoint_every": 10**6, "sample_every": 10**6, "validate_every": 10**6}
-"""No previews on the way."""
 
 if __name__ == "__main__":
     main()
