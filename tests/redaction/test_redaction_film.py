@@ -194,7 +194,12 @@ def test_detections_of_a_person_are_rendered_without_detecting(film: Path, tmp_p
     covered = pictures_of(tmp_path / "out" / film.name)
     dark = [bool(rgb[:28].max() <= 40) for rgb in covered]
     assert dark == [0.2 <= index / 25 <= 0.4 for index in range(COUNT)]
-    assert "nothing was tested" in line_of(tmp_path / "out")["verdict"]
+    line = line_of(tmp_path / "out")
+    assert "nothing was tested" in line["verdict"]
+    assert line["region"]["boxes"] == [[0, 0, 96, 32]]
+    assert line["film"]["by_hand"] == [{"start": 0.2, "end": 0.4, "label": "manual", "box": [0, 0, 96, 32]}]
+    page = (tmp_path / "out" / f"{film.name}.redaction.html").read_text()
+    assert "manual, 0:00.20 to 0:00.40, box 0, 0, 96, 32" in page
 
 
 def test_boxes_and_masks_cover_the_same_place_in_every_frame(film: Path, tmp_path: Path) -> None:
@@ -293,7 +298,7 @@ def test_pictures_and_films_are_located_together(film: Path, tmp_path: Path, mon
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "one.png", "locate.json", film.name, f"{film.name}.detections.jsonl"
     }  # fmt: skip
-    assert "1 tracks in 30 frames" in str(located)
+    assert "1 track in 30 frames" in str(located)
 
 
 def test_a_preview_takes_edited_detections_of_the_whole_film_and_of_no_other(film: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ Each pass continues from its file, so that a redaction that was killed resumes, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detector
 from ganvas.progress import Progress
+from ganvas.redaction.detections import ManualBox
 from ganvas.redaction.film_covers import plan_covers
 from ganvas.redaction.film_passes import FilmPasses, FilmSettings, VerifiedFrame, WidenedPlan
 from ganvas.redaction.tracks import Tracker
@@ -57,6 +59,8 @@ class FilmRedaction:
         repeated: frames that stand for damaged ones.
         shown: frame -> picture of it as covered, for the report.
         given: boxes that a person gave by boxes or a mask, covered in every frame.
+        manual: boxes that a person gave for spans of time, and the first frame that each covers; of a preview, only
+            those that begin in it.
         sound_tracks: copied unexamined.
         dropped: what the original has and the result has not.
     """
@@ -71,6 +75,7 @@ class FilmRedaction:
     repeated: tuple[int, ...]
     shown: dict[int, Picture]
     given: tuple[Box, ...]
+    manual: tuple[tuple[ManualBox, int], ...]
     sound_tracks: int
     dropped: tuple[str, ...]
 
@@ -118,7 +123,9 @@ def redact_film(
     # 3. Verify: examine the covered frames, and add what is still found to the frame and its unverified neighbors.
     verified = film.verify(plan, mask, detectors)
     # 4. Render in segments cut at key frames, and join them with the sound.
-    wanted = _wanted(tracker, found.problems, verified)
+    firsts = ((box, bisect_left(found.times, box.start)) for box in found.manual)
+    by_hand = tuple((box, frame) for box, frame in firsts if frame < len(found.times))
+    wanted = _wanted(tracker, found.problems, verified, [frame for _, frame in by_hand[:SHOWN_TRACKS]])
     parts, repeated = film.render(plan, mask, out, options, wanted)
     report = join_segments(out, parts, like=info, options=options)
     return FilmRedaction(
@@ -132,16 +139,19 @@ def redact_film(
         repeated=tuple(repeated),
         shown=film.shown(wanted),
         given=() if mask is None else tuple(boxes_of(mask)),
+        manual=by_hand,
         sound_tracks=report.sound_tracks,
         dropped=tuple(report.dropped),
     )
 
 
-def _wanted(tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame]) -> list[int]:
-    """Return the frames that the report shows: the surest of each track, and the least certain ones."""
+def _wanted(
+    tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame], by_hand: Sequence[int]
+) -> list[int]:
+    """Return the frames that the report shows: the surest of each track, the least certain, those of boxes by hand."""
     tracks = sorted(tracker.tracks, key=lambda track: -len(track.frames))[:SHOWN_TRACKS]
     surest = [track.frames[int(np.argmax(track.scores))] for track in tracks]
-    return sorted({*surest, *doubts(tracker, problems, verified)})
+    return sorted({*surest, *doubts(tracker, problems, verified), *by_hand})
 
 
 def lowest_scores(tracker: Tracker) -> dict[int, float]:

@@ -13,6 +13,7 @@ from ganvas.bulk.journal import Record
 from ganvas.filesystem.atomic import atomic_file, write_text
 from ganvas.image.picture import Box
 from ganvas.localization.detectors import DetectionConfig, region_of
+from ganvas.redaction.detections import ManualBox
 from ganvas.redaction.film import FilmRedaction, doubts, lowest_scores
 from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import cosmetic
@@ -48,7 +49,11 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
     is_cosmetic = settings.how.style != "solid" and cosmetic(settings.how) is not None
     return {
         "region": {
-            "boxes": [*map(_edges, redaction.given), *map(_hull, tracks)],
+            "boxes": [
+                *map(_edges, redaction.given),
+                *map(_hull, tracks),
+                *(_edges(box.pixels()) for box, _ in redaction.manual),
+            ],
             "share": round(_share(redaction), 6),
             "whole": len(whole) == redaction.num_frames,
         },
@@ -60,6 +65,10 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
             "detect": list(tested),
             "hold": settings.tracking.hold,
             "tracks": [_track_record(track) for track in tracks],
+            "by_hand": [
+                {"start": box.start, "end": box.end, "label": box.label, "box": _edges(box.pixels())}
+                for box, _ in redaction.manual
+            ],
             "verified": len(redaction.verified),
             "widened": [one.frame for one in redaction.verified if one.boxes],
             "covered_whole": whole,
@@ -145,6 +154,9 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
         sections.append(
             ("Tracks, as covered", _pictures({_surest(track): _caption(track) for track in tracks}, redaction))
         )
+    if redaction.manual:
+        captions = {frame: _span(box) for box, frame in redaction.manual}
+        sections.append(("Boxes given by hand, as covered", _pictures(captions, redaction)))
     doubtful = doubts(redaction.tracker, redaction.problems, redaction.verified)
     if doubtful:
         lowest = lowest_scores(redaction.tracker)
@@ -231,6 +243,10 @@ def _surest(track: Track) -> int:
 
 def _caption(track: Track) -> str:
     return f"{track.number}: {track.label}, {_clock(track.times[0])}, score {max(track.scores):.2f}"
+
+
+def _span(box: ManualBox) -> str:
+    return f"{box.label}, {_clock(box.start)} to {_clock(box.end)}, box {', '.join(map(str, _edges(box.pixels())))}"
 
 
 def _track_record(track: Track) -> dict[str, Any]:

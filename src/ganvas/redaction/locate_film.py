@@ -20,6 +20,7 @@ from ganvas.localization.load import load_detectors
 from ganvas.localization.locate_files import RECORD, detection_of, locate_files
 from ganvas.progress import SILENT, Progress
 from ganvas.redaction.detections import FrameDetections, examine, header_line
+from ganvas.redaction.film_report import counted
 from ganvas.redaction.tracks import Tracker, TrackingConfig
 from ganvas.terminal import one_line
 from ganvas.video import FilmInfo, Frame, WriteOptions, check_writable, is_film, probe, read_video, write_video
@@ -52,7 +53,8 @@ class LocatedFilm:
     def __str__(self) -> str:
         missed = f", {self.unexamined} could not be examined" if self.unexamined else ""
         name, lines = one_line(str(self.film)), one_line(str(self.detections))
-        return f"{name}: {self.tracks} tracks in {self.frames} frames{missed}; edit {lines}, then redact --detections"
+        found = f"{counted(self.tracks, 'track')} in {counted(self.frames, 'frame')}{missed}"
+        return f"{name}: {found}; edit {lines}, then redact --detections"
 
 
 @dataclass(frozen=True, kw_only=True)
