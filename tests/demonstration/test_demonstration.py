@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inference_runs import write_tiny_run
 
 import ganvas
+from ganvas.content_gate import gate
 from ganvas.demonstration import DemoConfig
 from ganvas.demonstration import run as running
+from ganvas.demonstration.film import DemoFilm, make_film, pan
 from ganvas.demonstration.photographs import (
     BLOCK,
     PHOTOGRAPHS,
@@ -41,12 +45,13 @@ from ganvas.demonstration.run import (
 )
 from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.hardware.threads import using_threads
-from ganvas.image.cover import Cover, cover_picture
+from ganvas.image.cover import Cover, cover_picture, mosaic
 from ganvas.image.files import read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding
 from ganvas.training.report import TrainingResult
+from ganvas.video import read_film_label, read_video, write_video
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda one: one.name)
@@ -209,8 +214,15 @@ def test_page_and_metrics_say_what_the_figures_say(
     result = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="done")
     results = {"l1": result, "l1_gan": result}
     metrics = as_metrics(restorations, results, conclusion, seconds=2.0)
-    report = DemoReport(tmp_path, [restorations[0].covered], restorations, results, metrics, conclusion, {"cup": "no"})
+    write_video(tmp_path / "moving.webp", pan(restorations[0].covered.original), rate=12)
+    film = DemoFilm(name="noise", covered=tmp_path / "moving.webp", restored=tmp_path / "moving.webp")
+    report = DemoReport(
+        tmp_path, [restorations[0].covered], restorations, results, metrics, conclusion, {"cup": "no"}, film
+    )
     page = write_report(report).read_text(encoding="utf-8")
+    assert page.count("data:image/webp;base64,") == 2
+    refused = replace(report, film=replace(film, restored=None, refusal="frame 3 (0.250 s): refused"))
+    assert "Not shown: frame 3 (0.250 s): refused." in write_report(refused).read_text(encoding="utf-8")
     assert metrics["recommended"] == better
     assert metrics["unseen"]["restored"] == mean_scores(restorations, better)  # type: ignore[index]
     assert f"After: restored by {name}" in page
@@ -220,6 +232,28 @@ def test_page_and_metrics_say_what_the_figures_say(
     for words in ("decibels (dB)", "What to do next", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
         assert words in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+
+
+def test_the_film_pans_over_the_photograph_and_is_restored_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without PyAV too: the films are animations."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 220, 3), dtype=np.uint8)
+    frames = list(pan(Picture(pixels)))
+    assert np.array_equal(frames[0].pixels, pixels[:128, :192])
+    assert np.array_equal(frames[-1].pixels, pixels[-128:, -192:])
+    film = make_film("noise", Picture(pixels), write_tiny_run(tmp_path / "run"), tmp_path)
+    assert film.restored is not None
+    covered, restored = (list(read_video(path)) for path in (film.covered, film.restored))
+    assert len(covered) == len(restored) == len(frames)
+    assert np.array_equal(covered[0].picture.pixels, mosaic(frames[0].pixels, BLOCK))
+    assert not np.array_equal(restored[0].picture.pixels, covered[0].picture.pixels)
+    assert read_film_label(film.restored) == SOURCE_TYPE
+    film.restored.unlink()
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 1.0)
+    gate.forget_scorer()
+    assert "refused" in make_film("noise", Picture(pixels), tmp_path / "run", tmp_path).refusal
 
 
 def test_commands_of_the_page_are_real() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.demonstration.film import DemoFilm
 from ganvas.demonstration.photographs import BLOCK, RENDITIONS, Conclusion, Covered, Restoration, mean_scores
 from ganvas.filesystem.atomic import write_text
 from ganvas.image.cover import mosaic
@@ -18,6 +19,7 @@ from ganvas.localization import overlay
 from ganvas.reports.chart import curves, line_chart
 from ganvas.reports.html import (
     Image,
+    animation,
     commands,
     figures,
     folded,
@@ -27,6 +29,7 @@ from ganvas.reports.html import (
     paragraph,
     picture_grid,
     points,
+    side_by_side,
     table,
 )
 from ganvas.training.report import TrainingResult
@@ -84,6 +87,7 @@ class DemoReport:
     metrics: dict[str, Any]
     conclusion: Conclusion
     left_out: Mapping[str, str]
+    film: DemoFilm
 
 
 def write_report(demo: DemoReport) -> Path:
@@ -92,6 +96,7 @@ def write_report(demo: DemoReport) -> Path:
         ("", headline(demo)),
         ("What the figures say", conclusions(demo)),
         ("Photographs never trained on, restored", restored(demo.restorations)),
+        ("A film, restored frame by frame", moving(demo)),
         ("Figures", scores(demo.restorations)),
         ("Found and covered", found(demo.covered)),
         ("Training pairs", pairs(demo.covered)),
@@ -149,6 +154,21 @@ def restored(restorations: Sequence[Restoration]) -> str:
         + paragraph("The same in their photographs. Outside the region nothing is changed.")
         + picture_grid(wholes, ["covered", *MODELS.values(), "original"], names, lossy=True)
     )
+
+
+def moving(demo: DemoReport) -> str:
+    """Render the film under the mosaic and restored, side by side."""
+    film = demo.film
+    text = (
+        f"A pan over the {film.name}. The mosaic is fixed to the screen and the picture moves below it, so each frame "
+        "shows other averages. The model restores each frame by itself, and its detail flickers. `ganvas translate RUN "
+        "FILM OUT` does this with any film, and keeps sound and times."
+    )
+    if film.restored is None:
+        return paragraph(text) + note(f"Not shown: {film.refusal}.")
+    restored = f"restored by {MODELS[demo.conclusion.recommended]}"
+    shown = [animation(film.covered, "covered by a mosaic"), animation(film.restored, restored)]
+    return paragraph(text) + side_by_side(shown)
 
 
 def scores(restorations: Sequence[Restoration]) -> str:

@@ -18,6 +18,7 @@ from rich.console import Console
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData
 from ganvas.demonstration import DemoConfig
+from ganvas.demonstration.film import FOLDER, make_film
 from ganvas.demonstration.photographs import (
     BLOCK,
     PHOTOGRAPHS,
@@ -121,7 +122,7 @@ SHARES = {"l1": 0.5, "l1_gan": 0.5}
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
 PROBE = "runs/.probe"
 RUNS = tuple(f"runs/{name}" for name in SHARES)
-OWN = ("photographs", "covered", "masks", "overlays", *RUNS, PROBE, "restored", "report.html", "metrics.json")
+OWN = ("photographs", "covered", "masks", "overlays", *RUNS, PROBE, "restored", FOLDER, "report.html", "metrics.json")
 """What a demo writes, and replaces when it is run again; nothing else in the folder is touched."""
 MARK = ".ganvas-demo"
 """Lies in the folder of a demo: without it, things of those names are somebody else's."""
@@ -189,10 +190,13 @@ def _run_demo(out: Path, minutes: float) -> DemoResult:
             results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
     with step(5, "restore the photographs never trained on, and measure"):
         restorations, left_out = restore_and_measure(out, covered)
-    unseen = {name: mean_scores(restorations, name) for name in RENDITIONS}
-    conclusion = conclude(unseen)
+        unseen = {name: mean_scores(restorations, name) for name in RENDITIONS}
+        conclusion = conclude(unseen)
+        shown = restorations[0].covered
+        run = out / "runs" / conclusion.recommended
+        film = make_film(shown.photograph.name, shown.original, run, out)
     metrics = as_metrics(restorations, results, conclusion, seconds=time.monotonic() - started)
-    report = write_report(DemoReport(out, covered, restorations, results, metrics, conclusion, left_out))
+    report = write_report(DemoReport(out, covered, restorations, results, metrics, conclusion, left_out, film))
     write_json(out / "metrics.json", metrics)
     return DemoResult(report=report, metrics=metrics, unseen=unseen, conclusion=conclusion, left_out=left_out)
 

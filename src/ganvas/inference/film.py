@@ -100,7 +100,8 @@ def opened_film(
     _check_model(settings, info)
     write = _write_options(settings, options, info, job.target)
     check_writable(job.target, like=info, options=write, picture=_sample(info, settings.translator.model.scale))
-    versions = [version(name) for name in ("ganvas", "av")]
+    needs_av = not info.is_animation or job.target.suffix.lower() not in ANIMATED_SUFFIXES
+    versions = [version(name) for name in ("ganvas", "av")[: 1 + needs_av]]
     key = hash_settings([identity, hash_file(job.source), versions])
     with working_folder(job.target, key) as work:
         yield FilmTranslation(job, info, settings, options, write, work, progress)

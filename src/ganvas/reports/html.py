@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,10 +210,21 @@ def folded(summary: str, text: str) -> str:
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
 
 
+def animation(path: Path, title: str) -> str:
+    """Return a GIF, WebP or PNG file as it is, so that an animation moves, with a plain caption."""
+    kind, data = path.suffix[1:].lower(), base64.b64encode(path.read_bytes()).decode()
+    shown = f'<img src="data:image/{kind};base64,{data}" alt="{escape(title)}">'
+    return f"<figure>{shown}<figcaption>{escape(title)}</figcaption></figure>"
+
+
+def side_by_side(shown: Sequence[str]) -> str:
+    """Return a few figures beside each other, one above the other on a phone."""
+    return f'<div class="hero">{"".join(shown)}</div>'
+
+
 def hero(pictures: Sequence[tuple[Image, str]]) -> str:
     """Return a few large pictures beside each other, one above the other on a phone: (picture, plain caption)."""
-    shown = "".join(picture(image, title, caption=title, lossy=True) for image, title in pictures)
-    return f'<div class="hero">{shown}</div>'
+    return side_by_side([picture(image, title, caption=title, lossy=True) for image, title in pictures])
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:
