@@ -1,7 +1,7 @@
 """Redaction of a film: examine every frame, plan covers over time, verify them, and render.
 
     .NAME.ganvas/                 working folder beside the result, until it is finished
-        detections.jsonl          what was found in each frame
+        detections.jsonl          what was found in each frame; 0000-detections.jsonl that of a segment
         verification.jsonl        what was still found in the covered frames, and the boxes added for it
         part-0000 part-0000.json  rendered segments, and which of their frames repeat a damaged one's predecessor
         shown-000123.png          frames for the report
@@ -24,18 +24,20 @@ from ganvas.localization.detectors import Detector
 from ganvas.progress import Progress
 from ganvas.redaction.detections import ManualBox
 from ganvas.redaction.film_covers import plan_covers
-from ganvas.redaction.film_passes import FilmPasses, FilmSettings, VerifiedFrame, WidenedPlan
+from ganvas.redaction.film_passes import FilmPasses, FilmSettings, Found
+from ganvas.redaction.film_verification import VerifiedFrame, WidenedPlan
 from ganvas.redaction.tracks import Tracker
 from ganvas.redaction.verifier import boxes_of
 from ganvas.video import (
     FilmInfo,
+    WriteOptions,
     check_writable,
     join_segments,
     probe,
     read_video,
 )
 
-__all__ = ["FilmRedaction", "doubts", "lowest_scores", "redact_film"]
+__all__ = ["FilmRedaction", "doubts", "lowest_scores", "plan_film", "redact_film", "write_options"]
 
 Mask = NDArray[np.bool_]
 SHOWN_TRACKS = 60
@@ -108,24 +110,17 @@ def redact_film(
     """
     info = probe(source)
     film = FilmPasses(info, work, settings, progress)
-    options = replace(settings.write, metadata=False, until=film.until)
+    options = write_options(settings, film)
     check_writable(out, like=info, options=options)
     work.mkdir(parents=True, exist_ok=True)
-    # 1. Find: one line a frame, from the detectors or from a person.
-    found = film.detect(detectors)
-    # 2. Plan: link detections to tracks, and let covers begin early, span gaps and end late.
-    tracker = Tracker(settings.tracking, numbered=found.last_track)
-    for frame in found.frames():
-        tracker.add(frame)
-    covers = plan_covers(tracker, settings.detection, height=info.height, width=info.width, manual=found.manual)
-    plan = WidenedPlan(covers, (info.height, info.width))
-    mask = region(next(iter(read_video(info, stop=1, skip_damaged=True))).picture)
-    # 3. Verify: examine the covered frames, and add what is still found to the frame and its unverified neighbors.
+    # 1. Find and plan: link detections to tracks, and let covers begin early, span gaps and end late.
+    planned = plan_film(info, film, settings, detectors, region)
+    found, tracker, plan, mask = planned.found, planned.tracker, planned.plan, planned.mask
+    # 2. Verify: examine the covered frames, and add what is still found to the frame and its unverified neighbors.
     verified = film.verify(plan, mask, detectors)
-    # 4. Render in segments cut at key frames, and join them with the sound.
-    firsts = ((box, bisect_left(found.times, box.start)) for box in found.manual)
-    by_hand = tuple((box, frame) for box, frame in firsts if frame < len(found.times))
-    wanted = _wanted(tracker, found.problems, verified, [frame for _, frame in by_hand[:SHOWN_TRACKS]])
+    # 3. Render in segments cut at key frames, and join them with the sound.
+    by_hand = planned.by_hand()
+    wanted = planned.wanted(verified)
     parts, repeated = film.render(plan, mask, out, options, wanted)
     report = join_segments(out, parts, like=info, options=options)
     return FilmRedaction(
@@ -145,13 +140,56 @@ def redact_film(
     )
 
 
-def _wanted(
-    tracker: Tracker, problems: dict[int, str], verified: Sequence[VerifiedFrame], by_hand: Sequence[int]
-) -> list[int]:
-    """Return the frames that the report shows: the surest of each track, the least certain, those of boxes by hand."""
-    tracks = sorted(tracker.tracks, key=lambda track: -len(track.frames))[:SHOWN_TRACKS]
-    surest = [track.frames[int(np.argmax(track.scores))] for track in tracks]
-    return sorted({*surest, *doubts(tracker, problems, verified), *by_hand})
+def write_options(settings: FilmSettings, film: FilmPasses) -> WriteOptions:
+    """Return how a redacted film is written: without metadata, a preview up to its end."""
+    return replace(settings.write, metadata=False, until=film.until)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFilm:
+    """Covers of a film, before they are verified.
+
+    Attributes:
+        found: detections of each frame.
+        tracker: tracks of them.
+        plan: covers of each frame.
+        mask: (H, W) bool, covered in every frame besides; None for nothing.
+    """
+
+    found: Found
+    tracker: Tracker
+    plan: WidenedPlan
+    mask: Mask | None
+
+    def by_hand(self) -> tuple[tuple[ManualBox, int], ...]:
+        """Return the boxes that a person gave for spans of time, each with the first frame that it covers."""
+        times = self.found.times
+        firsts = ((box, bisect_left(times, box.start)) for box in self.found.manual)
+        return tuple((box, frame) for box, frame in firsts if frame < len(times))
+
+    def wanted(self, verified: Sequence[VerifiedFrame]) -> list[int]:
+        """Return the frames that the report shows: the surest of each track, the least certain, those of boxes."""
+        tracks = sorted(self.tracker.tracks, key=lambda track: -len(track.frames))[:SHOWN_TRACKS]
+        surest = [track.frames[int(np.argmax(track.scores))] for track in tracks]
+        boxes = [frame for _, frame in self.by_hand()[:SHOWN_TRACKS]]
+        return sorted({*surest, *doubts(self.tracker, self.found.problems, verified), *boxes})
+
+
+def plan_film(
+    info: FilmInfo,
+    film: FilmPasses,
+    settings: FilmSettings,
+    detectors: Sequence[Detector],
+    region: Callable[[Picture], Mask | None],
+) -> PlannedFilm:
+    """Find what is to be covered, as far as no earlier call did, and plan the covers; see `redact_film`."""
+    found = film.detect(detectors)
+    tracker = Tracker(settings.tracking, numbered=found.last_track)
+    for frame in found.frames():
+        tracker.add(frame)
+    covers = plan_covers(tracker, settings.detection, height=info.height, width=info.width, manual=found.manual)
+    mask = region(next(iter(read_video(info, stop=1, skip_damaged=True))).picture)
+    return PlannedFilm(found=found, tracker=tracker, plan=WidenedPlan(covers, (info.height, info.width)), mask=mask)
 
 
 def lowest_scores(tracker: Tracker) -> dict[int, float]:

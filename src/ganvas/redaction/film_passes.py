@@ -1,22 +1,26 @@
-"""Passes over a film that is redacted: find, verify and render, each resumable from its file."""
+"""Passes over a film that is redacted: find, verify and render, each resumable from its file.
+
+The workers of a cluster do segments of a pass into files of their own (`detect_segment` and so on); once the driver has
+collected them, the pass finds all of its work done.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import FILE_ERRORS, InputError, problem_of
-from ganvas.filesystem.atomic import write_json
-from ganvas.image.cover import Cover, cover_picture
+from ganvas.errors import InputError
+from ganvas.filesystem.atomic import atomic_file, write_json, write_text
+from ganvas.image.cover import Cover
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
-from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes, outside, with_margin
+from ganvas.localization.detectors import DetectionConfig, Detector
 from ganvas.progress import Progress
 from ganvas.redaction.detections import (
     TIME_DIGITS,
@@ -27,17 +31,14 @@ from ganvas.redaction.detections import (
     in_threads,
     read_detections,
 )
-from ganvas.redaction.film_covers import CoverPlan, FrameCovers, cover_frame
+from ganvas.redaction.film_verification import VerifiedFrame, WidenedPlan, covered_frame, verify_frame
 from ganvas.redaction.tracks import TrackingConfig
-from ganvas.redaction.verifier import ClassDetector
 from ganvas.serialization import read_json, read_json_lines
 from ganvas.video import FilmInfo, Frame, Segment, WriteOptions, plan_segments, read_video, write_segment
 
-__all__ = ["FilmPasses", "FilmSettings", "VerifiedFrame", "WidenedPlan"]
+__all__ = ["DETECTIONS", "VERIFICATION", "FilmPasses", "FilmSettings", "Found"]
 
 Mask = NDArray[np.bool_]
-MAX_ROUNDS = 4
-"""Widenings of a frame's covers before the frame is covered whole."""
 DETECTIONS, VERIFICATION = "detections.jsonl", "verification.jsonl"
 SHOWN_SIDE = 320
 """Pixels of the longer side of a picture in the report."""
@@ -68,47 +69,17 @@ class FilmSettings:
     detections: Path | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifiedFrame:
-    """A covered frame that was examined again.
-
-    Attributes:
-        frame: its number.
-        score: the highest score of what was found in it as first covered; 0 where nothing was.
-        after: likewise as covered in the end.
-        boxes: added to its covers, (left, top, right, bottom).
-        whole: it is covered whole, as more boxes did not help or it could not be examined.
-        problem: why it could not be examined.
-    """
-
-    frame: int
-    score: float
-    after: float
-    boxes: tuple[tuple[int, int, int, int], ...] = ()
-    whole: bool = False
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class WidenedPlan:
-    """Covers of every frame: planned from tracks, widened by the verification."""
-
-    covers: CoverPlan
-    size: tuple[int, int]
-    added: dict[int, list[Box]] = field(default_factory=dict)
-    whole: set[int] = field(default_factory=set)
-
-    def at(self, frame: int, time: float) -> FrameCovers:
-        """Return the covers of a frame."""
-        covers = self.covers.at(frame, time)
-        if frame in self.whole:
-            return replace(covers, whole=True)
-        return covers.widened(self.added[frame], *self.size) if frame in self.added else covers
-
-
 @dataclass
 class Found:
-    """What the first pass found; frames are read from the file again."""
+    """What the first pass found; frames are read from the file again.
+
+    Attributes:
+        path: of the detections; None where nothing was detected.
+        manual: boxes that a person gave for spans of time.
+        last_track: the largest number of a track that a person gave.
+        times: of the frames, in seconds from the first.
+        problems: frame -> why it could not be examined.
+    """
 
     path: Path | None
     manual: tuple[ManualBox, ...] = ()
@@ -117,6 +88,7 @@ class Found:
     problems: dict[int, str] = field(default_factory=dict)
 
     def frames(self) -> Iterator[FrameDetections]:
+        """Yield the detections of each frame."""
         frames = iter(()) if self.path is None else read_detections(self.path).frames()
         return (frame for frame in frames if frame.frame < len(self.times))  # a preview has fewer than the file
 
@@ -129,14 +101,19 @@ class FilmPasses:
         self._first: float | None = None
         self.until = None if settings.preview is None else info.start + settings.preview
 
-    def frames(self, start: int = 0) -> Iterator[tuple[Frame, float]]:
-        """Yield the frames from number `start` on, with seconds from the first frame."""
+    def frames(self, start: int = 0, segment: Segment | None = None) -> Iterator[tuple[Frame, float]]:
+        """Yield the frames from number `start` on, or those of a segment, with seconds from the first frame."""
         if self._first is None:
             self._first = next(iter(read_video(self._info, stop=1, skip_damaged=True))).time
-        for frame in read_video(self._info, start=start, skip_damaged=self._settings.skip_damaged):
+        damaged = self._settings.skip_damaged
+        for frame in read_video(self._info, start=start, segment=segment, skip_damaged=damaged):
             if self.until is not None and frame.time >= self.until:
                 return
             yield frame, frame.time - self._first
+
+    def segments(self) -> list[Segment]:
+        """Return the segments of the film, or of its preview."""
+        return [one for one in plan_segments(self._info) if self.until is None or self._has_frames(one)]
 
     def _report(self, step: str, done: int, *, finished: bool = False) -> None:
         self._progress.check()
@@ -152,15 +129,9 @@ class FilmPasses:
         found = _resumed(path)
         found.path = path if detectors else None
         if not found.times:
-            header = header_line(
-                width=self._info.width, height=self._info.height, detect=self._settings.detection.detect
-            )
-            path.write_text(f"{header}\n", encoding="utf-8")
+            path.write_text(self._header(), encoding="utf-8")
         with path.open("a", encoding="utf-8") as file:
-            frames = (
-                (frame.index, time, frame.picture.as_rgb8()) for frame, time in self.frames(start=len(found.times))
-            )
-            for examined in examine(frames, detectors, self._settings.detection):
+            for examined in self._examined(self.frames(start=len(found.times)), detectors):
                 file.write(f"{examined.as_line()}\n")
                 file.flush()
                 found.times.append(examined.time)
@@ -171,6 +142,48 @@ class FilmPasses:
             raise InputError(f"{self._info.path}: no frame in it")
         self._report("examine", len(found.times), finished=True)
         return found
+
+    def _header(self) -> str:
+        width, height, detect = self._info.width, self._info.height, self._settings.detection.detect
+        return f"{header_line(width=width, height=height, detect=detect)}\n"
+
+    def _examined(
+        self, frames: Iterator[tuple[Frame, float]], detectors: Sequence[Detector]
+    ) -> Iterator[FrameDetections]:
+        pixels = ((frame.index, time, frame.picture.as_rgb8()) for frame, time in frames)
+        return examine(pixels, detectors, self._settings.detection)
+
+    def detect_segment(self, segment: Segment, detectors: Sequence[Detector]) -> None:
+        """Run the detectors on the frames of a segment."""
+        found = self._examined(self.frames(segment=segment), detectors)
+        self._write_lines(DETECTIONS, segment, (one.as_line() for one in found))
+
+    def verify_segment(
+        self, segment: Segment, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]
+    ) -> None:
+        """Examine covered frames of a segment; the plan stays as it is."""
+        verified = self._verified(self.frames(segment=segment), plan, mask, detectors)
+        self._write_lines(VERIFICATION, segment, (json.dumps(vars(one)) for one in verified))
+
+    def _write_lines(self, name: str, segment: Segment, lines: Iterator[str]) -> None:
+        with atomic_file(self._segment_path(name, segment)) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def _segment_path(self, name: str, segment: Segment) -> Path:
+        return self._work / f"{segment.number:04d}-{name}"
+
+    def waiting(self, name: str) -> list[Segment]:
+        """Return the segments of a pass, `DETECTIONS` or `VERIFICATION`, that are neither done nor collected."""
+        if (self._work / name).exists():
+            return []
+        return [one for one in self.segments() if not self._segment_path(name, one).exists()]
+
+    def collect(self, name: str) -> None:
+        """Join the lines of all segments of a pass, in the place of what the pass itself writes."""
+        if (self._work / name).exists():
+            return
+        parts = [self._segment_path(name, one).read_text(encoding="utf-8") for one in self.segments()]
+        write_text(self._work / name, "".join([self._header() if name == DETECTIONS else "", *parts]))
 
     def _given(self, path: Path) -> Found:
         """Return the detections that a person gave; the times of the frames are the film's own."""
@@ -198,8 +211,7 @@ class FilmPasses:
         known = {one.frame for one in verified}
         with path.open("a", encoding="utf-8") as file:
             frames = self.frames(start=max(known, default=-1) + 1)
-            chosen = ((frame, time) for frame, time in frames if frame.index % every == 0)
-            for one in in_threads(lambda item: self._verify(*item, plan, mask, detectors), chosen):
+            for one in self._verified(frames, plan, mask, detectors):
                 file.write(f"{json.dumps(vars(one))}\n")
                 file.flush()
                 verified.append(one)
@@ -215,53 +227,56 @@ class FilmPasses:
                     plan.whole.add(index)
         return verified
 
-    def _verify(
-        self, frame: Frame, time: float, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]
-    ) -> VerifiedFrame:
-        config, boxes, scores = self._settings.detection, list[Box](), list[float]()
-        height, width = plan.size
-        for _ in range(MAX_ROUNDS):
-            covers = plan.at(frame.index, time).widened(boxes, height, width)
-            covered, changed = _covered(frame.picture, covers, mask, self._settings.how)
-            if covers.whole:
-                return VerifiedFrame(frame=frame.index, score=0.0, after=0.0, whole=True)
-            try:
-                found = find_boxes(covered.as_rgb8(), detectors, config)
-            except FILE_ERRORS as error:
-                return VerifiedFrame(frame=frame.index, score=1.0, after=0.0, whole=True, problem=problem_of(error))
-            if self._settings.how.style == "solid":
-                found = _visible(found, changed, detectors)
-            scores.append(max((one.score for one in found), default=0.0))
-            if not found:
-                break
-            boxes += _new_boxes(found, covers, height, width)
-        whole = scores[-1] > 0
-        corners = tuple((box.left, box.top, box.right, box.bottom) for box in boxes)
-        after = 0.0 if whole else scores[-1]
-        return VerifiedFrame(frame=frame.index, score=scores[0], after=after, boxes=corners, whole=whole)
+    def _verified(
+        self,
+        frames: Iterator[tuple[Frame, float]],
+        plan: WidenedPlan,
+        mask: Mask | None,
+        detectors: Sequence[Detector],
+    ) -> Iterator[VerifiedFrame]:
+        """Yield the result for each frame that is examined again."""
+        every, config, how = self._settings.verify, self._settings.detection, self._settings.how
+        chosen = ((frame, time) for frame, time in frames if frame.index % every == 0)
+        return in_threads(lambda item: verify_frame(*item, plan, mask, detectors, config=config, how=how), chosen)
 
     def render(
         self, plan: WidenedPlan, mask: Mask | None, out: Path, options: WriteOptions, wanted: Sequence[int]
     ) -> tuple[list[Path], list[int]]:
         """Render each segment that no earlier call rendered; return the parts and the repeated frames."""
         parts, repeated, done = list[Path](), list[int](), 0
-        for segment in plan_segments(self._info):
-            if self.until is not None and not self._has_frames(segment):
-                break
-            part = self._work / f"part-{segment.number:04d}"
-            record = part.with_suffix(".json")
-            if not (part.exists() and record.exists()):
-                written: list[int] = []
-                frames = self._rendered(segment, plan, mask, set(wanted), written)
-                count = write_segment(part, frames, like=self._info, out=out, options=options)
-                write_json(record, {"frames": count, "repeated": written})
-            told = read_json(record)
+        for segment in self.segments():
+            if not self.is_rendered(segment):
+                self.render_segment(segment, plan, mask, out, options, wanted)
+            told = read_json(self._part(segment).with_suffix(".json"))
             done += told["frames"]
             repeated += told["repeated"]
-            parts.append(part)
+            parts.append(self._part(segment))
             self._report("render", done)
         self._report("render", done, finished=True)
         return parts, repeated
+
+    def render_segment(
+        self,
+        segment: Segment,
+        plan: WidenedPlan,
+        mask: Mask | None,
+        out: Path,
+        options: WriteOptions,
+        wanted: Sequence[int],
+    ) -> None:
+        """Render one segment."""
+        written: list[int] = []
+        frames = self._rendered(segment, plan, mask, set(wanted), written)
+        count = write_segment(self._part(segment), frames, like=self._info, out=out, options=options)
+        write_json(self._part(segment).with_suffix(".json"), {"frames": count, "repeated": written})
+
+    def is_rendered(self, segment: Segment) -> bool:
+        """Return whether an earlier call rendered a segment."""
+        part = self._part(segment)
+        return part.exists() and part.with_suffix(".json").exists()
+
+    def _part(self, segment: Segment) -> Path:
+        return self._work / f"part-{segment.number:04d}"
 
     def _has_frames(self, segment: Segment) -> bool:
         assert self.until is not None
@@ -276,7 +291,7 @@ class FilmPasses:
                 return
             self._report("render", frame.index + 1)
             covers = plan.at(frame.index, frame.time - self._first)
-            picture, changed = _covered(frame.picture, covers, mask, self._settings.how)
+            picture, changed = covered_frame(frame.picture, covers, mask, self._settings.how)
             if frame.repeated:
                 repeated.append(frame.index)
             if frame.index in wanted:
@@ -296,8 +311,9 @@ def _resumed(path: Path) -> Found:
     """Return what an earlier call found; its unfinished last line is removed, and so is a file that is damaged."""
     if not path.exists():
         return Found(path)
-    whole, newline, _ = path.read_bytes().rpartition(b"\n")
-    path.write_bytes(whole + newline)
+    whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
+    if unfinished:
+        path.write_bytes(whole + newline)
     try:
         found = Found(path)
         for frame in read_detections(path).frames():
@@ -312,35 +328,6 @@ def _resumed(path: Path) -> Found:
 
 def _verified(line: dict[str, Any]) -> VerifiedFrame:
     return VerifiedFrame(**{**line, "boxes": tuple(tuple(corners) for corners in line["boxes"])})
-
-
-def _visible(found: Sequence[Detection], filled: Mask, detectors: Sequence[Detector]) -> list[Detection]:
-    """Return what is not merely the filled region taken for an object; a class that is still recognized always counts.
-
-    The boxes of a class map say where the evidence is, not what can be seen there.
-    """
-    classes = {detector.name for detector in detectors if isinstance(detector, ClassDetector)}
-    named = [one for one in found if one.label in classes]
-    return named + outside([one for one in found if one.label not in classes], filled)
-
-
-def _new_boxes(found: Sequence[Detection], covers: FrameCovers, height: int, width: int) -> list[Box]:
-    """Return boxes to add: twice the margin round what is found, or more where a cover already holds it."""
-    region = covers.region(height, width)
-    boxes = []
-    for one in found:
-        inside = one.box.clip(height, width)
-        is_covered = inside is not None and region[inside.top : inside.bottom, inside.left : inside.right].all()
-        boxes.append(with_margin(one.box, 0.5) if is_covered else one.box)
-    return boxes
-
-
-def _covered(picture: Picture, covers: FrameCovers, mask: Mask | None, how: Cover) -> tuple[Picture, Mask]:
-    """Cover what the plan and the static region say; return the picture and where it may have changed."""
-    covered, changed = cover_frame(picture, covers, how)
-    if mask is not None and mask.any() and not covers.whole:
-        covered, changed = cover_picture(covered, mask, how), changed | mask
-    return covered, changed
 
 
 def _small(picture: Picture) -> Picture:

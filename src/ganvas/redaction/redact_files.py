@@ -76,7 +76,7 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
     )
     redactor = _start(settings)  # a missing or unsuitable classifier raises before anything is written
     start = partial(Redactor.start, settings) if config.backend == "ray" else lambda: redactor
-    task = Task(name="redact", start=start, lost=lost)
+    task = Task(name="redact", start=start, lost=lost, divide=redactor.divide)
     folders = {target.parent for _, target in files.values() if target}
     outcome = Outcome()
     with _held(released, path.parent, folders, alone=released == out):  # one process at a time continues a log

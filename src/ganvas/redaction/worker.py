@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings, working_folder
-from ganvas.bulk.runner import Job, Result
+from ganvas.bulk.runner import Division, Job, Result
 from ganvas.data.regions import UserRegions
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
 from ganvas.image.cover import Cover
@@ -20,8 +21,9 @@ from ganvas.image.picture import Picture
 from ganvas.localization import load_classifier
 from ganvas.localization.detectors import Detector
 from ganvas.localization.load import load_detectors
-from ganvas.progress import Progress
+from ganvas.progress import SILENT, Progress
 from ganvas.redaction.film import redact_film
+from ganvas.redaction.film_parts import do_film_part, film_parts
 from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.film_report import film_line, write_film_report
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_detected, redact_picture
@@ -123,7 +125,30 @@ class Redactor:
         """Redact one file after the other; see `ganvas.bulk.runner.Worker`."""
         for job in jobs:
             progress.check()
-            yield [Result(line=_redact_file(job, self, progress))]
+            if job.part is None:
+                yield [_finished(_redact_file(job, self, progress, in_parts=False))]
+            else:
+                yield [self._film_part(job, job.part)]
+
+    def _film_part(self, job: Job, part: Record) -> Result:
+        region = self.settings.region
+        return do_film_part(
+            job,
+            part,
+            self.settings.film,
+            detectors=_all_detectors(self),
+            region=lambda picture: region.find(picture, job.name),
+        )
+
+    def divide(self, job: Job) -> Division | None:
+        """Return the division of a film, see `ganvas.bulk.runner.Task`; None for other files.
+
+        With detections of a person there is nothing to examine, and each part would read the whole film for its times.
+        """
+        with suppress(*FILE_ERRORS):
+            if job.target is not None and self.settings.film.detections is None and is_film(job.source):
+                return _redact_file(job, self, SILENT, in_parts=True)
+        return None
 
 
 def _line(name: str) -> Record:
@@ -139,8 +164,24 @@ def _stale(target: Path | None) -> str:
     return f"; an older {target.name} is still there" if target is not None and target.exists() else ""
 
 
-def _redact_file(job: Job, redactor: Redactor, progress: Progress) -> Record | None:
+def _finished(division: Division) -> Result:
+    """Return the result of a division that yields no parts."""
+    try:
+        next(division)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise AssertionError("a division in this process yields no parts")
+
+
+def _redact_file(job: Job, redactor: Redactor, progress: Progress, *, in_parts: bool) -> Division:
     """Redact one file; return its line for the log, with "failed" where it could not be, or None where it is done."""
+    return Result(line=(yield from _redacted(job, redactor, progress, in_parts=in_parts)))
+
+
+def _redacted(
+    job: Job, redactor: Redactor, progress: Progress, *, in_parts: bool
+) -> Generator[Sequence[Record], Sequence[Result], Record | None]:
     line, settings = _line(job.name), redactor.settings
     try:
         if job.target is None:
@@ -156,7 +197,9 @@ def _redact_file(job: Job, redactor: Redactor, progress: Progress) -> Record | N
         if job.target.is_file() and job.proof == line["settings"] + original + hash_file(job.target):
             return None
         if is_a_film:
-            return {**line, **_redact_film(job, job.target, redactor, f"{line['settings']} {original}", progress)}
+            identity = f"{line['settings']} {original}"
+            redacted = yield from _redact_film(job, job.target, redactor, identity, progress, in_parts=in_parts)
+            return {**line, **redacted}
         redaction = _redact(job.name, job.source, redactor)
         released, cleared = clear_hidden(redaction.picture)
         if not job.known:
@@ -177,13 +220,24 @@ def _check_free(target: Path, released: Picture) -> None:
         )
 
 
-def _redact_film(job: Job, target: Path, redactor: Redactor, identity: str, progress: Progress) -> Record:
-    """Redact a film by way of its working folder, and write its report; return what the log says of it."""
+def _all_detectors(redactor: Redactor) -> list[Detector]:
+    return [*redactor.detectors, *([ClassDetector(redactor.verifier)] if redactor.verifier else [])]
+
+
+def _redact_film(
+    job: Job, target: Path, redactor: Redactor, identity: str, progress: Progress, *, in_parts: bool
+) -> Generator[Sequence[Record], Sequence[Result], Record]:
+    """Redact a film by way of its working folder, and write its report; return what the log says of it.
+
+    In parts, the workers of a cluster do the passes first.
+    """
     settings = redactor.settings
     if target.exists() and not job.known:
         raise InputError(f"{target} is there already, and not by this log; move it away, or give another folder")
-    detectors = [*redactor.detectors, *([ClassDetector(redactor.verifier)] if redactor.verifier else [])]
+    detectors = _all_detectors(redactor)
     with working_folder(target, identity) as work:
+        if in_parts:
+            yield from film_parts(job.source, target, work, settings.film, detectors=detectors)
         redaction = redact_film(
             job.source,
             target,
