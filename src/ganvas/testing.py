@@ -18,8 +18,10 @@ import torch
 from torch import nn
 from torch.autograd import backward
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, ExportError
 from ganvas.inference.prepacking import make_ready
+from ganvas.inference.tiling import translate_padded
+from ganvas.interop.export.network import exported_network, without_draws
 from ganvas.methods.base import Batch, Method, Progress, Turn, build
 from ganvas.networks import as_in_training
 
@@ -257,6 +259,24 @@ class MethodContract:
                 torch.manual_seed(3)
             alone = method.translate(images[:1])
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
+
+    def test_exported_network_agrees_in_every_direction(self) -> None:
+        """The network that `ganvas export` writes translates a batch of an odd size as the method does each picture.
+
+        A method that searches cannot be exported, and the error says why.
+        """
+        method = self.make().eval()
+        for direction in method.directions:
+            channels = self.channels(direction)[0]
+            if method.translates_by_search:
+                with pytest.raises(ExportError, match="search"):
+                    exported_network(method, direction, channels, with_noise=False, half=False)
+                continue
+            network = exported_network(method, direction, channels, with_noise=False, half=False)
+            images = torch.rand(2, channels, 37, 51, generator=torch.Generator().manual_seed(1))
+            with torch.no_grad(), without_draws(method):
+                signed = translate_padded(method, 2 * images - 1, direction=direction)
+                torch.testing.assert_close(network(images), (signed + 1) / 2, atol=1e-4, rtol=0)
 
     def distance(self, method: Method, batch: Batch) -> float:
         """Return the error on a batch: of the translation, or without pairs of each picture translated there and back.

@@ -21,14 +21,23 @@ from ganvas.interop.export.huggingface import HUGGINGFACE
 from ganvas.interop.export.job import ExportJob, Format
 from ganvas.interop.export.network import ExportedNetwork, exported_network
 from ganvas.interop.export.onnx_file import ONNX
+from ganvas.interop.export.openvino_model import OPENVINO
 from ganvas.interop.export.spandrel import SPANDREL
+from ganvas.interop.export.torch_program import TORCH
 from ganvas.interop.export.verification import LIMITS, Check, verify
 from ganvas.interop.export.web import WEB
 from ganvas.runs.export_metadata import ExportMetadata, ExportNoise
 from ganvas.runs.published import run_name
 from ganvas.runs.record import find_snapshot, load_generators, read_run_record, run_files
 
-FORMATS: dict[ExportFormat, Format] = {"onnx": ONNX, "huggingface": HUGGINGFACE, "spandrel": SPANDREL, "web": WEB}
+FORMATS: dict[ExportFormat, Format] = {
+    "onnx": ONNX,
+    "torch": TORCH,
+    "openvino": OPENVINO,
+    "huggingface": HUGGINGFACE,
+    "spandrel": SPANDREL,
+    "web": WEB,
+}
 """Format -> how it is written and run."""
 REPORT_NAME = "export.json"
 """Report of a format that is a folder."""

@@ -6,8 +6,11 @@ Every picture of a batch is normalized on its own, as a translator does.
 from __future__ import annotations
 
 import copy
+import io
+import logging
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +149,7 @@ def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
 
     side = -(-PROBE // method.size_multiple) * method.size_multiple
     picture = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
-    with ExitStack() as hooks, torch.no_grad(), torch.random.fork_rng(devices=[]), without_dropout_draws(method):
+    with ExitStack() as hooks, torch.no_grad(), torch.random.fork_rng(devices=[]), without_draws(method):
         for path, layer in method.named_modules():
             watch = layer.register_forward_pre_hook(
                 lambda layer, inputs, path=path: note(path, layer, inputs[0]) if inputs else None
@@ -163,7 +166,7 @@ def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
 
 
 @contextmanager
-def without_dropout_draws(method: Method) -> Iterator[None]:
+def without_draws(method: Method) -> Iterator[None]:
     """Let the dropout layers of a method return their input, drawing nothing."""
     layers = [layer for layer in method.modules() if isinstance(layer, nn.Dropout)]
     for layer in layers:
@@ -249,3 +252,23 @@ def free_sizes(network: ExportedNetwork) -> dict[str, Any]:
 def noise_side(side: int, network: ExportedNetwork, noise: NoiseInput) -> int:
     """Return the height or width of a noise input for pictures of a height or width."""
     return padded_size(side, network.size_multiple) // noise.stride
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence an exporter, which prints its progress and logs each package and operation that it does without."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of the innermost cause, which names the operation."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ganvas.errors import ExportError, MissingDependency
 from ganvas.interop.export.job import ExportJob, Format, Run
-from ganvas.interop.export.network import example_inputs, free_sizes
+from ganvas.interop.export.network import example_inputs, first_line, free_sizes, quiet
 
 OPSET = 18
 IMAGE, TRANSLATION = "image", "translation"
@@ -40,11 +37,19 @@ def write_onnx(job: ExportJob, folder: Path) -> list[Path]:
     program.model.graph.name = job.metadata.method
     program.model.producer_name, program.model.producer_version = "ganvas", job.metadata.version
     program.model.doc_string = job.metadata.notice
-    for value in [*program.model.graph.inputs, *program.model.graph.outputs]:
-        value.metadata_props.clear()
+    forget_sources(program.model)
     program.model.metadata_props.update(job.metadata.to_strings())
     program.save(path)
     return [path]
+
+
+def forget_sources(model: Any) -> None:
+    """Remove what PyTorch notes of the origin of each node and value, such as the paths of source files."""
+    parts = [model, model.graph, *model.functions.values()]
+    for node in model.graph.all_nodes():
+        parts += [node, *node.outputs]
+    for part in [*parts, *model.graph.inputs, *model.graph.initializers.values()]:
+        part.metadata_props.clear()
 
 
 def export_program(job: ExportJob) -> torch.onnx.ONNXProgram:
@@ -63,24 +68,9 @@ def export_program(job: ExportJob) -> torch.onnx.ONNXProgram:
                 verbose=False,
             )
         except Exception as error:
-            raise ExportError(
-                f"{job.run}: PyTorch cannot export {job.metadata.method}: {_first_line(error)}"
-            ) from error
+            raise ExportError(f"{job.run}: PyTorch cannot export {job.metadata.method}: {first_line(error)}") from error
     assert program is not None
     return program
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence an exporter, which prints its progress and logs each package and operation that it does without."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
 
 
 def open_onnx(job: ExportJob, files: Sequence[Path]) -> Run:
@@ -91,13 +81,6 @@ def open_onnx(job: ExportJob, files: Sequence[Path]) -> Run:
     session = onnxruntime.InferenceSession(files[-1], providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     return lambda *inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first line of the innermost cause, which names the operation."""
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 ONNX = Format(

@@ -1,0 +1,104 @@
+"""Every format of `ganvas export` through its own program, at free and fixed sizes, in both precisions, with noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from inference_runs import NOISY, write_tiny_run
+
+from ganvas import api
+from ganvas.errors import MissingDependency
+from ganvas.interop.export.config import ExportFormat
+from ganvas.interop.export.export import FORMATS
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig, UNITConfig, VAEConfig
+from ganvas.runs.export_metadata import ExportMetadata
+
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml"}
+CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("noise", {"config": NOISY}, {"noise": "input"}),
+    ("noise", {"config": NOISY}, {"noise": "input", "size": (40, 24), "half": True}),
+    ("half", {"config": NOISY}, {"half": True}),
+    ("wide", {"config": Pix2PixConfig(width=64, depth=2, upsampling="resize", variant="pytorch")}, {}),
+    ("cycle", {"config": CycleGANConfig(width=4, residual_blocks=1)}, {"direction": "b_to_a"}),
+    ("large", {"config": SRResNetConfig(width=4, num_blocks=1, scale=3, residual=True, frames=3)}, {}),
+    ("large", {"config": SRResNetConfig(width=4, num_blocks=1, scale=2)}, {"half": True, "size": (19, 23)}),
+    ("latent", {"config": VAEConfig(width=4, latent_size=4)}, {}),
+    ("shared", {"config": UNITConfig(width=4, residual_blocks=2)}, {"direction": "b_to_a"}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "torch", "openvino"])
+@pytest.mark.parametrize(("run", "made", "settings"), CASES, ids=lambda case: str(case)[:60])
+def test_every_format_agrees(
+    tmp_path: Path, name: ExportFormat, run: str, made: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    folder = write_tiny_run(tmp_path / run, **made)
+    exported = api.export(folder, tmp_path / f"net{SUFFIX[name]}", format=name, **settings)
+    assert max(check.largest for check in exported.checks) <= (3 if settings.get("half") else 0.05)
+    assert len(exported.checks) >= 3
+
+
+@pytest.mark.slow
+def test_noise_inputs_are_the_draws_of_dropout(tmp_path: Path) -> None:
+    """Other numbers give other pictures; the report names each input, its channels and its size."""
+    import onnxruntime
+
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    exported = api.export(run, tmp_path / "net.onnx", noise="input")
+    assert exported.metadata.noise == "input"
+    session = onnxruntime.InferenceSession(exported.files[-1])
+    described = json.loads(exported.report.read_text())["noise_inputs"]
+    assert [one.name for one in session.get_inputs()] == ["image", *(one["name"] for one in described)]
+    random = np.random.default_rng(0)
+
+    def translate() -> Any:
+        draws = {
+            one["name"]: random.random((1, one["channels"], 32 // one["stride"], 32 // one["stride"]), np.float32)
+            for one in described
+        }
+        return session.run(None, {"image": np.full((1, 3, 32, 32), 0.5, np.float32), **draws})[0]
+
+    assert np.abs(translate() - translate()).max() > 0.01
+
+
+@pytest.mark.slow
+def test_the_metadata_are_in_each_file_and_no_path_is(tmp_path: Path) -> None:
+    import onnx
+    import openvino
+
+    run = write_tiny_run(tmp_path / "läuft hier", NOISY)
+    exported = {name: api.export(run, tmp_path / "out", format=name) for name in ("onnx", "torch", "openvino")}
+    model = onnx.load(exported["onnx"].files[0])
+    extra = {"ganvas.json": ""}
+    torch.export.load(exported["torch"].files[0], extra_files=extra)
+    info = openvino.Core().read_model(exported["openvino"].files[-1]).get_rt_info()["ganvas"]
+    strings = {f"ganvas.{key}": value.astype(str) for key, value in info.value.items()}
+    found = [{one.key: one.value for one in model.metadata_props}, json.loads(extra["ganvas.json"]), strings]
+    assert [ExportMetadata.from_strings(one) for one in found] == [one.metadata for one in exported.values()]
+    for path in (tmp_path / "out").iterdir():
+        assert str(Path(__file__).parents[3]).encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(("name", "package"), [("onnx", "onnxscript"), ("openvino", "openvino")])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, name: ExportFormat, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    real = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda asked: None if asked == package else real(asked))
+    with pytest.raises(MissingDependency, match=f"needs {package}: pip install"):
+        api.export(run, tmp_path / "out", format=name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_suffix_tells_the_format(tmp_path: Path) -> None:
+    assert {name: kind.suffix for name, kind in FORMATS.items() if name in SUFFIX} == SUFFIX
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    with pytest.raises(ValueError, match="give --format openvino"):
+        api.export(run, tmp_path / "net.xml")
