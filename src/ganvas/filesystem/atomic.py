@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ __all__ = [
     "append_line",
     "atomic_file",
     "claimed",
+    "hidden_folder",
     "is_leftover",
     "sweep",
     "swept_beside",
@@ -91,6 +93,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         _in_progress.discard(temporary.name)
+
+
+@contextmanager
+def hidden_folder(path: Path) -> Iterator[Path]:
+    """Yield a new hidden folder beside `path`, removed at the end; first removes those of killed processes."""
+    for left in [one for one in path.parent.iterdir() if is_leftover(one.name)]:
+        shutil.rmtree(left, ignore_errors=True)  # a file is an error and stays
+    folder = temporary_path(path)
+    _in_progress.add(folder.name)
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _in_progress.discard(folder.name)
 
 
 @contextmanager

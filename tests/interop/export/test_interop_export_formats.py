@@ -9,14 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from inference_runs import NOISY, write_tiny_run
+from inference_runs import NOISY, tiny_method, tiny_record, write_tiny_run
 
 from ganvas import api
 from ganvas.errors import MissingDependency
+from ganvas.image.ranges import PictureSpec
 from ganvas.interop.export.config import ExportFormat
 from ganvas.interop.export.export import FORMATS
-from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig, UNITConfig, VAEConfig
+from ganvas.methods import (
+    CUTConfig,
+    CycleGANConfig,
+    DiscoGANConfig,
+    DomainGANConfig,
+    DualGANConfig,
+    Pix2PixConfig,
+    SRGANConfig,
+    SRResNetConfig,
+    UNITConfig,
+    VAEConfig,
+    VAEGANConfig,
+)
+from ganvas.methods.base import method_type
 from ganvas.runs.export_metadata import ExportMetadata
+from ganvas.runs.record import save_snapshot, snapshot_path, write_run_record
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml"}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -30,6 +45,27 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("latent", {"config": VAEConfig(width=4, latent_size=4)}, {}),
     ("shared", {"config": UNITConfig(width=4, residual_blocks=2)}, {"direction": "b_to_a"}),
 ]
+UNETS = [
+    Pix2PixConfig(width=4, depth=3, norm=norm, upsampling=upsampling, dropout=0.0, residual=residual)
+    for norm in ("batch", "instance", "none") for upsampling in ("transposed", "resize") for residual in (False, True)
+]  # fmt: skip
+RESNETS = [
+    CycleGANConfig(width=4, residual_blocks=1, norm=norm, upsampling=upsampling)
+    for norm in ("batch", "instance", "none") for upsampling in ("transposed", "resize")
+]  # fmt: skip
+UPSCALERS = [
+    SRResNetConfig(width=4, num_blocks=1, scale=scale, norm=norm, generator=generator)
+    for generator, scale, norm in [
+        ("srresnet", 1, "none"), ("srresnet", 8, "batch"), ("rrdb", 2, "none"), ("rrdb", 3, "none"),
+        ("compact", 2, "none"), ("nafnet", 1, "none"),
+    ]
+]  # fmt: skip
+OTHERS = [
+    CUTConfig(width=4, residual_blocks=1), DualGANConfig(width=4), DiscoGANConfig(width=4),
+    DiscoGANConfig(width=4, bottleneck=4), DomainGANConfig(width=4), VAEGANConfig(width=4, latent_size=4),
+    VAEConfig(width=4, latent_size=4, upsampling="resize"), SRGANConfig(width=4, num_blocks=1, scale=2),
+    Pix2PixConfig(width=4, generator="encoder_decoder", depth=2), Pix2PixConfig(width=4, generator="resnet"),
+]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -42,6 +78,28 @@ def test_every_format_agrees(
     exported = api.export(folder, tmp_path / f"net{SUFFIX[name]}", format=name, **settings)
     assert max(check.largest for check in exported.checks) <= (3 if settings.get("half") else 0.05)
     assert len(exported.checks) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [*UNETS, *RESNETS, *UPSCALERS, *OTHERS], ids=lambda config: type(config).__name__)
+def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) -> None:
+    """As ONNX, in the last direction that the method learns, verified by the export itself."""
+    size = (64, 64) if isinstance(config, DiscoGANConfig) else (32, 32)
+    record, run = tiny_record(config, image_size=size), tmp_path / "run"
+    write_run_record(run, record)
+    save_snapshot(snapshot_path(run, "last"), tiny_method(record, gain=1.5), images_seen=1)
+    direction = method_type(config).directions[-1]
+    exported = api.export(run, tmp_path / "net.onnx", direction=direction)
+    assert max(check.largest for check in exported.checks) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [(1, 1), (1, 3), (5, 2)])
+def test_any_number_of_channels_exports(tmp_path: Path, channels: tuple[int, int]) -> None:
+    given, made = (PictureSpec(channels=count) for count in channels)
+    run = write_tiny_run(tmp_path / "run", NOISY, input=given, output=made)
+    exported = api.export(run, tmp_path / "net.onnx")
+    assert max(check.largest for check in exported.checks) < 0.1
 
 
 @pytest.mark.slow

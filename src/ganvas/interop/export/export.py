@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from ganvas.errors import ConfigError, InputError
 from ganvas.filesystem import require_apart, swept_beside
-from ganvas.filesystem.atomic import is_leftover, naming, temporary_path, write_json
+from ganvas.filesystem.atomic import hidden_folder, naming, write_json
 from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
@@ -69,7 +67,8 @@ class Exported:
 
     def __str__(self) -> str:
         worst = max(check.largest for check in self.checks)
-        verified = f"at most {worst:.2g} gray levels of 255 from the run, on {len(self.checks)} sizes: {self.report}"
+        compared = f"{len(self.checks)} comparisons"
+        verified = f"at most {worst:.2g} gray levels of 255 from the run in {compared}: {self.report}"
         if FORMATS[self.format].whole_run:
             folder = self.files[-1].parent
             lines = [f"{folder}: {self.format}, {self.metadata.precision}, a run for ganvas", verified]
@@ -104,7 +103,7 @@ def export_run(config: ExportConfig) -> Exported:
     # 2. Load the run twice: as the translator that users know, and as a plain network.
     job = make_job(config, whole_run=kind.whole_run)
     # 3. Write into a hidden folder, verify what was written there, and only then move it into place.
-    with swept_beside(target.parent), _staged(target) as staged:
+    with swept_beside(target.parent), hidden_folder(target) as staged:
         with naming(target):
             files = kind.write(job, staged)
         checks = verify(job, kind.open(job, files), runtime=kind.runtime)
@@ -222,21 +221,6 @@ def _report(config: ExportConfig, job: ExportJob, kind: Format, checks: Sequence
         "largest": max(check.largest for check in checks),
         "checks": [check.as_record() for check in checks],
     }
-
-
-@contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside the target, which is removed at the end; so are those of killed processes."""
-    parent = target.parent
-    for leftover in parent.iterdir():
-        if leftover.is_dir() and not leftover.is_symlink() and is_leftover(leftover.name):
-            shutil.rmtree(leftover, ignore_errors=True)
-    staged = temporary_path(target)
-    staged.mkdir()
-    try:
-        yield staged
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _place(files: Sequence[Path], target: Path, report: dict[str, Any], *, alone: bool, staged: Path) -> list[Path]:
