@@ -205,7 +205,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation | FilmEvaluation:
     A film is measured against the true one, frame by frame, with LPIPS and flicker: FILM --data TRUTH --input FILM.
     """
     with using_threads(config.threads):
-        if config.run.is_file():
+        if config.run.is_file() and config.run.suffix.lower() != ".onnx":
             from ganvas.evaluation.films import evaluate_films
 
             return evaluate_films(config)

@@ -16,6 +16,7 @@ import ganvas
 from ganvas.cli import main
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, InputError, PolicyRefusal, RunError
+from ganvas.evaluation.report import Evaluation
 from ganvas.image.files import read_image, read_label, write_image
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Picture
@@ -432,3 +433,18 @@ def test_frames_of_a_film(tmp_path: Path) -> None:
     translate_files(path, film, tmp_path / "made.mp4", progress=False)
     frames = list(read_video(tmp_path / "made.mp4"))
     assert [frame.picture.pixels.shape for frame in frames] == [(64, 64, 3)] * 3
+
+
+def test_pairs_measure_a_network(tmp_path: Path, rng: np.random.Generator) -> None:
+    for number in range(2):
+        image = rng.integers(0, 256, (24 + number, 20, 3), dtype=np.uint8)
+        for split, side, pixels in (("train", "a", image), ("train", "b", image), ("val", "a", image)):
+            write_image(tmp_path / "pairs" / split / side / f"{number}.png", Picture(pixels))
+        write_image(tmp_path / "pairs" / "val" / "b" / f"{number}.png", Picture(image // 2))
+    path = write_network(tmp_path / "network.onnx", gain=0.5)
+    evaluation = ganvas.evaluate(path, data=tmp_path / "pairs", split="val")
+    assert (tmp_path / "network-evaluation" / "val" / "report.html").is_file()
+    assert isinstance(evaluation, Evaluation)
+    assert [one.output["psnr"] > 50 for one in evaluation.pictures] == [True, True]
+    with pytest.raises(InputError, match="give --data DIR with pairs"):
+        ganvas.evaluate(path)

@@ -21,7 +21,7 @@ class EvaluateConfig:
     """Evaluation of a trained run on pairs, or of a film against the true one."""
 
     run: Path
-    """The run folder; or a film, such as one that `translate` made."""
+    """The run folder, or an .onnx file; or a film, such as one that `translate` made."""
     _: KW_ONLY
     data: Path | None = None
     """A folder of pairs laid out like the training data; unset: the training data's own. For a film the true film."""

@@ -27,12 +27,15 @@ from ganvas.filesystem import require_apart, require_outside
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.picture import Picture, all_channels
 from ganvas.inference.adapt import picture_from_signed, unit_from_picture
+from ganvas.inference.models import model_files, read_files
+from ganvas.inference.onnx_file import names_onnx
+from ganvas.inference.onnx_model import OnnxConfig
 from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
 from ganvas.runs.published import UNPUBLISHED, is_published, run_name
-from ganvas.runs.record import find_snapshot, run_files, snapshot_images
+from ganvas.runs.record import find_snapshot, snapshot_images
 
 
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:
@@ -73,8 +76,8 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     evaluator.check_not_all_refused(run)
     evaluation = Evaluation(
         run=run_name(run),
-        snapshot=find_snapshot(run, config.snapshot).stem,
-        images_seen=snapshot_images(find_snapshot(run, config.snapshot)),
+        snapshot=model_files(run, config.snapshot)[0].stem,
+        images_seen=0 if names_onnx(run) else snapshot_images(find_snapshot(run, config.snapshot)),
         direction=config.direction,
         data=data.folder.resolve().name,
         split=chosen,
@@ -89,12 +92,12 @@ def _own_target(run: Path, split: Split) -> Path:
     """Return where the evaluation of a run stands by itself; raise ConfigError for one that is not to be changed."""
     if is_published(run):
         raise ConfigError(f"{run_name(run)} is a published run, in which nothing is written: give --out DIR")
-    return run / "evaluation" / split
+    return (run.with_name(f"{run.stem}-evaluation") if names_onnx(run) else run / "evaluation") / split
 
 
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
     """Return the folder to write; raise InputError where a report would replace a file that is read."""
-    require_apart([target / JSON_NAME, target / HTML_NAME], chain(run_files(run), data_files(config)))
+    require_apart([target / JSON_NAME, target / HTML_NAME], chain(read_files(run), data_files(config)))
     require_outside(target, *data_folders(config))
     return target
 
@@ -124,7 +127,8 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
         )
     if own is None:
         size = translator.record.image_size
-        return PairedData(folder=folder, load_size=size, crop_size=size)
+        as_they_are = isinstance(translator.record.method, OnnxConfig)
+        return PairedData(folder=folder, load_size=size, crop_size=size, resize="none" if as_they_are else "stretch")
     return PairedData(
         folder=folder,
         resize=own.resize,
