@@ -167,9 +167,9 @@ def hostile(client: Client, number: int) -> tuple[str, int]:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [pid, *(one for child in map(int, children.read_text().split()) for one in tree(child))]
+    """A process and its descendants, whichever thread started them."""
+    lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [pid, *(one for children in lists for child in map(int, children) for one in tree(child))]
 
 
 def memory(pid: int) -> float:

@@ -279,7 +279,7 @@ WORDS = {
     "compare": ["--data", "data", "--methods", "cut", "--out", "out", "--minutes", "1"],
     "benchmark": ["sr", "run", "--data", "data", "--out", "out"], "audit": ["folder", "--out", "out"],
     "redact": ["photos", "out"], "density": ["gan", "--out", "out"], "doctor": [],
-    "export": ["run", "out"], "push": ["run", "user/name"],
+    "export": ["run", "out"], "push": ["run", "user/name"], "studio": [],
 }  # fmt: skip
 """Verb -> what it needs to be parsed; none of it exists."""
 

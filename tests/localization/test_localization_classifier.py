@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import ganvas
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box
 from ganvas.localization import Evidence, classifier
@@ -166,3 +172,20 @@ def test_resizing_is_pillows_own_where_that_goes_across_first(rng, shape):
     rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     expected = Image.fromarray(rgb).resize((224, 224), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(resize(rgb, 224, 224), np.asarray(expected))
+
+
+@pytest.mark.slow
+def test_onnx_runtime_sends_no_usage_events(tmp_path):
+    """Its telemetry, which is on by default, begins with a session file in the temporary folder."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = "from ganvas.localization.open_nsfw import NSFWScorer; NSFWScorer()"
+    subprocess.run([sys.executable, "-c", code], env=environment | {"TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_session_of_onnx_runtime_is_silenced_first():
+    """Whoever imports ONNX Runtime outside type checks calls `silence_onnxruntime`."""
+    for path in Path(ganvas.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "onnxruntime.InferenceSession(" in text:
+            assert "silence_onnxruntime()\n    import onnxruntime" in text, path

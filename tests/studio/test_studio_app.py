@@ -128,6 +128,7 @@ def test_redaction_takes_what_the_gate_refuses(page: Page) -> None:
     assert page.job("redact", files=[red["id"]])["state"] == "done"
 
 
+@pytest.mark.slow
 def test_translation_is_gated_and_labeled(page: Page, tmp_path: Path) -> None:
     run = next(one for one in page.get("/api/library")["runs"] if one["name"] == "runs/tiny")
     assert (run["usable"], run["method"]) == (True, "Pix2Pix")

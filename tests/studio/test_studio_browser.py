@@ -123,13 +123,19 @@ def test_a_mask_is_painted_and_covered_and_reviewed(opened: Opened, served: tupl
     assert 30 < left < 42
     assert 66 < right < 78
     assert top < 40 < bottom
+    # What is painted is still there when the page is opened again.
+    page.reload()
+    page.get_by_role("button", name="Redact this file").click()
+    page.locator(".job.done").nth(1).wait_for(state="attached")
+    assert page.get_by_role("button", name="Undo").is_enabled()
+    assert line_of(served[1], "cat.png")["region"]["boxes"] == [[left, top, right, bottom]]
     # Undo takes the rectangle away, and a brush covers elsewhere.
     page.get_by_role("button", name="Undo").click()
     assert page.get_by_role("button", name="Undo").is_disabled()
     page.get_by_role("button", name="Brush").click()
     drag(page, (0.1, 0.5), (0.2, 0.5))
     page.get_by_role("button", name="Redact this file").click()
-    page.locator(".job.done").nth(1).wait_for(state="attached")
+    page.locator(".job.done").nth(2).wait_for(state="attached")
     assert line_of(served[1], "cat.png")["region"]["boxes"][0][0] < 20
     page.get_by_role("link", name="Review and download").click()
     card = page.locator(".card")
@@ -240,6 +246,12 @@ def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:
     preview = page.get_by_role("slider", name="Preview")
     assert "Preview grid after" in page.locator("img.preview").get_attribute("alt")
     assert preview.is_visible()
+
+
+def test_a_report_opens_inside_the_page(opened: Opened) -> None:
+    page = opened("#reports")
+    page.get_by_role("link", name="A report").click()
+    page.frame_locator("iframe.report").get_by_text("Words").wait_for()
 
 
 @pytest.mark.parametrize("section", ["#redact", "#redact/review", "#translate", "#train", "#reports"])

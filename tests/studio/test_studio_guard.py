@@ -86,4 +86,4 @@ def test_another_address_needs_the_token() -> None:
     known = {**own, "cookie": cookie.partition(";")[0]}
     assert away.get("/", headers=known).status_code == 200
     assert away.get("/", headers={**known, "host": "evil.example:8765"}).status_code == 421
-    assert away.get("/", headers={**known, "cookie": "ganvas-studio=wrong"}).status_code == 401
+    assert away.get("/", headers={**known, "cookie": "ganvas-studio-8765=wrong"}).status_code == 401

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,6 +315,20 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+def silence_onnxruntime() -> None:
+    """Keep ONNX Runtime from sending usage events to Microsoft, which its wheels do by default.
+
+    An own value of ORT_DISABLE_TELEMETRY in the environment stays.
+    """
+    is_new = "onnxruntime" not in sys.modules
+    own = "ORT_DISABLE_TELEMETRY" in os.environ
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import
+    import onnxruntime
+
+    if not is_new and not own:
+        onnxruntime.disable_telemetry_events()
+
+
 def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
     """Return a CPU session whose waiting threads sleep, so that several sessions and torch share the cores.
 
@@ -322,6 +337,7 @@ def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxrunt
         threads: of one run; unset: the number that the user set, else OMP_NUM_THREADS as in torch, so that one of many
             processes does not take every core, else all cores.
     """
+    silence_onnxruntime()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganvas.api import command
 from ganvas.errors import ConfigError
+from ganvas.hardware.threads import check_threads
 
 __all__ = ["StudioConfig", "studio"]
 
@@ -29,12 +30,15 @@ class StudioConfig:
     """Address to listen on. Any other than this machine's own needs the token that is printed at the start."""
     browser: bool = True
     """Open the page in a browser."""
+    threads: int | None = None
+    """Number of CPU threads of the jobs and of resumed trainings; unset: all, or as many as are fastest."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
             raise ConfigError(f"port {self.port} must lie in 0..65535")
         if not self.host or any(letter.isspace() or letter == "/" for letter in self.host):
             raise ConfigError(f"host {self.host!r} must be an address, such as 127.0.0.1")
+        check_threads(self.threads)
 
     @property
     def needs_token(self) -> bool:

@@ -19,9 +19,11 @@ from ganvas.localization.detectors import DETECTORS
 from ganvas.localization.load import CLASSIFIERS
 from ganvas.serialization import from_record, parse_json
 from ganvas.studio.guard import REPORT_CSP
+from ganvas.studio.hiding import known_hiding
 from ganvas.studio.jobs import Job
 from ganvas.studio.library import describe_run, title_of
 from ganvas.studio.receive import UploadProblem, receive_file
+from ganvas.studio.redaction import Strength
 from ganvas.studio.review import sign, write_archive
 from ganvas.studio.storage import Upload, view_path
 from ganvas.studio.trainings import previews, read_figures
@@ -54,6 +56,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/jobs/{kind}", handlers.start, methods=["POST"]),
         Route("/api/jobs/{id}", handlers.cancel, methods=["DELETE"]),
         Route("/api/library", handlers.scan),
+        Route("/api/hiding/{style}", handlers.hiding),
         Route("/api/runs/{id}", handlers.run),
         Route("/api/runs/{id}/previews/{number:int}", handlers.preview),
         Route("/api/runs/{id}/{action}", handlers.train, methods=["POST"]),
@@ -147,8 +150,8 @@ class Handlers:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        upload.mask = path
-        return JSONResponse(facts)
+        upload.mask, upload.mask_piece = path, storage.publish(path, "image/png", "mask.png")
+        return JSONResponse({**facts, "mask": upload.mask_piece})
 
     async def _inspected(self, task: InspectTask | MaskTask, path: Path) -> dict[str, Any]:
         job = self._studio.inspection.add(Job(task, "inspect", ""))
@@ -159,7 +162,8 @@ class Handlers:
 
     def unmask(self, request: Request) -> Response:
         """Forget the painted mask of an upload."""
-        self._studio.storage.get(request.path_params["id"]).mask = None
+        upload = self._studio.storage.get(request.path_params["id"])
+        upload.mask = upload.mask_piece = None
         return JSONResponse({})
 
     def files(self, _request: Request) -> Response:
@@ -200,6 +204,14 @@ class Handlers:
         """Cancel a job."""
         self._studio.work.cancel(request.path_params["id"])
         return JSONResponse({})
+
+    def hiding(self, request: Request) -> Response:
+        """Return how much a cover hides, where that was measured before; else an empty object."""
+        values = {name: float(value) for name, value in request.query_params.items()}
+        if blocks := values.pop("blocks", None):
+            values["blocks"] = int(blocks)
+        strength = from_record(Strength, {"style": request.path_params["style"], **values})
+        return JSONResponse(known_hiding(strength) or {})
 
     def scan(self, _request: Request) -> Response:
         """Return runs and reports."""

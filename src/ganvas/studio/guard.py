@@ -27,7 +27,6 @@ CSP = (
 REPORT_CSP = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 """Of reports: they are files of the user's, so they get no scripts and no origin."""
 SAFE = ("GET", "HEAD")
-COOKIE = "ganvas-studio"
 JSON_BYTES = 2**20
 """Of a request body that is no upload."""
 HEADERS = {
@@ -60,6 +59,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None, uploads: Sequence[str]) -> None:
         self._app, self._host, self._port, self._token = app, host.casefold(), port, token
         self._uploads = tuple(uploads)
+        self._cookie = f"ganvas-studio-{port}"  # browsers share cookies among the ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -103,9 +103,9 @@ class Guard:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and _same(given, self._token):
             answer = RedirectResponse("/", status_code=303)
-            answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+            answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
             return answer
-        if _same(_cookie(headers), self._token):
+        if _same(_cookie(headers, self._cookie), self._token):
             return None
         return _refused(401, "open the address with the token that `ganvas studio` printed")
 
@@ -133,9 +133,9 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return morsel.value if morsel else ""

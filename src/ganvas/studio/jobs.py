@@ -97,10 +97,18 @@ class JobQueue:
         name: of the process.
         prepare: called in each new worker process; can be pickled.
         patience: see `PATIENCE`.
+        threads: number of CPU threads of the worker; None for all.
     """
 
-    def __init__(self, name: str, *, prepare: Callable[[], None] | None = None, patience: float = PATIENCE) -> None:
-        self._name, self._prepare, self._patience = name, prepare, patience
+    def __init__(
+        self,
+        name: str,
+        *,
+        prepare: Callable[[], None] | None = None,
+        patience: float = PATIENCE,
+        threads: int | None = None,
+    ) -> None:
+        self._name, self._prepare, self._patience, self._threads = name, prepare, patience, threads
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -169,7 +177,7 @@ class JobQueue:
 
     def _run(self, job: Job) -> None:
         if self._worker is None or not self._worker.process.is_alive():
-            self._worker = _Worker(self._name, self._prepare)
+            self._worker = _Worker(self._name, self._prepare, self._threads)
         worker = self._worker
         try:
             worker.connection.send(job.task)
@@ -227,12 +235,12 @@ class JobQueue:
 class _Worker:
     """A worker process and the connection to it."""
 
-    def __init__(self, name: str, prepare: Callable[[], None] | None) -> None:
+    def __init__(self, name: str, prepare: Callable[[], None] | None, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection: Connection
         self.connection, far = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=run_worker, args=(far, prepare), name=f"ganvas-{name}", daemon=True
+            target=run_worker, args=(far, prepare, threads), name=f"ganvas-{name}", daemon=True
         )
         self.process.start()
         far.close()

@@ -71,16 +71,16 @@ class Library:
         self._entries = {one.id: one for one in entries}
         return entries
 
-    def get(self, key: str, kind: Kind) -> Entry:
+    def get(self, key: str, *kinds: Kind) -> Entry:
         """Return an entry.
 
         Raises:
-            KeyError: there is none of this id and kind.
+            KeyError: there is none of this id and one of these kinds.
         """
         if key not in self._entries:
             self.scan()
         entry = self._entries[key]
-        if entry.kind != kind:
+        if entry.kind not in kinds:
             raise KeyError(key)
         return entry
 

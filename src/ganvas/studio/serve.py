@@ -124,9 +124,9 @@ def opened_studio(
         studio = Studio(
             storage=storage,
             library=Library(config.runs, config.root),
-            work=JobQueue("work", prepare=prepare),
+            work=JobQueue("work", prepare=prepare, threads=config.threads),
             inspection=JobQueue("inspection", prepare=prepare),
-            trainings=Trainings(storage.folder),
+            trainings=Trainings(storage.folder, threads=config.threads),
         )
         try:
             yield studio

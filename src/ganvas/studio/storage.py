@@ -75,6 +75,7 @@ class Upload:
         facts: what the inspection found: kind, width, height, seconds and the like.
         view: id of a picture that browsers show.
         mask: the painted region, a picture in which all that is not black is covered.
+        mask_piece: id under which the page fetches it.
         review: the last redaction and what a person said about it; empty before the first.
         used: when it was last used, on the monotonic clock.
     """
@@ -85,12 +86,13 @@ class Upload:
     facts: dict[str, Any] = field(default_factory=dict)
     view: str | None = None
     mask: Path | None = None
+    mask_piece: str | None = None
     review: dict[str, Any] = field(default_factory=dict)
     used: float = 0.0
 
     def as_record(self) -> dict[str, Any]:
         """Return what the page may know, ready for JSON."""
-        shown = {"id": self.id, "name": self.name, "view": self.view, "masked": self.mask is not None}
+        shown = {"id": self.id, "name": self.name, "view": self.view, "mask": self.mask_piece}
         return {**shown, "review": self.review, **self.facts}
 
 

@@ -49,10 +49,12 @@ class Trainings:
 
     Args:
         folder: for what they print.
+        threads: number of CPU threads; None for that of the run.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self._folder, self._running = folder, dict[str, _Running]()
+        self._settings = [] if threads is None else ["--threads", str(threads)]
 
     def state(self, key: str, run: Path) -> dict[str, Any]:
         """Return whether a run is training, by whom, and the last words of a training that ended."""
@@ -78,7 +80,7 @@ class Trainings:
         words = self._folder / f"{key}.txt"
         with words.open("wb") as file:
             process = subprocess.Popen(  # noqa: S603 - the path is a run below the root
-                [sys.executable, "-m", "ganvas", "resume", str(run)],
+                [sys.executable, "-m", "ganvas", "resume", str(run), *self._settings],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -34,7 +34,7 @@ class Wish:
         finder: what finds regions, with ids of models instead of paths.
         strength: style and strength of the cover.
         mask_only: cover the painted regions alone.
-        run: id of a run.
+        run: id of a run, or of a model.
         direction: of the translation.
         tile: see `TranslateConfig.tile`.
     """
@@ -157,7 +157,7 @@ def _pairs(studio: Studio, wish: Wish) -> Job:
 
 
 def _translate(studio: Studio, wish: Wish) -> Job:
-    entry, sources = studio.library.get(wish.run, "run"), studio.sources(wish.files)
+    entry, sources = studio.library.get(wish.run, "run", "model"), studio.sources(wish.files)
     folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
     task = TranslateTask(
         run_path=entry.path, run_name=entry.name, sources=sources, direction=wish.direction, tile=wish.tile,

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from ganvas.errors import Cancelled, GanvasError, PolicyRefusal, problem_of
 from ganvas.filesystem.paths import cache_folder
-from ganvas.hardware.threads import let_waiting_threads_sleep
+from ganvas.hardware.threads import let_waiting_threads_sleep, using_threads
 from ganvas.progress import Progress, reporting_to
 from ganvas.terminal import report_crash
 
@@ -58,12 +58,13 @@ class SentProgress(Progress):
             self._send({"progress": [task, done, total]})
 
 
-def run_worker(connection: Connection, prepare: Callable[[], None] | None) -> None:
+def run_worker(connection: Connection, prepare: Callable[[], None] | None, threads: int | None) -> None:
     """Run the tasks that arrive until the connection ends; the target of the process.
 
     Args:
         connection: to the server.
         prepare: called once before the first task.
+        threads: number of CPU threads; None changes nothing.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends the connection
     let_waiting_threads_sleep()
@@ -81,7 +82,8 @@ def run_worker(connection: Connection, prepare: Callable[[], None] | None) -> No
         except (EOFError, OSError):
             return
         if task != CANCEL:  # a late one, for a task that had just ended
-            _run(task, connection, send)
+            with using_threads(threads):
+                _run(task, connection, send)
 
 
 def _run(task: Task, connection: Connection, send: Callable[[dict[str, Any]], None]) -> None:

@@ -76,9 +76,9 @@ def export_program(job: ExportJob) -> torch.onnx.ONNXProgram:
 def open_onnx(job: ExportJob, files: Sequence[Path]) -> Run:
     """Return an ONNX file as a function, run by ONNX Runtime on the CPU."""
     del job
-    import onnxruntime
+    from ganvas.localization.classifier import make_session
 
-    session = onnxruntime.InferenceSession(files[-1], providers=["CPUExecutionProvider"])
+    session = make_session(files[-1])
     names = [one.name for one in session.get_inputs()]
     return lambda *inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
 

@@ -1,7 +1,9 @@
 // Line charts of training: SVG, one axis of images seen, a legend that hides lines.
-const NS = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [640, 240, 52, 26, 10, 12];
 import { h, number } from "./ui.js";
+
+const NS = "http://www.w3.org/2000/svg";
+const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 52, 26, 10, 12];
+let width = 640; // as wide as the chart is shown, so that its letters keep their size
 
 const svg = (tag, attributes, text) => {
   const element = document.createElementNS(NS, tag);
@@ -12,10 +14,11 @@ const svg = (tag, attributes, text) => {
 
 /** Return a chart of {name: [[x, y], ...]}; `hidden` is a set of names that the legend toggles. */
 export function chart(title, lines, hidden, redraw) {
+  width = window.innerWidth < 736 ? 360 : 600;
   const names = Object.keys(lines).sort();
   const shown = names.filter((name) => !hidden.has(name));
   const points = shown.flatMap((name) => lines[name]);
-  const figure = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describe(title, lines, shown) });
+  const figure = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": describe(title, lines, shown) });
   if (points.length) plot(figure, lines, names, shown, points);
   return h("section", { class: "chart" }, h("h3", {}, title), figure, h("div", { class: "legend" }, names.map((name, index) =>
     h("button", { class: `key s${index % 8}`, "aria-pressed": String(!hidden.has(name)), onclick: () => { hidden.has(name) ? hidden.delete(name) : hidden.add(name); redraw(); } },
@@ -26,10 +29,10 @@ function plot(figure, lines, names, shown, points) {
   const xs = points.map(([x]) => x);
   const [low, high] = range(points.map(([, y]) => y));
   const [first, last] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
-  const x = (value) => LEFT + ((value - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
+  const x = (value) => LEFT + ((value - first) / (last - first)) * (width - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
   for (const tick of ticks(low, high, 4)) {
-    figure.append(svg("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }),
+    figure.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
       svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, short(tick)));
   }
   for (const tick of ticks(first, last, 4)) {

@@ -316,6 +316,32 @@ function isReal(stroke) {
   return stroke.kind !== "lasso" || stroke.points.length > 2;
 }
 
+/** Return a mask that was painted before, as the first stroke on its picture. */
+export async function maskStroke(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const sheet = document.createElement("canvas");
+  [sheet.width, sheet.height] = [image.naturalWidth, image.naturalHeight];
+  const paper = sheet.getContext("2d");
+  paper.drawImage(image, 0, 0);
+  const pixels = paper.getImageData(0, 0, sheet.width, sheet.height);
+  for (let at = 0; at < pixels.data.length; at += 4) pixels.data[at + 3] = pixels.data[at];
+  paper.putImageData(pixels, 0, 0);
+  return { kind: "mask", sheet };
+}
+
+function drawMask(paper, { sheet }, color) {
+  const tinted = document.createElement("canvas");
+  [tinted.width, tinted.height] = [sheet.width, sheet.height];
+  const brush = tinted.getContext("2d");
+  brush.drawImage(sheet, 0, 0);
+  brush.globalCompositeOperation = "source-in";
+  brush.fillStyle = color;
+  brush.fillRect(0, 0, sheet.width, sheet.height);
+  paper.drawImage(tinted, 0, 0);
+}
+
 function drawStroke(paper, stroke, color, outlined = false) {
   paper.save();
   paper.fillStyle = color;
@@ -323,6 +349,8 @@ function drawStroke(paper, stroke, color, outlined = false) {
   if (stroke.erase && !outlined) paper.globalCompositeOperation = "destination-out";
   if (stroke.kind === "clear") {
     paper.clearRect(0, 0, 1e5, 1e5);
+  } else if (stroke.kind === "mask") {
+    drawMask(paper, stroke, color);
   } else if (stroke.kind === "boxes") {
     for (const [left, top, right, bottom] of stroke.boxes) paper.fillRect(left, top, right - left, bottom - top);
   } else if (stroke.kind === "rectangle") {

@@ -2,7 +2,7 @@
 import { attempt, choices, dropzone, field, h, number, percent, request, toast } from "./ui.js";
 import { changed, files, onFiles, removeFile, run, upload } from "./store.js";
 import { comparison } from "./compare.js";
-import { Editor } from "./editor.js";
+import { Editor, maskStroke } from "./editor.js";
 import { review } from "./review.js";
 
 const ACCEPT = "image/*,video/*,.tif,.tiff,.npy,.mkv";
@@ -82,6 +82,8 @@ function workshop(place, state) {
     const image = new Image();
     image.src = `/pieces/${files.get(id).view}`;
     await image.decode().catch(() => toast("The picture cannot be shown.", "error"));
+    const { mask } = files.get(id);
+    if (mask && !strokes.has(id)) strokes.set(id, [await maskStroke(`/pieces/${mask}`)]); // of an earlier visit
     if (current !== id) return;
     editor.open(image, strokes.get(id) || []);
     if (files.get(id).review?.view) showResult();
@@ -90,10 +92,9 @@ function workshop(place, state) {
   async function sendMask(id) {
     if (!dirty.has(id)) return;
     const address = `/api/files/${id}/mask`;
-    if (editor.isEmpty) await request("DELETE", address);
-    else await request("PUT", address, { body: await editor.mask() });
+    const answer = editor.isEmpty ? await request("DELETE", address) : await request("PUT", address, { body: await editor.mask() });
     dirty.delete(id);
-    files.get(id).masked = !editor.isEmpty;
+    files.get(id).mask = answer.mask || null;
   }
 
   async function findRegions() {
@@ -113,11 +114,19 @@ function workshop(place, state) {
     const words = boxes.length ? `${boxes.length} region${boxes.length > 1 ? "s" : ""}: ` : "Nothing was found. ";
     found.replaceChildren(
       h("p", {}, words, boxes.slice(0, 12).map((one) => h("span", { class: "chip" }, `${one.label} ${one.score.toFixed(2)}`)),
-        score !== null && !boxes.length ? `Score of the class: ${score.toFixed(2)}.` : ""),
+        score !== null ? ` The picture has a score of ${score.toFixed(2)}; up to 0.2 counts as gone.` : ""),
       h("div", { class: "bar" },
         boxes.length ? h("button", { onclick: () => editor.addBoxes(boxes.map((one) => one.box)) }, "Paint these regions, to edit them") : null,
         heat ? h("label", { class: "inline" }, shown, " Heat map") : null));
     return undefined;
+  }
+
+  /** Show what was measured of this style and strength before, if it was. */
+  async function recall(verdict) {
+    const { style, ...values } = strength();
+    const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+    const known = await request("GET", `/api/hiding/${style}?${query}`).catch(() => ({}));
+    if (known.text && JSON.stringify(strength()) === JSON.stringify({ style, ...values })) verdict.replaceChildren(hidingWords(known));
   }
 
   function coverForm() {
@@ -128,14 +137,15 @@ function workshop(place, state) {
       if (job?.state === "done") verdict.replaceChildren(hidingWords(job.result));
     } }, "Measure how much it hides");
     const blocks = h("input", { type: "number", min: "1", max: "64", value: settings.blocks,
-      oninput: () => { settings.blocks = Number(blocks.value) || 4; verdict.replaceChildren(); } });
+      oninput: () => { settings.blocks = Number(blocks.value) || 4; verdict.replaceChildren(); recall(verdict); } });
     const sigma = h("input", { type: "number", min: "0", max: "500", step: "1", value: settings.sigma,
-      oninput: () => { settings.sigma = Number(sigma.value) || 0; verdict.replaceChildren(); } });
+      oninput: () => { settings.sigma = Number(sigma.value) || 0; verdict.replaceChildren(); recall(verdict); } });
     const show = () => {
       verdict.replaceChildren(settings.style === "solid" ? "No pixel of the region is left: the only style fit to hide." : "");
       more.replaceChildren(...(settings.style === "mosaic" ? [field("Blocks across a region", blocks, "At most 6 for release")]
         : settings.style === "blur" ? [field("Sigma in pixels", sigma, "0: an eighth of the region")] : []));
       measure.hidden = settings.style === "solid";
+      if (settings.style !== "solid") recall(verdict);
     };
     const style = choices("Style", [["solid", "Solid"], ["mosaic", "Mosaic"], ["blur", "Blur"]], settings.style, (value) => { settings.style = value; show(); });
     show();
@@ -180,15 +190,17 @@ function workshop(place, state) {
     const { line } = one.review;
     const shown = comparison(`/pieces/${one.view}`, [{ source: `/pieces/${one.review.view}`, label: "After" }], one);
     closing = shown.close;
-    result.replaceChildren(h("h2", {}, "Result"), h("p", {}, `${line.verdict}. ${percent(line.region.share)} of the picture is covered.`), shown.element,
+    result.replaceChildren(...[h("h2", {}, "Result"), h("p", {}, `${line.verdict}. ${percent(line.region.share)} of the picture is covered.`), shown.element,
+      one.kind === "film" ? h("video", { controls: true, src: `/pieces/${one.review.result}`, preload: "metadata" }) : null,
       h("div", { class: "bar" }, h("a", { class: "button", href: "#redact/review" }, "Review"),
-        h("a", { class: "button", href: `/pieces/${one.review.result}?save`, download: one.name }, "Download")));
+        h("a", { class: "button", href: `/pieces/${one.review.result}?save`, download: one.name }, "Download"))].filter(Boolean));
   }
 }
 
 function hidingWords(result) {
-  const range = `${percent(result.low)} to ${percent(result.high)}`;
-  return h("span", {}, h("strong", {}, result.text), `. A classifier trained on such covers of handwritten digits, 95 %: ${range}. ${result.verdict}`);
+  const words = result.text[0].toUpperCase() + result.text.slice(1);
+  const range = `${percent(result.low)} to ${percent(result.high)} at 95 % confidence`;
+  return h("span", {}, h("strong", {}, words), `, by a classifier that was trained on such covers of handwritten digits (${range}).`);
 }
 
 function finderForm(state, find) {

@@ -12,7 +12,7 @@ let take = () => {};
 
 export const paste = (pasted) => take(pasted);
 
-export function open(place) {
+export function open(place, state) {
   let closing = () => {};
   const runs = h("div", { class: "runs" }, h("p", { class: "soft" }, "Looking for runs ..."));
   const tray = h("ul", { class: "tray", "aria-label": "Files" });
@@ -42,7 +42,8 @@ export function open(place) {
 
   async function listRuns() {
     const found = await attempt(() => request("GET", "/api/library"));
-    const usable = (found?.runs || []).filter((one) => one.usable);
+    const models = state.models.map((one) => ({ ...one, method: "ONNX" }));
+    const usable = [...(found?.runs || []).filter((one) => one.usable), ...models];
     [...chosenRuns].forEach((id) => usable.some((one) => one.id === id) || chosenRuns.delete(id));
     if (!chosenRuns.size && usable.length) chosenRuns.add(usable[0].id);
     runs.replaceChildren(...(usable.length ? usable.map(option)
