@@ -1,6 +1,7 @@
 """An import may only point down the layers of docs/design.md."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 MAY_MEET = {("image", "serialization"), ("weights", "serialization"), ("image", "weights")}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def part_of(path: Path) -> str:
     relative = path.relative_to(ROOT)
     return relative.parts[0].removesuffix(".py")
@@ -43,7 +49,7 @@ def part_of(path: Path) -> str:
 
 def imported_parts(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ganvas":
             rest = node.module.split(".")[1:]
             found |= {rest[0]} if rest else {alias.name for alias in node.names}
@@ -65,9 +71,8 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_and_functions_stay_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 350
-    for node in ast.walk(ast.parse(text)):
+    assert path.read_text(encoding="utf-8").count("\n") <= 350
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is longer than 60 lines"
 
@@ -76,7 +81,7 @@ def test_the_median_function_is_short() -> None:
     lengths = sorted(
         (node.end_lineno or 0) - node.lineno + 1
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef)
     )
     assert lengths[len(lengths) // 2] <= 10
@@ -84,7 +89,7 @@ def test_the_median_function_is_short() -> None:
 
 def imported_modules(path: Path) -> set[str]:
     """Modules of the package that a module imports anywhere, also inside functions, but not for type checks alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for_types = {
         id(inner)
         for node in ast.walk(tree)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+
+from ganvas.data.loader import TrainLoader
 
 
 def noise(height: int, width: int, channels: int = 3, *, seed: int = 0, dtype: str = "uint8") -> NDArray[np.generic]:
@@ -55,3 +59,12 @@ def unpaired(root: Path, counts: tuple[int, int] = (3, 5), side: int = 12, *, sp
         for index in range(count):
             save(root / f"{split}{letter}" / f"{index}.png", noise(side, side, seed=index + floor) // 4 + floor)
     return root
+
+
+def assert_batch_is_function_of_position(open_loader: Callable[[int], TrainLoader], seen: int, batch_size: int) -> None:
+    """Check that neither earlier batches nor the batch size change the pictures at a position."""
+    together, alone = open_loader(batch_size).batch(seen), open_loader(1)
+    for row in range(batch_size):
+        one = alone.batch(seen + row)
+        assert torch.equal(one.a[0], together.a[row])
+        assert torch.equal(one.b[0], together.b[row])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from data_sets import folders, noise, photographs, save, side_by_side
+from data_sets import assert_batch_is_function_of_position, folders, noise, photographs, save, side_by_side
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -76,12 +76,7 @@ def test_mirrored_pictures_are_mirrored(cache: Cache, data: PairedData) -> None:
 def test_a_batch_is_a_function_of_what_was_seen(
     cache: Cache, data: PairedData, seen: int, batch_size: int, seed: int
 ) -> None:
-    """Neither earlier batches nor the batch size leave a trace: the picture at a position is always the same."""
-    together = loader(cache, data, batch_size, seed).batch(seen)
-    for row in range(batch_size):
-        alone = loader(cache, data, 1, seed).batch(seen + row)
-        assert torch.equal(alone.a[0], together.a[row])
-        assert torch.equal(alone.b[0], together.b[row])
+    assert_batch_is_function_of_position(lambda size: loader(cache, data, size, seed), seen, batch_size)
 
 
 def test_an_epoch_holds_each_pair_once_and_batches_reach_over_its_end(cache: Cache, data: PairedData) -> None:

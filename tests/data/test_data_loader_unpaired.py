@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from data_sets import noise, save, unpaired
+from data_sets import assert_batch_is_function_of_position, noise, save, unpaired
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -179,11 +179,7 @@ def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
 def test_a_batch_is_a_function_of_what_was_seen(
     cache: Cache, data: UnpairedData, seen: int, batch_size: int, seed: int
 ) -> None:
-    together = loader(cache, data, batch_size, seed).batch(seen)
-    for row in range(batch_size):
-        alone = loader(cache, data, 1, seed).batch(seen + row)
-        assert torch.equal(alone.a[0], together.a[row])
-        assert torch.equal(alone.b[0], together.b[row])
+    assert_batch_is_function_of_position(lambda size: loader(cache, data, size, seed), seen, batch_size)
 
 
 def test_the_ranks_together_are_one_process(cache: Cache, data: UnpairedData) -> None:

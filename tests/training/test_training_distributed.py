@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from training_runs import MakeConfig, rows_of, tensors_of, tiny_run
+from training_runs import MakeConfig, rows_of, tensors_of, tiny_run, torchrun
 
 from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig
@@ -22,7 +19,6 @@ from ganvas.training.distributed import Processes, join, warn_of_batch_norm
 from ganvas.training.loop import train
 from ganvas.training.step import make_optimizers, take_turns
 
-SCRIPT = Path(__file__).with_name("train_tiny.py")
 CONFIG = Pix2PixConfig(width=4, depth=2, discriminator_width=4, receptive_field=16, norm="none", dropout=0.0)
 STEPS = 4
 
@@ -67,11 +63,7 @@ def test_two_processes_step_as_one_in_float64(tmp_path: Path, accumulate: int) -
 @pytest.mark.distributed
 def test_torchrun_trains_as_one_process(tiny_data: Path, tmp_path: Path) -> None:
     train(tiny_run(tiny_data, method={"norm": "none", "dropout": 0.0}), tmp_path / "one", quiet=True)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(SCRIPT), str(tiny_data), str(tmp_path / "two")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    torchrun(tiny_data, tmp_path / "two")
     one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-5)

@@ -76,12 +76,16 @@ def test_a_seeded_run_repeats(method: MethodConfig, tiny_pictures: Path, tiny_si
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
-def test_the_grid_of_an_autoencoder_shows_pictures_drawn(
-    tiny_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tiles that pass the content gate, in order."""
+    names: list[str] = []
     admit = validation.admit
-    monkeypatch.setattr(validation, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
+    monkeypatch.setattr(validation, "admit", lambda tile, *, name: names.append(name) or admit(tile, name=name))
+    return names
+
+
+def test_the_grid_of_an_autoencoder_shows_pictures_drawn(tiny_pictures: Path, tmp_path: Path, seen: list[str]) -> None:
     config = make_config(METHODS[0], tiny_pictures, tiny_pictures, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     assert seen[-6:] == [f"drawn b ({number})" for number in range(1, 7)]
@@ -91,12 +95,7 @@ def test_the_grid_of_an_autoencoder_shows_pictures_drawn(
     assert rows_of(tmp_path / "run")[-1]["psnr"] > 0
 
 
-def test_the_grid_of_two_sides_shows_pairs_drawn(
-    tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    admit = validation.admit
-    monkeypatch.setattr(validation, "admit", lambda tile, *, name: seen.append(name) or admit(tile, name=name))
+def test_the_grid_of_two_sides_shows_pairs_drawn(tiny_sides: Path, tmp_path: Path, seen: list[str]) -> None:
     config = make_config(METHODS[2], tiny_sides, tiny_sides, epochs=1, sample_every=1000)
     train(config, tmp_path / "run", quiet=True)
     rows = [("a", (1, 2, 3)), ("b", (1, 2, 3)), ("a", (4, 5, 6)), ("b", (4, 5, 6))]

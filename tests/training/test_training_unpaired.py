@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, tiny_run
+from training_runs import assert_same_run, rows_of, tensors_of, tiny_cyclegan, tiny_run, torchrun
 
 from ganvas.content_gate import AdmittedPicture, admit, gate
 from ganvas.errors import ConfigError
@@ -29,8 +26,6 @@ from ganvas.training.dataset import open_dataset
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
 from ganvas.training.state import read_config
-
-SCRIPT = Path(__file__).with_name("train_tiny.py")
 
 
 def test_a_whole_run(tiny_sides: Path, tmp_path: Path) -> None:
@@ -147,11 +142,7 @@ def test_torchrun_trains_as_one_process(tiny_sides: Path, tmp_path: Path) -> Non
     """Without a pool, of which every process has its own."""
     method = {"norm": "none", "dropout": 0.0, "pool_size": 0}
     train(tiny_cyclegan(tiny_sides, method=method), tmp_path / "one", quiet=True)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(SCRIPT), str(tiny_sides), str(tmp_path / "two")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    torchrun(tiny_sides, tmp_path / "two")
     one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-5)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,3 +80,12 @@ def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
     """Soft spots."""
     coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
+
+
+def torchrun(data: Path, run: Path) -> None:
+    """Train the tiny run for that kind of data in two processes of one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(Path(__file__).with_name("train_tiny.py")), str(data), str(run)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr

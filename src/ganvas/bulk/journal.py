@@ -69,7 +69,10 @@ class Journal:
         self.path, self._name_key = path, name_key
         self._proofs: dict[str, bytes] = {}
         self._earlier: set[str] = set()
+        # Lines from here on are this call's own, see `added`.
         self._start = path.stat().st_size if path.is_file() else 0
+        # Replay the earlier lines in order: the last one of an input decides. The name of one that failed is kept too,
+        # since only an output that some call wrote may be replaced.
         for line in self._lines():
             if proof := proof_of(line):
                 self._proofs[line[name_key]] = proof

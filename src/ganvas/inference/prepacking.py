@@ -48,6 +48,7 @@ def make_ready(method: Method, *, precision: Precision) -> None:
     """
     for name in method.generators:
         network = getattr(method, name)
+        # Lower first: packed weights are in oneDNN's layout, which depends on their data type
         if precision == "bfloat16":
             lower(network)
         if can_pack(network) and not method.translates_by_search:  # prepacked layers have no gradient

@@ -138,6 +138,7 @@ def plan_tiles(
     Raises:
         ConfigError: the tile is smaller than what the network takes, or the overlap leaves nothing of it.
     """
+    # 1. Find the side of a tile along each axis; a picture that fits into one tile is computed whole.
     lengths = height, width
     sizes = [_tile_size(tile, multiple, *one) for one in zip(fixed_size, lengths, strict=True)]
     divided = [size for size, length in zip(sizes, lengths, strict=True) if length > size]
@@ -146,6 +147,7 @@ def plan_tiles(
         raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({least})")
     if not divided:
         return whole(height, width), None
+    # 2. Exact tiles: each one's context lies on the network's grid and holds every input that its output depends on.
     margin = _round_up(context if overlap is None else overlap, multiple) if context is not None else 0
     if context is not None and margin >= context and 2 * margin < least:
         exact = [
@@ -153,6 +155,7 @@ def plan_tiles(
             for length, size, fixed in zip(lengths, sizes, fixed_size, strict=True)
         ]
         return TilePlan(exact[0], exact[1], 0), None
+    # 3. Otherwise tiles differ where they meet: neighbors overlap, and the difference is spread over a fade.
     blended = least // 8 if overlap is None else overlap
     plans = [blended_tiles(length, size, blended, multiple) for length, size in zip(lengths, sizes, strict=True)]
     is_fixed = fixed_size != (None, None)
@@ -227,10 +230,13 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progre
     for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
         before, rows = 0, row.keep_stop - row.keep_start
         for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
+            # 1. Compute the tile, cut off its context, and weight it: the weights of all tiles at a pixel sum to 1.
             part = _weighted(make(row, column)[:, row.kept, column.kept], row_weights, column_weights)
+            # 2. Add what the left neighbor has for this tile; keep what the right one shares.
             part, right = _settle(part, seam[:, :rows, :before], next_left - column.keep_start, axis=2)
             before = column.keep_stop - next_left
             seam[:, :rows, :before] = right
+            # 3. The same with the row of tiles above and the one below; what is left over is final.
             place = slice(column.keep_start, next_left)
             part, below = _settle(part, strip[:, :above, place], next_top - row.keep_start, axis=1)
             write(row.keep_start, column.keep_start, part)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,34 @@ STRIDE = 32
 """Both networks' inputs have sides that are multiples of it."""
 
 
-class FaceDetector:
+class _PackagedDetector:
+    """A detector of one kind of objects whose network is a file in an installed package.
+
+    Args:
+        model: the .onnx file, or its content.
+        threads: of the network; None for all cores.
+        longest: a larger picture is reduced to this longest side, in pixels.
+    """
+
+    name: str
+    LABEL: ClassVar[str]
+    """Class of the detections."""
+    OVERLAP: ClassVar[float]
+    """Intersection over union above which the detection with the lower score is dropped."""
+
+    def __init__(self, model: Path | bytes, *, threads: int | None, longest: int) -> None:
+        self._longest = longest
+        self._session = make_session(model, threads=threads)
+        self._input = self._session.get_inputs()[0].name
+
+    def _kept(self, edges: NDArray[Any], scores: NDArray[Any]) -> list[Detection]:
+        """Return the detections that remain of edges (N, 4) and scores (N,) where several overlap."""
+        kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
+        found = [make_detection(edges[index].tolist(), float(scores[index]), self.LABEL) for index in kept]
+        return [one for one in found if one is not None]
+
+
+class FaceDetector(_PackagedDetector):
     """CenterFace (Xu et al., arXiv 1911.03599): a heat map of face centers with their sizes and offsets.
 
     The picture is examined at its own size, and one larger than twice `COARSE` also at that size, because a face that
@@ -35,6 +63,7 @@ class FaceDetector:
     """
 
     name = "faces"
+    LABEL = "face"
     MIN_SCORE = 0.2
     CELL = 4
     """Pixels of the input for each cell of the heat map."""
@@ -42,10 +71,8 @@ class FaceDetector:
     COARSE = 640
 
     def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
-        self._longest = longest
         path = find_weights(CENTERFACE, may_download=False).path
-        self._session = make_session(_without_landmarks(path.read_bytes()), threads=threads)
-        self._input = self._session.get_inputs()[0].name
+        super().__init__(_without_landmarks(path.read_bytes()), threads=threads, longest=longest)
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the faces in (H, W, 3) uint8; see `Detector.detect`."""
@@ -57,9 +84,7 @@ class FaceDetector:
         found = [self._at(rgb, side, min_score or self.MIN_SCORE) for side in sides]
         # 2. Merge the detections of both sizes.
         edges, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
-        faces = [make_detection(edges[index].tolist(), float(scores[index]), "face") for index in kept]
-        return [face for face in faces if face is not None]
+        return self._kept(edges, scores)
 
     def _at(self, rgb: Bytes, longest: int, min_score: float) -> tuple[Floats, Floats]:
         """Return edges (N, 4) in the picture and scores (N,), found in the picture reduced to a longest side."""
@@ -77,7 +102,7 @@ class FaceDetector:
         return _clipped(edges, reduced) * _scale(reduced, rgb), np.clip(heat[0, rows, columns], 0, 1)
 
 
-class TextDetector:
+class TextDetector(_PackagedDetector):
     """PP-OCRv6 detection: a map of the probability of text, binarized, and its parts grown (DB, arXiv 1911.08947).
 
     Boxes are upright: one around each line of text, also where the line is rotated. The picture is taken at its own
@@ -93,6 +118,7 @@ class TextDetector:
     """
 
     name = "text"
+    LABEL = "text"
     MIN_SCORE = 0.5
     """Lowest mean probability over a part, `box_thresh` of rapidocr."""
     BINARY = 0.3
@@ -106,9 +132,8 @@ class TextDetector:
     """Pictures whose shorter side has fewer pixels are examined enlarged too, for lines of text that are this thin."""
 
     def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
-        self._longest = longest
-        self._session = make_session(find_weights(PPOCR_DETECTION, may_download=False).path, threads=threads)
-        self._input = self._session.get_inputs()[0].name
+        path = find_weights(PPOCR_DETECTION, may_download=False).path
+        super().__init__(path, threads=threads, longest=longest)
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the lines of text in (H, W, 3) uint8; see `Detector.detect`."""
@@ -121,10 +146,7 @@ class TextDetector:
         found = [(edges, score) for edges, score in found if score >= (min_score or self.MIN_SCORE)]
         if not found:
             return []
-        edges, scores = np.stack([edges for edges, _ in found]), np.array([score for _, score in found])
-        kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
-        lines = [make_detection(edges[index].tolist(), float(scores[index]), "text") for index in kept]
-        return [line for line in lines if line is not None]
+        return self._kept(np.stack([edges for edges, _ in found]), np.array([score for _, score in found]))
 
     def _at(self, rgb: Bytes, factor: float) -> list[tuple[NDArray[Any], float]]:
         """Return edges (4,) in the picture, and score, of each line found in the picture resized by a factor."""

