@@ -206,7 +206,7 @@ class Crowd:
         (EXACT, 28, frames.SMALL_PIXELS, 2, 1),
     ],
 )
-def test_two_small_pictures_share_the_network_and_others_have_it_alone(
+def test_two_small_pictures_share_the_network_and_large_ones_enter_one_by_one(
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -217,7 +217,8 @@ def test_two_small_pictures_share_the_network_and_others_have_it_alone(
     most: int,
 ) -> None:
     torch.set_num_threads(threads)
-    (photos / "6.png").unlink()  # with it two would fit into a tile
+    for number in (3, 6):
+        (photos / f"{number}.png").unlink()  # they fit into a tile, so they may be beside a tiled one
     crowd = Crowd(monkeypatch, expected=most)
     monkeypatch.setattr(frames, "SMALL_PIXELS", largest)
     translate(write_tiny_run(tmp_path / "run", config), photos, tmp_path / "out", tile=tile)

@@ -1,4 +1,4 @@
-"""Covering of regions, masks of the part of a picture that is meant, and resampling, for all sample types."""
+"""Covering of regions, masks that mark a part of a picture, and resampling, for all sample types."""
 
 from __future__ import annotations
 

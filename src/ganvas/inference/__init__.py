@@ -1,1 +1,1 @@
-"""Inference with a trained run: translator, tiling, prepacking, folders and videos. Import from the submodules."""
+"""Inference with a trained run: translator, tiling, prepacking, folders and films. Import from the submodules."""

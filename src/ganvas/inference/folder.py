@@ -1,4 +1,4 @@
-"""Pictures and films through a run, one or a folder: names and formats kept, resumable, each failing alone."""
+"""Translation of a picture, a film or a folder: names and formats kept, resumable, and files that fail alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network's part of a translation: padding, tiles, threads and seeded noise. The content gate stands around it."""
+"""Forward pass of a translation: padding, tiles, threads and seeded noise. The caller gates its input and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a film through a run: a few at a time in threads, in order, each gated before and after the network."""
+"""Translation of the frames of a film: a few at a time in threads, in order, each gated going in and coming out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from threading import Lock, Semaphore
@@ -49,28 +49,20 @@ SMALL_PIXELS = 2**19
 class NetworkPlaces:
     """Places in the network: on a CPU two small pictures at once, each on half of the cores.
 
-    A large or tiled picture runs alone, and so does each one whose method draws noise: threads share torch's generator.
+    Larger and tiled pictures enter one at a time because of their memory, and so does every picture whose method draws
+    noise, since threads share torch's generator.
     """
 
     def __init__(self, translator: Translator, tile: int | None) -> None:
-        self._places = max(1, torch.get_num_threads() // cores_for_networks())
-        self._free, self._entering = Semaphore(self._places), Lock()
+        self._small, self._alone = Semaphore(max(1, torch.get_num_threads() // cores_for_networks())), Lock()
         self._one_by_one = translator.device.type != "cpu" or translator.model.draws_noise
         self._largest, self._tile = SMALL_PIXELS // translator.model.scale**2, tile
 
-    @contextmanager
-    def __call__(self, picture: Picture) -> Iterator[None]:
-        """Wait for a place, or for all places where the picture must be alone, and hold them."""
+    def __call__(self, picture: Picture) -> AbstractContextManager[object]:
+        """Return the lock that a picture holds while it is in the network."""
         in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
-        alone = self._one_by_one or in_tiles or picture.height * picture.width > self._largest
-        places = self._places if alone else 1
-        with self._entering:  # one after the other, or two could each hold half of what both want
-            for _ in range(places):
-                self._free.acquire()
-        try:
-            yield
-        finally:
-            self._free.release(places)
+        is_large = in_tiles or picture.height * picture.width > self._largest
+        return self._alone if self._one_by_one or is_large else self._small
 
 
 class LinkedProgress(Progress):

@@ -1,4 +1,4 @@
-"""What inference needs of a model, a run or an ONNX file: its members, its files and its settings."""
+"""Model interface of inference, for a run or an ONNX file: its members, its files and its settings."""
 
 from __future__ import annotations
 

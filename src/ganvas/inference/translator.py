@@ -215,7 +215,7 @@ class Translator:
         windows: Sequence[Sequence[Picture]] | None = None,
         tile: int | None = None,
         overlap: int | None = None,
-        places: Callable[[Picture], AbstractContextManager[None]] = lambda _picture: nullcontext(),
+        places: Callable[[Picture], AbstractContextManager[object]] = lambda _picture: nullcontext(),
         progress: Progress = SILENT,
     ) -> list[Translation | Exception]:
         """Translate several pictures, each on its own: the one path of pictures through a run.

@@ -88,7 +88,7 @@ class InvertedResidual(nn.Module):
 
 
 class Features(nn.Module):
-    """Feature extractor from Feature extractor from (N, 3, H, W) to (N, 1280, H / 32, W / 32), rounded up."""
+    """Feature extractor from (N, 3, H, W) to (N, 1280, H / 32, W / 32), rounded up."""
 
     def __init__(self) -> None:
         super().__init__()

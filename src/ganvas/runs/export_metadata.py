@@ -1,4 +1,4 @@
-"""Metadata of an exported network: what a file that left its run folder says about itself, as strings."""
+"""Metadata of an exported network, as the strings that its file holds: method, direction, scale, license and others."""
 
 from __future__ import annotations
 

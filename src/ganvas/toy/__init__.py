@@ -1,4 +1,4 @@
-"""Densities and points where every answer is known, and the config of `density`. No torch here."""
+"""Toy problems with known answers: densities and points in the plane; config of `density`. No torch here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films: reading frame by frame, exact time stamps, writing with all that belongs to a film, segments."""
+"""Video files and animations: frames with exact time stamps, sound and other streams, and segments."""
 
 from ganvas.video.film import ColorTags, FilmInfo, Frame, Segment, StreamInfo, WriteOptions, WriteReport
 from ganvas.video.label import read_film_label

@@ -1,4 +1,4 @@
-"""Joining of encoded parts, sound, subtitles and the rest into one container, by packet copy."""
+"""Muxing: encoded parts, sound, subtitles and other streams joined in one container, by packet copy."""
 
 from __future__ import annotations
 
