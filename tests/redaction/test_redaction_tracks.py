@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganvas.errors import ConfigError
@@ -125,6 +125,7 @@ def test_each_detection_has_a_track_of_its_label_and_no_track_has_two_in_a_frame
 
 
 @given(films(), st.data())
+@settings(max_examples=25)
 def test_a_tracker_goes_on_from_its_own_lines(tmp_path_factory, frames, data) -> None:
     """What was written before an interruption is read back, and the rest comes out as without it."""
     _, whole = track(frames)
