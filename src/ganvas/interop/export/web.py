@@ -208,5 +208,6 @@ WEB = Format(
     require=require_web,
     write=write_web,
     open=open_web,
-    closing="show it over any static server: python -m http.server --directory FOLDER",
+    closing="it has the content gate and labels its results; show its folder over any static server: "
+    "python -m http.server --directory FOLDER",
 )

@@ -100,6 +100,7 @@ class Network {
     this.graphics = false;
     await this.session?.release().catch(() => {});
     this.session = await ort.InferenceSession.create(this.bytes, { executionProviders: ["wasm"] });
+    this.bytes = null; // the session has its own copy
   }
 
   // The largest difference in gray levels from what ganvas made of the check picture at the export.
