@@ -13,7 +13,7 @@ from inference_runs import FIVE_DEEP, tiny_method, tiny_record
 
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.interop.export.model_card import Card, Measured, model_card, read_measured, training_data
-from ganvas.methods import SRResNetConfig
+from ganvas.methods import SRResNetConfig, VAEConfig
 from ganvas.runs.published import PublishedRun
 from ganvas.runs.record import RunRecord
 
@@ -103,6 +103,7 @@ def test_other_kinds_of_runs_are_described() -> None:
     assert "A SRResNet generator" in text
     compact = tiny_record(SRResNetConfig(width=4, num_blocks=1, scale=2, generator="compact"))
     assert "| generator | compact |" in model_card(card(compact))
+    assert "| generator |" not in model_card(card(tiny_record(VAEConfig(width=2, latent_size=4))))
     assert "5 channels, uint16, values 0 to 65535" in model_card(card(tiny_record(input=FIVE_DEEP)))
 
 

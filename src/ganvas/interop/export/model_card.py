@@ -306,7 +306,8 @@ def _training(card: Card) -> str:
     idea = (type(card.record.method).__doc__ or "").strip().splitlines()[0]
     settings = card.record.training or {}
     rows = [["method", f"{card.method_name}: {idea}"]]
-    rows += [["generator", str(card.record.method.generator)]] * hasattr(card.record.method, "generator")
+    if hasattr(card.record.method, "generator"):
+        rows.append(["generator", str(card.record.method.generator)])
     rows += [["training images", str(card.published.images_seen)]] * (card.published.images_seen > 0)
     rows += [[name.replace("_", " "), str(settings[name])] for name in SHOWN if name in settings]
     rows += [["initial weights", "of another run"]] * bool(settings.get("start_from"))
