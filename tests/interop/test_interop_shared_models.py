@@ -34,7 +34,7 @@ CASES = {
     "trunk_x4": (lambda: esrgan("trunk", blocks=1), 4, 3, 3, 1),
     "trunk_x2_to_gray": (lambda: esrgan("trunk", ups=(2,), channels=(3, 1)), 2, 3, 1, 1),
     "trunk_plus": (lambda: esrgan("trunk", plus=True, blocks=1), 4, 3, 3, 1),
-    "real_x4_eleven_blocks": (lambda: esrgan("real", blocks=11, width=4, growth=2), 4, 3, 3, 1),
+    "real_x1_eleven_blocks": (lambda: esrgan("real", blocks=11, width=2, growth=1, ups=()), 1, 3, 3, 1),
     "real_x1": (lambda: esrgan("real", ups=()), 1, 3, 3, 1),
     "real_x8": (lambda: esrgan("real", ups=(2, 2, 2)), 8, 3, 3, 1),
     "real_x2_unshuffle": (lambda: esrgan("real", unshuffle=2), 2, 3, 3, 2),

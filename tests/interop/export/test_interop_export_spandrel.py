@@ -105,7 +105,14 @@ def test_other_generators_are_unknown_to_it(config):
         as_known(config)
 
 
-@pytest.mark.parametrize("make", [lambda: esrgan("old", growth=32, blocks=1, unshuffle=2, ups=(2, 2)), compact, nafnet])
+@pytest.mark.parametrize(
+    "make",
+    [
+        compact,
+        pytest.param(lambda: esrgan("old", growth=32, blocks=1, unshuffle=2), marks=pytest.mark.slow),
+        pytest.param(nafnet, marks=pytest.mark.slow),
+    ],
+)
 def test_an_imported_model_is_exported_as_it_was(tmp_path, make):
     state, _ = make()
     torch.save(state, tmp_path / "model.pth")

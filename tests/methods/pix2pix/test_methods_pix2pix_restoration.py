@@ -15,6 +15,7 @@ class TestRRDB(MethodContract):
     overfit_is_slow = True
 
 
+@pytest.mark.slow
 class TestCompact(MethodContract):
     config = Pix2PixConfig(**TINY, generator="compact", width=4, residual_blocks=1)
     overfit_steps = 150

@@ -55,6 +55,9 @@ def test_a_residual_rrdbnet_starts_as_the_middle_frame_enlarged():
 
 def test_crops_are_multiples_of_scale_and_strides():
     case = SmallInput()
-    case.config, case.image_size = SRResNetConfig(generator="rrdb", scale=2, unshuffle=2), (34, 32)
+    case.config, case.image_size = (
+        SRResNetConfig(generator="rrdb", width=4, num_blocks=1, scale=2, unshuffle=2),
+        (34, 32),
+    )
     with pytest.raises(ConfigError, match="rrdb needs crops that are multiples of 4, not 34x32"):
         case.make()
