@@ -74,7 +74,7 @@ class Page:
         started = self.post(f"/api/jobs/{kind}", wish)
         assert started.status_code == 202, started.text
         job = self.studio.work._jobs[started.json()["id"]]
-        assert job.over.wait(240)
+        assert job.over.wait()
         return next(one for one in self.get("/api/jobs") if one["id"] == job.id)
 
 

@@ -24,14 +24,14 @@ def queue() -> Iterator[JobQueue]:
 
 def done(queue: JobQueue, what: str) -> Job:
     job = queue.add(Job(Act(what), "act", what))
-    assert job.over.wait(120)
+    assert job.over.wait()
     return job
 
 
 def running(queue: JobQueue, what: str) -> Job:
     job = queue.add(Job(Act(what), "act", what))
     while job.state == "queued":
-        assert not job.over.wait(0.01)
+        assert not job.over.is_set()
     return job
 
 
@@ -66,7 +66,7 @@ def test_positions_and_removal_from_the_queue(queue: JobQueue) -> None:
     queue.cancel(waiting[0].id)
     assert waiting[0].state == "cancelled"
     queue.cancel(first.id)
-    assert waiting[2].over.wait(120)
+    assert waiting[2].over.wait()
     assert [job.state for job in waiting] == ["cancelled", "done", "done"]
     assert first.state == "cancelled"
     assert first.progress is not None
@@ -78,7 +78,7 @@ def test_a_task_that_does_not_stop_ends_with_its_process(queue: JobQueue) -> Non
     worker = queue._worker
     assert worker is not None
     queue.cancel(hanging.id)
-    assert hanging.over.wait(60)
+    assert hanging.over.wait()
     assert hanging.state == "cancelled"
     assert not worker.process.is_alive()
     assert done(queue, "work").state == "done"
@@ -89,7 +89,7 @@ def test_a_result_without_a_place_is_a_failure(queue: JobQueue) -> None:
         raise KeyError("gone")
 
     job = queue.add(Job(Act("work"), "act", "work", receive))
-    assert job.over.wait(60)
+    assert job.over.wait()
     assert job.state == "failed"
 
 
@@ -100,7 +100,7 @@ def test_too_many_jobs_are_refused(queue: JobQueue, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match="waiting already"):
         queue.add(Job(Act("work"), "act", "too many"))
     queue.cancel(first.id)
-    assert second.over.wait(60)
+    assert second.over.wait()
 
 
 def test_time_left_follows_from_the_mean_speed() -> None:
