@@ -93,7 +93,7 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     assert put_mask(page, one["id"], mask(0, 0, 10, 10)) == 200
     assert put_mask(page, one["id"], png(size=(9, 9))) == 422
     job = page.job("redact", files=[one["id"]], strength={"style": "solid"})
-    assert job["state"] == "done", job
+    assert job["state"] == "done", job["message"]
     review = next(file for file in page.get("/api/files") if file["id"] == one["id"])["review"]
     assert review["line"]["region"]["boxes"] == [[0, 0, 10, 10]]
     assert review["why"] == "painted, and not tested"

@@ -23,7 +23,6 @@ from ganvas.localization.cam import color_map, locate
 from ganvas.localization.detectors import DetectionConfig, covered_boxes, find_boxes
 from ganvas.localization.load import load_detectors
 from ganvas.progress import Progress
-from ganvas.redaction.config import RedactConfig
 from ganvas.redaction.redact import cosmetic
 from ganvas.redaction.verifier import Verifier
 from ganvas.studio.views import first_frame, write_rgb, write_view
@@ -162,15 +161,14 @@ class RedactTask:
         link_sources(self.sources, source)
         self._write_masks(masks)
         finder = Finder() if self.mask_only else self.finder
-        config = RedactConfig(
-            source, out, classifier=finder.classifier, class_name=finder.class_name, detect=finder.detect,
-            coverage=finder.coverage, margin=finder.margin, min_score=finder.min_score,
-            mask=masks if any(masks.iterdir()) else None, style=self.strength.style, blocks=self.strength.blocks,
-            sigma=self.strength.sigma,
-        )  # fmt: skip
         failures: dict[str, str] = {}
         try:
-            api.redact(**{name: getattr(config, name) for name in config.__dataclass_fields__ if name != "_"})
+            api.redact(
+                source, out, classifier=finder.classifier, class_name=finder.class_name, detect=finder.detect,
+                coverage=finder.coverage, margin=finder.margin, min_score=finder.min_score,
+                mask=masks if any(masks.iterdir()) else None, style=self.strength.style, blocks=self.strength.blocks,
+                sigma=self.strength.sigma,
+            )  # fmt: skip
         except PartialFailure as failure:
             failures = failure.failures
         lines = {line["file"]: line for line in _lines(out / "redaction.jsonl")}
