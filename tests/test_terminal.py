@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ganvas
 from ganvas import api, cli, terminal
 from ganvas.cli import main
 from ganvas.errors import PartialFailure
@@ -166,3 +167,11 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (5, b"")
+
+
+def test_an_interruption_of_the_imports_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "tyro.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(ganvas.__file__).parents[1])])}
+    words = [sys.executable, "-m", "ganvas", "translate", "run", "in", "out"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "ganvas: interrupted\n")

@@ -1,8 +1,18 @@
-"""`python -m ganvas`, and so `torchrun -m ganvas train ...`."""
+"""`python -m ganvas`, the command `ganvas`, and so `torchrun -m ganvas train ...`."""
 
 import sys
 
-from ganvas.cli import main
+
+def run() -> int:
+    """Run the command line and return its exit code; an interruption while it is imported shows no traceback."""
+    try:
+        from ganvas.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("ganvas: interrupted", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())
