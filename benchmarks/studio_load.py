@@ -88,9 +88,9 @@ class Client:
             "POST", "/api/files", content, **{"content_type": "application/octet-stream", "x_name": name} | headers
         )
 
-    def job(self, kind: str, **wish: Any) -> bool:
+    def job(self, kind: str, **request: Any) -> bool:
         """Start a job and wait for its end; return whether it succeeded."""
-        status, started = self.ask("POST", f"/api/jobs/{kind}", json.dumps(wish).encode())
+        status, started = self.ask("POST", f"/api/jobs/{kind}", json.dumps(request).encode())
         while status == 202:
             _, jobs = self.ask("GET", "/api/jobs")
             (state,) = [one["state"] for one in jobs if one["id"] == started["id"]]

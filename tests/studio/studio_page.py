@@ -22,9 +22,9 @@ from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_ru
 from ganvas.studio import StudioConfig
 from ganvas.studio.app import make_app
 from ganvas.studio.guard import Guard
+from ganvas.studio.job_requests import Studio
 from ganvas.studio.serve import opened_studio
 from ganvas.studio.storage import Limits
-from ganvas.studio.wishes import Studio
 
 ORIGIN = {"origin": "http://127.0.0.1"}
 BYTES = {"content-type": "application/octet-stream"}
@@ -69,9 +69,9 @@ class Page:
     def upload(self, content: bytes, name: str = "a.png") -> Any:
         return self.client.post("/api/files", content=content, headers={**ORIGIN, **BYTES, "x-name": name})
 
-    def job(self, kind: str, **wish: Any) -> dict[str, Any]:
+    def job(self, kind: str, **request: Any) -> dict[str, Any]:
         """Start a job, wait for its end, and return it."""
-        started = self.post(f"/api/jobs/{kind}", wish)
+        started = self.post(f"/api/jobs/{kind}", request)
         assert started.status_code == 202, started.text
         job = self.studio.work._jobs[started.json()["id"]]
         assert job.over.wait()

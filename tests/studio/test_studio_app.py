@@ -165,7 +165,7 @@ def test_a_misspelt_class_gets_a_suggestion(page: Page) -> None:
     assert "did you mean 'zebra'" in job["message"]
 
 
-def test_wishes_that_do_not_fit_are_refused_in_words(page: Page) -> None:
+def test_requests_that_do_not_fit_are_refused_in_words(page: Page) -> None:
     one = page.upload(png(), "plain.png").json()
     assert page.post("/api/jobs/redact", {"files": [one["id"]], "strength": {"style": "glitter"}}).status_code == 422
     assert page.post("/api/jobs/redact", {"files": []}).status_code == 422

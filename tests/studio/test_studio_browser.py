@@ -18,8 +18,8 @@ from test_studio_trainings import begun_run
 from ganvas.image.files import read_label
 from ganvas.studio import StudioConfig
 from ganvas.studio.app import make_app
+from ganvas.studio.job_requests import Studio
 from ganvas.studio.serve import Listening, opened_studio
-from ganvas.studio.wishes import Studio
 
 pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

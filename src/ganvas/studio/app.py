@@ -18,17 +18,17 @@ from ganvas.errors import GanvasError, problem_of
 from ganvas.localization.detectors import DETECTORS
 from ganvas.localization.load import CLASSIFIERS
 from ganvas.serialization import from_record, parse_json
+from ganvas.studio.cover_audit import known_cover_audit
 from ganvas.studio.guard import REPORT_CSP
-from ganvas.studio.hiding import known_hiding
+from ganvas.studio.job_requests import JobRequest, Studio, make_job
 from ganvas.studio.jobs import Job
 from ganvas.studio.library import describe_run, title_of
-from ganvas.studio.receive import UploadProblem, receive_file
 from ganvas.studio.redaction import Strength
 from ganvas.studio.review import sign, write_archive
 from ganvas.studio.storage import Upload, view_path
 from ganvas.studio.trainings import previews, read_figures
+from ganvas.studio.uploads import UploadProblem, receive_file
 from ganvas.studio.views import InspectTask, MaskTask
-from ganvas.studio.wishes import Studio, Wish, make_job
 
 __all__ = ["make_app"]
 
@@ -56,7 +56,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/jobs/{kind}", handlers.start, methods=["POST"]),
         Route("/api/jobs/{id}", handlers.cancel, methods=["DELETE"]),
         Route("/api/library", handlers.scan),
-        Route("/api/hiding/{style}", handlers.hiding),
+        Route("/api/cover-audit/{style}", handlers.cover_audit),
         Route("/api/runs/{id}", handlers.run),
         Route("/api/runs/{id}/previews/{number:int}", handlers.preview),
         Route("/api/runs/{id}/{action}", handlers.train, methods=["POST"]),
@@ -196,8 +196,8 @@ class Handlers:
 
     async def start(self, request: Request) -> Response:
         """Start a job."""
-        wish = from_record(Wish, await _json(request))
-        job = self._studio.work.add(make_job(self._studio, request.path_params["kind"], wish))
+        job_request = from_record(JobRequest, await _json(request))
+        job = self._studio.work.add(make_job(self._studio, request.path_params["kind"], job_request))
         return JSONResponse({"id": job.id}, status_code=202)
 
     def cancel(self, request: Request) -> Response:
@@ -205,13 +205,13 @@ class Handlers:
         self._studio.work.cancel(request.path_params["id"])
         return JSONResponse({})
 
-    def hiding(self, request: Request) -> Response:
+    def cover_audit(self, request: Request) -> Response:
         """Return how much a cover hides, where that was measured before; else an empty object."""
         values = {name: float(value) for name, value in request.query_params.items()}
         if blocks := values.pop("blocks", None):
             values["blocks"] = int(blocks)
         strength = from_record(Strength, {"style": request.path_params["style"], **values})
-        return JSONResponse(known_hiding(strength) or {})
+        return JSONResponse(known_cover_audit(strength) or {})
 
     def scan(self, _request: Request) -> Response:
         """Return runs and reports."""

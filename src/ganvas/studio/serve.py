@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ganvas.studio import StudioConfig
+    from ganvas.studio.job_requests import Studio
     from ganvas.studio.storage import Limits
-    from ganvas.studio.wishes import Studio
 
 __all__ = ["Listening", "opened_studio", "serve"]
 
@@ -114,11 +114,11 @@ def opened_studio(
         limits: of uploads.
         prepare: called once in each worker process.
     """
+    from ganvas.studio.job_requests import Studio
     from ganvas.studio.jobs import JobQueue
     from ganvas.studio.library import Library
     from ganvas.studio.storage import opened_storage
     from ganvas.studio.trainings import Trainings
-    from ganvas.studio.wishes import Studio
 
     with opened_storage(limits) as storage:
         studio = Studio(

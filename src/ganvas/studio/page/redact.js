@@ -18,11 +18,11 @@ export function open(place, state, [view]) {
     h("a", { href: "#redact", "aria-current": view === "review" ? null : "page" }, "Mark and cover"),
     h("a", { href: "#redact/review", "aria-current": view === "review" ? "page" : null }, "Review and download"));
   place.append(h("h1", {}, "Redact"), tabs);
-  return view === "review" ? review(place, wish, edit) : workshop(place, state);
+  return view === "review" ? review(place, jobRequest, edit) : workshop(place, state);
 }
 
 /** The settings as the studio takes them. */
-export function wish(ids) {
+export function jobRequest(ids) {
   const finder = { classifier: settings.classifier || null, class_name: settings.className || null, detect: [...settings.detect],
     margin: settings.margin, coverage: settings.classifier ? settings.coverage : null };
   return { files: ids, finder, strength: strength() };
@@ -100,7 +100,7 @@ function workshop(place, state) {
   async function findRegions() {
     if (!current) return toast("Add a picture first.");
     const id = current;
-    const job = await run("find", wish([id]));
+    const job = await run("find", jobRequest([id]));
     if (job?.state !== "done" || current !== id) return undefined;
     const { boxes, heat, score } = job.result;
     const shown = h("input", { type: "checkbox", checked: Boolean(heat), onchange: () => editor.setHeat(shown.checked ? layer : null) });
@@ -125,16 +125,16 @@ function workshop(place, state) {
   async function recall(verdict) {
     const { style, ...values } = strength();
     const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
-    const known = await request("GET", `/api/hiding/${style}?${query}`).catch(() => ({}));
-    if (known.text && JSON.stringify(strength()) === JSON.stringify({ style, ...values })) verdict.replaceChildren(hidingWords(known));
+    const known = await request("GET", `/api/cover-audit/${style}?${query}`).catch(() => ({}));
+    if (known.text && JSON.stringify(strength()) === JSON.stringify({ style, ...values })) verdict.replaceChildren(auditWords(known));
   }
 
   function coverForm() {
     const verdict = h("p", { class: "verdict", "aria-live": "polite" });
     const more = h("div", {});
     const measure = h("button", { onclick: async () => {
-      const job = await run("hiding", { strength: strength() });
-      if (job?.state === "done") verdict.replaceChildren(hidingWords(job.result));
+      const job = await run("cover_audit", { strength: strength() });
+      if (job?.state === "done") verdict.replaceChildren(auditWords(job.result));
     } }, "Measure how much it hides");
     const blocks = h("input", { type: "number", min: "1", max: "64", value: settings.blocks,
       oninput: () => { settings.blocks = Number(blocks.value) || 4; verdict.replaceChildren(); recall(verdict); } });
@@ -163,7 +163,7 @@ function workshop(place, state) {
     if (!ids.length) return toast("Add a picture first.");
     const sent = await attempt(async () => { if (current) await sendMask(current); return true; });
     if (!sent) return undefined;
-    const job = await run("redact", wish(ids));
+    const job = await run("redact", jobRequest(ids));
     if (job?.state !== "done") return undefined;
     if (job.result.warning) toast(job.result.warning);
     const list = await request("GET", "/api/files");
@@ -197,7 +197,7 @@ function workshop(place, state) {
   }
 }
 
-function hidingWords(result) {
+function auditWords(result) {
   const words = result.text[0].toUpperCase() + result.text.slice(1);
   const range = `${percent(result.low)} to ${percent(result.high)} at 95 % confidence`;
   return h("span", {}, h("strong", {}, words), `, by a classifier that was trained on such covers of handwritten digits (${range}).`);

@@ -4,7 +4,7 @@ import { changed, files, onFiles } from "./store.js";
 
 let reviewer = "";
 
-export function review(place, _wish, edit) {
+export function review(place, jobRequest, edit) {
   const name = h("input", { type: "text", value: reviewer, id: "reviewer", autocomplete: "name", oninput: () => { reviewer = name.value; } });
   const list = h("ol", { class: "cards" });
   const summary = h("p", { class: "soft", "aria-live": "polite" });

@@ -52,8 +52,8 @@ export async function removeFile(id) {
 }
 
 /** Start a job and wait for its end; resolves to the finished job, or to undefined where it could not start. */
-export async function run(kind, wish, onstart = () => {}) {
-  const started = await attempt(() => request("POST", `/api/jobs/${kind}`, { json: wish }));
+export async function run(kind, jobRequest, onstart = () => {}) {
+  const started = await attempt(() => request("POST", `/api/jobs/${kind}`, { json: jobRequest }));
   if (!started) return undefined;
   onstart(started.id);
   const ended = new Promise((resolve) => waiting.set(started.id, resolve));

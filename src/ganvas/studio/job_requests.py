@@ -13,7 +13,7 @@ from ganvas.errors import InputError
 from ganvas.localization.detectors import DETECTORS
 from ganvas.localization.load import CLASSIFIERS
 from ganvas.methods.config import Direction
-from ganvas.studio.hiding import HidingTask
+from ganvas.studio.cover_audit import CoverAuditTask
 from ganvas.studio.jobs import Job, JobQueue
 from ganvas.studio.library import Library
 from ganvas.studio.redaction import Finder, FindTask, PairsTask, RedactTask, Source, Strength
@@ -22,11 +22,11 @@ from ganvas.studio.storage import Storage
 from ganvas.studio.trainings import Trainings
 from ganvas.studio.translation import TranslateTask
 
-__all__ = ["Studio", "Wish", "make_job"]
+__all__ = ["JobRequest", "Studio", "make_job"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class JobRequest:
     """What the page asks a job to do; which fields count depends on the kind of job.
 
     Attributes:
@@ -92,34 +92,34 @@ class Studio:
         return re.sub(rf"{re.escape(str(self.storage.folder))}/(?:[\w-]+/)*", "", message)
 
 
-def make_job(studio: Studio, kind: str, wish: Wish) -> Job:
-    """Return the job for a wish.
+def make_job(studio: Studio, kind: str, request: JobRequest) -> Job:
+    """Return the job for a request.
 
     Args:
         studio: whose storage and library the ids refer to.
-        kind: find, redact, pairs, translate or hiding.
-        wish: see `Wish`.
+        kind: find, redact, pairs, translate or cover_audit.
+        request: see `JobRequest`.
 
     Raises:
         KeyError: no such kind, upload, run or model.
         ConfigError: the settings do not fit.
     """
-    makers: dict[str, Callable[[Studio, Wish], Job]] = {
+    makers: dict[str, Callable[[Studio, JobRequest], Job]] = {
         "find": _find,
         "redact": _redact,
         "pairs": _pairs,
         "translate": _translate,
-        "hiding": _hiding,
+        "cover_audit": _cover_audit,
     }
-    return makers[kind](studio, wish)
+    return makers[kind](studio, request)
 
 
-def _find(studio: Studio, wish: Wish) -> Job:
-    if wish.finder.is_empty:
+def _find(studio: Studio, request: JobRequest) -> Job:
+    if request.finder.is_empty:
         raise InputError("choose a classifier or a detector first")
-    (source,) = studio.sources(wish.files[:1])
+    (source,) = studio.sources(request.files[:1])
     folder = studio.storage.work_folder(source.id)
-    task = FindTask(source=source, finder=studio.resolved(wish.finder), folder=folder)
+    task = FindTask(source=source, finder=studio.resolved(request.finder), folder=folder)
 
     def receive(found: dict[str, Any]) -> dict[str, Any]:
         heat = found.pop("heat_path")
@@ -132,35 +132,35 @@ def _find(studio: Studio, wish: Wish) -> Job:
     return Job(task, "find", f"Find regions in {source.name}", receive)
 
 
-def _redact(studio: Studio, wish: Wish) -> Job:
-    sources = studio.sources(wish.files)
-    _ = wish.strength.cover  # which checks it
+def _redact(studio: Studio, request: JobRequest) -> Job:
+    sources = studio.sources(request.files)
+    _ = request.strength.cover  # which checks it
     folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
     task = RedactTask(
-        sources=sources, finder=studio.resolved(wish.finder), strength=wish.strength, folder=folder,
-        mask_only=wish.mask_only,
+        sources=sources, finder=studio.resolved(request.finder), strength=request.strength, folder=folder,
+        mask_only=request.mask_only,
     )  # fmt: skip
     return Job(task, "redact", f"Redact {_named(sources)}", lambda content: record_redaction(studio.storage, content))
 
 
-def _pairs(studio: Studio, wish: Wish) -> Job:
-    uploads = [studio.storage.get(key) for key in wish.files]
+def _pairs(studio: Studio, request: JobRequest) -> Job:
+    uploads = [studio.storage.get(key) for key in request.files]
     boxes = {one.name: one.review["line"]["region"]["boxes"] for one in uploads if one.review.get("path")}
-    sources = [one for one in studio.sources(wish.files) if boxes.get(one.name)]
+    sources = [one for one in studio.sources(request.files) if boxes.get(one.name)]
     if not sources:
         raise InputError("redact some pictures first: what is covered says where to degrade them")
     out = studio.library.root / f"studio-pairs-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = studio.storage.work_folder()
     boxes = {one.name: boxes[one.name] for one in sources}
-    task = PairsTask(sources=sources, boxes=boxes, strength=wish.strength, folder=folder, out=out)
+    task = PairsTask(sources=sources, boxes=boxes, strength=request.strength, folder=folder, out=out)
     return Job(task, "pairs", f"Save training pairs of {_named(sources)}")
 
 
-def _translate(studio: Studio, wish: Wish) -> Job:
-    entry, sources = studio.library.get(wish.run, "run", "model"), studio.sources(wish.files)
+def _translate(studio: Studio, request: JobRequest) -> Job:
+    entry, sources = studio.library.get(request.run, "run", "model"), studio.sources(request.files)
     folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
     task = TranslateTask(
-        run_path=entry.path, run_name=entry.name, sources=sources, direction=wish.direction, tile=wish.tile,
+        run_path=entry.path, run_name=entry.name, sources=sources, direction=request.direction, tile=request.tile,
         folder=folder,
     )  # fmt: skip
 
@@ -176,10 +176,10 @@ def _translate(studio: Studio, wish: Wish) -> Job:
     return Job(task, "translate", f"Translate {_named(sources)} by {entry.name}", receive)
 
 
-def _hiding(studio: Studio, wish: Wish) -> Job:
-    _ = wish.strength.cover
-    task = HidingTask(strength=wish.strength, folder=studio.storage.work_folder())
-    return Job(task, "hiding", "Measure how much the cover hides")
+def _cover_audit(studio: Studio, request: JobRequest) -> Job:
+    _ = request.strength.cover
+    task = CoverAuditTask(strength=request.strength, folder=studio.storage.work_folder())
+    return Job(task, "cover_audit", "Measure how much the cover hides")
 
 
 def _named(sources: Sequence[Source]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ganvas.studio.receive import TYPE, UploadProblem, receive_file
 from ganvas.studio.storage import Limits
+from ganvas.studio.uploads import TYPE, UploadProblem, receive_file
 
 LIMITS = Limits(bytes=100, idle_seconds=0.05, upload_seconds=0.2)
 

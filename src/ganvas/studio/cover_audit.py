@@ -25,7 +25,7 @@ from ganvas.progress import Progress
 from ganvas.serialization import read_json
 from ganvas.studio.redaction import Strength
 
-__all__ = ["HidingTask", "known_hiding"]
+__all__ = ["CoverAuditTask", "known_cover_audit"]
 
 SIDE = 32
 """Side of a digit in pixels."""
@@ -35,12 +35,12 @@ STEPS = 250
 """Training steps of the attacker's network."""
 EVERY = 6
 """One digit in so many is used: 300, of which a quarter tests."""
-KEPT = "studio-hiding"
+KEPT = "studio-cover-audit"
 """Folder of the figures in the cache folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HidingTask:
+class CoverAuditTask:
     """Measurement of one style and strength."""
 
     strength: Strength
@@ -52,7 +52,7 @@ class HidingTask:
         Raises:
             MissingDependency: scikit-learn is not installed.
         """
-        if (known := known_hiding(self.strength)) is not None:
+        if (known := known_cover_audit(self.strength)) is not None:
             return known
         _write_digits(self.folder / "digits")
         progress.check()
@@ -74,7 +74,7 @@ class HidingTask:
         return result
 
 
-def known_hiding(strength: Strength) -> dict[str, Any] | None:
+def known_cover_audit(strength: Strength) -> dict[str, Any] | None:
     """Return the figures of a style and strength that were measured before with this version, or None."""
     path = _kept(strength)
     try:
