@@ -199,6 +199,9 @@ def test_an_export_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert cached.cached_onnx(run, "last", "a_to_b") == first
     assert cached.cached_onnx(run, "auto", "b_to_a") != first
     assert len(made) == 2
+    first.write_bytes(first.read_bytes()[:50])
+    assert cached.cached_onnx(run, "auto", "a_to_b") == first  # a damaged file is made again
+    assert len(made) == 3
     save_snapshot(snapshot_path(run, "last"), Translator.load(run, device="cpu").method, images_seen=13)
     assert cached.cached_onnx(run, "auto", "a_to_b") != first  # other weights are another file
     with pytest.raises(ConfigError, match="by name: give best, last or auto"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.inference.tiling import pad_to_multiple, translate_padded
+from ganvas.inference.tiling import pad_to_multiple, padded_size, translate_padded
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import build
 
@@ -33,3 +33,8 @@ def test_a_size_off_the_multiple_changes_nothing_far_from_the_border() -> None:
     whole, cut = translate_padded(method, images), translate_padded(method, images[..., :61, :59])
     near = 59 - method.context - method.size_multiple
     torch.testing.assert_close(cut[..., :near, :near], whole[..., :near, :near])
+
+
+@pytest.mark.parametrize(("size", "fixed", "padded"), [(47, 47, 47), (30, 47, 47), (50, 47, 52), (47, None, 48)])
+def test_a_picture_within_the_only_size_of_a_network_is_padded_to_just_that(size, fixed, padded):
+    assert padded_size(size, 4, fixed) == padded

@@ -275,9 +275,21 @@ def test_web_pages_and_folders_are_named(tmp_path):
         read_reference(tmp_path / "folder.pth")
 
 
+def test_damaged_and_empty_files_are_named(tmp_path):
+    torch.save(G.state, tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:2000])
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(RunError, match="damaged, incomplete or of another kind: fetch the file again"):
+        read_reference(tmp_path / "cut.pth")
+    with pytest.raises(RunError, match="it is empty: fetch the file again"):
+        read_reference(tmp_path / "empty.pth")
+
+
 def test_safetensors_are_read(tmp_path):
     save_file(G.state, tmp_path / "file.safetensors")
     assert read_reference(tmp_path / "file.safetensors").kind == "resnet"
+    (tmp_path / "file.safetensors").rename(tmp_path / "named.pth")
+    assert read_reference(tmp_path / "named.pth").kind == "resnet"
     (tmp_path / "file.safetensors").write_bytes(b"12345678{")
     with pytest.raises(RunError, match="safetensors"):
         read_reference(tmp_path / "file.safetensors")

@@ -184,6 +184,9 @@ def test_a_run_can_be_trained_further(tmp_path):
         (STATE | {"conv_body.weight": torch.zeros(6, 5, 3, 3)}, "conv_body.weight has shape"),
         (STATE | {"conv_body.weight": torch.full((6, 6, 3, 3), torch.nan)}, "NaN"),
         (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3, dtype=torch.int8)}, "quantized"),
+        (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3, dtype=torch.complex64)}, "complex weights"),
+        (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3).to_sparse()}, "is sparse"),
+        (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3, device="meta")}, "without values"),
         (esrgan("real", ups=(2,) * 5, blocks=1)[0], "upscales 32 times; supported are 1, 2, 3, 4, 8, 16"),
         (esrgan("old", blocks=1)[0] | {"model.2.weight": torch.zeros(24, 6, 3, 3)}, "another kind of upsampling"),
         (compact(channels=(3, 7))[0], "no square number"),
@@ -195,6 +198,13 @@ def test_a_run_can_be_trained_further(tmp_path):
 def test_variants_that_are_not_supported_say_so(state, complaint):
     with pytest.raises(RunError, match=complaint):
         find_shared_model(state)
+
+
+def test_weights_of_8_bits_are_converted():
+    rounded = {key: value.to(torch.float8_e4m3fn) for key, value in STATE.items()}
+    found = find_shared_model(rounded)
+    assert found is not None
+    assert all(value.dtype == torch.float32 for value in found.weights.values())
 
 
 TELLTALE_NAMES = {

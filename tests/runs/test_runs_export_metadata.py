@@ -52,6 +52,8 @@ def test_the_file_of_another_program_has_none() -> None:
         ("precision", "int8"),
         ("direction", "up"),
         ("num_frames", "٣"),
+        ("num_frames", "999999999"),
+        ("size_multiple", "20000"),
         ("value_range", "0 255"),
         ("input", "{"),
         ("input", "[1]"),

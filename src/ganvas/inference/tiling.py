@@ -43,7 +43,9 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 def padded_size(size: int, multiple: int, fixed: int | None = None) -> int:
     """Return the next larger size that the network accepts, or that tiles of its only size can cover."""
-    return -(-max(size, fixed or SMALLEST_SIDE) // multiple) * multiple
+    if fixed is not None and size <= fixed:
+        return fixed
+    return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
 
 
 def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ganvas.errors import RunError
 from ganvas.interop.other_architectures import KNOWN, UNKNOWN, refuse_other_architecture
-from ganvas.interop.reference_files import State, read_states, without_prefix
+from ganvas.interop.reference_files import State, as_dense, read_states, without_prefix
 from ganvas.methods.architectures import dropout_layers, has_biases
 from ganvas.networks import PatchGAN, PixelGAN, ResNet, UNet
 from ganvas.networks.blocks import Norm
@@ -339,9 +339,7 @@ def convert_weight(state: State, key: str, *, like: Tensor) -> Tensor:
         raise RunError(f"{key} is missing; {KNOWN}")
     if state[key].shape != like.shape:
         raise RunError(f"{key} has shape {tuple(state[key].shape)} where {tuple(like.shape)} was expected; {KNOWN}")
-    if not torch.isfinite(state[key]).all():
-        raise RunError(f"{key} holds NaN or infinite weights; its training diverged")
-    return state[key].to(like.dtype)
+    return as_dense(key, state[key]).to(like.dtype)
 
 
 def is_old_statistic(key: str, state: State) -> bool:

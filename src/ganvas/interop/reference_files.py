@@ -8,6 +8,7 @@ A checkpoint can hold more than a state dict: several networks by name (`netG`),
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ganvas.errors import RunError
 
-__all__ = ["State", "read_states", "without_prefix"]
+__all__ = ["State", "as_dense", "read_states", "without_prefix"]
 
 State = dict[str, Tensor]
 """Parameter name -> tensor."""
@@ -27,6 +28,8 @@ DEEPEST = 3
 """Largest depth of nested wrappers that is searched."""
 OPTIMIZER_ENTRIES = ("optimizer", "optimizers", "optimizer_state_dict", "schedulers")
 """Entries of a training state."""
+MAX_HEADER = 100_000_000
+"""Largest length of the header in a safetensors file, in bytes."""
 AVERAGES = ("ema", "average", "swa")
 """Parts of an entry's name that mark averaged weights."""
 
@@ -72,14 +75,32 @@ def without_prefix(state: State) -> Iterator[State]:
         yield dict(state)
 
 
+def as_dense(name: str, value: Tensor) -> Tensor:
+    """Return a weight, of an 8-bit floating-point type in float32.
+
+    Raises:
+        RunError: it is sparse or without values, or holds NaN or infinite values.
+    """
+    if value.layout is not torch.strided or value.is_meta:
+        raise RunError(
+            f"{name} is {'without values' if value.is_meta else 'sparse'}; save the weights as dense tensors"
+        )
+    if value.is_floating_point() and value.element_size() == 1:
+        value = value.float()  # few functions take these types
+    if not torch.isfinite(value).all():
+        raise RunError(f"{name} holds NaN or infinite weights; its training diverged")
+    return value
+
+
 def _load(path: Path) -> Any:
     """Return the content of a checkpoint; no code in it is executed."""
     if path.suffix.lower() == ".onnx":
         raise RunError(f"{path}: an ONNX network, which runs as it is: ganvas translate {path.name} IN OUT")
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # they advise to load code; the errors below say what to do
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"{path}: no such file") from error
     except IsADirectoryError as error:
@@ -90,6 +111,15 @@ def _load(path: Path) -> Any:
         raise RunError(f"{path}: not a checkpoint in safetensors format ({error})") from error
     except Exception as error:  # a damaged file can raise any exception
         raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file is in safetensors format: by the length and first byte of its header, else by its name."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < MAX_HEADER:
+        return True
+    return path.suffix.lower() == ".safetensors" and not start.startswith((b"PK", b"\x80"))
 
 
 def _why_unsafe(path: Path, error: Exception) -> str:
@@ -105,7 +135,9 @@ def _why_unsafe(path: Path, error: Exception) -> str:
             "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "
             "on the machine that made it, save the weights only: torch.save(network.state_dict(), FILE)"
         )
-    return type(error).__name__
+    if not start:
+        return "it is empty: fetch the file again"
+    return f"it is damaged, incomplete or of another kind: fetch the file again ({type(error).__name__})"
 
 
 def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, State]]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.interop.esrgan_layouts import find_layout, numbers, release_names
-from ganvas.interop.reference_files import State, read_states, without_prefix
+from ganvas.interop.reference_files import State, as_dense, read_states, without_prefix
 from ganvas.interop.reference_methods import ImportedMethod
 from ganvas.methods import SRResNetConfig
 from ganvas.methods.base import build
@@ -308,7 +308,6 @@ def as_float32(name: str, value: Tensor, *, like: Tensor) -> Tensor:
     if value.shape != like.shape:
         raise RunError(f"{name} has shape {tuple(value.shape)} where {tuple(like.shape)} was expected")
     if not value.is_floating_point():
-        raise RunError(f"{name} holds {value.dtype}: quantized weights are not supported")
-    if not torch.isfinite(value).all():
-        raise RunError(f"{name} holds NaN or infinite weights; its training diverged")
-    return value.float().contiguous()
+        kind = "complex" if value.is_complex() else "quantized"
+        raise RunError(f"{name} holds {value.dtype}: {kind} weights are not supported")
+    return as_dense(name, value).float().contiguous()

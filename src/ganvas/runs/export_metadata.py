@@ -107,14 +107,14 @@ class ExportMetadata:
             direction=_one_of(values, "direction", get_args(Direction)),
             input=_spec(values, "input"),
             output=_spec(values, "output"),
-            scale=_whole(values, "scale", least=1),
-            size_multiple=_whole(values, "size_multiple", least=1),
+            scale=_whole(values, "scale", least=1, most=64),
+            size_multiple=_whole(values, "size_multiple", least=1, most=4096),
             context=None if context == BLENDED else _whole(values, "context", least=0),
             noise=_one_of(values, "noise", get_args(ExportNoise)),
             precision=_one_of(values, "precision", get_args(ExportPrecision)),
             license=_value(values, "license"),
             weights_sha256=_value(values, "weights_sha256"),
-            num_frames=_whole(values, "num_frames", least=1),
+            num_frames=_whole(values, "num_frames", least=1, most=99),
             notice=_value(values, "notice"),
         )
 
@@ -137,10 +137,10 @@ def _one_of(values: Mapping[str, str], name: str, known: tuple[Name, ...]) -> Na
     raise ConfigError(f"metadata {PREFIX}{name} is {found[:40]!r}; this ganvas knows {', '.join(known)}")
 
 
-def _whole(values: Mapping[str, str], name: str, *, least: int) -> int:
+def _whole(values: Mapping[str, str], name: str, *, least: int, most: int = 10**9) -> int:
     text = _value(values, name)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise ConfigError(f"metadata {PREFIX}{name} is {text[:40]!r}, no whole number of at least {least}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise ConfigError(f"metadata {PREFIX}{name} is {text[:40]!r}, no whole number from {least} to {most}")
     return int(text)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-from ganvas.bulk.journal import hash_files, hash_settings
+from ganvas.bulk.journal import hash_file, hash_files, hash_settings
 from ganvas.errors import ConfigError
+from ganvas.filesystem.atomic import write_text
 from ganvas.filesystem.paths import cache_folder
 from ganvas.inference.config import Runtime
 from ganvas.inference.models import model_files
@@ -51,9 +52,15 @@ def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) 
     key = hash_settings([hash_files(*model_files(run, snapshot)), direction, versions])
     folder = cache_folder() / FOLDER
     path = folder / f"{key}.onnx"
-    if not path.is_file():
+    checked = path.with_suffix(".sha256")  # of the file as it was verified: a damaged or altered one is made again
+    if (
+        not path.is_file()
+        or not checked.is_file()
+        or checked.read_text(encoding="ascii", errors="replace") != hash_file(path)
+    ):
         folder.mkdir(exist_ok=True)
         export_run(ExportConfig(run, path, snapshot=snapshot, direction=direction))
+        write_text(checked, hash_file(path))
     return path
 
 
