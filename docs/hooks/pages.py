@@ -22,7 +22,8 @@ from mkdocs.structure.files import File, Files
 
 import ganvas
 from ganvas import api
-from ganvas.cli import FLAGS, VERBS
+from ganvas.cli import HOMES, VERBS
+from ganvas.flags import FLAGS
 from ganvas.recipes import RECIPES, recipe_summary
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,8 @@ def _local_links(text: str) -> str:
 def _commands() -> Iterator[str]:
     yield "# Commands\n\n`ganvas VERB --help` prints the same. [Recipes](recipes.md) has the settings of `train`.\n"
     for verb, (name, _) in VERBS.items():
-        config, function = api.CONFIGS.get(name), getattr(api, name)
+        function = getattr(importlib.import_module(HOMES.get(verb, "ganvas.api")), name)
+        config = api.CONFIGS.get(name)
         yield f"## {verb}\n"
         if config is None:
             yield "    ganvas train RECIPE --data DIR --out RUN\n\nSee [recipes](recipes.md).\n"

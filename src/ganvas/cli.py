@@ -79,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(verb, "interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - no traceback reaches the terminal
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that falls into a class statement
+            _complain(verb, "interrupted")
+            return 130
         print(report_crash(words, error, cache_folder=cache_folder), file=sys.stderr)
         return CRASH_EXIT_CODE
 
