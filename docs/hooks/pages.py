@@ -99,7 +99,8 @@ def _commands() -> Iterator[str]:
 
 
 def _recipes() -> Iterator[str]:
-    yield "# Recipes\n\n`ganvas train RECIPE --data DIR --out RUN` trains one; each setting is a flag.\n"
+    yield "# Recipes\n\n`ganvas train RECIPE --data DIR --out RUN` trains one."
+    yield "Each setting is a flag, `--out` the run folder.\n"
     yield "| recipe | what it trains |\n|---|---|"
     for name, recipe in RECIPES.items():
         yield f"| `{name}` | {recipe_summary(recipe)} |"
