@@ -61,7 +61,13 @@ def test_what_is_no_run_says_so(tmp_path: Path) -> None:
         read_run_record(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "message"), [("net.onnx", "only translates"), ("photo.png", "`ganvas train` wrote")])
+FILES = [
+    ("net.onnx", "only translates"), ("photo.png", "`ganvas train` wrote"), ("net.xml", "OpenVINO and not ganvas"),
+    ("net.pt2", "PyTorch and not ganvas"), ("net.safetensors", "`ganvas import` makes a run"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "message"), FILES)
 def test_a_file_is_no_run_folder(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(RunError, match=f"{name} is a file, not a run folder.*{message}"):

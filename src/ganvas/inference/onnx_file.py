@@ -50,6 +50,8 @@ def onnx_files(path: Path) -> list[Path]:
     """
     if not path.is_file():
         raise RunError(f"{path}: there is no such file; give an .onnx file or a run folder")
+    if not path.stat().st_size:
+        raise RunError(f"{path} is empty; export or copy it again")
     import onnx
 
     try:

@@ -147,7 +147,8 @@ class OnnxModel:
 
         Raises:
             ConfigError: direction b_to_a.
-            ImageError: the graph cannot be run on that size, or makes another than in its trial.
+            ImageError: the graph cannot be run on that size, makes another than in its trial, or values that are not
+                finite.
             MemoryError: memory runs out.
         """
         self.check_direction(direction)
@@ -172,6 +173,10 @@ class OnnxModel:
                 None,
                 f"{self.path} makes {first.shape} of {width} x {height} pixels where {expected} was expected; its "
                 "sizes are not those of its trial: export it with a fixed size",
+            )
+        if not np.isfinite(first).all():  # before the range is clipped, which would hide infinite values
+            raise ImageError(
+                None, f"{self.path} makes NaN or infinite values of it; a network of float16 may need float32 here"
             )
         return signed_from_value(np.ascontiguousarray(first, np.float32), traits.output_range)
 

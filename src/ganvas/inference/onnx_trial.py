@@ -213,10 +213,11 @@ class _Trial:
                     value_range=(low, high),
                     output_range=self._range or _output_range(made, graph.input.dtype),
                 )
+        many = made.shape[1] > MAX_CHANNELS and list(made.shape[2:]) == [height, width]
+        cause = f"more than {MAX_CHANNELS} channels" if many else "sides that are no whole multiple of the picture's"
         self.problem = (
-            f"of {where} it makes an output of shape {made.shape}, whose sides are no whole multiple of the picture's "
-            f"or which has more than {MAX_CHANNELS} channels; a network that gives a picture of the same size, or "
-            "enlarged, is needed"
+            f"of {where} it makes an output of shape {made.shape}, with {cause}; a network that gives a picture of the "
+            "same size, or enlarged, is needed"
         )
         return None
 

@@ -102,6 +102,8 @@ def _load(path: Path) -> Any:
         with warnings.catch_warnings(action="ignore"):  # they advise to load code; the errors below say what to do
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
+        if str(path).startswith("hf:"):
+            raise RunError("a run on the Hugging Face Hub needs no import: give hf://user/name as the run") from error
         raise RunError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise RunError(f"{path}: a folder; give the checkpoint's file in it") from error

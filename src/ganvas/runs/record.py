@@ -94,11 +94,8 @@ def read_run_record(run: Path) -> RunRecord:
 
 def _read_json(run: Path) -> Any:
     if run.is_file():
-        exported = run.suffix.lower() in EXPORTED_SUFFIXES
-        raise RunError(
-            f"{run} is a file, not a run folder; give the folder that `ganvas train` wrote"
-            + (" (an exported network only translates)" if exported else "")
-        )
+        remedy = FILE_REMEDIES.get(run.suffix.lower(), "give the folder that `ganvas train` wrote")
+        raise RunError(f"{run} is a file, not a run folder; {remedy}")
     try:
         return read_json(run / RECORD_NAME)
     except OSError as error:
@@ -137,8 +134,14 @@ def _describe(spec: PictureSpec) -> str:
 
 
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
-EXPORTED_SUFFIXES = (".onnx", ".pt2", ".xml")
-"""Suffixes of networks that left their run."""
+FILE_REMEDIES = {
+    ".onnx": "an ONNX network only translates and is evaluated; give the folder that `ganvas train` wrote",
+    ".pt2": "PyTorch and not ganvas runs this export; export the run as ONNX, or give its folder",
+    ".xml": "OpenVINO and not ganvas runs this export; export the run as ONNX, or give its folder",
+    ".pth": "`ganvas import` makes a run of a checkpoint",
+    ".safetensors": "`ganvas import` makes a run of a checkpoint",
+}
+"""Suffix of a file that is given in place of a run -> what to do."""
 INITIALIZERS = {
     "kaiming_normal_",
     "kaiming_uniform_",
