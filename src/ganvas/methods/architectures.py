@@ -290,7 +290,8 @@ def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[i
     The result has no more detail than a picture of `size`.
     """
     given = tuple(images.shape[-2:])
-    if given == size and not torch.compiler.is_exporting():  # resizing to the same size changes nothing
+    # Resizing to the same size changes nothing. An exporter may not compare: it would fix the size that it was shown.
+    if not torch.compiler.is_exporting() and given == size:
         return translate(images)
     return resized(translate(resized(images, size)), given)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganvas.errors import ExportError, MissingDependency
 from ganvas.interop.export.job import ExportJob, Floats, Format, Run
 from ganvas.interop.export.network import first_line
 from ganvas.interop.export.onnx_file import require_exporter, write_onnx
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 GROUP = "ganvas"
 """Section of the model's runtime information that holds the metadata."""
@@ -26,13 +30,18 @@ def write_openvino(job: ExportJob, folder: Path) -> list[Path]:
     """Write `model.xml` and `model.bin` with the metadata into a folder, through an ONNX file.
 
     Raises:
-        ExportError: the network cannot be converted.
+        ExportError: the network cannot be converted, or resizes with antialiasing.
         MissingDependency: a package is missing.
     """
     require_openvino()
+    import onnx
     import openvino
 
     (source,) = write_onnx(job, folder)
+    if any(_antialiases(node) for node in onnx.load(source, load_external_data=False).graph.node):
+        raise ExportError(
+            f"{job.run}: {job.metadata.method} resizes with antialiasing, which OpenVINO ignores; export it as onnx"
+        )
     try:
         model = openvino.Core().read_model(source)
     except RuntimeError as error:
@@ -43,6 +52,10 @@ def write_openvino(job: ExportJob, folder: Path) -> list[Path]:
     openvino.save_model(model, path, compress_to_fp16=False)
     source.unlink()
     return [path.with_suffix(".bin"), path]
+
+
+def _antialiases(node: NodeProto) -> bool:
+    return node.op_type == "Resize" and any(one.name == "antialias" and one.i == 1 for one in node.attribute)
 
 
 def open_openvino(job: ExportJob, files: Sequence[Path]) -> Run:
