@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
@@ -14,8 +15,9 @@ from ganvas.data.loader import TrainLoader
 from ganvas.training.performance import memory_kept
 from measure.machine import device, finish
 from measure.options import Options
+from measure.pictures import Pictures
 from measure.table import Row, Table
-from measure.timing import Timing, in_turn, ratio, timer
+from measure.timing import Timing, Work, in_turn, ratio, timer
 
 NOTES = (
     "Resized to 286, cropped to 256, mirrored; an epoch at a time, in turn. Ours: from the cache, which is built once "
@@ -44,6 +46,13 @@ def measure_pipeline(options: Options) -> list[Table]:
         except (RuntimeError, ValueError, OSError) as error:
             rates.fail(name, error)
     return [rates, costs]
+
+
+def prepare(given: dict[str, Any]) -> Callable[[], Work]:
+    """For `measure.worker`: an epoch of our loader, in batches of the size that the work names."""
+    folder, batch = Path(given["folder"]), int(given["work"].rpartition(" ")[2])
+    pictures = Pictures(Path(given["data"]) if given["data"] else None, folder)
+    return lambda: _our_epoch(pictures.facades(), batch, folder / "cache")
 
 
 def sources(options: Options) -> dict[str, Path]:

@@ -58,12 +58,14 @@ class Worker:
 
 
 @contextmanager
-def started(name: str, given: Mapping[str, Any]) -> Iterator[Worker]:
+def started(name: str, given: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
     """A worker while the block runs; `measure.worker` makes its work of what is given."""
     command, pipe = [sys.executable, "-m", "measure.worker", json.dumps(given)], subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, text=True, env=child_environment()) as process,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=said, text=True, env=environment or child_environment()
+        ) as process,
     ):
         try:
             yield Worker(name, process, said)

@@ -6,7 +6,7 @@ import sys
 def run() -> int:
     """Run the command line and return its exit code; an interruption while it is imported shows no traceback."""
     try:
-        from ganvas.cli import main
+        from ganvas.cli import main  # here, where an interruption is caught
 
         return main()
     except KeyboardInterrupt:

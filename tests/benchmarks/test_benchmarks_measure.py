@@ -166,3 +166,13 @@ def test_worker_answers_and_a_broken_one_is_told(tmp_path: Path) -> None:
         assert team.workers["plain"].seconds(1) > 0
         assert team.count("plain, captured") == pytest.approx(12.1e9, rel=0.01)
     assert "none such" in table.failures[0]
+
+
+@pytest.mark.slow
+def test_two_versions_are_compared_in_turn() -> None:
+    command = [sys.executable, BENCHMARKS / "versions.py", BENCHMARKS.parent, "--work", "demo", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    name, other, this, ratio, _ = (cell.strip() for cell in done.stdout.splitlines()[-1].strip("|").split("|"))
+    assert name == "networks: the demo's network, batch 1"
+    assert float(ratio) == pytest.approx(float(this) / float(other), rel=0.01)

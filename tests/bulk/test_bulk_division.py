@@ -106,6 +106,24 @@ def test_every_pass_of_a_redaction_is_spread(films: Path, tmp_path: Path, cluste
     assert not list((tmp_path / "ray").glob(".*"))
 
 
+@pytest.mark.parametrize("how", ["boxes", "detections", "verified detections"])
+def test_covers_that_a_person_gives_are_spread(films: Path, tmp_path: Path, cluster: Cluster, how: str) -> None:
+    film = films / "long.mp4"
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"long.mp4": [[4, 4, 12, 12]]}))
+    given = {"boxes": boxes}
+    if "detections" in how:
+        redact_files(film, tmp_path / "found" / "long.mp4", detect=("red",))
+        given = {"detections": tmp_path / "found" / "long.mp4.frames.jsonl"}
+    if "verified" in how:
+        given["detect"] = ("red",)
+    for backend in ("local", "ray"):
+        redact_files(film, tmp_path / backend / "long.mp4", **given, backend=backend)
+    assert (tmp_path / "ray" / "long.mp4").read_bytes() == (tmp_path / "local" / "long.mp4").read_bytes()
+    passes = ["verification.jsonl", "render"] if "verified" in how else ["render"]
+    assert cluster.passes == [[("long.mp4", name)] * 3 for name in passes]
+
+
 @pytest.mark.parametrize("done", [6, *(pytest.param(done, marks=pytest.mark.slow) for done in (2, 5, 10, 11))])
 def test_an_interrupted_redaction_goes_on_in_either_way(
     films: Path, tmp_path: Path, cluster: Cluster, done: int

@@ -120,3 +120,10 @@ def test_signed_numbers_and_files_and_measures_agree(dtype: str) -> None:
     assert unit.shape == (1, 1, 2, 2)
     assert (unit.min(), unit.max()) == (0, 1)
     assert np.array_equal(picture_from_signed(2 * unit - 1, picture.spec).pixels, picture.pixels)
+
+
+def test_a_picture_is_noted_where_the_model_was_trained_in_high_dynamic_range() -> None:
+    picture, spec = Picture(np.zeros((8, 8, 3), np.uint8)), PictureSpec(transfer="pq")
+    (note,) = input_notes(picture, spec, None, any_scale=False)
+    assert "trained in high dynamic range (PQ)" in note
+    assert input_notes(picture, spec, None, any_scale=False, is_frame=True) == ()

@@ -145,6 +145,9 @@ def test_translation_is_gated_and_labeled(page: Page, tmp_path: Path) -> None:
     (tmp_path / "made.png").write_bytes(page.client.get(f"/pieces/{made['result']}").content)
     assert read_label(tmp_path / "made.png") is not None
     assert page.client.get(f"/pieces/{made['view']}").headers["content-type"] == "image/png"
+    archive = page.client.get("/api/pieces.zip", params={"id": made["result"]})
+    assert zipfile.ZipFile(io.BytesIO(archive.content)).namelist() == ["good.png"]
+    assert page.client.get("/api/pieces.zip", params={"id": "none"}).status_code == 404
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def opened(browser: Any, served: tuple[str, Studio]) -> Iterator[Opened]:
 
 def add(page: Any, *contents: tuple[str, bytes]) -> None:
     files = [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in contents]
-    page.locator("input[type=file]").set_input_files(files)
+    page.locator(".drop input[type=file]").set_input_files(files)
     for name, _ in contents:
         page.locator(".tray").get_by_text(name).wait_for()
 
@@ -208,6 +209,26 @@ def test_a_translation_is_compared_with_the_slider(opened: Opened) -> None:
     assert read_label(download.value.path()) is not None
 
 
+def test_a_folder_is_translated_and_downloaded(opened: Opened, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    (folder / "one.png").write_bytes(png())
+    (folder / "more" / "two.png").write_bytes(png())
+    (folder / ".DS_Store").write_bytes(b"no picture")
+    page = opened("#translate")
+    page.get_by_label("Choose a folder").set_input_files(folder)
+    page.get_by_role("button", name="Remove one.png").wait_for()
+    assert page.locator(".tray li").count() == 2
+    page.get_by_label("tiny").check()
+    page.get_by_role("button", name="Translate all files").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all 2 of tiny").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert sorted(archive.namelist()) == ["one.png", "two.png"]
+        archive.extractall(tmp_path / "results")
+    assert read_label(tmp_path / "results" / "two.png") is not None
+
+
 def test_a_refusal_is_told(opened: Opened) -> None:
     page = opened("#translate")
     add(page, ("red.png", png((230, 20, 20), size=(64, 48))))
@@ -226,8 +247,20 @@ def test_a_job_is_cancelled(opened: Opened, served: tuple[str, Studio]) -> None:
     page.locator("#jobs-button").click()
     page.locator("#jobs").get_by_role("button", name="Cancel").click()
     page.locator(".job.cancelled").first.wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#jobs").wait_for(state="hidden")
     page.get_by_role("button", name="Redact this file").click()  # the queue goes on
     page.locator(".result .pane").wait_for()
+
+
+def test_a_press_elsewhere_closes_the_jobs(opened: Opened) -> None:
+    page = opened()
+    page.locator("#jobs-button").click()
+    page.locator("#jobs").click()
+    assert page.locator("#jobs").is_visible()
+    page.locator("h1").first.click()
+    page.locator("#jobs").wait_for(state="hidden")
+    assert page.locator("#jobs-button").get_attribute("aria-expanded") == "false"
 
 
 def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:

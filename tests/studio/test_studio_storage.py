@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from ganvas.errors import InputError
-from ganvas.studio.storage import Limits, Storage, Upload, opened_storage, safe_stem
+from ganvas.studio.storage import Limits, Piece, Storage, Upload, opened_storage, safe_stem, write_pieces
 
 
 def add(storage: Storage, name: str = "a.png") -> Upload:
@@ -94,3 +95,15 @@ def test_unused_uploads_expire_with_everything_made_of_them(tmp_path: Path) -> N
     assert not made.exists()
     with pytest.raises(KeyError):
         storage.piece(piece)
+
+
+def test_results_of_one_name_are_kept_apart_in_an_archive(tmp_path: Path) -> None:
+    pieces = []
+    for number in range(3):
+        path = tmp_path / str(number)
+        path.write_text(str(number))
+        pieces.append(Piece(path, "image/png", "a.png"))
+    write_pieces(pieces, tmp_path / "results.zip")
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {"a.png": b"0", "a (2).png": b"1", "a (3).png": b"2"}

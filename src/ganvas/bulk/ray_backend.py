@@ -193,7 +193,7 @@ def _joined(workers: int | None) -> Iterator[Any]:
 
 def _import_ray() -> Any:
     try:
-        import ray.data
+        import ray.data  # optional dependency
     except ImportError as error:
         raise MissingDependency("Ray Data", "ray", "--backend ray") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)

@@ -120,7 +120,7 @@ def load_scorer() -> Scorer:
     Raises:
         WeightsError: the model cannot be found or is not the published one.
     """
-    from ganvas.localization.open_nsfw import SHA256, NSFWScorer
+    from ganvas.localization.open_nsfw import SHA256, NSFWScorer  # slow to import
 
     return _RecordedScorer(NSFWScorer(), SHA256)
 

@@ -186,7 +186,7 @@ def _from_file(config: PrepareConfig, names: Set[str]) -> RegionFinder:
 
 
 def _from_classifier(config: PrepareConfig) -> RegionFinder:
-    from ganvas.localization import class_index, load_classifier, locate
+    from ganvas.localization import class_index, load_classifier, locate  # slow to import
 
     classifier = load_classifier(config.classifier)
     if config.class_name is not None:

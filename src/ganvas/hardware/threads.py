@@ -148,7 +148,7 @@ def check_threads(threads: int | None) -> None:
 @contextmanager
 def computing_with(threads: int) -> Iterator[None]:
     """Set the number of torch's threads inside the block."""
-    import torch
+    import torch  # slow to import
 
     before = torch.get_num_threads()
     if before == threads:  # setting it, even to the same value, affects the libraries of other threads

@@ -17,7 +17,16 @@ from ganvas.errors import ImageError
 from ganvas.image.codecs import picture_of_pillow
 from ganvas.image.files import read_image, read_image_bytes
 from ganvas.image.picture import NATURAL_RANGE, Picture, PictureSpec, Pixels
-from ganvas.image.ranges import all_finite, convert_samples, from_signed, signed_from_unit, strips, to_signed, to_unit
+from ganvas.image.ranges import (
+    all_finite,
+    convert_samples,
+    describe_transfer,
+    from_signed,
+    signed_from_unit,
+    strips,
+    to_signed,
+    to_unit,
+)
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
@@ -82,7 +91,9 @@ def unit_from_picture(picture: Picture, spec: PictureSpec) -> torch.Tensor:
     return torch.from_numpy(to_unit(picture.color, spec)).permute(2, 0, 1)[None].clamp(0, 1)
 
 
-def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *, any_scale: bool) -> tuple[str, ...]:
+def input_notes(
+    picture: Picture, spec: PictureSpec, data: DataConfig | None, *, any_scale: bool, is_frame: bool = False
+) -> tuple[str, ...]:
     """Return notes for the user on a picture before translation, one sentence each.
 
     Args:
@@ -90,12 +101,18 @@ def input_notes(picture: Picture, spec: PictureSpec, data: DataConfig | None, *,
         spec: input of the model.
         data: its training data, if known.
         any_scale: whether the model upscales pictures or resizes them to the training size.
+        is_frame: whether it is a frame of a film, whose transfer function is that of the model.
 
     Raises:
         ImageError: as `check_input`.
     """
-    scale = () if data is None or any_scale else _scale_note(picture, data)
-    return picture.notes + check_input(picture, spec) + scale
+    notes = picture.notes + check_input(picture, spec)
+    if spec.transfer is not None and not is_frame:
+        notes += (
+            f"the model was trained {describe_transfer(spec.transfer)} on film frames: the values of a picture are "
+            "taken as if they were coded so, and those of the result are coded so",
+        )
+    return notes if data is None or any_scale else notes + _scale_note(picture, data)
 
 
 def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def onnx_files(path: Path) -> list[Path]:
         raise RunError(f"{path}: there is no such file; give an .onnx file or a run folder")
     if not path.stat().st_size:
         raise RunError(f"{path} is empty; export or copy it again")
-    import onnx
+    import onnx  # slow to import
 
     try:
         model = onnx.load(str(path), load_external_data=False)

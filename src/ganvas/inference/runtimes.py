@@ -95,7 +95,7 @@ class OpenVinoNetwork:
 
     def __init__(self, path: Path) -> None:
         require_openvino()
-        import openvino
+        import openvino  # optional dependency
 
         threads = torch.get_num_threads()
         settings = {

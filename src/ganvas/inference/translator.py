@@ -203,7 +203,9 @@ class Translator:
             Cancelled: see `Progress.check`.
         """
         named = (name or str(picture.source or "picture"), picture)
-        (outcome,) = self.translate_many([named], windows=[window], tile=tile, overlap=overlap, progress=progress)
+        (outcome,) = self.translate_many(
+            [named], windows=[window] if window else None, tile=tile, overlap=overlap, progress=progress
+        )
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -224,7 +226,8 @@ class Translator:
 
         Args:
             pictures: (name, picture).
-            windows: of each picture, if it is a frame, the `num_frames` frames around it; unset: it repeats itself.
+            windows: of each frame of a film, the `num_frames` frames around it; unset for pictures, which repeat
+                themselves.
             tile: see `tiled`; None for whole pictures.
             overlap: see `tiled`.
             places: waits for a place in the network, where several threads share it.
@@ -242,7 +245,9 @@ class Translator:
         for one in work:
             with one.failing_alone():
                 any_scale = self.model.resizes or self.model.scale > 1
-                one.notes = input_notes(one.picture, self.record.input, self.record.data, any_scale=any_scale)
+                one.notes = input_notes(
+                    one.picture, self.record.input, self.record.data, any_scale=any_scale, is_frame=windows is not None
+                )
         admit_each(still_going(work))
         # 2. Apply the network to each picture alone: batch norm then uses the picture's own statistics.
         for one in still_going(work):

@@ -323,7 +323,7 @@ def silence_onnxruntime() -> None:
     is_new = "onnxruntime" not in sys.modules
     own = "ORT_DISABLE_TELEMETRY" in os.environ
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import
-    import onnxruntime
+    import onnxruntime  # slow to import
 
     if not is_new and not own:
         onnxruntime.disable_telemetry_events()
@@ -338,7 +338,7 @@ def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxrunt
             processes does not take every core, else all cores.
     """
     silence_onnxruntime()
-    import onnxruntime
+    import onnxruntime  # slow to import
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its errors are raised

@@ -28,11 +28,11 @@ def load_classifier(name: str) -> Classifier:
         WeightsError: the weights are not installed or cannot be read.
     """
     if name == "nsfw":
-        from ganvas.localization.open_nsfw import OpenNSFW
+        from ganvas.localization.open_nsfw import OpenNSFW  # slow to import
 
         return OpenNSFW()
     if name == "imagenet":
-        from ganvas.localization.efficientnet_lite import load_efficientnet_lite0
+        from ganvas.localization.efficientnet_lite import load_efficientnet_lite0  # slow to import
 
         return load_efficientnet_lite0()
     if Path(name).suffix == ONNX and Path(name).is_file():
@@ -41,7 +41,7 @@ def load_classifier(name: str) -> Classifier:
 
 
 def _load_onnx(path: Path) -> Classifier:
-    from ganvas.localization.onnx_classifier import OnnxClassifier
+    from ganvas.localization.onnx_classifier import OnnxClassifier  # slow to import
 
     sidecar = path.with_suffix(".json")
     record = _read_sidecar(sidecar)
@@ -97,17 +97,17 @@ def load_detectors(names: Sequence[str], *, threads: int | None = None, longest:
 
 def _load_detector(name: str, threads: int | None, longest: int) -> Detector:
     if name == "faces":
-        from ganvas.localization.packaged_detectors import FaceDetector
+        from ganvas.localization.packaged_detectors import FaceDetector  # slow to import
 
         return FaceDetector(threads=threads, longest=longest)
     if name == "text":
-        from ganvas.localization.packaged_detectors import TextDetector
+        from ganvas.localization.packaged_detectors import TextDetector  # slow to import
 
         return TextDetector(threads=threads, longest=longest)
     file, colon, classes = name.rpartition(f"{ONNX}:")
     path = Path(f"{file}{ONNX}" if colon else name)
     if path.suffix == ONNX and path.is_file():
-        from ganvas.localization.yolo import YoloDetector
+        from ganvas.localization.yolo import YoloDetector  # slow to import
 
         wanted = tuple(each.strip() for each in classes.split(",")) if colon else ()
         return YoloDetector(path, classes=wanted, threads=threads)

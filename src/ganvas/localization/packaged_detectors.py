@@ -196,7 +196,7 @@ def _without_landmarks(graph: bytes) -> bytes:
 
     The file lists its weights as inputs too, which keeps the runtime from folding them.
     """
-    import onnx
+    import onnx  # slow to import
 
     model = onnx.load_from_string(graph)
     weights = {tensor.name for tensor in model.graph.initializer}

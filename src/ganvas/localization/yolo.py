@@ -208,7 +208,7 @@ class YoloDetector:
 
 def _selects(path: Path) -> bool:
     """Return whether the graph of a file selects boxes itself."""
-    import onnx
+    import onnx  # slow to import
 
     nodes = onnx.load(path, load_external_data=False).graph.node
     return any(node.op_type in SELECTORS for node in nodes)

@@ -38,7 +38,7 @@ def optical_flow(before: Floats, after: Floats, *, side: int = SIDE) -> NDArray[
         MissingDependency: scikit-image is not installed.
     """
     try:
-        from skimage import registration
+        from skimage import registration  # optional dependency
     except ImportError as error:
         raise MissingDependency("scikit-image", "flow", "measuring flicker") from error
     height, width = before.shape[:2]

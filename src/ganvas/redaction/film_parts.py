@@ -36,7 +36,7 @@ def film_parts(
         source: the film.
         out: the file to write.
         work: the working folder, which this process holds.
-        settings: see `FilmSettings`; without detections of a person.
+        settings: see `FilmSettings`.
         detectors: those of the workers.
 
     Raises:
@@ -46,10 +46,14 @@ def film_parts(
     info = probe(source)
     film = FilmPasses(info, work, settings, SILENT)
     check_writable(out, like=info, options=write_options(settings, film))
-    if detectors:
-        for name in (DETECTIONS, VERIFICATION) if settings.verify else (DETECTIONS,):
-            _raise_first((yield _parts(work, name, film.waiting(name))))
-            film.collect(name)
+    if detectors and settings.detections is None:
+        _raise_first((yield _parts(work, DETECTIONS, film.waiting(DETECTIONS))))
+        film.collect(DETECTIONS)
+    else:
+        film.detect(())  # once, here: every part needs the times of all frames
+    if detectors and settings.verify:
+        _raise_first((yield _parts(work, VERIFICATION, film.waiting(VERIFICATION))))
+        film.collect(VERIFICATION)
     waiting = [segment for segment in film.segments() if not film.is_rendered(segment)]
     _raise_first((yield _parts(work, RENDER, waiting)))
 

@@ -39,7 +39,7 @@ from ganvas.video import FilmInfo, Frame, Segment, WriteOptions, plan_segments, 
 __all__ = ["DETECTIONS", "VERIFICATION", "FilmPasses", "FilmSettings", "Found"]
 
 Mask = NDArray[np.bool_]
-DETECTIONS, VERIFICATION = "detections.jsonl", "verification.jsonl"
+DETECTIONS, VERIFICATION, TIMES = "detections.jsonl", "verification.jsonl", "times.json"
 SHOWN_SIDE = 320
 """Pixels of the longer side of a picture in the report."""
 
@@ -188,11 +188,7 @@ class FilmPasses:
     def _given(self, path: Path) -> Found:
         """Return the detections that a person gave; the times of the frames are the film's own."""
         given = read_detections(path)
-        found = Found(path, given.manual, given.last_track)
-        for _, time in self.frames():
-            found.times.append(round(time, TIME_DIGITS))
-            self._report("read", len(found.times))
-        self._report("read", len(found.times), finished=True)
+        found = Found(path, given.manual, given.last_track, self._times())
         count = len(found.times) if self.until is None else given.count  # a preview has fewer frames
         given.require_fit(count=count, width=self._info.width, height=self._info.height)
         if self.until is None:  # the box of a preview may begin later
@@ -200,6 +196,19 @@ class FilmPasses:
         problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}
         found.problems = {frame: problem for frame, problem in problems.items() if frame < len(found.times)}
         return found
+
+    def _times(self) -> list[float]:
+        """Return the times of all frames; only the first call decodes the film."""
+        path = self._work / TIMES
+        if path.exists():
+            return [float(time) for time in read_json(path)]
+        times = list[float]()
+        for _, time in self.frames():
+            times.append(round(time, TIME_DIGITS))
+            self._report("read", len(times))
+        self._report("read", len(times), finished=True)
+        write_json(path, times)
+        return times
 
     def verify(self, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]) -> list[VerifiedFrame]:
         """Examine covered frames at the rate asked for; add boxes to the plan until nothing is found in them."""

@@ -141,12 +141,9 @@ class Redactor:
         )
 
     def divide(self, job: Job) -> Division | None:
-        """Return the division of a film, see `ganvas.bulk.runner.Task`; None for other files.
-
-        With detections of a person there is nothing to examine, and each part would read the whole film for its times.
-        """
+        """Return the division of a film, see `ganvas.bulk.runner.Task`; None for other files."""
         with suppress(*FILE_ERRORS):
-            if job.target is not None and self.settings.film.detections is None and is_film(job.source):
+            if job.target is not None and is_film(job.source):
                 return _redact_file(job, self, SILENT, in_parts=True)
         return None
 

@@ -142,14 +142,14 @@ def _is_final(address: HubAddress) -> bool:
 
 def is_offline() -> bool:
     """Return whether requests to the Hub are forbidden by HF_HUB_OFFLINE or GANVAS_OFFLINE."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants  # optional dependency
 
     return constants.HF_HUB_OFFLINE or bool(os.environ.get("GANVAS_OFFLINE"))
 
 
 def _cached(address: HubAddress) -> Path | None:
     """Return the folder of an earlier download of both files, or None."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache  # optional dependency
 
     found = [
         try_to_load_from_cache(address.repository, name, revision=address.revision)
@@ -161,7 +161,7 @@ def _cached(address: HubAddress) -> Path | None:
 
 def _fetch(address: HubAddress) -> Path:
     """Download both files of one commit; the description first, so that no other model's weights are fetched."""
-    from httpx2 import TransportError
+    from httpx2 import TransportError  # optional dependency
     from huggingface_hub import HfApi
 
     try:
@@ -196,7 +196,7 @@ def fetch_description(address: HubAddress) -> Path:
 
 
 def _file(address: HubAddress, name: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download  # optional dependency
 
     return Path(
         hf_hub_download(
@@ -222,7 +222,7 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
         RunError: repository, revision or file do not exist, or may not be read.
         HubError: the Hub cannot be reached, or answers with an error.
     """
-    from httpx2 import HTTPError
+    from httpx2 import HTTPError  # optional dependency
 
     try:
         with _bars_on_terminals():
@@ -239,6 +239,7 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
 @contextmanager
 def _bars_on_terminals() -> Iterator[None]:
     """Show the progress bars of huggingface_hub on terminals alone, like those of ganvas."""
+    # optional dependency
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     hidden = not sys.stderr.isatty() and not are_progress_bars_disabled()
@@ -253,7 +254,7 @@ def _bars_on_terminals() -> Iterator[None]:
 
 def _explained(error: Exception, address: HubAddress) -> GanvasError | None:
     """Return what an error of huggingface_hub means for the user; None for a system error on a file."""
-    from httpx2 import HTTPError
+    from httpx2 import HTTPError  # optional dependency
     from huggingface_hub import errors
 
     match error:

@@ -53,6 +53,6 @@ def studio(config: StudioConfig) -> None:
     Needs the extra `studio` (Starlette and uvicorn). Nothing leaves this machine: the page loads nothing from
     elsewhere, and uploads and results lie in a private temporary folder, which is removed at the end.
     """
-    from ganvas.studio.serve import serve
+    from ganvas.studio.serve import serve  # slow to import
 
     serve(config)

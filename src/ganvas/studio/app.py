@@ -25,7 +25,7 @@ from ganvas.studio.jobs import Job
 from ganvas.studio.library import describe_run, title_of
 from ganvas.studio.redaction import Strength
 from ganvas.studio.review import sign, write_archive
-from ganvas.studio.storage import Upload, view_path
+from ganvas.studio.storage import Upload, view_path, write_pieces
 from ganvas.studio.trainings import previews, read_figures
 from ganvas.studio.uploads import UploadProblem, receive_file
 from ganvas.studio.views import InspectTask, MaskTask
@@ -52,6 +52,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/files/{id}/mask", handlers.unmask, methods=["DELETE"]),
         Route("/api/files/{id}/sign", handlers.sign, methods=["POST"]),
         Route("/api/review.zip", handlers.archive),
+        Route("/api/pieces.zip", handlers.pieces),
         Route("/api/jobs", handlers.jobs, methods=["GET"]),
         Route("/api/jobs/{kind}", handlers.start, methods=["POST"]),
         Route("/api/jobs/{id}", handlers.cancel, methods=["DELETE"]),
@@ -188,6 +189,14 @@ class Handlers:
         path = self._studio.storage.work_folder() / "redacted.zip"
         write_archive(self._studio.storage.all(), path)
         return FileResponse(path, media_type="application/zip", filename="redacted.zip")
+
+    def pieces(self, request: Request) -> Response:
+        """Return several results, by their ids, as a ZIP file."""
+        storage = self._studio.storage
+        pieces = [storage.piece(key) for key in request.query_params.getlist("id")[: storage.limits.files]]
+        path = storage.work_folder() / "results.zip"
+        write_pieces(pieces, path)
+        return FileResponse(path, media_type="application/zip", filename="results.zip")
 
     def jobs(self, _request: Request) -> Response:
         """Return all jobs with their positions."""

@@ -99,7 +99,7 @@ def _relative_sigma(strength: Strength) -> float:
 def _write_digits(folder: Path) -> None:
     """Write the digits inside scikit-learn, a folder for each kind."""
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # optional dependency
     except ImportError as error:
         raise MissingDependency("scikit-learn", "demo", "measuring how much a cover hides") from error
     digits = load_digits()

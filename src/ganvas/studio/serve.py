@@ -38,7 +38,7 @@ def serve(config: StudioConfig) -> None:
         InputError: the port is in use, or the address is not of this machine.
     """
     _require_server()
-    from ganvas.studio.storage import Limits
+    from ganvas.studio.storage import Limits  # slow to import
 
     with Listening(config) as listening, opened_studio(config, Limits()) as studio:
         print(listening.announcement(), flush=True)
@@ -65,7 +65,7 @@ class Listening:
     """
 
     def __init__(self, config: StudioConfig) -> None:
-        from ganvas.studio.guard import new_token
+        from ganvas.studio.guard import new_token  # slow to import
 
         self.host = config.host
         try:
@@ -92,7 +92,7 @@ class Listening:
 
     def guarded(self, app: ASGIApp) -> ASGIApp:
         """Return the application behind its guard."""
-        from ganvas.studio.guard import Guard
+        from ganvas.studio.guard import Guard  # slow to import
 
         return Guard(app, host=self.host, port=self.port, token=self.token, uploads=UPLOADS)
 
@@ -114,7 +114,7 @@ def opened_studio(
         limits: of uploads.
         prepare: called once in each worker process.
     """
-    from ganvas.studio.job_requests import Studio
+    from ganvas.studio.job_requests import Studio  # slow to import
     from ganvas.studio.jobs import JobQueue
     from ganvas.studio.library import Library
     from ganvas.studio.storage import opened_storage
@@ -137,9 +137,9 @@ def opened_studio(
 
 
 async def _until_stopped(studio: Studio, listening: Listening) -> None:
-    import uvicorn
+    import uvicorn  # optional dependency
 
-    from ganvas.studio.app import make_app
+    from ganvas.studio.app import make_app  # slow to import
 
     settings = uvicorn.Config(
         listening.guarded(make_app(studio)), lifespan="off", log_level="warning", access_log=False, server_header=False,

@@ -13,16 +13,18 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
 
 from ganvas.errors import InputError
 from ganvas.filesystem import FolderInUse, claimed
 
-__all__ = ["Limits", "Piece", "Storage", "Upload", "opened_storage", "safe_stem", "view_path"]
+__all__ = ["Limits", "Piece", "Storage", "Upload", "opened_storage", "safe_stem", "view_path", "write_pieces"]
 
 PREFIX = "ganvas-studio-"
 LONGEST_NAME = 80
@@ -234,6 +236,18 @@ class Storage:
 def view_path(path: Path) -> Path:
     """Return where the view of an upload lies."""
     return path.with_suffix(".view.png")
+
+
+def write_pieces(pieces: Sequence[Piece], path: Path) -> None:
+    """Write published files as a ZIP file; a repeated name gets a number."""
+    taken = set[str]()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for piece in pieces:
+            plain = PurePath(piece.name)
+            names = (plain.name if n == 1 else f"{plain.stem} ({n}){plain.suffix}" for n in count(1))
+            name = next(name for name in names if name not in taken)
+            taken.add(name)
+            archive.write(piece.path, name)
 
 
 def safe_stem(name: str) -> str:

@@ -263,7 +263,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def make_panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels of the given size in inches, in row-major order."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # optional dependency
 
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)

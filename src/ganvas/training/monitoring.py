@@ -136,7 +136,7 @@ def check_tensorboard() -> None:
 
 def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
     check_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard import SummaryWriter  # optional dependency
 
     return SummaryWriter(str(folder), purge_step=images_seen + 1)  # hides events at that step too
 

@@ -85,7 +85,7 @@ def read_film_label(path: Path | str) -> str | None:
             return source_type_in_xmp(head) or source_type_in_xmp(file.read())
     if path.suffix.lower() in SIDECAR_SUFFIXES:
         return source_type_in_sidecar(path)
-    from ganvas.video.container import open_film
+    from ganvas.video.container import open_film  # slow to import
     from ganvas.video.read import require_av
 
     require_av()

@@ -87,11 +87,11 @@ def probe(path: Path | str) -> FilmInfo:
     """
     path = Path(path)
     if is_animation(path):
-        from ganvas.video.animation import probe_animation
+        from ganvas.video.animation import probe_animation  # slow to import
 
         return probe_animation(path)
     require_av()
-    from ganvas.video.container import probe_film
+    from ganvas.video.container import probe_film  # slow to import
 
     return probe_film(path)
 
@@ -123,11 +123,11 @@ def read_video(
     """
     info = film if isinstance(film, FilmInfo) else probe(film)
     if info.is_animation:
-        from ganvas.video.animation import read_animation
+        from ganvas.video.animation import read_animation  # slow to import
 
         return read_animation(info, start=start, stop=stop)
     require_av()
-    from ganvas.video.decode import read_film
+    from ganvas.video.decode import read_film  # slow to import
 
     return read_film(info, start=start, stop=stop, segment=segment, skip_damaged=skip_damaged)
 
@@ -146,7 +146,7 @@ def plan_segments(film: Path | str | FilmInfo, *, seconds: float = 10.0) -> list
     if info.is_animation:
         return [Segment(number=0, first=0, num_frames=None)]
     require_av()
-    from ganvas.video.decode import plan_film
+    from ganvas.video.decode import plan_film  # slow to import
 
     return plan_film(info, seconds)
 

@@ -68,11 +68,11 @@ class FilmWriter:
 
     def _open_sink(self, file: BinaryIO) -> _Sink:
         if _is_animated(self.out):
-            from ganvas.video.animate import AnimationWriter
+            from ganvas.video.animate import AnimationWriter  # slow to import
 
             return AnimationWriter(file, self.info, self.out, self.options)
         require_av()
-        from ganvas.video.encode import PartWriter
+        from ganvas.video.encode import PartWriter  # slow to import
 
         return PartWriter(file, self.info, self.out, self.options)
 
@@ -157,11 +157,11 @@ def write_segment(
     """
     out, info = Path(out), _info(like)
     if _is_animated(out):
-        from ganvas.video.animate import write_animation
+        from ganvas.video.animate import write_animation  # slow to import
 
         return write_animation(Path(part), frames, info, out, options)
     require_av()
-    from ganvas.video.encode import write_part
+    from ganvas.video.encode import write_part  # slow to import
 
     return write_part(Path(part), frames, info, out, options)
 
@@ -186,11 +186,11 @@ def join_segments(
     if not paths:
         raise VideoError(out, "no part to join; a film needs one at least")
     if _is_animated(out):
-        from ganvas.video.animate import finish_animation
+        from ganvas.video.animate import finish_animation  # slow to import
 
         return finish_animation(out, paths)
     require_av()
-    from ganvas.video.finish import join_parts
+    from ganvas.video.finish import join_parts  # slow to import
 
     return join_parts(out, paths, info, options)
 
@@ -216,12 +216,12 @@ def check_writable(
     """
     out, info = Path(out), _info(like)
     if _is_animated(out):
-        from ganvas.video.animate import check_animation
+        from ganvas.video.animate import check_animation  # slow to import
 
         check_animation(out, info, options)
         return
     require_av()
-    from ganvas.video.finish import try_film
+    from ganvas.video.finish import try_film  # slow to import
 
     frames = read_video(info, stop=1, skip_damaged=not info.is_animation)
     frame = next(frames)

@@ -76,7 +76,7 @@ def export_program(job: ExportJob) -> torch.onnx.ONNXProgram:
 def open_onnx(job: ExportJob, files: Sequence[Path]) -> Run:
     """Return an ONNX file as a function, run by ONNX Runtime on the CPU."""
     del job
-    from ganvas.localization.classifier import make_session
+    from ganvas.localization.classifier import make_session  # slow to import
 
     session = make_session(files[-1])
     names = [one.name for one in session.get_inputs()]

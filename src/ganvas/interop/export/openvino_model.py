@@ -34,7 +34,7 @@ def write_openvino(job: ExportJob, folder: Path) -> list[Path]:
         MissingDependency: a package is missing.
     """
     require_openvino()
-    import onnx
+    import onnx  # slow to import
     import openvino
 
     (source,) = write_onnx(job, folder)
@@ -61,7 +61,7 @@ def _antialiases(node: NodeProto) -> bool:
 def open_openvino(job: ExportJob, files: Sequence[Path]) -> Run:
     """Return a model as a function, run by OpenVINO on the CPU in float32, which is not its default everywhere."""
     del job
-    import openvino
+    import openvino  # optional dependency
 
     compiled = openvino.Core().compile_model(files[-1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

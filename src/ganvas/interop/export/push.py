@@ -119,7 +119,7 @@ def _address(repository: str) -> HubAddress:
 
 def _require_access(address: HubAddress) -> None:
     """Raise unless uploads are possible: not offline, and a token is there."""
-    from huggingface_hub import get_token
+    from huggingface_hub import get_token  # optional dependency
 
     if is_offline():
         raise HubError(f"{address}: HF_HUB_OFFLINE or GANVAS_OFFLINE is set, so nothing is uploaded; unset it")
@@ -134,7 +134,7 @@ def _check_repository(address: HubAddress, *, public: bool) -> bool:
         ConfigError: it exists and has another visibility than asked for.
         RunError: it holds another model.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi  # optional dependency
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
@@ -204,7 +204,7 @@ def _upload(
     Raises:
         HubError: the Hub has other weights than were sent.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi  # optional dependency
 
     api = HfApi(library_name="ganvas", library_version=version("ganvas"))
     if not exists:

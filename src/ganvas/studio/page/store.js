@@ -114,9 +114,22 @@ function row(job) {
     active ? h("button", { "data-job": job.id, onclick: () => attempt(() => request("DELETE", `/api/jobs/${job.id}`)) }, "Cancel") : null);
 }
 
-document.getElementById("jobs-button").addEventListener("click", (event) => {
-  const panel = document.getElementById("jobs");
-  panel.hidden = !panel.hidden;
-  event.currentTarget.setAttribute("aria-expanded", String(!panel.hidden));
-  showJobs();
+const jobsButton = document.getElementById("jobs-button");
+const jobsPanel = document.getElementById("jobs");
+
+function openJobs(open) {
+  jobsPanel.hidden = !open;
+  jobsButton.setAttribute("aria-expanded", String(open));
+  if (open) showJobs();
+}
+
+jobsButton.addEventListener("click", () => openJobs(jobsPanel.hidden));
+// The panel lies over the page: a press elsewhere or Escape closes it.
+document.addEventListener("pointerdown", ({ target }) => {
+  if (!jobsPanel.hidden && target.isConnected && !jobsPanel.contains(target) && !jobsButton.contains(target)) openJobs(false);
+});
+document.addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape" || jobsPanel.hidden) return;
+  if (jobsPanel.contains(document.activeElement)) jobsButton.focus();
+  openJobs(false);
 });

@@ -109,7 +109,18 @@ export function open(place, state) {
     const view = comparison(`/pieces/${one.view}`, shown.map((result) => ({ source: `/pieces/${result.view}`, label: result.run })), shown[0]);
     closing = view.close;
     stage.replaceChildren(...problems, view.element, h("div", { class: "bar" }, shown.map((result) =>
-      h("a", { class: "button", href: `/pieces/${result.result}?save`, download: one.name }, `Download ${result.run} (labeled)`))),
+      h("a", { class: "button", href: `/pieces/${result.result}?save`, download: one.name }, `Download ${result.run} (labeled)`)), archives()),
       ...shown.filter((result) => result.film).map((result) => h("video", { controls: true, src: `/pieces/${result.result}`, preload: "metadata" })));
+  }
+
+  /** Links to all translations of each run, as a ZIP file. */
+  function archives() {
+    const byRun = new Map();
+    for (const [file, ofFile] of results) {
+      if (!files.has(file)) continue;
+      for (const result of ofFile.values()) if (result.result) byRun.set(result.run, [...(byRun.get(result.run) || []), result.result]);
+    }
+    return [...byRun].filter(([, ids]) => ids.length > 1).map(([name, ids]) => h("a", { class: "button", download: "results.zip",
+      href: `/api/pieces.zip?${new URLSearchParams(ids.map((id) => ["id", id]))}` }, `Download all ${ids.length} of ${name} (labeled)`));
   }
 }

@@ -84,17 +84,44 @@ export function choices(label, options, chosen, onchange) {
   return group;
 }
 
-/** A place where files are dropped, pasted or chosen. */
+/** A place where files and folders are dropped, pasted or chosen. */
 export function dropzone(text, accept, onfiles) {
-  const input = h("input", { type: "file", multiple: true, accept, class: "visually-hidden",
-    onchange: () => { onfiles([...input.files]); input.value = ""; } });
-  const zone = h("label", { class: "drop" }, input, h("strong", {}, text), h("span", {}, "Drop, paste or choose"));
-  zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => {
+  const chooser = (options) => {
+    const input = h("input", { type: "file", multiple: true, class: "visually-hidden", ...options,
+      onchange: () => { onfiles(usable([...input.files])); input.value = ""; } });
+    return input;
+  };
+  const zone = h("label", { class: "drop" }, chooser({ accept }), h("strong", {}, text), h("span", {}, "Drop, paste or choose"));
+  const folder = h("label", { class: "button quiet folder" }, chooser({ webkitdirectory: true, "aria-label": "Choose a folder" }), "Choose a folder");
+  const place = h("div", { class: "drop-place" }, zone, folder);
+  place.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  place.addEventListener("dragleave", () => zone.classList.remove("over"));
+  place.addEventListener("drop", async (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    onfiles([...event.dataTransfer.files]);
+    // Entries and files must be read before the event ends; folders are listed afterwards.
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const dropped = [...event.dataTransfer.files];
+    onfiles(entries.some((entry) => entry.isDirectory) ? usable((await Promise.all(entries.map(filesOf))).flat()) : dropped);
   });
-  return zone;
+  return place;
+}
+
+/** Return the files of a dropped entry, those of its folders included. */
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader(), found = [];
+  for (;;) { // a reader gives about a hundred entries at a time
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) break;
+    found.push(...some);
+  }
+  return (await Promise.all(found.map(filesOf))).flat();
+}
+
+/** Leave out hidden files of folders, such as .DS_Store; sort as a folder is listed. */
+function usable(list) {
+  const order = new Intl.Collator("en", { numeric: true }).compare;
+  return list.filter((file) => !file.name.startsWith(".") && file.name !== "Thumbs.db")
+    .sort((one, other) => order(one.webkitRelativePath || one.name, other.webkitRelativePath || other.name));
 }
