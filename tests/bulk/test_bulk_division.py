@@ -111,10 +111,14 @@ def test_covers_that_a_person_gives_are_spread(films: Path, tmp_path: Path, clus
     film = films / "long.mp4"
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"long.mp4": [[4, 4, 12, 12]]}))
-    given = {"boxes": boxes}
+    given: dict[str, Any] = {"boxes": boxes}
     if "detections" in how:
-        redact_files(film, tmp_path / "found" / "long.mp4", detect=("red",))
-        given = {"detections": tmp_path / "found" / "long.mp4.frames.jsonl"}
+        given = {"detections": tmp_path / "detections.jsonl"}
+        entries = (
+            {"frame": number, "time": number / 2, "boxes": [{"label": "face", "box": [4, 4, 12, 12]}]}
+            for number in range(60)
+        )
+        given["detections"].write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
     if "verified" in how:
         given["detect"] = ("red",)
     for backend in ("local", "ray"):

@@ -103,13 +103,17 @@ class FilmPasses:
 
     def frames(self, start: int = 0, segment: Segment | None = None) -> Iterator[tuple[Frame, float]]:
         """Yield the frames from number `start` on, or those of a segment, with seconds from the first frame."""
-        if self._first is None:
-            self._first = next(iter(read_video(self._info, stop=1, skip_damaged=True))).time
+        first = self._first_time()
         damaged = self._settings.skip_damaged
         for frame in read_video(self._info, start=start, segment=segment, skip_damaged=damaged):
             if self.until is not None and frame.time >= self.until:
                 return
-            yield frame, frame.time - self._first
+            yield frame, frame.time - first
+
+    def _first_time(self) -> float:
+        if self._first is None:
+            self._first = next(iter(read_video(self._info, stop=1, skip_damaged=True))).time
+        return self._first
 
     def segments(self) -> list[Segment]:
         """Return the segments of the film, or of its preview."""
@@ -294,12 +298,12 @@ class FilmPasses:
     def _rendered(
         self, segment: Segment, plan: WidenedPlan, mask: Mask | None, wanted: set[int], repeated: list[int]
     ) -> Iterator[Frame]:
-        assert self._first is not None
+        first = self._first_time()
         for frame in read_video(self._info, segment=segment, skip_damaged=self._settings.skip_damaged):
             if self.until is not None and frame.time >= self.until:
                 return
             self._report("render", frame.index + 1)
-            covers = plan.at(frame.index, frame.time - self._first)
+            covers = plan.at(frame.index, frame.time - first)
             picture, changed = covered_frame(frame.picture, covers, mask, self._settings.how)
             if frame.repeated:
                 repeated.append(frame.index)
