@@ -34,7 +34,11 @@ NARROW: dict[str, Any] = {
     "search_restarts": 1, "content": "pixels",
 }  # fmt: skip
 """Settings of a method that are made small, where it has them."""
-OWN: dict[str, dict[str, Any]] = {"cogan": {"width": 64}, "cogan_port": {"width": 64}}
+OWN: dict[str, dict[str, Any]] = {
+    "cogan": {"width": 64},
+    "cogan_port": {"width": 64},
+    "pix2pix_hd": {"receptive_field": 34},
+}
 """Settings of one recipe alone."""
 FORGETTABLE = ("seconds", "images_per_second", "time", "minutes", "memory")
 """Parts of the names of figures that differ from run to run."""

@@ -20,6 +20,7 @@ from ganvas.methods import (
     DomainGANConfig,
     DualGANConfig,
     Pix2PixConfig,
+    Pix2PixHDConfig,
     SRGANConfig,
     SRResNetConfig,
     UNITConfig,
@@ -75,6 +76,15 @@ def restore() -> RunConfig:
         ),
         training=TrainingConfig(batch_size=16, learning_rate=4e-4, constant_fraction=0.5, epochs=400),
     )
+
+
+def pix2pix_hd() -> RunConfig:
+    """pix2pixHD on pairs: global generator, three discriminators, feature matching (Wang et al. 2018).
+
+    100 epochs at a constant learning rate, then 100 with linear decay. Give --enhancers 1 for pictures of 1024 pixels
+    and more, --generator unet for the losses alone, and --perceptual vgg19 for the perceptual loss of the paper.
+    """
+    return RunConfig(method=Pix2PixHDConfig(), training=TrainingConfig(constant_fraction=0.5))
 
 
 def cut() -> RunConfig:
@@ -239,6 +249,7 @@ RECIPES: dict[str, Recipe] = {
     "pix2pix": pix2pix,
     "facades": facades,
     "facades_port": facades_port,
+    "pix2pix_hd": pix2pix_hd,
     "restore": restore,
     "vae": vae,
     "vae_gan": vae_gan,

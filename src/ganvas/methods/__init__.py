@@ -11,6 +11,7 @@ from ganvas.methods.discogan.config import DiscoGANConfig
 from ganvas.methods.domain_gan.config import DomainGANConfig
 from ganvas.methods.dualgan.config import DualGANConfig
 from ganvas.methods.pix2pix.config import Pix2PixConfig
+from ganvas.methods.pix2pix_hd.config import Pix2PixHDConfig
 from ganvas.methods.srgan.config import SRGANConfig
 from ganvas.methods.srresnet.config import SRResNetConfig
 from ganvas.methods.unit.config import UNITConfig
@@ -26,6 +27,7 @@ __all__ = [
     "DualGANConfig",
     "MethodConfig",
     "Pix2PixConfig",
+    "Pix2PixHDConfig",
     "SRGANConfig",
     "SRResNetConfig",
     "UNITConfig",
@@ -35,6 +37,7 @@ __all__ = [
 
 MethodConfig = (
     Pix2PixConfig
+    | Pix2PixHDConfig
     | CycleGANConfig
     | CUTConfig
     | DiscoGANConfig

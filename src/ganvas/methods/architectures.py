@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, WeightsError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction, Norm, ReceptiveField, Variant
@@ -26,6 +27,11 @@ from ganvas.networks import (
     UnitRangeGenerator,
     as_in_training,
 )
+from ganvas.networks.feature_extractors import VGG
+from ganvas.networks.generators import NUM_HALVINGS
+from ganvas.weights.find import find_weights
+from ganvas.weights.known import VGG16, VGG19
+from ganvas.weights.tensors import load_convolutions
 
 NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field of a PatchGAN -> its strided convolutions."""
@@ -76,17 +82,19 @@ def make_generator(
     *,
     image_size: tuple[int, int],
     residual_blocks: int,
+    num_halvings: int = NUM_HALVINGS,
     residual: bool = False,
 ) -> Generator:
-    """Return the generator that `config` describes, for crops of `image_size`."""
+    """Return the generator that `config` describes, for crops of `image_size`; `num_halvings` are those of a ResNet."""
     bias = has_biases(config.variant, config.norm)
     if config.generator == "resnet":
-        check_crop(image_size, multiple=ResNet.size_multiple, smallest=2 * ResNet.size_multiple, network="the ResNet")
+        check_crop(image_size, multiple=2**num_halvings, smallest=2 ** (num_halvings + 1), network="the ResNet")
         return ResNet(
             input_channels,
             output_channels,
             width=config.width,
             num_blocks=residual_blocks,
+            num_halvings=num_halvings,
             norm=config.norm,
             dropout=config.dropout,
             bias=bias,
@@ -186,6 +194,26 @@ def patch_discriminator(
     num_layers = NUM_LAYERS[receptive_field]
     network = PatchGAN(input_channels, width=width, num_layers=num_layers, norm=norm, bias=bias, antialias=antialias)
     check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {receptive_field}")
+    return network
+
+
+def load_vgg(name: Literal["vgg16", "vgg19"], taps: Sequence[str], *, otherwise: str) -> VGG:
+    """Return a classifier up to its last tap, frozen, with its published weights.
+
+    Args:
+        name: the classifier.
+        taps: names of the outputs, see `VGG`.
+        otherwise: the settings to give where its weights are missing, for the error.
+
+    Raises:
+        WeightsError: the weights are not found, or differ from their record.
+    """
+    network, record = (VGG(depth=19, taps=taps), VGG19) if name == "vgg19" else (VGG(depth=16, taps=taps), VGG16)
+    try:
+        weights = find_weights(record)
+    except WeightsError as error:
+        raise WeightsError(f"{error}\nOr compare otherwise: {otherwise}") from error
+    network.load_convolutions(load_convolutions(weights))
     return network
 
 

@@ -227,7 +227,8 @@ def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.
     if min(image_size) < 1 or max(image_size) > 16 * USUAL * USUAL:
         raise ConfigError(f"image_size {tuple(image_size)} must lie in 1..{16 * USUAL * USUAL}")
     generator = getattr(config, "generator", None)
-    multiplies = generator in RESTORATION  # their numbers multiply each other, so that usual ones can be too many
+    # their numbers multiply each other, so that usual ones can be too many
+    multiplies = generator in RESTORATION or "halvings" in numbers
     if max(numbers.values(), default=0) <= USUAL and max(image_size) <= 16 * USUAL and not multiplies:
         return
     unusual = [f"{name} {value}" for name, value in numbers.items() if value > USUAL]

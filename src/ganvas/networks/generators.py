@@ -260,6 +260,7 @@ class ResNet(Generator):
         output_channels: channels of the output images, in [-1, 1].
         width: channels of the first layer.
         num_blocks: residual blocks; the paper's 6 at 128 pixels, 9 at 256.
+        num_halvings: downsampling convolutions, each of which doubles the channels; pix2pixHD has four.
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
         bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
@@ -277,6 +278,7 @@ class ResNet(Generator):
         *,
         width: int = 64,
         num_blocks: int = 9,
+        num_halvings: int = NUM_HALVINGS,
         norm: Norm = "instance",
         dropout: float = 0.0,
         bias: bool | None = None,
@@ -285,17 +287,13 @@ class ResNet(Generator):
         residual: bool = False,
     ) -> None:
         super().__init__(norm=norm, residual=residual)
-        self.upsampling, self.antialias = upsampling, antialias
+        self.width, self.upsampling, self.antialias = width, upsampling, antialias
+        self.size_multiple = 2**num_halvings
+        widths = [width * 2**level for level in range(num_halvings)]
         bias = needs_bias(norm) if bias is None else bias
+        relu = nn.ReLU(inplace=True)
         self.first = ConvBlock(
-            input_channels,
-            width,
-            kernel=7,
-            padding=3,
-            reflect=True,
-            norm=norm,
-            bias=bias,
-            activation=nn.ReLU(inplace=True),
+            input_channels, width, kernel=7, padding=3, reflect=True, norm=norm, bias=bias, activation=relu
         )
         self.encode_blocks = nn.ModuleList(
             ConvBlock(
@@ -309,14 +307,14 @@ class ResNet(Generator):
                 activation=nn.ReLU(inplace=True),
                 antialias=antialias,
             )
-            for channels in (width, 2 * width)
+            for channels in widths
         )
         self.residual_blocks = nn.ModuleList(
-            ResidualBlock(4 * width, norm=norm, bias=bias, dropout=dropout) for _ in range(num_blocks)
+            ResidualBlock(width * self.size_multiple, norm=norm, bias=bias, dropout=dropout) for _ in range(num_blocks)
         )
         self.decode_blocks = nn.ModuleList(
-            UpsampleBlock(channels, channels // 2, norm=norm, bias=bias, upsampling=upsampling)
-            for channels in (4 * width, 2 * width)
+            UpsampleBlock(2 * channels, channels, norm=norm, bias=bias, upsampling=upsampling)
+            for channels in reversed(widths)
         )
         self.last = ConvBlock(width, output_channels, kernel=7, padding=3, reflect=True)
         self.initialize()
@@ -340,9 +338,13 @@ class ResNet(Generator):
         return before_convolution(needed, kernel=7, stride=1, padding=3)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W multiples of 4, at least 8."""
+        """(N, input_channels, H, W) in [-1, 1] -> (N, output_channels, H, W); H, W are 2 or more `size_multiple`."""
+        return self.finish(images, self.last(self.features(images)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, input_channels, H, W) in [-1, 1] -> what the last convolution sees, (N, width, H, W)."""
         # c7s1-k, then d2k and d4k at a quarter of the size, where the residual blocks are cheap; u2k and uk restore it.
-        features = self.first(images)
+        features: Tensor = self.first(images)
         for block in [*self.encode_blocks, *self.residual_blocks, *self.decode_blocks]:
             features = block(features)
-        return self.finish(images, self.last(features))
+        return features

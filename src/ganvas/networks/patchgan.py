@@ -36,12 +36,18 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [-1, 1] -> (N, 1, h, w), any real number, higher is more real."""
-        features = images
+        return self.features(images)[-1]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(N, input_channels, H, W) in [-1, 1] -> the outputs of all blocks, (N, C, h, w); the last are the scores."""
+        output = images
         if images.device.type == "cpu" and HAS_AVX512:  # 10 % faster in float32 at batch size 8
-            features = images.contiguous(memory_format=torch.channels_last)
+            output = images.contiguous(memory_format=torch.channels_last)
+        outputs = []
         for block in self.blocks:
-            features = block(features)
-        return features
+            output = block(output)
+            outputs.append(output)
+        return outputs
 
 
 class PatchGAN(Discriminator):

@@ -23,6 +23,7 @@ from ganvas.methods import (
     DomainGANConfig,
     DualGANConfig,
     Pix2PixConfig,
+    Pix2PixHDConfig,
     SRGANConfig,
     SRResNetConfig,
     UNITConfig,
@@ -67,6 +68,7 @@ OTHERS = [
     DiscoGANConfig(width=4, bottleneck=4), DomainGANConfig(width=4), VAEGANConfig(width=4, latent_size=4),
     VAEConfig(width=4, latent_size=4, upsampling="resize"), SRGANConfig(width=4, num_blocks=1, scale=2),
     Pix2PixConfig(width=4, generator="encoder_decoder", depth=2), Pix2PixConfig(width=4, generator="resnet"),
+    Pix2PixHDConfig(width=4, residual_blocks=1, halvings=1, enhancers=1, receptive_field=1),
 ]  # fmt: skip
 
 

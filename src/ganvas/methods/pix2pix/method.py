@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.losses import fake_loss, generator_loss, gradient_penalty, l1_loss, real_loss
 from ganvas.methods import Pix2PixConfig
@@ -43,26 +43,31 @@ class Pix2Pix(Method):
         self.config = config
         self.players = {"generator": ("generator",)}
         given = config.frames * input_channels
-        self.generator: Generator
-        if config.generator in RESTORATION:
-            self.generator = make_restoration(
-                config, given, output_channels, scale=1, num_blocks=config.residual_blocks
-            )
-            check_crop(image_size, multiple=self.generator.size_multiple, network=config.generator)
-        else:
-            self.generator = make_generator(
-                config,
-                given,
-                output_channels,
-                image_size=image_size,
-                residual_blocks=config.residual_blocks,
-                residual=config.residual,
-            )
+        self.generator = self._make_generator(given, output_channels, image_size)
         if config.adversarial_weight > 0:
             self.players = {"generator": ("generator",), "discriminator": ("discriminator",)}
-            self.discriminator = make_discriminator(
-                config, given + output_channels, norm=critic_norm(config), image_size=image_size
-            )
+            self.discriminator: nn.Module = self._make_discriminator(given + output_channels, image_size)
+
+    def _make_generator(self, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> Generator:
+        """Return the generator; `input_channels` are those of all frames together."""
+        config = self.config
+        if config.generator in RESTORATION:
+            blocks = config.residual_blocks
+            network = make_restoration(config, input_channels, output_channels, scale=1, num_blocks=blocks)
+            check_crop(image_size, multiple=network.size_multiple, network=config.generator)
+            return network
+        return make_generator(
+            config,
+            input_channels,
+            output_channels,
+            image_size=image_size,
+            residual_blocks=config.residual_blocks,
+            residual=config.residual,
+        )
+
+    def _make_discriminator(self, channels: int, image_size: tuple[int, int]) -> nn.Module:
+        """Return the discriminator of input and output, which have so many channels together."""
+        return make_discriminator(self.config, channels, norm=critic_norm(self.config), image_size=image_size)
 
     @classmethod
     def needs_equal_channels(cls, config: Pix2PixConfig) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganvas.errors import ConfigError, WeightsError
+from ganvas.errors import ConfigError
 from ganvas.losses import (
     fake_loss,
     generator_loss,
@@ -18,16 +18,13 @@ from ganvas.losses import (
     relativistic_generator_loss,
 )
 from ganvas.methods import SRGANConfig
-from ganvas.methods.architectures import check_crop
+from ganvas.methods.architectures import check_crop, load_vgg
 from ganvas.methods.base import Batch, Progress, Turn
 from ganvas.methods.srgan.config import Content
 from ganvas.methods.srresnet.method import SuperResolution
 from ganvas.networks.blocks import Norm, make_norm
 from ganvas.networks.convolutions import WideConvolution
 from ganvas.networks.feature_extractors import VGG
-from ganvas.weights.find import find_weights
-from ganvas.weights.known import VGG16, VGG19
-from ganvas.weights.tensors import load_convolutions
 
 SLOPE = 0.2
 """Negative slope of LeakyReLU."""
@@ -101,7 +98,7 @@ class ContentLoss:
             WeightsError: the classifier's weights are not found, or differ from their record.
         """
         if self._network is None:
-            self._network = load_vgg(self._content, pre_activation=self._pre_activation)
+            self._network = load_content_features(self._content, pre_activation=self._pre_activation)
         network = self._network.to(output.device)
         (ours,) = network(output)
         with torch.no_grad():
@@ -109,7 +106,7 @@ class ContentLoss:
         return functional.mse_loss(ours.float(), theirs.float())
 
 
-def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
+def load_content_features(content: Content, *, pre_activation: bool) -> VGG:
     """Return the classifier up to a layer, with its published weights.
 
     Raises:
@@ -117,14 +114,8 @@ def load_vgg(content: Content, *, pre_activation: bool) -> VGG:
     """
     name, place = content.split("-")
     tap = f"{'conv' if pre_activation else 'relu'}{place.replace(',', '_')}"
-    network, record = (VGG(depth=19, taps=(tap,)), VGG19) if name == "vgg19" else (VGG(depth=16, taps=(tap,)), VGG16)
-    try:
-        weights = find_weights(record)
-    except WeightsError as error:
-        others = "compare otherwise: --content vgg16-5,3, or --content pixels --content-weight 1"
-        raise WeightsError(f"{error}\nOr {others}") from error
-    network.load_convolutions(load_convolutions(weights))
-    return network
+    otherwise = "--content vgg16-5,3, or --content pixels --content-weight 1"
+    return load_vgg("vgg19" if name == "vgg19" else "vgg16", (tap,), otherwise=otherwise)
 
 
 Losses = dict[str, Tensor]

@@ -1,0 +1,67 @@
+"""Config of pix2pixHD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ganvas.errors import ConfigError
+from ganvas.methods.config import Norm, Objective
+from ganvas.methods.pix2pix.config import Pix2PixConfig
+
+Perceptual = Literal["none", "vgg19", "vgg16"]
+"""Classifier whose features the perceptual loss compares."""
+MOST_HALVINGS = 8
+MOST_SCALES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2PixHDConfig(Pix2PixConfig):
+    """pix2pix with multi-scale discriminators and feature matching. Wang et al. 2018, arXiv:1711.11585."""
+
+    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet"] = "resnet"
+    """`resnet` is the paper's (Sec. 3.2): the global generator, with local enhancers if `enhancers` is set."""
+    halvings: int = 4
+    """For `resnet`: downsampling convolutions, each of which doubles the channels; CycleGAN's has 2."""
+    enhancers: int = 0
+    """For `resnet`: local enhancers around the global generator, each at twice the resolution (Sec. 3.2). The paper
+    has one for 2048 x 1024 pixels. All are trained together from the start."""
+    enhancer_blocks: int = 3
+    """Residual blocks of each local enhancer."""
+    norm: Norm = "instance"
+    """Normalization of generator and discriminators; `none` keeps colors exact."""
+    dropout: float = 0.0
+    """Dropout as noise; pix2pixHD has none."""
+    discriminator_scales: int = 3
+    """Discriminators, each at half the resolution of the one before (Sec. 3.2); 2 by default in the released code."""
+    objective: Objective = "least_squares"
+    """The adversarial loss; least squares is the paper's. A `wasserstein` critic is the sum over all scales."""
+    feature_weight: float = 10.0
+    """lambda of Eq. 5: weight of the feature matching loss; 0 disables it."""
+    perceptual: Perceptual = "none"
+    """Classifier of the perceptual loss (Sec. 4), the distance of the features of five of its layers. The paper's is
+    VGG19; VGG16 is an alternative if only its weights are available."""
+    perceptual_weight: float = 10.0
+    """Weight of the perceptual loss, where there is one; the released code's is that of the feature matching loss."""
+    l1_weight: float = 0.0
+    """Weight of the L1 distance of pixels; pix2pixHD has none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.halvings <= MOST_HALVINGS:
+            raise ConfigError(f"halvings {self.halvings} must lie in 1..{MOST_HALVINGS}")
+        if not 1 <= self.discriminator_scales <= MOST_SCALES:
+            raise ConfigError(f"discriminator_scales {self.discriminator_scales} must lie in 1..{MOST_SCALES}")
+        if self.enhancers < 0 or self.enhancer_blocks < 1 or self.width % 2**self.enhancers:
+            raise ConfigError(
+                f"enhancers {self.enhancers} must not be negative, enhancer_blocks {self.enhancer_blocks} at least 1, "
+                f"and width {self.width} a multiple of 2 for each enhancer, which halves it"
+            )
+        if self.enhancers and self.generator != "resnet":
+            raise ConfigError(f"local enhancers need the generator resnet, not {self.generator}: set enhancers to 0")
+        if min(self.feature_weight, self.perceptual_weight) < 0:
+            raise ConfigError("feature_weight and perceptual_weight must not be negative")
+        if self.adversarial_weight == 0 and self.feature_weight > 0:
+            raise ConfigError(
+                "feature matching needs the discriminators of adversarial_weight: set feature_weight to 0"
+            )
