@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/ganvas demo --out demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

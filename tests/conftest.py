@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # One thread for each test process and each process that it starts: the suite itself runs several side by side, and
-# threads that outnumber the cores wait for each other. Read when numpy, torch and onnxruntime are first imported.
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# threads that outnumber the cores wait for each other. Tests of several threads let the waiting ones sleep, as the
+# command line does. Read when numpy, torch and onnxruntime are first imported.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
 
 import numpy as np
 import pytest

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas.cli import main
 from ganvas.image.files import read_image
+from ganvas.methods.base import methods
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
@@ -53,23 +57,40 @@ def run(package: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_it_trains_and_is_read_back(package: Path) -> None:
-    assert "run: done after 12 images" in run(package, "train.py")
-    assert read_image(package / "refined.png").pixels.shape == (36, 36, 3)
+@pytest.fixture
+def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package, installed for this process, which stands in its folder."""
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.chdir(package)
+    methods.cache_clear()
+    yield package
+    methods.cache_clear()
+    for name in ("simgan", "simgan_recipes"):
+        sys.modules.pop(name, None)
 
 
-def test_its_recipe_is_offered_with_its_own_flags(package: Path) -> None:
-    assert "simgan           Rendered pictures refined" in run(package, "-m", "ganvas", "train")
-    told = run(package, "-m", "ganvas", "train", "simgan", "--help")
+def test_it_trains_and_is_read_back(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(installed / "train.py"), run_name="__main__")
+    assert "run: done after 12 images" in capsys.readouterr().out
+    assert read_image(installed / "refined.png").pixels.shape == (36, 36, 3)
+
+
+def test_its_recipe_is_offered_with_its_own_flags(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 0
+    assert "simgan           Rendered pictures refined" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "simgan", "--help"])
+    told = capsys.readouterr().out
     assert "--regularization-weight" in told
     assert "lambda of Sec. 2.1" in told
-    trained = run(package, "-m", "ganvas", "train", "simgan", "--data", "data", "--out", "by-flags", "--epochs", "1",
-                  "--width", "4", "--device", "cpu")  # fmt: skip
-    assert "by-flags: done after 4 images" in trained
+    words = ["--data", "data", "--out", "by-flags", "--epochs", "1", "--width", "4", "--device", "cpu"]
+    assert main(["train", "simgan", *words]) == 0
+    assert "by-flags: done after 4 images" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_it_goes_on(package: Path) -> None:
+def test_it_goes_on_in_processes_of_its_own(package: Path) -> None:
+    assert "simgan           Rendered pictures refined" in run(package, "-m", "ganvas", "train")
     assert "run: done after 12 images" in run(package, "train.py")
     assert "after 16 images" in run(package, "-m", "ganvas", "resume", "run", "--epochs", "4")
 

@@ -8,13 +8,13 @@ import functools
 import re
 from pathlib import Path
 
-import pytest
-
 import ganvas
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganvas"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
+"""Pages that name what is there now."""
 DECISIONS = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^## (\d+)\. (.+) \((\d{4}-\d\d-\d\d)\)$", flags=re.MULTILINE)
 
@@ -26,20 +26,20 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_internal_links_and_anchors_resolve(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
+def test_internal_links_and_anchors_resolve() -> None:
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
             name, _, anchor = target.partition("#")
             file = page.parent / name if name else page
-            assert file.exists(), f"{page.name} links to {target}"
-            assert not anchor or anchor in anchors(file), f"{page.name} links to {target}"
+            if not target.startswith("http") and (not file.exists() or (anchor and anchor not in anchors(file))):
+                broken.append(f"{page.name} links to {target}")
+    assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_lines_are_at_most_120_columns(page: Path) -> None:
-    lines = page.read_text(encoding="utf-8").splitlines()
-    assert not [number for number, line in enumerate(lines, 1) if len(line) > 120]
+def test_lines_are_at_most_120_columns() -> None:
+    lines = [(page, *one) for page in PAGES for one in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)]
+    assert [f"{page.name}:{number}" for page, number, line in lines if len(line) > 120] == []
 
 
 def test_decisions_are_numbered_and_dated() -> None:
@@ -83,27 +83,29 @@ def members() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
-def test_code_names_exist(page: Path) -> None:
+def test_code_names_exist() -> None:
     """Files, modules and members of classes that a page names are there; the changelog names former ones too."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for span in re.findall(r"`([^`\n]+)`", text):
-        if re.fullmatch(r"[\w/-]+/[\w.-]+\.py", span):
-            assert (ROOT / span).exists() or (SOURCE / span).exists(), f"{page.name}: {span}"
-        elif (match := re.fullmatch(r"([A-Z]\w+)\.(\w+)", span)) and match[1] in members():
-            assert match[2] in members()[match[1]], f"{page.name}: {span}"
-        elif re.fullmatch(r"ganvas(\.[a-z_]\w*)+", span):
-            parts = span.split(".")[1:]
-            assert _is_module_or_member(parts), f"{page.name}: {span}"
+    texts = {page.name: re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL) for page in CURRENT}
+    spans = [(name, span) for name, text in texts.items() for span in re.findall(r"`([^`\n]+)`", text)]
+    assert [f"{name}: {span}" for name, span in spans if not _exists(span)] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
-def test_names_of_the_top_level_are_public(page: Path) -> None:
+def _exists(span: str) -> bool:
+    """Whether a file, a member of a class or a name of a module is there; True for all other code."""
+    if re.fullmatch(r"[\w/-]+/[\w.-]+\.py", span):
+        return (ROOT / span).exists() or (SOURCE / span).exists()
+    if (match := re.fullmatch(r"([A-Z]\w+)\.(\w+)", span)) and match[1] in members():
+        return match[2] in members()[match[1]]
+    if re.fullmatch(r"ganvas(\.[a-z_]\w*)+", span):
+        return _is_module_or_member(span.split(".")[1:])
+    return True
+
+
+def test_names_of_the_top_level_are_public() -> None:
     """What a page writes as `ganvas.name` is public, a package or a module."""
-    text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"(?<![\w/.\"])ganvas\.(\w+)", text):
-        place = SOURCE / name
-        assert name in ganvas.__all__ or place.is_dir() or place.with_suffix(".py").exists(), f"{page.name}: {name}"
+    known = {*ganvas.__all__, *(path.stem for path in SOURCE.iterdir())}
+    named = {page.name: set(re.findall(r"(?<![\w/.\"])ganvas\.(\w+)", page.read_text("utf-8"))) for page in CURRENT}
+    assert {page: names - known for page, names in named.items() if names - known} == {}
 
 
 FOREIGN = (
@@ -112,15 +114,17 @@ FOREIGN = (
 """Flags of pip, torchrun and ray."""
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
-def test_flags_exist(page: Path) -> None:
+def test_flags_exist() -> None:
     """A flag that a page names belongs to a command, a benchmark or a foreign tool."""
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
     known = set(re.findall(r"--[a-z][a-z-]+", scripts + (ROOT / "tests" / "golden" / "flags.txt").read_text("utf-8")))
     configs = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "methods").rglob("config.py"))
     known |= {f"--{name.replace('_', '-')}" for name in re.findall(r"^    (\w+): ", configs, flags=re.MULTILINE)}
     known |= {f"--{name}" for name in FOREIGN.split()} | {"--help", "--version"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![\w_])", page.read_text(encoding="utf-8"))) <= known
+    named = {
+        page.name: set(re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![\w_])", page.read_text("utf-8"))) for page in CURRENT
+    }
+    assert {page: flags - known for page, flags in named.items() if flags - known} == {}
 
 
 def _is_module_or_member(parts: list[str]) -> bool:

@@ -34,11 +34,12 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny step, and one recipe."""
+    """A tiny step, one recipe, and no weights, whose bytes would be read."""
     monkeypatch.setattr(doctor, "SMALL_SIDE", 32)
     monkeypatch.setattr(doctor, "SMALL_WIDTH", 4)
     monkeypatch.setattr(doctor, "SIDES", (16, 32))
     monkeypatch.setattr(doctor, "MAIN_RECIPES", ("restore",))
+    monkeypatch.setattr(doctor, "list_weights", list)
 
 
 @pytest.fixture
@@ -50,7 +51,6 @@ def diagnosis(small: None, monkeypatch: pytest.MonkeyPatch) -> Diagnosis:
 
 def test_it_measures_what_is_fast_and_leaves_random_numbers_alone(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "bfloat16_obstacle", lambda device: None)
-    monkeypatch.setattr(doctor, "list_weights", list)
     torch.set_num_threads(2)
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -141,10 +141,7 @@ def test_the_recipes_told_exist() -> None:
     assert set(MAIN_RECIPES) <= set(RECIPES)
 
 
-def test_the_verb_prints_the_page(
-    small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(doctor, "list_weights", list)
+def test_the_verb_prints_the_page(small: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--seconds", "0.02", "--device", "cpu", "--threads", "1"]) == 0
     page = capsys.readouterr().out
     assert f"ganvas {ganvas.__version__}" in page

@@ -24,10 +24,25 @@ from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.files import read_image, read_label
 from ganvas.image.picture import PictureSpec
 from ganvas.inference.translator import Translator
+from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
 from ganvas.training.report import TrainingResult
 
 TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes whose networks have few layers."""
+    smaller = {
+        "pix2pix": {"depth": 2, "receptive_field": 16},
+        "cyclegan": {"residual_blocks": 1, "receptive_field": 16},
+        "horse2zebra_port": {"residual_blocks": 1, "receptive_field": 16},
+    }
+    for name, changes in smaller.items():
+        recipe = RECIPES[name]()
+        small = replace(recipe, method=replace(recipe.method, **changes))
+        monkeypatch.setitem(RECIPES, name, lambda small=small: small)
 
 
 def settings(data: Path, **changes: Any) -> ComparisonConfig:
