@@ -77,7 +77,7 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(worker, "load_detectors", lambda names, **_: [Reddish()])
     folder = tmp_path / "films"
     folder.mkdir()
-    make_film(folder / "long.mp4", frames=60, stamps=[6400 * number for number in range(60)], options=OPTIONS)
+    make_film(folder / "long.mp4", frames=15, stamps=[25600 * number for number in range(15)], options=OPTIONS)
     make_film(folder / "short.mp4", frames=4, options=OPTIONS)
     write_image(folder / "one.png", Picture(np.full((24, 30, 3), 90, np.uint8)))
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def scene(seed: int, height: int = 48, width: int = 64, channels: int = 3, dtype
     return smooth if dtype is np.float32 else np.rint(smooth * np.iinfo(dtype).max).astype(dtype)
 
 
+@functools.cache
 def dish(seed: int) -> np.ndarray:
     """A round dish with spots: one layout, other content from seed to seed."""
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""None"""
+"""Atomic files: whole or not at all, flushed in an order that survives a loss of power, and swept up."""
 
 from __future__ import annotations
 
@@ -41,6 +41,23 @@ def test_replaces_the_file_and_leaves_nothing_else(tmp_path):
     write_bytes(target, b"new")
     assert target.read_bytes() == b"new"
     assert names(target.parent) == ["a.bin"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks up open files in /proc")
+def test_a_file_is_flushed_before_it_gets_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    target = tmp_path / "a.bin"
+
+    def fsync(file: int) -> None:
+        name = Path(f"/proc/self/fd/{file}").readlink().name
+        flushed.append(("temporary" if name.startswith(".a.") else name, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_bytes(target, b"new")
+    append_line(tmp_path / "log", "line")
+    assert flushed == [("temporary", False), (tmp_path.name, True), ("log", True)]
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])

@@ -463,7 +463,7 @@ for number, moment in enumerate(np.random.default_rng(0).uniform(0, 1, int(sys.a
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes that it forks")
 @pytest.mark.parametrize("moments", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(run: Path, tmp_path: Path, moments: int) -> None:
-    source = long_film(tmp_path / "film.mp4", frames=40, sound=("eng",))
+    source = long_film(tmp_path / "film.mp4", frames=20, sound=("eng",))
     words = [sys.executable, "-c", KILLED, run, source, tmp_path, str(moments)]
     kept = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     assert len(kept) == moments
