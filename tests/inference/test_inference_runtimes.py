@@ -191,7 +191,7 @@ def test_an_export_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         write_network(config.out, metadata=described(direction=config.direction))
 
     monkeypatch.setattr(export, "export_run", export_run)
-    monkeypatch.setattr(onnx_file, "require_exporter", lambda: None)
+    monkeypatch.setattr(onnx_file, "require_exporter", lambda purpose: None)
     monkeypatch.setattr(cached, "version", lambda name: "1")
     run = write_tiny_run(tmp_path / "run")
     first = cached.cached_onnx(run, "auto", "a_to_b")

@@ -15,6 +15,7 @@ from ganvas.interop.other_architectures import TELLTALES, name_other_architectur
 from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.interop.shared_models import NotRecorded, find_shared_model, read_shared_model
 from ganvas.methods import SRResNetConfig
+from ganvas.methods.architectures import crop_multiple
 from ganvas.methods.srresnet.method import make_upscaler
 from ganvas.runs.record import load_generators, read_run_record
 
@@ -49,8 +50,8 @@ CASES = {
     "compact_x8_gray": (lambda: compact(scale=8, channels=(1, 1)), 8, 1, 1, 1),
     "compact_from_gray": (lambda: compact(channels=(1, 3)), 2, 1, 3, 1),
     "compact_four_channels": (lambda: compact(channels=(4, 4)), 2, 4, 4, 1),
-    "nafnet": (lambda: nafnet(), 1, 3, 3, 4),
-    "nafnet_gray": (lambda: nafnet(channels=1, encoder=(1, 0, 1), middle=2, decoder=(1, 1, 0)), 1, 1, 1, 8),
+    "nafnet": (lambda: nafnet(), 1, 3, 3, 1),
+    "nafnet_gray": (lambda: nafnet(channels=1, encoder=(1, 0, 1), middle=2, decoder=(1, 1, 0)), 1, 1, 1, 1),
 }
 
 
@@ -83,6 +84,50 @@ def test_one_enlargement_may_be_by_three():
     torch.testing.assert_close(unit_range(network, images), compute(images), atol=1e-5, rtol=0)
     with pytest.raises(ConfigError, match="upscale 4 times, not 3"):
         find_shared_model(esrgan("real")[0], NotRecorded(scale=3))
+
+
+@pytest.mark.parametrize("size", [(9, 14), (3, 2), (8, 13)])
+def test_a_nafnet_pads_other_sizes_with_zeros_as_its_release(size):
+    state, compute = nafnet()
+    model = find_shared_model(state)
+    network = make_upscaler(model.config, 3, 3)
+    network.load_state_dict(model.weights)
+    images = torch.rand(1, 3, *size)
+    padded = torch.zeros(1, 3, *(-(-side // 4) * 4 for side in size))
+    padded[..., : size[0], : size[1]] = images
+    wanted = compute(padded)[..., : size[0], : size[1]]
+    torch.testing.assert_close(unit_range(network, images), wanted, atol=1e-5, rtol=0)
+    assert (network.size_multiple, crop_multiple(network)) == (1, 4)  # a translator mirrors nothing
+
+
+RELEASED = {
+    "RealESRGAN_x4plus_anime_6B": (
+        lambda: esrgan("real", width=64, growth=32, blocks=6), {"scale": 4, "width": 64, "num_blocks": 6, "growth": 32},
+    ),
+    "RealESRGAN_x2plus": (
+        lambda: esrgan("real", width=64, growth=32, blocks=3, unshuffle=2), {"scale": 2, "unshuffle": 2},
+    ),
+    "realesr-animevideov3": (
+        lambda: compact(scale=4, width=64, blocks=16), {"scale": 4, "num_blocks": 16, "activation": "prelu"},
+    ),
+    "realesr-general-x4v3": (lambda: compact(scale=4, width=64, blocks=32), {"scale": 4, "num_blocks": 32}),
+    "NAFNet-GoPro-width32": (
+        lambda: nafnet(width=8, encoder=(1, 1, 1, 28), middle=1, decoder=(1, 1, 1, 1)),
+        {"width": 8, "encoder_blocks": (1, 1, 1, 28), "middle_blocks": 1, "decoder_blocks": (1, 1, 1, 1)},
+    ),
+    "NAFNet-SIDD-width64": (
+        lambda: nafnet(width=8, encoder=(2, 2, 4, 8), middle=12, decoder=(2, 2, 2, 2)),
+        {"encoder_blocks": (2, 2, 4, 8), "middle_blocks": 12, "decoder_blocks": (2, 2, 2, 2)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_depths_of_released_models_are_read(name):
+    """Blocks, convolutions and levels of the files that people have; some of them narrower here."""
+    make, wanted = RELEASED[name]
+    config = find_shared_model({f"params.{key}": value for key, value in make()[0].items()}).config
+    assert {setting: getattr(config, setting) for setting in wanted} == wanted
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
@@ -125,6 +170,7 @@ def keyed(prefix, state):
     return {f"{prefix}.{key}": value for key, value in state.items()}
 
 
+ZEROS = {key: torch.zeros_like(value) for key, value in STATE.items()}
 DISCRIMINATOR = {f"discriminator.{name}.weight": torch.zeros(2, 2) for name in "ab"} | {"step_counter": torch.zeros(1)}
 
 
@@ -136,6 +182,13 @@ DISCRIMINATOR = {f"discriminator.{name}.weight": torch.zeros(2, 2) for name in "
         ({"model": keyed("module", STATE)}, "model"),
         (keyed("module", STATE) | {"n_averaged": torch.tensor(7)}, ""),
         ({"state_dict": keyed("generator", STATE) | DISCRIMINATOR}, "state_dict.generator"),
+        ({"state_dict": keyed("net_g", STATE) | keyed("net_d", DISCRIMINATOR)}, "state_dict.net_g"),
+        ({"state_dict": keyed("generator", ZEROS) | keyed("generator_ema", STATE)}, "state_dict.generator_ema"),
+        ({"net_g": ZEROS, "net_g_ema": STATE, "iter": 5}, "net_g_ema"),
+        ({"params-ema": STATE, "params": ZEROS}, "params-ema"),
+        ({"model_state_dict": keyed("module.netG", STATE), "epoch": 1}, "model_state_dict"),
+        (keyed("_orig_mod.module", STATE), ""),
+        (STATE | {"body.steps": torch.tensor(3)}, ""),
         (STATE | {"body.0.rdb1.num_batches_tracked": torch.tensor(3), "total_ops": torch.zeros(1)}, ""),
         (STATE | {"scale": 4, "name": "4x-Model"}, ""),
         ({key: value.half() for key, value in STATE.items()}, ""),
@@ -180,7 +233,10 @@ def test_a_run_can_be_trained_further(tmp_path):
     ("state", "complaint"),
     [
         ({key: value for key, value in STATE.items() if key != "conv_hr.bias"}, "conv_hr.bias is missing"),
-        (STATE | {"am_list.0.fc.0.weight": torch.zeros(2)}, "also holds am_list.0.fc.0.weight"),
+        (STATE | {"attention.0.weight": torch.zeros(2)}, "also holds attention.0.weight: a variant"),
+        (STATE | {"am_list.0.fc.0.weight": torch.zeros(2)}, "looks like MM-RealSR, which is not supported"),
+        (esrgan("old", blocks=1)[0] | {"f_HR_conv1.0.weight": torch.zeros(3)}, "looks like SPSR, which"),
+        (nafnet()[0] | {"middle_ups.0.0.weight": torch.zeros(1)}, "looks like M3SNet, which"),
         (STATE | {"conv_first.weight": torch.zeros(6, 3, 5, 5)}, "no 3x3 convolution"),
         (STATE | {"conv_body.weight": torch.zeros(6, 5, 3, 3)}, "conv_body.weight has shape"),
         (STATE | {"conv_body.weight": torch.full((6, 6, 3, 3), torch.nan)}, "NaN"),
@@ -217,6 +273,15 @@ TELLTALE_NAMES = {
     "OmniSR": ["residual_layer.0.residual_layer.0.layer.0.fn.0.weight"],
     "SPAN": ["conv_1.sk.weight", "block_1.c1_r.sk.weight"],
     "RealPLKSR or PLKSR": ["feats.0.weight", "feats.1.lk.conv.weight"],
+    "NAFSSR, for pairs of stereo pictures": ["intro.weight", "body.0.module.blk.conv1.weight", "up.0.weight"],
+    "the Baseline of NAFNet": ["intro.weight", "ending.weight", "encoders.0.0.se.1.weight"],
+    "SPSR": ["model.0.weight", "f_HR_conv1.0.weight"],
+    "MIRNet": ["conv_in.weight", "body.0.body.0.dau_top.body.0.weight"],
+    "KBNet": ["patch_embed.proj.weight", "encoder_level1.0.attn.ga1", "refinement.0.attn.dwconv.0.weight"],
+    "FeMaSR": ["multiscale_encoder.in_conv.weight", "quantize_group.0.embedding.weight"],
+    "DDColor": ["encoder.arch.downsample_layers.0.0.weight", "refine_net.0.0.weight_orig"],
+    "CodeFormer": ["quantize.embedding.weight", "ft_layers.0.self_attn.in_proj_weight"],
+    "RestoreFormer or another VQGAN": ["encoder.conv_in.weight", "quantize.embedding.weight"],
     "SAFMN": ["to_feat.weight", "feats.0.safm.mfr.0.weight"],
     "Restormer": ["patch_embed.proj.weight", "encoder_level1.0.attn.temperature", "refinement.0.norm1.body.weight"],
     "GFPGAN": ["toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight"],

@@ -204,6 +204,8 @@ def test_every_verb_that_takes_a_run_takes_an_address(hub: Hub, tmp_path: Path) 
         lambda: api.audit(tmp_path, run=missing, out=out),
         lambda: api.resume(missing),
         lambda: api.train(data, out),
+        lambda: api.export(missing, out),
+        lambda: api.push(missing, "user/other", dry_run=True),
         lambda: api.load("hf://no/body"),
     ):
         with pytest.raises(RunError, match="hf://no/body: no such repository"):

@@ -110,6 +110,18 @@ def test_best_comes_before_last(tmp_path: Path) -> None:
         find_snapshot(run, "first")  # type: ignore[arg-type]
 
 
+def test_what_is_no_run_is_said_before_its_snapshots_are_missed(tmp_path: Path) -> None:
+    for folder, said in ((tmp_path / "none", "there is no such folder"), (tmp_path, "it has no run.json")):
+        for read in (read_run_record, find_snapshot):
+            with pytest.raises(
+                RunError, match=f"is not a run folder: {said}; give the folder that `ganvas train` wrote"
+            ):
+                read(folder)
+    (write_tiny_run(tmp_path / "run") / "snapshots" / "last.safetensors").unlink()
+    with pytest.raises(RunError, match="no snapshot yet; there is none: train it first"):
+        find_snapshot(tmp_path / "run")
+
+
 def test_averaged_weights_replace_the_methods_own(tmp_path: Path) -> None:
     method = tiny_method(tiny_record())
     averaged = {name: torch.zeros_like(value) for name, value in generator_weights(method).items()}

@@ -103,8 +103,9 @@ def hidden_folder(path: Path) -> Iterator[Path]:
     folder = temporary_path(path)
     _in_progress.add(folder.name)
     try:
-        folder.mkdir()
-        yield folder
+        with naming(path, folder):
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _in_progress.discard(folder.name)
@@ -112,11 +113,11 @@ def hidden_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Make an OSError name `path` if it names no file (as a full disk does) or the temporary one."""
+    """Make an OSError name `path` if it names no file (as a full disk does), the temporary one or one inside that."""
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        if error.errno is not None and (error.filename is None or str(error.filename).startswith(str(temporary))):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
@@ -267,11 +268,9 @@ def _made(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for path in missing:
-            try:
+        with contextlib.suppress(OSError):  # not empty, or removed by another process
+            for path in missing:
                 path.rmdir()
-            except OSError:  # not empty, or removed by another process
-                break
 
 
 @contextmanager

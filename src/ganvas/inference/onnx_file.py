@@ -5,6 +5,7 @@ ONNX Runtime is a core dependency, so any file opens; what a graph makes of pict
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,16 @@ from ganvas.errors import RunError
 from ganvas.localization.classifier import make_session
 from ganvas.terminal import one_line
 
-__all__ = ["GraphFile", "GraphInput", "first_line", "names_onnx", "not_a_picture", "onnx_files"]
+__all__ = [
+    "INTERNALS",
+    "GraphFile",
+    "GraphInput",
+    "beginning",
+    "first_line",
+    "names_onnx",
+    "not_a_picture",
+    "onnx_files",
+]
 
 SUFFIX = ".onnx"
 OUTPUT_TYPES: dict[str, type[np.generic]] = {
@@ -30,11 +40,19 @@ OUTPUT_TYPES: dict[str, type[np.generic]] = {
 """Element types of outputs that hold pictures: floats in [0, 1], whole numbers over their range."""
 INPUT_TYPES: dict[str, type[np.generic]] = {**OUTPUT_TYPES, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
 """Element types of inputs; larger whole numbers hold levels of 8 bits."""
+NUMPY_NAMES = {"float": "float32", "double": "float64"}
 NOISE_KEY = "ganvas.noise"
 LARGEST_BATCH = 64
 LARGEST_SIDE = 2**14
 MOST_SHOWN = 300
 """Characters shown of a runtime's message."""
+INTERNALS = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : "  # codes of ONNX Runtime, then its source file, line and function
+    r"|\S*/onnxruntime/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
+    r"|Exception from \S+:\d+: "  # source files of OpenVINO
+    r"|Check '[^']*' failed at \S+:\d+: "
+)
+"""Parts of runtimes' messages that tell their user nothing."""
 
 
 def names_onnx(path: Path) -> bool:
@@ -153,7 +171,8 @@ def _checked_input(path: Path, inputs: Iterable[Any]) -> GraphInput:
     shape = list(one.shape) or [None] * 4  # none is declared
     if len(shape) != 4:
         raise RunError(
-            f"{path}: its input {_named(one)} has {len(shape)} dimensions; export it for pictures (N, C, H, W)"
+            f"{path}: its input {one_line(one.name)!r} has {len(shape)} dimensions, {_shape(one)}; export it for "
+            "pictures (N, C, H, W)"
         )
     sizes = tuple(side if isinstance(side, int) and side > 0 else None for side in shape)
     if (sizes[0] or 1) > LARGEST_BATCH:
@@ -189,8 +208,13 @@ def not_a_picture(path: Path, shape: Iterable[object]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the beginning of an exception's message, on one line."""
-    text = one_line(" ".join(str(error).split())) or type(error).__name__
+    """Return the beginning of a runtime's message, on one line and without the places in its source code."""
+    return beginning(INTERNALS.sub("", " ".join(str(error).split())) or type(error).__name__)
+
+
+def beginning(text: str) -> str:
+    """Return the beginning of a message as printable text."""
+    text = one_line(text)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
@@ -200,7 +224,9 @@ def _listed(values: list[Any], what: str) -> str:
 
 
 def _named(value: Any) -> str:
-    return f"{one_line(value.name)!r} holds {one_line(str(value.type))}"
+    """Return name and element type: of tensor(float) float32, of sequences and others as ONNX Runtime has it."""
+    element = re.sub(r"^tensor\((.*)\)$", r"\1", one_line(value.type))
+    return f"{one_line(value.name)!r} holds {NUMPY_NAMES.get(element, element)}"
 
 
 def _shape(value: Any) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ganvas.errors import ConfigError, MissingDependency
 from ganvas.hardware.device import cores_for_networks
 from ganvas.inference.config import Runtime
+from ganvas.inference.onnx_file import first_line
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
@@ -56,7 +57,7 @@ class RuntimeChoice:
             MissingDependency: a package of the runtime or of the exporter is missing.
         """
         if self.name == "openvino":
-            require_openvino()
+            require_openvino(run)
         assert self.export is not None, "ganvas.load and ganvas.translate hand an exporter in"
         return self.export(run, snapshot, direction)
 
@@ -76,10 +77,10 @@ TORCH = RuntimeChoice()
 """The default."""
 
 
-def require_openvino() -> None:
-    """Raise MissingDependency unless OpenVINO is installed."""
+def require_openvino(model: Path) -> None:
+    """Raise MissingDependency unless OpenVINO, which is to compute a model, is installed."""
     if importlib.util.find_spec("openvino") is None:
-        raise MissingDependency("openvino", "export", "runtime openvino")
+        raise MissingDependency("openvino", "export", f"{model}: runtime openvino")
 
 
 class OpenVinoNetwork:
@@ -94,7 +95,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, path: Path) -> None:
-        require_openvino()
+        require_openvino(path)
         import openvino  # optional dependency
 
         threads = torch.get_num_threads()
@@ -107,7 +108,7 @@ class OpenVinoNetwork:
         try:
             self._network: CompiledModel = openvino.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
-            problem = f"{path} cannot be computed by OpenVINO ({' '.join(str(error).split())[-200:]})"
+            problem = f"{path} cannot be computed by OpenVINO ({first_line(error)})"
             raise ConfigError(f"{problem}: leave --runtime openvino out") from error
         self._idle: SimpleQueue[InferRequest] = SimpleQueue()
 

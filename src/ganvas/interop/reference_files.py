@@ -177,8 +177,9 @@ def _split_by_network(state: State) -> dict[str, State]:
 
 
 def _is_network(part: State) -> bool:
-    """Return whether the names after a common first part are those of a separate network."""
-    return len(part) > 1 and all("." in key for key in part)
+    """Return whether the names after a common first part are those of a separate network, counters apart."""
+    names = [key for key, value in part.items() if not _is_counter(key, value)]
+    return len(names) > 1 and all("." in key for key in names)
 
 
 def _averages_alone(states: dict[str, State]) -> dict[str, State]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.interop.esrgan_layouts import find_layout, numbers, release_names
+from ganvas.interop.other_architectures import refuse_other_architecture
 from ganvas.interop.reference_files import State, as_dense, read_states, without_prefix
 from ganvas.interop.reference_methods import ImportedMethod
 from ganvas.methods import SRResNetConfig
@@ -85,6 +86,8 @@ class NotRecorded:
 
 
 NOTHING = NotRecorded()
+Recognizer = Callable[[State, NotRecorded], SharedModel]
+"""Function from the weights of one architecture to the model; raises RunError for a variant that is not supported."""
 
 
 def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | None:
@@ -123,7 +126,7 @@ def import_shared_model(model: SharedModel, path: Path) -> ImportedMethod:
 
 
 def strides(config: SRResNetConfig) -> int:
-    """Return the size multiple of the generator that `config` describes."""
+    """Return what sides of training crops, at the size of the input, must be multiples of."""
     return 2 ** len(config.encoder_blocks) if config.generator == "nafnet" else config.unshuffle
 
 
@@ -134,12 +137,26 @@ def find_shared_model(state: State, told: NotRecorded = NOTHING) -> SharedModel 
         RunError: it looks like one, but a weight is missing, unexpected, misshapen or NaN.
         ConfigError: see `read_shared_model`.
     """
-    weights = {name: value for name, value in state.items() if name.rpartition(".")[2] not in UNTRAINED}
+    weights = {name: value for name, value in state.items() if not _is_counter(name, value)}
     for candidate in without_prefix(weights):
         for is_kind, recognize in KINDS:
             if is_kind(candidate):
-                return recognize(candidate, told)
+                return recognize_only(recognize, candidate, told)
     return None
+
+
+def _is_counter(name: str, value: Tensor) -> bool:
+    """Return whether an entry counts something, such as batches or steps."""
+    return name.rpartition(".")[2] in UNTRAINED or (value.numel() == 1 and not value.is_floating_point())
+
+
+def recognize_only(recognize: Recognizer, state: State, told: NotRecorded) -> SharedModel:
+    """Recognize a state dict; where that fails, name the architecture that shares names with it."""
+    try:
+        return recognize(state, told)
+    except RunError:
+        refuse_other_architecture(state)
+        raise
 
 
 def recognize_rrdb(state: State, told: NotRecorded) -> SharedModel:
@@ -234,7 +251,7 @@ def recognize_nafnet(state: State, told: NotRecorded) -> SharedModel:
     return assemble("NAFNet", config, state, first.shape[1], last.shape[0])
 
 
-KINDS: tuple[tuple[Callable[[State], object], Callable[[State, NotRecorded], SharedModel]], ...] = (
+KINDS: tuple[tuple[Callable[[State], object], Recognizer], ...] = (
     (find_layout, recognize_rrdb),
     (is_nafnet, recognize_nafnet),
     (is_compact, recognize_compact),

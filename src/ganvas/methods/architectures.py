@@ -284,6 +284,14 @@ def check_crop(image_size: tuple[int, int], *, multiple: int = 1, smallest: int 
         )
 
 
+def crop_multiple(generator: Generator) -> int:
+    """Return what the sides of training crops, at the size of the input, must be multiples of.
+
+    A NAFNet takes any size, but would see padding at the edges of each crop.
+    """
+    return generator.stride if isinstance(generator, NAFNet) else generator.size_multiple
+
+
 def check_residual(config: Pix2PixConfig | SRResNetConfig, *, input_channels: int, output_channels: int) -> None:
     """Raise ConfigError where a network could not add its input to its output."""
     if not adds_input(config) or input_channels == output_channels:

@@ -1,7 +1,7 @@
 """NAFNet: a U-shaped restoration network without nonlinear activations, with gates and channel attention.
 
 Chen et al. 2022, "Simple Baselines for Image Restoration", arXiv:2204.04676. Parameters have the names of the released
-code.
+code, and sizes that the network cannot halve are padded with zeros as there.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ class NAFNet(UnitRangeGenerator):
         middle_blocks: int = 12,
         decoder_blocks: Sequence[int] = (2, 2, 2, 2),
     ) -> None:
-        super().__init__(scale=scale, size_multiple=2 ** len(encoder_blocks), residual=True)
+        super().__init__(scale=scale, size_multiple=1, residual=True)
         self.output_channels = output_channels
+        self.stride: int = 2 ** len(encoder_blocks)
         sizes = [width * 2**level for level in range(len(encoder_blocks) + 1)]
         self.intro = nn.Conv2d(input_channels, width, 3, 1, 1)
         self.ending = nn.Conv2d(width, output_channels * scale**2, 3, 1, 1)
@@ -117,9 +118,9 @@ class NAFNet(UnitRangeGenerator):
         """Keep PyTorch's initialization, as the released code; every block starts as the identity."""
 
     def restore(self, pictures: Tensor) -> Tensor:
-        """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W); multiples of 2**levels."""
+        """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
         # 1. Encode, and keep the features of each level.
-        features, skips = self.intro(pictures), []
+        features, skips = self.intro(self.padded(pictures)), []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             skips.append(encoder(features))
             features = down(skips[-1])
@@ -127,12 +128,21 @@ class NAFNet(UnitRangeGenerator):
         # 2. Decode: add the encoder's features of the same size.
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             features = decoder(up(features) + skips.pop())
-        output: Tensor = self.ending(features)
-        base = middle(pictures, self.output_channels)
-        if self.scale == 1:
-            return output + base
-        enlarged = functional.interpolate(base, scale_factor=self.scale, mode="bilinear")
-        return functional.pixel_shuffle(output, self.scale) + enlarged
+        output, base = self.ending(features), middle(pictures, self.output_channels)
+        if self.scale > 1:
+            output = functional.pixel_shuffle(output, self.scale)
+            base = functional.interpolate(base, scale_factor=self.scale, mode="bilinear")
+        return self.cropped(output, base) + base
+
+    def padded(self, pictures: Tensor) -> Tensor:
+        """Append rows and columns of zeros up to multiples of `stride`, as the released code."""
+        below, beside = (-side % self.stride for side in pictures.shape[-2:])
+        return functional.pad(pictures, (0, beside, 0, below)) if below or beside else pictures
+
+    def cropped(self, output: Tensor, base: Tensor) -> Tensor:
+        """Return the rows and columns of the output that the base has."""
+        height, width = base.shape[-2:]
+        return output[..., :height, :width]
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels through the smallest level, without those of channel attention."""

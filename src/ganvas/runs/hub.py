@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ganvas.errors import GanvasError, HubError, MissingDependency, RunError
+from ganvas.errors import ConfigError, GanvasError, HubError, MissingDependency, RunError
 from ganvas.runs.published import CONFIG_NAME, WEIGHTS_NAME, check_weights, read_published
 
 __all__ = [
@@ -30,12 +30,15 @@ __all__ = [
     "parse_address",
     "require_library",
     "resolve_run",
+    "upload_address",
     "with_local_runs",
 ]
 
 C = TypeVar("C")
 ADDRESS = re.compile(r"hf:/{1,2}([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
 """A `Path` keeps one of the two slashes."""
+NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+"""Repository that the Hub allows, but for rules that it checks itself."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 RUN_FIELDS = ("run", "runs", "start_from")
 """Fields of configs that name runs."""
@@ -77,6 +80,22 @@ def parse_address(run: Path | str) -> HubAddress | None:
     if not (found := ADDRESS.fullmatch(text)):
         raise RunError(f"{text}: a run on the Hugging Face Hub is hf://user/name or hf://user/name@revision")
     return HubAddress(found[1], found[2])
+
+
+def upload_address(repository: str) -> HubAddress:
+    """Return the address of a repository to upload to, `user/name`.
+
+    Raises:
+        RunError: it names no repository.
+        ConfigError: it names a revision of one.
+    """
+    address = parse_address(repository if repository.startswith("hf:") else f"hf://{repository}")
+    assert address is not None
+    if address.revision:
+        raise ConfigError(f"{repository}: an upload becomes the newest revision; leave @{address.revision} out")
+    if not NAME.fullmatch(address.repository):
+        raise ConfigError(f"{repository!r}: a repository of the Hub is user/name, of letters, digits, '-', '_' and '.'")
+    return address
 
 
 def resolve_run(run: Path | str) -> Path:

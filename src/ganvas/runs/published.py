@@ -21,6 +21,8 @@ WEIGHTS_NAME = "model.safetensors"
 PUBLISHED_FORMAT = 1
 UNPUBLISHED = Path("not published")
 """Stands in a published record for the folder of the training data."""
+LONGEST_LICENSE = 200
+"""Characters of a license."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,27 @@ class PublishedRun:
     def __post_init__(self) -> None:
         if self.name != publishable_name(self.name):  # exports are named after the run
             raise ConfigError(f"name {self.name!r} is no name of a folder")
+        if not self.snapshot.isprintable():
+            raise ConfigError(f"snapshot {self.snapshot!r} is no name of a snapshot")
+        check_license(self.license)
+
+
+def check_license(text: str | None) -> None:
+    """Raise ConfigError unless a license is one line that metadata and model cards can hold."""
+    if text is None:
+        return
+    if not text.strip():
+        raise ConfigError("license is empty: leave it out if it is not stated")
+    if not text.isprintable():
+        raise ConfigError(
+            f"license {text[:40]!r} has line breaks or other characters that cannot be printed; give an identifier "
+            "such as CC-BY-4.0, or one line that says where the license is"
+        )
+    if len(text) > LONGEST_LICENSE:
+        raise ConfigError(
+            f"license has {len(text)} characters, more than {LONGEST_LICENSE}; give its identifier or its address, and "
+            "its text in a file of its own"
+        )
 
 
 def publishable_name(name: str) -> str:

@@ -98,6 +98,9 @@ def _read_json(run: Path) -> Any:
         raise RunError(f"{run} is a file, not a run folder; {remedy}")
     try:
         return read_json(run / RECORD_NAME)
+    except FileNotFoundError as error:
+        problem = f"it has no {RECORD_NAME}" if run.is_dir() else "there is no such folder"
+        raise RunError(f"{run} is not a run folder: {problem}; give the folder that `ganvas train` wrote") from error
     except OSError as error:
         raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -174,8 +177,11 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if not isinstance(snapshot, Path):
+        _read_json(run)  # which says what is wrong with a folder that is no run
     there = sorted(path.stem for path in (run / "snapshots").glob("*.safetensors"))
-    raise RunError(f"{run}: no snapshot '{snapshot}'; there is {', '.join(there) or 'none: train it first'}")
+    wanted = "yet" if snapshot == "auto" else f"'{snapshot}'"
+    raise RunError(f"{run}: no snapshot {wanted}; there is {', '.join(there) or 'none: train it first'}")
 
 
 def _published_snapshot(run: Path, snapshot: SnapshotName) -> Path:

@@ -18,7 +18,7 @@ from ganvas.interop.export.config import ExportConfig
 from ganvas.interop.export.job import Floats
 from ganvas.methods import CoGANConfig
 from ganvas.runs.export_metadata import ExportMetadata
-from ganvas.runs.record import snapshot_path
+from ganvas.runs.record import load_generators, snapshot_path
 
 
 @pytest.fixture
@@ -47,7 +47,11 @@ def test_an_onnx_file_gives_the_pictures_of_the_run(
     model = onnx.load(out)
     onnx.checker.check_model(model)
     assert all(one.version >= 18 for one in model.opset_import if one.domain == "")
-    assert [one.op_type for one in model.graph.node].count("InstanceNormalization") == 1
+    (norm,) = (one for one in model.graph.node if one.op_type == "InstanceNormalization")
+    weights = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    learned = load_generators(run).get_submodule("generator.decode_blocks.0.norm")
+    for name, values in zip(norm.input[1:], (learned.weight, learned.bias), strict=True):
+        assert np.array_equal(weights[name], values.detach().numpy())
     metadata = ExportMetadata.from_strings({one.key: one.value for one in model.metadata_props})
     assert metadata is not None
     assert (metadata.noise, metadata.license, metadata.size_multiple) == ("off", "CC0-1.0", 4)
@@ -67,6 +71,7 @@ def test_an_onnx_file_gives_the_pictures_of_the_run(
     report = json.loads((out.parent / "mein Netz.onnx.json").read_text())
     assert report["largest"] < 0.01
     assert len({(one["height"], one["width"]) for one in report["checks"]}) >= 3
+    assert sum(one["height"] % 2 and one["width"] % 2 for one in report["checks"]) >= 2
     assert all(set(one["seconds"]) == {"ganvas", "onnxruntime"} for one in report["checks"])
 
 

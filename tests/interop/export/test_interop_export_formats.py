@@ -13,6 +13,7 @@ from inference_runs import NOISY, tiny_method, tiny_record, write_tiny_run
 
 from ganvas import api
 from ganvas.errors import ExportError, MissingDependency
+from ganvas.image.picture import Picture
 from ganvas.image.ranges import PictureSpec
 from ganvas.interop.export.config import ExportFormat
 from ganvas.interop.export.export import FORMATS
@@ -32,9 +33,10 @@ from ganvas.methods import (
 )
 from ganvas.methods.base import method_type
 from ganvas.runs.export_metadata import ExportMetadata
-from ganvas.runs.record import read_run_record, save_snapshot, snapshot_path, write_run_record
+from ganvas.runs.record import load_generators, read_run_record, save_snapshot, snapshot_path, write_run_record
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml"}
+LEVELS: Any = {"encoder_blocks": (1, 1), "middle_blocks": 1, "decoder_blocks": (1, 1)}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("noise", {"config": NOISY}, {"noise": "input"}),
     ("noise", {"config": NOISY}, {"noise": "input", "size": (40, 24), "half": True}),
@@ -43,9 +45,12 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("cycle", {"config": CycleGANConfig(width=4, residual_blocks=1)}, {"direction": "b_to_a"}),
     ("large", {"config": SRResNetConfig(width=4, num_blocks=1, scale=3, residual=True, frames=3)}, {}),
     ("large", {"config": SRResNetConfig(width=4, num_blocks=1, scale=2)}, {"half": True, "size": (19, 23)}),
+    ("restoring", {"config": SRResNetConfig(width=4, scale=1, generator="nafnet", **LEVELS)}, {}),
+    ("unshuffled", {"config": SRResNetConfig(width=4, num_blocks=1, scale=2, generator="rrdb", unshuffle=2)}, {}),
     ("latent", {"config": VAEConfig(width=4, latent_size=4)}, {}),
     ("shared", {"config": UNITConfig(width=4, residual_blocks=2)}, {"direction": "b_to_a"}),
 ]
+RESTORING = ("restoring", "unshuffled")
 RESIZING = ("latent", "large")
 """Runs that resize with antialiasing: a VAE to its training size, a residual network its input."""
 UNETS = [
@@ -79,7 +84,7 @@ def test_every_format_agrees(
     tmp_path: Path, name: ExportFormat, run: str, made: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     folder = write_tiny_run(tmp_path / run, **made)
-    if run in RESIZING:  # larger weights amplify rounding beyond what a trained network does
+    if run in (*RESIZING, *RESTORING):  # larger weights amplify rounding beyond what a trained network does
         save_snapshot(snapshot_path(folder, "last"), tiny_method(read_run_record(folder), gain=1.5), images_seen=1)
     if run in RESIZING and name == "openvino" and not settings:
         with pytest.raises(ExportError, match="resizes with antialiasing, which OpenVINO ignores"):
@@ -102,6 +107,103 @@ def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) ->
     direction = method_type(config).directions[-1]
     exported = api.export(run, tmp_path / "net.onnx", direction=direction)
     assert max(check.largest for check in exported.checks) < 0.1
+
+
+def onnx_graph(path: Path) -> tuple[list[Any], dict[str, Any], dict[str, int]]:
+    """Nodes, initializers by name, and the element types of the tensors that the file declares."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    declared = [*graph.value_info, *graph.input, *graph.output]
+    return list(graph.node), values, {one.name: one.type.tensor_type.elem_type for one in declared}
+
+
+NORMED = [
+    Pix2PixConfig(width=4, depth=3, norm="batch", dropout=0.0),
+    Pix2PixConfig(width=4, depth=3, norm="instance", dropout=0.0),
+    CycleGANConfig(width=4, residual_blocks=1, norm="batch"),
+    CycleGANConfig(width=4, residual_blocks=1, norm="instance"),
+    UNITConfig(width=8, residual_blocks=2, norm="batch"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("config", NORMED, ids=lambda config: f"{type(config).__name__}-{config.norm}")
+def test_norms_of_a_picture_are_instance_normalizations_in_float32(tmp_path: Path, config: Any, half: bool) -> None:
+    """With the learned scale and offset; the convolutions beside them are in the precision that was asked for."""
+    import onnx
+
+    run = write_tiny_run(tmp_path / "run", config)
+    nodes, values, types = onnx_graph(api.export(run, tmp_path / "net.onnx", half=half).files[0])
+    assert not [one for one in nodes if one.op_type == "BatchNormalization"]
+    norms = [one for one in nodes if one.op_type == "InstanceNormalization"]
+    method = tiny_method(read_run_record(run))
+    learned = {
+        layer.weight.detach().numpy().tobytes() for layer in method.modules()
+        if isinstance(layer, torch.nn.BatchNorm2d) and layer.weight is not None
+    }  # fmt: skip
+    assert len(norms) > 2
+    for one in norms:
+        scale = values[one.input[1]]
+        assert scale.dtype == np.float32
+        assert scale.tobytes() in learned if config.norm == "batch" else (scale == 1).all()
+        assert types.get(one.input[0], onnx.TensorProto.FLOAT) == onnx.TensorProto.FLOAT
+    weights = [values[one.input[1]] for one in nodes if one.op_type in ("Conv", "ConvTranspose")]
+    assert {weight.dtype for weight in weights} == {np.dtype(np.float16 if half else np.float32)}
+
+
+@pytest.mark.slow
+def test_weights_that_one_file_cannot_hold_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter would write them into a second file beside it, which nobody would miss before it is missing."""
+    monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 100)
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    with pytest.raises(ExportError, match="larger than one ONNX file can hold; export it with --half, or as torch"):
+        api.export(run, tmp_path / "net.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.slow
+def test_declared_sizes_are_free_or_those_asked_for(tmp_path: Path) -> None:
+    import onnxruntime
+
+    run = write_tiny_run(tmp_path / "run", NOISY)
+    for settings, wanted in (({}, (False, False, False)), ({"size": (40, 24)}, (1, 40, 24))):
+        session = onnxruntime.InferenceSession(api.export(run, tmp_path / "net.onnx", **settings).files[0])
+        for one in (*session.get_inputs(), *session.get_outputs()):
+            count, channels, height, width = one.shape
+            assert (one.type, channels) == ("tensor(float)", 3)
+            assert tuple(isinstance(side, int) and side for side in (count, height, width)) == wanted
+
+
+@pytest.mark.slow
+def test_the_context_of_the_metadata_makes_tiles_exact(tmp_path: Path) -> None:
+    """Tiles of an exported file are the picture in one piece; a method without a context says so."""
+    config = SRResNetConfig(width=4, num_blocks=1, scale=2, generator="rrdb", unshuffle=2, growth=4)
+    run = write_tiny_run(tmp_path / "run", config)
+    save_snapshot(snapshot_path(run, "last"), tiny_method(read_run_record(run), gain=1.5), images_seen=1)
+    exported = api.export(run, tmp_path / "net.onnx")
+    assert exported.metadata.context == load_generators(run).context
+    picture = np.random.default_rng(0).integers(0, 256, (30, 190, 3), dtype=np.uint8)
+    translator: Any = api.load(exported.files[0])
+    whole, tiled = translator(picture), translator.translate_picture(Picture(picture), tile=120)
+    assert tiled.tiling_note is None
+    assert np.abs(tiled.picture.pixels.astype(int) - whole).max() <= 1
+    assert api.export(write_tiny_run(tmp_path / "blended", NOISY), tmp_path / "blended.onnx").metadata.context is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: type(config).__name__)
+def test_other_methods_export_in_float16(tmp_path: Path, config: Any) -> None:
+    size = (64, 64) if isinstance(config, DiscoGANConfig) else (32, 32)
+    record, run = tiny_record(config, image_size=size), tmp_path / "run"
+    write_run_record(run, record)
+    save_snapshot(snapshot_path(run, "last"), tiny_method(record, gain=1.0), images_seen=1)
+    exported = api.export(run, tmp_path / "net.onnx", half=True)
+    assert exported.metadata.precision == "float16"
+    assert max(check.largest for check in exported.checks) <= 3
 
 
 @pytest.mark.slow

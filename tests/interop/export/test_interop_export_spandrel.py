@@ -11,7 +11,7 @@ from ganvas import api
 from ganvas.errors import ConfigError
 from ganvas.interop.export.spandrel import as_known, to_spandrel
 from ganvas.interop.shared_models import find_shared_model, read_shared_model
-from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
+from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRGANConfig, SRResNetConfig
 from ganvas.methods.base import build
 from ganvas.runs.export_metadata import ExportMetadata
 
@@ -62,6 +62,7 @@ def test_every_variant_is_written_as_it_was_read(make):
 
 
 SMALL = {"width": 4, "num_blocks": 1}
+SEEN = {"content": "pixels", "discriminator_width": 4}
 LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
 
 
@@ -90,12 +91,20 @@ def test_what_spandrel_does_not_have_is_refused(config, channels, complaint):
         Pix2PixConfig(width=4, residual_blocks=1, generator="rrdb", unshuffle=2),
         Pix2PixConfig(width=4, residual_blocks=1, generator="compact"),
         Pix2PixConfig(width=4, **LEVELS, generator="nafnet"),
+        *(SRResNetConfig(**SMALL, generator="rrdb", scale=scale) for scale in (1, 2, 4, 8, 16)),
+        SRResNetConfig(**SMALL, generator="rrdb", scale=2, unshuffle=2),
+        *(SRResNetConfig(**SMALL, generator="compact", scale=scale) for scale in (1, 2, 3, 4, 8)),
+        SRResNetConfig(width=4, **LEVELS, generator="nafnet", scale=1),
+        SRGANConfig(**SMALL, **SEEN, generator="rrdb", scale=4),
+        SRGANConfig(**SMALL, **SEEN, generator="compact", scale=2),
+        SRGANConfig(width=4, **LEVELS, **SEEN, generator="nafnet", scale=1),
     ],
 )
-def test_runs_of_pix2pix_are_written_too(config):
-    method = build(config, input_channels=3, output_channels=3, image_size=(48, 48))
+def test_runs_of_every_method_with_them_are_written(config):
+    method = build(as_known(config), input_channels=3, output_channels=3, image_size=(48, 48))
     made = to_spandrel(config, method.generator.state_dict(), input_channels=3, output_channels=3)
-    assert find_shared_model(made).config.scale == 1
+    found = find_shared_model(made).config
+    assert (found.generator, found.scale) == (config.generator, method.scale)
     assert_same(made, method.generator.state_dict())
 
 

@@ -182,10 +182,27 @@ class TestTranslation:
             written = visit.give(photograph).download(tmp_path / "out.png")
             assert "WebAssembly" in visit.device
             assert visit.page.evaluate("crossOriginIsolated")
+            threads = visit.page.evaluate("Math.min(navigator.hardwareConcurrency, 8)")
+            assert f"processor, {threads} thread" in visit.device
             assert visit.page.is_visible("text=Synthetic.")
         assert difference(read_image(written), Translator.load(run, device="cpu")(photograph)) <= 1
         assert read_label(written) == SOURCE_TYPE
         assert Image.open(written).text["Source"].endswith("(run)")
+
+    @pytest.mark.parametrize("way", ["no service worker", "plain http"])
+    def test_one_thread_computes_where_browsers_share_no_memory(
+        self, launch: Callable[..., Any], exported: Made, photograph: Path, tmp_path: Path, way: str
+    ) -> None:
+        """No headers, and nobody to add them: service workers are forbidden, or the address is no secure one."""
+        run, page = exported("exact")
+        browser = launch("--host-resolver-rules=MAP plain.test 127.0.0.1")
+        options = {"service_workers": "block"} if way == "no service worker" else {"host": "plain.test"}
+        with visiting(browser, page, **options) as visit:
+            written = visit.give(photograph).download(tmp_path / "out.png")
+            assert not visit.page.evaluate("crossOriginIsolated")
+            assert visit.page.evaluate("isSecureContext") == (way == "no service worker")
+            assert "processor, 1 thread (WebAssembly)" in visit.device
+        assert difference(read_image(written), Translator.load(run, device="cpu")(photograph)) <= 1
 
     @pytest.mark.realdata
     def test_real_photographs(self, browser: Any, exported: Made, real_data: Path, tmp_path: Path) -> None:

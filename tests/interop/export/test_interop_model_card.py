@@ -51,12 +51,23 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
         (None, ("other", "not-stated")),
         ("MIT", ("mit", None)),
         ("Our own license, version 2", ("other", "our-own-license-version-2")),
+        ('"quoted": {a: [b]} # c', ("other", "quoted-a-b-c")),
+        ("自由に", ("other", "custom")),
+        ("yes", ("other", "yes")),
+        ("long " * 40, ("other", "-".join(["long"] * 12))),
     ],
 )
 def test_licenses_are_identifiers_or_names(given: str | None, wanted: tuple[str, str | None]) -> None:
     told = card()
     data = read_by_the_hub(model_card(replace(told, published=replace(told.published, license=given))))
     assert (data.license, data.license_name) == wanted
+
+
+def test_markup_in_a_license_is_shown_as_it_is() -> None:
+    told = card()
+    published = replace(told.published, license="<script>x</script> [a](b) | `c`")
+    text = model_card(replace(told, published=published))
+    assert r"licensed as \<script\>x\</script\> \[a\](b) \| \`c\`." in text
 
 
 @pytest.mark.parametrize("title", ['a "quoted": name', "schön - ☃", "- list", "{x: 1}", "yes"])

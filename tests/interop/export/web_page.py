@@ -113,11 +113,14 @@ class Visit:
 
 
 @contextmanager
-def visiting(browser: Any, folder: Path, query: str = "", **options: Any) -> Iterator[Visit]:
+def visiting(
+    browser: Any, folder: Path, query: str = "", *, host: str = "127.0.0.1", **options: Any
+) -> Iterator[Visit]:
     """Serve a page, open it in a window of its own, and check that nothing broke and nothing left the machine."""
     context = browser.new_context(**options)
     try:
-        with served(folder) as address:
+        with served(folder) as loopback:
+            address = loopback.replace("127.0.0.1", host)
             visit = Visit(context.new_page()).open(address + query)
             yield visit
             assert not visit.errors

@@ -47,7 +47,7 @@ def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) 
 
     if isinstance(snapshot, Path):
         raise ConfigError(f"{snapshot}: another runtime takes the snapshots of a run by name: give best, last or auto")
-    require_exporter()
+    require_exporter(f"{run}: another runtime than torch")
     versions = [version(name) for name in EXPORTERS]
     key = hash_settings([hash_files(*model_files(run, snapshot)), direction, versions])
     folder = cache_folder() / FOLDER

@@ -10,6 +10,8 @@ from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
+from ganvas.runs.hub import upload_address
+from ganvas.runs.published import check_license
 
 ExportFormat = Literal["onnx", "torch", "openvino", "huggingface", "spandrel", "web"]
 NoiseChoice = Literal["off", "input"]
@@ -50,6 +52,9 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 1:
             raise ConfigError(f"size {self.size[0]} {self.size[1]} must be at least 1 pixel each")
+        check_license(self.license)
+        if self.repository is not None:
+            upload_address(self.repository)
         check_threads(self.threads)
 
 
@@ -78,6 +83,7 @@ class PushConfig:
     """Number of CPU threads; unset: all."""
 
     def __post_init__(self) -> None:
+        check_license(self.license)
         check_threads(self.threads)
 
     def of_export(self, out: Path, repository: str) -> ExportConfig:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ganvas.errors import ConfigError, InputError
+from ganvas.errors import ConfigError, ExportError, GanvasError, InputError
 from ganvas.filesystem import require_apart, swept_beside
-from ganvas.filesystem.atomic import hidden_folder, naming, write_json
+from ganvas.filesystem.atomic import hidden_folder, write_json
 from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
 from ganvas.interop.export.config import ExportConfig, ExportFormat
 from ganvas.interop.export.huggingface import HUGGINGFACE
-from ganvas.interop.export.job import ExportJob, Format
-from ganvas.interop.export.network import ExportedNetwork, exported_network
+from ganvas.interop.export.job import ExportJob, Format, Run
+from ganvas.interop.export.network import ExportedNetwork, exported_network, first_line
 from ganvas.interop.export.onnx_file import ONNX
 from ganvas.interop.export.openvino_model import OPENVINO
 from ganvas.interop.export.spandrel import SPANDREL
 from ganvas.interop.export.torch_program import TORCH
 from ganvas.interop.export.verification import LIMITS, Check, verify
 from ganvas.interop.export.web import WEB
+from ganvas.methods.base import Method
 from ganvas.runs.export_metadata import ExportMetadata, ExportNoise
 from ganvas.runs.published import run_name
 from ganvas.runs.record import find_snapshot, load_generators, read_run_record, run_files
+from ganvas.terminal import one_line
 
 FORMATS: dict[ExportFormat, Format] = {
     "onnx": ONNX,
@@ -104,12 +107,10 @@ def export_run(config: ExportConfig) -> Exported:
     job = make_job(config, whole_run=kind.whole_run)
     # 3. Write into a hidden folder, verify what was written there, and only then move it into place.
     with swept_beside(target.parent), hidden_folder(target) as staged:
-        with naming(target):
-            files = kind.write(job, staged)
-        checks = verify(job, kind.open(job, files), runtime=kind.runtime)
+        files = kind.write(job, staged)
+        checks = verify(job, opened(job, kind, files), runtime=kind.runtime)
         report = _report(config, job, kind, checks)
-        with naming(target):
-            placed = _place(files, target, report, alone=bool(kind.suffix), staged=staged)
+        placed = _place(files, target, report, alone=bool(kind.suffix), staged=staged)
     *written, report_path = placed
     return Exported(
         files=tuple(written), report=report_path, format=config.format, checks=tuple(checks), metadata=job.metadata
@@ -125,6 +126,23 @@ def _check_options(config: ExportConfig, kind: Format) -> None:
             raise ConfigError(f"format {config.format} has no --{option}; leave it out")
 
 
+def opened(job: ExportJob, kind: Format, files: Sequence[Path]) -> Run:
+    """Return what was written as a function of the other program.
+
+    Raises:
+        ExportError: that program cannot open it.
+    """
+    try:
+        return kind.open(job, files)
+    except (GanvasError, OSError):
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{job.run}: {kind.runtime} cannot open the exported network ({first_line(error)}); nothing was written. "
+            "Try another format"
+        ) from error
+
+
 def target_of(config: ExportConfig, kind: Format) -> Path:
     """Return the path of the main file, or of the folder of a format of several files.
 
@@ -132,16 +150,18 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
         InputError: the output exists and is not replaced, is of another format, or is a file of the run.
     """
     out = config.out
+    above = next(path for path in out.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise InputError(f"{out}: {above} is a file, not a folder; give another output")
     others = [name for name, other in FORMATS.items() if other.suffix and other.suffix == out.suffix.lower()]
     if not kind.suffix:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} holds something else; give a new or empty folder")
         if others and not out.exists():
             raise InputError(f"{out}: --format {config.format} writes a folder; give --format {others[0]}, or a folder")
-        return out
+        return Path(os.path.realpath(out)) if out.is_symlink() else out
     if out.suffix.lower() == kind.suffix and not out.is_dir():
-        require_apart([out], run_files(config.run))
-        return out
+        return _free_target(out, config, kind)
     if others and kind.suffix != out.suffix.lower():
         raise InputError(f"{out}: --format {config.format} writes {kind.suffix} files; give --format {others[0]}")
     if out.exists() and not out.is_dir():
@@ -154,6 +174,19 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
     target = out / f"{run_name(config.run)}{back}{kind.suffix}"
     if target.exists():
         raise InputError(f"{target} exists; name the file itself to replace it")
+    return _free_target(target, config, kind)
+
+
+def _free_target(target: Path, config: ExportConfig, kind: Format) -> Path:
+    """Return the path of the main file, which may replace an earlier export but nothing else.
+
+    Raises:
+        InputError: it or a file beside it is of the run, or a file beside it belongs to something else.
+    """
+    beside = [target.with_suffix(suffix) for suffix in kind.beside]
+    require_apart([target, *beside, _report_path(target)], run_files(config.run))
+    if found := [path for path in beside if path.exists() and not target.exists()]:
+        raise InputError(f"{found[0]} exists and would be replaced: {target.name} needs that name; give another one")
     return target
 
 
@@ -169,8 +202,7 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         ConfigError: its method does not translate in that direction.
         ExportError: its method cannot be exported.
     """
-    snapshot = find_snapshot(config.run, config.snapshot)
-    method = load_generators(config.run, snapshot)
+    method, weights_sha256 = _load_whole(config.run, find_snapshot(config.run, config.snapshot))
     translator = Translator(method, read_run_record(config.run), direction=config.direction)
     record = translator.record
     with_noise = config.noise == "input"
@@ -186,7 +218,7 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         raise ConfigError(f"{config.run}: the method has no noise by dropout; leave --noise out")
     metadata = ExportMetadata(
         version=version("ganvas"),
-        run=f"{run_name(config.run)} {record.created}",
+        run=one_line(f"{run_name(config.run)} {record.created}"),
         method=type(method).__name__,
         direction=config.direction,
         input=record.input,
@@ -197,7 +229,7 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         noise=noise,
         precision="float16" if config.half else "float32",
         license=config.license or "",
-        weights_sha256=sha256_of(snapshot),
+        weights_sha256=weights_sha256,
         num_frames=method.num_frames,
     )
     make_ready(method, precision="float32")
@@ -205,6 +237,15 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         run=config.run, record=record, direction=config.direction, translator=translator, network=network,
         size=config.size, half=config.half, metadata=metadata, options=config,
     )  # fmt: skip
+
+
+def _load_whole(run: Path, snapshot: Path) -> tuple[Method, str]:
+    """Return the method of a run and the hash of the snapshot that it holds; a training may replace the file."""
+    while True:
+        sha256 = sha256_of(snapshot)
+        method = load_generators(run, snapshot)
+        if sha256_of(snapshot) == sha256:
+            return method, sha256
 
 
 def _report(config: ExportConfig, job: ExportJob, kind: Format, checks: Sequence[Check]) -> dict[str, Any]:
@@ -239,9 +280,13 @@ def _place(files: Sequence[Path], target: Path, report: dict[str, Any], *, alone
             target.rmdir()
         staged.rename(target)
         return [*(target / file.relative_to(staged) for file in files), target / REPORT_NAME]
-    places = [target.with_suffix(file.suffix) for file in files]
+    places = [*(target.with_suffix(file.suffix) for file in files[:-1]), target]
     for file, place in zip(files, places, strict=True):
         file.replace(place)
-    beside = target.with_name(f"{target.name}.json")
-    write_json(beside, report)
-    return [*places, beside]
+    write_json(_report_path(target), report)
+    return [*places, _report_path(target)]
+
+
+def _report_path(target: Path) -> Path:
+    """Return the path of the report of a format that is a file."""
+    return target.with_name(f"{target.name}.json")

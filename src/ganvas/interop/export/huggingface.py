@@ -52,12 +52,14 @@ def write_published(job: ExportJob, folder: Path) -> list[Path]:
     """Write a run into an empty folder; the paths are returned, the weights last.
 
     Raises:
-        ExportError: the run's settings hold a path.
+        ExportError: the run's settings hold a path, or its training goes on and has replaced the snapshot.
         PolicyRefusal: the content gate refused an example or its translation.
         ImageError: an example cannot be read, translated or held by a PNG file.
     """
     snapshot = find_snapshot(job.run, job.options.snapshot)
     weights, images_seen = read_snapshot(snapshot)
+    if sha256_of(snapshot) != job.metadata.weights_sha256:
+        raise ExportError(f"{snapshot} was replaced meanwhile by the training of this run: repeat the command")
     if job.half:
         weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     save_tensors(folder / WEIGHTS_NAME, weights, {"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})

@@ -61,6 +61,7 @@ class Format:
 
     Attributes:
         suffix: of its main file; empty: it is a folder of several files.
+        beside: suffixes of the files that lie beside the main file.
         whole_run: whether it holds the run itself, of any method, and not a network for one direction.
         runtime: name of the program that runs it, for the report.
         options: settings that it can follow; any other that is set is an error.
@@ -71,6 +72,7 @@ class Format:
     """
 
     suffix: str
+    beside: tuple[str, ...] = ()
     whole_run: bool = False
     runtime: str
     options: frozenset[Option]

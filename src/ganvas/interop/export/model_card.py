@@ -161,7 +161,8 @@ def _license_entry(license_id: str | None) -> dict[str, str]:
         return {"license": "other", "license_name": "not-stated"}
     if license_id.lower() in LICENSES:
         return {"license": license_id.lower()}
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", license_id.lower()).strip("-")}
+    name = re.sub(r"[^a-z0-9.]+", "-", license_id.lower())[:60].strip("-.")
+    return {"license": "other", "license_name": name or "custom"}
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
@@ -182,6 +183,11 @@ def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 def _scalar(value: str | float) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>&#|~])", r"\\\1", text)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -340,5 +346,5 @@ def _limitations(card: Card) -> str:
 
 def _license(identifier: str | None) -> str:
     if identifier:
-        return f"The weights are licensed as {identifier}."
+        return f"The weights are licensed as {_plain(identifier)}."
     return "The author has stated no license for the weights: ask before you use them."

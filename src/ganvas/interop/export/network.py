@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,11 +20,13 @@ from torch import Tensor, nn
 
 from ganvas.errors import ExportError
 from ganvas.image.ranges import signed_from_unit, unit_from_signed
+from ganvas.inference.onnx_file import INTERNALS, beginning
+from ganvas.inference.onnx_file import first_line as runtime_message
 from ganvas.inference.tiling import SMALLEST_SIDE, padded_size
 from ganvas.interop.export.plain_layers import Draw, GivenDropout, first, halve, plain_layer
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction
-from ganvas.networks import Generator, UNet
+from ganvas.networks import Generator, NAFNet, UNet
 
 PROBE = 32
 """Side in pixels of the picture with which the use of the layers is found out."""
@@ -99,6 +102,24 @@ def mirror(images: Tensor, dim: int, multiple: int) -> Tensor:
     period = torch.scalar_tensor(larger(2 * size - 2, 1), dtype=torch.int64)
     index = torch.arange(wanted).remainder(period)
     return images.index_select(dim, torch.where(index < size, index, 2 * size - 2 - index))
+
+
+def with_zeros(images: Tensor, *, multiple: int) -> Tensor:
+    """Append rows and columns of zeros up to multiples of `multiple`, as `NAFNet.padded`."""
+    for dim in (2, 3):
+        size = images.shape[dim]
+        wanted = (size + multiple - 1) // multiple * multiple
+        if not (isinstance(wanted, int) and wanted == size):
+            index = torch.arange(wanted)
+            inside = (index < size).to(images.dtype)
+            kept = images.index_select(dim, torch.where(index < size, index, torch.zeros_like(index)))
+            images = kept * (inside[:, None] if dim == 2 else inside)
+    return images
+
+
+def cropped(images: Tensor, like: Tensor) -> Tensor:
+    """Return the rows and columns that another picture has, as `NAFNet.cropped`."""
+    return first(first(images, 2, like.shape[2]), 3, like.shape[3])
 
 
 def larger(size: int, least: int) -> int:
@@ -212,6 +233,9 @@ def exported_network(
             network.norm = "instance"  # no picture depends on the others of its batch
         if isinstance(network, UNet):
             setattr(network, "ordered", lambda features: features)  # noqa: B010 - in one memory format throughout
+        if isinstance(network, NAFNet):  # by index, as an exporter would assume odd sizes otherwise
+            setattr(network, "padded", partial(with_zeros, multiple=network.stride))  # noqa: B010
+            setattr(network, "cropped", cropped)  # noqa: B010
     if half:
         halve(plain)
     plain.requires_grad_(False)
@@ -268,7 +292,9 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of the innermost cause, which names the operation."""
+    """Return the first line of the innermost cause, which names the operation; of a runtime what it says itself."""
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    if INTERNALS.search(" ".join(str(error).split())):
+        return runtime_message(error)
+    return beginning(str(error).strip().partition("\n")[0] or type(error).__name__)

@@ -18,17 +18,17 @@ IMAGE, TRANSLATION = "image", "translation"
 """Names of the input and the output."""
 
 
-def require_exporter() -> None:
+def require_exporter(purpose: str = "exporting to ONNX") -> None:
     """Raise MissingDependency unless the exporter of ONNX is installed."""
     if importlib.util.find_spec("onnxscript") is None:
-        raise MissingDependency("onnxscript", "export", "exporting to ONNX")
+        raise MissingDependency("onnxscript", "export", purpose)
 
 
 def write_onnx(job: ExportJob, folder: Path) -> list[Path]:
     """Write `model.onnx` with its metadata into a folder.
 
     Raises:
-        ExportError: PyTorch's exporter cannot translate an operation.
+        ExportError: PyTorch's exporter cannot translate an operation, or the weights are larger than the file can be.
         MissingDependency: onnxscript is missing.
     """
     require_exporter()
@@ -40,6 +40,10 @@ def write_onnx(job: ExportJob, folder: Path) -> list[Path]:
     forget_sources(program.model)
     program.model.metadata_props.update(job.metadata.to_strings())
     program.save(path)
+    if (folder / f"{path.name}.data").exists():
+        raise ExportError(
+            f"{job.run}: its weights are larger than one ONNX file can hold; export it with --half, or as torch"
+        )
     return [path]
 
 
@@ -68,7 +72,10 @@ def export_program(job: ExportJob) -> torch.onnx.ONNXProgram:
                 verbose=False,
             )
         except Exception as error:
-            raise ExportError(f"{job.run}: PyTorch cannot export {job.metadata.method}: {first_line(error)}") from error
+            raise ExportError(
+                f"{job.run}: PyTorch cannot export {job.metadata.method} ({first_line(error)}); try --format torch, or "
+                "share the run itself with --format huggingface"
+            ) from error
     assert program is not None
     return program
 

@@ -42,14 +42,16 @@ def write_openvino(job: ExportJob, folder: Path) -> list[Path]:
         raise ExportError(
             f"{job.run}: {job.metadata.method} resizes with antialiasing, which OpenVINO ignores; export it as onnx"
         )
+    path = folder / "model.xml"
     try:
         model = openvino.Core().read_model(source)
+        for key, value in job.metadata.to_strings().items():
+            model.set_rt_info(value, [GROUP, key.removeprefix(f"{GROUP}.")])
+        openvino.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:
-        raise ExportError(f"{job.run}: OpenVINO cannot read {job.metadata.method}: {first_line(error)}") from error
-    for key, value in job.metadata.to_strings().items():
-        model.set_rt_info(value, [GROUP, key.removeprefix(f"{GROUP}.")])
-    path = folder / "model.xml"
-    openvino.save_model(model, path, compress_to_fp16=False)
+        raise ExportError(
+            f"{job.run}: OpenVINO cannot convert {job.metadata.method} ({first_line(error)}); export it as onnx"
+        ) from error
     source.unlink()
     return [path.with_suffix(".bin"), path]
 
@@ -74,6 +76,7 @@ def open_openvino(job: ExportJob, files: Sequence[Path]) -> Run:
 
 OPENVINO = Format(
     suffix=".xml",
+    beside=(".bin",),
     runtime="openvino",
     options=frozenset({"size", "half", "noise"}),
     require=require_openvino,

@@ -26,8 +26,8 @@ from ganvas.runs.hub import (
     fetch_description,
     hub_errors,
     is_offline,
-    parse_address,
     require_library,
+    upload_address,
 )
 from ganvas.runs.published import CONFIG_NAME, WEIGHTS_NAME, is_published, read_published
 from ganvas.runs.record import load_generators
@@ -84,7 +84,7 @@ def push_run(config: PushConfig) -> Pushed:
         PolicyRefusal: the content gate refused an example.
     """
     # 1. Check what needs neither the run nor the network.
-    address = _address(config.repository)
+    address = upload_address(config.repository)
     require_library("ganvas push")
     if not config.dry_run:
         _require_access(address)
@@ -106,15 +106,6 @@ def push_run(config: PushConfig) -> Pushed:
         # 3. Upload everything as one commit, and compare what arrived.
         with hub_errors(address):
             return _upload(pushed, address, paths, exists=exists, weights_sha256=read_published(folder).weights_sha256)
-
-
-def _address(repository: str) -> HubAddress:
-    """Return where to upload to; raise for what names no repository, or a revision of one."""
-    address = parse_address(repository if repository.startswith("hf:") else f"hf://{repository}")
-    assert address is not None
-    if address.revision:
-        raise ConfigError(f"{repository}: an upload becomes the newest revision; leave @{address.revision} out")
-    return address
 
 
 def _require_access(address: HubAddress) -> None:

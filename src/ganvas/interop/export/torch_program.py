@@ -40,8 +40,10 @@ def traced(job: ExportJob) -> ExportedProgram:
     try:
         program = torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        problem = f"{job.run}: torch.export cannot follow {job.metadata.method}: {first_line(error)}"
-        raise ExportError(problem) from error
+        raise ExportError(
+            f"{job.run}: torch.export cannot follow {job.metadata.method} ({first_line(error)}); share the run itself "
+            "with --format huggingface"
+        ) from error
     for node in program.graph.nodes:
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack"):
             node.meta.pop(key, None)

@@ -18,7 +18,7 @@ from ganvas.hardware.threads import computing_with
 from ganvas.image.ranges import signed_from_unit, unit_from_signed
 from ganvas.inference.tiling import translate_padded
 from ganvas.interop.export.job import ExportJob, Floats, Run
-from ganvas.interop.export.network import NoiseInput, noise_side
+from ganvas.interop.export.network import NoiseInput, first_line, noise_side
 from ganvas.interop.export.plain_layers import Draw, GivenDropout
 
 LIMITS = {"float32": 1.0, "float16": 3.0}
@@ -99,10 +99,14 @@ def _compare(job: ExportJob, run: Run, shape: tuple[int, int, int], *, runtime: 
         found, seconds = _timed(lambda: run(image, *noise))
     except Exception as error:
         raise ExportError(
-            f"{job.run}: {runtime} cannot run the exported network at {height}x{width} pixels: {error}"
+            f"{job.run}: {runtime} cannot run the exported network at {height}x{width} pixels ({first_line(error)}); "
+            "nothing was written. Try another format"
         ) from error
     if found.shape != wanted.shape:
-        raise ExportError(f"{job.run}: {runtime} gives {found.shape} instead of {wanted.shape}; nothing was written")
+        raise ExportError(
+            f"{job.run}: {runtime} gives {found.shape} instead of {wanted.shape}; nothing was "
+            "written. Try another format, or report this run"
+        )
     apart = 255 * np.abs(found.astype(np.float64) - wanted)
     return Check(
         pictures, height, width, float(apart.max()), float(apart.mean()), {"ganvas": our_seconds, runtime: seconds}

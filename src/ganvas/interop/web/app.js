@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const show = (id, visible) => ($(id).hidden = !visible);
 const RELOADED = "ganvas: reloaded for threads";
+const PATIENCE = 3000; // milliseconds in which a service worker starts
 
 let worker = null;
 let settings = null;
@@ -18,8 +19,9 @@ async function isolate() {
   if (self.crossOriginIsolated || !self.isSecureContext || !navigator.serviceWorker) return true;
   try {
     await navigator.serviceWorker.register("isolation.js");
-    await navigator.serviceWorker.ready;
-    if (sessionStorage.getItem(RELOADED)) return true;
+    const waited = new Promise((resolve) => setTimeout(resolve, PATIENCE)); // a browser may never start it
+    const started = await Promise.race([navigator.serviceWorker.ready, waited]);
+    if (!started || sessionStorage.getItem(RELOADED)) return true;
     sessionStorage.setItem(RELOADED, "yes");
   } catch {
     return true; // private windows may forbid it: one thread then

@@ -13,6 +13,7 @@ from ganvas.methods.architectures import (
     adds_input,
     check_crop,
     check_residual,
+    crop_multiple,
     make_discriminator,
     make_generator,
     make_restoration,
@@ -54,7 +55,7 @@ class Pix2Pix(Method):
         if config.generator in RESTORATION:
             blocks = config.residual_blocks
             network = make_restoration(config, input_channels, output_channels, scale=1, num_blocks=blocks)
-            check_crop(image_size, multiple=network.size_multiple, network=config.generator)
+            check_crop(image_size, multiple=crop_multiple(network), network=config.generator)
             return network
         return make_generator(
             config,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganvas.losses import l1_loss, mse_loss
 from ganvas.methods import SRResNetConfig
-from ganvas.methods.architectures import adds_input, check_crop, check_residual, make_restoration
+from ganvas.methods.architectures import adds_input, check_crop, check_residual, crop_multiple, make_restoration
 from ganvas.methods.base import Batch, Method, Progress, Turn
 from ganvas.methods.config import RESTORATION, Direction
 from ganvas.networks.blocks import Norm, PReLU, make_norm
@@ -158,7 +158,7 @@ class SuperResolution(Method):
         self.config = config
         self.players = {"generator": ("generator",)}
         self.generator = make_upscaler(config, config.frames * input_channels, output_channels)
-        multiple = config.scale * self.generator.size_multiple if self.generator.size_multiple > 1 else 1
+        multiple = config.scale * side if (side := crop_multiple(self.generator)) > 1 else 1
         check_crop(image_size, multiple=multiple, network=config.generator)
 
     @classmethod
@@ -199,7 +199,7 @@ class SuperResolution(Method):
 
     @property
     def size_multiple(self) -> int:
-        """The generator's: 1, or the product of the strides of `nafnet` or of `rrdb` with unshuffling."""
+        """The generator's: 1, or that of `rrdb` with unshuffling."""
         return self.generator.size_multiple
 
     @property
