@@ -229,9 +229,38 @@ def test_page_and_metrics_say_what_the_figures_say(
     assert "Before: the noise, covered by a mosaic" in page
     assert f"by mean PSNR ({mean_scores(restorations, better)['psnr']:.2f} dB)" in page
     assert "cup is left out: no." in page
+    assert "restored one of the two photographs that training never used. The content gate refused a restored" in page
+    regions = page[page.index("The covered regions alone") : page.index("The same in their photographs")]
+    assert regions.count("<img") == 5 + 4  # four renditions with their differences, and the original
+    whole = write_report(replace(report, left_out={})).read_text(encoding="utf-8")
+    assert "and restored the one photograph that training never used.</p>" in whole
     for words in ("decibels (dB)", "What to do next", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
         assert words in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+
+
+def test_the_worst_restoration_comes_first_and_the_training_has_its_curves(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    good, bad = judged(rng, tmp_path, better="l1"), judged(rng, tmp_path, better="l1_gan")
+    restorations = [
+        replace(one, covered=replace(one.covered, photograph=replace(one.covered.photograph, name=name)))
+        for name, one in (("good", good), ("bad", bad))
+    ]
+    conclusion = replace(conclude({name: mean_scores(restorations, name) for name in RENDITIONS}), recommended="l1")
+    result = TrainingResult(run=tmp_path, images_seen=8, seconds=1.0, images_per_second=8.0, stopped="done")
+    metrics = as_metrics(restorations, {"l1": result}, conclusion, seconds=2.0)
+    film = DemoFilm(name="good", covered=tmp_path, restored=None, refusal="refused")
+    (tmp_path / "runs" / "l1").mkdir(parents=True)
+    (tmp_path / "runs" / "l1" / "metrics.jsonl").write_text('{"kind": "training", "images": 8, "generator/l1": 0.5}\n')
+    results = {"l1": result, "l1_gan": result}
+    report = DemoReport(tmp_path, [], restorations, results, metrics, conclusion, {}, film)
+    page = write_report(report).read_text(encoding="utf-8")
+    regions = page[page.index("The covered regions alone") : page.index("The same in their photographs")]
+    assert re.findall(r'<span class="row"[^>]*>(.*?)</span>', regions) == ["bad", "good"]
+    assert "the lowest PSNR of L1 alone first" in regions
+    assert "Training of L1 alone: loss" in page
+    assert "The training of L1 + GAN was too short for a curve." in page
 
 
 def test_the_film_pans_over_the_photograph_and_is_restored_frame_by_frame(

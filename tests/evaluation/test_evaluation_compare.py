@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -98,16 +101,38 @@ def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None
 def test_the_page_the_table_and_the_grid(two_methods: Comparison) -> None:
     out = two_methods.out
     page = (out / "report.html").read_text(encoding="utf-8")
-    for words in ("pix2pix, cyclegan, compared", "Against the targets", "Without targets", "What it cost", "quarters",
-                  "2 methods, each given 1 epochs", "saw the two sides apart", "Validation PSNR"):  # fmt: skip
+    for words in ("<title>pix2pix and cyclegan compared</title>", "Against the targets", "Without targets", "quarters",
+                  "What it cost", "2 methods, each given 1 epoch of", "saw the two sides apart", "Validation PSNR",
+                  "Training of pix2pix: loss", "Training of cyclegan: loss"):  # fmt: skip
         assert words in page
-    assert page.count("<img") == 5 * 4
+    assert "failed" not in page
+    assert page.count("<img") == 5 * (4 + 3)  # input, two outputs, target, and the differences of all but the target
     assert "http" not in page.replace("http://www.w3.org", "").replace('http-equiv="Content', "")
     text = str(two_methods)
     assert all(words in text for words in ("PSNR (dB)", "Frechet, b", "kernel, a", "training pictures", "6 "))
     grid = read_image(out / "grid.png")
     assert grid.width > 4 * 32
     assert read_label(out / "grid.png")
+
+
+def test_the_worst_pictures_come_first_with_their_figures(two_methods: Comparison) -> None:
+    psnr = {
+        name: fmean(one.measured.scores[name]["psnr"] or 0 for one in two_methods.methods.values())
+        for name in two_methods.test.sides["a"]
+    }
+    order = sorted(psnr, key=lambda name: psnr[name])
+    page = (two_methods.out / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r'<span class="row"[^>]*>(.*?)</span>', page) == order
+    worst = two_methods.methods["cyclegan"].measured.scores[order[0]]
+    assert f"{worst['psnr']:.2f} dB · SSIM {worst['ssim']:.3f}" in page
+    with (two_methods.out / "pictures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    methods = ["pix2pix", "cyclegan", "input as it is"]
+    assert [(row["picture"], row["method"]) for row in rows] == [(name, one) for name in order for one in methods]
+    assert float(rows[1]["psnr"]) == worst["psnr"]
+    assert rows[1]["lpips"] == ""
+    unchanged = two_methods.references["input as it is"].scores[order[0]]
+    assert float(rows[2]["l1"]) == unchanged["l1"]
 
 
 def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
@@ -119,6 +144,10 @@ def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
     assert "Against the targets" not in str(comparison)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == (3 + 3) * 3  # both ways
+    assert "Evenly spread" in page
+    assert "difference" not in page
+    assert "Validation of cyclegan" not in page  # there is no split for it
+    assert not (tmp_path / "out" / "pictures.csv").exists()
 
 
 def test_one_that_fails_is_listed_and_the_others_go_on(
@@ -138,6 +167,34 @@ def test_one_that_fails_is_listed_and_the_others_go_on(
     assert "cyclegan failed: weights became NaN" in str(comparison)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "What failed" in page
+    assert "<title>pix2pix measured; cyclegan failed</title>" in page
+    assert "cyclegan failed: weights became NaN." in page
+    assert "1 of 2 methods, each given" in page
+    assert "compared" not in page
+    assert "still to come" not in page
+
+
+def test_the_page_says_what_is_still_to_come(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is rewritten after each method, also after one that failed."""
+    pages, train = list[str](), comparing.train
+
+    def looking(config: RunConfig, out: Path, **kinds: bool) -> TrainingResult:
+        page = tmp_path / "out" / "report.html"
+        pages.append(page.read_text(encoding="utf-8") if page.exists() else "")
+        if out.name == "cut":
+            raise DivergenceError("weights became NaN")
+        return train(config, out, **kinds)
+
+    monkeypatch.setattr(comparing, "train", looking)
+    run(["pix2pix", "cut", "cyclegan"], pairs, tmp_path / "out")
+    assert pages[0] == ""
+    assert "<title>pix2pix measured so far</title>" in pages[1]
+    assert "2 methods are still to come" in pages[1]
+    assert "<title>pix2pix measured so far; cut failed</title>" in pages[2]
+    assert "1 of 3 methods, each given" in pages[2]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<title>pix2pix and cyclegan compared; cut failed</title>" in page
+    assert "2 of 3 methods, each given" in page
 
 
 def test_a_crop_that_no_method_takes_fails_all(pairs: Path, tmp_path: Path) -> None:
@@ -205,6 +262,8 @@ def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypat
     assert found["distances"]["a_to_b"] == []
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("not shown") == page.count("<img") == 8
+    assert "<title>No method made a picture that can be shown</title>" in page
+    assert "cyclegan made no picture that the content gate admits" in page
     assert "outputs of cyclegan, b to a, refused by the content gate" in page
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from ganvas.data.config import PairedData
 from ganvas.errors import DataError, InputError, PolicyRefusal
 from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import enlarged, evaluate_run
-from ganvas.evaluation.report import Evaluation
+from ganvas.evaluation.report import NUM_ROWS, Evaluation, PictureScores, as_html
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.translator import Translator
@@ -89,7 +91,7 @@ def test_table_json_and_html(tmp_path: Path, pairs: PairedData) -> None:
         '{"kind": "training", "images": 9, "l1": 0.4, "seconds": 4}\n'
         '{"kind": "validation", "images": 9, "psnr": 20.5, "ssim": null}\n{"kind": "trai'
     )
-    evaluation = evaluate(run, out=tmp_path / "out", num_shown=2)
+    evaluation = evaluate(run, out=tmp_path / "out")
     text = str(evaluation)
     assert "output of the run" in text
     assert "input as it is" in text
@@ -98,9 +100,70 @@ def test_table_json_and_html(tmp_path: Path, pairs: PairedData) -> None:
     assert record["output"]["psnr"]["count"] == 3
     assert [picture["name"] for picture in record["pictures"]] == ["p0", "p1", "p2"]
     report = (tmp_path / "out" / "report.html").read_text()
-    assert report.count("<img") == 6
-    assert "Validation curves" in report
+    assert report.count("<img") == 3 * (3 + 2)  # input, output, target, and the differences of input and output
+    assert "<h3>Training: loss</h3>" in report
+    assert "<h3>Validation: PSNR (dB)</h3>" in report
     assert "http" not in report.split("<main>")[1]
+
+
+def rows_of(report: str) -> list[str]:
+    return re.findall(r'<span class="row"[^>]*>(.*?)</span>', report)
+
+
+def test_the_worst_pictures_come_first(tmp_path: Path, pairs: PairedData) -> None:
+    run = write_run(tmp_path / "run", pairs)
+    evaluation = evaluate(run)
+    report = (run / "evaluation" / "test" / "report.html").read_text()
+    psnr = {scores.name: scores.output["psnr"] for scores in evaluation.pictures}
+    order = sorted(psnr, key=lambda name: psnr[name] or 0.0)
+    assert rows_of(report) == order
+    assert re.findall('<th scope="row" title="(p.)"', report) == order
+    assert f"{psnr[order[0]]:.2f} dB" in report
+    assert "All 3 pictures, the lowest PSNR first" in report
+    with (run / "evaluation" / "test" / "pictures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["picture"] for row in rows] == order
+    assert [float(row["psnr"]) for row in rows] == [psnr[name] for name in order]
+    baseline = next(scores.baseline for scores in evaluation.pictures if scores.name == "p0")
+    assert baseline is not None
+    assert {row["picture"]: row["input_psnr"] for row in rows}["p0"] == ""  # nothing differs, so it is infinite
+    assert evaluation.num_nearer == sum((psnr[s.name] or 0) > (s.baseline["psnr"] or 99) for s in evaluation.pictures)  # type: ignore[index]
+    assert f"{evaluation.num_nearer} of 3 outputs are nearer" in str(evaluation)
+
+
+def test_of_many_pictures_those_that_are_not_kept_are_translated_again(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """The worst and the best of eight, of which the first three are kept in memory."""
+    for index in range(8):
+        a = rng.integers(0, 200, (*SIZE, 3), dtype=np.uint8)
+        write_image(tmp_path / "data" / "test" / "a" / f"p{index}.png", Picture(a))
+        write_image(tmp_path / "data" / "test" / "b" / f"p{index}.png", Picture(a + np.uint8(5 * (8 - index))))
+    run = write_run(tmp_path / "run", PairedData(folder=tmp_path / "data", load_size=SIZE, crop_size=SIZE))
+    evaluation = evaluate(run, num_shown=3, out=tmp_path / "few")
+    few = (tmp_path / "few" / "report.html").read_text()
+    ranking = evaluation.ranking(3)
+    assert rows_of(few) == ranking.shown
+    assert "3 of 8 pictures" in few
+    assert few.count("<img") == 3 * (3 + 2)
+    evaluate(run, out=tmp_path / "all")
+    images = re.compile(r'src="(data:[^"]*)"')
+    assert set(images.findall(few)) < set(images.findall((tmp_path / "all" / "report.html").read_text()))
+
+
+def test_a_report_has_a_bounded_number_of_rows() -> None:
+    measures = {"psnr": 20.0, "ssim": None, "ms_ssim": None, "l1": 0.1}
+    pictures = tuple(
+        PictureScores(f"p{index:04}", {**measures, "psnr": 20 + index / 100}, measures, {}) for index in range(1000)
+    )
+    evaluation = Evaluation(
+        run="r", snapshot="last", images_seen=0, direction="a_to_b", data="d", split="test", pictures=pictures
+    )
+    page = as_html(evaluation, {}, evaluation.ranking(24), {})
+    assert page.count("<tr>") == 1 + 2 + 1 + NUM_ROWS
+    assert "The 100 with the lowest PSNR of 1,000; all are in pictures.csv." in page
+    assert "no log of its training" in page
+    assert page == as_html(evaluation, {}, evaluation.ranking(24), {})
 
 
 def test_another_folder_and_another_split(tmp_path: Path, pairs: PairedData) -> None:
@@ -135,16 +198,44 @@ def test_degraded_on_the_fly_repeats(tmp_path: Path, rng: np.random.Generator) -
     assert first.baseline["psnr"].mean is not None
 
 
-def test_other_channels_have_no_baseline(tmp_path: Path, pairs: PairedData) -> None:
+def test_a_gray_input_of_a_run_in_color_is_repeated(tmp_path: Path, pairs: PairedData) -> None:
+    grays = {}
     for path in (pairs.folder / "test" / "a").iterdir():
-        write_image(path, Picture(read_image(path).pixels[:, :, :1]))
+        grays[path.stem] = read_image(path).pixels[:, :, :1]
+        write_image(path, Picture(grays[path.stem]))
     run = write_run(tmp_path / "run", pairs, input=PictureSpec(channels=1))
-    evaluation = evaluate(run)
-    assert evaluation.baseline is None
-    assert "input as it is" not in str(evaluation)
+    for scores in evaluate(run).pictures:
+        target = unit(read_image(pairs.folder / "test" / "b" / f"{scores.name}.png").pixels)
+        assert scores.baseline is not None
+        assert scores.baseline["psnr"] == pytest.approx(psnr(unit(grays[scores.name]).expand_as(target), target).item())
     wrong = write_run(tmp_path / "wrong", pairs, output=PictureSpec(channels=1))
     with pytest.raises(DataError, match="the run makes 1 channels, the data has 3"):
         evaluate(wrong)
+
+
+def test_deep_pictures_of_many_channels_are_shown_channel_by_channel(tmp_path: Path, rng: np.random.Generator) -> None:
+    """From 2 channels to 5: nothing can be said of the input, and each channel has its row and its range."""
+    for index in range(2):
+        a, b = (rng.integers(100, 4000, (*SIZE, channels), dtype=np.uint16) for channels in (2, 5))
+        write_image(tmp_path / "data" / "test" / "a" / f"s{index}.tif", Picture(a))
+        write_image(tmp_path / "data" / "test" / "b" / f"s{index}.tif", Picture(b))
+    twelve_bits = (0.0, 4095.0)
+    sizes = {"load_size": SIZE, "crop_size": SIZE, "resize": "none"}
+    data = PairedData(folder=tmp_path / "data", value_range=twelve_bits, **sizes)  # type: ignore[arg-type]
+    specs = {
+        side: PictureSpec(dtype="uint16", channels=channels, value_range=twelve_bits)
+        for side, channels in (("input", 2), ("output", 5))
+    }
+    evaluation = evaluate(write_run(tmp_path / "run", data, **specs), out=tmp_path / "out")
+    assert evaluation.baseline is None
+    assert "input as it is" not in str(evaluation)
+    assert "The input has no row: it has 2 channels and the target 5" in str(evaluation)
+    report = (tmp_path / "out" / "report.html").read_text()
+    first = evaluation.ranking(3).names[0]
+    assert rows_of(report)[:5] == [f"{first}: channel {index} of 5" for index in range(1, 6)]
+    assert report.count("<img") == 2 * (2 + 5 * 3)  # inputs, outputs, targets and the differences of the outputs
+    assert len(re.findall(r"levels 1\d\d to 3,9\d\d", report)) == 2 * (2 + 5 * 2)
+    assert "not shown" not in report
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
@@ -167,7 +258,9 @@ def test_refused_outputs_are_left_out_and_listed(
     assert set(evaluation.refused) == {"p0 (translated)", "p1 (translated)"}
     told = "2 left out, refused by the content gate: p0 (translated) (Open NSFW scores it 0.900, above 0.8; a sheet"
     assert told in " ".join(str(evaluation).split())
-    assert told in (run / "evaluation" / "test" / "report.html").read_text(encoding="utf-8")
+    report = (run / "evaluation" / "test" / "report.html").read_text(encoding="utf-8")
+    assert told in report
+    assert "1 of 3 pictures of data, the others are refused by the content gate" in report
     refuse(monkeypatch, made)
     with pytest.raises(PolicyRefusal, match=r"run: refused: the content gate refuses 3 of 3 pictures \(p0 \(transl"):
         evaluate(run, out=tmp_path / "out")

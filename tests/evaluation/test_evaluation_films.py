@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Pa
     page = (tmp_path / "made-evaluation" / "report.html").read_text()
     assert page.index("frame 4, 0.160 s") < page.index("frame 0, 0.000 s")
     assert "True film" in page
+    assert page.count("data:image/jpeg") == 6 * 3  # film, difference and true film of all frames, the worst first
+    assert "Best frames" not in page
+
+
+def test_a_smaller_input_is_shown_enlarged_and_the_best_frames_follow_the_worst(tmp_path: Path) -> None:
+    long = make_film(tmp_path / "long.mkv", frames=9, codec="ffv1", pixel_format="bgr0")
+    made = changed(long, tmp_path / "made.mkv", lambda n, p: p + 3 * n)
+    small = changed(long, tmp_path / "small.mkv", lambda _, p: p[::2, ::2])
+    evaluate(made, long, input=small)
+    page = (tmp_path / "made-evaluation" / "report.html").read_text()
+    shown = re.findall(r'<span class="row"[^>]*>(frame \d)', page)
+    assert shown == [f"frame {number}" for number in (8, 7, 6, 5, 4, 3, 0, 1)]
+    assert page.count("data:image/jpeg") == 8 * 5  # also of the input, in the size of the true film
 
 
 def test_flicker_stands_beside_that_of_the_true_film(truth: Path, tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
         "Wiener",
     ):
         assert words in page
+    shown = [
+        (cover.plan.style, name, way) for cover in found.covers for name, made in cover.shown.items() for way in made
+    ]
+    originals = sum(way == "original" for _, _, way in shown)
+    assert page.count("data:image/jpeg") == 2 * len(shown) - originals  # all others have their difference below
     assert found.exit_code == 0
     assert "Report:" in str(found)
     assert read_image(tmp_path / "out" / "grid.png").width > 4 * 96  # thrice the 32 pixels of each

@@ -33,7 +33,7 @@ from ganvas.privacy_audit.film import (
     plan_films,
 )
 from ganvas.privacy_audit.film_clips import follow
-from ganvas.privacy_audit.film_result import FilmCover, FilmPlan
+from ganvas.privacy_audit.film_result import FilmAudit, FilmCover, FilmPlan
 from ganvas.privacy_audit.fusion import search
 from ganvas.video import write_video
 from quick_features import absent
@@ -120,6 +120,15 @@ def test_verdicts(plan: FilmPlan, gains: tuple[float, ...], words: str) -> None:
     assert words in FilmCover(plan, {}, gains, {}).verdict()
 
 
+def test_a_cover_that_could_not_be_measured_is_not_counted_as_tight() -> None:
+    plans = (FilmPlan("fixed", 8), FilmPlan("fixed", 16), FilmPlan("anchored", 8))
+    covers = tuple(FilmCover(plan, {}, gains, {}) for plan, gains in zip(plans, ((5.0,), (), ()), strict=True))
+    found = FilmAudit(out=Path("out"), config={}, size=(8, 8), clips=(), covers=covers, left_out={})
+    assert found.conclusion().startswith(
+        "1 of 1 mosaics leak with their grid fixed to the screen, 0 of 0 anchored. 2 could not be measured."
+    )
+
+
 @pytest.fixture
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A film of the moving texture, and no LPIPS."""
@@ -147,7 +156,7 @@ def test_the_page_and_the_record_of_a_film(film: Path, tmp_path: Path, capsys: p
     for words_of in ("1 of 1 mosaics leak with their grid fixed to the screen, 0 of 1 anchored", SURROUNDINGS):
         assert words_of in page
         assert words_of in printed
-    assert page.count("data:image/jpeg") == 3 * 7  # original, covered, two of one frame, three fused
+    assert page.count("data:image/jpeg") == 3 * (1 + 2 * 6)  # original; covered, of one frame, fused: with differences
 
 
 def test_detections_say_where_the_region_is(film: Path, tmp_path: Path) -> None:

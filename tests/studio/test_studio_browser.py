@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from studio_page import LIMITS, make_run, png
@@ -17,6 +18,11 @@ from studio_workers import refuse_red
 from test_studio_trainings import begun_run
 
 from ganvas.image.files import read_label
+from ganvas.image.picture import Picture
+from ganvas.reports import html
+from ganvas.reports.chart import line_chart
+from ganvas.reports.display import display, gallery
+from ganvas.reports.ranking import Ranking
 from ganvas.studio import StudioConfig
 from ganvas.studio.app import make_app
 from ganvas.studio.job_requests import Studio
@@ -53,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stud
     root = tmp_path_factory.mktemp("root")
     make_run(root / "tiny")
     os.utime(begun_run(root / "begun") / "metrics.jsonl", (0, 0))  # else it looks like a training elsewhere
-    (root / "report.html").write_text("<!doctype html><title>A report</title><p>Words")
+    (root / "report.html").write_text(sample_report(), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
@@ -66,6 +72,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stud
             yield listening.url, studio
             server.should_exit = True
             thread.join()
+
+
+def sample_report() -> str:
+    """A report as `ganvas evaluate` writes it, with more pictures than it shows."""
+    ranking = Ranking([f"a_long_name_of_a_picture_{index:03}" for index in range(30)], 8)
+    pictures = [Picture(np.full((96, 128, 3), level, np.uint8)) for level in (90, 100, 110)]
+    shown = {name: display(pictures[:2], pictures[2], ["20.00 dB", "30.00 dB"]) for name in ranking.shown}
+    sections = [
+        ("Pictures", gallery(shown, ["Input", "Output", "Target"], ranking)),
+        ("Training", line_chart({"l1": [(0, 1.0), (9, 0.5)]}, "images seen", "loss", title="Training: loss")),
+        ("Each picture", html.table(["", "PSNR (dB)"], [["first", 20.5]])),
+    ]
+    return html.page("A report", html.paragraph("Words"), sections)
 
 
 Opened = Callable[..., Any]
@@ -281,10 +300,37 @@ def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:
     assert preview.is_visible()
 
 
-def test_a_report_opens_inside_the_page(opened: Opened) -> None:
-    page = opened("#reports")
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_report_works_inside_the_page(opened: Opened, width: int) -> None:
+    """Without scripts: pictures enlarge, links lead to the median and the best, the values of a chart open."""
+    page = opened("#reports", viewport={"width": width, "height": 900})
     page.get_by_role("link", name="A report").click()
-    page.frame_locator("iframe.report").get_by_text("Words").wait_for()
+    page.get_by_role("heading", name="A report").wait_for()
+    report = page.frame_locator("iframe.report")
+    report.get_by_text("Words").wait_for()
+    best = report.get_by_role("heading", name="Best: 29 to 30 of 30")
+    report.get_by_role("link", name="Best by PSNR").click()
+    assert 0 <= best.bounding_box()["y"] <= 900
+    picture = report.get_by_role("checkbox", name="Enlarge a_long_name_of_a_picture_029, Output", exact=True)
+    picture.check(force=True)
+    assert report.locator("input:checked + img").bounding_box()["width"] > 0.8 * min(width - 60, 1100)
+    picture.uncheck(force=True)
+    report.get_by_text("Values").click()
+    report.get_by_role("rowheader", name="l1").wait_for()
+    assert report.locator("html").evaluate("root => root.scrollWidth - root.clientWidth") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_in_a_report(opened: Opened, scheme: str) -> None:
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        needed("axe-playwright-python")
+    page = opened("#train", color_scheme=scheme, bypass_csp=True)
+    page.set_content(sample_report())
+    violations = Axe().run(page).response["violations"]
+    serious = [(one["id"], one["nodes"][0]["target"]) for one in violations if one["impact"] in ("serious", "critical")]
+    assert serious == []
 
 
 @pytest.mark.parametrize("section", ["#redact", "#redact/review", "#translate", "#train", "#reports"])

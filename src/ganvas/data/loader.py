@@ -134,18 +134,23 @@ def _degraded(
 
 
 def evaluation_pairs(
-    cache: Cache, config: DataConfig, *, device: torch.device | str = "cpu", every: int = 1
+    cache: Cache,
+    config: DataConfig,
+    *,
+    device: torch.device | str = "cpu",
+    every: int = 1,
+    indices: Sequence[int] | None = None,
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield name, a and b of the pairs in order: whole pictures, (1, C, H, W) float32 in [-1, 1].
 
     Of windows, a holds all frames along the channels. Nothing is random: the strength of a degradation depends on the
-    name. With `every` 3: pairs 1, 4, 7, ...
+    name. With `every` 3: pairs 1, 4, 7, ...; `indices` gives those pairs alone.
     """
     if not cache.degraded:
-        sides = [evaluation_pictures(side, device=device, every=every) for side in (cache.a, cache.b)]
+        sides = [evaluation_pictures(side, device=device, every=every, indices=indices) for side in (cache.a, cache.b)]
         yield from ((name, a, b) for (name, a), (_, b) in zip(*sides, strict=True))
         return
-    for name, images in evaluation_pictures(cache.b, device=device, every=every):
+    for name, images in evaluation_pictures(cache.b, device=device, every=every, indices=indices):
         uniform = uniforms(seed_of_name(name), Purpose.EVALUATION, 0, 1).item()
         height, width = (side // config.scale * config.scale for side in images.shape[-2:])
         strength = strength_at(config.degrade, config.strength, uniform)
@@ -155,14 +160,14 @@ def evaluation_pairs(
 
 
 def evaluation_pictures(
-    side: Side, *, device: torch.device | str = "cpu", every: int = 1
+    side: Side, *, device: torch.device | str = "cpu", every: int = 1, indices: Sequence[int] | None = None
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield names and whole pictures of one side in order, (1, C, H, W) float32 in [-1, 1].
 
-    With `every` 3: pictures 1, 4, 7, ...
+    With `every` 3: pictures 1, 4, 7, ...; `indices` gives those pictures alone.
     """
     device = torch.device(device)
-    for index in range(0, len(side), every):
+    for index in range(0, len(side), every) if indices is None else indices:
         yield side.names[index], signed_picture(side[index], side.stored_spec, device)
 
 

@@ -16,22 +16,12 @@ from ganvas.filesystem.atomic import write_text
 from ganvas.image.cover import mosaic
 from ganvas.image.picture import Picture
 from ganvas.localization import overlay
-from ganvas.reports.chart import curves, line_chart
-from ganvas.reports.html import (
-    Image,
-    animation,
-    commands,
-    figures,
-    folded,
-    hero,
-    note,
-    page,
-    paragraph,
-    picture_grid,
-    points,
-    side_by_side,
-    table,
-)
+from ganvas.reports.curves import curves, training_charts
+from ganvas.reports.display import display, gallery
+from ganvas.reports.html import commands, figures, folded, note, page, paragraph, points, table
+from ganvas.reports.pictures import Image, animation, hero, picture_grid, side_by_side
+from ganvas.reports.ranking import worst_first
+from ganvas.reports.tables import Cell
 from ganvas.training.report import TrainingResult
 
 TITLES = {"mosaic": "mosaic", "bicubic": "bicubic", "l1": "restored: L1", "l1_gan": "restored: L1 + GAN"}
@@ -40,10 +30,7 @@ SPLITS = {"train": "trained on", "unseen": "never trained on"}
 CROPS_SHOWN = 6
 CROP = 96
 """Side of the training crops shown, in pixels."""
-INTRO = (
-    "ganvas found what an image classifier reacts to in nine ordinary photographs, covered it with a mosaic, trained "
-    "two models on this machine to undo mosaics, and restored the three photographs that training never used."
-)
+NUMBERS = ("no", "one", "two", "three")
 SYNTHETIC = "The detail inside the restored regions is synthetic: plausible, not recovered. It proves nothing."
 HOW_FOUND = (
     "EfficientNet-lite0 names what each photograph shows (1,000 ImageNet classes), and its class activation map (Zhou "
@@ -62,7 +49,7 @@ MEASURES = (
     "PSNR, in decibels (dB), measures the error of the pixels: more is nearer to the original. 6 dB more means half "
     "the error.",
     "SSIM (structural similarity) compares patterns in windows of 11 pixels: 1 is identical, 0 unrelated.",
-    "Three photographs are few: differences of a tenth of a decibel mean nothing. The measures do not see what a "
+    "So few photographs say little: differences of a tenth of a decibel mean nothing. The measures do not see what a "
     "person sees, so compare the pictures too: detail may be sharp and wrong, and training this short can leave a "
     "pattern of lines.",
 )
@@ -95,7 +82,7 @@ def write_report(demo: DemoReport) -> Path:
     sections = [
         ("", headline(demo)),
         ("What the figures say", conclusions(demo)),
-        ("Photographs never trained on, restored", restored(demo.restorations)),
+        ("Photographs never trained on, restored", restored(demo)),
         ("A film, restored frame by frame", moving(demo)),
         ("Figures", scores(demo.restorations)),
         ("Found and covered", found(demo.covered)),
@@ -105,8 +92,20 @@ def write_report(demo: DemoReport) -> Path:
         ("How this page was made", made(demo.metrics)),
     ]
     report = demo.out / "report.html"
-    write_text(report, page("ganvas demo: find, cover, restore, measure", paragraph(INTRO), sections))
+    write_text(report, page("ganvas demo: find, cover, restore, measure", paragraph(introduction(demo)), sections))
     return report
+
+
+def introduction(demo: DemoReport) -> str:
+    """Say what was done, and how many photographs were restored where some were refused."""
+    count, total = len(demo.restorations), len(demo.restorations) + len(demo.left_out)
+    which = f"the {NUMBERS[total]}" if count == total else f"{NUMBERS[count]} of the {NUMBERS[total]}"
+    left_out = "" if count == total else f" The content gate refused a restored version of {', '.join(demo.left_out)}."
+    return (
+        "ganvas found what an image classifier reacts to in nine ordinary photographs, covered it with a mosaic, "
+        f"trained two models on this machine to undo mosaics, and restored {which} "
+        f"photograph{'s' * (total > 1)} that training never used.{left_out}"
+    )
 
 
 def headline(demo: DemoReport) -> str:
@@ -138,19 +137,22 @@ def conclusions(demo: DemoReport) -> str:
     return points([*demo.conclusion.sentences, *left_out])
 
 
-def restored(restorations: Sequence[Restoration]) -> str:
-    """Render the covered regions side by side, then the whole photographs."""
-    regions, captions, wholes = [], [], []
-    for one in restorations:
-        regions.append([one.covered.cut(picture) for picture in [*one.pictures.values(), one.covered.original]])
-        captions.append([f"{score['psnr']:.2f} dB, SSIM {score['ssim']:.3f}" for score in one.scores.values()])
+def restored(demo: DemoReport) -> str:
+    """Render the covered regions side by side, the worst first, then the whole photographs."""
+    best, by_name = demo.conclusion.recommended, {one.covered.photograph.name: one for one in demo.restorations}
+    names = worst_first({name: one.scores[best]["psnr"] for name, one in by_name.items()})
+    regions, wholes = {}, []
+    for name in names:
+        one = by_name[name]
+        captions = [f"{score['psnr']:.2f} dB, SSIM {score['ssim']:.3f}" for score in one.scores.values()]
+        cut = [one.covered.cut(picture) for picture in one.pictures.values()]
+        regions[name] = display(cut, one.covered.cut(one.covered.original), captions, lossy=False)
         wholes.append([one.covered.mosaicked, one.pictures["l1"], one.pictures["l1_gan"], one.covered.original])
-    names = [one.covered.photograph.name for one in restorations]
-    titles = [TITLES[name] for name in RENDITIONS]
+    order = f"The covered regions alone, the lowest PSNR of {MODELS[best]} first; the original is the target."
     return (
         points(METHODS)
-        + paragraph("The covered regions alone. Select one to see it large.")
-        + picture_grid(regions, [*titles, "original"], names, captions=captions)
+        + paragraph(order)
+        + gallery(regions, [*(TITLES[name] for name in RENDITIONS), "original"])
         + paragraph("The same in their photographs. Outside the region nothing is changed.")
         + picture_grid(wholes, ["covered", *MODELS.values(), "original"], names, lossy=True)
     )
@@ -174,7 +176,7 @@ def moving(demo: DemoReport) -> str:
 def scores(restorations: Sequence[Restoration]) -> str:
     """Render the measures of each photograph, their means and how to read them."""
     columns = [f"{one.covered.photograph.name}, {unit}" for one in restorations for unit in ("dB", "SSIM")]
-    rows: list[list[str | float | int | None]] = []
+    rows: list[list[Cell]] = []
     for name in RENDITIONS:
         each = [one.scores[name][measure] for one in restorations for measure in ("psnr", "ssim")]
         mean = mean_scores(restorations, name)
@@ -228,13 +230,11 @@ def center_crop(picture: Picture) -> Picture:
 
 
 def training(demo: DemoReport) -> str:
-    """Render the losses of both runs."""
+    """Render the losses and the validation of both runs."""
     parts = []
     for name, result in demo.results.items():
-        losses = curves(demo.out / "runs" / name).get("training", {})
-        lines = {key: points for key, points in losses.items() if "/" in key}
-        title = f"Training losses, {MODELS[name]}"
-        parts.append(line_chart(lines, "images seen", "loss, weighted", log_y=True, title=title))
+        charts = training_charts(curves(demo.out / "runs" / name), of=MODELS[name])
+        parts.append(charts or note(f"The training of {MODELS[name]} was too short for a curve."))
         parts.append(paragraph(f"{result.images_seen:,} images, {result.images_per_second:.0f} a second."))
     return "".join(parts)
 

@@ -36,7 +36,7 @@ from ganvas.metrics.features import (
     load_lpips,
     lpips_or_none,
 )
-from ganvas.metrics.fidelity import Summary, measure, psnr, summarize
+from ganvas.metrics.fidelity import Measures, Summary, measure, psnr, summarize
 
 LARGEST_PSNR = 100.0
 """Upper bound in dB, for exact round trips."""
@@ -119,15 +119,21 @@ class Measured:
 
     Attributes:
         translated: direction -> its outputs; the run's directions alone.
-        fidelity: measure -> outputs against their targets; empty without pairs.
+        scores: name -> measure -> the output against its target; empty without pairs.
         returned: direction -> PSNR in dB of pictures there and back against themselves; methods of both ways alone.
         distances: direction -> from the outputs to the real pictures of that side.
     """
 
     translated: dict[Direction, Translated]
-    fidelity: dict[str, Summary] = field(default_factory=dict)
+    scores: dict[str, Measures] = field(default_factory=dict)
     returned: dict[Direction, Summary] = field(default_factory=dict)
     distances: dict[Direction, list[Distance]] = field(default_factory=dict)
+
+    @property
+    def fidelity(self) -> dict[str, Summary]:
+        """Measure -> all outputs against their targets; empty without pairs."""
+        rows = list(self.scores.values())
+        return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
 def load_instruments(test: TestPictures) -> Instruments:
@@ -164,7 +170,7 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
     }
     return Measured(
         translated=translated,
-        fidelity=_fidelity(translated["a_to_b"], test, instruments.lpips) if test.paired else {},
+        scores=_scores(translated["a_to_b"].outputs, test, instruments.lpips) if test.paired else {},
         returned={
             direction: _returned(translators[OPPOSITE[direction]], one, test, SIDES[direction][0])
             for direction, one in translated.items()
@@ -191,12 +197,11 @@ def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture
 
 
 def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
-    """Compute the same measures for the unchanged inputs."""
-    nothing = Translated(test.sides["a"], {}, 0.0)
-    alike = test.specs["a"] == test.specs["b"]
+    """Compute the same measures for the unchanged inputs, gray ones repeated for targets in color."""
+    comparable = test.specs["a"].channels in (1, test.specs["b"].channels)
     return Measured(
         translated={},
-        fidelity=_fidelity(nothing, test, instruments.lpips) if test.paired and alike else {},
+        scores=_scores(test.sides["a"], test, instruments.lpips, side="a") if test.paired and comparable else {},
         distances={
             direction: instruments.distances(test.rgb(given), wanted) for direction, (given, wanted) in SIDES.items()
         },
@@ -213,13 +218,16 @@ def training_reference(data: DataConfig, test: TestPictures, instruments: Instru
     return Measured(translated={}, distances=distances)
 
 
-def _fidelity(translated: Translated, test: TestPictures, lpips: LPIPS | None) -> dict[str, Summary]:
-    """Summarize each measure of the outputs against their targets."""
-    spec, rows = test.specs["b"], []
-    for name, output in translated.outputs.items():
-        pair = unit_from_picture(output.picture, spec), unit_from_picture(test.sides["b"][name].picture, spec)
-        rows.append(measure(*pair)[0] | {"lpips": lpips_or_none(lpips, *pair)})
-    return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
+def _scores(
+    outputs: Mapping[str, AdmittedPicture], test: TestPictures, lpips: LPIPS | None, *, side: Domain = "b"
+) -> dict[str, Measures]:
+    """Measure each picture, of that side's kind, against its target."""
+    found = dict[str, Measures]()
+    for name, output in outputs.items():
+        truth = unit_from_picture(test.sides["b"][name].picture, test.specs["b"])
+        images = unit_from_picture(output.picture, test.specs[side]).expand_as(truth)
+        found[name] = measure(images, truth)[0] | {"lpips": lpips_or_none(lpips, images, truth)}
+    return found
 
 
 def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:

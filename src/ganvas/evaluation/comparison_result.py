@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ganvas.errors import PartialFailure
@@ -14,11 +15,14 @@ from ganvas.evaluation.comparison_measures import Measured
 from ganvas.evaluation.comparison_plan import SIDES, TestPictures
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Summary
-from ganvas.reports.html import Cell, Rows, mean_and_deviation, tables_as_text
+from ganvas.reports.ranking import Ranking, worst_first
+from ganvas.reports.tables import Cell, Rows, mean_and_deviation, tables_as_text
 from ganvas.training.config import RunConfig
 from ganvas.training.report import TrainingResult, duration
 
-JSON_NAME, HTML_NAME, GRID_NAME = "comparison.json", "report.html", "grid.png"
+JSON_NAME, HTML_NAME, GRID_NAME, CSV_NAME = "comparison.json", "report.html", "grid.png", "pictures.csv"
+IDENTITY, TRAINING = "input as it is", "training pictures"
+"""Names of the references: what no translation scores, and what another real sample scores."""
 NUM_NAMED = 10
 """Refused pictures that are named on the page and the terminal."""
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
@@ -52,6 +56,11 @@ class Compared:
     def training_seconds(self) -> float:
         """Return the seconds per picture of all training work, including previews, validation and checkpoints."""
         return self.trained.seconds / max(self.trained.images_seen, 1)
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the content gate admits any of its translations."""
+        return any(one.outputs for one in self.measured.translated.values())
 
     @property
     def pairs_seen(self) -> bool:
@@ -88,14 +97,49 @@ class Comparison:
         """Return 0, or the exit code of `PartialFailure` where a method failed."""
         return PartialFailure.exit_code if self.failures else 0
 
-    def __str__(self) -> str:
+    @property
+    def num_pending(self) -> int:
+        """Return how many methods are still to be trained and measured."""
+        return self.asked - len(self.methods) - len(self.failures)
 
+    def __str__(self) -> str:
         return as_text(self)
 
     @property
     def rows(self) -> dict[str, Measured]:
         """Return name -> measures: the methods, then the references."""
         return {name: compared.measured for name, compared in self.methods.items()} | dict(self.references)
+
+
+def ranking_of(comparison: Comparison, limit: int) -> Ranking:
+    """Return the test pictures of pairs by their mean PSNR over the methods, the lowest first; empty without pairs.
+
+    Pictures of which every output was refused have no place.
+    """
+    found: dict[str, list[float]] = {}
+    for compared in comparison.methods.values():
+        for name, measures in compared.measured.scores.items():
+            psnr = measures["psnr"]
+            found.setdefault(name, []).extend([] if psnr is None else [psnr])
+    return Ranking(worst_first({name: fmean(values) if values else None for name, values in found.items()}), limit)
+
+
+def every_picture(comparison: Comparison) -> Rows:
+    """Return a row of measures for each picture and method, for the CSV file: the worst pictures first."""
+    measured = {name: row.scores for name, row in comparison.rows.items() if row.scores}
+    names = ranking_of(comparison, limit=3).names
+    rows: list[list[Cell]] = [
+        [name, method, *(scores[name][measure] for measure in FIDELITY)]
+        for name in names
+        for method, scores in measured.items()
+        if name in scores
+    ]
+    return ["picture", "method", *FIDELITY], rows
+
+
+def named(names: Sequence[str]) -> str:
+    """Return names as a list in words: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -19,13 +20,21 @@ from ganvas.data.config import PairedData
 from ganvas.data.films import held_out_split
 from ganvas.data.layouts import Split, data_files, data_folders
 from ganvas.data.loader import evaluation_pairs
-from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, InputError, PolicyRefusal
 from ganvas.evaluation import EvaluateConfig
-from ganvas.evaluation.report import HTML_NAME, JSON_NAME, Evaluation, PictureScores, Trio, write_reports
+from ganvas.evaluation.report import (
+    CSV_NAME,
+    HTML_NAME,
+    JSON_NAME,
+    Evaluation,
+    PictureScores,
+    caption_of,
+    write_reports,
+)
 from ganvas.filesystem import require_apart, require_outside
 from ganvas.filesystem.paths import cache_folder
-from ganvas.image.picture import Picture, all_channels
+from ganvas.image.picture import Picture
+from ganvas.image.ranges import signed_from_unit
 from ganvas.inference.adapt import picture_from_signed, unit_from_picture
 from ganvas.inference.models import model_files, read_files
 from ganvas.inference.onnx_file import names_onnx
@@ -34,18 +43,20 @@ from ganvas.inference.translator import Translator
 from ganvas.methods.config import OPPOSITE
 from ganvas.metrics.fidelity import measure
 from ganvas.progress import progress_bars, track
+from ganvas.reports.display import Display, display, num_rows
 from ganvas.runs.published import UNPUBLISHED, is_published, run_name
 from ganvas.runs.record import find_snapshot, snapshot_images
 
 
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:
-    """Translate every picture of a split, compare with its target, and write `evaluation.json` and `report.html`.
+    """Translate every picture of a split, compare with its target, and write the reports.
 
-    Outputs are rounded to their file's type, so the measures describe the files that would be written.
+    Outputs are rounded to their file's type, so the measures describe the files that would be written. The reports are
+    `evaluation.json`, `pictures.csv` and `report.html`.
 
     Args:
         config: the run, the data and where to write.
-        num_shown: number of pictures in the HTML report, evenly spread over the split.
+        num_shown: number of rows of pictures in the HTML report, the worst first, and of the median and the best.
         progress: show a bar with the time left.
 
     Raises:
@@ -68,7 +79,8 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     cache = _read(data, chosen, translator.num_frames, progress)
     check_channels(cache, translator)
     # Translate and measure picture by picture; keep only what the report shows in memory.
-    evaluator = _Evaluator(translator, cache, frozenset(evenly(len(cache), num_shown)))
+    limit = max(num_shown // num_rows(cache.a.spec.channels, cache.b.spec.channels), 3)
+    evaluator = _Evaluator(translator, cache, limit)
     pictures = tuple(
         evaluator.measure_all(track(evaluation_pairs(cache, data), "evaluate", total=len(cache), shown=progress))
     )
@@ -83,9 +95,15 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
         split=chosen,
         pictures=pictures,
         refused=refused,
+        channels=(cache.a.spec.channels, cache.b.spec.channels),
+        scale=translator.model.scale,
         seconds=time.monotonic() - started,
     )
-    return write_reports(evaluation, run, target, evaluator.shown)
+    ranking = evaluation.ranking(limit)
+    missing = evaluator.not_kept(ranking.shown)
+    pairs = evaluation_pairs(cache, data, indices=missing)
+    evaluator.keep_all(track(pairs, "translate again to show", total=len(missing), shown=progress and bool(missing)))
+    return write_reports(evaluation, run, target, evaluator.shown, ranking)
 
 
 def _own_target(run: Path, split: Split) -> Path:
@@ -97,7 +115,9 @@ def _own_target(run: Path, split: Split) -> Path:
 
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
     """Return the folder to write; raise InputError where a report would replace a file that is read."""
-    require_apart([target / JSON_NAME, target / HTML_NAME], chain(read_files(run), data_files(config)))
+    require_apart(
+        [target / name for name in (JSON_NAME, HTML_NAME, CSV_NAME)], chain(read_files(run), data_files(config))
+    )
     require_outside(target, *data_folders(config))
     return target
 
@@ -154,33 +174,60 @@ def check_channels(cache: Cache, translator: Translator) -> None:
             )
 
 
-class _Evaluator:
-    """Evaluator of pairs that keeps the pictures of the report."""
+@dataclass(frozen=True)
+class _Translated:
+    """One pair and its translation.
 
-    def __init__(self, translator: Translator, cache: Cache, to_show: frozenset[int]) -> None:
-        self._translator, self._to_show = translator, to_show
+    Attributes:
+        source: the input as it is.
+        baseline: the input in the size, channels and type of the target; None where it cannot be compared.
+        output: the translation.
+        target: the target.
+    """
+
+    source: Picture
+    baseline: Tensor | None
+    output: Picture
+    target: Picture
+
+
+class _Evaluator:
+    """Evaluator of pairs that keeps the first pictures for the report, and translates others again to show them.
+
+    Attributes:
+        shown: name -> input, output and target, ready for the page.
+        refusals: of targets and outputs.
+    """
+
+    def __init__(self, translator: Translator, cache: Cache, num_kept: int) -> None:
+        self._translator, self._num_kept, self._names = translator, num_kept, cache.b.names
         self._input, self._target = cache.a.spec, cache.b.spec
-        self.shown: dict[str, Trio] = {}
+        self.shown: dict[str, Display] = {}
         self.refusals: list[PolicyRefusal] = []
-        self._measured = 0
+        self._measured: dict[str, PictureScores] = {}
 
     def measure_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> Iterator[PictureScores]:
-        for index, (name, given, target) in enumerate(pairs):
-            frames = [
-                picture_from_signed(frame, self._input) for frame in torch.split(given, self._input.channels, dim=1)
-            ]
-            pictures = frames[len(frames) // 2], picture_from_signed(target, self._target)
-            window = frames if len(frames) > 1 else ()
+        for name, given, target in pairs:
             try:
-                admit(pictures[1], name=f"{name} (target)")
-                translation = self._translator.translate_picture(pictures[0], name=name, window=window).picture
+                pair = self._translate(name, given, target)
             except PolicyRefusal as refusal:
                 self.refusals.append(refusal)
                 continue
-            self._measured += 1
-            yield self._scores(name, *pictures, translation)
-            if index in self._to_show:
-                self.shown[name] = (all_channels(pictures[0]), all_channels(translation), all_channels(pictures[1]))
+            self._measured[name] = self._scores(name, pair)
+            if len(self.shown) < self._num_kept:
+                self._keep(name, pair)
+            yield self._measured[name]
+
+    def not_kept(self, names: Sequence[str]) -> list[int]:
+        """Return the numbers of those of the pictures that were not kept."""
+        wanted = set(names) - self.shown.keys()
+        return [index for index, name in enumerate(self._names) if name in wanted]
+
+    def keep_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> None:
+        """Translate the pairs again, with the same noise, and keep them; those that `measure_all` yielded alone."""
+        for name, given, target in pairs:
+            with suppress(PolicyRefusal):  # on a GPU the second translation may differ in the last bits, and be refused
+                self._keep(name, self._translate(name, given, target))
 
     def check_not_all_refused(self, run: Path) -> None:
         """Raise PolicyRefusal where nothing could be measured."""
@@ -188,14 +235,35 @@ class _Evaluator:
             refused = describe_refusals(self.refusals, len(self.refusals))
             raise PolicyRefusal(str(run), f"the content gate refuses {refused}")
 
-    def _scores(self, name: str, source: Picture, target: Picture, translation: Picture) -> PictureScores:
-        truth = unit_from_picture(target, self._target)
-        output, missing = measure(unit_from_picture(translation, self._translator.record.output), truth)
-        same = source.spec.channels == target.spec.channels
-        baseline = (
-            measure(enlarged(unit_from_picture(source, self._input), truth.shape[-2:]), truth)[0] if same else None
-        )
+    def _translate(self, name: str, given: Tensor, target: Tensor) -> _Translated:
+        frames = [picture_from_signed(frame, self._input) for frame in torch.split(given, self._input.channels, dim=1)]
+        source, truth = frames[len(frames) // 2], picture_from_signed(target, self._target)
+        admit(truth, name=f"{name} (target)")
+        window = frames if len(frames) > 1 else ()
+        output = self._translator.translate_picture(source, name=name, window=window).picture
+        return _Translated(source, self._baseline(source, truth), output, truth)
+
+    def _baseline(self, source: Picture, target: Picture) -> Tensor | None:
+        """Return the input in [0, 1] in the size and channels of the target; None where the channels do not fit."""
+        channels = target.spec.channels
+        if source.spec.channels not in (1, channels):
+            return None
+        images = unit_from_picture(source, self._input).expand(-1, channels, -1, -1)
+        return enlarged(images, (target.height, target.width))
+
+    def _scores(self, name: str, pair: _Translated) -> PictureScores:
+        truth = unit_from_picture(pair.target, self._target)
+        output, missing = measure(unit_from_picture(pair.output, self._translator.record.output), truth)
+        baseline = None if pair.baseline is None else measure(pair.baseline, truth)[0]
         return PictureScores(name, output, baseline, missing)
+
+    def _keep(self, name: str, pair: _Translated) -> None:
+        """Keep a pair for the report; the input as it was measured, where it was."""
+        scores, given = self._measured[name], pair.source
+        if pair.baseline is not None:
+            given = picture_from_signed(signed_from_unit(pair.baseline), self._target)
+        captions = [caption_of(scores.baseline), caption_of(scores.output)]
+        self.shown[name] = display([given, pair.output], pair.target, captions)
 
 
 def _read(config: PairedData, split: Split, num_frames: int, progress: bool) -> Cache:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json, write_text
+from ganvas.image.picture import Picture
 from ganvas.metrics.fidelity import Measures, Summary, summarize
 from ganvas.reports import html
 from ganvas.reports.chart import Point, line_chart
-from ganvas.reports.html import Cell, Rows, format_value, mean_and_deviation, tables_as_text
+from ganvas.reports.display import Display, display, gallery
+from ganvas.reports.tables import Cell, Rows, format_value, mean_and_deviation, tables_as_text
 
 JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
 WARP_UNIT = 1e-4
@@ -101,14 +103,14 @@ class FilmEvaluation:
 
 
 Shown = Sequence[tuple[int, float, Mapping[str, NDArray[np.uint8]]]]
-"""Number, second and pictures of the worst frames."""
+"""Number, second and pictures of frames."""
 
 
-def write_film_reports(evaluation: FilmEvaluation, out: Path, shown: Shown) -> FilmEvaluation:
+def write_film_reports(evaluation: FilmEvaluation, out: Path, worst: Shown, best: Shown) -> FilmEvaluation:
     """Write `evaluation.json` and `report.html`; return the evaluation with the report's place."""
     with claimed(out):
         write_json(out / JSON_NAME, as_record(evaluation))
-        write_text(out / HTML_NAME, as_html(evaluation, shown))
+        write_text(out / HTML_NAME, as_html(evaluation, worst, best))
     return replace(evaluation, report=out / HTML_NAME)
 
 
@@ -138,12 +140,13 @@ def as_record(evaluation: FilmEvaluation) -> dict[str, Any]:
     }
 
 
-def as_html(evaluation: FilmEvaluation, shown: Shown) -> str:
+def as_html(evaluation: FilmEvaluation, worst: Shown, best: Shown) -> str:
     """Return the whole report as one HTML page; the shown pictures have passed the content gate."""
     remarks = "".join(html.note(f"{remark}.") for remark in _remarks(evaluation))
     sections = [
         ("In all", html.table(*_table(evaluation)) + html.note(HOW) + remarks),
-        ("Worst frames", _worst(evaluation, shown)),
+        ("Worst frames", _frames(evaluation, worst, "lowest")),
+        *([("Best frames", _frames(evaluation, best, "highest"))] if best else []),
         ("Over time", "".join(_charts(evaluation))),
     ]
     intro = f"{len(evaluation.frames)} frames of {evaluation.film}."
@@ -176,20 +179,24 @@ def _remarks(evaluation: FilmEvaluation) -> list[str]:
     return remarks
 
 
-def _worst(evaluation: FilmEvaluation, shown: Shown) -> str:
-    scores = {frame.index: frame for frame in evaluation.frames}
-    parts = [part for part in ("input", "film", "truth") if shown and part in shown[0][2]]
-    rows = [[pictures[part] for part in parts] for _, _, pictures in shown]
-    titles = [f"frame {index}, {seconds:.3f} s" for index, seconds, _ in shown]
-    captions = [[_caption(scores[index]) if part == "film" else "" for part in parts] for index, _, _ in shown]
-    told = html.paragraph("The frames with the lowest PSNR. Select a picture to see it large.")
-    names = [PARTS[part].capitalize() for part in parts]
-    return told + html.picture_grid(rows, names, titles, captions=captions, lossy=True)
+def _frames(evaluation: FilmEvaluation, shown: Shown, which: str) -> str:
+    """Return input, film and true film of a few frames beside each other."""
+    scores, found = {frame.index: frame for frame in evaluation.frames}, dict[str, Display]()
+    for index, seconds, pictures in shown:
+        given = [Picture(pictures[part]) for part in ("input", "film") if part in pictures]
+        captions = [*([_decibels(scores[index].input)] if "input" in pictures else []), _caption(scores[index])]
+        found[f"frame {index}, {seconds:.3f} s"] = display(given, Picture(pictures["truth"]), captions)
+    names = [PARTS[part].capitalize() for part in ("input", "film", "truth") if shown and part in shown[0][2]]
+    return html.paragraph(f"The frames with the {which} PSNR, in this order.") + gallery(found, names)
 
 
 def _caption(frame: FrameScores) -> str:
-    psnr = frame.film["psnr"]
-    return f"{frame.time:.3f} s" if psnr is None else f"{frame.time:.3f} s, {format_value(psnr)} dB"
+    return f"{frame.time:.3f} s, {_decibels(frame.film)}"
+
+
+def _decibels(measures: Measures | None) -> str:
+    psnr = None if measures is None else measures["psnr"]
+    return "equal" if psnr is None else f"{format_value(psnr)} dB"
 
 
 def _charts(evaluation: FilmEvaluation) -> list[str]:

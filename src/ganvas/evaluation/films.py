@@ -17,9 +17,11 @@ from ganvas.content_gate import AdmittedPicture, admit
 from ganvas.errors import ConfigError, MissingDependency, VideoError, WeightsError
 from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import enlarged
-from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, write_film_reports
+from ganvas.evaluation.film_report import HTML_NAME, JSON_NAME, FilmEvaluation, FrameScores, Shown, write_film_reports
 from ganvas.filesystem import require_apart
-from ganvas.inference.adapt import unit_from_picture
+from ganvas.image.picture import PictureSpec
+from ganvas.image.ranges import signed_from_unit
+from ganvas.inference.adapt import picture_from_signed, unit_from_picture
 from ganvas.metrics.features import LPIPS, load_lpips, lpips_or_none
 from ganvas.metrics.fidelity import SSIM_WINDOW, Measures, psnr, ssim
 from ganvas.metrics.flicker import optical_flow, visible_pixels, warp_error
@@ -30,7 +32,7 @@ __all__ = ["evaluate_films"]
 
 Unit = NDArray[np.floating]
 """(H, W, C) in [0, 1]."""
-WORST = 6
+WORST, BEST = 6, 2
 """Frames shown in the report."""
 MAX_PAIRS = 50
 """Pairs of consecutive frames whose flow is computed: it takes seconds each."""
@@ -68,7 +70,7 @@ def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEval
         missing=evaluator.missing,
         seconds=time.monotonic() - started,
     )
-    return write_film_reports(evaluation, out, evaluator.worst())
+    return write_film_reports(evaluation, out, evaluator.worst(), evaluator.best())
 
 
 def _films(config: EvaluateConfig) -> dict[str, FilmInfo]:
@@ -96,6 +98,14 @@ class _Moment:
     units: Mapping[str, Unit]
     shown: Mapping[str, NDArray[np.uint8]]
 
+    def as_shown(self) -> tuple[int, float, Mapping[str, NDArray[np.uint8]]]:
+        """Return number, second and pictures."""
+        return self.frame.index, self.frame.time, self.shown
+
+
+_Ranked = tuple[float, int, _Moment]
+"""Place in the order, number of the frame, and the frames."""
+
 
 class _Evaluator:
     """Evaluator of films that keeps the worst frames.
@@ -111,7 +121,8 @@ class _Evaluator:
         self._total = films["film"].expected_frames()
         self.stride: int | None = max(1, math.ceil((self._total - 1) / MAX_PAIRS))
         self._lpips = self._load_lpips()
-        self._worst: list[tuple[float, int, _Moment]] = []
+        self._worst: list[_Ranked] = []
+        self._best: list[_Ranked] = []
 
     def require_equal_counts(self) -> None:
         """Compare the numbers of frames, as far as the containers tell them without decoding.
@@ -145,9 +156,14 @@ class _Evaluator:
         if before is not None:
             yield before[1]
 
-    def worst(self) -> list[tuple[int, float, Mapping[str, NDArray[np.uint8]]]]:
+    def worst(self) -> Shown:
         """Return number, second and pictures of the frames with the lowest PSNR, the worst first."""
-        return [(moment.frame.index, moment.frame.time, moment.shown) for _, _, moment in self._worst]
+        return [moment.as_shown() for _, _, moment in self._worst]
+
+    def best(self) -> Shown:
+        """Return those of the frames with the highest PSNR, the best first, without those of `worst`."""
+        worst = {moment.frame.index for _, _, moment in self._worst}
+        return [moment.as_shown() for _, _, moment in self._best if moment.frame.index not in worst]
 
     def _moments(self) -> Iterator[_Moment]:
         """Yield the frames of all films together, in step.
@@ -189,17 +205,20 @@ class _Evaluator:
             height, width = tensors["film"].shape[-2:]
             problem = f"{width} x {height} pixels, and the true film has {size[1]} x {size[0]}; give films of one size"
             raise VideoError(self._films["film"].path, problem)
-        if "input" in tensors:
+        shown = {part: one.picture.as_rgb8() for part, one in admitted.items()}
+        if "input" in tensors and tensors["input"].shape[-2:] != size:
             tensors["input"] = enlarged(tensors["input"], size)
+            shown["input"] = picture_from_signed(signed_from_unit(tensors["input"]), PictureSpec()).as_rgb8()
         units = {part: tensor[0].permute(1, 2, 0).numpy() for part, tensor in tensors.items()}
-        return _Moment(film, units, {part: one.picture.as_rgb8() for part, one in admitted.items()})
+        return _Moment(film, units, shown)
 
     def _scores(self, moment: _Moment) -> FrameScores:
         truth = _tensor(moment.units["truth"])
         found = {part: self._measure(_tensor(unit), truth) for part, unit in moment.units.items() if part != "truth"}
         fidelity = found["film"]["psnr"]
-        entry = (-math.inf if fidelity is None else -fidelity, -moment.frame.index, moment)
-        self._worst = sorted([*self._worst, entry], key=lambda one: one[:2], reverse=True)[:WORST]
+        rank = math.inf if fidelity is None else fidelity
+        self._worst = sorted([*self._worst, (rank, moment.frame.index, moment)], key=lambda one: one[:2])[:WORST]
+        self._best = sorted([*self._best, (-rank, moment.frame.index, moment)], key=lambda one: one[:2])[:BEST]
         return FrameScores(
             index=moment.frame.index, time=moment.frame.time, film=found["film"], input=found.get("input")
         )

@@ -8,22 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ganvas.filesystem import claimed
 from ganvas.filesystem.atomic import write_json, write_text
 from ganvas.methods.config import Direction
 from ganvas.metrics.fidelity import TITLES, Measures, Summary, summaries
 from ganvas.reports import html
-from ganvas.reports.chart import Point, curves, line_chart
-from ganvas.reports.html import Cell, Rows, mean_and_deviation, tables_as_text
+from ganvas.reports.curves import Curves, curves, training_charts
+from ganvas.reports.display import Display, gallery
+from ganvas.reports.ranking import Ranking, worst_first
+from ganvas.reports.tables import Cell, Rows, format_value, mean_and_deviation, rows_as_csv, tables_as_text
 
-Trio = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-"""Input, output and target as (H, W, 3)."""
-JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
+JSON_NAME, HTML_NAME, CSV_NAME = "evaluation.json", "report.html", "pictures.csv"
 NUM_NAMED = 10
 """Number of refused pictures that the reports name."""
+NUM_ROWS = 100
+"""Pictures in the table of the HTML report; the CSV file has all."""
 HOW = {
     "psnr": "peak signal-to-noise ratio; more is nearer to the target",
     "ssim": "structural similarity, Gaussian window of 11 pixels; 1 is equal",
@@ -39,8 +38,8 @@ class PictureScores:
     Attributes:
         name: of the pair.
         output: the run's output against the target.
-        baseline: the unchanged input against the target, a smaller one enlarged by bicubic interpolation; None where
-            the two have different channels.
+        baseline: the unchanged input against the target: a smaller one enlarged by bicubic interpolation, gray
+            repeated for a target in color; None where their channels differ otherwise.
         why_missing: measure -> why it is None.
     """
 
@@ -63,6 +62,8 @@ class Evaluation:
         split: train, val or test.
         pictures: per picture, in order.
         refused: name -> why the content gate refuses it; an output's name ends in `(translated)`.
+        channels: of input and target.
+        scale: how many times as large as its input the run's output is.
         seconds: in all.
         report: the HTML file, where one was written.
     """
@@ -75,6 +76,8 @@ class Evaluation:
     split: str
     pictures: tuple[PictureScores, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[int, int] = (3, 3)
+    scale: int = 1
     seconds: float = 0.0
     report: Path | None = None
 
@@ -89,15 +92,33 @@ class Evaluation:
         rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
         return summaries(rows) if rows else None
 
+    @property
+    def baseline_name(self) -> str:
+        """Return the name of the row of the inputs."""
+        return "input as it is" if self.scale == 1 else "input, enlarged by bicubic interpolation"
+
+    @property
+    def num_nearer(self) -> int:
+        """Return how many outputs have a higher PSNR than their input."""
+        pairs = [(scores.output["psnr"], scores.baseline["psnr"]) for scores in self.pictures if scores.baseline]
+        return sum(given is not None and (output is None or output > given) for output, given in pairs)
+
+    def ranking(self, limit: int) -> Ranking:
+        """Return the pictures by rising PSNR, of which a report shows at most `limit`."""
+        return Ranking(worst_first({scores.name: scores.output["psnr"] for scores in self.pictures}), limit)
+
     def __str__(self) -> str:
         return as_text(self)
 
 
-def write_reports(evaluation: Evaluation, run: Path, out: Path, shown: Mapping[str, Trio]) -> Evaluation:
-    """Write `evaluation.json` and `report.html`; returns the evaluation with the report's place."""
+def write_reports(
+    evaluation: Evaluation, run: Path, out: Path, shown: Mapping[str, Display], ranking: Ranking
+) -> Evaluation:
+    """Write `evaluation.json`, `pictures.csv` and `report.html`; return the evaluation with the report's place."""
     with claimed(out):
         write_json(out / JSON_NAME, as_record(evaluation))
-        write_text(out / HTML_NAME, as_html(evaluation, shown, curves(run)))
+        write_text(out / CSV_NAME, rows_as_csv(*_every_picture(evaluation, ranking)))
+        write_text(out / HTML_NAME, as_html(evaluation, shown, ranking, curves(run)))
     return replace(evaluation, report=out / HTML_NAME)
 
 
@@ -128,35 +149,34 @@ def as_text(evaluation: Evaluation) -> str:
     return "\n".join(lines + ([f"Report: {evaluation.report}"] if evaluation.report else []))
 
 
-def as_html(evaluation: Evaluation, shown: Mapping[str, Trio], series: Mapping[str, Mapping[str, list[Point]]]) -> str:
+def as_html(evaluation: Evaluation, shown: Mapping[str, Display], ranking: Ranking, series: Curves) -> str:
     """Return the whole report as one HTML page.
 
     Args:
         evaluation: the figures.
-        shown: name -> (input, output, target); these pictures have passed the content gate.
+        shown: name -> input, output and target; these pictures have passed the content gate.
+        ranking: order of the pictures.
         series: as `curves` gives it.
     """
-    sections = [("In all", _overall(evaluation)), ("Pictures", _pictures(evaluation, shown))]
-    for kind, lines in series.items():
-        charts = [
-            line_chart(group, "images seen", label, title=f"{kind.capitalize()}: {label}")
-            for label, group in _grouped(lines).items()
-        ]
-        sections.append((f"{kind.capitalize()} curves", "".join(charts)))
-    sections.append(("Each picture", _each(evaluation)))
-    intro = f"{len(evaluation.pictures)} pictures of {evaluation.data}, snapshot {evaluation.snapshot}."
-    return html.page(_title(evaluation), html.paragraph(intro), sections)
+    pictures = html.paragraph(ranking.describe()) + gallery(shown, ["Input", "Output", "Target"], ranking)
+    charts = training_charts(series)
+    sections = [
+        ("In all", _overall(evaluation)),
+        ("Pictures", pictures),
+        ("Training", charts or html.note("This run has no log of its training: it was imported, published or moved.")),
+        ("Each picture", _each(evaluation, ranking)),
+    ]
+    return html.page(_title(evaluation), html.paragraph(_introduction(evaluation)), sections)
 
 
-def _grouped(lines: Mapping[str, list[Point]]) -> dict[str, dict[str, list[Point]]]:
-    """Group losses into one chart and each measure into its own; leave out rates and clocks."""
-    groups: dict[str, dict[str, list[Point]]] = {}
-    for name, points in lines.items():
-        if name in TITLES:
-            groups.setdefault(TITLES[name], {})[TITLES[name]] = points
-        elif not any(word in name for word in ("seconds", "rate", "images", "step", "epoch", "spread")):
-            groups.setdefault("loss", {})[name] = points
-    return groups
+def _introduction(evaluation: Evaluation) -> str:
+    """Return what was measured, and what was left out."""
+    measured, refused = len(evaluation.pictures), len(evaluation.refused)
+    seen = f" after {evaluation.images_seen:,} training images" if evaluation.images_seen else ""
+    total = f"{measured + refused:,} picture{'s' * (measured + refused != 1)}"
+    counted = f"{measured:,} of {total}" if refused else total
+    left_out = ", the others are refused by the content gate" if refused else ""
+    return f"{counted} of {evaluation.data}{left_out}; snapshot {evaluation.snapshot}{seen}."
 
 
 def _title(evaluation: Evaluation) -> str:
@@ -165,7 +185,7 @@ def _title(evaluation: Evaluation) -> str:
 
 def _kinds(evaluation: Evaluation) -> dict[str, dict[str, Summary]]:
     kinds = {"output of the run": evaluation.output}
-    return kinds if evaluation.baseline is None else {**kinds, "input as it is": evaluation.baseline}
+    return kinds if evaluation.baseline is None else {**kinds, evaluation.baseline_name: evaluation.baseline}
 
 
 def _overall_table(evaluation: Evaluation) -> Rows:
@@ -177,12 +197,21 @@ def _overall_table(evaluation: Evaluation) -> Rows:
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:
-    """Return the limitations of the scores as sentences."""
+    """Return the comparison with the input and the limitations of the scores as sentences."""
     reasons = Counter(f"{TITLES[name]}: {why}" for s in evaluation.pictures for name, why in s.why_missing.items())
-    remarks = [f"{count} without {reason}" for reason, count in reasons.most_common(5)]
+    remarks = [_beside_the_input(evaluation)]
+    remarks += [f"{count} without {reason}" for reason, count in reasons.most_common(5)]
     if evaluation.refused:
         remarks.append(f"{len(evaluation.refused)} left out, refused by the content gate: {_names(evaluation)}")
     return remarks
+
+
+def _beside_the_input(evaluation: Evaluation) -> str:
+    if evaluation.baseline is None:
+        given, wanted = evaluation.channels
+        return f"The input has no row: it has {given} channels and the target {wanted}, so they cannot be compared"
+    total = len(evaluation.pictures)
+    return f"By PSNR, {evaluation.num_nearer} of {total} outputs are nearer to the target than their input"
 
 
 def _names(evaluation: Evaluation) -> str:
@@ -199,29 +228,30 @@ def _overall(evaluation: Evaluation) -> str:
     return html.table(*_overall_table(evaluation)) + note + remarks
 
 
-def _pictures(evaluation: Evaluation, shown: Mapping[str, Trio]) -> str:
-    scores = {s.name: s for s in evaluation.pictures}
-    captions = [[_caption(scores[name].baseline), _caption(scores[name].output), ""] for name in shown]
-    grid = html.picture_grid(
-        list(shown.values()), ["Input", "Output", "Target"], list(shown), captions=captions, lossy=True
-    )
-    caption = f"{len(shown)} of {len(evaluation.pictures)}, evenly spread. Select a picture to see it large."
-    return html.paragraph(caption) + grid
-
-
-def _caption(measures: Measures | None) -> str:
-    if measures is None or measures["psnr"] is None:
+def caption_of(measures: Measures | None) -> str:
+    """Return PSNR and SSIM of a picture for the line below it; empty without measures."""
+    if measures is None:
         return ""
-    ssim = measures["ssim"]
-    return f"{measures['psnr']:.2f} dB" + ("" if ssim is None else f" · SSIM {ssim:.3f}")
+    psnr, ssim = measures["psnr"], measures["ssim"]
+    fidelity = "equal to the target" if psnr is None else f"{format_value(psnr)} dB"
+    return fidelity if ssim is None else f"{fidelity} · SSIM {ssim:.3f}"
 
 
-def _each(evaluation: Evaluation) -> str:
-    has_baseline = evaluation.baseline is not None
-    header = ["", *TITLES.values(), *(f"input's {title}" for title in TITLES.values() if has_baseline)]
-    return html.table(header, [_cells(scores, has_baseline) for scores in evaluation.pictures])
+def _each(evaluation: Evaluation, ranking: Ranking) -> str:
+    header, rows = _every_picture(evaluation, ranking, titles=TITLES)
+    shown = f"The {NUM_ROWS} with the lowest PSNR of {len(rows):,}" if len(rows) > NUM_ROWS else "The lowest PSNR first"
+    return html.paragraph(f"{shown}; all are in {CSV_NAME}.") + html.table(header, rows[:NUM_ROWS])
 
 
-def _cells(scores: PictureScores, has_baseline: bool) -> list[str | float | None]:
+def _every_picture(evaluation: Evaluation, ranking: Ranking, titles: Mapping[str, str] | None = None) -> Rows:
+    """Return a row of measures for each picture, the worst first; columns have the names of measures, or titles."""
+    has_baseline, scores = evaluation.baseline is not None, {one.name: one for one in evaluation.pictures}
+    own = [(titles or {}).get(name, name) for name in TITLES]
+    given = [f"input's {title}" if titles else f"input_{title}" for title in own if has_baseline]
+    rows = [_cells(scores[name], has_baseline) for name in ranking.names]
+    return ["" if titles else "picture", *own, *given], rows
+
+
+def _cells(scores: PictureScores, has_baseline: bool) -> list[Cell]:
     beside = [scores.baseline[name] if scores.baseline else None for name in TITLES] if has_baseline else []
     return [scores.name, *(scores.output[name] for name in TITLES), *beside]

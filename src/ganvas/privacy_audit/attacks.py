@@ -23,7 +23,7 @@ from ganvas.metrics.features import FeatureExtractor, resize_antialiased
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.album import PlannedCover
 
-AS_COVERED = "as covered"
+AS_COVERED, ORIGINAL = "as covered", "original"
 Shown = dict[str, AdmittedPicture]
 """Attempt -> picture for the report, without pictures that the content gate refuses."""
 Rgb = NDArray[np.uint8]

@@ -37,6 +37,7 @@ from ganvas.privacy_audit.album import (
 )
 from ganvas.privacy_audit.attacks import (
     AS_COVERED,
+    ORIGINAL,
     Attacker,
     AuditedCover,
     Reidentified,
@@ -45,7 +46,8 @@ from ganvas.privacy_audit.attacks import (
     linear_probe,
     small_network,
 )
-from ganvas.privacy_audit.report import GRID_NAME, HTML_NAME, JSON_NAME, Audit, write_reports
+from ganvas.privacy_audit.audit_page import write_reports
+from ganvas.privacy_audit.report import GRID_NAME, HTML_NAME, JSON_NAME, Audit
 from ganvas.progress import progress_bars, track
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
@@ -53,7 +55,6 @@ from ganvas.training.loop import train
 
 Rgb = NDArray[np.uint8]
 Attempt = Callable[[Rgb], Rgb]
-ORIGINAL = "original"
 PICTURES_NAME, RESTORERS_NAME, CLAIM_NAME = "pictures", "restorers", "pictures.sha256"
 NUM_SHOWN = 4
 """Number of pictures in the report for each cover."""

@@ -21,8 +21,8 @@ from ganvas.inference.translator import Translator
 from ganvas.metrics.features import LPIPS
 from ganvas.metrics.fidelity import summarize
 from ganvas.privacy_audit import FOLDER_SETTINGS, AuditConfig
-from ganvas.privacy_audit.attacks import AS_COVERED, Shown
-from ganvas.privacy_audit.audit import ORIGINAL, Rgb, installed_lpips, measured
+from ganvas.privacy_audit.attacks import AS_COVERED, ORIGINAL, Shown
+from ganvas.privacy_audit.audit import Rgb, installed_lpips, measured
 from ganvas.privacy_audit.film_clips import Clip, RegionOf, clip_starts, cover_clip, read_clips, region_of
 from ganvas.privacy_audit.film_result import FilmAudit, FilmClip, FilmCover, FilmPlan, write_film_reports
 from ganvas.privacy_audit.fusion import (

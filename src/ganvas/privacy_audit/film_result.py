@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from ganvas.errors import PartialFailure
 from ganvas.filesystem.atomic import write_json, write_text
-from ganvas.image.picture import Picture
 from ganvas.metrics.fidelity import Summary
 from ganvas.privacy_audit.attacks import Shown
+from ganvas.privacy_audit.audit_page import gallery_of
 from ganvas.privacy_audit.report import HTML_NAME, JSON_NAME, TITLES
 from ganvas.reports import html
-from ganvas.reports.html import Cell, Rows, tables_as_text
+from ganvas.reports.tables import Cell, Rows, tables_as_text
 
 LEAKS, SOME = 1.0, 0.25
 """Gain in dB of fused frames over one: above the first a cover leaks, above the second a little."""
@@ -138,7 +138,9 @@ class FilmAudit:
         """Summarize all covers in words."""
         fixed = [cover for cover in self.covers if cover.plan.grid == "fixed"]
         anchored = [cover for cover in self.covers if cover.plan.grid == "anchored"]
+        unknown = sum(cover.gain is None for cover in (*fixed, *anchored))
         said = f"{_count(fixed)} mosaics leak with their grid fixed to the screen, {_count(anchored)} anchored."
+        said += f" {unknown} could not be measured." if unknown else ""
         return (
             f"{said} A better model of the motion, or a restorer that knows such pictures, recovers more, so these "
             "figures say how much shows at least. Only a solid cover keeps no pixel."
@@ -169,7 +171,9 @@ def write_film_reports(audit: FilmAudit) -> None:
 
 
 def _count(covers: list[FilmCover]) -> str:
-    return f"{sum(cover.leaks for cover in covers)} of {len(covers)}"
+    """Return how many of the measured covers leak."""
+    measured = [cover for cover in covers if cover.gain is not None]
+    return f"{sum(cover.leaks for cover in measured)} of {len(measured)}"
 
 
 def _record_of(cover: FilmCover) -> dict[str, Any]:
@@ -210,29 +214,16 @@ def _as_html(audit: FilmAudit) -> str:
         [f"frame {clip.reference:,}", clip.num_frames, ", ".join(map(str, clip.box)), clip.farthest]
         for clip in audit.clips
     ]
-    labels, rows, captions = _grid(audit)
-    pictures = html.paragraph("Select a picture to see it large.") + html.note(SYNTHETIC)
-    pictures += html.picture_grid(rows, captions, labels, lossy=True)
+    attempts = {f"{cover.plan.name}: {name}": made for cover in audit.covers for name, made in cover.shown.items()}
     sections = [
         ("What frames together show", verdicts),
         (TABLE, html.table(*_table(audit))),
-        ("Pictures", pictures),
+        ("Pictures", html.note(SYNTHETIC) + gallery_of(attempts)),
         ("Clips", html.table(["sought", "frames", "region", "moves by (pixels)"], clips)),
         ("How it was measured", html.note(HOW)),
     ]
     if missing := _left_out(audit):
-        sections.append(("Left out", html.table(["", "why"], [[name, why] for name, why in missing.items()])))
+        sections.append(("Left out", html.points([f"{name}: {why}" for name, why in missing.items()])))
     width, height = audit.size
     introduction = f"{audit.config['data']}, {width} x {height} pixels, {len(audit.clips)} clips."
     return html.page("How much covers of a film hide", html.paragraph(introduction), sections)
-
-
-def _grid(audit: FilmAudit) -> tuple[list[str], list[list[Picture | None]], list[str]]:
-    """Return labels, rows and captions of the pictures."""
-    ways = list(dict.fromkeys(way for cover in audit.covers for made in cover.shown.values() for way in made))
-    labels, rows = list[str](), list[list[Picture | None]]()
-    for cover in audit.covers:
-        for name, made in cover.shown.items():
-            labels.append(f"{cover.plan.name}: {name}")
-            rows.append([made[way].picture if way in made else None for way in ways])
-    return labels, rows, ways

@@ -19,6 +19,7 @@ from ganvas.redaction.film_passes import FilmSettings
 from ganvas.redaction.redact import cosmetic
 from ganvas.redaction.tracks import Track
 from ganvas.reports import html
+from ganvas.reports.pictures import picture_grid
 
 __all__ = ["film_line", "frames_path", "page_path", "write_film_report"]
 
@@ -190,7 +191,7 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
 def _pictures(captions: dict[int, str], redaction: FilmRedaction) -> str:
     shown = [(redaction.shown[frame], caption) for frame, caption in captions.items() if frame in redaction.shown]
     rows = [shown[start : start + 4] for start in range(0, len(shown), 4)]
-    return html.picture_grid(
+    return picture_grid(
         [[picture for picture, _ in row] for row in rows],
         captions=[[caption for _, caption in row] for row in rows],
         lossy=True,

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, and the curves of a training run."""
+"""Line charts as inline SVG, with their values as a table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
-from typing import Any
 
-from ganvas.serialization import parse_json
+from ganvas.reports.html import breakable, table
+from ganvas.reports.tables import Cell
 
 Point = tuple[float, float]
 LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 46
@@ -19,7 +18,10 @@ MAX_POINTS = 600
 """Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
 SERIES_COLORS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
 """CSS variables of chart series, in order; distinguishable on light and dark backgrounds and with color blindness."""
-METRICS_NAME = "metrics.jsonl"
+DASHES = (("solid", ""), ("dashed", "8 4"), ("dotted", "2 4"))
+"""CSS border style of the legend and SVG dashes of the line: lines can be told apart without their colors."""
+Ink = tuple[str, str, str]
+"""CSS variable of the color, border style, and dashes."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,33 @@ def line_chart(
         return '<p class="note">Nothing to draw yet.</p>'
     y_values = [y for _, y in everything]
     y_axis = log_axis(y_values) if log_y else linear_axis(y_values)
-    colors = {name: SERIES_COLORS[i % len(SERIES_COLORS)] for i, name in enumerate(clean)}
-    legend = "".join(f'<li style="--c:var({colors[name]})">{escape(name)}</li>' for name in clean)
+    inks = {name: (SERIES_COLORS[i % len(SERIES_COLORS)], *DASHES[i % len(DASHES)]) for i, name in enumerate(clean)}
+    legend = "".join(
+        f'<li style="--c:var({color});--d:{border}">{escape(name)}</li>' for name, (color, border, _) in inks.items()
+    )
     drawings = []
     for kind, (width, height) in SIZES.items():
         x_axis = linear_axis([x for x, _ in everything], tight=True, steps=width // 120)
         frame = Frame(x_axis, y_axis, width, height)
-        lines = "".join(_line(name, points, frame, colors[name]) for name, points in clean.items() if points)
+        lines = "".join(_line(name, points, frame, inks[name]) for name, points in clean.items() if points)
         drawings.append(
             f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
             f"{_axes(frame, x_label, y_label)}{lines}</svg>"
         )
-    return f'<div class="chart"><h3>{escape(title)}</h3><ul class="legend">{legend}</ul>{"".join(drawings)}</div>'
+    head = f'<h3>{breakable(title)}</h3><ul class="legend">{legend}</ul>'
+    return f'<div class="chart">{head}{"".join(drawings)}{_values(clean, x_label)}</div>'
+
+
+def _values(series: Mapping[str, Sequence[Point]], x_label: str) -> str:
+    """Return the first, lowest, highest and last value of each line as a table behind a summary that opens it."""
+    rows: list[list[Cell]] = []
+    for name, points in series.items():
+        if points:
+            values = [y for _, y in points]
+            chosen = values[0], min(values), max(values), values[-1]
+            rows.append([name, *(f"{value:.4g}" for value in chosen), f"{points[-1][0]:.6g}"])
+    header = ["", "first", "lowest", "highest", "last", f"at {x_label}"]
+    return f"<details><summary>Values</summary>{table(header, rows)}</details>"
 
 
 def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
@@ -155,14 +172,16 @@ def _drawable(point: Point, log_y: bool) -> bool:
     return math.isfinite(x) and math.isfinite(y) and (y > 0 or not log_y)
 
 
-def _line(name: str, points: Sequence[Point], frame: Frame, color: str) -> str:
+def _line(name: str, points: Sequence[Point], frame: Frame, ink: Ink) -> str:
     places = [(frame.x(x), frame.y(y)) for x, y in points]
     last = f"{escape(name)}: {points[-1][1]:.4g} at {points[-1][0]:.6g}"
+    color, _, dashes = ink
     if len(places) == 1:
         (x, y), style = places[0], f"fill:var({color})"
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="{style}"><title>{last}</title></circle>'
     path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return f'<path d="{path}" style="stroke:var({color})"><title>{last}</title></path>'
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<path d="{path}"{dashed} style="stroke:var({color})"><title>{last}</title></path>'
 
 
 def _axes(frame: Frame, x_label: str, y_label: str) -> str:
@@ -193,27 +212,3 @@ def tick_text(value: float) -> str:
     if abs(value) >= 1e6 or abs(value) < 1e-4:
         return f"{value:.3g}"
     return f"{round(value):,}" if abs(value) >= 1000 else f"{value:.6g}"
-
-
-def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
-    """Read `metrics.jsonl` of a run: kind of row -> measure -> (images seen, value); empty without the file."""
-    found: dict[str, dict[str, list[Point]]] = {}
-    path = run / METRICS_NAME
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    for line in lines:
-        row = _row(line)
-        lists = found.setdefault(str(row.pop("kind", "training")), {})
-        images = row.pop("images", None)
-        for name, value in row.items():
-            if isinstance(value, (int, float)) and isinstance(images, (int, float)):
-                lists.setdefault(name, []).append((float(images), float(value)))
-    return {kind: lists for kind, lists in found.items() if lists}
-
-
-def _row(line: str) -> dict[str, Any]:
-    """Parse one line; return an empty row for a line that a crash left unfinished."""
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}

@@ -2,17 +2,34 @@
 import { attempt, h, request } from "./ui.js";
 
 export function open(place, _state, [chosen]) {
-  place.append(h("h1", {}, "Reports"));
-  if (chosen) {
-    place.append(h("p", {}, h("a", { href: "#reports" }, "All reports")),
-      h("iframe", { class: "report", src: `/reports/${encodeURIComponent(chosen)}`, title: "Report", sandbox: "" }));
-    return undefined;
-  }
+  const title = h("h1", {}, "Reports");
+  place.append(title);
   attempt(async () => {
     const { reports } = await request("GET", "/api/library");
-    place.append(reports.length
-      ? h("ul", { class: "list" }, reports.map((one) => h("li", {}, h("a", { href: `#reports/${one.id}` }, h("strong", {}, one.title), h("small", {}, one.name)))))
-      : h("p", { class: "empty" }, "No report lies below the root folder. `ganvas compare`, `evaluate`, `audit` and `demo` write one."));
+    if (chosen) show(place, title, chosen, reports.find((one) => one.id === chosen));
+    else place.append(list(reports));
   });
   return undefined;
+}
+
+/** Show one report; it runs no scripts and has no origin, here and in a tab of its own. */
+function show(place, title, id, report) {
+  const address = `/reports/${encodeURIComponent(id)}`;
+  if (!report) {
+    place.append(h("p", { class: "empty" }, "This report is no longer there. ", h("a", { href: "#reports" }, "All reports")));
+    return;
+  }
+  title.textContent = report.title;
+  place.append(
+    h("p", { class: "report-links" }, h("a", { href: "#reports" }, "All reports"),
+      h("a", { href: address, target: "_blank", rel: "noopener" }, "Open in a tab of its own"), h("small", { class: "soft" }, report.name)),
+    h("iframe", { class: "report", src: address, title: report.title, sandbox: "" }));
+}
+
+function list(reports) {
+  if (!reports.length) {
+    return h("p", { class: "empty" }, "No report lies below the root folder. `ganvas compare`, `evaluate`, `audit` and `demo` write one.");
+  }
+  return h("ul", { class: "list" }, reports.map((one) =>
+    h("li", {}, h("a", { href: `#reports/${one.id}` }, h("strong", {}, one.title), h("small", {}, one.name)))));
 }
