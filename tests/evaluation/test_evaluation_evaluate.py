@@ -163,6 +163,7 @@ def test_a_report_has_a_bounded_number_of_rows() -> None:
     assert page.count("<tr>") == 1 + 2 + 1 + NUM_ROWS
     assert "The 100 with the lowest PSNR of 1,000; all are in pictures.csv." in page
     assert "no log of its training" in page
+    assert page.count("MS-SSIM</th>") == 1  # in the table of means alone: no picture has it
     assert page == as_html(evaluation, {}, evaluation.ranking(24), {})
 
 

@@ -68,6 +68,8 @@ def test_values_and_pictures_carry_their_column_for_phones() -> None:
 
 def test_names_break_after_their_separators_alone_and_are_whole_in_the_tooltip() -> None:
     assert breakable("runs/a_b/x-y <&>") == "runs/<wbr>a_<wbr>b/<wbr>x-y &lt;&amp;&gt;"
+    short, long = "unit_port", "a_rather_long_name"
+    assert paragraph(f"{short} and {long}") == f"<p>{short} and a_<wbr>rather_<wbr>long_<wbr>name</p>"
     grid = picture_grid([[np.zeros((4, 4), np.uint8)]], ["unit_port"], ["a_1"])
     assert '<span class="column" title="unit_port">unit_<wbr>port</span>' in grid
     assert '<span class="row" title="a_1">a_<wbr>1</span>' in grid

@@ -240,7 +240,10 @@ def caption_of(measures: Measures | None) -> str:
 def _each(evaluation: Evaluation, ranking: Ranking) -> str:
     header, rows = _every_picture(evaluation, ranking, titles=TITLES)
     shown = f"The {NUM_ROWS} with the lowest PSNR of {len(rows):,}" if len(rows) > NUM_ROWS else "The lowest PSNR first"
-    return html.paragraph(f"{shown}; all are in {CSV_NAME}.") + html.table(header, rows[:NUM_ROWS])
+    kept = [index for index in range(len(header)) if index == 0 or any(row[index] is not None for row in rows)]
+    filled = [[row[index] for index in kept] for row in rows[:NUM_ROWS]]
+    words = f"{shown}; all are in {CSV_NAME}."
+    return html.paragraph(words) + html.table([header[index] for index in kept], filled)
 
 
 def _every_picture(evaluation: Evaluation, ranking: Ranking, titles: Mapping[str, str] | None = None) -> Rows:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ganvas.reports.html import breakable, table
+from ganvas.reports.html import breakable, prose, table
 from ganvas.reports.tables import Cell
 
 Point = tuple[float, float]
@@ -95,7 +95,8 @@ def line_chart(
     y_axis = log_axis(y_values) if log_y else linear_axis(y_values)
     inks = {name: (SERIES_COLORS[i % len(SERIES_COLORS)], *DASHES[i % len(DASHES)]) for i, name in enumerate(clean)}
     legend = "".join(
-        f'<li style="--c:var({color});--d:{border}">{escape(name)}</li>' for name, (color, border, _) in inks.items()
+        f'<li style="--c:var({color});--d:{border}" title="{escape(name)}">{breakable(name)}</li>'
+        for name, (color, border, _) in inks.items()
     )
     drawings = []
     for kind, (width, height) in SIZES.items():
@@ -106,7 +107,7 @@ def line_chart(
             f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
             f"{_axes(frame, x_label, y_label)}{lines}</svg>"
         )
-    head = f'<h3>{breakable(title)}</h3><ul class="legend">{legend}</ul>'
+    head = f'<h3>{prose(title)}</h3><ul class="legend">{legend}</ul>'
     return f'<div class="chart">{head}{"".join(drawings)}{_values(clean, x_label)}</div>'
 
 

@@ -15,13 +15,21 @@ from ganvas.reports.tables import Cell, format_value
 
 BREAKS = re.compile(r"(?<=[/\\_])(?=[^/\\_])")
 """Places where a name may break: after a slash or an underscore, and, as browsers do by themselves, after a hyphen."""
+SPACES = re.compile(r"(\s+)")
+LONG = 16
+"""Letters up to which a name in a text goes to the next line whole."""
 WORDS = 32
 """Letters from which a cell of a table holds words: these stand to the left and wrap."""
 
 
 def breakable(text: str) -> str:
-    """Return plain text as HTML in which long names break after their separators."""
+    """Return plain text as HTML in which names break after their separators."""
     return "<wbr>".join(escape(part) for part in BREAKS.split(text))
+
+
+def prose(text: str) -> str:
+    """Return plain text as HTML in which only long names break, after their separators."""
+    return "".join(breakable(part) if len(part) > LONG else escape(part) for part in SPACES.split(text))
 
 
 def page(title: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
@@ -33,7 +41,7 @@ def page(title: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
         sections: (heading as plain text, body as HTML); the heading may be empty.
     """
     body = "".join(
-        f"<section>{f'<h2>{breakable(heading)}</h2>' if heading else ''}{content}</section>\n"
+        f"<section>{f'<h2>{prose(heading)}</h2>' if heading else ''}{content}</section>\n"
         for heading, content in sections
     )
     return (
@@ -43,24 +51,24 @@ def page(title: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n"
-        f"<body><main><header><h1>{breakable(title)}</h1>{intro}</header>\n{body}</main></body></html>\n"
+        f"<body><main><header><h1>{prose(title)}</h1>{intro}</header>\n{body}</main></body></html>\n"
     )
 
 
 def paragraph(text: str) -> str:
     """Return plain text as a paragraph."""
-    return f"<p>{breakable(text)}</p>"
+    return f"<p>{prose(text)}</p>"
 
 
 def note(text: str) -> str:
     """Return plain text as a note that qualifies the preceding content."""
-    return f'<p class="note">{breakable(text)}</p>'
+    return f'<p class="note">{prose(text)}</p>'
 
 
 def points(sentences: Sequence[str], *, numbered: bool = False) -> str:
     """Return plain sentences as a list."""
     kind = "ol" if numbered else "ul"
-    return f'<{kind} class="points">{"".join(f"<li>{breakable(sentence)}</li>" for sentence in sentences)}</{kind}>'
+    return f'<{kind} class="points">{"".join(f"<li>{prose(sentence)}</li>" for sentence in sentences)}</{kind}>'
 
 
 def commands(lines: Sequence[str]) -> str:
@@ -81,7 +89,7 @@ def links(targets: Mapping[str, str]) -> str:
 
 def heading(text: str, key: str) -> str:
     """Return a heading below that of a section, with an id for links."""
-    return f'<h3 id="{escape(key)}">{breakable(text)}</h3>'
+    return f'<h3 id="{escape(key)}">{prose(text)}</h3>'
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:
@@ -109,5 +117,5 @@ def _row(values: Sequence[Cell], header: Sequence[str]) -> str:
 
 def _cell(value: Cell, column: str) -> str:
     words = isinstance(value, str) and len(value) >= WORDS
-    text = breakable(format_value(value))
+    text = prose(format_value(value))
     return f'<td{" class=words" if words else ""} data-column="{escape(column)}">{text}</td>'

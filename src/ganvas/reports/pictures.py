@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 
 from ganvas.image.files import encode_image
 from ganvas.image.picture import Picture, all_channels
-from ganvas.reports.html import breakable
+from ganvas.reports.html import breakable, prose
 
 __all__ = [
     "BLANK",
@@ -170,7 +170,7 @@ def picture(image: Image | Tile | None, label: str, *, title: str = "", caption:
     if tile.blank:
         return "<figure></figure>"
     which = _title("which", title) if title else ""
-    below = f"<figcaption>{which}{breakable(tile.caption)}</figcaption>" if which or tile.caption else ""
+    below = f"<figcaption>{which}{prose(tile.caption)}</figcaption>" if which or tile.caption else ""
     if tile.image is None:
         return f'<figure><div class="absent">not shown</div>{below}</figure>'
     difference = _zoomable(tile.difference, f"{label}, difference from the target") if tile.difference else ""

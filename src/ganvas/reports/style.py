@@ -40,6 +40,7 @@ tbody th{max-width:22rem;overflow:hidden;text-overflow:ellipsis}
 td.words{text-align:left;white-space:normal;min-width:16rem}
 h3:target,.row:target{color:var(--accent)}
 thead th{color:var(--soft);font-weight:500;font-size:.85rem}
+thead wbr{display:none}
 tbody tr:last-child>*{border-bottom:0}
 .grid{display:grid;gap:.6rem;grid-template-columns:repeat(var(--columns),minmax(7rem,1fr));
 max-width:calc(var(--columns)*17rem)}
@@ -72,6 +73,7 @@ max-width:48rem}
 .chart .axis{stroke:var(--soft);stroke-width:1}
 .chart path{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;margin:0 0 .6rem;padding:0;list-style:none;font-size:.85rem}
+.legend li{min-width:0;overflow:hidden;text-overflow:ellipsis;overflow-wrap:normal}
 .legend li::before{content:"";display:inline-block;width:1.5rem;border-top:.2rem var(--d) var(--c);margin-right:.4rem;
 vertical-align:middle}
 .chart details summary{font-size:.85rem;margin:.4rem 0 0}
