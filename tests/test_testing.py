@@ -1,11 +1,12 @@
 """The method contract finds faults, and says what it needs."""
 
-import subprocess
+import runpy
 import sys
 
 import pytest
 import torch
 
+from ganvas import testing
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import Method
 from ganvas.testing import MethodContract
@@ -13,10 +14,10 @@ from ganvas.testing import MethodContract
 TINY = Pix2PixConfig(width=4, depth=2, dropout=0.0, discriminator_width=4, receptive_field=16)
 
 
-def test_without_pytest_it_names_the_command() -> None:
-    code = "import sys; sys.modules['pytest'] = None; import ganvas.testing"
-    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert told.stderr.splitlines()[-1] == "ModuleNotFoundError: ganvas.testing needs pytest: pip install pytest"
+def test_without_pytest_it_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^ganvas\.testing needs pytest: pip install pytest$"):
+        runpy.run_path(testing.__file__)
 
 
 class Broken(MethodContract):

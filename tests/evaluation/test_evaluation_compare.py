@@ -91,10 +91,10 @@ def test_pairs_are_measured_against_their_targets(two_methods: Comparison) -> No
     assert two_methods.exit_code == 0
 
 
-def test_the_measures_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
-    comparison = run(["cyclegan"], pairs, tmp_path / "out")
-    evaluated = evaluate_run(EvaluateConfig(tmp_path / "out" / "runs" / "cyclegan", snapshot="last"), progress=False)
-    ours = comparison.methods["cyclegan"].measured.fidelity
+def test_the_measures_are_those_of_evaluate(two_methods: Comparison, tmp_path: Path) -> None:
+    run = shutil.copytree(two_methods.out / "runs" / "cyclegan", tmp_path / "run")
+    evaluated = evaluate_run(EvaluateConfig(run, snapshot="last"), progress=False)
+    ours = two_methods.methods["cyclegan"].measured.fidelity
     assert {name: ours[name] for name in evaluated.output} == evaluated.output
 
 

@@ -43,12 +43,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
-def test_every_network_is_recognised_and_agrees(name, prefix):
+def test_every_network_is_recognised_and_agrees(name):
     make, size, kind, count, norm, dropout = CASES[name]
     theirs = make()
-    network = identify({prefix + key: value for key, value in theirs.state.items()})
+    network = identify(theirs.state)
     assert (network.kind, network.count, network.norm, network.dropout) == (kind, count, norm, dropout)
+    for prefix in ("module.", "_orig_mod.module."):
+        wrapped = identify({prefix + key: value for key, value in theirs.state.items()})
+        assert replace(wrapped, weights={}) == replace(network, weights={})
+        assert wrapped.weights.keys() == network.weights.keys()
+        assert all(torch.equal(value, network.weights[key]) for key, value in wrapped.weights.items())
     ours = replace(network, dropout=0.0).build()
     torch.manual_seed(0)
     images = torch.rand(2, network.input_channels, size, size) * 2 - 1

@@ -71,7 +71,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
 
 @pytest.mark.usefixtures("quick_attackers")
 def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Path) -> None:
-    found = run(kinds, tmp_path / "out", minutes=0.02)
+    found = run(kinds, tmp_path / "out", minutes=0.001)
     assert list(found.covers[0].recovered) == ["as covered", "bicubic", "Wiener", "restorer"]
     assert (tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "snapshots" / "last.safetensors").exists()
     assert all("restorer" in made for made in found.covers[0].shown.values())
@@ -82,11 +82,11 @@ def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out"
-    found = run(kinds, folder, minutes=0.01)
+    found = run(kinds, folder, minutes=0.001)
     restored = {made["restorer"].picture.pixels.tobytes() for made in found.covers[0].shown.values()}
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in restored))
     gate.forget_scorer()
-    found = run(kinds, folder, minutes=0.01)
+    found = run(kinds, folder, minutes=0.001)
     (cover, *_) = found.covers
     assert cover.recovered["restorer"]["psnr"].count == 6 - len(restored)
     assert sum(name.endswith(", restorer") for name in cover.refused) == len(restored) == 4
@@ -98,12 +98,12 @@ def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
 @pytest.mark.usefixtures("quick_attackers")
 def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(kinds, out, minutes=0.01)
+    run(kinds, out, minutes=0.001)
     state = out / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
     before, report = state.read_bytes(), (out / "audit.json").read_bytes()
     for path in (kinds / "leaf").iterdir():
         write_image(path, Picture(255 - read_image(path).pixels))
-    for changes in ({}, {"minutes": 0.01}):
+    for changes in ({}, {"minutes": 0.001}):
         with pytest.raises(ConfigError, match=r"out holds an audit of other pictures.*: give another --out"):
             run(kinds, out, **changes)
     assert state.read_bytes() == before
@@ -112,10 +112,10 @@ def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("quick_attackers")
 def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Path) -> None:
-    run(kinds, tmp_path / "out", minutes=0.01)
+    run(kinds, tmp_path / "out", minutes=0.001)
     state = tmp_path / "out" / "restorers" / "mosaic-8-blocks-across" / "state.safetensors"
     before = state.read_bytes()
-    run(kinds, tmp_path / "out", minutes=0.01, style=("mosaic", "solid"))
+    run(kinds, tmp_path / "out", minutes=0.001, style=("mosaic", "solid"))
     assert state.read_bytes() == before
     with pytest.raises(ConfigError, match="another size or in another split"):
         run(kinds, tmp_path / "out", seed=1)

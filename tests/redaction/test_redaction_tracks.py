@@ -86,6 +86,7 @@ def films(draw):
 
 
 @given(films(), st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from([0.0, 0.2]))
+@settings(max_examples=50)
 def test_covers_of_any_film(frames, hold, margin) -> None:
     tracker, tracked = track(frames, hold=hold)
     config = DetectionConfig(margin=margin)
@@ -114,6 +115,7 @@ def test_covers_of_any_film(frames, hold, margin) -> None:
 
 
 @given(films())
+@settings(max_examples=50)
 def test_each_detection_has_a_track_of_its_label_and_no_track_has_two_in_a_frame(frames) -> None:
     tracker, tracked = track(frames)
     labels = {each.number: each.label for each in tracker.tracks}

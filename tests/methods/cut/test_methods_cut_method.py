@@ -27,12 +27,14 @@ class CUTContract(MethodContract):
 
 class TestPaper(CUTContract):
     config = CUTConfig(**TINY)
+    overfit_is_slow = True
 
 
 class TestFast(CUTContract):
     config = CUTConfig(
         **TINY | {"residual_blocks": 6}, contrast_weight=10.0, identity_weight=0.0, flip_equivariance=True
     )
+    overfit_is_slow = True
 
 
 class TestStrides(CUTContract):

@@ -31,6 +31,7 @@ class TestGrey(MethodContract):
     stages = (Progress(0, 0), LATER)
     overfit_pictures, overfit_steps = 8, 120
     distance = TestPaper.distance
+    overfit_is_slow = True
 
 
 def tiny(channels=(3, 3), image_size=(32, 32), **options):

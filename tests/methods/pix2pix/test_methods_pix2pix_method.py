@@ -40,14 +40,17 @@ class TestChannels(MethodContract):
 class TestEncoderDecoder(MethodContract):
     config = Pix2PixConfig(**TINY, generator="encoder_decoder", objective="hinge", receptive_field=1, dropout=0.0)
     overfit_steps = 120
+    overfit_is_slow = True
 
 
 class TestResidualBlocks(MethodContract):
     config = Pix2PixConfig(**TINY, generator="resnet", residual_blocks=1, objective="wasserstein", receptive_field=34)
+    overfit_is_slow = True
 
 
 class TestL1Alone(MethodContract):
     config = Pix2PixConfig(**TINY, norm="none", dropout=0.0, adversarial_weight=0.0)
+    overfit_is_slow = True
 
     def test_it_has_no_discriminator(self):
         method = self.make()

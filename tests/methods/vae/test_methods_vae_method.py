@@ -27,11 +27,13 @@ class VAEContract(MethodContract):
 
 class TestPaper(VAEContract):
     config = VAEConfig(**TINY)
+    overfit_is_slow = True
 
 
 class TestDigits(VAEContract):
     config = VAEConfig(**TINY, likelihood="bernoulli")
     input_channels, output_channels = 1, 1
+    overfit_is_slow = True
 
 
 class TestChannels(VAEContract):
