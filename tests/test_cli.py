@@ -23,6 +23,7 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.recipes import RECIPES
 from ganvas.training.config import RunConfig
+from source_trees import tree_of
 
 FLAGS = Path(__file__).parent / "golden" / "flags.txt"
 
@@ -145,17 +146,26 @@ def test_the_help_names_the_exit_code_of_every_error(capsys: pytest.CaptureFixtu
     assert {0, 130} | codes - {1} <= told
 
 
+BY_TYPES = {(type(config.method), type(config.data)): name for name, one in RECIPES.items() for config in [one()]}
+"""A recipe of each kind; recipes of one kind have the same flags with the same help texts."""
+REPOSITORY = re.compile(r"docs/|\.md\b|README|benchmarks/")
+
+
 @pytest.mark.parametrize(
-    "words", [*([verb] for verb in VERBS if verb != "train"), *(["train", one] for one in RECIPES)]
+    "words", [*([verb] for verb in VERBS if verb != "train"), *(["train", one] for one in BY_TYPES.values())]
 )
 def test_help_points_at_no_file_of_the_repository(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Who installed a wheel has none of them."""
-    assert not re.search(r"docs/|\.md\b|README|benchmarks/", help_of(words, capsys))
+    assert not REPOSITORY.search(help_of(words, capsys))
+
+
+def test_recipes_point_at_no_file_of_the_repository() -> None:
+    assert [name for name, recipe in RECIPES.items() if REPOSITORY.search(recipe.__doc__ or "")] == []
 
 
 def test_messages_point_at_no_file_of_the_repository() -> None:
     for path in sorted(Path(api.__file__).parents[1].rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
@@ -295,7 +305,7 @@ def test_every_verb_that_computes_takes_threads(
     assert parse_train("facades", ["--out", "run", "--threads", "3"]).config.training.threads == 3
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train"], ["density", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], pytest.param(["train"], marks=pytest.mark.slow), ["density", "--help"]])
 def test_standard_output_may_be_gone_full_or_closed(words: list[str]) -> None:
     command = f"{shlex.quote(sys.executable)} -m ganvas {shlex.join(words)}"
     gone = subprocess.run(["bash", "-c", f"({command}; echo $? >&2) | true"], capture_output=True, text=True)

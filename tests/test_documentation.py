@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import ganvas
+from source_trees import tree_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganvas"
@@ -63,7 +64,7 @@ def test_the_decision_on_the_gate_names_the_packages_that_call_it() -> None:
     callers = {
         path.relative_to(SOURCE).parts[0]
         for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and re.fullmatch(r"(\w+\.)?admit(_many)?", ast.unparse(node.func))
     }
     assert named == callers - {"content_gate"}
@@ -74,7 +75,7 @@ def members() -> dict[str, set[str]]:
     """Return the classes of the package with the names of their members and of their bases."""
     found: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 names = {child.name for child in ast.walk(node) if isinstance(child, ast.FunctionDef)}
                 names |= {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}

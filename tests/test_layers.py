@@ -1,10 +1,10 @@
 """An import may only point down the layers of docs/design.md."""
 
 import ast
-from functools import cache
 from pathlib import Path
 
 import ganvas
+from source_trees import tree_of
 
 ROOT = Path(ganvas.__file__).parent
 LAYERS = [
@@ -33,11 +33,6 @@ LAYERS = [
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 MAY_MEET = {("image", "serialization"), ("weights", "serialization"), ("image", "weights")}
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def part_of(path: Path) -> str:

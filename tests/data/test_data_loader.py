@@ -146,6 +146,7 @@ print(last_batch(pathlib.Path(sys.argv[1]), [42]))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
     """A run that is resumed at picture 42 sees what the uninterrupted one saw."""
     photographs(tmp_path / "set")

@@ -32,9 +32,10 @@ from ganvas.runs.folder import lock_run
 from ganvas.runs.record import load_generators, read_run_record
 from ganvas.training import loop, observers, validation
 from ganvas.training import state as state_module
-from ganvas.training.config import TrainingConfig
+from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.distributed import Processes
 from ganvas.training.loop import train
+from ganvas.training.report import TrainingResult
 from ganvas.training.state import read_config
 
 
@@ -50,9 +51,25 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_run_leaves_a_whole_run_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    config, run = tiny_config(), tmp_path / "run"
-    result = train(config, run, quiet=True)
+@pytest.fixture(scope="module")
+def trained() -> list[tuple[RunConfig, TrainingResult]]:
+    """What `whole` made."""
+    return []
+
+
+@pytest.fixture
+def whole(
+    tiny_config: MakeConfig, trained: list[tuple[RunConfig, TrainingResult]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of the tiny run, trained once for all tests that only look; the pictures of each test are the same."""
+    if not trained:
+        config = tiny_config()
+        trained.append((config, train(config, tmp_path_factory.mktemp("whole") / "run", quiet=True)))
+    return trained[0][1].run
+
+
+def test_a_run_leaves_a_whole_run_folder(whole: Path, trained: list[tuple[RunConfig, TrainingResult]]) -> None:
+    ((config, result),), run = trained, whole
     assert (result.images_seen, result.stopped, result.exit_code) == (42, "done", 0)
     assert result.seconds > 0
     assert result.images_per_second > 0
@@ -87,10 +104,9 @@ def test_training_learns(tiny_config: MakeConfig, tmp_path: Path) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_snapshots_hold_the_average_and_the_state_both(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    train(tiny_config(), tmp_path / "run", quiet=True)
-    state = tensors_of(tmp_path / "run" / "state.safetensors")
-    made = load_generators(tmp_path / "run", "last").state_dict()
+def test_snapshots_hold_the_average_and_the_state_both(whole: Path) -> None:
+    state = tensors_of(whole / "state.safetensors")
+    made = load_generators(whole, "last").state_dict()
     averaged = [name for name in state if name.startswith("average/")]
     assert averaged
     for name in averaged:
@@ -109,6 +125,7 @@ def test_snapshots_hold_the_average_and_the_state_both(tiny_config: MakeConfig, 
     ],
 )
 def test_a_stopped_run_ends_as_one_never_stopped(
+    whole: Path,
     tiny_config: MakeConfig,
     tmp_path: Path,
     at_step: Callable[[int, Callable[[], None]], None],
@@ -116,7 +133,6 @@ def test_a_stopped_run_ends_as_one_never_stopped(
     how: Callable[[], None],
 ) -> None:
     config = tiny_config()
-    train(config, tmp_path / "whole", quiet=True)
     at_step(step, how)
     if how is crash:
         with pytest.raises(PowerCutError):
@@ -128,7 +144,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(
         assert (result.stopped, result.exit_code, result.images_seen) == ("interrupted", 130, 2 * step)
         assert f"ganvas resume {tmp_path / 'stopped'}" in str(result)
     train(config, tmp_path / "stopped", resume=True, quiet=True)
-    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+    assert_same_run(whole, tmp_path / "stopped")
 
 
 def test_with_a_given_number_of_threads_a_resumed_run_is_the_same_to_the_bit(
@@ -215,11 +231,12 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tiny_config: MakeConfig, 
     assert rows_of(tmp_path / "one") != rows_of(tmp_path / "other")
 
 
-def test_how_often_things_are_written_does_not_change_the_weights(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    train(tiny_config(), tmp_path / "often", quiet=True)
+def test_how_often_things_are_written_does_not_change_the_weights(
+    whole: Path, tiny_config: MakeConfig, tmp_path: Path
+) -> None:
     seldom = tiny_config(checkpoint_every=1000, validate_every=1000, sample_every=1000, log_every=1000)
     train(seldom, tmp_path / "seldom", quiet=True)
-    often, seldom_tensors = (tensors_of(tmp_path / name / "state.safetensors") for name in ("often", "seldom"))
+    often, seldom_tensors = (tensors_of(run / "state.safetensors") for run in (whole, tmp_path / "seldom"))
     assert all(torch.equal(often[name], seldom_tensors[name]) for name in often)
 
 
