@@ -342,7 +342,10 @@ def main() -> None:
     """Train and measure what is missing, then write the tables and the grid."""
     given = arguments()
     jobs = jobs_of(given)
-    finished = run_all(jobs, given.processes)
+    try:
+        finished = run_all(jobs, given.processes)
+    except KeyboardInterrupt:  # Ctrl-C reaches all processes, each of which saves its training
+        finished = False
     if any(job.is_done() for job in jobs):
         print(report(jobs, given))
     if not finished:

@@ -30,6 +30,7 @@ class TestPaper(MethodContract):
 
 
 class TestEnhancers(MethodContract):
+    overfit_is_slow = True
     config = Pix2PixHDConfig(
         **TINY | {"halvings": 1, "width": 8}, norm="none", enhancers=1, enhancer_blocks=1, discriminator_scales=2,
         residual=True, l1_weight=10.0,
