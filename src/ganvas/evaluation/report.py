@@ -16,7 +16,7 @@ from ganvas.reports import html
 from ganvas.reports.curves import Curves, curves, training_charts
 from ganvas.reports.display import Display, gallery
 from ganvas.reports.ranking import Ranking, worst_first
-from ganvas.reports.tables import Cell, Rows, format_value, mean_and_deviation, rows_as_csv, tables_as_text
+from ganvas.reports.tables import MINUS, Cell, Rows, format_value, mean_and_deviation, rows_as_csv, tables_as_text
 
 JSON_NAME, HTML_NAME, CSV_NAME = "evaluation.json", "report.html", "pictures.csv"
 NUM_NAMED = 10
@@ -234,7 +234,7 @@ def caption_of(measures: Measures | None) -> str:
         return ""
     psnr, ssim = measures["psnr"], measures["ssim"]
     fidelity = "equal to the target" if psnr is None else f"{format_value(psnr)} dB"
-    return fidelity if ssim is None else f"{fidelity} · SSIM {ssim:.3f}"
+    return fidelity if ssim is None else f"{fidelity} · SSIM {f'{ssim:.3f}'.replace('-', MINUS)}"
 
 
 def _each(evaluation: Evaluation, ranking: Ranking) -> str:

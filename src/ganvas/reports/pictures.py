@@ -37,6 +37,7 @@ Image = Picture | NDArray[np.uint8]
 """A picture, or (H, W), (H, W, 1) or (H, W, 3) uint8."""
 SMALL = 128
 """Pictures with no side above so many pixels are enlarged by whole pixels, not smoothed."""
+DIFFERENCE = "difference from the target"
 LARGEST = 640
 """Pictures with a side above so many pixels are reduced to it, so that a report stays of bounded size."""
 
@@ -173,13 +174,14 @@ def picture(image: Image | Tile | None, label: str, *, title: str = "", caption:
     below = f"<figcaption>{which}{prose(tile.caption)}</figcaption>" if which or tile.caption else ""
     if tile.image is None:
         return f'<figure><div class="absent">not shown</div>{below}</figure>'
-    difference = _zoomable(tile.difference, f"{label}, difference from the target") if tile.difference else ""
+    difference = _zoomable(tile.difference, f"{label}, {DIFFERENCE}", tooltip=DIFFERENCE) if tile.difference else ""
     return f"<figure>{_zoomable(tile.image, label)}{difference}{below}</figure>"
 
 
-def _zoomable(image: Encoded, label: str) -> str:
+def _zoomable(image: Encoded, label: str, *, tooltip: str = "") -> str:
     small = ' class="small"' if max(image.height, image.width) <= SMALL else ""
     size = f'width="{image.width}" height="{image.height}"'
     shown = f'<img{small} src="{image.source}" {size} alt="{escape(label)}">'
     zoom = f'<input type="checkbox" aria-label="Enlarge {escape(label)}">'
-    return f"<label>{zoom}{shown}</label>"
+    title = f' title="{escape(tooltip)}"' if tooltip else ""
+    return f"<label{title}>{zoom}{shown}</label>"

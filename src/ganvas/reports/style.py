@@ -56,6 +56,7 @@ figure{margin:0;min-width:0}
 figcaption{color:var(--soft);font-size:.8rem;margin-top:.2rem;font-variant-numeric:tabular-nums}
 figure label{display:block;cursor:zoom-in}
 figure label+label{margin-top:.2rem}
+figure label+label img{outline:1px solid var(--line);outline-offset:-1px}
 figure input{position:absolute;opacity:0;width:1px;height:1px}
 figure input:focus-visible+img{outline:3px solid var(--accent);outline-offset:2px}
 img{display:block;width:100%;height:auto;border-radius:.3rem;background:var(--line)}
