@@ -1,5 +1,6 @@
 """Recipes of installed packages stand beside those of ganvas."""
 
+import re
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_a_recipe_of_a_package_is_offered_and_parsed(installed: Path, capsys: py
     assert recipe_summary(found["sketches"]) == "Sketches coloured."
     assert main(["train"]) == 0
     shown = capsys.readouterr()
-    assert "sketches         Sketches coloured." in shown.out
+    assert re.search(r"^  sketches +Sketches coloured\.$", shown.out, flags=re.MULTILINE)
     assert "ganvas train: recipe broken is left out" in shown.err
     with pytest.warns(UserWarning, match="broken"):
         assert parse_train("sketches", ["--out", "run", "--width", "9"]).config.method.width == 9  # type: ignore[union-attr]

@@ -240,7 +240,8 @@ class TrainCommand:
 
 def _train(words: list[str]) -> Any:
     known = recipes()
-    names = "\n".join(f"  {name:<16} {recipe_summary(recipe)}" for name, recipe in known.items())
+    width = max(map(len, known))
+    names = "\n".join(f"  {name:<{width}} {recipe_summary(recipe)}" for name, recipe in known.items())
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: ganvas train RECIPE --data DIR --out RUN [settings]\n\n{names}\n\n"
               "`ganvas train RECIPE --help` lists the settings.")  # fmt: skip

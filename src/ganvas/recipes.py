@@ -21,6 +21,7 @@ from ganvas.methods import (
     DualGANConfig,
     Pix2PixConfig,
     Pix2PixHDConfig,
+    RealESRGANConfig,
     SRGANConfig,
     SRResNetConfig,
     UNITConfig,
@@ -244,6 +245,34 @@ def srgan_modern() -> RunConfig:
     return replace(srgan(), method=method, training=replace(srgan().training, ema_half_life=10_000))
 
 
+def real_restoration_l1() -> RunConfig:
+    """Restoration of photographs with unknown defects, four times larger, with L1 alone: start here (Wang et al. 2021).
+
+    The first of the two stages of Real-ESRGAN, with its degradations and the fast generator of its release; sizes and
+    rate suit a CPU. For the same size give --scale 1 --strength 1 1.
+    """
+    return RunConfig(
+        method=SRResNetConfig(generator="compact", norm="none", loss="l1"),
+        data=PairedData(
+            layout="single", degrade="second_order", strength=(4.0, 4.0), resize="none", crop_size=(128, 128)
+        ),
+        training=TrainingConfig(
+            batch_size=8, learning_rate=4e-4, betas=(0.9, 0.99), epochs=400, constant_fraction=0.5, ema_half_life=5000.0
+        ),
+    )
+
+
+def real_restoration() -> RunConfig:
+    """Real-ESRGAN: sharp restoration of photographs with unknown defects: --start-from the RUN of real_restoration_l1.
+
+    The losses and weights of Wang et al. 2021. Give --perceptual vgg16 without weights of VGG19.
+    """
+    config = real_restoration_l1()
+    method = RealESRGANConfig(generator="compact", norm="none", num_blocks=16, discriminator_width=32)
+    training = replace(config.training, learning_rate=1e-4, epochs=160, constant_fraction=1.0)
+    return replace(config, method=method, training=training)
+
+
 Recipe = Callable[[], RunConfig]
 RECIPES: dict[str, Recipe] = {
     "pix2pix": pix2pix,
@@ -272,6 +301,8 @@ RECIPES: dict[str, Recipe] = {
     "srgan": srgan,
     "srresnet_modern": srresnet_modern,
     "srgan_modern": srgan_modern,
+    "real_restoration_l1": real_restoration_l1,
+    "real_restoration": real_restoration,
 }
 """Name -> recipe of this package."""
 ENTRY_POINT_GROUP = "ganvas.recipes"

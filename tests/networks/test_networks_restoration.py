@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.networks import Compact, NAFNet, RRDBNet
+from ganvas.networks import Compact, NAFNet, ResidualUNet, RRDBNet
 from ganvas.networks.generators import UnitRangeGenerator
 from ganvas.networks.rrdb import DenseBlock
 
@@ -102,3 +102,23 @@ def test_one_channel_is_added_to_all():
     torch.testing.assert_close(
         network(images), images.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(1, 3, 6, 10)
     )
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_residual_unet_depends_on_the_pixels_of_its_context_alone(scale):
+    torch.manual_seed(0)
+    sizes = {"width": 2, "encoder_blocks": (1, 1), "middle_blocks": 1, "decoder_blocks": (1, 1)}
+    network = ResidualUNet(1, 1, scale=scale, **sizes).double()
+    for values in network.parameters():
+        nn.init.normal_(values, 0.1, 0.2)
+    size = 4 * (network.context // 2 + 2)
+    spans = ((at, reached(network, size=size, at=at, pixels=1)) for at in range(size // 2, size // 2 + 4))
+    assert max(max(at - first, last - at) for at, (first, last) in spans) == network.context
+
+
+def test_an_untrained_residual_unet_returns_its_input():
+    network = ResidualUNet(3, 3, width=4, encoder_blocks=(1, 2), middle_blocks=1, decoder_blocks=(2, 1))
+    images = torch.rand(1, 3, 16, 8) * 2 - 1
+    torch.testing.assert_close(network(images), images)
+    features = torch.rand(1, 4, 8, 8)
+    assert torch.equal(network.encoders[0](features), features)

@@ -22,7 +22,7 @@ from ganvas.evaluation.super_resolution import SuperResolutionTable, benchmark_s
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.translator import Translator
-from ganvas.methods import SRGANConfig, SRResNetConfig
+from ganvas.methods import RealESRGANConfig, SRGANConfig, SRResNetConfig
 from ganvas.runs.record import load_generators, save_snapshot, snapshot_path
 from ganvas.training import loop
 from ganvas.training.config import RunConfig, TrainingConfig
@@ -60,6 +60,21 @@ def config(folder: Path, **training: object) -> RunConfig:
 def with_discriminator(run: RunConfig, **training: object) -> RunConfig:
     method = SRGANConfig(**SMALL, content="pixels", content_weight=1.0, discriminator_width=4)
     return replace(run, method=method, training=replace(run.training, **training))
+
+
+def interrupt_in_step(number: int, monkeypatch: pytest.MonkeyPatch, run: RunConfig, folder: Path) -> None:
+    """Train until the step of that number, counted from 0, which is interrupted."""
+    steps, take_turns = iter(range(100)), loop.take_turns
+
+    def until(*given: object, **named: object) -> object:
+        if next(steps) == number:
+            raise KeyboardInterrupt
+        return take_turns(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_turns", until)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, folder, quiet=True)
 
 
 def test_a_run_enlarges_what_it_is_given(photographs: Path, tmp_path: Path) -> None:
@@ -101,20 +116,35 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
         config(photographs), start_from=tmp_path / "first", constant_fraction=0.5, decay="tenth", checkpoint_every=3
     )
     train(run, tmp_path / "whole", quiet=True)
-    steps, take_turns = iter(range(100)), loop.take_turns
-
-    def until_the_fourth(*given: object, **named: object) -> object:
-        if next(steps) == 4:
-            raise KeyboardInterrupt
-        return take_turns(*given, **named)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_turns", until_the_fourth)
-        with pytest.raises(KeyboardInterrupt):
-            train(run, tmp_path / "parts", quiet=True)
+    interrupt_in_step(4, monkeypatch, run, tmp_path / "parts")
     (tmp_path / "first").rename(tmp_path / "moved")  # which a resumption does not need
     train(run, tmp_path / "parts", resume=True, quiet=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("scale", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_real_restoration_resumes_to_the_bit(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int
+) -> None:
+    """Both stages on second-order degradations, stopped in the second."""
+    sizes = {"generator": "compact", "width": 4, "num_blocks": 1, "scale": scale}
+    plain = config(photographs, epochs=2, ema_half_life=10.0, checkpoint_every=3, validate_every=99, sample_every=99)
+    data = replace(plain.data, degrade="second_order", strength=(scale, scale), crop_size=(16, 16))
+    first = replace(plain, method=SRResNetConfig(**sizes, loss="l1"), data=data)
+    train(replace(first, training=replace(first.training, epochs=1)), tmp_path / "first", quiet=True)
+    method = RealESRGANConfig(**sizes, discriminator_width=4, perceptual="none")
+    run = replace(first, method=method, training=replace(first.training, start_from=tmp_path / "first"))
+    train(run, tmp_path / "whole", quiet=True)
+    interrupt_in_step(2, monkeypatch, run, tmp_path / "parts")
+    train(run, tmp_path / "parts", resume=True, quiet=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    given = Picture(np.full((9, 7, 3), 99, np.uint8))
+    made = Translator.load(tmp_path / "parts", device="cpu").translate_picture(given)
+    assert (made.picture.height, made.picture.width) == (9 * scale, 7 * scale)
+    monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.shape[0] == 9 * scale))
+    gate.forget_scorer()
+    with pytest.raises(PolicyRefusal):
+        Translator.load(tmp_path / "parts", device="cpu").translate_picture(given)
 
 
 def test_without_content_weights_the_folder_stays_free(

@@ -9,10 +9,12 @@ from typing import ClassVar, Literal
 from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 
-DegradationName = Literal["none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "means", "wear"]
+DegradationName = Literal[
+    "none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "means", "wear", "second_order"
+]
 
-REDUCING = ("reduce", "means", "wear")
-"""Degradations whose result is smaller than the picture."""
+REDUCING = ("reduce", "means", "wear", "second_order")
+"""Degradations whose result is smaller than the picture; of `second_order` with strength 1 it is as large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,9 @@ class PairedData:
     degrade: DegradationName = "none"
     """For `single`: degradation that makes the input from the picture, sampled anew each epoch; `identity` keeps the
     picture, for methods that reconstruct, such as VAEs. For super-resolution: `reduce` downscales by `strength`,
-    `means` takes the mean of each block of a mosaic, and `wear` also blurs, adds noise and compresses, in a random
-    order for each picture."""
+    `means` takes the mean of each block of a mosaic, `wear` also blurs, adds noise and compresses, in a random
+    order for each picture, and `second_order` blurs, resizes, adds noise and compresses twice (Real-ESRGAN); its
+    strength may be 1."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest strength of the degradation: block size or scale in pixels, or blur sigma."""
     resize: Literal["stretch", "shorter_side", "none"] = "stretch"
@@ -134,9 +137,9 @@ DataConfig = PairedData | UnpairedData
 
 def _check_reduction(data: PairedData) -> None:
     """Require one factor that divides the crop, and direction a_to_b."""
-    scale = data.strength[0]
-    if data.strength[1] != scale or scale < 2:
-        raise ConfigError(f"strength {data.strength}: {data.degrade} takes one factor of 2 or more, such as 4 4")
+    scale, least = data.strength[0], 1 if data.degrade == "second_order" else 2
+    if data.strength[1] != scale or scale < least:
+        raise ConfigError(f"strength {data.strength}: {data.degrade} takes one factor of {least} or more, such as 4 4")
     if any(side % scale for side in data.crop_size):
         raise ConfigError(f"crop_size {data.crop_size} must be a multiple of the factor {scale:g} of {data.degrade}")
     if data.direction == "b_to_a":

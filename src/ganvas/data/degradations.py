@@ -1,4 +1,4 @@
-"""Degradations of pictures: mosaic, blur, downscaling, and the blind degradation of super-resolution.
+"""Degradations of pictures: mosaic, blur, downscaling, and the blind degradations of super-resolution.
 
 Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape (but for `reduce`) and range.
 Grids are anchored at the top left corner. The result for one picture does not depend on the others of the batch.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data.config import REDUCING, DegradationName
+from ganvas.data.second_order import LUMINANCE, degrade_second_order, through_jpeg
 from ganvas.errors import ConfigError
 
 __all__ = [
@@ -117,19 +116,9 @@ def degrade_blindly(image: Tensor, factor: int, chance: float, *, frame: int = 0
 
 def compress(images: Tensor, quality: int) -> Tensor:
     """Compress (N, C, H, W) in [-1, 1] as JPEG; three channels as color, others one by one as gray."""
-    levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
-    groups = levels if levels.shape[1] == 3 else levels.flatten(0, 1)[:, None]
-    compressed = torch.stack([_through_jpeg(picture, quality) for picture in groups])
-    return compressed.view(levels.shape).to(images) / 127.5 - 1
-
-
-def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
-    """Return a picture (3 or 1, H, W) uint8 after JPEG compression."""
-    pixels = picture.permute(1, 2, 0).numpy()
-    file = BytesIO()
-    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, "JPEG", quality=quality)
-    again = np.asarray(Image.open(file))
-    return torch.from_numpy(again.reshape(pixels.shape).copy()).permute(2, 0, 1)
+    levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    compressed = torch.from_numpy(np.stack([through_jpeg(picture, quality) for picture in levels]))
+    return compressed.to(images) / 127.5 - 1
 
 
 def _noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
@@ -140,10 +129,6 @@ def _noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tens
 
 def _between(ends: tuple[float, float], uniform: float) -> float:
     return ends[0] + uniform * (ends[1] - ends[0])
-
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Rec. ITU-R BT.601, as JPEG and Pillow weigh red, green and blue."""
 
 
 def mosaic(images: Tensor, block: int) -> Tensor:
@@ -204,10 +189,10 @@ def degrade_each(
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: the degradation; `none` and `identity` return the images; `reduce`, `means` and `wear` smaller ones.
+        name: the degradation; `none` and `identity` return the images; those of `REDUCING` smaller ones.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
-        chances: N numbers in [0, 1), the seeds of all other random choices: for `wear`.
+        chances: N numbers in [0, 1), the seeds of all other random choices: for blind degradations.
         num_frames: so many successive images are frames of one window.
     """
     match name:
@@ -221,9 +206,10 @@ def degrade_each(
             return reduce(images, int(strengths[0]))
         case "means":
             return functional.avg_pool2d(images, int(strengths[0]))
-        case "wear":
+        case "wear" | "second_order":
+            degrade = degrade_blindly if name == "wear" else degrade_second_order
             degraded = [
-                degrade_blindly(image, int(strengths[0]), chance, frame=place % num_frames)
+                degrade(image, int(strengths[0]), chance, frame=place % num_frames)
                 for place, (image, chance) in enumerate(zip(images, chances, strict=True))
             ]
             return torch.stack(degraded)

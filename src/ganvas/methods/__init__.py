@@ -12,6 +12,7 @@ from ganvas.methods.domain_gan.config import DomainGANConfig
 from ganvas.methods.dualgan.config import DualGANConfig
 from ganvas.methods.pix2pix.config import Pix2PixConfig
 from ganvas.methods.pix2pix_hd.config import Pix2PixHDConfig
+from ganvas.methods.real_esrgan.config import RealESRGANConfig
 from ganvas.methods.srgan.config import SRGANConfig
 from ganvas.methods.srresnet.config import SRResNetConfig
 from ganvas.methods.unit.config import UNITConfig
@@ -28,6 +29,7 @@ __all__ = [
     "MethodConfig",
     "Pix2PixConfig",
     "Pix2PixHDConfig",
+    "RealESRGANConfig",
     "SRGANConfig",
     "SRResNetConfig",
     "UNITConfig",
@@ -49,5 +51,6 @@ MethodConfig = (
     | UNITConfig
     | SRResNetConfig
     | SRGANConfig
+    | RealESRGANConfig
 )
 """Union of the configs of the methods of this package."""

@@ -21,6 +21,7 @@ from ganvas.networks import (
     NAFNet,
     PatchGAN,
     PixelGAN,
+    ResidualUNet,
     ResNet,
     RRDBNet,
     UNet,
@@ -117,7 +118,7 @@ def make_generator(
     )
 
 
-ADD_THEIR_INPUT = ("compact", "nafnet")
+ADD_THEIR_INPUT = ("compact", "nafnet", "residual_unet")
 """Generators that always add their input to their output."""
 
 
@@ -148,7 +149,8 @@ def make_restoration(
         return Compact(
             input_channels, output_channels, scale=scale, width=width, num_blocks=num_blocks, activation=activation
         )
-    return NAFNet(
+    network = ResidualUNet if config.generator == "residual_unet" else NAFNet
+    return network(
         input_channels,
         output_channels,
         scale=scale,

@@ -23,17 +23,19 @@ def check_frames(frames: int) -> None:
         raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}: as many before as after")
 
 
-RESTORATION = ("rrdb", "compact", "nafnet")
+SHARED = ("rrdb", "compact", "nafnet")
 """Generators that people share as restoration models."""
+RESTORATION = (*SHARED, "residual_unet")
+"""Generators for restoration, without norms."""
 MOST_LEVELS = 6
-"""Halvings of a NAFNet."""
+"""Halvings of a NAFNet or a residual U-Net."""
 MOST_BLOCKS = 1000
-"""Blocks of a NAFNet, all together."""
+"""Blocks of a NAFNet or a residual U-Net, all together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestorationSizes:
-    """Settings of the generators `rrdb`, `compact` and `nafnet`, beside their width and number of blocks."""
+    """Settings of the generators in `RESTORATION`, beside their width and number of blocks."""
 
     growth: int = 32
     """For `rrdb`: channels that each convolution of a dense block adds."""
@@ -45,11 +47,11 @@ class RestorationSizes:
     activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
     """For `compact`: the activation after each convolution."""
     encoder_blocks: tuple[int, ...] = (2, 2, 4, 8)
-    """For `nafnet`: blocks at each size before it is halved."""
+    """For `nafnet` and `residual_unet`: blocks at each size before it is halved."""
     middle_blocks: int = 12
-    """For `nafnet`: blocks at the smallest size."""
+    """For `nafnet` and `residual_unet`: blocks at the smallest size."""
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """For `nafnet`: blocks at each size after it is doubled, from the smallest; as many sizes."""
+    """For `nafnet` and `residual_unet`: blocks at each size after it is doubled, from the smallest; as many sizes."""
 
     def __post_init__(self) -> None:
         if self.growth < 1:

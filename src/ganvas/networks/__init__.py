@@ -13,7 +13,9 @@ from ganvas.networks.generators import (
 )
 from ganvas.networks.nafnet import NAFNet
 from ganvas.networks.patchgan import PatchGAN, PixelGAN
+from ganvas.networks.residual_unet import ResidualUNet
 from ganvas.networks.rrdb import RRDBNet
+from ganvas.networks.unet_discriminator import UNetDiscriminator
 
 __all__ = [
     "PAPER_DROPOUT_LAYERS",
@@ -25,7 +27,9 @@ __all__ = [
     "PixelGAN",
     "RRDBNet",
     "ResNet",
+    "ResidualUNet",
     "UNet",
+    "UNetDiscriminator",
     "UnitRangeGenerator",
     "as_in_training",
     "in_evaluation",

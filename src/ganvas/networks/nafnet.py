@@ -95,14 +95,22 @@ class NAFNet(UnitRangeGenerator):
         sizes = [width * 2**level for level in range(len(encoder_blocks) + 1)]
         self.intro = nn.Conv2d(input_channels, width, 3, 1, 1)
         self.ending = nn.Conv2d(width, output_channels * scale**2, 3, 1, 1)
-        self.encoders = nn.ModuleList(blocks(count, size) for count, size in zip(encoder_blocks, sizes, strict=False))
+        self.encoders = nn.ModuleList(
+            self.make_blocks(count, size) for count, size in zip(encoder_blocks, sizes, strict=False)
+        )
         self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, 2) for size in sizes[:-1])
-        self.middle_blks = blocks(middle_blocks, sizes[-1])
+        self.middle_blks = self.make_blocks(middle_blocks, sizes[-1])
         above = sizes[-2::-1]
         self.ups = nn.ModuleList(
             nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in above
         )
-        self.decoders = nn.ModuleList(blocks(count, size) for count, size in zip(decoder_blocks, above, strict=True))
+        self.decoders = nn.ModuleList(
+            self.make_blocks(count, size) for count, size in zip(decoder_blocks, above, strict=True)
+        )
+
+    def make_blocks(self, count: int, channels: int) -> nn.Sequential:
+        """Return the blocks of a level."""
+        return nn.Sequential(*(NAFBlock(channels) for _ in range(count)))
 
     @property
     def last_layer(self) -> nn.Conv2d:
@@ -110,7 +118,7 @@ class NAFNet(UnitRangeGenerator):
         return self.ending
 
     @property
-    def context(self) -> None:
+    def context(self) -> int | None:
         """None, because channel attention averages over the whole picture."""
         return None
 
@@ -147,28 +155,19 @@ class NAFNet(UnitRangeGenerator):
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels through the smallest level, without those of channel attention."""
         needed = before_nearest(needed, factor=self.scale)
-        needed = before_blocks(needed, 1)  # ending
+        needed = before_layers(needed, self.ending)
         for decoder in reversed(self.decoders):
-            needed = before_nearest(before_blocks(needed, count_blocks(decoder)), factor=2)
-        needed = before_blocks(needed, count_blocks(self.middle_blks))
+            needed = before_nearest(before_layers(needed, decoder), factor=2)
+        needed = before_layers(needed, self.middle_blks)
         for encoder in reversed(self.encoders):
             needed = before_convolution(needed, kernel=2, stride=2, padding=0)
-            needed = before_blocks(needed, count_blocks(encoder))
-        return before_blocks(needed, 1)  # intro
+            needed = before_layers(needed, encoder)
+        return before_layers(needed, self.intro)
 
 
-def blocks(count: int, channels: int) -> nn.Sequential:
-    """Return `count` successive blocks."""
-    return nn.Sequential(*(NAFBlock(channels) for _ in range(count)))
-
-
-def count_blocks(layers: nn.Module) -> int:
-    """Return the number of blocks of a level."""
-    return sum(isinstance(layer, NAFBlock) for layer in layers.children())
-
-
-def before_blocks(needed: Interval, count: int) -> Interval:
-    """Return the inputs of `count` blocks, each with one 3x3 convolution, that the outputs `needed` depend on."""
-    for _ in range(count):
-        needed = before_convolution(needed, kernel=3, stride=1, padding=1)
+def before_layers(needed: Interval, layers: nn.Module) -> Interval:
+    """Return the inputs of layers that the outputs `needed` depend on, by their 3x3 convolutions."""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            needed = before_convolution(needed, kernel=3, stride=1, padding=1)
     return needed

@@ -65,7 +65,7 @@ UPSCALERS = [
     SRResNetConfig(width=4, num_blocks=1, scale=scale, norm=norm, generator=generator)
     for generator, scale, norm in [
         ("srresnet", 1, "none"), ("srresnet", 8, "batch"), ("rrdb", 2, "none"), ("rrdb", 3, "none"),
-        ("compact", 2, "none"), ("nafnet", 1, "none"),
+        ("compact", 2, "none"), ("nafnet", 1, "none"), ("residual_unet", 1, "none"),
     ]
 ]  # fmt: skip
 OTHERS = [

@@ -24,6 +24,8 @@ from ganvas.methods import (
     DomainGANConfig,
     DualGANConfig,
     Pix2PixConfig,
+    Pix2PixHDConfig,
+    RealESRGANConfig,
     SRGANConfig,
     SRResNetConfig,
     UNITConfig,
@@ -31,6 +33,7 @@ from ganvas.methods import (
     VAEGANConfig,
 )
 from ganvas.methods.base import Method, build, methods
+from ganvas.methods.config import RESTORATION
 
 RESTORING = {"growth": 2, "encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
 SMALL: list[Any] = [
@@ -41,6 +44,8 @@ SMALL: list[Any] = [
     DomainGANConfig(width=4, z_size=4),
     DualGANConfig(width=4, depth=2, discriminator_width=4),
     Pix2PixConfig(width=4, residual_blocks=1, depth=2, adversarial_weight=0.0, **RESTORING),
+    Pix2PixHDConfig(width=4, residual_blocks=1, halvings=1, depth=2, receptive_field=1, **RESTORING),
+    RealESRGANConfig(width=4, num_blocks=1, perceptual="none", discriminator_width=4, scale=2, **RESTORING),
     SRGANConfig(width=4, num_blocks=1, content="pixels", discriminator_width=4, scale=2, **RESTORING),
     SRResNetConfig(width=4, num_blocks=1, scale=2, **RESTORING),
     UNITConfig(width=8, residual_blocks=2, shared_blocks=1, discriminator_width=4),
@@ -68,7 +73,7 @@ def variants(config: Any) -> Iterator[Any]:
     found = []
     for values in product(*(choices(config, name) for name in names)):
         chosen = dict(zip(names, values, strict=True))
-        if chosen.get("generator") in ("rrdb", "compact", "nafnet"):
+        if chosen.get("generator") in RESTORATION:
             chosen |= {name: getattr(config, name) for name in ("norm", "upsampling") if hasattr(config, name)}
         found.append(chosen)
     for generator in choices(config, "generator") or (None,):

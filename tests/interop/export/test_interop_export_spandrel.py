@@ -108,7 +108,9 @@ def test_runs_of_every_method_with_them_are_written(config):
     assert_same(made, method.generator.state_dict())
 
 
-@pytest.mark.parametrize("config", [Pix2PixConfig(), CycleGANConfig(), SRResNetConfig()])
+@pytest.mark.parametrize(
+    "config", [Pix2PixConfig(), CycleGANConfig(), SRResNetConfig(), SRResNetConfig(generator="residual_unet")]
+)
 def test_other_generators_are_unknown_to_it(config):
     with pytest.raises(ConfigError, match=f"no generator of {type(config).__name__} but rrdb, compact and nafnet"):
         as_known(config)

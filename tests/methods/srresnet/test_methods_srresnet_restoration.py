@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from test_methods_srresnet_method import SmallInput
@@ -24,6 +26,13 @@ class TestNAFNet(SmallInput):
     config = SRResNetConfig(
         generator="nafnet", width=4, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,), scale=2, loss="l1"
     )
+    overfit_steps = 150
+    overfit_is_slow = True
+    overfit_rate = 1e-2
+
+
+class TestResidualUNet(SmallInput):
+    config = replace(TestNAFNet.config, generator="residual_unet")
     overfit_steps = 150
     overfit_is_slow = True
     overfit_rate = 1e-2

@@ -19,7 +19,7 @@ from ganvas.interop.export.job import ExportJob, Floats, Format, Run
 from ganvas.interop.reference_files import State
 from ganvas.interop.shared_models import find_shared_model, import_shared_model, read_shared_model
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
-from ganvas.methods.config import RESTORATION
+from ganvas.methods.config import SHARED
 from ganvas.serialization import save_tensors
 
 GROWTH = 32
@@ -73,7 +73,7 @@ def as_known(config: object) -> Pix2PixConfig | SRResNetConfig:
     Raises:
         ConfigError: it is another.
     """
-    if isinstance(config, Pix2PixConfig | SRResNetConfig) and config.generator in RESTORATION:
+    if isinstance(config, Pix2PixConfig | SRResNetConfig) and config.generator in SHARED:
         return config
     raise ConfigError(f"spandrel knows no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}")
 

@@ -15,13 +15,13 @@ class SRResNetConfig(RestorationSizes):
 
     paired: ClassVar[bool] = True
     """Trains on paired data only."""
-    generator: Literal["srresnet", "rrdb", "compact", "nafnet"] = "srresnet"
+    generator: Literal["srresnet", "rrdb", "compact", "nafnet", "residual_unet"] = "srresnet"
     """The paper's; or ESRGAN's (arXiv:1809.00219), Real-ESRGAN's fast one (arXiv:2107.10833), or NAFNet
-    (arXiv:2204.04676), which many shared models are; these have no norm."""
+    (arXiv:2204.04676), which many shared models are; or a U-Net of residual blocks. These have no norm."""
     scale: Literal[1, 2, 3, 4, 8, 16] = 4
     """Upscaling factor along each side; 1 keeps the size."""
     width: int = 64
-    """Channels before the upscaling layers (Fig. 4); of `nafnet` those at full size."""
+    """Channels before the upscaling layers (Fig. 4); of `nafnet` and `residual_unet` those at full size."""
     num_blocks: int = 16
     """Residual blocks (Sec. 3.2); RRDBs of `rrdb`, 23 in its paper; inner convolutions of `compact`."""
     norm: Literal["batch", "none"] = "batch"
@@ -30,8 +30,8 @@ class SRResNetConfig(RestorationSizes):
     """Of `srresnet`: factor of a block's output before it is added; 0.1 to 0.2 stabilizes deep networks without
     norm."""
     residual: bool = False
-    """Add the bicubically upscaled input, so that the network learns the difference. Not in the paper. `compact` and
-    `nafnet` always add their input, upscaled more simply."""
+    """Add the bicubically upscaled input, so that the network learns the difference. Not in the paper. `compact`,
+    `nafnet` and `residual_unet` always add their input, upscaled more simply."""
     frames: int = 1
     """Neighboring frames of a film that are given together, the one to enlarge in the middle; an odd number. Not the
     paper's: frames that lie between each other's pixels show more than one. A picture repeats itself."""

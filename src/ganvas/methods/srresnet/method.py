@@ -199,7 +199,7 @@ class SuperResolution(Method):
 
     @property
     def size_multiple(self) -> int:
-        """The generator's: 1, or that of `rrdb` with unshuffling."""
+        """The generator's: 1, or that of `residual_unet`, or of `rrdb` with unshuffling."""
         return self.generator.size_multiple
 
     @property

@@ -1,0 +1,65 @@
+"""Trainings of equal minutes: a short trial finds how many epochs fit, so that each schedule ends with its time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from ganvas.data.cache_writer import build_cache
+from ganvas.filesystem.paths import cache_folder
+from ganvas.training.config import RunConfig
+from ganvas.training.loop import train
+from ganvas.training.report import TrainingResult
+from ganvas.training.state import read_config
+
+TRIAL_MINUTES = 0.15
+"""Of the trial, which is not counted."""
+OVER = 1.1
+"""A training stops after so many times its minutes, if the machine became slower after the trial."""
+NEVER = 10**9
+QUIET: dict[str, Any] = {"sample_every": NEVER, "validate_every": NEVER, "log_every": 1000}
+"""Nothing on the way but checkpoints, which come by time."""
+Job = TypeVar("Job")
+Made = TypeVar("Made")
+
+
+def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
+    """Train for about so many minutes, or go on where it stopped; return what it took."""
+    config = read_config(run) if (run / "run.json").exists() else scheduled(config, run, minutes)
+    result = uninterrupted(train(config, run, resume=True, quiet=True))
+    return {"images": result.images_seen, "seconds": round(result.seconds, 1)}
+
+
+def scheduled(config: RunConfig, run: Path, minutes: float) -> RunConfig:
+    """Return the config with as many epochs as fit the minutes by a trial, on one thread."""
+    training = replace(config.training, epochs=1e6, threads=1, **QUIET, checkpoint_every=NEVER, checkpoint_minutes=2.0)
+    config = replace(config, training=replace(training, minutes=min(TRIAL_MINUTES, minutes)))
+    trial = run.with_name(f".{run.name}-trial")
+    shutil.rmtree(trial, ignore_errors=True)
+    try:
+        rate = uninterrupted(train(config, trial, quiet=True)).images_per_second
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
+    pictures = len(build_cache(config.data, "train", cache_folder() / "pictures"))
+    epochs = max(rate * 60 * minutes, config.training.batch_size) / pictures
+    return replace(config, training=replace(config.training, epochs=epochs, minutes=OVER * minutes))
+
+
+def uninterrupted(result: TrainingResult) -> TrainingResult:
+    """Return the result; end the program where Ctrl-C or SIGTERM stopped the training, which is saved."""
+    if result.stopped == "interrupted":
+        raise SystemExit(result.exit_code)
+    return result
+
+
+def in_processes(work: Callable[[Job], Made], jobs: Iterable[Job], count: int) -> list[Made]:
+    """Return what `work` makes of each job, so many at a time, each in a process of one thread."""
+    with ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        return list(pool.map(work, jobs))
