@@ -138,7 +138,9 @@ def test_features_are_matched_of_pictures_that_correspond(name: str) -> None:
     torch.testing.assert_close(b, generator(codes[0], "b"))
 
 
-@pytest.mark.parametrize("name", ["source", "source_unit", "cogan", pytest.param("unit", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["source", "source_unit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cogan", "unit"))]
+)
 def test_the_classifier_learns_the_source(name: str) -> None:
     """Bright and dark pictures; both domains alike."""
     adapting, digits = module("measure.adapting"), module("measure.digits")

@@ -37,5 +37,7 @@ def test_nothing_is_harmed_and_nothing_unforeseen_is_raised(tmp_path: Path, verb
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_every_quick_verb_and_full_disks(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, SCRIPT, "--quick"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--quick", "--mutants", "10"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

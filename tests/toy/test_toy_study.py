@@ -8,13 +8,20 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.image.files import read_image
-from ganvas.toy.experiments import likelihood_curves, sample_piecewise, watch_dual_learning
+from ganvas.toy.experiments import DualLearning, likelihood_curves, sample_piecewise, watch_dual_learning
 from ganvas.toy.study import as_table
 
 matplotlib = pytest.importorskip("matplotlib")
 FAST = {"sample": [], "likelihood": [], "gan": ["--steps", "2"], "collapse": ["--steps", "1"], "dual": ["--steps", "2"]}
 
 
+@pytest.fixture
+def short_warm_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps on known pairs before dual learning."""
+    monkeypatch.setitem(DualLearning.learn_from_pairs.__kwdefaults__, "steps", 20)
+
+
+@pytest.mark.usefixtures("short_warm_start")
 @pytest.mark.parametrize("question", FAST)
 def test_a_question_is_answered(question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["density", question, "--out", str(tmp_path), "--seed", "3", *FAST[question]]) == 0
@@ -91,6 +98,7 @@ def test_the_sampler_passes_its_own_test() -> None:
     assert sample_piecewise(seed=0).p_value > 0.01
 
 
+@pytest.mark.usefixtures("short_warm_start")
 def test_dual_learning_is_watched_at_even_moments() -> None:
     watched = watch_dual_learning(pairs=8, seed=0, steps=40)
     assert watched.steps == list(range(41))

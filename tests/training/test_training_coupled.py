@@ -34,7 +34,7 @@ def config(request: pytest.FixtureRequest, tiny_sides: Path) -> RunConfig:
     """The recipe on 16-pixel pictures, with small networks."""
     recipe: RunConfig = RECIPES[request.param]()
     data = UnpairedData(folder=tiny_sides, load_size=(20, 20), crop_size=(16, 16))
-    words = SETTINGS | {"epochs": 2, "sample_every": 1000, "validate_every": 1000, "constant_fraction": 1.0}
+    words = SETTINGS | {"epochs": 1, "sample_every": 1000, "validate_every": 1000, "constant_fraction": 1.0}
     kept = {name: getattr(recipe.training, name) for name in ("learning_rate", "betas", "weight_decay")}
     method = replace(recipe.method, **SMALL[request.param.removesuffix("_port")])
     return RunConfig(method=method, data=data, training=TrainingConfig(**(words | kept)))
@@ -54,7 +54,7 @@ def test_a_run_translates_both_ways_the_same_each_time(config: RunConfig, tmp_pa
 
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(config: RunConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "whole", quiet=True)
-    half = replace(config, training=replace(config.training, epochs=1))
+    half = replace(config, training=replace(config.training, epochs=0.5))
     train(half, tmp_path / "run", quiet=True)
     train(config, tmp_path / "run", resume=True, quiet=True)
     one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("whole", "run"))

@@ -49,7 +49,7 @@ def make_config(method: MethodConfig, pictures: Path, sides: Path, **training: o
 METHODS = [
     VAEConfig(width=2, latent_size=4),
     VAEGANConfig(width=2, latent_size=4),
-    DomainGANConfig(width=2, z_size=4, encoder_after=20),
+    DomainGANConfig(width=2, z_size=4, encoder_after=10),
 ]
 
 
@@ -59,9 +59,9 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
 ) -> None:
     """The domain GAN stops in its first stage and ends in its second."""
     quiet = {"sample_every": 1000, "validate_every": 1000, "checkpoint_every": 1000}
-    whole = make_config(method, tiny_pictures, tiny_sides, epochs=4, constant_fraction=1.0, **quiet)
+    whole = make_config(method, tiny_pictures, tiny_sides, epochs=2, constant_fraction=1.0, **quiet)
     train(whole, tmp_path / "whole", quiet=True)
-    half = replace(whole, training=replace(whole.training, epochs=2))
+    half = replace(whole, training=replace(whole.training, epochs=1))
     train(half, tmp_path / "run", quiet=True)
     train(whole, tmp_path / "run", resume=True, quiet=True)
     one, two = (tensors_of(tmp_path / name / "state.safetensors") for name in ("whole", "run"))

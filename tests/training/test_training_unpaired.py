@@ -53,9 +53,9 @@ def test_the_record_is_read_back(tiny_sides: Path, tmp_path: Path) -> None:
 
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides: Path, tmp_path: Path) -> None:
     """The pool of five past fakes is full by then."""
-    whole = tiny_cyclegan(tiny_sides, epochs=4, constant_fraction=1.0)
+    whole = tiny_cyclegan(tiny_sides, epochs=2, constant_fraction=1.0)
     train(whole, tmp_path / "whole", quiet=True)
-    half = replace(whole, training=replace(whole.training, epochs=2, sample_every=1000, validate_every=1000))
+    half = replace(whole, training=replace(whole.training, epochs=1, sample_every=1000, validate_every=1000))
     train(half, tmp_path / "run", quiet=True)
     for name in ("samples", "snapshots"):  # what the early end added
         for path in (tmp_path / "run" / name).iterdir():
@@ -69,7 +69,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides:
 
 def test_a_seeded_run_repeats(tiny_sides: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        train(tiny_cyclegan(tiny_sides, epochs=2), tmp_path / name, quiet=True)
+        train(tiny_cyclegan(tiny_sides, epochs=1), tmp_path / name, quiet=True)
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 

@@ -116,7 +116,7 @@ def test_what_is_drawn_corresponds_and_repeats_with_the_seed():
     assert torch.equal(method.generator.picture(z, "b"), drawn[0][1])
 
 
-@pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
+@pytest.mark.parametrize("direction", ["a_to_b", pytest.param("b_to_a", marks=pytest.mark.slow)])
 def test_the_search_finds_the_z_of_a_picture_that_the_generator_can_make(direction):
     method = tiny(search_steps=100, search_restarts=8).eval()
     own, other = direction[0], direction[-1]

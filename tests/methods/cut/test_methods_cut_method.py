@@ -211,6 +211,7 @@ def test_the_recipes_are_the_papers_and_the_released_codes():
     assert [name for name in weights if RECIPES[name]().method.flip_equivariance] == ["fastcut"]
 
 
+@pytest.mark.slow
 def test_a_patch_learns_to_be_known(monkeypatch):
     """Trained on the contrast alone, the generator's patches are told apart better than by chance."""
     method = tiny(identity_weight=0.0)

@@ -137,6 +137,7 @@ def test_other_sizes_go_through_that_of_a_crop():
         assert method.translate(images).shape == images.shape
 
 
+@pytest.mark.slow
 def test_training_brings_reconstructions_nearer_than_the_mean_picture():
     method = tiny(latent_size=16)
     smooth = nn.functional.interpolate(torch.rand(8, 3, 4, 4) * 2 - 1, (32, 32), mode="bilinear")
