@@ -67,6 +67,9 @@ def test_deep_pictures_state_their_range_which_output_and_target_share() -> None
     difference = pixels_of(output.difference)[:, :, 0]
     assert set(difference.flat) == {round(100 * DIFFERENCE_SCALE * 255 / 1979)}
     assert any("16-bit and float pictures" in note for note in shown.notes)
+    apart = [display([Picture(ramp + np.uint16(9000))], Picture(ramp)), display([Picture(ramp)], Picture(ramp + 9000))]
+    ends = [one.rows[0][1][0].caption.split(", its own")[1] for one in apart]
+    assert ends == [" are all above", " are all below"]
     flat = display([Picture(gray(7, 1, np.uint16))], None)
     assert flat.rows[0][1][0].caption == "levels 7 to 65,542"
     tiny = Picture(np.linspace(-0.01, 0.02, 12 * 16, dtype=np.float32).reshape(12, 16, 1))

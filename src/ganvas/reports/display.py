@@ -196,13 +196,18 @@ def _tile(
     if reference is not None and picture is not target:
         difference = encode(difference_image(picture, reference, plane), lossy=lossy)
     shown = encode(_on_screen(_planes(picture, plane), low, high), lossy=lossy)
-    return Tile(shown, _with_limits(caption, low, high, picture), difference)
+    return Tile(shown, _with_limits(caption, low, high, _planes(picture, plane)), difference)
 
 
-def _with_limits(caption: str, low: float, high: float, picture: Picture) -> str:
-    if picture.pixels.dtype == np.uint8:
+def _with_limits(caption: str, low: float, high: float, planes: Pixels) -> str:
+    """Append the levels that are shown, and whether the picture has none of them."""
+    if planes.dtype == np.uint8:
         return caption
     shown = f"levels {_level(low)} to {_level(high)}"
+    if planes.min() > high:
+        shown += ", its own are all above"
+    elif planes.max() < low:
+        shown += ", its own are all below"
     return f"{caption} · {shown}" if caption else shown
 
 
