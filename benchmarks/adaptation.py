@@ -1,12 +1,12 @@
-"""A classifier of digits carried from MNIST to USPS and back: CoGAN, UNIT, and the source alone.
+"""Domain adaptation of a digit classifier between MNIST and USPS: CoGAN, UNIT, and training on the source only.
 
     python benchmarks/adaptation.py --data ../shared/data/digits --out adaptation.json --seeds 5 --threads 1
 
-The papers' protocol: 2,000 MNIST and 1,800 USPS digits are drawn by the seed, the labels of the source alone are used,
-and the accuracy is that on the target's digits that were not drawn. Nothing is chosen by the target's labels: each
-training ends after a number of steps that was fixed before. MNIST here is the 10,000 digits of t10k.
+The protocol of the papers: the seed draws 2,000 MNIST and 1,800 USPS digits, only the labels of the source are used,
+and the accuracy is measured on the remaining digits of the target. The labels of the target select nothing: each
+training ends after a fixed number of steps. MNIST stands for the 10,000 digits of t10k.
 
-A training that is done is in the file, and is not done again; interrupted, the same command goes on.
+The file records finished trainings, which are not repeated; after an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ NOTES = (
     "1,800, both as the best of a training by the target's labels (USAGE_PYTORCH.md), so UNIT's are probably of all.",
 )
 LOOKED_AT_EVERY = 250
-"""Steps after which the accuracy is taken, for the best one along the way."""
+"""Interval in steps at which the accuracy is measured, for the best during training."""
 COLUMNS = {"accuracy": "accuracy", "best along the way": "best_accuracy", "on those drawn": "accuracy_on_drawn"}
-"""Heading -> what a training says."""
+"""Heading -> key of a training's record."""
 Record = dict[str, Any]
 
 
@@ -83,10 +83,10 @@ def run_one(
 
 
 def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> list[Record]:
-    """What an earlier call has done.
+    """Return the trainings of an earlier call.
 
     Raises:
-        InputError: the file holds runs of other settings, or is none of ours.
+        InputError: the file contains runs with other settings, or is not a record of this benchmark.
     """
     if not out.exists():
         return []
@@ -94,10 +94,10 @@ def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> 
         record = json.loads(out.read_text(encoding="utf-8"))
         runs, earlier = list(record["runs"]), dict(record["settings"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{out} is no record of this benchmark ({error}); give another --out") from error
+        raise InputError(f"{out} is not a record of this benchmark ({error}); use another --out") from error
     same = all(earlier.get(name, made) == made for name, made in settings.items())
     if not same or record.get("drawn") != drawn:
-        raise InputError(f"{out} holds runs of other settings; give another --out, or the settings that it names")
+        raise InputError(f"{out} contains runs with other settings; use another --out, or those settings")
     settings |= {name: made for name, made in earlier.items() if name not in settings}
     return runs
 
@@ -105,7 +105,7 @@ def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> 
 def pending(
     runs: Sequence[Record], methods: Sequence[str], targets: Sequence[str], seeds: int
 ) -> Iterator[tuple[str, tuple[str, str], int]]:
-    """(method, (source, target), seed) of each training that is not among the runs, seed by seed."""
+    """Return (method, (source, target), seed) of each missing training, seed by seed."""
     done = {(run["method"], run["source"], run["target"], run["seed"]) for run in runs}
     for seed in range(seeds):
         for way in (way for way in WAYS if way[1] in targets):
@@ -113,7 +113,7 @@ def pending(
 
 
 def summarize(runs: Sequence[Record]) -> Table:
-    """A row for each method and way."""
+    """Return a row for each method and direction."""
     table = Table("Accuracy on digits without labels", notes=list(NOTES))
     for name in SETTINGS:
         for source, target in WAYS:
@@ -131,7 +131,7 @@ def summarize(runs: Sequence[Record]) -> Table:
 
 
 def run_all(given: argparse.Namespace) -> Table:
-    """Whatever is not done yet, each written as soon as it is."""
+    """Run the missing trainings, and write each result immediately."""
     chosen = {name: scaled(SETTINGS[name], width=given.width, steps=given.steps) for name in given.methods}
     settings = {name: asdict(made) for name, made in chosen.items()}
     drawn = dict(zip(NUM_DRAWN, given.drawn, strict=True))
@@ -152,7 +152,7 @@ def run_all(given: argparse.Namespace) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST's t10k files and usps_all.mat")
-    parser.add_argument("--out", type=Path, required=True, help="a JSON file, which grows training by training")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file, to which each training is appended")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--targets", nargs="+", choices=list(NUM_DRAWN), default=list(NUM_DRAWN), help="adapted to")

@@ -1,11 +1,11 @@
-"""The blur of a VAE beside a VAE/GAN, on flowers and on digits: gradient energy, PSNR and a grid of each.
+"""Blur of a VAE compared with a VAE/GAN, on flowers and on digits: gradient energy, PSNR and a grid of each.
 
     python benchmarks/ancestors.py --data ../shared/data --out runs/ancestors
 
-Trains both on each set, measures on pictures never trained on, and writes OUT/ancestors.json, OUT/ancestors.md,
-OUT/flowers.png and OUT/digits.png, and the two without the real pictures (-made.png). Interrupted, the same command
-goes on where it stopped. Networks are a quarter as wide as the paper's, and steps few: what shows is the difference,
-not what either can do. Half an hour to an hour of one core.
+Trains both on each set, measures on held-out pictures, and writes OUT/ancestors.json, OUT/ancestors.md, OUT/flowers.png
+and OUT/digits.png, and both without the real pictures (-made.png). After an interruption, the same command resumes.
+Networks are a quarter as wide as the paper's and trained for few steps: the figures show the difference, not the best
+quality of either. Takes half an hour to an hour of one core.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ from ganvas.training.loop import train
 WIDTH = 16
 DIGITS_TRAINED, DIGITS_TESTED = 2000, 200
 DIGIT_SIDE = 32
-"""Pixels, of a digit of 28 with a black border."""
+"""Side in pixels of a digit of 28 with a black border."""
 SHOWN = 7
-"""Columns of a grid."""
+"""Number of columns of a grid."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A set of pictures to learn.
+    """Set of pictures to train on.
 
     Attributes:
-        data: where they are and how they are cut.
-        pictures: to train on.
-        images: that a training goes through.
-        batch_size: pictures a step.
-        latent_size: numbers of a code.
-        scale: of the grid.
+        data: folder and crops.
+        pictures: number of training pictures.
+        images: number of images of a training.
+        batch_size: pictures per step.
+        latent_size: size of a latent code.
+        scale: scale of the grid.
     """
 
     data: PairedData
@@ -74,7 +74,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Look:
-    """What one trained method makes of the pictures held out, each (N, C, H, W) in [-1, 1]."""
+    """Outputs of a trained method for the held-out pictures, each (N, C, H, W) in [-1, 1]."""
 
     real: Tensor
     reconstructed: Tensor
@@ -82,14 +82,14 @@ class Look:
 
 
 def flowers(data: Path, out: Path) -> Subject:
-    """Those held out by quality.py are held out here."""
+    """Return the flowers, with the same held-out pictures as quality.py."""
     split = write_split(data / "flowers", out)
     pictures = replace(vae().data, folder=data / "flowers", split_file=split)
     return Subject(pictures, pictures=340, images=40_000, batch_size=16, latent_size=128, scale=1)
 
 
 def digits(data: Path, out: Path) -> Subject:
-    """Some of MNIST, as a folder of pictures."""
+    """Return a part of MNIST, as a folder of pictures."""
     trained, rest = draw(read_mnist(data / "digits"), DIGITS_TRAINED, seed=0)
     write_digits(out / "pictures" / "train", trained)
     write_digits(out / "pictures" / "test", rest.at(torch.arange(DIGITS_TESTED)))
@@ -110,11 +110,11 @@ def write_digits(folder: Path, chosen: Digits) -> None:
 
 
 def configs(subject: Subject, images: int, *, gamma: float, seed: int) -> dict[str, RunConfig]:
-    """Both methods with the same networks and the same training.
+    """Return the configs of both methods, with the same networks and the same training.
 
     A few thousand steps on a few hundred pictures need other settings than the paper's: a larger gamma; a decoder that
-    lowers -log Dis of what it makes, since the discriminator wins early, and that resizes, since checkerboards take
-    long to be unlearnt.
+    minimizes -log Dis of its outputs, since the discriminator wins early, and that resizes, since checkerboard
+    artifacts take long to disappear.
     """
     common = {"width": WIDTH, "latent_size": subject.latent_size, "upsampling": "resize"}
     training = replace(
@@ -134,7 +134,7 @@ def configs(subject: Subject, images: int, *, gamma: float, seed: int) -> dict[s
 
 
 def look(config: RunConfig, run: Path, *, seed: int) -> Look:
-    """Reconstructions of the pictures held out, and as many drawn."""
+    """Return reconstructions of the held-out pictures, and as many samples."""
     assert isinstance(config.data, PairedData)
     cache = build_cache(config.data, "test", cache_folder() / "pictures")
     real = torch.cat([picture for _, picture, _ in evaluation_pairs(cache, config.data)])
@@ -147,7 +147,7 @@ def look(config: RunConfig, run: Path, *, seed: int) -> Look:
 
 
 def rows(name: str, looks: dict[str, Look]) -> Iterator[Row]:
-    """Energies as shares of the real pictures' own."""
+    """Return gradient energies relative to those of the real pictures."""
     real = energy(next(iter(looks.values())).real)
     for method, seen in looks.items():
         unit, wanted = unit_from_signed(seen.reconstructed), unit_from_signed(seen.real)
@@ -166,9 +166,9 @@ def energy(images: Tensor) -> float:
 
 
 def write_grids(folder: Path, name: str, looks: dict[str, Look], *, scale: int) -> None:
-    """Real pictures, what each method makes of them, and what each draws; every tile through the gate.
+    """Write real pictures, reconstructions and samples of each method; every tile passes the content gate.
 
-    And the same without the real ones, for their owners' terms may not let them be shown.
+    Also write the grids without the real pictures, whose license may not allow publication.
     """
     lines = {"real": next(iter(looks.values())).real}
     lines |= {method: seen.reconstructed for method, seen in looks.items()}
@@ -183,7 +183,7 @@ def write_grids(folder: Path, name: str, looks: dict[str, Look], *, scale: int) 
 
 
 def chosen(images: Tensor) -> Tensor:
-    """Evenly spread."""
+    """Return evenly spaced pictures."""
     return images[:: len(images) // SHOWN][:SHOWN]
 
 
@@ -194,7 +194,7 @@ def shown(image: Tensor, name: str) -> Picture:
 
 
 def as_picture(image: Tensor, spec: PictureSpec) -> Picture:
-    """(C, H, W) in [-1, 1]."""
+    """Convert (C, H, W) in [-1, 1] to a picture."""
     return Picture(from_signed(image.permute(1, 2, 0).numpy(), spec))
 
 

@@ -1,4 +1,4 @@
-"""Modes that a GAN alone, a Wasserstein GAN and a GAN with the cycle term keep, of 8 on a ring and of 25 on a grid.
+"""Mode collapse of a GAN, a Wasserstein GAN and a GAN with cycle loss, on 8 modes on a ring and 25 on a grid.
 
     python benchmarks/collapse.py --out collapse
 
@@ -54,7 +54,7 @@ def _row(trials: Sequence[Trial]) -> dict[str, str | float]:
 
 
 def draw_covered(trials: Sequence[Trial]) -> Figure:
-    """Draw modes covered and modes held of every trial: a panel per target, a line per method, a dot per seed."""
+    """Plot covered and retained modes of every trial: a panel per target, a line per method, a dot per seed."""
     targets = list(dict.fromkeys(trial.target for trial in trials))
     games = list(dict.fromkeys(trial.game for trial in trials))
     figure, panels = make_panels(1, len(targets), width=4.8, height=3.0)

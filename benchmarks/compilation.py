@@ -1,11 +1,11 @@
-"""What `--compile` costs at the start and brings in each step.
+"""Cost of `--compile` at the start, and its gain in each step.
 
     python benchmarks/compilation.py --out compilation.json
     python benchmarks/compilation.py --only "pix2pix 256, batch 1" --steps 20
 
-Each variant is trained in a process of its own: the first step, which compiles, then steps as they go on. The last
-column is the number of steps after which the start has paid; "never" where a compiled step is no faster. Compiled code
-that an earlier run left on the disk is not used. About 10 minutes on two cores.
+Each variant is trained in a separate process: the first step, which compiles, then further steps. The last column is
+the number of steps after which compilation has paid off; "never" if a compiled step is not faster. Compiled code that
+an earlier run left on the disk is not used. Takes about 10 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def main() -> int:
-    """Measure every work in every precision, print a table, and write the JSON."""
+    """Measure every workload in every precision, print a table, and write the JSON."""
     given = parse()
     if given.child:
         print(json.dumps(train_child(json.loads(given.child))))
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=7, help="timed, after those that are not")
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
 
 
 def row(work: str, precision: str, steps: int) -> Row:
-    """Both ways, one after the other."""
+    """Measure with and without compilation, one after the other."""
     words = {"work": work, "precision": precision, "steps": steps}
     plain, compiled = (run_child(words | {"compile": chosen}) for chosen in (False, True))
     start, gain = compiled["first"] - plain["first"], plain["step"] - compiled["step"]
@@ -88,7 +88,7 @@ def row(work: str, precision: str, steps: int) -> Row:
 
 
 def run_child(words: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the first step and of a later one, by a process of its own with an empty cache of compiled code."""
+    """Return the seconds of the first step and of a later one, in a separate process without cached code."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}
         command = [sys.executable, __file__, "--child", json.dumps(words)]
@@ -100,7 +100,7 @@ def run_child(words: dict[str, Any]) -> dict[str, float]:
 
 
 def train_child(given: dict[str, Any]) -> dict[str, float]:
-    """The steps, on noise."""
+    """Run the steps on noise."""
     config, batch_size = WORKS[given["work"]]
     settings = TrainingConfig(batch_size=batch_size, precision=given["precision"], compile=given["compile"])
     processes = Processes(device())

@@ -1,10 +1,10 @@
-"""How much of each object a redaction by a class covers, and at what price: first regions, and released pictures.
+"""Coverage of objects by redaction with a classifier, and needlessly covered area: first regions and released pictures.
 
     python benchmarks/coverage.py --data ../shared/data --out coverage.json
 
-Truth: the hand-drawn boxes of `benchmarks/zebra_boxes.json` (47 pictures, 94 zebras). A first region is what the class
-map gives before anything is looked at again; a released one is what is covered when the classifier no longer names the
-class. Needless is covered and in no object's box, as a share of the picture.
+Truth: the hand-drawn boxes of `benchmarks/zebra_boxes.json` (47 pictures, 94 zebras). A first region is that of the
+class map, before verification; a released one is the covered region when the classifier no longer recognizes the class.
+Needless is the share of the picture that is covered but in no object's box.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Mask = NDArray[np.bool_]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds horse2zebra")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains horse2zebra")
     parser.add_argument("--classifier", default="imagenet")
     parser.add_argument("--class-name", default="zebra")
-    parser.add_argument("--released", type=float, nargs="*", default=[COVERAGE], help="coverages to redact with")
+    parser.add_argument("--released", type=float, nargs="*", default=[COVERAGE], help="values of --coverage")
     parser.add_argument("--out", type=Path, default=Path("coverage.json"))
     given = parser.parse_args()
     truth = json.loads(BOXES.read_text(encoding="utf-8"))["boxes"]
@@ -75,7 +75,7 @@ def boxed(boxes: Sequence[Box], shape: tuple[int, ...]) -> Mask:
 
 
 def measure(regions: Sequence[Mask], boxes: Sequence[Sequence[Box]]) -> dict[str, float | int]:
-    """Shares over objects, and means over pictures."""
+    """Return shares over objects, and means over pictures."""
     objects = np.array(
         [share for mask, rows in zip(regions, boxes, strict=True) for share in covered_shares(mask, rows)]
     )

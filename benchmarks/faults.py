@@ -1,11 +1,11 @@
-"""Faults on purpose: kills at random moments, mutated files, bombs and full disks; figures go to docs/experiments.md.
+"""Fault injection: kills at random moments, mutated files, decompression bombs and full disks, for docs/experiments.md.
 
     python benchmarks/faults.py --out faults.json
     python benchmarks/faults.py --only kills files --quick --seed 7
 
-kills   Every verb is killed (SIGKILL, or SIGTERM) at random moments and given again until it ends. No original may
-        change, no output may be half written, no leftover may stay, and the result must be that of a command never
-        stopped.
+kills   Every verb is killed (SIGKILL or SIGTERM) at random moments and repeated until it finishes. No original may
+        change, no output may be incomplete, no temporary file may remain, and the result must equal that of an
+        uninterrupted command.
 files   Files of every format that ganvas reads, with bits flipped, bytes overwritten, parts cut, doubled or inserted.
         Each is read or is an error that names it; nothing else may be raised, and no process may die or hang.
 bombs   Small files that declare enormous contents: time and memory.
@@ -38,23 +38,23 @@ from measure.machine import describe
 from measure.table import Row, Table, markdown
 
 SLOW = ("compare", "demo", "audit")
-"""Verbs of which a run takes so long that few are made; left out of a quick campaign."""
+"""Slow verbs, of which few runs are made; skipped in a quick campaign."""
 TIMED = ("evaluate", "benchmark", "audit", "compare", "demo")
-"""Verbs whose outputs hold times or scores of a training by the clock: compared by names alone."""
+"""Verbs whose outputs contain times, or scores of a training limited by time: only their file names are compared."""
 TERMINATED = (130, 0)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """Settings of a campaign.
 
     Attributes:
         home: a temporary folder.
-        seed: of all that is drawn.
-        kills: for each verb.
-        mutants: of each format.
-        verbs: to kill, and to give a full disk.
-        formats: whose files are mutated.
+        seed: seed of all random numbers.
+        kills: number for each verb.
+        mutants: number for each format.
+        verbs: verbs to kill and to run on a full disk.
+        formats: formats of the mutated files.
     """
 
     home: Path
@@ -103,14 +103,14 @@ def _kill_verb(verb: str, plan: Plan, lab: Lab) -> tuple[Row, list[str]]:
 
 
 def _words(verb: str, lab: Lab, out: Path) -> list[str]:
-    """The same command; a training that has a checkpoint is resumed."""
+    """Return the same command, or the resumption of a training that has a checkpoint."""
     if verb == "train" and (out / "state.safetensors").exists():
         return ["resume", str(out)]
     return [verb, *lab.commands()[verb](out)]
 
 
 def _differences(verb: str, ended: Ended, out: Path, whole: Path) -> Iterator[str]:
-    """What sets a run that was stopped and went on apart from one that was not."""
+    """Return the differences between an interrupted and resumed command and an uninterrupted one."""
     found, wanted = fingerprint(out), fingerprint(whole)
     complete = found.keys() == wanted.keys()
     if ended.code and not (ended.code == 2 and complete):  # killed after all was done: told that it is there
@@ -199,7 +199,7 @@ def _fill_disk(verb: str, plan: Plan, lab: Lab, disk: Path) -> tuple[Row, list[s
 
 
 def _fill(disk: Path, *, room: int) -> None:
-    """Leave so many bytes on the disk."""
+    """Fill the disk except for this many bytes."""
     with (disk / "filler").open("wb") as file:
         file.write(bytes(max(shutil.disk_usage(disk).free - room, 0)))
 
@@ -208,7 +208,7 @@ PARTS = {"kills": kill_verbs, "files": mutate_files, "bombs": set_off_bombs, "di
 
 
 def campaign(plan: Plan, parts: Sequence[str]) -> list[Table]:
-    """Make the originals, and go through the parts."""
+    """Create the originals, and run the parts."""
     os.environ["GANVAS_CACHE"] = str(plan.home / "cache")
     (plan.home / "cache").mkdir(parents=True, exist_ok=True)
     lab = Lab(plan.home)

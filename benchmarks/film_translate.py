@@ -1,11 +1,11 @@
-"""Translation of films: frames a second, where the time goes, and memory for short and long films.
+"""Speed of film translation, its share of time per stage, and memory for short and long films.
 
     python benchmarks/film_translate.py ../shared/data/video/bunny.mp4 [--frames 50] [--memory 75 2000]
 
-Networks have fresh weights (seed 0): the time does not depend on them. `translate` is the whole command with an empty
-cache of scores; it includes loading the run and reading the result back. Each stage is then measured alone, one after
-the other, in processor time of all cores, which other programs change little. For memory, the film is reduced to
-96 x 64, repeated to each length and translated in a process of its own, whose peak is compared.
+Networks have random weights (seed 0), on which the time does not depend. `translate` is the whole command with an empty
+cache of scores; it includes loading the run and reading the result back. Then each stage is measured separately in
+processor time of all cores, which depends little on other programs. For memory, the film is downsampled to 96 x 64,
+repeated to each length and translated in a separate process, whose peak memory is compared.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NETWORKS = {"U-Net 256": Pix2PixConfig(), "the demo's": RECIPES["restore"]().met
 
 
 def write_run(folder: Path, method: Any) -> Path:
-    """Write a run with fresh weights."""
+    """Write a run with random weights."""
     torch.manual_seed(0)
     spec, size = PictureSpec(), (256, 256)
     write_run_record(folder, RunRecord(method=method, input=spec, output=spec, image_size=size))
@@ -59,7 +59,7 @@ def write_run(folder: Path, method: Any) -> Path:
 
 @contextmanager
 def no_scores() -> Any:
-    """Give the content gate an empty cache of scores."""
+    """Provide an empty score cache for the content gate."""
     before = os.environ.get("GANVAS_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GANVAS_CACHE"] = folder
@@ -71,14 +71,14 @@ def no_scores() -> Any:
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the processor time that some work takes on all cores, and its result."""
+    """Return the processor time of a function on all cores, and its result."""
     started = time.process_time()
     result = work()
     return time.process_time() - started, result
 
 
 def measure(name: str, film: Path, count: int, folder: Path) -> dict[str, Any]:
-    """Measure the command on the first frames of a film, and each stage alone."""
+    """Measure the command on the first frames of a film, and each stage separately."""
     run, info = write_run(folder / "run", NETWORKS[name]), probe(film)
     cut = folder / "cut.mp4"
     write_video(cut, islice(read_video(info), count), like=info)
@@ -116,7 +116,7 @@ def measure(name: str, film: Path, count: int, folder: Path) -> dict[str, Any]:
 
 
 def looped(film: Path, count: int, out: Path) -> Path:
-    """Repeat a film to so many frames at a small size."""
+    """Repeat a film to this many frames at a small size."""
     info = replace(probe(film), streams=())
     frames = [Picture(frame.picture.pixels[:: -(-info.height // SMALL[0]), :: -(-info.width // SMALL[1])].copy())
               for frame in read_video(film)]  # fmt: skip
@@ -125,7 +125,7 @@ def looped(film: Path, count: int, out: Path) -> Path:
 
 
 def peak_of(run: Path, film: Path, out: Path) -> float:
-    """Translate in a process of its own; return its peak memory in MB."""
+    """Translate in a separate process, and return its peak memory in MB."""
     words = [sys.executable, __file__, "--child", str(run), str(film), str(out)]
     with no_scores():
         told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout

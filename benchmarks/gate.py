@@ -1,8 +1,8 @@
-"""How often the content gate refuses ordinary pictures: every picture of a folder is scored as `admit` scores it.
+"""False refusals of the content gate: scores every picture of a folder in the same way as `admit`.
 
     python benchmarks/gate.py ../shared/data --out gate.json
 
-All pictures under the folder must be ordinary ones, so each refusal is a false one. Needs about 30 ms a picture.
+All pictures below the folder must be ordinary, so each refusal is false. Takes about 30 ms per picture.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ganvas.errors import PolicyRefusal
 from ganvas.image.files import list_images, read_image
 
 SAFE = 0.2
-"""Below it the authors of Open NSFW call a picture safe."""
+"""Score below which the authors of Open NSFW consider a picture safe."""
 Row = dict[str, str | float | int]
 
 
 def score(path: Path, name: str) -> float:
-    """The score, also of a refused picture; NaN where the gate had none."""
+    """Return the score, also for a refused picture; NaN if the gate returned none."""
     try:
         return admit(read_image(path), name=name)
     except PolicyRefusal as refusal:
@@ -37,7 +37,7 @@ def score(path: Path, name: str) -> float:
 
 
 def measure(folder: Path) -> dict[str, list[tuple[str, float]]]:
-    """Folder below `folder` -> (name, score) of each picture in it."""
+    """Return folder below `folder` -> (name, score) of each picture in it."""
     scores: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for path in track(list_images(folder, recursive=True), "scoring", console=Console(stderr=True)):
         name = path.relative_to(folder).as_posix()

@@ -1,12 +1,12 @@
-"""Golden record of results: what every method computes and every verb writes, to compare before and after a change.
+"""Golden record of the results of all methods and verbs, to compare before and after a change.
 
     python benchmarks/golden.py record before.json
     python benchmarks/golden.py compare before.json
 
-`record` trains each recipe in a tiny form for 30 steps (one thread, float32, seed 0) and keeps its losses and the hash
-of its final weights; then it translates, redacts, prepares, locates and imports a fixed set of pictures and keeps the
-hash of each file written. `compare` does the same and lists every difference; the exit code is 1 where there is one.
-Records compare only on the machine that made them: other vector instructions round otherwise.
+`record` trains a small version of each recipe for 30 steps (one thread, float32, seed 0) and stores its losses and the
+hash of its final weights; then it translates, redacts, prepares, locates and imports a fixed set of pictures and stores
+the hash of each output file. `compare` does the same and lists every difference; the exit code is 1 if there is one.
+Records are comparable only on the same machine, because other vector instructions round differently.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ NARROW: dict[str, Any] = {
     "width": 4, "discriminator_width": 4, "num_blocks": 2, "residual_blocks": 2, "z_size": 8, "search_steps": 5,
     "search_restarts": 1, "content": "pixels",
 }  # fmt: skip
-"""Settings of a method that are made small, where it has them."""
+"""Small values of settings, for methods that have them."""
 OWN: dict[str, dict[str, Any]] = {
     "cogan": {"width": 64},
     "cogan_port": {"width": 64},
     "pix2pix_hd": {"receptive_field": 34},
 }
-"""Settings of one recipe alone."""
+"""Settings of single recipes."""
 FORGETTABLE = ("seconds", "images_per_second", "time", "minutes", "memory")
-"""Parts of the names of figures that differ from run to run."""
+"""Parts of the names of figures that differ between runs."""
 Record = dict[str, Any]
 
 
@@ -72,7 +72,7 @@ def compared(before: Record, after: Record) -> list[str]:
 
 
 def results(folder: Path, recipes: list[str]) -> Record:
-    """Everything, by name."""
+    """Return all results by name."""
     write_pictures(folder)
     found: Record = {}
     for name in recipes:
@@ -84,7 +84,7 @@ def results(folder: Path, recipes: list[str]) -> Record:
 
 
 def write_pictures(folder: Path) -> None:
-    """Smooth pictures with some noise, in the layouts that the recipes read."""
+    """Write smooth pictures with some noise, in the layouts of the recipes."""
     random = np.random.default_rng(0)
     for place in ("single/train", "unpaired/trainA", "unpaired/trainB", "pairs/train", "pairs/val", "photos", "masks"):
         for index in range(4):
@@ -100,7 +100,7 @@ def write_pictures(folder: Path) -> None:
 
 
 def trained(folder: Path, name: str) -> Record:
-    """Losses of each step, and hashes of the weights."""
+    """Return the losses of each step, and hashes of the weights."""
     config = RECIPES[name]()
     own = {field.name for field in fields(config.method)}
     method = replace(config.method, **{key: value for key, value in (NARROW | OWN.get(name, {})).items() if key in own})
@@ -129,7 +129,7 @@ def trained(folder: Path, name: str) -> Record:
 
 
 def hash_tensors(path: Path) -> str:
-    """Of names and values, not of how the file orders them."""
+    """Hash names and values, independently of their order in the file."""
     digest = hashlib.sha256()
     for name, tensor in sorted(load_file(path).items()):
         digest.update(name.encode())
@@ -138,7 +138,7 @@ def hash_tensors(path: Path) -> str:
 
 
 def verbs(folder: Path) -> dict[str, list[str | Path]]:
-    """Name -> words of a command, whose output folder is added."""
+    """Return name -> words of a command without its output folder."""
     runs, photos = folder / "runs", folder / "photos"
     return {
         "translate": ["translate", runs / "restore", photos],
@@ -157,7 +157,7 @@ def verbs(folder: Path) -> dict[str, list[str | Path]]:
 
 
 def written(folder: Path, name: str, words: list[str | Path]) -> Record:
-    """Run one command in this process, and hash what it wrote."""
+    """Run a command in this process, and hash its outputs."""
     from ganvas.cli import main as command
 
     out = folder / "out" / name.replace(" ", "_")

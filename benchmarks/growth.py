@@ -1,11 +1,11 @@
-"""How time and memory grow with the picture, the batch and the data set; figures go to docs/experiments.md.
+"""Growth of time and memory with the sizes of picture, batch and data set, for docs/experiments.md.
 
     python benchmarks/growth.py --out growth.json --figures docs/figures
     python benchmarks/growth.py --only data --quick
 
-Every point is measured in a process of its own. About 25 minutes on two cores; with --quick 3. The pictures are
-smooth coloured patterns made here. The largest data set is 100 of them under 100,000 names: each name is read, decoded
-and brought before the gate as any other, and the gate knows the 100 from its own cache of scores.
+Every point is measured in a separate process. Takes about 25 minutes on two cores; with --quick 3. The pictures are
+generated smooth color patterns. The largest data set has 100 of them under 100,000 names: each name is read, decoded
+and passed to the content gate, whose score cache contains the 100 pictures.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ BATCHES = (1, 2, 4, 8, 16)
 ENTRIES = (10, 100, 1000, 10_000, 100_000)
 DISTINCT = 100
 SIDE = 32
-"""Pixels a side of the pictures of the data sets."""
+"""Side in pixels of the pictures of the data sets."""
 TILED_SIZES, SMALL_TILE, ROUNDS = (1024, 2048, 4096, 8192), 256, 3
-"""Small tiles need little memory of their own, so that what grows with the picture shows."""
+"""Small tiles need little memory, so that growth with the picture size is visible."""
 MODELS = ("U-Net of restore", "U-Net 256")
 PRECISIONS = ("float32", "bfloat16")
 PICTURE_NOTE = (
@@ -44,7 +44,7 @@ PICTURE_NOTE = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure.
+    """Settings of the measurements.
 
     Attributes:
         work: a temporary folder.
@@ -58,20 +58,20 @@ class Plan:
     figures: Path | None
 
     def point(self, name: str, **given: Any) -> dict[str, float]:
-        """One child's figures."""
+        """Return the figures of a child process."""
         found: dict[str, float] = run_json(
             "growth_child", {"point": name, "threads": self.threads, "folder": str(self.work), **given}
         )
         return found
 
     def draw(self, name: str, panels: Sequence[Panel]) -> None:
-        """Write the figure, where figures are wanted."""
+        """Write the plot if plots are requested."""
         if self.figures:
             write_panels(self.figures / f"growth-{name}.svg", panels)
 
 
 def grow_picture(plan: Plan, table: Table) -> None:
-    """Translation of one square picture, whole and in tiles."""
+    """Measure the translation of a square picture, whole and in tiles."""
     for model in MODELS:
         for tile in (None, TILE):
             label, last = f"{model}, {f'tiles of {tile}' if tile else 'whole'}", 0.0
@@ -92,7 +92,7 @@ def grow_picture(plan: Plan, table: Table) -> None:
 
 
 def grow_tiled(plan: Plan, table: Table) -> None:
-    """Memory of blended tiles, again and again: the C library's heap differs from run to run."""
+    """Measure the memory of blended tiles repeatedly, because the heap of the C library differs between runs."""
     for size in TILED_SIZES[: plan.largest]:
         given = {"model": MODELS[1], "size": size, "tile": SMALL_TILE}
         rounds = [attempt(table, f"{size} pixels", plan, "picture", **given) for _ in range(ROUNDS)]
@@ -107,7 +107,7 @@ def grow_tiled(plan: Plan, table: Table) -> None:
 
 
 def grow_batch(plan: Plan, table: Table) -> None:
-    """A training step of pix2pix 256."""
+    """Measure a training step of pix2pix 256."""
     for precision in PRECISIONS:
         for batch in BATCHES[: plan.largest]:
             found = attempt(table, f"{precision}, batch {batch}", plan, "batch", precision=precision, batch=batch)
@@ -119,7 +119,7 @@ def grow_batch(plan: Plan, table: Table) -> None:
 
 
 def grow_data(plan: Plan, table: Table) -> None:
-    """A data set of small pictures: listing, cache, batches, and the memory of training on it."""
+    """Measure a data set of small pictures: listing, cache, batches, and the memory of training on it."""
     for entries in ENTRIES[: plan.largest]:
         data = plan.work / f"data-{entries}"
         make_data(data / "train", entries)
@@ -147,7 +147,7 @@ GROWTHS: dict[str, tuple[str, Callable[[Plan, Table], None]]] = {
 
 
 def attempt(table: Table, what: str, plan: Plan, point: str, **given: Any) -> dict[str, float]:
-    """The point's figures; where it fails, the table says so and the rest goes on."""
+    """Return the figures of a point; if it fails, note it in the table and continue."""
     try:
         return plan.point(point, **given)
     except ChildFailure as failure:
@@ -156,14 +156,14 @@ def attempt(table: Table, what: str, plan: Plan, point: str, **given: Any) -> di
 
 
 def score_first(plan: Plan) -> Path:
-    """A data set of the distinct pictures, so that their scores are known before anything is timed."""
+    """Read a data set of the distinct pictures, so that their scores are cached before the measurements."""
     folder = plan.work / "distinct-set"
     make_data(folder / "train", DISTINCT)
     return folder
 
 
 def make_data(folder: Path, entries: int) -> None:
-    """That many names for the distinct pictures: links where the file system has them."""
+    """Create this many names for the distinct pictures, as links if the file system supports them."""
     from measure.pictures import pattern
 
     originals = folder.parent.parent / "originals"
@@ -177,7 +177,7 @@ def make_data(folder: Path, entries: int) -> None:
 
 
 def free_bytes() -> float:
-    """Memory that may be used without swapping; infinite where the system does not tell."""
+    """Return the memory available without swapping; infinite if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -186,7 +186,7 @@ def free_bytes() -> float:
 
 
 def bytes_a_pixel(rows: Sequence[Row]) -> float:
-    """Growth of the peak for each further pixel between the last two rows, which have a `pixels a side` each."""
+    """Return the growth of the peak per additional pixel between the last two rows, which have `pixels a side`."""
     if len(rows) < 2:
         return float("nan")
     pixels, peaks = zip(
@@ -196,7 +196,7 @@ def bytes_a_pixel(rows: Sequence[Row]) -> float:
 
 
 def panels_of(rows: Sequence[Row], series: str, x: str, columns: Sequence[str]) -> list[Panel]:
-    """A panel for each column, a line for each value of `series`."""
+    """Return a panel for each column, with a line for each value of `series`."""
     names = list(dict.fromkeys(str(row[series]) for row in rows))
     return [
         Panel(
@@ -208,7 +208,7 @@ def panels_of(rows: Sequence[Row], series: str, x: str, columns: Sequence[str]) 
 
 
 def columns_panel(rows: Sequence[Row], columns: Sequence[str], unit: str) -> Panel:
-    """One panel with a line for each column against the entries."""
+    """Return a panel with a line for each column over the entries."""
     lines = {
         column: [(number(row["entries"]), number(row[column])) for row in rows if number(row.get(column)) > 0]
         for column in columns
@@ -217,12 +217,12 @@ def columns_panel(rows: Sequence[Row], columns: Sequence[str], unit: str) -> Pan
 
 
 def number(value: object) -> float:
-    """A cell as a number; what is missing as 0."""
+    """Return a cell as a number; 0 if it is missing."""
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 def main() -> int:
-    """Run the growths, print their tables, write the JSON and the figures."""
+    """Run the measurements, print their tables, and write the JSON and the plots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--figures", type=Path, help="folder for growth-picture.svg, growth-batch.svg, growth-data.svg")

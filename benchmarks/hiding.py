@@ -1,10 +1,10 @@
-"""How much covers hide: `ganvas audit` on flowers of 17 kinds and on handwritten digits.
+"""Privacy audit of covers on flowers of 17 kinds and on handwritten digits.
 
     python benchmarks/hiding.py flowers --data ../shared/data --out runs/hiding --minutes 5 --threads 1
     python benchmarks/hiding.py digits --data ../shared/data --out runs/hiding --threads 1
 
-Lays the pictures out in a folder for each kind, audits mosaics, blurs and a solid cover over them, and prints tables.
-With --figures DIR it draws DIR/hiding-flowers.svg or hiding-digits.svg.
+Copies the pictures into a folder for each kind, audits mosaics, blurs and a solid cover, and prints tables. With
+--figures DIR it draws DIR/hiding-flowers.svg or hiding-digits.svg.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ganvas.privacy_audit.audit import audit
 from ganvas.privacy_audit.report import AXES, JSON_NAME
 
 PLACES_OF_A_KIND = 80
-"""Oxford flowers are numbered from 1, 80 of each kind, whether or not all are there."""
+"""Numbers per kind of Oxford flowers, which are numbered from 1; some may be missing."""
 
 
 def lay_out_flowers(data: Path, folder: Path, count: int) -> None:
-    """At most `count` of each kind, in a folder named by its number."""
+    """Copy at most `count` flowers of each kind into a folder named by its number."""
     for path in sorted((data / "flowers").glob("*.jpg")):
         kind = folder / f"kind-{(int(path.stem.rpartition('_')[2]) - 1) // PLACES_OF_A_KIND + 1:02d}"
         kind.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def lay_out_flowers(data: Path, folder: Path, count: int) -> None:
 
 
 def lay_out_digits(data: Path, folder: Path, count: int) -> None:
-    """The first `count` of each of MNIST's ten test digits, as PNG."""
+    """Write the first `count` of each of MNIST's ten test digits as PNG."""
     digits = read_mnist(data / "digits")
     for digit in range(10):
         (folder / str(digit)).mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def draw(record: Path, figure: Path) -> None:
-    """Draw accuracy over strength for each style: attackers trained on clear pictures, and on covered ones."""
+    """Plot accuracy over strength for each style, for classifiers trained on uncovered and on covered pictures."""
     found = json.loads(record.read_text(encoding="utf-8"))
     panels = []
     for style, axis in AXES.items():

@@ -1,12 +1,11 @@
-"""What a translation without pairs keeps: MNIST's digits drawn in USPS's hand, and back. Is it still the same digit?
+"""Preservation of content in unpaired translation: share of digits with the same class after translating MNIST to USPS.
 
     python benchmarks/kept_digits.py --data ../shared/data/digits --out runs/kept --minutes 10 --threads 1
 
-Trains each method by its recipe on 2,000 digits of MNIST and 1,800 of USPS without their labels, 64x64, half the
-width, no mirroring, the same minutes for all. A network that learnt labelled digits of the other set then names what
-was made of 300 digits of each set that nobody learnt from. Beside it stand the other set's own digits, and the digits
-as they are, which a translation that changes nothing would have; guessing names 10 %. Interrupted, the same command
-goes on.
+Trains each method by its recipe on 2,000 digits of MNIST and 1,800 of USPS without their labels, 64x64, half the width,
+no mirroring, the same minutes for all. A network trained on labeled digits of the other set then classifies the
+translations of 300 held-out digits of each set. References are the other set's own digits, and the untranslated digits,
+the result of a translation that changes nothing; chance is 10 %. After an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ Rgb = NDArray[np.uint8]
 Namer = Callable[[Sequence[Rgb]], Tensor]
 SIDE, TESTED, SHOWN = 64, 300, 12
 SIDES: dict[Direction, tuple[str, str]] = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
-"""Way -> from, to: a is MNIST, b is USPS."""
+"""Direction -> source, target: a is MNIST, b is USPS."""
 EVERY = 20_000
 
 
 def enlarged(digits: Digits) -> list[Rgb]:
-    """(64, 64, 3) each: 28 pixels with a border of 2, twice as large."""
+    """Return (64, 64, 3) each: 28 pixels with a border of 2, enlarged twice."""
     bordered = functional.pad(digits.images, [2] * 4, value=-1.0)
     large = functional.interpolate(bordered, (SIDE, SIDE), mode="bilinear", align_corners=False)
     levels = ((large + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -57,7 +56,7 @@ def enlarged(digits: Digits) -> list[Rgb]:
 
 
 def lay_out(folder: Path, sets: dict[str, tuple[list[Rgb], Any]]) -> None:
-    """Write trainA and trainB, grey."""
+    """Write trainA and trainB in gray."""
     for side, (pictures, _) in sets.items():
         for number, picture in enumerate(pictures):
             path = folder / f"train{side.upper()}" / f"{number:05d}.png"
@@ -66,7 +65,7 @@ def lay_out(folder: Path, sets: dict[str, tuple[list[Rgb], Any]]) -> None:
 
 
 def config_of(name: str, folder: Path, given: argparse.Namespace) -> RunConfig:
-    """The recipe at 64 pixels and half the width; the conditioned GAN's encoder has the last third of its images."""
+    """Return the recipe at 64 pixels and half the width; the domain GAN trains its encoder in the last third."""
     recipe = RECIPES[name]()
     data = UnpairedData(folder=folder, load_size=(SIDE, SIDE), crop_size=(SIDE, SIDE), mirror=False)
     training = replace(
@@ -80,7 +79,7 @@ def config_of(name: str, folder: Path, given: argparse.Namespace) -> RunConfig:
 
 
 def learn_names(sets: dict[str, tuple[list[Rgb], Tensor]]) -> dict[str, Namer]:
-    """Side -> who names its digits, having learnt from them with their labels."""
+    """Return side -> classifier of its digits, trained with labels."""
     attacker = small_network(steps=800)
 
     def learn(side: str) -> Namer:
@@ -92,14 +91,14 @@ def learn_names(sets: dict[str, tuple[list[Rgb], Tensor]]) -> dict[str, Namer]:
 
 
 def share(namer: Namer, pictures: Sequence[Rgb], labels: Tensor) -> dict[str, Any]:
-    """Named rightly, with Wilson's 95 % interval."""
+    """Return the share of correct classes, with Wilson's 95 % interval."""
     right, total = int((namer(pictures) == labels).sum()), len(labels)
     low, high = interval(right, total)
     return {"share": right / total, "low": low, "high": high}
 
 
 def translated(run: Path, way: Direction, pictures: Sequence[Rgb]) -> list[Rgb]:
-    """What the run makes of each, through the content gate."""
+    """Translate each picture with the run, through the content gate."""
     translator = Translator.load(run, snapshot="last", device="cpu", direction=way)
     told = track(pictures, f"{run.name}, {way}", total=len(pictures))
     made = [translator.translate_picture(Picture(one[:, :, :1]), name="digit").picture.as_rgb8() for one in told]
@@ -107,7 +106,7 @@ def translated(run: Path, way: Direction, pictures: Sequence[Rgb]) -> list[Rgb]:
 
 
 def table_of(record: dict[str, Any]) -> Table:
-    """A row for each method and reference."""
+    """Return a row for each method and reference."""
     table = Table("Digits that are still the same after a translation")
     for name, ways in record["rows"].items():
         row: dict[str, Any] = {"": name, "images seen": record["images"].get(name)}
@@ -119,7 +118,7 @@ def table_of(record: dict[str, Any]) -> Table:
 
 
 def run_all(given: argparse.Namespace) -> Table:
-    """Train what is not trained yet, and measure."""
+    """Train the missing runs, and measure."""
     parts = {"a": draw(read_mnist(given.data), 2000, seed=0), "b": draw(read_usps(given.data), 1800, seed=0)}
     trained = {side: (enlarged(part[0]), part[0].labels) for side, part in parts.items()}
     tested = {side: part[1].at(torch.arange(TESTED)) for side, part in parts.items()}
@@ -145,7 +144,7 @@ def run_all(given: argparse.Namespace) -> Table:
 
 
 def write_grid(path: Path, shown: dict[str, dict[Direction, list[Rgb]]]) -> None:
-    """A row for each way and method; the first of each way was given."""
+    """Write a row for each direction and method; the first row of each direction is the input."""
     labels = [f"{way}: {name}" for way in SIDES for name in shown]
     rows = [made[way][:SHOWN] for way in SIDES for made in shown.values()]
     label = SyntheticLabel(software="ganvas benchmarks/kept_digits.py", model="several", note="All rows but the given.")

@@ -1,10 +1,10 @@
-"""A large picture enlarged in tiles: its time, its memory, and what the tiles change.
+"""Super-resolution of a large picture in tiles: time, memory, and differences from the whole.
 
     python benchmarks/large_picture.py --out large.json --size 4000 3000
     python benchmarks/large_picture.py --run runs/larger --picture photo.jpg --out large.json
 
-Without --run the network is the paper's SRResNet x4 with untrained weights, whose time and memory are the same. The
-middle of the picture, --whole pixels a side, is enlarged both in one piece and in tiles, to compare.
+Without --run the network is the paper's SRResNet x4 with untrained weights, which needs the same time and memory. The
+middle of the picture, --whole pixels a side, is enlarged both whole and in tiles, for comparison.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ganvas.runs.record import RunRecord
 
 
 def translator_of(given: argparse.Namespace) -> Translator:
-    """The run's, or one with untrained weights."""
+    """Return the translator of the run, or one with untrained weights."""
     if given.run:
         return Translator.load(given.run, device="cpu", precision=given.precision)
     config, spec, size = srresnet().method, PictureSpec(channels=3), (24, 24)
@@ -44,7 +44,7 @@ def translator_of(given: argparse.Namespace) -> Translator:
 
 
 def pixels_of(given: argparse.Namespace) -> Pixels:
-    """The picture brought to the size asked for, or a pattern."""
+    """Return the picture resized to the given size, or a pattern."""
     width, height = given.size
     if given.picture is None:
         return np.array(pattern(width, height, seed=1))
@@ -52,7 +52,7 @@ def pixels_of(given: argparse.Namespace) -> Pixels:
 
 
 def enlarge_large(translator: Translator, pixels: Pixels, tile: int) -> dict[str, Any]:
-    """Seconds and peak memory above the loaded program and the picture."""
+    """Return the seconds, and the peak memory above the loaded program and the picture."""
     before, started = resident_bytes("VmRSS"), time.perf_counter()
     with progress_bars() as tell:
         peak = most_of(
@@ -70,7 +70,7 @@ def enlarge_large(translator: Translator, pixels: Pixels, tile: int) -> dict[str
 
 
 def compare_with_whole(translator: Translator, pixels: Pixels, whole: int, tile: int) -> dict[str, Any]:
-    """What tiles change in the middle of the picture: grey levels of 255."""
+    """Return the differences due to tiles in the middle of the picture, in gray levels of 255."""
     top, left = ((side - whole) // 2 for side in pixels.shape[:2])
     part = Picture(np.ascontiguousarray(pixels[max(top, 0) :, max(left, 0) :][:whole, :whole]))
     one = translator.translate_picture(part, name="whole").picture.pixels.astype(int)

@@ -1,11 +1,10 @@
-"""Orders of memory for the convolutions of a training step in float32 on a CPU: planes, or channels last.
+"""Memory formats for the convolutions of a training step in float32 on a CPU: contiguous or channels last.
 
     python benchmarks/layouts.py --batch 8
     ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/layouts.py
 
 For each layer of pix2pix's networks: milliseconds of the forward pass, of the features' gradient and of the weights'
-gradient, in either order.
-One thread, its processor time, the fastest of several rounds.
+gradient, in both formats. Processor time of one thread, the fastest of several rounds.
 """
 
 from __future__ import annotations
@@ -57,13 +56,13 @@ def main() -> None:
 
 
 def operations(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor) -> float:
-    """GFLOP of one pass."""
+    """Return the GFLOP of one pass."""
     placed = features if isinstance(layer, nn.ConvTranspose2d) else layer(features)
     return 2e-9 * layer.weight.numel() * placed.numel() / placed.shape[1]
 
 
 def timed(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, rounds: int) -> list[float]:
-    """Seconds of: forward, gradient of the features, of the weights."""
+    """Return the seconds of the forward pass, and of the gradients of features and weights."""
     features = features.requires_grad_()
     made = layer(features)
     gradient, weights = torch.randn_like(made), list(layer.parameters())
@@ -77,7 +76,7 @@ def timed(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, rounds: int) 
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time of this thread."""
+    """Return the processor time of this thread."""
     begun = time.thread_time()
     work()
     return time.thread_time() - begun

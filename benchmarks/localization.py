@@ -1,10 +1,11 @@
-"""How well class activation maps find zebras, against centred Gaussians. Writes JSON and prints a table.
+"""Localization of zebras by class activation maps, compared with centered Gaussians; writes JSON and prints a table.
 
     python benchmarks/localization.py --data ../shared/data --out localization.json      # about 35 s on two cores
 
-The truth is benchmarks/zebra_boxes.json: boxes drawn by eye round every zebra of every third picture of
+The truth is benchmarks/zebra_boxes.json: hand-drawn boxes around every zebra of every third picture of
 horse2zebra/testB. Baselines: a Gaussian whose standard deviation is a quarter of each side, and for each picture the
-Gaussian that is as concentrated as its map, since a narrower map has more energy inside boxes whatever it knows.
+Gaussian that is as concentrated as its map, since a narrower map has more energy inside boxes regardless of its
+content.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ STRATA = {
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture and its truth."""
+    """Picture with its ground truth."""
 
     rgb: Bytes
     boxes: list[Box]
 
     @property
     def share(self) -> float:
-        """The boxes' share of the picture's area."""
+        """Share of the picture's area inside the boxes."""
         return float(boxes_mask(self.boxes, *self.rgb.shape[:2]).mean())
 
 
@@ -123,7 +124,7 @@ def measure(photos: list[Photo], heats: list[Floats]) -> dict[str, object]:
 
 
 def gains(photos: list[Photo], heats: list[Floats]) -> dict[str, object]:
-    """Energy inside the boxes, and how much more it is than each baseline's, picture by picture."""
+    """Return the energy inside the boxes, and its gain over each baseline, picture by picture."""
     shares = np.array([photo.share for photo in photos])
     ours = energies(photos, heats)
     matched = energies(photos, [matched_gaussian(one) for one in heats])

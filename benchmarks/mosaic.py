@@ -1,12 +1,12 @@
-"""A mosaic as a smaller picture to enlarge: which way gives most of held-out flowers back.
+"""Restoration of mosaics as super-resolution: comparison of methods on held-out flowers.
 
     python benchmarks/mosaic.py --data ../shared/data/flowers --out runs/mosaic --minutes 20 --threads 1
 
 For each side of a block: the mosaic as it is, bicubic interpolation of the means of its blocks, pix2pix on the mosaic
 (L1; L1 and GAN, recipe `restore`), and SRResNet and SRGAN on the means (recipes `srresnet_modern`, `srgan_modern`,
 which begins with the first). Each is trained for the same minutes on the same flowers; the split is quality.py's.
-Seconds are those of a translation, the content gate before and after it included.
-Interrupted, the same command goes on. Writes mosaic.json and a grid for each side.
+Seconds are those of a translation, the content gate before and after it included. After an interruption, the same
+command resumes. Writes mosaic.json and a grid for each side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does bfloat16 converge as float32 does? The same runs in both, several seeds each, as curves.
+"""Convergence in bfloat16 compared with float32: the same runs in both with several seeds, as curves.
 
     python benchmarks/precision.py --data ../shared/data --out runs/precision --figures docs/figures
 

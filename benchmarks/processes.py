@@ -1,4 +1,4 @@
-"""What several processes bring: the same training step on one process and on N, with the cores divided fairly.
+"""Speedup of training with several processes: the same step in one process and in N, with the cores divided equally.
 
     python benchmarks/processes.py --out processes.json
     python benchmarks/processes.py --processes 2 --rounds 3 --only pix2pix

@@ -1,8 +1,8 @@
-"""What redaction does to pictures with and without the class: how many are touched, how much of them, and what passes.
+"""Redaction of pictures with and without the class: number of changed pictures, covered area, and pictures that pass.
 
     python benchmarks/redaction.py ../shared/data/horse2zebra/testB --classifier imagenet --class-name zebra
 
-Writes nothing but the JSON: pictures are covered in memory.
+Writes only the JSON; pictures are covered in memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The resize-convolution computed as one transposed convolution, against enlarging and then convolving.
+"""Resize-convolution computed as one transposed convolution, compared with enlarging and then convolving.
 
     python benchmarks/resize_convolution.py --threads 2
 

@@ -1,10 +1,10 @@
-"""How fast a core redacts and translates, what Ray adds, and what 100 million pictures would take of such cores.
+"""Speed of redaction and translation per core, overhead of Ray, and estimated cores for 100 million pictures.
 
     python benchmarks/scale.py ../shared/data/horse2zebra/testB --pictures 64 --workers 2 --out scale.json
 
-Networks run with one thread; a core-second is a second of processor time over all threads of the process, so that other
-work on the machine counts little. Needs ganvas[ray]; about 6 minutes on two cores.
-Not measured: a network, shared storage, failing machines, GPUs. docs/scale.md says what is assumed instead.
+Networks run with one thread; a core-second is a second of processor time over all threads of the process, which depends
+little on other load. Needs ganvas[ray]; about 6 minutes on two cores. Not measured: a network, shared storage, failing
+machines, GPUs. docs/scale.md says what is assumed instead.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Speed, beside the reference PyTorch CycleGAN / pix2pix where a checkout is given. docs/speed.md explains the rows.
+"""Speed of ganvas, optionally compared with a checkout of the reference PyTorch CycleGAN / pix2pix; see docs/speed.md.
 
     python benchmarks/speed.py --reference CHECKOUT --reference-packages FOLDER --data ../shared/data --out speed.json
     python benchmarks/speed.py --only step,start --quick
 
-Each part runs in a process of its own; one that fails is said in its place, the others go on, and the exit code is 1.
-About 15 minutes on two cores, less with --quick; on a GPU less than 10. Without --data it makes pictures of its own.
+Each part runs in a separate process; a failed part is listed in its place, the others continue, and the exit code is 1.
+Takes about 15 minutes on two cores, less with --quick, and less than 10 on a GPU. Without --data it generates pictures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Threads beside busy programs: images of a training with one thread, with all of them, and with automatic choice.
+"""Training throughput beside busy programs, with one thread, with all threads, and with the automatic choice.
 
     python benchmarks/threads.py --out threads.json
     python benchmarks/threads.py --seconds 8 --rounds 1 --waiting default passive 1000

@@ -1,4 +1,4 @@
-"""Horses and zebras without pairs: does a classifier see zebras? Writes JSON and a grid, and prints a table.
+"""Unpaired translation of horses and zebras, scored by an ImageNet classifier; writes JSON and a grid, prints a table.
 
     python benchmarks/unpaired.py horses --data ../shared/data/horse2zebra --runs cyclegan=RUN cut=RUN --out DIR
     python benchmarks/unpaired.py ablation --data ../shared/data/horse2zebra --out DIR --epochs 15 --threads 1

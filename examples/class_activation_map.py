@@ -1,4 +1,4 @@
-"""The class activation map, written out (Zhou et al. 2016): features, head, and the identity that holds between them.
+"""Class activation map step by step (Zhou et al. 2016): features, head, and the identity between map and logit.
 
 python examples/class_activation_map.py PHOTO HEATMAP.png
 """
@@ -14,7 +14,7 @@ from ganvas.localization.cam import class_map, heat
 
 
 def main(photo: Path, target: Path) -> str:
-    """Write the heat map of the likeliest ImageNet class, and return the class."""
+    """Write the heat map of the most likely ImageNet class, and return the class."""
     classifier = load_classifier("imagenet")
     rgb = ganvas.read_image(photo).as_rgb8()
     evidence = classifier.evidence(rgb)

@@ -1,4 +1,4 @@
-"""A GAN on eight Gaussians round a circle, and how many of them it reaches as it learns.
+"""GAN on eight Gaussians on a circle, with the number of covered modes during training.
 
 python examples/gan_on_a_ring.py
 """
@@ -12,7 +12,7 @@ from ganvas.toy.games import GAN, normal_noise, play, points_of
 
 
 def main(*, steps: int = 4000) -> Coverage:
-    """Train, print a line four times on the way, and return the last measurement."""
+    """Train, print a line four times during training, and return the last measurement."""
     torch.manual_seed(0)
     target = ring()
     game = GAN(normal_noise(2), points_of(target, np.random.default_rng(0)))

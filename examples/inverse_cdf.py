@@ -1,4 +1,4 @@
-"""Sampling from any density on a line: uniform numbers through the inverse of its CDF.
+"""Inverse transform sampling from any density in one dimension: uniform numbers through the inverse of its CDF.
 
 python examples/inverse_cdf.py
 """
@@ -12,7 +12,7 @@ def main(count: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
     """Print density and histogram side by side, a line for each half unit, and return both."""
     x = grid_points()
     cdf = np.cumsum(piecewise_density(x)) * GRID_STEP
-    cdf /= cdf[-1]  # the grid's sum is not quite 1
+    cdf /= cdf[-1]  # the sum over the grid differs slightly from 1
     samples = np.interp(np.random.default_rng(0).uniform(size=count), cdf, x)
 
     edges = np.linspace(-3, 3, 13)

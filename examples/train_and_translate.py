@@ -12,7 +12,7 @@ from ganvas.recipes import restore
 
 
 def main(photos: Path, out: Path, *, epochs: float = 100.0) -> Path:
-    """PHOTOS/train is trained on; the first of PHOTOS/test is covered by a mosaic and restored."""
+    """Train on PHOTOS/train, then cover the first picture of PHOTOS/test with a mosaic and restore it."""
     config = restore()
     config = replace(
         config,

@@ -73,7 +73,7 @@ def test_locate_returns_findings_and_where_they_are(tmp_path: Path) -> None:
     assert found.record == tmp_path / "out" / "locate.json"
     (photo,) = found.photos
     assert str(found) == f"{tmp_path / 'one.png'}: {photo['class']} {photo['score']:.3f}"
-    with pytest.raises(ConfigError, match="say where to write: --out FOLDER"):
+    with pytest.raises(ConfigError, match="the output folder is missing: pass --out FOLDER"):
         ganvas.locate((tmp_path / "one.png",))
 
 

@@ -129,7 +129,7 @@ def test_pix2pix_on_unpaired_folders_is_told_so(tmp_path: Path, capsys: pytest.C
     for name in ("trainA", "trainB"):
         write_image(tmp_path / name / "1.png", Picture(np.zeros((16, 16, 3), np.uint8)))
     assert main(["train", "pix2pix", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
-    assert "trainA and trainB, unpaired" in capsys.readouterr().err
+    assert "unpaired pictures in trainA and trainB" in capsys.readouterr().err
 
 
 def test_help_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,9 +181,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "said"),
     [
         (["transalte", "a", "b", "c"], "did you mean 'translate'"),
-        (["train", "facade", "--data", "x"], "there is no recipe 'facade'"),
+        (["train", "facade", "--data", "x"], "unknown recipe 'facade'"),
         (["translate", "nowhere", __file__, "b.png"], "nowhere is not a run folder"),
-        (["redact", "nowhere.png", "out"], "say what to cover"),
+        (["redact", "nowhere.png", "out"], "no region to cover"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["resume", "nowhere"], "nowhere is not a run folder"),
         (["import", "nowhere.pth", "--out", "run"], "nowhere.pth"),
@@ -280,7 +280,7 @@ def test_names_that_the_terminal_cannot_show_end_nothing(monkeypatch: pytest.Mon
 )
 def test_devices_are_refused_by_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    assert "/dev/zero: a device, pipe or socket; save what it holds to a file" in capsys.readouterr().err
+    assert "/dev/zero: a device, pipe or socket; save its content to a file" in capsys.readouterr().err
 
 
 WORDS = {
@@ -330,4 +330,4 @@ def test_messages_that_cannot_be_printed_leave_the_exit_code(monkeypatch: pytest
 def test_a_link_to_itself_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "self").symlink_to("self")
     assert main(["locate", str(tmp_path / "self"), "--out", str(tmp_path / "out")]) == 2
-    assert "self: a link to itself; give its intended target" in capsys.readouterr().err
+    assert "self: a link to itself; pass its intended target" in capsys.readouterr().err

@@ -32,14 +32,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.filterwarnings("default")
 def test_a_recipe_of_a_package_is_offered_and_parsed(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.warns(UserWarning, match=r"recipe broken is left out: sketches:nothing: .*no attribute 'nothing'"):
+    with pytest.warns(UserWarning, match=r"recipe broken is skipped: sketches:nothing: .*no attribute 'nothing'"):
         found = recipes()
     assert [*found] == [*RECIPES, "sketches"]
     assert recipe_summary(found["sketches"]) == "Sketches coloured."
     assert main(["train"]) == 0
     shown = capsys.readouterr()
     assert re.search(r"^  sketches +Sketches coloured\.$", shown.out, flags=re.MULTILINE)
-    assert "ganvas train: recipe broken is left out" in shown.err
+    assert "ganvas train: recipe broken is skipped" in shown.err
     with pytest.warns(UserWarning, match="broken"):
         assert parse_train("sketches", ["--out", "run", "--width", "9"]).config.method.width == 9  # type: ignore[union-attr]
 
@@ -47,5 +47,5 @@ def test_a_recipe_of_a_package_is_offered_and_parsed(installed: Path, capsys: py
 def test_a_package_may_not_replace_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint(name="pix2pix", value="other:recipe", group=ENTRY_POINT_GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: EntryPoints([entry]))
-    with pytest.raises(ConfigError, match="other:recipe brings a recipe 'pix2pix', which ganvas has"):
+    with pytest.raises(ConfigError, match="other:recipe defines a recipe 'pix2pix', which is built in"):
         recipes()

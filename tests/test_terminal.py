@@ -124,7 +124,7 @@ def test_one_line_and_a_trace(
     assert shown.err.count("\n") == 1
     assert shown.err.startswith("ganvas demo --out ")
     assert r"odd\nname" in shown.err
-    assert r"unexpected Unforeseen: two\nlines \x1b[31m; the full trace is in " in shown.err
+    assert r"unexpected Unforeseen: two\nlines \x1b[31m; the full traceback is in " in shown.err
     assert str(trace) in shown.err
     text = trace.read_text()
     assert "Traceback (most recent call last)" in text
@@ -148,7 +148,9 @@ def test_without_a_cache_the_trace_lies_among_temporary_files(tmp_path: Path, mo
     (trace,) = (tmp_path / "temporary" / "ganvas-crashes").iterdir()
     assert str(trace) in told
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "file"))
-    assert "the full trace could not be written" in report_crash(["locate"], Unforeseen("x"), cache_folder=cache_folder)
+    assert "the full traceback could not be written" in report_crash(
+        ["locate"], Unforeseen("x"), cache_folder=cache_folder
+    )
 
 
 def test_old_traces_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""What speed.py and growth.py measure with: a module a part, and the clock, the table and the machine they share."""
+"""Measurements of speed.py and growth.py: one module per part, with common timing, tables and machine description."""

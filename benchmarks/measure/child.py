@@ -1,4 +1,4 @@
-"""Work in a process of its own: a command timed as a whole, or a module here that prints its result as JSON."""
+"""Work in a separate process: a command timed as a whole, or a module here that prints its result as JSON."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 LONGEST = 1800.0
-"""Seconds after which a child is given up."""
+"""Timeout of a child process in seconds."""
 
 
 class ChildFailure(RuntimeError):
-    """A child ended badly; the message ends with what it said last."""
+    """Failure of a child process; the message ends with its last output."""
 
 
 def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """The output of a command.
+    """Return the output of a command.
 
     Raises:
         ChildFailure: it failed or took too long.
@@ -39,26 +39,26 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
 
 
 def child_environment() -> dict[str, str]:
-    """This process's, with the package `measure` in it."""
+    """Return the environment of this process, with the package `measure` on its path."""
     path = os.pathsep.join([str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path}
 
 
 def seconds_of(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> float:
-    """Wall seconds of a whole process."""
+    """Return the wall time of a whole process in seconds."""
     start = time.perf_counter()
     run(command, environment=environment)
     return time.perf_counter() - start
 
 
 def run_json(module: str, given: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The last line of what `python -m measure.<module> JSON` prints."""
+    """Return the last output line of `python -m measure.<module> JSON`."""
     printed = run([sys.executable, "-m", f"measure.{module}", json.dumps(given)], environment=environment)
     record: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
     return record
 
 
 def given_words() -> dict[str, Any]:
-    """In a child: what its parent gave it."""
+    """Return the arguments from the parent process, in a child."""
     words: dict[str, Any] = json.loads(sys.argv[1])
     return words

@@ -1,4 +1,4 @@
-"""How many floating-point operations a piece of work asks for; a multiplication with its addition counts as two."""
+"""Number of floating-point operations of a workload; a multiply-add counts as two."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_operations(work: Callable[[], object]) -> int:
-    """Of convolutions and matrix products, forward and backward; what is applied number by number is not counted."""
+    """Count the operations of convolutions and matrix products, forward and backward, without elementwise ones."""
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
 
 
 def share_of_peak(operations: float, seconds: float, peak: float) -> float:
-    """Part of the peak rate (operations a second) that was reached, in percent."""
+    """Return the achieved percentage of the peak rate (operations per second)."""
     return 100 * operations / seconds / peak

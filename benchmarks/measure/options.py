@@ -1,4 +1,4 @@
-"""What every part of speed.py is told."""
+"""Options of every part of speed.py."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from measure.table import Table
 
 @dataclass(frozen=True)
 class Options:
-    """What every part is told.
+    """Options of every part.
 
     Attributes:
-        reference: what to compare with, or None.
-        pictures: what to work on.
+        reference: the reference to compare with, or None.
+        pictures: source of the pictures.
         quick: fewer rounds and pictures, for a trial.
-        work: steps and networks whose name has this text alone; empty: all.
+        work: measure only steps and networks whose name contains this text; empty: all.
     """
 
     reference: Reference | None
@@ -30,11 +30,11 @@ class Options:
     work: str = ""
 
     def of(self, full: int, quick: int) -> int:
-        """A number of rounds, pictures or seconds."""
+        """Return a number of rounds, pictures or seconds."""
         return quick if self.quick else full
 
     def for_worker(self, module: str, *, work: str, variant: str) -> dict[str, Any]:
-        """What `measure.worker` is given, to have its work made by `module`."""
+        """Return the arguments with which `measure.worker` creates the workload of `module`."""
         return {
             "module": module,
             "work": work,

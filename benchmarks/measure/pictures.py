@@ -1,4 +1,4 @@
-"""The pictures that are worked on: real ones where a folder is given, else smooth coloured patterns made here."""
+"""Pictures of the benchmarks: real ones from a folder, or else generated smooth color patterns."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 
 SIDE = 256
 NUM_MADE = 64
-"""Patterns in the place of a data set."""
+"""Number of patterns that replace a data set."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where pictures come from.
+    """Source of pictures.
 
     Attributes:
-        data: a folder with facades, horse2zebra and flowers in it, or None.
+        data: folder that contains facades, horse2zebra and flowers, or None.
         work: a temporary folder.
     """
 
@@ -31,17 +31,17 @@ class Pictures:
 
     @property
     def origin(self) -> str:
-        """For the notes of a table."""
+        """Return the origin for the notes of a table."""
         return "real pictures" if self.data else "smooth coloured patterns, since no --data was given"
 
     def facades(self) -> Path:
-        """A folder with `train`: pictures of 512x256 with two halves side by side."""
+        """Return a folder with `train`: pictures of 512x256 with two halves side by side."""
         if self.data:
             return self.data / "facades"
         return self._made("made", 2 * SIDE, SIDE).parent
 
     def large_facades(self, count: int, side: int = 1024) -> Path:
-        """The same at `side` pixels a half, as JPEG of quality 95: real pictures resized up."""
+        """Return the same with halves of `side` pixels, as JPEG of quality 95: upsampled real pictures."""
         folder = self.work / f"large-{side}" / "train"
         if not folder.exists():
             folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ class Pictures:
         return folder.parent
 
     def halves(self, count: int) -> Path:
-        """A folder of at most `count` PNG files of 256x256: both halves of facades, one after the other."""
+        """Return a folder of at most `count` PNG files of 256x256: both halves of facades, one after the other."""
         folder = self.work / f"halves-{count}"
         if not folder.exists():
             folder.mkdir()
@@ -66,7 +66,7 @@ class Pictures:
             yield from ((path, half) for path in paths)
 
     def photographs(self, name: str, count: int) -> Path:
-        """A folder of copies of the first `count` pictures of DATA/`name`."""
+        """Return a folder with copies of the first `count` pictures of DATA/`name`."""
         folder = self.work / f"{name.replace('/', '-')}-{count}"
         if self.data is None:
             return self._made(folder.name, SIDE, SIDE, count)
@@ -93,7 +93,7 @@ class Pictures:
 
 
 def pattern(width: int, height: int, *, seed: int) -> Image.Image:
-    """A smooth coloured pattern with a little grain, the same for the same seed."""
+    """Return a smooth color pattern with a little noise, determined by the seed."""
     draw = np.random.default_rng(seed)
     coarse = Image.fromarray(draw.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.int16)
@@ -102,6 +102,6 @@ def pattern(width: int, height: int, *, seed: int) -> Image.Image:
 
 
 def opened(path: Path) -> Image.Image:
-    """In RGB."""
+    """Open a picture in RGB."""
     with Image.open(path) as picture:
         return picture.convert("RGB")

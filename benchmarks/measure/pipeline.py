@@ -1,4 +1,4 @@
-"""Part `data`: pairs a second, from files to batches in [-1, 1], as each side's training makes them."""
+"""Part `data`: pairs per second, from files to batches in [-1, 1], with the loader of each side."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOTES = (
 
 
 def measure_pipeline(options: Options) -> list[Table]:
-    """Rates for both kinds of file and two batch sizes, and what the cache costs first."""
+    """Measure rates for both kinds of file and two batch sizes, and the cost of building the cache."""
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
     rates, costs = Table("Data pipeline"), Table("Building the cache")
     rates.notes.append(NOTES[0].format(workers=workers))
@@ -56,7 +56,7 @@ def prepare(given: dict[str, Any]) -> Callable[[], Work]:
 
 
 def sources(options: Options) -> dict[str, Path]:
-    """What is read."""
+    """Return the sources."""
     large = options.of(96, 32)
     return {
         f"512x256 ({options.pictures.origin})": options.pictures.facades(),
@@ -65,18 +65,18 @@ def sources(options: Options) -> dict[str, Path]:
 
 
 def pays_after(pairs: int, rows: list[Row], cost: Row) -> float:
-    """Epochs after which building the cache has paid for itself: at batch 1, ours first among the rows."""
+    """Return the number of epochs after which building the cache has paid off, at batch 1; ours is the first row."""
     ours, theirs = (float(row["pairs/s"] or 0) for row in rows)
     return float(cost["seconds"] or 0) / (pairs / theirs - pairs / ours)
 
 
 def config_of(folder: Path) -> PairedData:
-    """Facades as both sides train them."""
+    """Return the config of facades as trained by both sides."""
     return PairedData(folder=folder, layout="side_by_side", direction="b_to_a")
 
 
 def _build(folder: Path, home: Path) -> tuple[Row, int]:
-    """Seconds to build the cache, with no score known and with all known, and the number of pairs."""
+    """Return the seconds to build the cache without and with cached scores, and the number of pairs."""
     seconds = []
     for _ in range(2):
         shutil.rmtree(home, ignore_errors=True)

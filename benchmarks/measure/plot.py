@@ -1,4 +1,4 @@
-"""Lines on two logarithmic axes, several panels side by side, as one SVG file."""
+"""Log-log line plots in several panels, as an SVG file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganvas.reports.chart import Axis, Point, log_axis, tick_text
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 66, 32, 34, 48
 COLOURS = ("#2b6cb8", "#c8551b", "#2e8b57", "#9b4f9f", "#8a6d1d", "#c2366b")
-"""To be told apart by colour-blind readers."""
+"""Colors that color-blind readers can distinguish."""
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#404754}.title{font-weight:600;fill:#1d2129}line{stroke:#e3e0da}"
     ".axis{stroke:#8b93a0}path{fill:none;stroke-width:1.8}"
@@ -34,7 +34,7 @@ class Panel:
 
 
 def write_panels(path: Path, panels: Sequence[Panel]) -> None:
-    """One figure, with a legend of all series below."""
+    """Write a figure with a legend of all series below."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
     width, height = WIDTH * len(panels), HEIGHT + 20 * len(names) + 10

@@ -1,9 +1,9 @@
-"""The reference PyTorch CycleGAN / pix2pix, driven from a checkout through its own options; none of its code is here.
+"""Reference PyTorch CycleGAN / pix2pix, run from a checkout through its own options; contains none of its code.
 
 It needs torchvision (for the transforms of its data sets) and dominate (for the page that its test script writes).
-wandb is optional for its users: where it is missing an empty module stands in, which spares the reference its import.
-torchvision built for another PyTorch registers no operators, and its import fails on the first that it describes:
-then their schemas are defined here before. No operator of it is ever called.
+wandb is optional: if it is missing, an empty module replaces it. torchvision built for another PyTorch registers no
+operators, and its import fails at the first description of one; in this case their schemas are defined here first. None
+of its operators is called.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Reference:
     schemas: bool = False
 
     def prepare(self) -> None:
-        """Make it importable in this process; what is installed here goes before `packages`."""
+        """Make it importable in this process; installed packages take precedence over `packages`."""
         if str(self.checkout) in sys.path:
             return
         sys.path += [str(self.checkout), *filter(None, [self.packages])]
@@ -53,7 +53,7 @@ class Reference:
             describe_operators()
 
     def options(self, words: Sequence[str | Path], *, training: bool, device: Any) -> Namespace:
-        """Its own defaults, changed by `words`; it writes what it chose into `--checkpoints_dir`."""
+        """Return its default options, changed by `words`; it writes its options into `--checkpoints_dir`."""
         self.prepare()
         name = "train" if training else "test"
         kind = getattr(importlib.import_module(f"options.{name}_options"), f"{name.title()}Options")
@@ -63,19 +63,19 @@ class Reference:
         return options
 
     def model(self, options: Namespace) -> Any:
-        """One of its models, its weights drawn by itself."""
+        """Return one of its models with its own initialization."""
         with quiet():
             model = importlib.import_module("models").create_model(options)
             model.setup(options)
         return model
 
     def loader(self, options: Namespace) -> Any:
-        """Its data set behind its data loader."""
+        """Return its data loader."""
         with quiet():
             return importlib.import_module("data").create_dataset(options)
 
     def generator(self, name: str, *, norm: str) -> Any:
-        """A generator without dropout, its weights drawn by itself."""
+        """Return a generator without dropout, with its own initialization."""
         self.prepare()
         networks = importlib.import_module("models.networks")
         network = networks.define_G(3, 3, 64, name, norm, False)
@@ -84,7 +84,7 @@ class Reference:
 
 
 def find(checkout: Path, packages: Path | None) -> Reference:
-    """The checkout, tried.
+    """Return the checkout after importing it.
 
     Raises:
         ChildFailure: it cannot be imported; the message says what is missing.
@@ -118,7 +118,7 @@ def describe_operators() -> None:
 
 @contextlib.contextmanager
 def arguments(words: Sequence[str | Path]) -> Iterator[None]:
-    """Its options are read from the command line alone."""
+    """Set its options, which it reads only from the command line."""
     before, sys.argv = sys.argv, ["reference", *map(str, words)]
     try:
         yield
@@ -128,6 +128,6 @@ def arguments(words: Sequence[str | Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what it prints."""
+    """Suppress its output."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO as other ways to apply a network, for comparison only."""
+"""ONNX Runtime and OpenVINO as alternative runtimes of a network, only for comparison."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from measure.timing import Work
 RUNTIMES = {"ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
 """Variant -> the package."""
 TOLERANCE = 1e-4
-"""Largest difference of a sample in [-1, 1] from PyTorch's at which both do the same work."""
+"""Largest accepted difference of a value in [-1, 1] from PyTorch's."""
 
 
 def installed_runtimes(table: Table) -> list[str]:
-    """The runtimes that can be measured; the table says why others are left out."""
+    """Return the runtimes that can be measured; the table gives the reasons for the others."""
     if importlib.util.find_spec("onnxscript") is None:
         table.notes.append("No rows for other runtimes: torch.onnx.export needs the package onnxscript.")
         return []

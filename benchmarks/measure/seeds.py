@@ -1,4 +1,4 @@
-"""Figures of variants over several seeds: means with ranges, and the order of the variants by each measure."""
+"""Statistics of variants over several seeds: means with ranges, and the order of the variants by each metric."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from measure.table import Cell, Row, Table
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A figure of a trained run.
+    """Metric of a trained run.
 
     Attributes:
         name: its key.
-        caption: in a table.
-        larger_is_better: as for PSNR.
+        caption: caption in a table.
+        larger_is_better: whether larger is better, as for PSNR.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one seed of a variant reached."""
+    """Results of one seed of a variant."""
 
     variant: str
     seed: int
@@ -35,13 +35,13 @@ class Trial:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and range; the value alone where there is one."""
+    """Return mean and range, or a single value."""
     mean = f"{fmean(values):.4g}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.4g} to {max(values):.4g})"
 
 
 def seed_table(title: str, trials: Sequence[Trial], variants: Sequence[str], measures: Sequence[Measure]) -> Table:
-    """A row for each variant that has a trial, and the orders below."""
+    """Return a row for each variant with a trial, and the orders below."""
     rows: list[Row] = []
     for variant in variants:
         own = [trial for trial in trials if trial.variant == variant]
@@ -55,9 +55,9 @@ def seed_table(title: str, trials: Sequence[Trial], variants: Sequence[str], mea
 
 
 def orders(trials: Sequence[Trial], variants: Sequence[str], measures: Sequence[Measure]) -> Iterator[str]:
-    """Name for each measure the variants from best to worst by the mean over seeds, and how many seeds say so too.
+    """Order the variants by the mean of each metric, best first, and count the seeds with the same order.
 
-    Seeds count that have every variant.
+    Only seeds with all variants are counted.
     """
     for measure in measures:
         sign = -1 if measure.larger_is_better else 1

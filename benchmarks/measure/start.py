@@ -1,4 +1,4 @@
-"""Part `start`: how long it takes until a command says something."""
+"""Part `start`: startup time of commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print('torch' in sys.modules)
 
 
 def measure_start(options: Options) -> list[Table]:
-    """Whole processes: start of Python, imports, answer."""
+    """Measure whole processes: start of Python, imports, output."""
     note = "Whole processes, medians. The reference: its test script asked for help, after all its imports."
     table = Table("Start", notes=[note])
     table.rows = [_row(words, options.of(10, 5)) for words in COMMANDS]

@@ -18,11 +18,11 @@ NOTE = (
 )
 
 WARM_UP = 3
-"""After the two whose memory is measured: a process has found all its memory after some four steps."""
+"""Warm-up steps after the two for the memory measurement: memory use is stable after about four steps."""
 
 
 def measure_steps(options: Options) -> list[Table]:
-    """A row for each variant of each training."""
+    """Return a row for each variant of each training."""
     table = Table("Training step")
     peaks = {precision: matmul_peak(precision) for precision in measured_precisions(table)}
     told = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())

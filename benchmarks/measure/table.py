@@ -1,4 +1,4 @@
-"""A part's result: rows of figures under columns, as Markdown for people and as JSON for programs."""
+"""Table of results, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Row = Mapping[str, Cell]
 
 @dataclass
 class Table:
-    """Rows with the same meaning.
+    """Rows with common columns.
 
     Attributes:
         rows: column -> figure; a row may lack columns.
         notes: sentences below the table.
-        failures: what could not be measured, and why.
+        failures: failed measurements with their reasons.
     """
 
     title: str
@@ -25,22 +25,22 @@ class Table:
     failures: list[str] = field(default_factory=list)
 
     def fail(self, what: str, error: BaseException) -> None:
-        """Say so, and let the rest go on."""
+        """Record a failure, and continue with the others."""
         self.failures.append(f"FAILED: {what}: {type(error).__name__}: {error}")
 
     @property
     def columns(self) -> list[str]:
-        """Of all rows, in order of first appearance."""
+        """Return the columns of all rows, in order of first appearance."""
         return list(dict.fromkeys(column for row in self.rows for column in row))
 
     def as_record(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the table for JSON."""
         return {"title": self.title, "rows": [dict(row) for row in self.rows], "notes": self.notes,
                 "failures": self.failures}  # fmt: skip
 
 
 def markdown(tables: Sequence[Table]) -> str:
-    """All tables, one below the other."""
+    """Return all tables, one below the other."""
     return "\n\n".join(_one(table) for table in tables)
 
 
@@ -59,7 +59,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def cell_text(value: Cell) -> str:
-    """Three significant digits for a measured number; whole numbers and words as they are."""
+    """Format a measured number with three significant digits; integers and words are unchanged."""
     if value is None:
         return ""
     if not isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Variants of one piece of work, timed in turn: what else the machine does falls on all of them alike."""
+"""Timing of variants of a workload in turn, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from statistics import median
 
 Work = Callable[[], object]
 Timer = Callable[[int], float]
-"""From a number of calls, which it makes, to seconds a call."""
+"""Function from a number of calls, which it makes, to seconds per call."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One variant's seconds a call, round by round."""
+    """Seconds per call of one variant, round by round."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Seconds a call in the middle round."""
+        """Return the median seconds per call."""
         return median(self.seconds)
 
     @property
     def spread(self) -> str:
-        """The fastest and the slowest round, in seconds."""
+        """Return the fastest and the slowest round, in seconds."""
         return f"{min(self.seconds):.3g}-{max(self.seconds):.3g}"
 
 
 def ratio(slow: Timing, fast: Timing) -> float:
-    """How many times as fast `fast` is: the median of the rounds' own ratios, so that a busy round cancels out."""
+    """Return the speedup of `fast`: the median of the rounds' ratios, in which the load of a round cancels out."""
     return median(s / f for s, f in zip(slow.seconds, fast.seconds, strict=True))
 
 
 def timer(work: Work, finish: Work = lambda: None) -> Timer:
-    """Times the work in this process; `finish` waits until a device has done what it was given."""
+    """Return a timer of the workload in this process; `finish` waits for the device."""
 
     def timed(calls: int) -> float:
         finish()

@@ -5,8 +5,8 @@
     restored = ganvas.load("runs/flowers")(ganvas.read_image("mosaic.png"))
     ganvas.write_image("restored.png", restored)
 
-All commands are in `ganvas.api`, the configs of the methods in `ganvas.methods`. Names are imported when first used, so
-that `import ganvas` stays fast.
+All commands are functions of `ganvas.api`; the configs of the methods are in `ganvas.methods`. Names are imported when
+they are first used, so that `import ganvas` is fast.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""`python -m ganvas`, the command `ganvas`, and so `torchrun -m ganvas train ...`."""
+"""Entry point of `ganvas`, `python -m ganvas` and `torchrun -m ganvas train ...`."""
 
 import sys
 
 
 def run() -> int:
-    """Run the command line and return its exit code; an interruption while it is imported shows no traceback."""
+    """Run the command line and return its exit code; an interruption during the imports prints no traceback."""
     try:
         from ganvas.cli import main  # here, where an interruption is caught
 

@@ -1,8 +1,8 @@
-"""Commands of ganvas as functions: what the command line calls, and what a program calls.
+"""Python functions of all commands, which the command line calls too.
 
-Each command is described by one frozen dataclass, its config, which stands with its component. The config's fields are
-the parameters of the function here and the arguments and flags of the command; its checks are those of both.
-Modules that need torch are imported when a command runs, so that help is quick.
+One frozen dataclass, the config, defines each command; it is in the package of the command's component. Its fields are
+the parameters of the function here and the arguments and flags of the command, and its checks apply to both. Modules
+that need torch are imported when a command runs, so that printing the help is fast.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
 CONFIGS: dict[str, type[Any]] = {}
-"""Function of this module -> its config, from which the command line makes the flags."""
+"""Function of this module -> its config, from which the command line derives the flags."""
 
 
 def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, R]]:
-    """Return a decorator that gives a function of a config the config's own parameters."""
+    """Return a decorator that replaces a function's parameter `config` by the fields of the config."""
     assert isinstance(config, type)
     signature = inspect.signature(config)
 
@@ -107,9 +107,10 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
 
 @command(LocateConfig)
 def locate(config: LocateConfig) -> Located:
-    """Find what a classifier responds to, or what detectors find, in photographs and films.
+    """Locate what a classifier responds to, or what detectors find, in photographs and films.
 
-    Writes an overlay for each, and the boxes as JSON: one record of all photographs, and a line a frame of each film.
+    Writes an overlay of each file and the boxes as JSON: one record for all photographs, and one line per frame for
+    each film.
     """
     from ganvas.redaction.locate_film import locate_all
 
@@ -119,9 +120,9 @@ def locate(config: LocateConfig) -> Located:
 
 @command(PrepareConfig)
 def prepare(config: PrepareConfig) -> Prepared:
-    """Make training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
+    """Create training pairs from photographs: OUT/train/a and b, val, test, and a manifest.
 
-    Near-duplicates never straddle two splits. The same command resumes after an interruption.
+    Near-duplicates stay in one split. The same command resumes after an interruption.
     """
     from ganvas.data.prepare import prepare_pairs
 
@@ -131,9 +132,9 @@ def prepare(config: PrepareConfig) -> Prepared:
 
 @command(RedactConfig)
 def redact(config: RedactConfig) -> Redacted:
-    """Cover regions of pictures, look again, and widen until the classifier no longer names the class.
+    """Cover regions of pictures and films, verify them, and widen them until nothing is recognized or detected.
 
-    That is all it tests: look at the results before they are released. A log holds a line a picture.
+    No other property is verified: look at the results before you release them. A log has one line per file.
     """
     from ganvas.redaction.redact_files import redact_files
 
@@ -160,7 +161,7 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
 
 @command(ResumeConfig)
 def resume(config: ResumeConfig) -> TrainingResult:
-    """Resume a run that was stopped; it ends as if it had not been stopped, unless a setting is changed."""
+    """Resume an interrupted run; the result equals that of an uninterrupted run unless a setting is changed."""
     from ganvas.training.loop import train as train_run
     from ganvas.training.state import read_config
 
@@ -173,7 +174,7 @@ def resume(config: ResumeConfig) -> TrainingResult:
 def translate(config: TranslateConfig) -> TranslationReport:
     """Apply a trained run to a picture, a film or a folder of both; the results are labeled as synthetic.
 
-    Names, sizes and formats stay. Of films, sound, subtitles and metadata are kept, and each frame has its time.
+    Names, sizes and formats are preserved; of films also sound, subtitles, metadata and timestamps.
     """
     from ganvas.content_gate import loading_scorer
 
@@ -202,7 +203,7 @@ def sample(config: SampleConfig) -> SamplingReport:
 def evaluate(config: EvaluateConfig) -> Evaluation | FilmEvaluation:
     """Measure a trained run on pairs: PSNR, SSIM, MS-SSIM and L1 as a table, as JSON and as a report.
 
-    A film is measured against the true one, frame by frame, with LPIPS and flicker: FILM --data TRUTH --input FILM.
+    A film is compared with its ground truth frame by frame, with LPIPS and flicker: FILM --data TRUTH --input FILM.
     """
     with using_threads(config.threads):
         if config.run.is_file() and config.run.suffix.lower() != ".onnx":
@@ -216,9 +217,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation | FilmEvaluation:
 
 @command(ComparisonConfig)
 def compare(config: ComparisonConfig) -> Comparison:
-    """Train several recipes under the same budget on the same data, and write one page, one table and one grid.
+    """Train several recipes under the same budget on the same data, and compare them.
 
-    Writes report.html, comparison.json and grid.png; each run lies in OUT/runs. The same command resumes.
+    Writes report.html, comparison.json and grid.png; the runs are in OUT/runs. The same command resumes.
     """
     from ganvas.evaluation.compare import compare as compare_methods
 
@@ -228,7 +229,7 @@ def compare(config: ComparisonConfig) -> Comparison:
 
 @command(BenchmarkConfig)
 def benchmark(config: BenchmarkConfig) -> SuperResolutionTable:
-    """Measure trained runs on sets of pictures as in the papers, beside interpolation baselines."""
+    """Measure super-resolution runs on standard sets of pictures, beside interpolation baselines."""
     from ganvas.evaluation.super_resolution import benchmark_super_resolution
 
     with using_threads(config.threads):
@@ -240,7 +241,7 @@ def audit(config: AuditConfig) -> Audit | FilmAudit:
     """Measure how much covers hide: what attacks recover, and what retrained classifiers still recognize.
 
     Writes report.html, audit.json and, for pictures, grid.png. For a film: what registered and fused frames recover
-    under mosaics whose grid is fixed to the screen or anchored to the region. Ordinary pictures and films only: every
+    under mosaics whose grid is fixed to the screen or anchored to the region. Use ordinary pictures and films: every
     picture and frame passes the content gate.
     """
     with using_threads(config.threads):
@@ -287,11 +288,11 @@ def import_reference(config: ImportConfig) -> Imported:
 
 @command(DensityConfig)
 def density(config: DensityConfig) -> Study:
-    """Study the ideas behind the methods on densities with known answers; write a picture and figures.
+    """Study the ideas behind the methods on densities with known answers; write a plot and its numbers.
 
-    Needs matplotlib. The questions: `sample`, drawing from a density by its inverse CDF; `likelihood`, maximum
-    likelihood as minimum KL divergence; `gan`, a GAN, a Wasserstein GAN and a conditional GAN; `collapse`, what the
-    cycle term keeps; `dual`, dual learning with two translators.
+    Requires matplotlib. The experiments: `sample`, sampling from a density by its inverse CDF; `likelihood`, maximum
+    likelihood as minimum KL divergence; `gan`, a GAN, a Wasserstein GAN and a conditional GAN; `collapse`, the effect
+    of the cycle term on mode collapse; `dual`, dual learning with two translators.
     """
     from ganvas.toy.study import study
 
@@ -301,9 +302,10 @@ def density(config: DensityConfig) -> Study:
 
 @command(DemoConfig)
 def demo(config: DemoConfig) -> DemoResult:
-    """Run the whole workflow on photographs inside two packages: find, cover, train to restore, measure.
+    """Run the whole workflow on packaged photographs: locate, cover, train to restore, measure.
 
-    Needs the extra `demo` (scikit-image and scikit-learn, for their photographs). Writes report.html and metrics.json.
+    Requires the extra `demo` (scikit-image and scikit-learn, for their photographs). Writes report.html and
+    metrics.json.
     """
     from ganvas.demonstration.run import run_demo
 
@@ -313,7 +315,7 @@ def demo(config: DemoConfig) -> DemoResult:
 
 @command(DoctorConfig)
 def doctor(config: DoctorConfig) -> Diagnosis:
-    """Report what is fast on this machine, what is missing and how long recipes take.
+    """Report the speed of this machine, missing packages and weights, and how long recipes take.
 
     Downloads nothing.
     """
@@ -329,8 +331,8 @@ def load(
 ) -> Translator:  # fmt: skip
     """Load a trained run as a callable from picture to picture; the arguments are those of `Translator.load`.
 
-    The run is a folder, `hf://user/name[@revision]` on the Hugging Face Hub, or an ONNX file. The runtime is what
-    computes it: torch, onnxruntime or openvino; a run is exported for the last two.
+    The run is a folder, `hf://user/name[@revision]` on the Hugging Face Hub, or an ONNX file. The runtime is torch,
+    onnxruntime or openvino; the last two run an export of the run.
     """
     from ganvas.inference.translator import Translator
     from ganvas.interop.export.cached import runtime_choice

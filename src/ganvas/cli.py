@@ -1,4 +1,7 @@
-"""Command line: parse, call `api`, print. Arguments and flags come from the config of each command."""
+"""Command line, which parses arguments, calls `api` and prints results.
+
+Arguments and flags come from the config of each command.
+"""
 
 from __future__ import annotations
 
@@ -32,23 +35,23 @@ from ganvas.training.config import RunConfig
 
 VERBS = {
     "demo": ("demo", "run the whole workflow on sample photographs and write a report"),
-    "locate": ("locate", "find what a classifier responds to in photographs"),
-    "prepare": ("prepare", "make training pairs from photographs"),
+    "locate": ("locate", "locate what a classifier responds to, or what detectors find"),
+    "prepare": ("prepare", "create training pairs from photographs"),
     "train": ("train", "train a translation model by recipe"),
-    "resume": ("resume", "resume a run that was stopped"),
+    "resume": ("resume", "resume an interrupted training run"),
     "translate": ("translate", "apply a trained run to pictures and films"),
     "sample": ("sample", "sample pictures from noise with a trained run"),
-    "evaluate": ("evaluate", "measure a trained run on pairs, or a film, and write a report"),
+    "evaluate": ("evaluate", "measure a trained run on pairs, or a translated film"),
     "compare": ("compare", "train several methods under one budget and compare them"),
-    "benchmark": ("benchmark", "measure super-resolution runs on sets of pictures as in the papers"),
-    "audit": ("audit", "measure how much a cover hides from attacks and from retrained classifiers"),
-    "redact": ("redact", "cover regions of pictures, and check that nothing shows"),
-    "export": ("export", "write a trained run for other programs: ONNX, torch.export, OpenVINO, Hugging Face"),
+    "benchmark": ("benchmark", "measure super-resolution runs on standard sets of pictures"),
+    "audit": ("audit", "measure how much covers hide from attacks and retrained classifiers"),
+    "redact": ("redact", "cover regions of pictures and films, and verify the result"),
+    "export": ("export", "export a trained run: ONNX, torch.export, OpenVINO, Hugging Face, web page"),
     "push": ("push", "upload a trained run to the Hugging Face Hub"),
-    "import": ("import_reference", "turn a model of another project (ESRGAN, NAFNet, pix2pix, ...) into a run"),
-    "density": ("density", "study the ideas behind the methods on known densities"),
-    "doctor": ("doctor", "report what is fast on this machine, what is missing, how long recipes take"),
-    "studio": ("studio", "open a local page to redact, translate and watch trainings"),
+    "import": ("import_reference", "import a model of another project (ESRGAN, NAFNet, pix2pix, ...) as a run"),
+    "density": ("density", "study the ideas behind the methods on toy densities"),
+    "doctor": ("doctor", "report the speed of this machine, missing packages, and training times"),
+    "studio": ("studio", "open a local web page to redact, translate and monitor training"),
 }
 """Verb -> (function of `api` or of its own package, one line of help)."""
 HOMES = {"studio": "ganvas.studio"}
@@ -59,8 +62,8 @@ EXIT_CODES = {
     3: "refused by the content gate",
     4: "training diverged",
     5: "some of many files failed",
-    6: "package missing, or an export that differs from its run",
-    7: "weights missing, or the Hub not reached",
+    6: "missing package, or an export that differs from its run",
+    7: "missing weights, or the Hub cannot be reached",
     130: "interrupted",
 }
 """Exit code -> its meaning, for the help; `ganvas.errors` has the classes."""
@@ -79,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(verb, "interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - no traceback reaches the terminal
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that falls into a class statement
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps an interrupt inside a class statement
             _complain(verb, "interrupted")
             return 130
         print(report_crash(words, error, cache_folder=cache_folder), file=sys.stderr)
@@ -107,7 +110,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _answer(words: Sequence[str]) -> int:
-    """Do the work of `_run`; raises system errors on files and on standard output."""
+    """Run a verb without handling errors; system errors on files and on standard output propagate."""
     if not words or words[0] in ("-h", "--help"):
         _print(f"{usage()}\n")
         return 0 if words else 2
@@ -132,7 +135,7 @@ def _print(text: str) -> None:
     """Print to standard output; a closed pipe (`ganvas ... | head`) is not an error.
 
     Raises:
-        OSError: it is full.
+        OSError: the device behind it is full.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may contain characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -162,7 +165,7 @@ def _reader_is_gone() -> bool:
 
 def _complain(verb: str, problem: str) -> None:
     name = f"ganvas {one_line(verb)}" if verb else "ganvas"
-    with suppress(OSError):  # a full disk behind the messages must not change the exit code
+    with suppress(OSError):  # a full disk behind standard error must not change the exit code
         print(f"{name}: {printable(problem)}", file=sys.stderr, flush=True)
 
 
@@ -173,7 +176,7 @@ def _plain_warnings(verb: str) -> Iterator[None]:
     root.addHandler(silence)  # without a handler, Python prints warnings and errors that packages log
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # arithmetic of other packages
+            warnings.simplefilter("ignore", RuntimeWarning)  # floating-point warnings of other packages
             warnings.showwarning = lambda message, *_where, **_more: _complain(verb, str(message))
             yield
     finally:
@@ -181,13 +184,13 @@ def _plain_warnings(verb: str) -> Iterator[None]:
 
 
 def _system_error(error: OSError) -> str:
-    """Return the system's message about a file, with a remedy."""
+    """Return the system's error message about a file, with a remedy."""
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; check the path, its permissions and the room on the disk"
+    return f"{where}{error.strerror or error}; check the path, its permissions and the free space on the disk"
 
 
 def usage() -> str:
-    """Return what `ganvas --help` prints."""
+    """Return the text of `ganvas --help`."""
     verbs = "\n".join(f"  {verb:<10} {summary}" for verb, (_, summary) in VERBS.items())
     codes = "\n".join(f"  {code:<10} {meaning}" for code, meaning in EXIT_CODES.items())
     return f"usage: ganvas VERB ...\n\n{verbs}\n\n`ganvas VERB --help` lists the settings.\n\nExit codes:\n{codes}"
@@ -196,7 +199,7 @@ def usage() -> str:
 def _call(verb: str, words: list[str]) -> Any:
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
-        raise ConfigError(f"there is no verb {verb!r}" + (f"; did you mean {near[0]!r}?" if near else f"\n{usage()}"))
+        raise ConfigError(f"unknown verb {verb!r}" + (f"; did you mean {near[0]!r}?" if near else f"\n{usage()}"))
     _refuse_devices(words)
     if verb == "train":
         return _train(words)
@@ -214,7 +217,7 @@ def _refuse_devices(words: list[str]) -> None:
     """Refuse arguments that name a device, pipe or socket, which may never end, or a link to itself.
 
     Raises:
-        InputError: there is such a word.
+        InputError: an argument names one.
     """
     for word in words:
         path = Path(word.partition("=")[2] if word.startswith("--") else word)
@@ -222,10 +225,10 @@ def _refuse_devices(words: list[str]) -> None:
             kind = path.stat().st_mode
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno == errno.ELOOP:
-                raise InputError(f"{path}: a link to itself; give its intended target") from error
-            continue  # no file, or one that the verb reports
+                raise InputError(f"{path}: a link to itself; pass its intended target") from error
+            continue  # not a file, or one that the verb itself reports
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise InputError(f"{path}: a device, pipe or socket; save what it holds to a file and give that")
+            raise InputError(f"{path}: a device, pipe or socket; save its content to a file and pass that file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,9 +236,9 @@ class TrainCommand:
     """Train a translation model by recipe; every setting of the recipe can be changed."""
 
     out: Path
-    """The run folder to make."""
+    """Run folder to create."""
     config: RunConfig
-    """Configuration of the run."""
+    """Settings of the run."""
 
 
 def _train(words: list[str]) -> Any:
@@ -247,13 +250,13 @@ def _train(words: list[str]) -> Any:
               "`ganvas train RECIPE --help` lists the settings.")  # fmt: skip
         return None
     if words[0] not in known:
-        raise ConfigError(f"there is no recipe {words[0]!r}; recipes:\n{names}")
+        raise ConfigError(f"unknown recipe {words[0]!r}; recipes:\n{names}")
     command = parse_train(words[0], words[1:])
     return importlib.import_module("ganvas.api").train(command.config, command.out)
 
 
 def parse_train(name: str, words: list[str]) -> TrainCommand:
-    """Parse the words after the recipe's name into a run. Flags are the fields' names, without prefixes."""
+    """Parse the arguments after the recipe's name into a run. Flags are the names of the fields, without prefixes."""
     recipe = recipes()[name]
     command = tyro.cli(
         TrainCommand,

@@ -3,15 +3,15 @@
 GanvasError                1   anything below
 ├── InputError             2   invalid input that the user can correct (also a ValueError)
 │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
-│   ├── VideoError         2   a film that cannot be read or written; names the file and the place
-│   ├── DataError          2   a data set whose layout does not fit; names the entries
+│   ├── VideoError         2   a film that cannot be read or written; names the file and the position
+│   ├── DataError          2   a data set with an unsuitable layout; names the entries
 │   ├── ConfigError        2   a setting out of range
 │   └── RunError           2   a run folder or checkpoint that cannot be read
 ├── PolicyRefusal          3   the content gate refused a picture
 ├── DivergenceError        4   a loss or weight became NaN or infinite
 ├── PartialFailure         5   some of many files failed; the others are done
 ├── MissingDependency      6   an optional package is not installed
-├── ExportError            6   a run that cannot be exported, or an export that does not agree with its run
+├── ExportError            6   a run that cannot be exported, or an export that differs from its run
 └── WeightsError           7   pretrained weights cannot be found or do not verify
     └── HubError           7   the Hugging Face Hub cannot be reached, or a download from it does not verify
 
@@ -63,7 +63,7 @@ class VideoError(InputError):
     Args:
         path: the file.
         problem: what is wrong, and the remedy.
-        frame: index of the frame where it went wrong, if it is one frame's fault.
+        frame: index of the frame that caused the error, if a single frame did.
         seconds: time of that frame.
     """
 
@@ -91,9 +91,9 @@ class PolicyRefusal(GanvasError):
     """The content gate refused a picture (over the threshold, no model, or any exception).
 
     Args:
-        name: the picture's name.
-        reason: one sentence.
-        score: the classifier's score in [0, 1], or None without a score.
+        name: name of the picture.
+        reason: reason in one sentence.
+        score: score of the classifier in [0, 1]; None if there is none.
     """
 
     exit_code = 3
@@ -107,7 +107,7 @@ class PolicyRefusal(GanvasError):
         return {"refused": self.name, "reason": self.reason, "score": self.score}
 
     def as_arguments(self) -> dict[str, str | float | None]:
-        """Return the arguments with which the same refusal is made in another process."""
+        """Return the arguments that recreate the refusal in another process."""
         return {"name": self.name, "reason": self.reason, "score": self.score}
 
 
@@ -121,9 +121,9 @@ class PartialFailure(GanvasError):
     """Some of many files failed; the others are done.
 
     Args:
-        failures: name -> what went wrong.
-        total: how many files there were.
-        done: a sentence on the other files; empty for none.
+        failures: name -> problem.
+        total: number of files.
+        done: a sentence on the processed files; empty for none.
     """
 
     exit_code = 5
@@ -139,7 +139,7 @@ FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def problem_of(error: BaseException) -> str:
-    """Return an error's message, or its class name where the message is empty; of a system error, file and reason."""
+    """Return an error's message, its class name if the message is empty, or file and reason of a system error."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__
@@ -154,9 +154,9 @@ class MissingDependency(GanvasError):
     """An optional package is not installed; the message gives the command that installs it.
 
     Args:
-        package: its name.
-        extra: the extra of ganvas that lists it.
-        purpose: what needs it.
+        package: name of the package.
+        extra: the extra of ganvas that includes it.
+        purpose: the feature that needs it.
     """
 
     exit_code = 6
@@ -166,13 +166,13 @@ class MissingDependency(GanvasError):
 
 
 class ExportError(GanvasError):
-    """A run that cannot be exported, or an exported network that does not agree with its run; nothing is written."""
+    """A run that cannot be exported, or an exported network that differs from its run; nothing is written."""
 
     exit_code = 6
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs what an extra of ganvas lists, in the versions that ganvas works with.
+    """Return the command that installs the packages of an extra in supported versions.
 
     It names the packages themselves: ganvas is installed from a checkout or a wheel, not by its name.
     """
@@ -193,7 +193,7 @@ class HubError(WeightsError):
 
 
 class Cancelled(KeyboardInterrupt):
-    """The caller cancelled the work (`ganvas.progress`); the same command continues where it stopped.
+    """The caller cancelled the work (`ganvas.progress`); the same command resumes it.
 
-    As with Ctrl-C, the exit code is 130; no handler of a single file's error takes it for one.
+    As with Ctrl-C, the exit code is 130; handlers of errors of single files do not catch it.
     """

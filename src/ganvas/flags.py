@@ -1,4 +1,4 @@
-"""Flags, positional arguments and headings of the help, made from the configs of commands for tyro."""
+"""Flags, positional arguments and help headings of the command line, derived from the configs for tyro."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import tyro
 __all__ = ["config_registry"]
 
 FLAGS = {"class_name": "class", "folder": "data"}
-"""Field -> its flag, where that has another name."""
+"""Field -> flag, if the names differ."""
 METAVARS = {"threads": "N"}
-"""Field -> what its help shows for the value, where that is not its type."""
+"""Field -> metavariable in the help, if it is not the type."""
 
 
 def config_registry(
@@ -22,9 +22,9 @@ def config_registry(
     """Return the tyro registry that turns configs into arguments and flags.
 
     Args:
-        docs: returns field -> help text of a config.
-        unchecked: a config that is parsed to a dictionary: the function of `api` checks it, so that its errors have
-            ganvas exit codes.
+        docs: returns field -> help text for a config.
+        unchecked: a config that is parsed to a dictionary, so that the function of `api` checks it and errors have the
+            exit codes of ganvas.
     """
     registry = tyro.constructors.ConstructorRegistry()
 
@@ -43,7 +43,7 @@ def config_registry(
             if one.name not in names:
                 continue
             default = _default(one, info.default)
-            kind = type(default) if is_dataclass(default) else types[one.name]  # a recipe's own method and data
+            kind = type(default) if is_dataclass(default) else types[one.name]  # the method and data of a recipe
             specs.append(
                 tyro.constructors.StructFieldSpec(
                     name=one.name, type=_annotated(one, kind), default=default, helptext=texts.get(one.name)
@@ -64,11 +64,11 @@ def config_registry(
 
 
 class _Group:
-    """Fields of a config that stand under a heading of their own in the help; parsed to a dictionary.
+    """Fields of a config under a separate heading of the help; parsed to a dictionary.
 
     Attributes:
         config: the config.
-        names: of the fields.
+        names: names of the fields.
     """
 
     config: ClassVar[type[Any]]
@@ -76,19 +76,19 @@ class _Group:
 
 
 def _groups(config: type[Any]) -> dict[str, Any]:
-    """Return heading -> group, of a config that lists its groups as `GROUPS`."""
+    """Return heading -> group for a config that lists its groups as `GROUPS`."""
     listed: Mapping[str, tuple[str, ...]] = getattr(config, "GROUPS", {})
     return {title: type(title, (_Group,), {"config": config, "names": names}) for title, names in listed.items()}
 
 
 def _generation(config: type[Any], name: str) -> int:
-    """Return in which generation a field is declared: 0 by the class itself, whose fields stand first in its help."""
+    """Return the inheritance depth of a field's declaration: 0 for the class itself, whose fields come first."""
     owners = [number for number, owner in enumerate(config.__mro__) if name in vars(owner).get("__annotations__", {})]
     return owners[0]
 
 
 def _default(one: Field[Any], given: Any) -> Any:
-    """Return the default of a field: that of the given config, or its own."""
+    """Return the default of a field: its value in the given config, or its own default."""
     if is_dataclass(given):
         return getattr(given, one.name)
     if one.default_factory is not MISSING:

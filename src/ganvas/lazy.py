@@ -1,4 +1,4 @@
-"""Lazy names of a package: each is imported from its module when it is first used, so that importing is fast."""
+"""Lazy imports of a package: each name is imported from its module when it is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss functions of tensors: pixel and feature losses, adversarial losses, divergences and likelihoods.
+"""Loss functions: pixel and feature losses, adversarial losses, divergences and likelihoods.
 
 Adversarial losses take raw scores (N, 1, h, w), higher for more real:
 
@@ -9,8 +9,8 @@ wasserstein    plain scores (Arjovsky et al. 2017, arXiv:1701.07875), to be used
 relativistic   compares each score with the mean of the other class (Jolicoeur-Martineau 2018, arXiv:1807.00734)
 
 `entropy`, `cross_entropy` and `kl_divergence` take densities on a grid (Cover and Thomas 2006, ch. 2 and 8): (..., n),
-nonnegative, each summing to 1 / step over the last axis, and return nats. Where `p` is 0 the cost is 0, whatever `q`
-is; where only `q` is 0 it is infinite. The other terms of a variational bound are averaged over the batch.
+nonnegative, each summing to 1 / step over the last axis, and return nats. Where `p` is 0 the integrand is 0, whatever
+`q` is; where only `q` is 0 it is infinite. The other terms of a variational bound are averaged over the batch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def l1_loss(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def mse_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean squared difference of two tensors of one shape."""
+    """Return the mean squared difference of two tensors of equal shape."""
     return nn.functional.mse_loss(at_least_float32(made), at_least_float32(wanted))
 
 
@@ -63,9 +63,9 @@ def patch_nce(queries: Tensor, keys: Tensor, *, temperature: float = TEMPERATURE
     Park et al. 2020, arXiv:2007.15651, Eq. 2 and 3, the mean over patches and pictures. No gradient reaches the keys.
 
     Args:
-        queries: (N, patches, D), any length but 0.
+        queries: (N, patches, D), of any norm except 0.
         keys: (N, patches, D); keys[n, i] belongs to queries[n, i], and the others of the picture are its negatives.
-        temperature: cosines are divided by it.
+        temperature: divisor of the cosines.
     """
     queries, keys = (nn.functional.normalize(at_least_float32(given), dim=-1) for given in (queries, keys.detach()))
     likeness = torch.bmm(queries, keys.transpose(1, 2)) / temperature  # (N, queries, keys)

@@ -1,4 +1,4 @@
-"""Progress of long work: reports with the remaining time, and cancellation between two steps."""
+"""Progress reports with the remaining time, and cancellation of long work between two steps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _chosen: ContextVar[Progress | None] = ContextVar("progress", default=None)
 class Progress:
     """Receiver of progress reports and means of cancellation. This base class shows nothing.
 
-    A subclass that overrides `__call__` shows reports elsewhere, such as on a page; see `reporting_to`.
+    A subclass can override `__call__` to show reports elsewhere, such as on a page; see `reporting_to`.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Progress:
             Cancelled: after a call of `cancel`.
         """
         if self._cancelled.is_set():
-            raise Cancelled("cancelled; the same command continues where it stopped")
+            raise Cancelled("cancelled; the same command resumes the work")
 
     def track(self, items: Iterable[Item], task: str, *, total: int) -> Iterator[Item]:
         """Yield the items, and report each one after its use."""
@@ -66,7 +66,7 @@ SILENT = Progress()
 
 
 class _Bars(Progress):
-    """Bars on standard error, one for each task."""
+    """Progress bars on standard error, one for each task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Bars(Progress):
         self._bars.update(self._tasks[task], completed=done, total=total)
 
     def close(self) -> None:
-        """Stop updating the bars; bars that showed nothing leave no empty line."""
+        """Stop updating the bars, without leaving empty lines."""
         if self._tasks:
             self._bars.stop()
 
@@ -98,7 +98,7 @@ def progress_bars(*, shown: bool = True) -> Iterator[Progress]:
     """Yield the progress set by `reporting_to`, else bars on standard error.
 
     Args:
-        shown: False for one that shows nothing.
+        shown: whether to show progress.
     """
     chosen = _chosen.get()
     if chosen is not None or not shown:
@@ -122,6 +122,6 @@ def reporting_to(progress: Progress) -> Iterator[Progress]:
 
 
 def track(items: Iterable[Item], task: str, *, total: int, shown: bool = True) -> Iterator[Item]:
-    """Yield the items with a bar of their own; see `progress_bars` and `Progress.track`."""
+    """Yield the items with a separate progress bar; see `progress_bars` and `Progress.track`."""
     with progress_bars(shown=shown) as progress:
         yield from progress.track(items, task, total=total)

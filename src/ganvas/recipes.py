@@ -1,6 +1,6 @@
-"""Named, complete runs. Each is a small function that returns one `RunConfig`; change it with `dataclasses.replace`.
+"""Training recipes: functions that return a complete `RunConfig`, which `dataclasses.replace` can change.
 
-Other recipes come by the entry point `ganvas.recipes`.
+Installed packages add recipes through the entry point `ganvas.recipes`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ganvas.training.config import RunConfig, TrainingConfig
 
 
 def pix2pix() -> RunConfig:
-    """Pix2pix on pairs of any kind, with the settings of the paper (Isola et al. 2017, Sec. 6.1-6.2)."""
+    """pix2pix on paired pictures, with the settings of the paper (Isola et al. 2017, Sec. 6.1-6.2)."""
     return RunConfig()
 
 
@@ -65,8 +65,8 @@ def horse2zebra_port() -> RunConfig:
 def restore() -> RunConfig:
     """Restoration of photographs under an 8-pixel mosaic: a residual U-Net without norms, trained with L1 alone.
 
-    The network learns the difference to the input; a norm would shift colors. L1 alone gives the smallest error on
-    average; --adversarial-weight 1 gives sharper pictures with invented detail and a lower PSNR.
+    The network learns the difference to the input; a norm would shift colors. L1 alone gives the smallest average
+    error; --adversarial-weight 1 gives sharper pictures with invented detail and a lower PSNR.
     """
     return RunConfig(
         method=Pix2PixConfig(
@@ -129,7 +129,7 @@ def vae_gan() -> RunConfig:
 def domain_gan() -> RunConfig:
     """Domain-conditional GAN for two unpaired folders, then an encoder to its noise (Dong et al. 2017).
 
-    A batch holds 64 pictures, 32 of each side, as in the released code.
+    A batch consists of 64 pictures, 32 of each side, as in the released code.
     """
     return RunConfig(
         method=DomainGANConfig(),
@@ -208,7 +208,7 @@ def unit_port() -> RunConfig:
 def srresnet() -> RunConfig:
     """SRResNet: 4x super-resolution with a squared-error loss (Ledig et al. 2017, Sec. 3.2).
 
-    The million steps of the paper are 45.7 epochs of its 350,000 pictures; for fewer pictures, give more epochs.
+    The million steps of the paper are 45.7 epochs of its 350,000 pictures; for fewer pictures, use more epochs.
     """
     return RunConfig(
         method=SRResNetConfig(),
@@ -220,7 +220,8 @@ def srresnet() -> RunConfig:
 def srgan() -> RunConfig:
     """SRGAN: 4x super-resolution with an adversarial loss, from an SRResNet: --start-from RUN (Ledig et al. 2017).
 
-    200,000 steps, the second half at a tenth of the learning rate. Give --content vgg16-5,3 without weights of VGG19.
+    200,000 steps, the second half at a tenth of the learning rate. Without the weights of VGG19, use --content
+    vgg16-5,3.
     """
     training = replace(srresnet().training, epochs=9.14, constant_fraction=0.5, decay="tenth")
     return replace(srresnet(), method=SRGANConfig(), training=training)
@@ -309,24 +310,26 @@ ENTRY_POINT_GROUP = "ganvas.recipes"
 
 
 def recipes() -> dict[str, Recipe]:
-    """Return name -> recipe, as `ganvas train` and `ganvas compare` know them: ours, then those of entry points.
+    """Return name -> recipe of `ganvas train` and `ganvas compare`: built-in recipes, then those of entry points.
 
-    A recipe that cannot be imported is left out with a warning, so that a broken package stops no other recipe.
+    A recipe that cannot be imported is skipped with a warning, so that a broken package does not affect others.
 
     Raises:
-        ConfigError: a package brings a recipe of the name of one of ours.
+        ConfigError: a recipe of a package has the name of a built-in recipe.
     """
     found = dict(RECIPES)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name in RECIPES:
-            raise ConfigError(f"{entry.value} brings a recipe {entry.name!r}, which ganvas has: rename its entry point")
+            raise ConfigError(
+                f"{entry.value} defines a recipe {entry.name!r}, which is built in: rename its entry point"
+            )
         try:
             found[entry.name] = entry.load()
         except (ImportError, AttributeError) as error:
-            warnings.warn(f"recipe {entry.name} is left out: {entry.value}: {error}", stacklevel=2)
+            warnings.warn(f"recipe {entry.name} is skipped: {entry.value}: {error}", stacklevel=2)
     return found
 
 
 def recipe_summary(recipe: Recipe) -> str:
-    """Return the first line of the recipe's docstring, empty where it has none."""
+    """Return the first line of the recipe's docstring; empty if it has none."""
     return (recipe.__doc__ or "").strip().partition("\n")[0]

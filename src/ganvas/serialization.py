@@ -1,9 +1,9 @@
 """Serialization: strict JSON, frozen dataclasses as JSON records, and safetensors files.
 
-JSON from files that may be hostile is bounded in size and depth, and every fault is a ValueError. A dataclass becomes
-an object whose `kind` is the class name, which tells the members of a union apart; a record written by hand may leave
-`kind` out wherever only one class fits. Reading is strict: an unknown key is an error that names the key. Safetensors
-files are written atomically, with the same bytes for the same content.
+JSON from untrusted files is bounded in size and depth, and every fault is a ValueError. A dataclass becomes an object
+whose `kind` is the class name, which distinguishes the members of a union; a record written by hand may omit `kind`
+wherever only one class fits. Reading is strict: an unknown key is an error that names the key. Safetensors files are
+written atomically, with the same bytes for the same content.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 MAX_DEPTH = 64
 """Largest nesting depth of lists and objects; no file of ganvas has more than ten."""
 MAX_BYTES = 1 << 28
-"""Largest size of a file; boxes for a million pictures take a quarter of it."""
+"""Largest size of a file in bytes; boxes for a million pictures take a quarter of it."""
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
 
@@ -53,7 +53,7 @@ def read_json(path: Path, *, encoding: str = "utf-8", pairs: Pairs | None = None
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no JSON, too large or nested too deep.
+        ValueError: it is not JSON, too large or nested too deep.
     """
     return parse_json(read_text(path, encoding=encoding), pairs=pairs)
 
@@ -63,12 +63,12 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is larger, or of another encoding.
+        ValueError: it is larger, or not UTF-8.
     """
-    with path.open("rb") as file:  # an endless one ends here too
+    with path.open("rb") as file:  # ends for endless files too
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it holds more than {MAX_BYTES >> 20} MiB")
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     return data.decode(encoding)
 
 
@@ -77,10 +77,10 @@ def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
 
     Args:
         text: the whole text.
-        pairs: makes the value of an object from its (key, value) pairs; None: a dict, the last of equal keys.
+        pairs: function from the (key, value) pairs of an object to its value; None: a dict with the last of equal keys.
 
     Raises:
-        ValueError: it is no JSON, or nested too deep.
+        ValueError: it is not JSON, or nested too deep.
     """
     try:
         value = json.loads(text, object_pairs_hook=pairs)
@@ -92,12 +92,12 @@ def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
 
 
 def read_json_lines(path: Path, *, start: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects of a journal, one per line; nothing where there is no such file.
+    """Yield the JSON objects of a journal, one per line; nothing if the file does not exist.
 
-    A line that is no JSON object is skipped: a crash can leave the last line unfinished.
+    Lines that are not JSON objects are skipped, because a crash can leave the last line unfinished.
 
     Args:
-        path: the journal, as `append_line` writes it.
+        path: the journal, written by `append_line`.
         start: the byte offset of the first line to read.
 
     Raises:
@@ -120,7 +120,7 @@ TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
-    """Return whether containers lie inside one another more than `limit` deep, without recursion."""
+    """Return whether containers are nested more than `limit` deep, without recursion."""
     level = [value]
     for _ in range(limit + 1):
         level = [child for parent in level for child in _children(parent)]
@@ -138,15 +138,15 @@ def _children(value: Any) -> Sequence[Any]:
 T = TypeVar("T")
 KIND = "kind"
 LARGEST = 2**1023
-"""Integers from here on do not fit into a float."""
+"""Smallest integer that is too large for a float."""
 PLAIN = (bool, int, float, str, NoneType)
 
 
 def to_record(value: object) -> Any:
-    """Convert nested dataclasses, tuples, lists, mappings, paths and plain values to what `json.dumps` writes.
+    """Convert nested dataclasses, tuples, lists, mappings, paths and plain values to values for `json.dumps`.
 
     Raises:
-        TypeError: any other type, which is an error of the caller.
+        TypeError: any other type, which is an error in the caller.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: to_record(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -159,7 +159,7 @@ def to_record(value: object) -> Any:
         return {str(key): to_record(item) for key, item in value.items()}
     if isinstance(value, PLAIN):
         return value
-    raise TypeError(f"{type(value).__name__} has no place in a record")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a record")
 
 
 def from_record(cls: type[T], record: object) -> T:
@@ -216,7 +216,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _read_union(members: tuple[Any, ...], record: object, where: str) -> object:
-    """Read the union member that fits: by None, by `kind`, else the first that reads without an error."""
+    """Read the matching union member: None, that of `kind`, or the first that can be read without an error."""
     if record is None and NoneType in members:
         return None
     rest = [member for member in members if member is not NoneType]
@@ -266,7 +266,7 @@ def _read_mapping(arguments: tuple[Any, ...], record: object, where: str) -> obj
 
 
 def _read_plain(kind: Any, record: object, where: str) -> object:
-    """Read numbers, strings, booleans and paths, with no coercion except int to float."""
+    """Read numbers, strings, booleans and paths without coercion, except from int to float."""
     if kind is Path and isinstance(record, str):
         return Path(record)
     if kind is float and type(record) is int and abs(record) < LARGEST:
@@ -277,13 +277,13 @@ def _read_plain(kind: Any, record: object, where: str) -> object:
 
 
 def _shown(record: object) -> str:
-    """Return a value as a message shows it, truncated."""
+    """Return a truncated representation of a value for messages."""
     text = repr(record)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 LENGTH_BYTES = 8
-"""A safetensors file starts with the length of its JSON header, little endian."""
+"""Number of bytes of the header length at the start of a safetensors file, little endian."""
 SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -293,13 +293,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     Raises:
         OSError: the file cannot be written.
     """
-    from safetensors import SafetensorError  # both load torch, which records and JSON do not need
+    from safetensors import SafetensorError  # both import torch, which records and JSON do not need
     from safetensors.torch import save_file
 
     stored = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     with atomic_file(path) as temporary:
         temporary.touch()
-        permissions = temporary.stat().st_mode  # of any new file; safetensors itself shuts other people out
+        permissions = temporary.stat().st_mode  # of a new file; safetensors would deny access to other users
         try:
             save_file(stored, temporary, metadata=dict(metadata))
         except SafetensorError as error:
@@ -319,7 +319,7 @@ def check_name(path: Path) -> None:
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError as error:
-        raise RunError(f"{path}: runs are kept in folders whose names are UTF-8; rename it") from error
+        raise RunError(f"{path}: names of run folders must be UTF-8; rename it") from error
 
 
 def _sort_metadata(path: Path) -> None:
@@ -335,7 +335,7 @@ def _sort_metadata(path: Path) -> None:
 
 
 def field_docs(config: type[Any]) -> dict[str, str]:
-    """Return field -> its docstring, the string after it in the source; own fields stand before inherited ones."""
+    """Return field -> its docstring, the string after it in the source; own fields come before inherited ones."""
     docs: dict[str, str] = {}
     for owner in filter(dataclasses.is_dataclass, config.__mro__):
         source = ast.parse(inspect.getsource(sys.modules[owner.__module__])).body

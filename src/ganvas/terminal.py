@@ -20,29 +20,29 @@ from typing import Any
 __all__ = ["CRASH_EXIT_CODE", "as_interrupts", "one_line", "printable", "report_crash"]
 
 CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1: escape sequences begin with them
-    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and what turns the direction of writing
-    "\ud800-\udfff]"  # bytes of a name that are no UTF-8
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL, C1: start characters of escape sequences
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and characters that change the text direction
+    "\ud800-\udfff]"  # bytes of a name that are not UTF-8
 )
 
 
 def printable(text: str) -> str:
-    r"""Return the text with its control characters as escapes, such as \x1b; newlines and tabs stay."""
+    r"""Escape the control characters of a text, such as \x1b; newlines and tabs are kept."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    r"""Return printable text with newlines and tabs as \n and \t: for names, which can contain them."""
+    r"""Escape control characters including newlines and tabs, which names can contain."""
     return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
 NAMES = ("SIGTERM", "SIGHUP")
-"""Windows has no SIGHUP."""
+"""Names of the handled signals; Windows has no SIGHUP."""
 
 
 @contextmanager
 def as_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP inside the block; signals that are ignored stay so (`nohup`)."""
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP inside the block; ignored signals stay ignored (`nohup`)."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for name in NAMES:
@@ -62,12 +62,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 CRASH_EXIT_CODE = 70
-"""EX_SOFTWARE of sysexits.h."""
+"""Exit code of unexpected errors, EX_SOFTWARE of sysexits.h."""
 FOLDER_NAME = "crashes"
 MOST = 20
 """Largest number of stored traces."""
 SHOWN = 200
-"""Characters of the command, and of the error's text, in the message."""
+"""Largest number of characters of the command, and of the error's text, in the message."""
 
 
 def report_crash(words: Sequence[str], error: BaseException, *, cache_folder: Callable[[], Path]) -> str:
@@ -76,13 +76,14 @@ def report_crash(words: Sequence[str], error: BaseException, *, cache_folder: Ca
     Args:
         words: the command, from the verb on.
         error: the unexpected error.
-        cache_folder: returns the folder that holds `crashes/`; where it raises OSError, the temporary folder does.
+        cache_folder: function that returns the folder for `crashes/`; the temporary folder is used if it raises
+            OSError.
     """
     text = f"unexpected {type(error).__name__}: {error}" if str(error) else f"unexpected {type(error).__name__}"
     path = _write_trace(words, error, cache_folder)
-    where = f"the full trace is in {path}" if path else "the full trace could not be written"
+    where = f"the full traceback is in {path}" if path else "the full traceback could not be written"
     command = shlex.join(words)
-    return f"ganvas {_short(command)}: {_short(text)}; {where}. Please report it: this is a fault of ganvas"
+    return f"ganvas {_short(command)}: {_short(text)}; {where}. This is a bug in ganvas; please report it"
 
 
 def _short(text: str) -> str:
@@ -91,7 +92,7 @@ def _short(text: str) -> str:
 
 
 def _write_trace(words: Sequence[str], error: BaseException, cache_folder: Callable[[], Path]) -> Path | None:
-    """Write to the cache folder, else to the temporary folder; return None where neither is writable."""
+    """Write to the cache folder, else to the temporary folder; return None if neither is writable."""
     head = f"ganvas {version('ganvas')}, Python {platform.python_version()}, {platform.platform()}\n"
     lines = [head, f"ganvas {shlex.join(words)}\n\n", *traceback.format_exception(error)]
     text = "".join(lines).encode(errors="backslashreplace")

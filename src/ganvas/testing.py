@@ -1,12 +1,12 @@
-"""Contract of translation methods as a pytest class, for the methods of this package and of plugins.
+"""Method contract: a pytest class for the translation methods of this package and of plugins.
 
     from ganvas.testing import MethodContract
 
     class TestMine(MethodContract):
         config = MyConfig(width=4)
 
-pytest is needed here alone. Call `pytest.register_assert_rewrite("ganvas.testing")` in a conftest.py to see the values
-of a failed assertion.
+Only this module needs pytest. Call `pytest.register_assert_rewrite("ganvas.testing")` in a conftest.py to see the
+values of a failed assertion.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def play(
     betas: tuple[float, float] = (0.9, 0.999),
     until: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, float]]:
-    """Train as the trainer does, but without checkpoints, validation and logs.
+    """Train like the trainer, but without checkpoints, validation and logs.
 
     Args:
         method: the method to train.
-        batch: the same for every step, or one for each.
-        steps: how many at most, of one batch.
-        rate: Adam's learning rate.
-        betas: Adam's.
-        until: called after every tenth step; training stops where it returns True.
+        batch: one batch for all steps, or one for each step.
+        steps: largest number of steps with a single batch.
+        rate: learning rate of Adam.
+        betas: betas of Adam.
+        until: function to call after every tenth step; training stops when it returns True.
 
     Returns:
         The losses of each step as "player/loss".
@@ -71,7 +71,7 @@ def play(
 
 
 def total_loss(turn: Turn) -> torch.Tensor:
-    """Return what the trainer minimizes in a turn."""
+    """Return the sum that the trainer minimizes in a turn."""
     first, *others = turn.losses.values()
     return sum(others, start=first)
 
@@ -90,24 +90,24 @@ def without_dropout(method: Method) -> Method:
 
 
 class MethodContract:
-    """Tests that every method must pass; a subclass gives the config, small enough for seconds."""
+    """Tests that every method must pass; a subclass defines a config of small networks, which train in seconds."""
 
     config: object
     input_channels = 3
     output_channels = 3
     image_size: tuple[int, int] = (32, 32)
     overfit_steps = 60
-    """Training steps at most until one batch must be overfitted; a multiple of ten."""
+    """Largest number of training steps until one batch must be overfitted; a multiple of ten."""
     overfit_pictures = 1
-    """Pictures in that batch; several for norms over a batch of vectors."""
+    """Number of pictures in the batch to overfit; several for norms over a batch of vectors."""
     overfit_rate = 2e-3
-    """Learning rate of Adam for it."""
+    """Learning rate of Adam for overfitting."""
     overfit_betas = (0.9, 0.999)
-    """Betas of Adam for it."""
+    """Betas of Adam for overfitting."""
     stages: tuple[Progress, ...] = (Progress(0, 0),)
-    """Training progress of one step of each kind that the method takes."""
+    """Training progress of one step of each kind of the method."""
     draws_at_test = False
-    """Whether a translation draws numbers other than by dropout; pictures are then compared after the same draws."""
+    """Whether translation draws random numbers other than by dropout; pictures are then compared with equal draws."""
 
     def make(self, seed: int = 0) -> Method:
         """Build the method with seeded weights."""
@@ -121,7 +121,7 @@ class MethodContract:
 
     @property
     def num_frames(self) -> int:
-        """Return the number of frames that the method takes together."""
+        """Return the number of frames in the input of the method."""
         return getattr(self.config, "frames", 1)
 
     def batch(self, count: int = 2) -> Batch:
@@ -138,12 +138,12 @@ class MethodContract:
             yield from method.training_step(self.batch(), progress)
 
     def channels(self, direction: str) -> tuple[int, int]:
-        """Return the channels of the source, all frames together, and of the target in a direction."""
+        """Return the number of channels of the source (all frames together) and of the target in a direction."""
         both = (self.num_frames * self.input_channels, self.output_channels)
         return both if direction == "a_to_b" else both[::-1]
 
     def test_players_own_all_parameters(self) -> None:
-        """Each trainable parameter belongs to one player; the named generators exist."""
+        """Check that each trainable parameter belongs to one player, and that the generators exist."""
         method = self.make()
         owners = [id(p) for player in method.players for p in method.player_parameters(player)]
         assert sorted(owners) == sorted(id(p) for p in method.parameters() if p.requires_grad)
@@ -151,7 +151,7 @@ class MethodContract:
         assert method.size_multiple >= 1
 
     def test_each_turn_updates_only_its_own_player(self) -> None:
-        """A turn changes parameters of its own player and of no other, and every player has a turn."""
+        """Check that a turn changes only parameters of its own player, and that every player has a turn."""
         method = self.make()
         for player in method.players:
             for p in method.player_parameters(player):  # away from zeros, where gradients vanish
@@ -172,7 +172,7 @@ class MethodContract:
 
     @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
     def test_losses_are_finite_scalars(self, precision: torch.dtype) -> None:
-        """Losses are finite float32 scalars, in float32 and under bfloat16 autocast, and so are their gradients."""
+        """Check that losses are finite float32 scalars with finite gradients, with and without bfloat16 autocast."""
         method = self.make()
         turns = self.turns(method)
         while True:
@@ -188,9 +188,9 @@ class MethodContract:
             assert all(p.grad is not None and p.grad.isfinite().all() for p in method.player_parameters(turn.player))
 
     def test_translation_in_bfloat16(self) -> None:
-        """Translating in bfloat16 is close to float32.
+        """Check that translations in bfloat16 are close to those in float32.
 
-        Without dropout, which on some processors draws other noise in bfloat16 than in float32.
+        Dropout is off, because on some processors it draws different noise in bfloat16 and float32.
         """
         method = without_dropout(self.make().eval())
         images = self.batch().a
@@ -204,7 +204,7 @@ class MethodContract:
         assert (lowered - precise).abs().mean() < 0.05
 
     def test_seeded_training_repeats_bitwise(self) -> None:
-        """Two trainings with the same seed have equal losses and weights, bit by bit."""
+        """Check that two training runs with the same seed have bitwise equal losses and weights."""
         first, second = self.make(), self.make()
         traces = []
         for method in (first, second):
@@ -214,7 +214,7 @@ class MethodContract:
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
     def test_any_multiple_of_the_size_translates_in_every_direction(self) -> None:
-        """Any size that is a multiple of `size_multiple` translates, with the right channels and range."""
+        """Check that any size that is a multiple of `size_multiple` translates, with the right channels and range."""
         method = self.make().eval()
         height, width = (37 + -37 % method.size_multiple, 51 + -51 % method.size_multiple)
         for direction in method.directions:
@@ -225,7 +225,7 @@ class MethodContract:
             assert made.abs().max() <= 1
 
     def test_unlearned_directions_are_errors(self) -> None:
-        """A direction that the method does not learn raises ConfigError."""
+        """Check that a direction that the method does not learn raises ConfigError."""
         method = self.make()
         assert method.directions[0] == "a_to_b"
         if "b_to_a" not in method.directions:
@@ -233,7 +233,7 @@ class MethodContract:
                 method.translate(self.batch().a, direction="b_to_a")
 
     def test_translation_repeats_with_the_seed_and_changes_nothing(self) -> None:
-        """Translating is a function of picture and seed; weights, modes and, without noise, the generator stay."""
+        """Check that translation depends only on picture and seed, and does not change the state of the method."""
         method = self.make().eval()
         before = copy.deepcopy(method.state_dict())
         made = []
@@ -249,7 +249,7 @@ class MethodContract:
         assert not any(module.training for module in method.modules())
 
     def test_translation_is_independent_of_the_batch(self) -> None:
-        """A picture translates alike alone and in a batch."""
+        """Check that a picture has the same translation alone and in a batch."""
         method = without_dropout(self.make().eval())
         images = self.batch().a
         with torch.no_grad():
@@ -261,9 +261,9 @@ class MethodContract:
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
 
     def test_exported_network_agrees_in_every_direction(self) -> None:
-        """The network that `ganvas export` writes translates a batch of an odd size as the method does each picture.
+        """Check that an exported network translates a batch of an odd size like the method translates each picture.
 
-        A method that searches cannot be exported, and the error says why.
+        A method that translates by search cannot be exported, and the error gives the reason.
         """
         method = self.make().eval()
         for direction in method.directions:
@@ -279,7 +279,7 @@ class MethodContract:
                 torch.testing.assert_close(network(images), (signed + 1) / 2, atol=1e-4, rtol=0)
 
     def distance(self, method: Method, batch: Batch) -> float:
-        """Return the error on a batch: of the translation, or without pairs of each picture translated there and back.
+        """Return the error on a batch: of the translation, or without pairs of the cycle reconstruction.
 
         Override it for a method that translates one way without pairs.
         """
@@ -291,7 +291,7 @@ class MethodContract:
             return ((back_a - batch.a).abs().mean() + (back_b - batch.b).abs().mean()).item()
 
     def test_one_batch_is_overfitted(self) -> None:
-        """Training on one batch reduces `distance` by 40 %."""
+        """Check that training on one batch reduces `distance` by 40 %."""
         method, batch = self.make(), self.batch(self.overfit_pictures)
         found = [self.distance(method, batch)]
 
@@ -304,7 +304,7 @@ class MethodContract:
         assert found[-1] < 0.6 * found[0]
 
     def test_context_bounds_the_influence_of_pixels(self) -> None:
-        """Pixels farther away than `context` do not change an output pixel."""
+        """Check that pixels farther away than `context` do not change an output pixel."""
         method = self.make().eval()
         if method.context is None:
             pytest.skip("every pixel depends on the whole picture")

@@ -203,7 +203,7 @@ def test_it_goes_on_where_it_stopped(
     assert second["settings"]["cogan"]["width"] == 8
     assert all(run["best_accuracy"] >= run["accuracy"] for run in second["runs"])
     assert call(folder, monkeypatch, "--methods", "cogan", "--seeds", "2", "--width", "4") == 1
-    assert "holds runs of other settings" in capsys.readouterr().err
+    assert "contains runs with other settings" in capsys.readouterr().err
     assert json.loads((folder / "out.json").read_text()) == second
 
 
@@ -218,5 +218,5 @@ def test_a_file_of_something_else_is_left_alone(
 ) -> None:
     (folder / "out.json").write_text("[]")
     assert call(folder, monkeypatch, "--methods", "source") == 1
-    assert "is no record of this benchmark" in capsys.readouterr().err
+    assert "is not a record of this benchmark" in capsys.readouterr().err
     assert (folder / "out.json").read_text() == "[]"

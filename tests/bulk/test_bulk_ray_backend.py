@@ -330,7 +330,7 @@ class TestCommand:
         assert done <= files(out).keys()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
             told = driver.communicate()[0]
-        assert f"{count - len(done)} redacted, {len(done)} were there already" in told
+        assert f"{count - len(done)} redacted, {len(done)} already redacted" in told
         assert driver.returncode == 0
         self.wait(lambda: not ray_helpers.processes_of(driver.pid))
         redact_files(tmp_path / "photos", tmp_path / "local", mask=tmp_path / "mask.png")

@@ -94,7 +94,7 @@ def test_redact_replaces_nothing_that_its_log_does_not_know(boxes: Path, tmp_pat
     (tmp_path / "boxes.json").write_text(json.dumps({"x.png": [[0, 0, 8, 16]]}))
     strange = draw(out / "x.png", 1)
     for _ in range(2):  # the failure that is logged makes it no less strange
-        with pytest.raises(ganvas.GanvasError, match="is there already, and not by this log"):
+        with pytest.raises(ganvas.GanvasError, match="already exists, and this log does not list it"):
             ganvas.redact(source, out, boxes=boxes)
         assert (out / "x.png").read_bytes() == strange
     ganvas.redact(source, tmp_path / "new", boxes=boxes)
@@ -112,7 +112,7 @@ def test_redact_replaces_no_named_file_that_its_log_does_not_know(boxes: Path, t
     draw(picture)
     (tmp_path / "boxes.json").write_text(json.dumps({"x.png": [[0, 0, 8, 16]]}))
     strange = draw(named, 1)
-    with pytest.raises(ganvas.GanvasError, match="is there already, and not by this log"):
+    with pytest.raises(ganvas.GanvasError, match="already exists, and this log does not list it"):
         ganvas.redact(picture, named, boxes=boxes)
     assert named.read_bytes() == strange
 
@@ -154,7 +154,7 @@ def test_locate_replaces_overlays_alone(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(locate_files, "_locate_file", located)
     draw(tmp_path / "photos" / "a.jpg")
     strange = draw(tmp_path / "out" / "a.png", 1)
-    with pytest.raises(InputError, match="was not made by locate"):
+    with pytest.raises(InputError, match="was not written by locate"):
         locate_command([tmp_path / "photos"], tmp_path / "out")
     assert (tmp_path / "out" / "a.png").read_bytes() == strange
     for _ in range(2):
@@ -274,6 +274,6 @@ def test_no_results_among_the_pictures_that_are_read(tmp_path: Path, verb: str) 
         "compare": ["compare", "--data", data, "--methods", "pix2pix", "--out", inside / "found", "--epochs", "1"],
         "train": ["train", "pix2pix", "--data", data, "--out", data / "train/b/found"],
     }[verb]
-    with pytest.raises(InputError, match=r"found lies in .*whose pictures are read"):
+    with pytest.raises(InputError, match=r"found is inside .*whose pictures are read"):
         cli._call(verb, list(map(str, words[1:])))
     assert contents(data) == before

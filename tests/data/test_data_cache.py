@@ -287,7 +287,7 @@ def test_a_flipped_bit_of_a_cached_picture_is_never_read(tmp_path: Path, side: s
     cache = build(config, tmp_path)
     for index in (0, 1, 2, 4):
         np.testing.assert_array_equal(pair(cache, index)[0], noise(12, 10, seed=index))
-    with pytest.raises(DataError, match=r"cached picture p3 is damaged.*made anew when you give the command again"):
+    with pytest.raises(DataError, match=r"cached picture p3 is damaged.*run the command again to rebuild the cache"):
         pair(cache, 3)
     np.testing.assert_array_equal(pair(build(config, tmp_path), 3)[0], noise(12, 10, seed=3))
 

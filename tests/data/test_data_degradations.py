@@ -254,7 +254,7 @@ def test_the_method_s_scale_is_the_data_s() -> None:
     assert RunConfig(method=SRResNetConfig(scale=4), data=settings()).data == settings()
     with pytest.raises(ConfigError, match="--scale 4"):
         RunConfig(method=SRResNetConfig(scale=2), data=settings())
-    with pytest.raises(ConfigError, match="4 times"):
+    with pytest.raises(ConfigError, match="--degrade reduce --strength 4 4"):
         RunConfig(method=SRResNetConfig(scale=4), data=PairedData())
-    with pytest.raises(ConfigError, match="the data 4 times"):
+    with pytest.raises(ConfigError, match="the data have scale 4"):
         RunConfig(method=Pix2PixConfig(), data=settings())

@@ -98,10 +98,10 @@ def test_scenes_that_come_back_stay_together(tmp_path: Path) -> None:
 
 def test_one_scene_has_no_validation_and_says_so(tmp_path: Path) -> None:
     config = settings(film(tmp_path / "film.mkv", [scene(0, 8)]))
-    with pytest.warns(EmptySplitWarning, match="too few or too alike"):
+    with pytest.warns(EmptySplitWarning, match="too few or too similar"):
         build_cache(config, "train", tmp_path / "cache")
     assert not has_pictures(config, "val")
-    with pytest.raises(DataError, match="too few or too alike for val"):
+    with pytest.raises(DataError, match="too few or too similar for val"):
         build_cache(config, "val", tmp_path / "cache")
 
 

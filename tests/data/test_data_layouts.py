@@ -66,7 +66,7 @@ def test_side_by_side_shows_in_the_shape(tmp_path: Path) -> None:
 
 
 def test_photographs_are_not_cut_in_two_by_mistake(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="give layout side_by_side"):
+    with pytest.raises(DataError, match="set layout side_by_side"):
         find_layout(PairedData(folder=photographs(tmp_path)), "train")
 
 
@@ -151,7 +151,7 @@ def test_the_split_measured_is_one_that_training_never_sees(tmp_path: Path, spli
 
 
 def test_without_such_a_split_the_error_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="put pictures that training never sees"):
+    with pytest.raises(DataError, match="put held-out pictures"):
         held_out_split(UnpairedData(folder=tmp_path))
     with pytest.raises(DataError, match="no such folder"):
         held_out_split(UnpairedData(folder=tmp_path / "nowhere"))
@@ -161,9 +161,7 @@ def test_without_such_a_split_the_error_says_how_to_make_one(tmp_path: Path) -> 
 def test_sides_are_no_targets_and_it_says_so(tmp_path: Path, split: str) -> None:
     for side in "AB":
         write_image(tmp_path / f"{split}{side}" / "one.png", Picture(np.zeros((8, 16, 3), np.uint8)))
-    with pytest.raises(
-        DataError, match=f"{split}A and {split}B are sides that need not .* give a folder of pairs"
-    ) as raised:
+    with pytest.raises(DataError, match=f"{split}A and {split}B are unpaired.* pass a folder of pairs") as raised:
         held_out_split(PairedData(folder=tmp_path))
     assert "into testA" not in str(raised.value)
 

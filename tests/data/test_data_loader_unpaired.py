@@ -57,10 +57,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="check the path"):
         find_entries(UnpairedData(folder=tmp_path / "nowhere"), "train")
     save(tmp_path / "trainA" / "1.png", noise(4, 4))
-    with pytest.raises(DataError, match=r"needs the folders trainA and trainB.*there is no trainB"):
+    with pytest.raises(DataError, match=r"needs the folders trainA and trainB.*trainB does not exist"):
         find_entries(UnpairedData(folder=tmp_path), "train")
     (tmp_path / "trainB").mkdir()
-    with pytest.raises(DataError, match="trainB: no pictures"):
+    with pytest.raises(DataError, match="trainB: contains no pictures"):
         find_entries(UnpairedData(folder=tmp_path), "train")
     save(tmp_path / "train" / "b" / "1.png", noise(4, 4))
     with pytest.raises(DataError, match=r"trainB and .*b are both side b of train; keep one"):
@@ -141,7 +141,7 @@ def test_refusals_are_counted_over_both_sides(tmp_path: Path, monkeypatch: pytes
 def test_a_side_that_the_gate_leaves_empty_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = UnpairedData(folder=unpaired(tmp_path / "set", counts=(1, 32)), resize="none", crop_size=(8, 8))
     gate(monkeypatch, [noise(12, 12, seed=0) // 4])
-    with pytest.raises(DataError, match="side a: the content gate left no picture"):
+    with pytest.raises(DataError, match="side a: the content gate refused every picture"):
         build(data, tmp_path)
 
 

@@ -110,7 +110,7 @@ def test_what_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     photograph = tmp_path / "photographs" / "mine.png"
     photograph.parent.mkdir()
     photograph.write_text("mine")
-    with pytest.raises(InputError, match=r"holds photographs, which no demo made; choose another folder"):
+    with pytest.raises(InputError, match=r"holds photographs, which no demo wrote; choose another folder"):
         unpack(tmp_path)
     assert photograph.read_text() == "mine"
 
@@ -229,12 +229,12 @@ def test_page_and_metrics_say_what_the_figures_say(
     assert "Before: the noise, covered by a mosaic" in page
     assert f"by mean PSNR ({mean_scores(restorations, better)['psnr']:.2f} dB)" in page
     assert "cup is left out: no." in page
-    assert "restored one of the two photographs that training never used. The content gate refused a restored" in page
-    regions = page[page.index("The covered regions alone") : page.index("The same in their photographs")]
+    assert "restored one of the two photographs not used for training. The content gate refused a restored" in page
+    regions = page[page.index("The covered regions alone") : page.index("The same regions in their photographs")]
     assert regions.count("<img") == 5 + 4  # four renditions with their differences, and the original
     whole = write_report(replace(report, left_out={})).read_text(encoding="utf-8")
-    assert "and restored the one photograph that training never used.</p>" in whole
-    for words in ("decibels (dB)", "What to do next", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
+    assert "and restored the one photograph not used for training.</p>" in whole
+    for words in ("decibels (dB)", "Next steps", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
         assert words in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
 
@@ -256,7 +256,7 @@ def test_the_worst_restoration_comes_first_and_the_training_has_its_curves(
     results = {"l1": result, "l1_gan": result}
     report = DemoReport(tmp_path, [], restorations, results, metrics, conclusion, {}, film)
     page = write_report(report).read_text(encoding="utf-8")
-    regions = page[page.index("The covered regions alone") : page.index("The same in their photographs")]
+    regions = page[page.index("The covered regions alone") : page.index("The same regions in their photographs")]
     assert re.findall(r'<span class="row"[^>]*>(.*?)</span>', regions) == ["bad", "good"]
     assert "the lowest PSNR of L1 alone first" in regions
     assert "Training of L1 alone: loss" in page

@@ -102,7 +102,7 @@ def test_the_page_the_table_and_the_grid(two_methods: Comparison) -> None:
     out = two_methods.out
     page = (out / "report.html").read_text(encoding="utf-8")
     for words in ("<title>pix2pix and cyclegan compared</title>", "Against the targets", "Without targets", "quarters",
-                  "What it cost", "2 methods, each given 1 epoch of", "saw the two sides apart", "Validation PSNR",
+                  "Cost<", "2 methods, each given 1 epoch of", "used as unpaired sides", "Validation PSNR",
                   "Training of pix2pix: loss", "Training of cyclegan: loss"):  # fmt: skip
         assert words in page
     assert "failed" not in page
@@ -262,8 +262,8 @@ def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypat
     assert found["distances"]["a_to_b"] == []
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("not shown") == page.count("<img") == 8
-    assert "<title>No method made a picture that can be shown</title>" in page
-    assert "cyclegan made no picture that the content gate admits" in page
+    assert "<title>No method produced a picture that can be shown</title>" in page
+    assert "cyclegan produced no picture that the content gate admits" in page
     assert "outputs of cyclegan, b to a, refused by the content gate" in page
 
 
@@ -304,7 +304,7 @@ def test_a_gate_that_refuses_too_much_ends_it(pairs: Path, tmp_path: Path, monke
 def test_without_pictures_to_measure_on_nothing_is_trained(pairs: Path, tmp_path: Path) -> None:
     for split in ("test", "val"):
         (pairs / split).rename(tmp_path / split)
-    with pytest.raises(DataError, match="no test and no val split: put pictures that training never sees"):
+    with pytest.raises(DataError, match="no test and no val split: put held-out pictures"):
         run(["pix2pix"], pairs, tmp_path / "out")
     with pytest.raises(ConfigError, match="pictures 1 must be 2 or more"):
         run(["pix2pix"], pairs, tmp_path / "out", pictures=1)

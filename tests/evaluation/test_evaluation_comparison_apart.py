@@ -57,7 +57,7 @@ def test_resumed_it_ends_as_if_never_stopped(pairs: Path, tmp_path: Path) -> Non
 
 
 def test_what_it_is_not_for(pairs: Path) -> None:
-    with pytest.raises(ConfigError, match="Pix2Pix learns from pairs"):
+    with pytest.raises(ConfigError, match="Pix2Pix needs pairs"):
         replace(config(pairs), method=Pix2PixConfig())
     with pytest.raises(ConfigError, match="aligned off needs pairs in files and no jitter"):
         PairedData(layout="single", degrade="mosaic", aligned=False)

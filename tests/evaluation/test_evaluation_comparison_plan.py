@@ -45,9 +45,9 @@ def test_methods_that_need_no_pairs_see_the_sides_of_pairs_apart(pairs: Path) ->
 
 def test_two_sides_are_no_pairs(sides: Path) -> None:
     assert isinstance(plan_data(settings(sides, epochs=1)), UnpairedData)
-    with pytest.raises(ConfigError, match=r"pix2pix needs pairs, and there are none: .* has trainA and trainB"):
+    with pytest.raises(ConfigError, match=r"pix2pix needs pairs, and the data has none: .* has trainA and trainB"):
         plan_runs(settings(sides, "cyclegan", "pix2pix", epochs=1))
-    with pytest.raises(ConfigError, match="holds no pairs, so it has no direction"):
+    with pytest.raises(ConfigError, match="contains no pairs, so direction does not apply"):
         plan_runs(settings(sides, "cyclegan", epochs=1, direction="b_to_a"))
 
 
@@ -60,7 +60,7 @@ def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("recipes", "message"),
-    [(["cyclegann"], "there is no recipe cyclegann; recipes: pix2pix"), ([], "one or more"), (["cut", "cut"], "once")],
+    [(["cyclegann"], "unknown recipe cyclegann; recipes: pix2pix"), ([], "one or more"), (["cut", "cut"], "once")],
 )
 def test_methods_that_are_none(recipes: list[str], message: str, pairs: Path) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -68,7 +68,7 @@ def test_methods_that_are_none(recipes: list[str], message: str, pairs: Path) ->
 
 
 def test_a_budget_is_needed(pairs: Path) -> None:
-    with pytest.raises(ConfigError, match="give minutes, epochs, or both"):
+    with pytest.raises(ConfigError, match="set minutes, epochs, or both"):
         settings(pairs)
 
 

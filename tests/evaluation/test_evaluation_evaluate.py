@@ -128,7 +128,7 @@ def test_the_worst_pictures_come_first(tmp_path: Path, pairs: PairedData) -> Non
     assert baseline is not None
     assert {row["picture"]: row["input_psnr"] for row in rows}["p0"] == ""  # nothing differs, so it is infinite
     assert evaluation.num_nearer == sum((psnr[s.name] or 0) > (s.baseline["psnr"] or 99) for s in evaluation.pictures)  # type: ignore[index]
-    assert f"{evaluation.num_nearer} of 3 outputs are nearer" in str(evaluation)
+    assert f"{evaluation.num_nearer} of 3 outputs are closer" in str(evaluation)
 
 
 def test_of_many_pictures_those_that_are_not_kept_are_translated_again(
@@ -180,7 +180,7 @@ def test_another_folder_and_another_split(tmp_path: Path, pairs: PairedData) -> 
     assert (evaluation.split, evaluation.data) == ("val", "elsewhere")
     assert evaluation.report == run / "evaluation" / "val" / "report.html"
     imported = write_run(tmp_path / "imported", None)
-    with pytest.raises(InputError, match="give --data"):
+    with pytest.raises(InputError, match="use --data"):
         evaluate(imported)
     assert len(evaluate(imported, data=elsewhere).pictures) == 3
 
@@ -272,7 +272,7 @@ def test_measures_say_why_they_are_missing() -> None:
     same = torch.rand(1, 3, 9, 9)
     values, missing = measure(same, same)
     assert values == {"psnr": None, "ssim": None, "ms_ssim": None, "l1": 0.0}
-    assert missing["psnr"] == "nothing differs, so it is infinite"
+    assert missing["psnr"] == "the pictures are equal, so it is infinite"
     assert set(missing) == {"psnr", "ssim", "ms_ssim"}
 
 

@@ -133,12 +133,12 @@ def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Pa
         with pytest.raises(VideoError, match=f"different numbers of frames: {film.name} has {counts}"):
             evaluate(film, other)
     uneven = make_film(tmp_path / "u.mkv", frames=6, codec="ffv1", pixel_format="bgr0", stamps=UNEVEN)
-    with pytest.raises(VideoError, match="give films of the same frames"):
+    with pytest.raises(VideoError, match="use films of the same frames"):
         evaluate(uneven, truth)
     other = make_film(tmp_path / "other.mkv", frames=6, size=(24, 32))
-    with pytest.raises(VideoError, match="32 x 24 pixels, and the true film has 64 x 48"):
+    with pytest.raises(VideoError, match="32 x 24 pixels, and the ground truth has 64 x 48"):
         evaluate(other, truth)
-    with pytest.raises(ConfigError, match="give --data FILM"):
+    with pytest.raises(ConfigError, match="use --data FILM"):
         ganvas.evaluate(truth)
     with pytest.raises(VideoError, match="no film"):
         evaluate(truth, tmp_path)

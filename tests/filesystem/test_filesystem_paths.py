@@ -55,7 +55,7 @@ def test_a_source_is_found_behind_links(original: Path, tmp_path: Path, way: str
 def test_two_targets_in_one_place_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with pytest.raises(InputError, match="are one file through a link"):
+    with pytest.raises(InputError, match="are the same file through a link"):
         require_apart([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"], [])
 
 

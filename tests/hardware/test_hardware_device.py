@@ -22,7 +22,7 @@ from ganvas.image.picture import Picture
 from ganvas.methods import Pix2PixConfig
 
 CPU = torch.device("cpu")
-REMEDY = "give --precision float32, or --precision auto"
+REMEDY = "use --precision float32, or --precision auto"
 
 
 @pytest.fixture
@@ -162,11 +162,11 @@ def test_devices_by_name() -> None:
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="device 'cuda' cannot be used"):
+        with pytest.raises(ConfigError, match="device 'cuda' is not available"):
             choose_device("cuda")
 
 
 def test_cuda_is_the_gpu_of_the_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "99")
-    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
+    with pytest.raises(ConfigError, match="device 'cuda:99' is not available"):
         choose_device("cuda")

@@ -136,7 +136,7 @@ def test_floats_keep_their_values_and_it_is_said(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", iccprofile=profile("Display P3"))
     picture = read_image(tmp_path / "a.tif")
     assert np.array_equal(picture.pixels, pixels)
-    assert "not applied to float samples" in picture.notes[0]
+    assert "not applied to float pixel values" in picture.notes[0]
 
 
 def test_adobe_rgb_by_exif_alone_is_said(tmp_path):

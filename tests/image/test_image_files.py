@@ -318,7 +318,7 @@ def test_arrays_of_other_types(tmp_path, array, dtype):
         (np.zeros((3, 3), np.int64), "int64 samples"),
         (np.zeros((3, 3), complex), "complex128 samples"),
         (np.zeros((3, 3, 33), np.uint8), "33 channels"),
-        (np.zeros((3, 64, 64), np.uint8), "channels come last"),
+        (np.zeros((3, 64, 64), np.uint8), "the channels are the last dimension"),
         (np.zeros(3, np.uint8), r"shape \(3,\)"),
         (np.zeros((0, 3), np.uint8), r"a\.npy"),
         (np.array([[None]]), "cannot be decoded"),
@@ -406,7 +406,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
 def test_animations_are_refused(tmp_path, suffix):
     frames = [Image.fromarray(smooth()), Image.fromarray(smooth()[::-1])]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
-    with pytest.raises(ImageError, match="animation; save the frame"):
+    with pytest.raises(ImageError, match="animation; save one frame"):
         read_image(tmp_path / f"a{suffix}")
 
 

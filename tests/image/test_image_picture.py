@@ -15,7 +15,7 @@ from ganvas.image.picture import CHANNEL_GAP, GAP, Box, Picture, PictureSpec, al
         ((4, 4), np.uint8, False, "expected pixels"),
         ((0, 4, 3), np.uint8, False, "none of them 0"),
         ((4, 4, 33), np.uint8, False, "33 channels"),
-        ((4, 4, 1), np.uint8, True, "opacity alone"),
+        ((4, 4, 1), np.uint8, True, "opacity without color"),
         ((4, 4, 3), np.float64, False, "float64 samples"),
     ],
 )

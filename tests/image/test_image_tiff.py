@@ -225,7 +225,7 @@ def test_an_internal_mask_of_another_size_is_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         tiff.write(noise((32, 48, 3)), photometric="rgb", metadata=None)
         tiff.write(np.ones((16, 16), bool), photometric="mask", subfiletype=4, metadata=None)
-    with pytest.raises(ImageError, match="internal masks that do not fit"):
+    with pytest.raises(ImageError, match="internal masks that do not match"):
         read_image(tmp_path / "a.tif")
 
 

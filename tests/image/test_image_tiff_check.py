@@ -50,7 +50,7 @@ def test_a_deflate_file_without_its_last_bytes(tmp_path, writer, missing):
     else:
         tifffile.imwrite(path, colors(200, 90), photometric="rgb", compression="zlib", rowsperstrip=16)
     path.write_bytes(path.read_bytes()[:-missing])
-    with pytest.raises(ImageError, match=r"cut short|damaged"):
+    with pytest.raises(ImageError, match=r"truncated|damaged"):
         read_image(path)
 
 
@@ -62,7 +62,7 @@ def test_a_stack_cut_short_is_no_smaller_stack(tmp_path, share, options):
     tifffile.imwrite(path, planes, photometric="minisblack", **options)
     assert np.array_equal(read_image(path).pixels, np.moveaxis(planes, 0, -1))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(ImageError, match=r"cut short|damaged|missing|several pages"):
+    with pytest.raises(ImageError, match=r"truncated|damaged|missing|several pages"):
         read_image(path)
 
 
@@ -71,7 +71,7 @@ def test_more_rows_than_strips(tmp_path, compression):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, colors(64), photometric="rgb", rowsperstrip=8, compression=compression)
     with_tags(path, ImageLength=4000)
-    with pytest.raises(ImageError, match=r"damaged|cut short"):
+    with pytest.raises(ImageError, match=r"damaged|truncated"):
         read_image(path)
 
 
@@ -125,7 +125,7 @@ def test_the_readers_complaints_are_errors_and_do_not_reach_the_terminal(tmp_pat
     with path.open("r+b") as file:
         file.seek(next_page)
         file.write((10**6).to_bytes(4, "little"))
-    with pytest.raises(ImageError, match=r"a\.tif: cut short or damaged \(invalid page offset"):
+    with pytest.raises(ImageError, match=r"a\.tif: truncated or damaged \(invalid page offset"):
         read_image(path)
     assert capfd.readouterr() == ("", "")
     assert not any(isinstance(handler, tiff_check._Collector) for handler in logging.getLogger("tifffile").handlers)

@@ -80,7 +80,7 @@ def test_tensors_are_channels_first_and_come_back_so(pixels: np.ndarray) -> None
 def test_batches_and_signed_tensors_are_refused(pixels: np.ndarray) -> None:
     record = tiny_record(EXACT)
     translator = Translator(tiny_method(record), record)
-    with pytest.raises(ImageError, match=r"tensor \(C, H, W\), got \(1, 3, 8, 8\); give one picture at a time"):
+    with pytest.raises(ImageError, match=r"tensor \(C, H, W\), got \(1, 3, 8, 8\); pass one picture at a time"):
         translator(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ImageError, match="outside"):
         translator(torch.full((3, 8, 8), -1.0))
@@ -88,7 +88,7 @@ def test_batches_and_signed_tensors_are_refused(pixels: np.ndarray) -> None:
 
 @pytest.mark.parametrize("image", [None, 3, [[1, 2]], {"a": 1}, object()])
 def test_other_objects_are_a_type_error(image: object) -> None:
-    with pytest.raises(TypeError, match=rf"type {type(image).__name__} cannot be read; give a path, .* a tensor"):
+    with pytest.raises(TypeError, match=rf"type {type(image).__name__} cannot be read; expected a path, .* a tensor"):
         as_picture(image, channels=3)  # type: ignore[arg-type]
 
 

@@ -141,7 +141,7 @@ def test_an_unknown_file_in_the_place_of_a_film_is_kept(run: Path, tmp_path: Pat
     (tmp_path / "out").mkdir()
     make_film(tmp_path / "out" / "film.mp4", frames=2)
     kept = (tmp_path / "out" / "film.mp4").read_bytes()
-    with pytest.raises(InputError, match="is there already and is no translation"):
+    with pytest.raises(InputError, match="already exists and is not a translation"):
         translate(run, source, tmp_path / "out")
     assert (tmp_path / "out" / "film.mp4").read_bytes() == kept
     (tmp_path / "out" / "film.mp4").unlink()
@@ -286,7 +286,7 @@ def test_damaged_frames_are_an_error_or_listed(run: Path, tmp_path: Path) -> Non
     with pytest.raises(VideoError, match=r"frame 6 .*--skip-damaged"):
         translate(run, source, tmp_path / "made.mp4")
     assert not (tmp_path / "made.mp4").exists()
-    with pytest.warns(ConversionWarning, match=r"damaged frames, for each .* stands in: 6 \(0\.240 s\)"):
+    with pytest.warns(ConversionWarning, match=r"damaged frames, each replaced by the previous frame: 6 \(0\.240 s\)"):
         translate(run, source, tmp_path / "made.mp4", film=FilmOptions(skip_damaged=True))
     assert len(times(tmp_path / "made.mp4")) == 12
 
@@ -322,14 +322,14 @@ def test_hdr_goes_through_a_run_that_was_trained_on_it(tmp_path: Path) -> None:
         translate(run, plain, tmp_path / "made.mp4")
     tags |= {"color_trc": 18}
     hlg = make_film(tmp_path / "hlg.mkv", frames=2, codec="ffv1", pixel_format="yuv420p10le", tags=tags)
-    with pytest.raises(VideoError, match=r"\(HLG\), and the run was trained in high dynamic range \(PQ\); give it"):
+    with pytest.raises(VideoError, match=r"\(HLG\), and the run was trained in high dynamic range \(PQ\); use films"):
         translate(run, hlg, tmp_path / "made.mkv")
 
 
 @pytest.mark.filterwarnings("ignore:uint16 was converted")
 def test_ten_bits_stay_ten_with_a_deep_run_and_are_told_otherwise(run: Path, tmp_path: Path) -> None:
     source = make_film(tmp_path / "deep.mkv", frames=3, codec="ffv1", pixel_format="yuv444p10le")
-    with pytest.warns(ConversionWarning, match="has 10 bits a sample, and the run makes 256 levels"):
+    with pytest.warns(ConversionWarning, match="has 10 bits per pixel value, and the run generates 256 levels"):
         translate(run, source, tmp_path / "shallow.mkv")
     assert probe(tmp_path / "shallow.mkv").bit_depth == 10
     deep = PictureSpec(dtype="uint16")
@@ -342,11 +342,11 @@ def test_ten_bits_stay_ten_with_a_deep_run_and_are_told_otherwise(run: Path, tmp
 def test_a_run_of_other_channels_is_refused_before_work(tmp_path: Path) -> None:
     source = make_film(tmp_path / "film.mp4", frames=2)
     gray = PictureSpec(channels=1)
-    with pytest.raises(VideoError, match="frames have 3 channels, and the run takes 1; train one on RGB"):
+    with pytest.raises(VideoError, match="frames have 3 channels, and the run expects 1; train one on RGB"):
         translate(write_tiny_run(tmp_path / "gray", input=gray, output=gray), source, tmp_path / "made.mp4")
     translate(write_tiny_run(tmp_path / "to_gray", output=gray), source, tmp_path / "made.mp4")
     odd = PictureSpec(dtype="uint16", channels=3, value_range=(0, 4095))
-    with pytest.raises(VideoError, match="with values 0 to 4095, which no film holds"):
+    with pytest.raises(VideoError, match="with values 0 to 4095, which no film format supports"):
         translate(write_tiny_run(tmp_path / "odd", output=odd), source, tmp_path / "other.mp4")
 
 
@@ -361,9 +361,9 @@ def test_a_film_grows_by_the_scale_of_the_method(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("made.jpg", r"\.jpg cannot be written; give one of .*\.mkv"),
-        ("made.wmv", r"not written with the suffix '\.wmv'"),
-        ("made.webm", "cannot hold"),
+        ("made.jpg", r"\.jpg cannot be written; use one of .*\.mkv"),
+        ("made.wmv", r"cannot be written with the suffix '\.wmv'"),
+        ("made.webm", "does not support"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_any_work(
@@ -380,7 +380,7 @@ def test_what_cannot_be_written_is_told_before_any_work(
 def test_masks_are_for_pictures(run: Path, tmp_path: Path) -> None:
     source = make_film(tmp_path / "film.mkv", frames=2)
     write_image(tmp_path / "mask.png", Picture(np.full((48, 64, 1), 255, np.uint8)))
-    with pytest.raises(ConfigError, match="--mask is for pictures"):
+    with pytest.raises(ConfigError, match="--mask applies to pictures"):
         translate(run, source, tmp_path / "made.mkv", mask=tmp_path / "mask.png")
 
 

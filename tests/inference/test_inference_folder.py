@@ -138,21 +138,21 @@ def test_folders_below(run: Path, photos: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(run: Path, photos: Path, tmp_path: Path) -> None:
     for out, recursive in ((photos, False), (photos / "out", False), (photos / "out", True)):
-        with pytest.raises(InputError, match="give an output folder outside it"):
+        with pytest.raises(InputError, match="use an output folder outside it"):
             translate(run, photos, out, recursive=recursive)
     with pytest.raises(InputError, match="would be overwritten"):
         translate(run, photos / "one.png", photos / "one.png")
     shutil.copy(photos / "one.png", photos / "two.png")
     with pytest.raises(InputError, match=r"two pictures would be written to .*two\.tif"):
         translate(run, photos, tmp_path / "out", suffix=".tif")
-    with pytest.raises(InputError, match="is no format"):
+    with pytest.raises(InputError, match="is not supported"):
         translate(run, photos, tmp_path / "out", suffix=".gif")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no pictures in it"):
+    with pytest.raises(InputError, match="contains no pictures"):
         translate(run, tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="tile 2"):
         translate(run, photos, tmp_path / "out", tile=2)
-    with pytest.raises(ConfigError, match="tile -5 is smaller than what the network takes at once; give at least 4"):
+    with pytest.raises(ConfigError, match="tile -5 is smaller than the smallest input of the network; use at least 4"):
         translate(run, photos, tmp_path / "out", tile=-5)
     assert not (tmp_path / "out").exists()
 
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_translation_is_not_replaced(run: Path, photos: Path, 
         with pytest.raises(PartialFailure) as caught:
             translate(run, photos, out)
         assert set(caught.value.failures) == {"one.png", "three.webp", "four.bmp"}
-        assert "is there already and is no translation; move it away" in caught.value.failures["one.png"]
+        assert "already exists and is not a translation; move it" in caught.value.failures["one.png"]
     assert (out / "one.png").read_bytes() == kept
     assert (out / "three.webp").read_text() == "mine"
     write_image(out / "five.tif", Picture(np.full((8, 8, 3), 7, np.uint8)))  # the label is gone, but its row is there
@@ -186,7 +186,7 @@ def test_an_interrupted_folder_knows_its_own_by_their_labels(run: Path, photos: 
 def test_an_ending_that_is_no_format_is_no_folder(run: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out" / "x.gif"
     with pytest.raises(
-        InputError, match=r"x\.gif: \.gif cannot be written; give one of \.bmp, .*make a folder of that"
+        InputError, match=r"x\.gif: \.gif cannot be written; use one of \.bmp, .*create a folder of that"
     ):
         translate(run, photos / "one.png", out)
     assert not (tmp_path / "out").exists()
@@ -260,7 +260,9 @@ def test_a_mask_must_be_clear_about_what_it_marks(run: Path, photos: Path, tmp_p
     with pytest.raises(ImageError, match=r"mask\.png: the mask is partly transparent"):
         translate(run, photos / "one.png", tmp_path / "made.png", mask=mask)
     write_image(mask, Picture((levels[:, :, 3:] > 0).astype(np.uint8)))
-    with pytest.raises(ImageError, match="nowhere half white: its highest level is 1 of 255; make what it marks white"):
+    with pytest.raises(
+        ImageError, match="nowhere half white: its highest level is 1 of 255; make the marked pixels white"
+    ):
         translate(run, photos / "one.png", tmp_path / "made.png", mask=mask)
     assert not (tmp_path / "made.png").exists()
     write_image(mask, Picture(np.zeros((24, 30, 1), np.uint8)))
@@ -297,7 +299,7 @@ def test_too_little_memory_is_told_with_the_mend(
         raise error
 
     monkeypatch.setattr(Translator, "_network", fails)
-    with pytest.raises(ImageError, match=r"one\.png: 30 x 24 pixels need more memory than cpu has free; .*--tile"):
+    with pytest.raises(ImageError, match=r"one\.png: 30 x 24 pixels need more memory than is free on cpu; .*--tile"):
         translate(run, photos / "one.png", tmp_path / "one.png")
     with pytest.raises(PartialFailure, match="6 of 6 failed") as caught:
         translate(run, photos, tmp_path / "out")

@@ -97,10 +97,10 @@ def test_a_file_has_the_direction_of_its_export(tmp_path: Path, rng: np.random.G
         ({**described(), "ganvas.scale": "0"}, "metadata ganvas.scale is '0'"),
         ({**described(), "ganvas.input": "{"}, "metadata ganvas.input cannot be read"),
         ({key: value for key, value in described().items() if key != "ganvas.context"}, "ganvas.context is missing"),
-        (described(scale=4), "its metadata say that it enlarges 4 times to 3 channels, and it makes 1 times"),
-        (described(output=PictureSpec(channels=1)), "it enlarges 1 times to 1 channels, and it makes 1 times"),
+        (described(scale=4), "its metadata declare scale 4 and 3 channels, but its output has scale 1"),
+        (described(output=PictureSpec(channels=1)), "declare scale 1 and 1 channels, but its output has scale 1"),
         (described(input=PictureSpec(channels=1)), "cannot be run on 16 x 16 pixels of 1 channels"),
-        (described(noise="input"), "takes its noise as further inputs; export it without --noise input"),
+        (described(noise="input"), "expects noise as additional inputs; export it without --noise input"),
     ],
 )
 def test_broken_metadata_are_errors(tmp_path: Path, metadata: dict[str, str], message: str) -> None:
@@ -134,7 +134,7 @@ def test_a_run_is_computed_by_its_export(tmp_path: Path, rng: np.random.Generato
 def test_noise_stays_with_torch(tmp_path: Path) -> None:
     path = write_network(tmp_path / "cache.onnx", metadata=described(noise="off"))
     load(path)  # as a file of its own it is what its user exported
-    with pytest.raises(ConfigError, match=r"draws noise by dropout.*leave --runtime onnxruntime out"):
+    with pytest.raises(ConfigError, match=r"draws noise by dropout.*omit --runtime onnxruntime"):
         Translator.load(
             write_tiny_run(tmp_path / "run", NOISY), runtime=RuntimeChoice("onnxruntime", exporter(path, []))
         )
@@ -158,7 +158,7 @@ def test_other_runtimes_have_one_precision_and_the_processor(tmp_path: Path, set
 
 def test_torch_computes_no_onnx_file(tmp_path: Path) -> None:
     path = write_network(tmp_path / "m.onnx")
-    with pytest.raises(ConfigError, match="which PyTorch does not compute: leave --runtime torch out"):
+    with pytest.raises(ConfigError, match="which PyTorch cannot run: omit --runtime torch"):
         load(path, runtime="torch")
 
 
@@ -204,7 +204,7 @@ def test_an_export_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(made) == 3
     save_snapshot(snapshot_path(run, "last"), Translator.load(run, device="cpu").method, images_seen=13)
     assert cached.cached_onnx(run, "auto", "a_to_b") != first  # other weights are another file
-    with pytest.raises(ConfigError, match="by name: give best, last or auto"):
+    with pytest.raises(ConfigError, match="pass best, last or auto"):
         cached.cached_onnx(run, snapshot_path(run, "last"), "a_to_b")
 
 

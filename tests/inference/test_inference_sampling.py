@@ -174,7 +174,8 @@ def test_a_method_that_only_translates_says_what_draws(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "mend"), [({"count": 0}, "at least 1"), ({"suffix": ".gif"}, "is no format"), ({}, "another folder")]
+    ("options", "mend"),
+    [({"count": 0}, "at least 1"), ({"suffix": ".gif"}, "is not supported"), ({}, "another folder")],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_drawn(tmp_path, monkeypatch, options, mend):
     write_run(tmp_path / "run")

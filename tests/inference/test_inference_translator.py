@@ -85,7 +85,7 @@ def test_value_range_is_the_models(rng: np.random.Generator) -> None:
     full = translator_of(tiny_record(input=replace(twelve, value_range=(0.0, 65535.0)), output=FLOAT))
     scaled = full((image * (65535 / 4095)).round().astype(np.uint16))
     np.testing.assert_allclose(translator(image) / 4095, scaled, atol=1e-3)
-    with pytest.raises(ImageError, match="trained on uint16 with values 0 to 4095; give uint16"):
+    with pytest.raises(ImageError, match="trained on uint16 with values 0 to 4095; use uint16"):
         translator(np.zeros((16, 16, 3), np.uint8))
 
 
@@ -136,7 +136,7 @@ def test_other_depths_are_converted_full_range_and_said(rng: np.random.Generator
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((8, 8, 5), np.uint8), "5 channels, but the model takes 3; convert it to RGB first"),
+        (np.zeros((8, 8, 5), np.uint8), "5 channels, but the model expects 3; convert it to RGB first"),
         (np.zeros((8, 8, 3, 1), np.uint8), r"expected an array \(H, W\)"),
         (np.full((8, 8, 3), 7.0), r"outside \[0, 1\]"),
         (np.full((8, 8, 3), np.nan), "NaN or infinite"),
@@ -254,7 +254,7 @@ def test_the_gate_sees_input_and_output(monkeypatch: pytest.MonkeyPatch, rng: np
 
 
 def test_unknown_devices_are_named() -> None:
-    with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
+    with pytest.raises(ConfigError, match="device 'abacus' is not available"):
         Translator(tiny_method(tiny_record()), tiny_record(), device="abacus")
 
 
@@ -270,7 +270,7 @@ def test_the_way_back_swaps_what_goes_in_and_comes_out(tmp_path: Path, rng: np.r
     again = back(grey)
     assert (again.dtype, again.shape) == (np.uint8, (20, 21, 3))
     assert back.record.input == record.output
-    with pytest.raises(ImageError, match="3 channels, but the model takes 1"):
+    with pytest.raises(ImageError, match="3 channels, but the model expects 1"):
         back(colour)
 
 

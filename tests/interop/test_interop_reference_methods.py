@@ -158,7 +158,7 @@ def test_a_discriminator_alone_becomes_a_folder_of_its_own(tmp_path, make):
     images = torch.rand(1, theirs.state[next(iter(theirs.state))].shape[1], 256, 256)
     with torch.no_grad():
         torch.testing.assert_close(discriminator(images), theirs(images), atol=1e-5, rtol=0)
-    with pytest.raises(RunError, match=r"holds a discriminator\.json already"):
+    with pytest.raises(RunError, match=r"already contains a discriminator\.json"):
         api.import_reference((path,), out=folder)
     with pytest.raises(RunError, match="not a run folder"):
         api.load(folder)
@@ -275,7 +275,7 @@ def test_web_pages_and_folders_are_named(tmp_path):
     with pytest.raises(RunError, match="web page"):
         read_reference(tmp_path / "page.pth")
     (tmp_path / "folder.pth").mkdir()
-    with pytest.raises(RunError, match="a folder; give"):
+    with pytest.raises(RunError, match="a folder; pass"):
         read_reference(tmp_path / "folder.pth")
 
 
@@ -283,9 +283,9 @@ def test_damaged_and_empty_files_are_named(tmp_path):
     torch.save(G.state, tmp_path / "cut.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:2000])
     (tmp_path / "empty.pth").touch()
-    with pytest.raises(RunError, match="damaged, incomplete or of another kind: fetch the file again"):
+    with pytest.raises(RunError, match="damaged, incomplete or of another type: download the file again"):
         read_reference(tmp_path / "cut.pth")
-    with pytest.raises(RunError, match="it is empty: fetch the file again"):
+    with pytest.raises(RunError, match="it is empty: download the file again"):
         read_reference(tmp_path / "empty.pth")
 
 
@@ -355,7 +355,7 @@ def without(state, key):
         (reference.unet(5).state | {"model.model.0.bias": torch.zeros(4)}, "also holds model.model.0.bias"),
         (reference.pixelgan().state | {"net.5.weight": torch.zeros(1, 3, 1, 1)}, "net.5.weight has shape"),
         (reference.patchgan(3).state | {"model.2.weight_orig": torch.zeros(1)}, "spectral"),
-        (reference.patchgan(3).state | {"model.0.weight": torch.zeros(4)}, "model.0 is no convolution"),
+        (reference.patchgan(3).state | {"model.0.weight": torch.zeros(4)}, "model.0 is not a convolution"),
         ({"model.10.conv_block.0.weight": torch.zeros(4, 4, 3, 3)}, "zero padding"),
         ({"model.13.conv_block.1.weight": torch.zeros(4, 4, 3, 3)}, "not 2 downsampling layers"),
     ],

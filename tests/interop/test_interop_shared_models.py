@@ -141,7 +141,7 @@ def test_the_activation_of_a_compact_without_slopes_is_told_by_the_user(activati
     images = torch.rand(1, 3, 5, 6)
     torch.testing.assert_close(unit_range(network, images), compute(images), atol=1e-5, rtol=0)
     for other in (compact()[0], nafnet()[0]):
-        with pytest.raises(ConfigError, match="leave --activation out"):
+        with pytest.raises(ConfigError, match="omit --activation"):
             find_shared_model(other, NotRecorded(activation=activation))
 
 
@@ -237,7 +237,7 @@ def test_a_run_can_be_trained_further(tmp_path):
         (STATE | {"am_list.0.fc.0.weight": torch.zeros(2)}, "looks like MM-RealSR, which is not supported"),
         (esrgan("old", blocks=1)[0] | {"f_HR_conv1.0.weight": torch.zeros(3)}, "looks like SPSR, which"),
         (nafnet()[0] | {"middle_ups.0.0.weight": torch.zeros(1)}, "looks like M3SNet, which"),
-        (STATE | {"conv_first.weight": torch.zeros(6, 3, 5, 5)}, "no 3x3 convolution"),
+        (STATE | {"conv_first.weight": torch.zeros(6, 3, 5, 5)}, "not a 3x3 convolution"),
         (STATE | {"conv_body.weight": torch.zeros(6, 5, 3, 3)}, "conv_body.weight has shape"),
         (STATE | {"conv_body.weight": torch.full((6, 6, 3, 3), torch.nan)}, "NaN"),
         (STATE | {"conv_body.weight": torch.zeros(6, 6, 3, 3, dtype=torch.int8)}, "quantized"),
@@ -318,7 +318,7 @@ def test_a_training_state_is_named(tmp_path):
 def test_programs_are_named(tmp_path):
     with pytest.warns(DeprecationWarning, match="deprecated"):
         torch.jit.script(torch.nn.Conv2d(1, 1, 1)).save(tmp_path / "model.pt")
-    with pytest.raises(RunError, match="TorchScript program, which holds code"):
+    with pytest.raises(RunError, match="TorchScript program, which contains code"):
         read_shared_model(tmp_path / "model.pt")
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(RunError, match=r"runs as it is: ganvas translate model\.onnx IN OUT"):
@@ -327,9 +327,9 @@ def test_programs_are_named(tmp_path):
 
 def test_settings_of_other_models_are_refused(tmp_path):
     torch.save(STATE, tmp_path / "model.pth")
-    with pytest.raises(ConfigError, match="dropout: not for a restoration model"):
+    with pytest.raises(ConfigError, match="dropout: does not apply to a restoration model"):
         api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run", dropout=0.5)
-    with pytest.raises(RunError, match=r"is a ESRGAN .* imported alone"):
+    with pytest.raises(RunError, match=r"is a ESRGAN .* imported by itself"):
         api.import_reference((tmp_path / "model.pth", tmp_path / "model.pth"), out=tmp_path / "run")
     torch.save({"net.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ConfigError, match="scale: not for checkpoints of the reference"):

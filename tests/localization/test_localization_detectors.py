@@ -137,10 +137,10 @@ def test_a_missing_package_is_named_with_its_command(name, package, monkeypatch)
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        ([], "say what to detect: faces, text"),
-        (["cats"], "no detector 'cats'"),
-        (["missing.onnx"], "no detector 'missing.onnx'"),
-        (["faces", "faces"], "faces is given twice"),
+        ([], "no detectors; expected faces, text"),
+        (["cats"], "unknown detector 'cats'"),
+        (["missing.onnx"], "unknown detector 'missing.onnx'"),
+        (["faces", "faces"], "faces is repeated"),
     ],
 )
 def test_names_that_are_no_detector(names, problem) -> None:
@@ -192,7 +192,7 @@ def test_edges_are_rounded_outward_and_strange_numbers_refused() -> None:
     assert make_detection([1.2, 2.9, 3.1, 4.0], 0.5, "face") == Detection(Box(1, 2, 4, 4), 0.5, "face")
     assert make_detection([3, 3, 3, 9], 0.5, "face") is None
     for edges, score in (([0, 0, np.nan, 4], 0.5), ([0, 0, 4, 4], 1.1), ([0, 0, 4, 4], np.nan)):
-        with pytest.raises(ImageError, match="unusable numbers"):
+        with pytest.raises(ImageError, match="invalid values"):
             make_detection(edges, score, "face")
     with pytest.raises(ConfigError, match="score"):
         Detection(Box(0, 0, 1, 1), 2.0, "face")

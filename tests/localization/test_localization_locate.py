@@ -134,7 +134,7 @@ def test_photos_are_never_replaced(tmp_path, lamp, bright):
     with pytest.raises(InputError, match="would be overwritten"):
         locate_files([tmp_path / "one.png"], tmp_path)
     for out in (tmp_path, tmp_path / "out"):
-        with pytest.raises(InputError, match="give an output folder outside it"):
+        with pytest.raises(InputError, match="use an output folder outside it"):
             locate_files([tmp_path], out)
     assert (tmp_path / "one.png").read_bytes() == before
 
@@ -178,7 +178,7 @@ def test_what_is_no_picture_in_a_folder_is_told(tmp_path, lamp, bright):
 
 def test_a_name_of_several_classes_is_refused():
     several = type("Several", (Bright,), {"class_names": ("crane", "Bird", "crane", "bird", "lamp")})()
-    with pytest.raises(ConfigError, match=r"classes 0, 2 of the classifier .* 'crane'; give each a name of its own"):
+    with pytest.raises(ConfigError, match=r"classes 0, 2 of the classifier .* 'crane'; use distinct names"):
         class_index(several, "crane")
     with pytest.raises(ConfigError, match=r"classes 1, 3 .* 'BIRD'"):
         class_index(several, "BIRD")

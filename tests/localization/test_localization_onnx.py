@@ -319,7 +319,7 @@ def test_a_fixed_size_and_batch_are_the_graphs(tmp_path, rng, photo):
     ("shape", "says"),
     [
         ({"channels": 1}, "takes 1 channels"),
-        ({"batch": 100_000}, "100000 pictures at once"),
+        ({"batch": 100_000}, "batch size of 100000"),
         ({"size": 100_000}, "at most 2048"),
         ({"kind": TensorProto.BOOL}, "holds bool"),
         ({"kind": TensorProto.BFLOAT16}, "holds bfloat16"),

@@ -193,7 +193,7 @@ ODD = {
     "make", [TorchClassifier, lambda m, names, **rest: GradCamClassifier(m, m.body, names, **rest)]
 )
 def test_an_output_that_is_no_logits_is_named(make, says):
-    with pytest.raises(ConfigError, match=f"the module gives {says}"):
+    with pytest.raises(ConfigError, match=f"the module returns {says}"):
         make(Shaped(3, ODD[says]), NAMES, preprocessing=SMALL)
 
 
@@ -294,5 +294,5 @@ def test_hooks_go_even_after_an_error():
 
 
 def test_an_output_that_is_not_finite_is_named():
-    with pytest.raises(ConfigError, match="numbers that are not finite; its weights may be damaged"):
+    with pytest.raises(ConfigError, match="values that are not finite; its weights may be damaged"):
         TorchClassifier(Shaped(3, lambda z: z * float("nan")), NAMES, preprocessing=SMALL)

@@ -219,7 +219,7 @@ def test_it_is_symmetric_and_one_picture_does_not_touch_another(small):
 
 
 def test_unlike_and_small_pictures_are_refused(small):
-    with pytest.raises(InputError, match="two alike"):
+    with pytest.raises(InputError, match="expected equal shapes"):
         small(torch.zeros(1, 3, 40, 40), torch.zeros(1, 3, 40, 41))
     with pytest.raises(InputError, match="sides of"):
         small(torch.zeros(1, 3, 9, 9), torch.zeros(1, 3, 9, 9))

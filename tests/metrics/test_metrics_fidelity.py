@@ -128,7 +128,7 @@ def test_errors_name_the_remedy() -> None:
         ssim(small, small)
     with pytest.raises(InputError, match=r"MS-SSIM needs sides of at least 176"):
         ms_ssim(torch.rand(1, 3, 175, 300), torch.rand(1, 3, 175, 300))
-    with pytest.raises(InputError, match="expected two times"):
+    with pytest.raises(InputError, match="expected two tensors"):
         psnr(small, small[..., :-1])
     with pytest.raises(InputError, match="marks no position"):
         l1(small, small, torch.zeros(1, 1, 10, 40))

@@ -38,9 +38,9 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for words in (
         "18",
-        "Who still names the kind",
-        "What attacks recover",
-        "By construction, only a solid cover keeps no pixel",
+        "Recognition of the kind",
+        "Reconstruction by attacks",
+        "By construction, only a solid cover preserves no pixel",
         "Wiener",
     ):
         assert words in page
@@ -104,7 +104,7 @@ def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None
     for path in (kinds / "leaf").iterdir():
         write_image(path, Picture(255 - read_image(path).pixels))
     for changes in ({}, {"minutes": 0.001}):
-        with pytest.raises(ConfigError, match=r"out holds an audit of other pictures.*: give another --out"):
+        with pytest.raises(ConfigError, match=r"out contains an audit of other pictures.*: use another --out"):
             run(kinds, out, **changes)
     assert state.read_bytes() == before
     assert (out / "audit.json").read_bytes() == report
@@ -117,7 +117,7 @@ def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Pat
     before = state.read_bytes()
     run(kinds, tmp_path / "out", minutes=0.001, style=("mosaic", "solid"))
     assert state.read_bytes() == before
-    with pytest.raises(ConfigError, match="another size or in another split"):
+    with pytest.raises(ConfigError, match="another size or another split"):
         run(kinds, tmp_path / "out", seed=1)
 
 

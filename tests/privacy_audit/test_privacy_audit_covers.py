@@ -39,11 +39,11 @@ def test_a_cover_is_what_redaction_makes(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("styles", "blocks", "sigmas", "message"),
     [
-        ((), (8,), (2.0,), "one or more styles"),
+        ((), (8,), (2.0,), "one or more distinct styles"),
         (("mosaic", "mosaic"), (8,), (2.0,), "each once"),
-        (("mosaic",), (), (2.0,), "mosaic: give strengths"),
-        (("blur",), (8,), (), "blur: give strengths"),
-        (("mosaic",), (17,), (), "17 blocks across 32 pixels: give 1 to 16"),
+        (("mosaic",), (), (2.0,), "mosaic: pass strengths"),
+        (("blur",), (8,), (), "blur: pass strengths"),
+        (("mosaic",), (17,), (), "17 blocks across 32 pixels: expected 1 to 16"),
         (("mosaic",), (0,), (), "0 blocks"),
     ],
 )

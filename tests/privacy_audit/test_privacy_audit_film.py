@@ -110,9 +110,9 @@ def test_a_search_finds_an_eighth_of_a_pixel() -> None:
     ("plan", "gains", "words"),
     [
         (FilmPlan("fixed", 8), (5.0, 7.0), "mosaic, 8 blocks across, fixed grid: leaks. "),
-        (FilmPlan("anchored", 8), (0.0, 0.1), "frames together show no more than one"),
+        (FilmPlan("anchored", 8), (0.0, 0.1), "fused frames reveal no more than one"),
         (FilmPlan("anchored", 8), (0.5, 0.7), "leaks a little"),
-        (FilmPlan("solid", 8), (0.0, 0.0), "nothing of the region is in any frame"),
+        (FilmPlan("solid", 8), (0.0, 0.0), "no frame contains information about the region"),
         (FilmPlan("fixed", 8), (), "no verdict"),
     ],
 )
@@ -169,7 +169,7 @@ def test_detections_say_where_the_region_is(film: Path, tmp_path: Path) -> None:
     assert found.clips[0].box == (20, 22, 52, 50)
     lines[1]["boxes"] = []
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    with pytest.raises(InputError, match=r"film.mkv: no clip could be audited \(frames from 0: nothing to cover"):
+    with pytest.raises(InputError, match=r"film.mkv: no clip could be audited \(frames from 0: no region"):
         audit_film(AuditConfig(film, out=tmp_path / "none", detections=path, **config), progress=False)
     assert not (tmp_path / "none").exists()
 
@@ -197,9 +197,9 @@ def test_a_fused_picture_that_the_gate_refuses_is_not_shown(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": 64}, "leave out size: they are for folders"),
-        ({"box": (0, 0, 900, 9)}, "does not lie on frames of 80 x 80"),
-        ({"box": (0, 0, 9, 9), "detections": Path("none.jsonl")}, "give box or detections"),
+        ({"size": 64}, "omit size: they apply to folders"),
+        ({"box": (0, 0, 900, 9)}, "is outside frames of 80 x 80"),
+        ({"box": (0, 0, 9, 9), "detections": Path("none.jsonl")}, "pass box or detections"),
         ({"blocks": ()}, "--blocks 16 8"),
         ({"frames": 1}, "frames 1 must be 2 or more"),
     ],
@@ -211,7 +211,7 @@ def test_settings_that_do_not_fit_a_film(film: Path, tmp_path: Path, changes: di
 
 
 def test_settings_of_films_do_not_fit_a_folder(kinds: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave out clips: they are for films"):
+    with pytest.raises(ConfigError, match="omit clips: they apply to films"):
         api.audit(kinds, out=tmp_path / "out", clips=2)
 
 

@@ -74,13 +74,13 @@ def test_a_file_written_by_hand(tmp_path) -> None:
     ("records", "problem"),
     [
         ([], "is empty"),
-        (["{"], "line 1: no JSON: expecting property name .*, at character 2; expected"),
+        (["{"], "line 1: not JSON: expecting property name .*, at character 2; expected"),
         ([FRAME, {"start": 1, "box": [0, 0, 1, 1]}], "line 2: missing key end; expected"),
         ([FRAME, {"start": 1, "end": 2, "box": [0, 0, 1, 1], "colour": 1}], "line 2: unknown key colour; known keys"),
         ([FRAME, "[]"], "line 2: .*expected an object"),
-        ([FRAME, {"frame": 2, "time": 1, "boxes": []}], "line 2: holds frame 2, expected 1; each frame needs a line"),
-        ([FRAME, FRAME], "line 2: holds frame 0, expected 1"),
-        ([{**FRAME, "time": 2}, {"frame": 1, "time": 1, "boxes": []}], "line 2: time 1.0 is before the 2.0"),
+        ([FRAME, {"frame": 2, "time": 1, "boxes": []}], "line 2: frame 2, expected 1; each frame needs a line"),
+        ([FRAME, FRAME], "line 2: frame 0, expected 1"),
+        ([{**FRAME, "time": 2}, {"frame": 1, "time": 1, "boxes": []}], "line 2: time 1.0 is before 2.0"),
         ([{"frame": 0, "boxes": []}], "line 1: .*missing key time"),
         ([{**FRAME, "box": []}], "line 1: .*unknown key box"),
         ([{**FRAME, "time": float("nan")}], "line 1: time nan"),
@@ -88,11 +88,11 @@ def test_a_file_written_by_hand(tmp_path) -> None:
         ([{**FRAME, "boxes": [{"label": "face", "box": [3, 2, 1, 4]}]}], "line 1: box .* is empty"),
         ([{**FRAME, "boxes": [{"label": "face", "box": [1, 2, float("inf"), 4]}]}], "line 1: .*not finite"),
         ([{**FRAME, "boxes": [{**FACE, "score": 1.5}]}], "line 1: score 1.5"),
-        ([{**FRAME, "boxes": [{**FACE, "track": 0}]}], "line 1: track 0: tracks are numbered from 1"),
+        ([{**FRAME, "boxes": [{**FACE, "track": 0}]}], "line 1: track 0: track numbers start at 1"),
         ([{**FRAME, "boxes": [{**FACE, "track": 2}, {**FACE, "track": 2}]}], "line 1: track 2 has two boxes"),
-        ([{"start": 2, "end": 1, "box": [0, 0, 1, 1]}], "line 1: .*the end not before the start"),
+        ([{"start": 2, "end": 1, "box": [0, 0, 1, 1]}], "line 1: .*with start <= end"),
         ([{"start": 0, "end": 1, "box": [0, 0, 0, 1]}], "line 1: .*is empty"),
-        ([FRAME, {"width": 64, "height": 48}], "line 2: the size of the film is given in the middle"),
+        ([FRAME, {"width": 64, "height": 48}], "line 2: the size of the film must be the first line"),
     ],
 )
 def test_errors_name_file_and_line(tmp_path, records, problem) -> None:
@@ -109,10 +109,10 @@ def test_a_box_that_covers_nothing_is_named(tmp_path) -> None:
     for box, problem in (
         (
             {"start": 3, "end": 9, "box": [0, 0, 9, 9]},
-            r"from 3 to 9 s covers no frame: the frames lie at 0 to 0",
+            r"from 3 to 9 s contains no frame: the film has frames from 0 to 0",
         ),
-        ({"start": -2, "end": -1, "box": [0, 0, 9, 9]}, "from -2 to -1 s covers no frame"),
-        ({"start": 0.05, "end": 0.06, "box": [0, 0, 9, 9]}, r"from 0\.05 to 0\.06 s covers no frame"),
+        ({"start": -2, "end": -1, "box": [0, 0, 9, 9]}, "from -2 to -1 s contains no frame"),
+        ({"start": 0.05, "end": 0.06, "box": [0, 0, 9, 9]}, r"from 0\.05 to 0\.06 s contains no frame"),
         ({"start": 0, "end": 1, "box": [64, 0, 90, 9]}, r"box \[64, 0, 90, 9\] lies wholly outside .* 64 x 48 pixels"),
         ({**FRAME, "boxes": [{"label": "face", "box": [0, 48, 9, 50]}]}, "frame 0: the box .* lies wholly outside"),
     ):

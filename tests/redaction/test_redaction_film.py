@@ -216,7 +216,7 @@ def test_detections_of_a_person_are_rendered_without_detecting(film: Path, tmp_p
     dark = [bool(rgb[:28].max() <= 40) for rgb in covered]
     assert dark == [0.2 <= index / 25 <= 0.4 for index in range(COUNT)]
     line = line_of(tmp_path / "out")
-    assert "nothing was tested" in line["verdict"]
+    assert "nothing was verified" in line["verdict"]
     assert line["region"]["boxes"] == [[0, 0, 96, 32]]
     assert line["film"]["by_hand"] == [{"start": 0.2, "end": 0.4, "label": "manual", "box": [0, 0, 96, 32]}]
     page = (tmp_path / "out" / f"{film.name}.redaction.html").read_text()
@@ -282,7 +282,7 @@ def test_an_original_is_never_overwritten_and_a_stranger_neither(film: Path, tmp
     use(Bright())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / film.name).write_bytes(b"mine")
-    with pytest.raises(PartialFailure, match="is there already"):
+    with pytest.raises(PartialFailure, match="already exists"):
         redact_files(film.parent, tmp_path / "out", detect=("squares",))
     assert (tmp_path / "out" / film.name).read_bytes() == b"mine"
 
@@ -329,7 +329,7 @@ def test_a_preview_takes_edited_detections_of_the_whole_film_and_of_no_other(fil
     assert line_of(tmp_path / "out")["film"]["tracks"][0]["frames"] == 10
     text = found.detections.read_text().replace('"width": 96', '"width": 95')
     found.detections.write_text(text)
-    with pytest.raises(PartialFailure, match="made for a film of 95 x 64"):
+    with pytest.raises(PartialFailure, match="the detections are of a film of 95 x 64"):
         redact_files(film, tmp_path / "other", detections=found.detections, preview=0.4)
 
 
@@ -337,7 +337,7 @@ def test_a_preview_takes_edited_detections_of_the_whole_film_and_of_no_other(fil
     ("content", "problem"),
     [
         (None, "given.jsonl: No such file"),
-        (b"{", "given.jsonl: line 1: no JSON"),
+        (b"{", "given.jsonl: line 1: not JSON"),
         (b"\xff\xfe{", "given.jsonl: line 1: not UTF-8"),
         (b'{"start": 1, "end": 2}\n', "given.jsonl: line 1: missing key box"),
     ],
@@ -358,7 +358,7 @@ def test_a_broken_file_of_detections_is_an_error_of_the_input(
 def test_a_manual_box_that_covers_nothing_fails_the_film(film: Path, tmp_path: Path) -> None:
     given = tmp_path / "given.jsonl"
     given.write_text('{"start": 7, "end": 8, "box": [0, 0, 96, 32]}\n')
-    with pytest.raises(PartialFailure, match="from 7 to 8 s covers no frame"):
+    with pytest.raises(PartialFailure, match="from 7 to 8 s contains no frame"):
         redact_files(film, tmp_path / "out", detections=given)
     assert not (tmp_path / "out" / film.name).exists()
 

@@ -50,7 +50,7 @@ def test_what_only_starts_like_an_address_is_an_error(odd: str) -> None:
 
 
 def test_a_web_address_is_answered_with_the_form_to_give() -> None:
-    with pytest.raises(RunError, match="given as hf://user/name"):
+    with pytest.raises(RunError, match="is hf://user/name"):
         resolve_run("https://huggingface.co/user/name")
 
 
@@ -88,7 +88,7 @@ def test_revisions_are_branches_tags_or_commits(hub: Hub, repository: Repository
 def test_other_models_are_told_apart_before_their_weights_are_fetched(hub: Hub) -> None:
     hub.repositories["a/pickle"] = Repository(private=False)
     hub.repositories["a/pickle"].add({"pytorch_model.bin": b"a pickle", "config.json": b"{}"})
-    with pytest.raises(RunError, match=r"hf://a/pickle is no model of ganvas: it has no model\.safetensors"):
+    with pytest.raises(RunError, match=r"hf://a/pickle is not a model of ganvas: it has no model\.safetensors"):
         resolve_run("hf://a/pickle")
     hub.repositories["a/other"] = Repository(private=False)
     hub.repositories["a/other"].add({"model.safetensors": b"x" * 100, "config.json": b'{"model_type": "bert"}'})
@@ -99,7 +99,7 @@ def test_other_models_are_told_apart_before_their_weights_are_fetched(hub: Hub) 
 
 @pytest.mark.parametrize(
     ("gated", "private", "message"),
-    [(True, False, "gated: ask for access"), (False, True, "no such repository, or a private one")],
+    [(True, False, "gated: request access"), (False, True, "no such repository, or a private one")],
 )
 def test_closed_repositories_name_the_remedy(
     hub: Hub, repository: Repository, gated: bool, private: bool, message: str
@@ -156,7 +156,7 @@ def test_a_download_that_stays_cut_off_says_so_and_is_complete_the_next_time(
     hub: Hub, repository: Repository, files: dict[str, bytes]
 ) -> None:
     hub.cuts = [0] * 50
-    with pytest.raises(HubError, match=r"hf://user/name: .*(cut off|cannot be reached)"):
+    with pytest.raises(HubError, match=r"hf://user/name: .*(interrupted|cannot be reached)"):
         resolve_run("hf://user/name")
     hub.cuts = []
     assert (resolve_run("hf://user/name") / "model.safetensors").read_bytes() == files["model.safetensors"]
@@ -182,7 +182,7 @@ def test_a_damaged_cache_is_fetched_anew(hub: Hub, repository: Repository, files
 
 def test_a_hub_out_of_order_is_named(hub: Hub, repository: Repository) -> None:
     hub.status = 500
-    with pytest.raises(HubError, match="hf://user/name: the Hugging Face Hub answers 500"):
+    with pytest.raises(HubError, match="hf://user/name: the Hugging Face Hub responded with 500"):
         resolve_run("hf://user/name")
 
 

@@ -86,7 +86,7 @@ def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path: Path, name: str)
     published = write_published(tmp_path / "published")
     config = json.loads((published / "config.json").read_text())
     (published / "config.json").write_text(json.dumps(config | {"name": name}))
-    with pytest.raises(RunError, match=r"config\.json: .*no name of a folder"):
+    with pytest.raises(RunError, match=r"config\.json: .*not a folder name"):
         Translator.load(published)
 
 
@@ -103,13 +103,13 @@ def test_damaged_weights_are_never_used(tmp_path: Path) -> None:
 
 
 def test_a_published_run_has_one_snapshot(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="published with 'last' alone"):
+    with pytest.raises(RunError, match="published only with 'last'"):
         Translator.load(write_published(tmp_path / "published"), snapshot="best")
 
 
 def test_nothing_is_written_into_a_published_run(tmp_path: Path) -> None:
     published = write_published(tmp_path / "published")
-    with pytest.raises(RunError, match=r"holds a config\.json"):
+    with pytest.raises(RunError, match=r"already contains a config\.json"):
         check_unused(published)
     with pytest.raises(RunError, match="without its training state"):
         api.resume(published)

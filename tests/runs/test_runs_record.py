@@ -62,8 +62,9 @@ def test_what_is_no_run_says_so(tmp_path: Path) -> None:
 
 
 FILES = [
-    ("net.onnx", "only translates"), ("photo.png", "`ganvas train` wrote"), ("net.xml", "OpenVINO and not ganvas"),
-    ("net.pt2", "PyTorch and not ganvas"), ("net.safetensors", "`ganvas import` makes a run"),
+    ("net.onnx", "only be used to translate"), ("photo.png", "`ganvas train` wrote"),
+    ("net.xml", "OpenVINO without ganvas"),
+    ("net.pt2", "PyTorch without ganvas"), ("net.safetensors", "to a run with `ganvas import`"),
 ]  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_what_is_no_run_is_said_before_its_snapshots_are_missed(tmp_path: Path) 
     for folder, said in ((tmp_path / "none", "there is no such folder"), (tmp_path, "it has no run.json")):
         for read in (read_run_record, find_snapshot):
             with pytest.raises(
-                RunError, match=f"is not a run folder: {said}; give the folder that `ganvas train` wrote"
+                RunError, match=f"is not a run folder: {said}; pass the folder that `ganvas train` wrote"
             ):
                 read(folder)
     (write_tiny_run(tmp_path / "run") / "snapshots" / "last.safetensors").unlink()
@@ -127,7 +128,7 @@ def test_averaged_weights_replace_the_methods_own(tmp_path: Path) -> None:
     averaged = {name: torch.zeros_like(value) for name, value in generator_weights(method).items()}
     save_snapshot(tmp_path / "average.safetensors", method, images_seen=1, weights=averaged)
     assert all((value == 0).all() for value in read_snapshot(tmp_path / "average.safetensors")[0].values())
-    with pytest.raises(RunError, match="no weight of the generators"):
+    with pytest.raises(RunError, match="not a weight of the generators"):
         save_snapshot(tmp_path / "x.safetensors", method, images_seen=1, weights={"nowhere": torch.zeros(1)})
 
 

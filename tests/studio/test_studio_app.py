@@ -96,7 +96,7 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     assert job["state"] == "done", job["message"]
     review = next(file for file in page.get("/api/files") if file["id"] == one["id"])["review"]
     assert review["line"]["region"]["boxes"] == [[0, 0, 10, 10]]
-    assert review["why"] == "painted, and not tested"
+    assert review["why"] == "painted and not verified"
     covered = read_image_bytes(page.client.get(f"/pieces/{review['result']}").content).pixels
     assert not covered[:10, :10].any()
     assert (covered[20:] == read_image_bytes(png()).pixels[20:]).all()

@@ -43,7 +43,7 @@ def test_results_and_failures_are_told_in_words(queue: JobQueue) -> None:
     assert (refused.state, refused.message) == ("refused", "a.png: refused: as it should")
     broken = done(queue, "break")
     assert broken.state == "failed"
-    assert "Please report it" in broken.message
+    assert "please report it" in broken.message
     assert "Traceback" not in broken.message
 
 
@@ -97,7 +97,7 @@ def test_too_many_jobs_are_refused(queue: JobQueue, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(jobs, "WAITING", 1)
     first = running(queue, "wait")
     second = queue.add(Job(Act("work"), "act", "later"))
-    with pytest.raises(InputError, match="waiting already"):
+    with pytest.raises(InputError, match="already waiting"):
         queue.add(Job(Act("work"), "act", "too many"))
     queue.cancel(first.id)
     assert second.over.wait()

@@ -39,7 +39,7 @@ def test_only_another_address_needs_a_token() -> None:
 def test_a_port_in_use_is_an_error_with_its_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match="give another --port"):
+        with pytest.raises(InputError, match="use another --port"):
             Listening(StudioConfig(port=port))
 
 

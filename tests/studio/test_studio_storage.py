@@ -63,7 +63,7 @@ def test_limits_of_number_and_room(tmp_path: Path) -> None:
     storage = Storage(tmp_path, Limits(files=2, total_bytes=20))
     add(storage)
     add(storage)
-    with pytest.raises(InputError, match="2 files are here already"), storage.reserved():
+    with pytest.raises(InputError, match="2 files are already stored"), storage.reserved():
         pass
     storage.remove(storage.all()[0].id)
     (tmp_path / "large").write_bytes(bytes(20))

@@ -106,7 +106,7 @@ def test_a_training_is_resumed_and_stopped_and_keeps_its_state(tmp_path: Path, m
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2] / "src")]))
     trainings = Trainings(tmp_path)
     trainings.resume("run", run)
-    with pytest.raises(InputError, match="running already"):
+    with pytest.raises(InputError, match="already training"):
         trainings.resume("run", run)
     while read_figures(run)["images"] == before:
         assert trainings.state("run", run)["state"] == "running"

@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["sample", "--steps", "3"], "sample trains nothing: leave --steps out"),
+        (["sample", "--steps", "3"], "sample does not train: omit --steps"),
         (["gan", "--steps", "0"], "steps 0 must be at least 1"),
         (["sample", "--seed", "-1"], "seed -1 must not be negative"),
     ],

@@ -91,7 +91,7 @@ def test_without_a_split_to_validate_on_there_are_no_measures(tiny_sides: Path, 
 
 def test_half_a_split_is_an_error(tiny_sides: Path, tmp_path: Path) -> None:
     shutil.rmtree(tiny_sides / "valB")
-    with pytest.raises(DataError, match="there is no valB"):
+    with pytest.raises(DataError, match="valB does not exist"):
         open_dataset(tiny_cyclegan(tiny_sides), ALONE, tmp_path)
 
 

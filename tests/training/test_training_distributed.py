@@ -76,10 +76,13 @@ def test_a_batch_must_be_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
-    with pytest.raises(ConfigError, match="batch_size 3 cannot be shared by 2 processes"), join("cpu", batch_size=3):
+    with (
+        pytest.raises(ConfigError, match="batch_size 3 cannot be divided among 2 processes"),
+        join("cpu", batch_size=3),
+    ):
         pass
     with (
-        pytest.raises(ConfigError, match="batch_size 6 cannot be shared by 2 processes in 2 parts each"),
+        pytest.raises(ConfigError, match="batch_size 6 cannot be divided among 2 processes in 2 parts each"),
         join("cpu", batch_size=6, accumulate=2),
     ):
         pass

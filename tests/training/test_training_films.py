@@ -121,7 +121,7 @@ def test_evaluation_gives_the_neighbors(run: Path, monkeypatch: pytest.MonkeyPat
 
 def test_one_frame_trains_on_a_film_given_by_name(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mkv")
-    with pytest.warns(UserWarning, match="too few or too alike"):
+    with pytest.warns(UserWarning, match="too few or too similar"):
         train(config(path, restorer(1)), tmp_path / "run", quiet=True)
     assert read_snapshot(tmp_path / "run" / "snapshots" / "last.safetensors")[1] == 12
 

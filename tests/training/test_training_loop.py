@@ -268,7 +268,7 @@ def test_resume_without_a_state_starts(tiny_config: MakeConfig, tmp_path: Path) 
 
 def test_a_folder_that_holds_something_is_not_overwritten(tiny_config: MakeConfig, tmp_path: Path) -> None:
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match=r"already holds .*resume that run, or choose another folder"):
+    with pytest.raises(RunError, match=r"already contains .*resume that run, or use another folder"):
         train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
 
 
@@ -312,7 +312,7 @@ def test_a_process_that_does_not_see_the_state_stops(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Processes, "agree", lambda processes, *flags: (True,) * len(flags))
-    with pytest.raises(RunError, match=r"process 0 does not see .*; all must share the run folder"):
+    with pytest.raises(RunError, match=r"process 0 cannot access .*; all processes must share the run folder"):
         train(tiny_config(), tmp_path / "run", quiet=True)
 
 
@@ -454,7 +454,7 @@ def test_the_gate_guards_training(tiny_config: MakeConfig, tmp_path: Path, monke
 def test_a_device_that_is_not_there(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = tiny_config()
     config = replace(config, training=replace(config.training, device="nonsense"))
-    with pytest.raises(ConfigError, match="device 'nonsense' cannot be used"):
+    with pytest.raises(ConfigError, match="device 'nonsense' is not available"):
         train(config, tmp_path / "run", quiet=True)
 
 
@@ -497,12 +497,12 @@ def test_a_run_that_saved_nothing_may_be_begun_anew(
     train(corrected, tmp_path / "run", quiet=True)
     train(corrected, tmp_path / "whole", quiet=True)
     assert_same_run(tmp_path / "whole", tmp_path / "run")
-    with pytest.raises(RunError, match="already holds"):
+    with pytest.raises(RunError, match="already contains"):
         train(corrected, tmp_path / "run", quiet=True)
 
 
 def test_less_than_a_picture_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"epochs 0.001 of \d+ pictures is not one picture; give at least"):
+    with pytest.raises(ConfigError, match=r"epochs 0.001 of \d+ pictures is less than one picture; use at least"):
         train(tiny_config(epochs=0.001), tmp_path / "run", quiet=True)
 
 
@@ -513,4 +513,4 @@ def test_a_batch_may_be_larger_than_the_run(tiny_config: MakeConfig, tmp_path: P
 
 def test_a_run_whose_time_is_over_says_how_to_give_it_more(tiny_config: MakeConfig, tmp_path: Path) -> None:
     result = train(tiny_config(epochs=500, minutes=0.002), tmp_path / "a run", quiet=True)
-    assert str(result).endswith(f"Go on with: ganvas resume '{tmp_path / 'a run'}' --minutes M, the new total")
+    assert str(result).endswith(f"Continue with: ganvas resume '{tmp_path / 'a run'}' --minutes M, the new total")

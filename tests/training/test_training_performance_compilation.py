@@ -117,7 +117,9 @@ def test_without_a_compiler_training_goes_on(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "no g++")
-    with pytest.warns(UserWarning, match=r"without compilation, which does not work here \(no g\+\+\): install"):
+    with pytest.warns(
+        UserWarning, match=r"without compilation, which does not work on this machine \(no g\+\+\): install"
+    ):
         train(tiny_config(epochs=1, compile=True, validate_every=99, sample_every=99), tmp_path / "run", quiet=True)
 
 

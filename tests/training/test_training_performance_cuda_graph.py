@@ -81,20 +81,20 @@ def test_recording_in_the_middle_of_a_run_leaves_its_state() -> None:
 def test_a_batch_of_another_shape_is_our_mistake() -> None:
     run = Run(CONFIGS[0], capture=True)
     run.steps(last=1)
-    with pytest.raises(AssertionError, match="one shape"):
+    with pytest.raises(AssertionError, match="the same shape"):
         run.step(Batch(torch.zeros(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)), Progress(1, 1))
 
 
 def test_capture_says_where_it_works(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="capture needs a CUDA GPU, not 'cpu'; leave it out"):
+    with pytest.raises(ConfigError, match="capture needs a CUDA GPU, not 'cpu'; omit it"):
         train(tiny_config(capture=True), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
     gpu = torch.device("cuda")
     pix2pix = methods()["Pix2PixConfig"]
     check_capture(pix2pix, Processes(gpu))
-    with pytest.raises(ConfigError, match="one process; leave it out under torchrun"):
+    with pytest.raises(ConfigError, match="one process; omit it under torchrun"):
         check_capture(pix2pix, Processes(gpu, 0, 2))
-    with pytest.raises(ConfigError, match="Method are not all alike"):
+    with pytest.raises(ConfigError, match="Method are not identical"):
         check_capture(Method, Processes(gpu))
     with pytest.raises(ConfigError, match="exclude each other"):
         TrainingConfig(batch_size=4, accumulate=2, capture=True)

@@ -54,7 +54,7 @@ def test_weeks_are_said_with_smaller_settings_of_the_method() -> None:
     lines = told(RECIPES["cyclegan"](), rate=0.07, images=267_400)
     assert lines[1] == "267,400 images end in about 44 days (Tue 12 Jan 17:06)"
     assert lines[2].startswith(
-        "That is long. Smaller settings learn in hours: --crop-size 128 128 --load-size 143 143 (about 4 times as fast)"
+        "This is long. Smaller settings train in hours: --crop-size 128 128 --load-size 143 143 (about 4 times as fast)"
     )
     assert "--width 32 --discriminator-width 32" in lines[2]
     assert "bfloat16" not in lines[2]
@@ -62,7 +62,9 @@ def test_weeks_are_said_with_smaller_settings_of_the_method() -> None:
 
 def test_minutes_that_end_first_are_told_with_what_they_reach() -> None:
     lines = told(RECIPES["cyclegan"](), rate=2.0, images=267_400, seconds_left=3600.0)
-    assert lines[1:] == ["The time is over in 60 min (Sun 29 Nov 13:00), after about 7,200 more of 267,400 images"]
+    assert lines[1:] == [
+        "The time limit ends the run in 60 min (Sun 29 Nov 13:00), after about 7,200 more of 267,400 images"
+    ]
 
 
 def test_fast_bfloat16_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +82,7 @@ def test_small_settings_are_not_named_again() -> None:
         data=replace(config.data, crop_size=(64, 64)),
         method=replace(config.method, width=16),  # type: ignore[type-var]
     )
-    assert smaller_settings(small, CPU) == "Smaller settings learn in hours: fewer --epochs, or --minutes M"
+    assert smaller_settings(small, CPU) == "Smaller settings train in hours: fewer --epochs, or --minutes M"
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

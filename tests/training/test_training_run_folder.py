@@ -95,7 +95,7 @@ def test_a_run_without_its_state_is_no_failed_start(tiny_config: MakeConfig, tmp
     """Somebody removed the large file to pass the run on."""
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     (tmp_path / "run" / "state.safetensors").unlink()
-    with pytest.raises(RunError, match="already holds"):
+    with pytest.raises(RunError, match="already contains"):
         train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     assert (tmp_path / "run" / "snapshots" / "last.safetensors").exists()
 

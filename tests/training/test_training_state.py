@@ -115,7 +115,7 @@ def test_a_damaged_state_is_an_error(tiny_config: MakeConfig, tmp_path: Path) ->
 def test_another_file_in_its_place_is_an_error(tiny_config: MakeConfig, tmp_path: Path) -> None:
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     save_file({"x": torch.zeros(1)}, tmp_path / "run" / STATE_NAME)
-    with pytest.raises(RunError, match="is not a training state of this ganvas"):
+    with pytest.raises(RunError, match="is not a training state of this version of ganvas"):
         train(tiny_config(epochs=2), tmp_path / "run", resume=True, quiet=True)
 
 

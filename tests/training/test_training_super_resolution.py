@@ -193,7 +193,7 @@ def test_a_folder_is_enlarged_and_a_mask_refused(run: Path, photographs: Path, t
     assert len(report.written) == 4
     made = read_image(tmp_path / "out/0.png")
     assert (made.height, made.width) == (66, 76)
-    with pytest.raises(ConfigError, match="enlarges"):
+    with pytest.raises(ConfigError, match="upscales pictures"):
         api.translate(run, photographs / "test", tmp_path / "other", device="cpu", mask=photographs / "test/0.png")
 
 
@@ -243,8 +243,8 @@ def test_odd_pictures_are_listed_and_the_others_go_on(photographs: Path, tmp_pat
         write_image(photographs / "test" / name, Picture(np.full(shape, 90, np.uint8)))
     table = benchmark((), photographs, tmp_path / "table", device="cpu")
     assert set(table.failures) == {"test/channels.npy", "test/thin.png", "test/small.png"}
-    assert "5 channels; give gray or RGB" in table.failures["test/channels.npy"]
-    assert "40 x 3 pixels; give 20 or more a side" in table.failures["test/thin.png"]
+    assert "5 channels; use gray or RGB" in table.failures["test/channels.npy"]
+    assert "40 x 3 pixels; use 20 or more per side" in table.failures["test/thin.png"]
     assert (len(table.scores), table.exit_code) == (2 * 3 * 4, 5)
 
 

@@ -126,7 +126,7 @@ def test_cyclegan_learns_from_pairs_too(tiny_data: Path, tmp_path: Path) -> None
 
 
 def test_a_method_of_pairs_refuses_unpaired_data(tiny_sides: Path) -> None:
-    with pytest.raises(ConfigError, match="Pix2Pix learns from pairs: give PairedData, or another method"):
+    with pytest.raises(ConfigError, match="Pix2Pix needs pairs: use PairedData, or another method"):
         RunConfig(method=Pix2PixConfig(), data=tiny_cyclegan(tiny_sides).data)
 
 

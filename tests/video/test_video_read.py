@@ -127,7 +127,7 @@ def test_files_cut_short_are_errors(tmp_path: Path, suffix: str) -> None:
                     out.mux(packet)
         film = tmp_path / "fast.mp4"
     (tmp_path / f"cut{suffix}").write_bytes(film.read_bytes()[:-300])
-    with pytest.raises(VideoError, match="cut short"):
+    with pytest.raises(VideoError, match="truncated"):
         list(read_video(tmp_path / f"cut{suffix}"))
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_film_is_said(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
         frame.sample_rate = 48000
         out.mux([*track.encode(frame), *track.encode(None)])
-    with pytest.raises(VideoError, match=r"no video stream \(it holds audio\)"):
+    with pytest.raises(VideoError, match=r"no video stream \(it contains audio\)"):
         probe(tmp_path / "sound.mp4")
     with pytest.raises(OSError, match="No such file"):
         probe(tmp_path / "absent.mp4")
@@ -240,7 +240,7 @@ def test_damage_is_found_in_other_codecs(tmp_path: Path, codec: str, suffix: str
 def test_a_codec_without_decoder_and_a_film_without_frames_are_said(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mp4", frames=2)
     film.write_bytes(film.read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
-    with pytest.raises(VideoError, match=r"a\.mp4: its video codec is unknown to FFmpeg"):
+    with pytest.raises(VideoError, match=r"a\.mp4: FFmpeg does not support its video codec"):
         probe(film)
     with av.open(tmp_path / "empty.mkv", "w") as out:
         stream = out.add_stream("mpeg4", rate=25)

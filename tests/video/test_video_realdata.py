@@ -106,7 +106,7 @@ def test_a_clock_that_begins_anywhere_begins_at_zero_elsewhere(films: Path, tmp_
 
 @pytest.mark.parametrize(
     ("name", "place", "count", "repeated"),
-    [("cut_short.mp4", "cut short", 66, 0), ("damaged.mp4", r"frame 4\d \(1\.\d+ s\)", 77, 17)],
+    [("cut_short.mp4", "truncated", 66, 0), ("damaged.mp4", r"frame 4\d \(1\.\d+ s\)", 77, 17)],
 )
 def test_damage_is_an_error_or_skipped(
     films: Path, tmp_path: Path, name: str, place: str, count: int, repeated: int

@@ -77,7 +77,7 @@ def test_parts_of_other_settings_or_cut_short_are_refused(tmp_path: Path) -> Non
     with pytest.raises(VideoError, match="overlap in time"):
         join_segments(out, [parts[1], parts[0], parts[2]], like=info)
     parts[1].write_bytes(parts[1].read_bytes()[:-30])
-    with pytest.raises(VideoError, match=r"1\.part: a part of a film that is cut short"):
+    with pytest.raises(VideoError, match=r"1\.part: a truncated part of a film"):
         join_segments(out, parts, like=info)
     parts[1].write_bytes(b"something else")
     with pytest.raises(VideoError, match=r"1\.part: not a part of a film"):

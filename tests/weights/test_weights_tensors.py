@@ -92,5 +92,5 @@ def test_hand_made_pickles_are_refused(tmp_path, monkeypatch, code):
 def test_a_shape_that_does_not_fit_its_bytes_is_refused(tmp_path):
     code = pickle.dumps({"a": FLOATS}, protocol=3).replace(b"K\x02K\x03K\x04", b"K\x02K\x03K\x05")
     (tmp_path / "broken.ckpt").write_bytes(code)
-    with pytest.raises(WeightsError, match="broken array"):
+    with pytest.raises(WeightsError, match="damaged array"):
         read_numpy_pickle(tmp_path / "broken.ckpt")

@@ -1,1 +1,1 @@
-"""Bulk processing: resumable work over many inputs, on this machine or on a Ray cluster."""
+"""Bulk processing: resumable processing of many inputs, on this machine or on a Ray cluster."""

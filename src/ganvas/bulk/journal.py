@@ -1,6 +1,6 @@
-"""Resumption: a journal with one JSON line per input, and a working folder for the finished parts of one output.
+"""Journal of finished inputs, and working folder of finished parts, from which commands resume.
 
-A line holds the hashes that prove that its result is still valid.
+A journal has one JSON line per input, with the hashes that show whether its result is still valid.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def hash_settings(settings: object) -> str:
 
 
 def joined_hashes(line: Record, *keys: str) -> bytes | None:
-    """Return the concatenated hashes of a line under these keys; None if one of them is missing."""
+    """Return the concatenated hashes under these keys of a line; None if one of them is missing."""
     try:
         joined = bytes.fromhex("".join(line[key] for key in keys))
     except (KeyError, TypeError, ValueError):
@@ -55,28 +55,28 @@ def joined_hashes(line: Record, *keys: str) -> bytes | None:
 class Journal:
     """JSON-lines journal of a command, from which the same command resumes.
 
-    A line that a crash left unfinished is skipped. The journal is larger than memory may hold, so only the name and
-    the proof of each finished input are kept, about 100 bytes, not the lines.
+    A line that a crash left unfinished is skipped. The journal may exceed memory, so only the name and the proof of
+    each finished input are kept, about 100 bytes, not the lines.
 
     Args:
-        path: of the file; need not exist.
+        path: path of the file; need not exist.
         name_key: key of the input's name in a line.
-        proof_of: a line -> the hashes of settings, input and output that must be unchanged for the input to be
-            skipped; None for a line of a failure.
+        proof_of: a line -> the hashes of settings, input and output that must be unchanged for the input to be skipped;
+            None for the line of a failure.
     """
 
     def __init__(self, path: Path, *, name_key: str, proof_of: Callable[[Record], bytes | None]) -> None:
         self.path, self._name_key = path, name_key
         self._proofs: dict[str, bytes] = {}
         self._earlier: set[str] = set()
-        # Lines from here on are this call's own, see `added`.
+        # Lines after this position are this call's own, see `added`.
         self._start = path.stat().st_size if path.is_file() else 0
-        # Replay the earlier lines in order: the last one of an input decides. The name of one that failed is kept too,
+        # Replay the earlier lines in order: the last line of an input decides. The name of a failed input is kept too,
         # since only an output that some call wrote may be replaced.
         for line in self._lines():
             if proof := proof_of(line):
                 self._proofs[line[name_key]] = proof
-            elif self._proofs.pop(line[name_key], None):  # it failed in the meantime, so it is processed again
+            elif self._proofs.pop(line[name_key], None):  # a later line says that it failed, so it is processed again
                 self._earlier.add(line[name_key])
 
     def proof(self, name: str) -> str | None:
@@ -101,32 +101,33 @@ class Journal:
 
 IDENTITY = "identity"
 LONGEST = 200
-"""Bytes of a file name that is part of the folder's; a name may have 255."""
+"""Largest number of bytes of a file name that becomes part of the folder's name; a name has at most 255."""
 
 
 @contextmanager
 def working_folder(target: Path, identity: str) -> Iterator[Path]:
     """Yield a hidden folder beside `target` for parts of it; it is removed when the block ends, unless interrupted.
 
-    A folder that an interrupted command left, or one whose disk was full, is continued if its identity is the same;
-    otherwise it is emptied first. One process at a time holds it, and what a killed one was writing is removed.
+    A folder left by an interrupted command, or by one whose disk was full, is reused if its identity is the same;
+    otherwise it is emptied first. One process at a time holds it, and partial files of a killed one are removed.
 
     Args:
         target: the output file.
         identity: hashes of everything that determines the output.
 
     Raises:
-        FolderInUse: another process makes the same output.
+        FolderInUse: another process writes the same output.
     """
     folder = _folder_of(target)
     with claimed(folder):
+        # Reuse parts only if settings, run and source are the same; the identity is written before the first part.
         note = folder / IDENTITY
         if not (note.is_file() and note.read_text(encoding="utf-8") == identity):
             _empty(folder)
             write_text(note, identity)
         try:
             yield folder
-        except GanvasError:  # the same command would fail again, and nothing of a refused film may stay
+        except GanvasError:  # the same command would fail again, and no part of a refused film may remain
             shutil.rmtree(folder)
             raise
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
-"""Ray backend: many files processed by the workers of a cluster, with one result row per job whatever fails.
+"""Ray backend: processes many files on the workers of a cluster and returns one row per job, whatever fails.
 
-The driver hands out blocks of jobs and alone writes manifests; workers read and write the files themselves, on a file
-system that all machines share. Ray is imported when it is used.
+The driver distributes blocks of jobs and is the only process that writes manifests; workers read and write the files on
+a file system that all machines share. Ray is imported when it is used.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RA
 
 @dataclass(frozen=True, kw_only=True)
 class RayWork:
-    """Work of a cluster on each of many jobs.
+    """Description of the work of a cluster on many jobs.
 
     Attributes:
-        start: called once in each worker, to load what it needs.
+        start: called once in each worker, to load models.
         lost: job and reason -> the row of a job whose worker died at each attempt.
-        workers: their number; None for one per core of the cluster, or one per GPU.
-        on_gpu: whether each worker holds a GPU; None: if the cluster has any.
+        workers: number of workers; None for one per core of the cluster, or one per GPU.
+        on_gpu: whether each worker reserves a GPU; None: if the cluster has any.
     """
 
     start: Callable[[], RayWorker]
@@ -62,7 +62,7 @@ class RayWork:
 
 
 def check_workers(backend: Backend, workers: int | None) -> None:
-    """Check the requirements of a cluster before anything is read.
+    """Check the options and packages of a cluster before anything is read.
 
     Raises:
         ConfigError: an invalid number of workers.
@@ -77,8 +77,8 @@ def check_workers(backend: Backend, workers: int | None) -> None:
 def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, Record]]]:
     """Yield (job number, row) block by block as they finish; close the generator to release the cluster.
 
-    The cluster is the one that the program has joined, else that of RAY_ADDRESS, else one made for this call on this
-    machine. A block whose worker died is done again, in the end job by job, so that only a job that kills is lost.
+    The cluster is the one that the program has joined, else that of RAY_ADDRESS, else one started for this call on this
+    machine. A block whose worker died is retried, finally job by job, so that only a job that kills its worker is lost.
 
     Raises:
         MissingDependency: Ray is not installed.
@@ -91,7 +91,7 @@ def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, R
         workers = work.workers or max(1, int(there.get("GPU" if work.on_gpu else "CPU", 1)))
         for size in (max(1, min(BLOCK, len(jobs) // (4 * workers))), 1):
             yield from _done(left, _pass(ray, left, work, size=size, workers=min(workers, len(left))) if left else ())
-        # A job may have died with the one before it in its worker's queue: each of a few has a worker of its own
+        # A job may have died with the one before it in its worker's queue, so each of a few gets its own worker
         for number in list(left) if len(left) <= FEW else ():
             yield from _done(left, _pass(ray, {number: left[number]}, work, size=1, workers=1))
     if left:
@@ -100,7 +100,7 @@ def spread(jobs: Sequence[Record], work: RayWork) -> Generator[list[tuple[int, R
 
 
 def _done(left: dict[int, Record], blocks: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """Yield the blocks, and remove their jobs from the remaining ones."""
+    """Yield the finished blocks, and remove their jobs from the remaining ones."""
     for rows in blocks:
         for number, _ in rows:
             del left[number]
@@ -126,7 +126,7 @@ class _Actor:
 
     @contextmanager
     def _noting_problems(self) -> Iterator[None]:
-        """Send errors to the driver as text; an error raised here would only be a missing block."""
+        """Send errors to the driver as text; an exception raised here would look like a missing block."""
         try:
             yield
         except Exception as error:
@@ -136,7 +136,7 @@ class _Actor:
 
 
 def _pass(ray: Any, left: dict[int, Record], work: RayWork, *, size: int, workers: int) -> Iterator[list[Any]]:
-    """Yield the rows of each block that returns; missing rows were lost with their worker."""
+    """Yield the rows of each finished block; missing rows were lost with their worker."""
     data = ray.data.from_items(list(_blocks(left, size)), override_num_blocks=-(-len(left) // size))
     data.context.max_errored_blocks = -1
     data.context.max_consecutive_actor_init_deaths = STARTS
@@ -170,7 +170,7 @@ def _blocks(jobs: dict[int, Record], size: int) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _joined(workers: int | None) -> Iterator[Any]:
-    """Yield Ray connected to a cluster; disconnect if it was connected here."""
+    """Yield Ray connected to a cluster; disconnect if this call connected it."""
     address = os.environ.get("RAY_ADDRESS") or "local"
     alone = address == "local"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -1,4 +1,4 @@
-"""Runner of a command over many inputs: finds them, and processes them resumably, here or on a Ray cluster."""
+"""Runner of a command over many inputs: finds and processes them resumably, locally or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Job:
         target: the file to write; None for an input that cannot be processed, which is listed as failed.
         proof: see `Journal.proof`.
         known: see `Journal.knows`; only then may an existing `target` be replaced.
-        part: what `Task.divide` yielded, of a job that is a part of an input; None for a whole one.
+        part: for a job that is a part of an input, the part that `Task.divide` yielded; None for a whole input.
     """
 
     name: str
@@ -65,13 +65,15 @@ def names_file(out: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
     if out.suffix.lower() in suffixes:
         return True
     known = ", ".join(sorted(suffixes))
-    raise InputError(f"{out}: {out.suffix} cannot be written; give one of {known}, or make a folder of that name first")
+    raise InputError(
+        f"{out}: {out.suffix} cannot be written; use one of {known}, or create a folder of that name first"
+    )
 
 
 def require_suffix(suffix: str | None, suffixes: Collection[str] = IMAGE_SUFFIXES) -> None:
-    """Raise InputError if a suffix from the user, such as ".tif", belongs to no supported format."""
+    """Raise InputError if a suffix such as ".tif" belongs to no supported format."""
     if suffix is not None and suffix.lower() not in suffixes:
-        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(suffixes))}")
+        raise InputError(f"suffix {suffix!r} is not supported; use one of {', '.join(sorted(suffixes))}")
 
 
 def find_files(
@@ -91,12 +93,12 @@ def find_files(
         source: a file or a folder.
         out: the output folder, or for one file also a file name.
         recursive: include folders below `source`.
-        every: include files that are no pictures, so that each visible file is reported.
+        every: include files that are not pictures, so that each visible file is reported.
         also: predicate of further files to include, for example videos.
-        apart: files in the folder that are no inputs, such as a log or a file of boxes; without links.
+        apart: files in the folder that are not inputs, such as a log or a file of boxes, with links resolved.
 
     Raises:
-        InputError: there is nothing, or `out` lies in `source`.
+        InputError: no input exists, or `out` is inside `source`.
     """
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; check the name")
@@ -111,7 +113,7 @@ def find_files(
     else:
         paths = list_images(source, recursive=recursive, also=also)
         warn_of_skipped(source, recursive=recursive, out=out, also=also)
-    # Links may lead into the output folder. Where the source itself lies in it, nothing is left out.
+    # Links may lead into the output folder. Where the source itself is inside it, nothing is excluded.
     root = Path(os.path.realpath(source))
     excluded = [path for path in (Path(os.path.realpath(out)), *apart) if not root.is_relative_to(path)]
     paths = [path for path in paths if not _lies_in_any(Path(os.path.realpath(path)), excluded)]
@@ -141,11 +143,12 @@ class Result:
 Worker = Callable[[Sequence[Job], Progress], Iterable[Sequence[Result]]]
 """Function from jobs to groups of results, in order; a group is journaled together."""
 Division = Generator[Sequence[Record], Sequence[Result], Result]
-"""Division of an input: yields the parts of each pass, as JSON, is sent their results, returns that of the input."""
+"""Division of an input: yields the parts of each pass as JSON, is sent their results, and returns the input's
+result."""
 PROBLEM = "problem"
 """Key of the line of a part that failed."""
 MOST_DIVIDED = 200
-"""Inputs that are divided at once; each holds a lock. With more of them, each worker has whole ones to do."""
+"""Largest number of inputs divided at once, since each holds a lock. Further inputs are processed whole."""
 
 
 def _undivided(_job: Job) -> None:
@@ -154,14 +157,14 @@ def _undivided(_job: Job) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Work of a command on each input; can be pickled.
+    """Picklable description of the work of a command on each input.
 
     Attributes:
         name: shown beside the progress bar.
-        start: returns a worker; called once here, or once in each worker of the cluster, to load what it needs.
-        lost: job and reason -> the journal line of a job whose worker died whenever it was tried.
+        start: loads models and returns a worker; called once here, or once in each worker of the cluster.
+        lost: job and reason -> the journal line of a job whose worker died at each attempt.
         on_gpu: see `RayWork`.
-        divide: job -> its division, where a cluster does parts of it at once; None for one that is not divided.
+        divide: job -> its division into parts that a cluster processes at once; None for a job that is not divided.
     """
 
     name: str
@@ -182,29 +185,29 @@ def run_jobs(
 ) -> Generator[tuple[Job, Result]]:
     """Yield each job with its result, once it is in the journal.
 
-    The driver alone writes the journal. Close the generator to stop the work: what is journaled stays, and the same
+    Only the driver writes the journal. Close the generator to stop the work: journaled results remain, and the same
     command resumes from there.
 
     Args:
         jobs: the inputs.
         task: what to do with each.
-        journal: None for a single output file, which needs none.
+        journal: the journal; None for a single output file.
         backend: `local`, or `ray` for the workers of a cluster.
-        workers: number of workers of a cluster; None for one a core, or one a GPU.
-        progress: receives the number of finished jobs, and cancels.
+        workers: number of workers of a cluster; None for one per core, or one per GPU.
+        progress: receives the number of finished jobs, and can cancel.
 
     Raises:
         Cancelled: see `Progress.check`.
         GanvasError: see `ganvas.bulk.ray_backend.spread`.
     """
-    if journal is not None:  # a remote worker does not see the journal, so each job carries its entries
+    if journal is not None:  # a remote worker has no access to the journal, so each job carries its entries
         jobs = [replace(job, proof=journal.proof(job.name), known=journal.knows(job.name)) for job in jobs]
     blocks = _on_ray(jobs, task, workers, progress) if backend == "ray" else _here(jobs, task, progress)
     progress(task.name, done := 0, len(jobs))
     with closing(blocks):
         for block in blocks:
             if journal is not None and (lines := [one.line for _, one in block if one.line is not None]):
-                journal.add(lines)  # before reporting: reported results are on disk
+                journal.add(lines)  # before reporting, so that reported results are on disk
             for number, result in block:
                 progress(task.name, done := done + 1, len(jobs))
                 yield jobs[number], result
@@ -222,15 +225,16 @@ def _here(jobs: Sequence[Job], task: Task, progress: Progress) -> Blocks:
             yield list(enumerate(block, start=done))
             done += len(block)
     finally:
-        if isinstance(results, Generator):  # stops its threads
+        if isinstance(results, Generator):  # stops the worker's threads
             results.close()
 
 
 def _on_ray(jobs: Sequence[Job], task: Task, workers: int | None, progress: Progress) -> Blocks:
-    """Yield results as they come: of whole inputs at once, of divided ones when their last part is done."""
-    sent = replace(task, divide=_undivided)  # workers need no divisions
+    """Yield results as they arrive: of whole inputs immediately, of divided inputs after their last part."""
+    sent = replace(task, divide=_undivided)  # workers do not divide inputs
     work = RayWork(start=partial(_RayWorker, sent), lost=partial(_lost, sent), workers=workers, on_gpu=task.on_gpu)
     with ExitStack() as stack:
+        # Divisions run here, since they hold locks; each pass sends the parts of all inputs at once to the cluster.
         divided = _Divided(jobs, task, stack)
         if divided.finished:
             yield divided.taken()
@@ -246,10 +250,10 @@ def _on_ray(jobs: Sequence[Job], task: Task, workers: int | None, progress: Prog
 
 
 class _Divided:
-    """Inputs on their way through a cluster, whole or in parts.
+    """Inputs that a cluster is processing, whole or in parts.
 
     Attributes:
-        finished: results that were not taken yet.
+        finished: results that the caller has not taken yet.
     """
 
     def __init__(self, jobs: Sequence[Job], task: Task, stack: ExitStack) -> None:
@@ -271,18 +275,18 @@ class _Divided:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Finished jobs of the pass, and all of them."""
+        """Numbers of finished jobs and of all jobs of the pass."""
         return len(self._todo) - sum(self._missing.values()), len(self._todo)
 
     def next_pass(self) -> list[tuple[int, Job]]:
-        """Return what is to be done next: each job with the number of its input; empty at the end."""
+        """Return the jobs of the next pass, each with the number of its input; empty at the end."""
         self._todo, self._coming = self._coming, []
         self._missing = Counter(number for number, _ in self._todo)
         self._results = defaultdict(dict)
         return self._todo
 
     def add(self, index: int, result: Result) -> None:
-        """Add the result of a job of this pass."""
+        """Add the result of one job of this pass."""
         number, job = self._todo[index]
         self._missing[number] -= 1
         if job.part is None:
@@ -293,16 +297,16 @@ class _Divided:
             self._advance(number, [result for _, result in sorted(self._results.pop(number).items())])
 
     def taken(self) -> list[tuple[int, Result]]:
-        """Return the finished results, each once."""
+        """Return the results finished since the last call."""
         taken, self.finished = self.finished, []
         return taken
 
     def _advance(self, number: int, results: Sequence[Result] | None) -> None:
-        """Let a division continue with the results of its parts."""
+        """Resume a division with the results of its parts."""
         division = self._divisions[number]
         try:
             parts = next(division) if results is None else division.send(results)
-            while not parts:  # all done by an earlier call
+            while not parts:  # an earlier call finished every part
                 parts = division.send([])
         except StopIteration as end:
             self.finished.append((number, end.value))

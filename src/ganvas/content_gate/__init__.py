@@ -1,4 +1,4 @@
-"""Content gate: Open NSFW scores every picture that enters or leaves a model; above the threshold it is refused."""
+"""Content gate: scores every picture that enters or leaves a model with Open NSFW and refuses high scores."""
 
 from ganvas.content_gate.gate import (
     THRESHOLD,

@@ -1,12 +1,12 @@
-"""Content gate: one function that every path into and out of ganvas calls.
+"""Content gate of every path into and out of ganvas: admits or refuses a picture by its Open NSFW score.
 
-A toolkit that learns to restore what was covered can be turned on pictures of people, to uncover what they or a
-publisher chose to hide. Sexual imagery is therefore neither learned from, nor translated, nor produced here: `admit`
-scores each picture with Yahoo's Open NSFW (2016, BSD-2) and refuses above `THRESHOLD`, the score from which its authors
-call a picture unsafe. Covering (`ganvas redact`) and locating (`ganvas locate`) are never gated.
+A toolkit that learns to restore covered regions can be misused on pictures of people, to uncover what they or a
+publisher chose to hide. ganvas therefore neither trains on sexual imagery nor translates or generates it: `admit`
+scores each picture with Yahoo's Open NSFW (2016, BSD-2) and refuses scores above `THRESHOLD`, above which its authors
+call a picture unsafe. Redaction (`ganvas redact`) and localization (`ganvas locate`) are never gated.
 
 The gate fails closed: no model, a model that is not the published one, any exception and any score that is not a number
-in [0, 1] all refuse. No setting, flag or environment variable opens it or moves the threshold.
+in [0, 1] all refuse. No setting, flag or environment variable disables it or changes the threshold.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ __all__ = [
 ]
 
 LARGEST_REFUSED_SHARE: Final = 0.05
-"""A data set of which a larger share is refused is not an accident: the whole set is refused."""
+"""Largest share of refused pictures in a data set; above it the whole set is refused."""
 LEAST_PICTURES: Final = 20
 LEAST_REFUSALS: Final = 3
-"""The share counts from so many pictures or so many refusals on: below both, a single false refusal exceeds it."""
+"""The share applies from this many pictures or refusals on: below both, a single false refusal would exceed it."""
 NUM_NAMED = 3
-"""Refused pictures that a message names with their reasons."""
+"""Number of refused pictures that a message names with their reasons."""
 
 
 def check_share(refusals: Sequence[PolicyRefusal], total: int) -> None:
     """Refuse a whole data set if the gate refuses too many of its pictures.
 
-    The rule applies to pictures that a user gives. Outputs of a model are refused picture by picture, left out and
-    listed, since a blurry output is no sign of a bad data set.
+    The rule applies to pictures supplied by a user. Outputs of a model are refused one by one, excluded and listed,
+    since a blurry output does not indicate a bad data set.
 
     Args:
         refusals: one for each refused picture.
-        total: pictures in the data set, the refused ones included.
+        total: number of pictures in the data set, including the refused ones.
 
     Raises:
         PolicyRefusal: every picture is refused, or more than LARGEST_REFUSED_SHARE of them where there are at least
@@ -78,7 +78,7 @@ def check_share(refusals: Sequence[PolicyRefusal], total: int) -> None:
 
 
 def describe_refusals(refusals: Sequence[PolicyRefusal], total: int, *, what: str = "pictures") -> str:
-    """Return how many of how many are refused, and the first few by name with the reason of each."""
+    """Return the counts of refused and of all pictures, and the first refused ones by name with the reason of each."""
     named = [f"{refusal.name}: {refusal.reason}" for refusal in refusals[:NUM_NAMED]]
     more = [f"and {len(refusals) - NUM_NAMED} more"] if len(refusals) > NUM_NAMED else []
     return f"{len(refusals)} of {total} {what} ({'; '.join(named + more)})"
@@ -87,12 +87,12 @@ def describe_refusals(refusals: Sequence[PolicyRefusal], total: int, *, what: st
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
 VIEWS_VERSION: Final = 2
-"""Raised whenever `views` or the preprocessing changes, so that no older score is taken from the cache."""
+"""Increased whenever `views` or the preprocessing changes, so that cached scores of older versions are ignored."""
 LEAST_CONTRAST: Final = 64
 """Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are also scored stretched."""
 THINNED: Final = 2**17
-"""Pixels."""
-MISTAKEN: Final = "; a sheet of many pictures can score so by mistake: cut it into its pictures"
+"""Approximate number of pixels that `_thinned` keeps."""
+MISTAKEN: Final = "; a sheet of many pictures can score high by mistake: split it into its pictures"
 
 Scorer = Callable[[NDArray[np.uint8]], float]
 """(H, W, 3) uint8 -> probability in [0, 1] that the picture is sexual."""
@@ -115,7 +115,7 @@ class _RecordedScorer:
 
 
 def load_scorer() -> Scorer:
-    """Load the scorer of record, Open NSFW with Yahoo's preprocessing.
+    """Load the scorer, Open NSFW with Yahoo's preprocessing.
 
     Raises:
         WeightsError: the model cannot be found or is not the published one.
@@ -160,18 +160,18 @@ def loading_scorer() -> Iterator[None]:
 
 
 _KEY: Final = object()
-"""Held by the gate alone, so that nothing else makes an `AdmittedPicture`."""
+"""Private key of the gate, so that no other code creates an `AdmittedPicture`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AdmittedPicture:
-    """Picture that the content gate has admitted; networks and writers of synthetic pictures take nothing else.
+    """Picture that the content gate has admitted; networks and writers of synthetic pictures accept nothing else.
 
-    Only `admit`, `admit_many` and `as_sheet` make one.
+    Only `admit`, `admit_many` and `as_sheet` create instances.
 
     Attributes:
-        picture: as it was given.
-        name: of the picture, for messages.
+        picture: the picture, unchanged.
+        name: name of the picture, for messages.
         score: in [0, THRESHOLD]: the largest over `views`.
     """
 
@@ -182,7 +182,7 @@ class AdmittedPicture:
 
     def __post_init__(self) -> None:
         if self.key is not _KEY:
-            raise TypeError("only the content gate admits pictures: call ganvas.content_gate.admit")
+            raise TypeError("only the content gate creates admitted pictures: call ganvas.content_gate.admit")
 
 
 def admit(picture: Picture, *, name: str) -> AdmittedPicture:
@@ -190,10 +190,10 @@ def admit(picture: Picture, *, name: str) -> AdmittedPicture:
 
     Args:
         picture: any number of channels and any depth; opacity is ignored.
-        name: of the picture, for the message.
+        name: name of the picture, for the message.
 
     Raises:
-        PolicyRefusal: the score is above THRESHOLD, or no trustworthy score could be had.
+        PolicyRefusal: the score is above THRESHOLD, or no trustworthy score is available.
     """
     (outcome,) = admit_many([(name, picture)])
     if isinstance(outcome, PolicyRefusal):
@@ -232,19 +232,19 @@ def _admitted(picture: Picture, name: str, kept: ScoreCache) -> AdmittedPicture:
 
 
 def as_sheet(sheet: Picture, of: Sequence[AdmittedPicture], *, name: str) -> AdmittedPicture:
-    """Return a sheet of admitted pictures as admitted: the scorer would see it too small to score it rightly.
+    """Return a sheet of admitted pictures as admitted; the scorer would see its pictures at too small a size.
 
     Args:
-        sheet: pictures side by side, with captions, and nothing else.
+        sheet: pictures side by side with captions, without any other content.
         of: all pictures on it; at least one.
-        name: of the sheet.
+        name: name of the sheet.
     """
     assert of, "a sheet of nothing that the gate has admitted"
     return AdmittedPicture(picture=sheet, name=name, score=max(one.score for one in of), key=_KEY)
 
 
 def write_synthetic(path: Path, admitted: AdmittedPicture, label: SyntheticLabel) -> None:
-    """Write a picture that a model made, labeled as synthetic; the only writer of such pictures.
+    """Write a generated picture, labeled as synthetic; the only writer of such pictures.
 
     Raises:
         ImageError: see `ganvas.image.files.write_image`.
@@ -260,14 +260,14 @@ def write_synthetic_segment(
     out: Path,
     options: WriteOptions,
 ) -> int:
-    """Write a segment of a film that a model made; return the number of frames. The only writer of such films.
+    """Write a segment of a generated film and return its number of frames; the only writer of such films.
 
     Args:
         part: see `ganvas.video.write_segment`.
-        frames: the film's own, and what the model made of each.
+        frames: pairs of an original frame and its translation.
         like: see `ganvas.video.write_segment`.
         out: see `ganvas.video.write_segment`.
-        options: with the label that marks the film as synthetic; `join_segments` gets the same.
+        options: options with the label that marks the film as synthetic; pass the same to `join_segments`.
 
     Raises:
         VideoError: see `ganvas.video.write_segment`.
@@ -291,8 +291,8 @@ def _score(picture: Picture, kept: ScoreCache) -> float:
 
 
 def _largest(scorer: Scorer, picture: Picture) -> float:
-    scores = [float(score) for score in map(scorer, views(picture))]  # map lets go of a view before the next is made
-    return float(np.max(scores))  # unlike max(), keeps NaN
+    scores = [float(score) for score in map(scorer, views(picture))]  # map frees a view before the next one is made
+    return float(np.max(scores))  # unlike max(), propagates NaN
 
 
 def content_hash(picture: Picture) -> str:

@@ -3,9 +3,9 @@
     <cache folder>/scores.sqlite   key -> score and proof
     <cache folder>/scores.key      32 random bytes, readable by the user alone
 
-A row is valid when its proof is the HMAC-SHA-256 of its key and score. So neither a row corrupted on disk nor one
-written without the key counts; whoever can read the user's private files can forge rows. Whatever fails, the
-database or the key, only costs time: the picture is scored again.
+A row is valid when its proof is the HMAC-SHA-256 of its key and score. Rows that are corrupted or that were written
+without the key are ignored; whoever can read the user's private files can forge rows. A failure of the database or the
+key only costs time: the picture is scored again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ganvas.filesystem.paths import cache_folder, read_or_make_key
 __all__ = ["ScoreCache"]
 
 LONGEST_WAIT: Final = 5.0
-"""Seconds that a process waits for a locked database, all its groups of pictures together."""
+"""Seconds that a process waits for a locked database in total."""
 SHORT_WAIT: Final = 0.05
-"""Seconds that each group waits once those are used up."""
+"""Seconds that each group of pictures waits after that."""
 
 
 class _Patience:
@@ -35,11 +35,11 @@ class _Patience:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the next connection may wait."""
+        """Return the seconds that the next connection may wait."""
         return max(self.left, SHORT_WAIT)
 
     def spend(self, seconds: float) -> None:
-        """Count a wait."""
+        """Subtract a wait."""
         self.left -= seconds
 
 
@@ -47,10 +47,10 @@ _PATIENCE = _Patience()
 
 
 class ScoreCache:
-    """Cache of scores, opened for some pictures: `with ScoreCache() as kept:`.
+    """Cache of scores, opened for a group of pictures: `with ScoreCache() as cache:`.
 
-    The file may vanish, rot, be locked or be read-only; then a picture is scored again. New scores are written
-    together, at the end of the block.
+    The file may disappear, be damaged, locked or read-only; pictures are then scored again. New scores are written
+    together at the end of the block.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class ScoreCache:
         self._close()
 
     def recall(self, key: str) -> float | None:
-        """Return the score kept under that key, or None for none or none that can be trusted."""
+        """Return the score cached under this key; None if there is none or it fails authentication."""
         if key in self._new:
             return self._new[key]
         row = None
@@ -86,7 +86,7 @@ class ScoreCache:
         return row[0] if hmac.compare_digest(row[1], self._proof(key, row[0])) else None
 
     def remember(self, key: str, score: float) -> None:
-        """Keep a score from the end of the block on."""
+        """Add a score, which is written at the end of the block."""
         self._new[key] = score
 
     def _proof(self, key: str, score: float) -> str:
@@ -94,7 +94,7 @@ class ScoreCache:
 
     @contextlib.contextmanager
     def _discarding(self) -> Iterator[None]:
-        """Continue without the cache where the file fails; remove it unless it is locked or read-only."""
+        """Continue without the cache if the file fails; remove the file unless it is locked or read-only."""
         started = time.monotonic()
         try:
             yield

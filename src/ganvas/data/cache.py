@@ -67,14 +67,14 @@ class Side:
         side: name of the side and of its files.
         names: names of the pictures, in order.
         dtype: type of the samples.
-        value_range: the values that become -1 and 1; None: the natural range of the type.
+        value_range: the values that map to -1 and 1; None: the natural range of the type.
         transfer: HDR transfer function of the frames of films; None: standard range.
-        num_frames: pictures in a window, which lie along the channels; 1: there are no windows.
+        num_frames: number of pictures in a window, stacked along the channels; 1: no windows.
 
     Attributes:
         names: names of the pictures, in order.
         sizes: (N, 2) heights and widths.
-        num_frames: as given.
+        num_frames: number of pictures in a window.
         spec: type, channels and value range of every picture.
 
     Raises:
@@ -114,12 +114,12 @@ class Side:
         It is a read-only view of the file, except for gray windows.
 
         Raises:
-            DataError: the file no longer holds what was written. The cache is removed.
+            DataError: the picture is damaged. The cache is removed.
         """
         height, width = self.sizes[index].tolist()
         channels, end = int(self._channels[index]), int(self._ends[index])
         planes = self._flat[end - channels * height * width : end].reshape(channels, height, width)
-        # Checked once a process, when first read: opening stays fast, and a damaged picture never trains a network.
+        # Verified once per process at the first read: opening stays fast, and no network trains on a damaged picture.
         if not self._verified[index]:
             self._verify(index, planes)
         if channels == self.num_frames * self.spec.channels:
@@ -130,11 +130,11 @@ class Side:
 
     @property
     def stored_spec(self) -> PictureSpec:
-        """Return the specification of what an index gives: that of the pictures, with the channels of a window."""
+        """Return the specification of an item: that of the pictures, with the channels of a whole window."""
         return replace(self.spec, channels=self.num_frames * self.spec.channels)
 
     def repeat_gray(self, channels: int) -> None:
-        """Return gray pictures with `channels` equal channels from now on."""
+        """Repeat gray pictures to `channels` equal channels in all later reads."""
         assert self.spec.channels in (1, channels), self.spec
         self.spec = replace(self.spec, channels=channels)
 
@@ -143,17 +143,17 @@ class Side:
             for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
                 path.unlink(missing_ok=True)
             raise DataError(
-                f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); the cache "
-                "is made anew when you give the command again (`ganvas resume RUN` for a training); check the disk"
+                f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); run the "
+                "command again to rebuild the cache (`ganvas resume RUN` for training), and check the disk"
             )
         self._verified[index] = True
 
 
 def _ends(shapes: NDArray[np.int32], *, total: int) -> NDArray[np.int64]:
-    """Return (N,): where each picture ends in the file, in samples.
+    """Return the end of each picture in the file, in pixel values: (N,).
 
     Raises:
-        ValueError: the shapes do not fill a file of `total` samples.
+        ValueError: the shapes do not fill a file of `total` pixel values.
     """
     if not len(shapes) or shapes.min() < 1 or shapes.astype(np.float64).prod(axis=1).sum() != total:
         raise ValueError("the shapes do not fill the file")
@@ -168,8 +168,8 @@ class Cache:
     Attributes:
         a, b: source and target side, picture by picture; exchanged for direction b_to_a.
         refusals: pairs, or pictures of either side, refused by the content gate.
-        degraded: whether the pairs are single pictures: both sides are the same, and the loader degrades a
-            (b for direction b_to_a).
+        degraded: whether the pairs are single pictures, so that both sides are equal and the loader degrades a (b for
+            direction b_to_a).
         sides: the sides by their names on disk, regardless of direction; `b` alone for single pictures.
     """
 
@@ -221,9 +221,7 @@ def agree_across_splits(splits: Mapping[Split, Cache]) -> None:
             described = ", ".join(
                 f"{split} is {_describe(side.spec)}" for split, side in zip(splits, sides, strict=True)
             )
-            raise DataError(
-                f"side {name} differs from split to split: {described}; convert the pictures of one of them"
-            )
+            raise DataError(f"the splits of side {name} differ: {described}; convert the pictures of one split")
 
 
 def agree_across_sides(caches: Iterable[Cache]) -> None:

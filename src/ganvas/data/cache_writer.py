@@ -1,7 +1,8 @@
-"""Cache writer: finds the cache of a split, or decodes and gates its pictures on all cores and writes them in order.
+"""Cache writer: opens the cache of a split, or decodes and gates its pictures on all cores and writes them in order.
 
-The key of a cache is a hash of everything that determines its content, so a changed file or setting makes a new cache.
-A cache is published by renaming a finished folder: it is complete or absent. Deleting one is always safe.
+The key of a cache is a hash of everything that determines its content, so a changed file or setting leads to a new
+cache. A cache is published by renaming a finished folder, so it is either complete or absent. Deleting a cache is
+always safe.
 """
 
 from __future__ import annotations
@@ -61,36 +62,36 @@ def build_cache(
 ) -> Cache:
     """Open the cache of a split in `folder` if it exists and the content gate still admits it, else build it.
 
-    Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are left out and
-    listed, and their share counts over both sides. Concurrent processes get the same cache; to decode only once, let
-    one of them go first.
+    Every picture passes the gate before it is written; refused pairs, or pictures of unpaired sides, are excluded and
+    listed, and their share is computed over both sides. Concurrent processes get the same cache; to decode only once,
+    let one of them build it first.
 
     Args:
         config: location and size of the pictures.
         split: train is cached at load_size, val and test at evaluation_size.
         folder: folder of all caches; created if missing.
-        num_frames: frames of a window of single pictures; a picture that is no frame of a film repeats itself.
+        num_frames: number of frames in a window; the window of a still picture repeats the picture.
         progress: receives the progress of a build, and can cancel it.
 
     Raises:
-        Cancelled: by `progress`; nothing is left behind.
+        Cancelled: by `progress`; no files remain.
         DataError: pictures cannot be found, read or used together; the message names them.
         PolicyRefusal: too many are refused.
     """
     layout = find_layout(config, split)
     plan = _Plan(config, split, layout, find_entries(config, split), num_frames if layout == "single" else 1)
     home, pictures = folder / plan.key, plan.pictures(progress)
-    # 1. Take an existing cache: its key says that no file and no setting has changed. The gate may have, though.
+    # 1. Use an existing cache: its key shows that no file or setting has changed. Only the gate may have.
     cached = _open_if_valid(home, config)
     if cached is None or not _is_still_admitted(cached, pictures):
-        # 2. Remove one that is damaged or no longer admitted, or it would be in the way of the rename.
+        # 2. Remove a cache that is damaged or no longer admitted, since it would block the rename in step 4.
         shutil.rmtree(home, ignore_errors=True)
-        # 3. Write beside it, in a folder of a name of its own: other processes may build the same cache now.
+        # 3. Write into a folder with a unique name, because other processes may be building the same cache.
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
         try:
             _Writer(temporary, plan, pictures).write(progress)
-            # 4. Publish by renaming, which is atomic: no process ever opens half a cache.
+            # 4. Publish by renaming, which is atomic, so that no process ever opens an incomplete cache.
             _publish(temporary, home)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -117,7 +118,7 @@ class _Plan:
         return any(entry.film for entry in self.entries)
 
     def pictures(self, progress: Progress) -> Pictures:
-        """Return the entries, with the frames of films in their place."""
+        """Return the entries, with films replaced by their frames."""
         if not self.has_films:
             return self.entries
         return FilmEntries(self.entries, self.config, self.split, num_frames=self.num_frames, progress=progress)
@@ -135,7 +136,8 @@ class _Plan:
         if self.num_frames > 1:
             settings.append(f"{self.num_frames} frames")
         digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
-        # Files count by name, size and time. Hashing their content would read the whole data set at every start.
+        # Files are identified by name, size and time. Hashing their content would read the whole data set at each
+        # start.
         for entry in self.entries:
             digest.update(json.dumps([entry.name, *(_fingerprint(file, real) for file in entry.files)]).encode())
         return digest.hexdigest()[:32]
@@ -149,7 +151,7 @@ def _fingerprint(file: Path, real: Callable[[str], str]) -> list[str | int]:
 
 
 def _warn_of_remarks(home: Path, split: Split) -> None:
-    """Warn of the remarks on the pictures of a cache, also of an existing one."""
+    """Issue the remarks on the pictures of a new or existing cache as warnings."""
     for remark in json.loads((home / INDEX_NAME).read_text(encoding="utf-8")).get("remarks", ()):
         warnings.warn(f"{split}: {remark}", PictureWarning, stacklevel=3)
 
@@ -163,7 +165,7 @@ def _open_if_valid(home: Path, config: DataConfig) -> Cache | None:
 
 
 def _is_still_admitted(there: Cache, entries: Iterable[Entry]) -> bool:
-    """Return whether the current gate admits the first picture: a cache must not outlive a gate that refuses."""
+    """Return whether the current gate still admits the first picture; a gate that refuses must refuse caches too."""
     refused = {refusal.name for refusal in there.refusals}
     try:
         admitted(next(entry for entry in entries if entry.label not in refused))
@@ -189,7 +191,7 @@ def _kind(dtype: str, channels: int) -> Kind:
 
 @dataclass
 class _SideWriter:
-    """Open files and index entries of one side. Shapes are (C, H, W), with `num_frames` pictures along the channels."""
+    """Open files and index entries of one side; shapes are (C, H, W), with `num_frames` pictures along the channels."""
 
     file: BinaryIO
     shapes: BinaryIO
@@ -219,7 +221,7 @@ class _Writer:
     Args:
         folder: output folder.
         plan: what to write.
-        pictures: the plan's entries, with frames in the place of films.
+        pictures: the plan's entries, with films replaced by their frames.
     """
 
     def __init__(self, folder: Path, plan: _Plan, pictures: Pictures) -> None:
@@ -242,7 +244,7 @@ class _Writer:
         """Decode, gate, resize and write all entries, in order.
 
         Raises:
-            DataError: some cannot be used, or not together; the message names them.
+            DataError: some pictures cannot be used, or not together; the message names them.
             PolicyRefusal: too many are refused.
         """
         entries, config, split = self._pictures, self._plan.config, self._plan.split
@@ -260,11 +262,11 @@ class _Writer:
         finally:
             for side in self._sides.values():
                 side.close()
-        # 2. Require that the pictures can be used together: only now is it known what most of them are.
+        # 2. Require that the pictures can be used together: only now is the most common kind known.
         one_range = config.value_range is not None
         self._check(len(entries), one_range=one_range)
-        # 3. Write the index, then the checksums by which damage to it is found. Each picture has its own, checked when
-        #    it is first read: to check all of them here or at each start would read the whole file.
+        # 3. Write the index, then the checksums that detect damage to it. Each picture has its own checksum, verified
+        # at its first read: verifying all of them here or at each start would read the whole file.
         highest = {} if one_range else {f"side {name}": side.highest for name, side in self._sides.items()}
         write_json(self._folder / INDEX_NAME, self._record() | {"remarks": remarks_on(self._notes, highest)})
         described = [INDEX_NAME, *(f"{side}.{part}" for side in self._sides for part in ("shapes", "sums"))]
@@ -297,14 +299,14 @@ class _Writer:
         return {"format": FORMAT, "sides": sides, "refusals": refusals} | windows
 
     def _check(self, total: int, *, one_range: bool) -> None:
-        """Raise DataError for pictures that cannot be used, or not together."""
+        """Raise DataError if pictures cannot be used, or not together."""
         if self._problems:
             what = "pairs" if self._plan.config.paired else "pictures"
             listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
             raise DataError(f"{len(self._problems)} of {total} {what} cannot be used: {listed}")
         for name, side in self._sides.items():
             if not side.names:
-                raise DataError(f"side {name}: the content gate left no picture; remove what {name} must not hold")
+                raise DataError(f"side {name}: the content gate refused every picture; replace the pictures of {name}")
             _check_alike(side, name)
         if one_range and len({side.kinds[0][0] for side in self._sides.values()}) > 1:
             raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")

@@ -1,4 +1,4 @@
-"""Configuration of data sets and of their preparation. Imports no torch: the command line reads it."""
+"""Configs of data sets and of their preparation; imports no torch, because the command line reads them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class PairedData:
 
     folder: Path = Path("data")
     """Folder with `train` and, optionally, `val` and `test`, in the given `layout`. For `single` also a film, or a
-    folder with films, whose scenes are then divided among the splits."""
+    folder with films, whose scenes are assigned to the splits."""
     layout: Literal["auto", "folders", "side_by_side", "single"] = "auto"
-    """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file;
-    `single`: each picture, or frame of a film, is b, and a is made from it by `degrade`."""
+    """`folders`: train/a and train/b (or A and B), by stem; `side_by_side`: a left, b right in one file; `single`: each
+    picture, or frame of a film, is b, and `degrade` creates a from it."""
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     """Direction of translation. Loaders orient the pair, so that a batch's `a` is always the source."""
     degrade: DegradationName = "none"
-    """For `single`: degradation that makes the input from the picture, sampled anew each epoch; `identity` keeps the
-    picture, for methods that reconstruct, such as VAEs. For super-resolution: `reduce` downscales by `strength`,
+    """For `single`: degradation that creates the input from the picture, sampled again in each epoch; `identity` keeps
+    the picture, for methods that reconstruct, such as VAEs. For super-resolution: `reduce` downscales by `strength`,
     `means` takes the mean of each block of a mosaic, `wear` also blurs, adds noise and compresses, in a random
     order for each picture, and `second_order` blurs, resizes, adds noise and compresses twice (Real-ESRGAN); its
     strength may be 1."""
@@ -54,9 +54,9 @@ class PairedData:
     jitter: float = 0.0
     """Largest relative change of brightness and contrast, the same for both sides; 0 disables it."""
     value_range: tuple[float, float] | None = None
-    """Values that become -1 and 1; unset: the natural range of the file's type."""
+    """Values that map to -1 and 1; unset: the natural range of the file's type."""
     frame_step: int | None = None
-    """Of films, one frame in so many is a picture; unset: about two a second. Near-duplicates are left out."""
+    """Every N-th frame of a film becomes a picture; unset: about two per second. Near-duplicates are skipped."""
     split_file: Path | None = None
     """JSON {"train": [names], "val": [...], "test": [...]} for a folder without split folders."""
 
@@ -75,14 +75,14 @@ class PairedData:
         if self.degrade in ("mosaic", "downscale", *REDUCING) and not whole:
             raise ConfigError(f"strength {self.strength}: {self.degrade} needs whole pixels")
         if self.layout in ("folders", "side_by_side") and self.degrade != "none":
-            raise ConfigError(f"layout {self.layout} has its pairs already; --degrade needs layout single")
+            raise ConfigError(f"layout {self.layout} already contains pairs; --degrade needs layout single")
         if not self.aligned and (self.layout == "single" or self.degrade != "none" or self.jitter > 0):
             raise ConfigError(
-                "aligned off needs pairs in files and no jitter: let `ganvas prepare` make the pairs first"
+                "aligned off needs pairs in files and no jitter: create the pairs with `ganvas prepare` first"
             )
         if self.layout == "single" and self.degrade == "none":
             raise ConfigError(
-                "layout 'single' makes the input itself: give --degrade mosaic, downscale, blur, grey or edges, "
+                "layout 'single' creates the input itself: pass --degrade mosaic, downscale, blur, grey or edges, "
                 "or identity for a method that reconstructs"
             )
 
@@ -96,7 +96,7 @@ class PairedData:
 class UnpairedData:
     """Unpaired data: two folders of pictures that need not correspond.
 
-    The class variables answer what `PairedData` leaves open, so that one cache, one loader and one split serve both.
+    The class variables are constants for settings of `PairedData`, so that cache, loader and splits serve both.
     """
 
     paired: ClassVar[bool] = False
@@ -123,9 +123,9 @@ class UnpairedData:
     mirror: bool = True
     """Mirror half of the crops, each side independently."""
     value_range: tuple[float, float] | None = None
-    """Values that become -1 and 1; unset: the natural range of the file's type."""
+    """Values that map to -1 and 1; unset: the natural range of the file's type."""
     frame_step: int | None = None
-    """Of films, one frame in so many is a picture; unset: about two a second. Near-duplicates are left out."""
+    """Every N-th frame of a film becomes a picture; unset: about two per second. Near-duplicates are skipped."""
 
     def __post_init__(self) -> None:
         _check_sizes(self)
@@ -143,7 +143,7 @@ def _check_reduction(data: PairedData) -> None:
     if any(side % scale for side in data.crop_size):
         raise ConfigError(f"crop_size {data.crop_size} must be a multiple of the factor {scale:g} of {data.degrade}")
     if data.direction == "b_to_a":
-        raise ConfigError(f"{data.degrade} makes the input smaller than the picture: keep direction a_to_b")
+        raise ConfigError(f"{data.degrade} gives inputs smaller than the picture: use direction a_to_b")
 
 
 def _check_sizes(data: DataConfig) -> None:
@@ -167,12 +167,12 @@ class PrepareConfig:
     """Preparation of training pairs: the pictures, the degradation, its regions, and the splits."""
 
     source: Path
-    """A folder of pictures, folders in it included."""
+    """Folder of pictures, including its subfolders."""
     out: Path
-    """The folder to write."""
+    """Output folder."""
     _: KW_ONLY
     degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic"
-    """Degradation that makes the input (a) from the picture (b)."""
+    """Degradation that creates the input (a) from the picture (b)."""
     strength: tuple[float, float] = (8.0, 8.0)
     """Smallest and largest block side or scale in pixels, or blur sigma, drawn for each picture; grey and
     edges have none."""
@@ -208,9 +208,9 @@ class PrepareConfig:
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on"
             )
         if (self.where == "boxes") != (self.boxes is not None):
-            raise ConfigError("where 'boxes' and a boxes file belong together: give --where boxes --boxes FILE")
+            raise ConfigError("where 'boxes' requires a boxes file and the reverse: pass --where boxes --boxes FILE")
         if self.class_name is not None and self.where != "classifier":
-            raise ConfigError(f"class {self.class_name!r} needs a classifier to look for it: give --where classifier")
+            raise ConfigError(f"class {self.class_name!r} needs a classifier: pass --where classifier")
         if not 0 <= self.least_score <= 1:
             raise ConfigError(f"least_score {self.least_score} must lie in [0, 1]")
         check_threads(self.threads)

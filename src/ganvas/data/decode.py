@@ -1,4 +1,4 @@
-"""Decoding of training pictures: reading of both sides, content gate, and resizing to the size of the cache."""
+"""Decoding of training pictures: reads both sides, applies the content gate, and resizes to the size of the cache."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def read_sides(entry: Entry) -> tuple[Picture, ...]:
         return _halves(*pictures)
     sizes = [f"{picture.width}x{picture.height}" for picture in pictures]
     if len(set(sizes)) > 1:
-        raise DataError(f"the sides differ in size, {' and '.join(sizes)}; make them alike")
+        raise DataError(f"the sides differ in size, {' and '.join(sizes)}; make them equal")
     return pictures
 
 
 def admitted(entry: Entry) -> list[AdmittedPicture]:
-    """Return the pictures of an entry as `read_sides`, after the content gate has admitted all of them.
+    """Read the pictures of an entry like `read_sides`, and return them after the content gate has admitted all of them.
 
     Raises:
         PolicyRefusal: one is refused.
@@ -73,7 +73,7 @@ class Decoded:
     """One entry, decoded and resized to the cache size.
 
     Attributes:
-        planes: (C, H, W) of each side, without opacity; of windows, all frames along the channels.
+        planes: (C, H, W) of each side, without opacity; the frames of a window are stacked along the channels.
         num_with_opacity: number of its files with opacity.
         notes: notes on reading its files.
         highest: largest stored value of each side, 0 for types other than 16 bits.
@@ -90,9 +90,9 @@ def decode(entry: Entry, config: DataConfig, split: Split, *, num_frames: int = 
 
     Args:
         entry: the entry.
-        config: the size.
+        config: settings of the data set.
         split: the split.
-        num_frames: frames in a window; a picture repeats itself.
+        num_frames: number of frames in a window; the window of a still picture repeats the picture.
 
     Raises:
         PolicyRefusal: one is refused.
@@ -126,10 +126,10 @@ def warn_of_opacity(count: int, where: str) -> None:
 
 
 def remarks_on(notes: Mapping[str, int], highest: Mapping[str, int]) -> list[str]:
-    """Return remarks on the pictures of a data set, one sentence each.
+    """Return remarks on the pictures of a data set, each a sentence.
 
     Args:
-        notes: note on reading -> number of pictures that have it.
+        notes: note on reading -> number of pictures with this note.
         highest: name of a side or set -> its largest 16-bit sample, 0 for other types.
     """
     remarks = [f"{note} ({count} picture{'s' * (count > 1)})" for note, count in notes.items()]
@@ -145,7 +145,7 @@ def remarks_on(notes: Mapping[str, int], highest: Mapping[str, int]) -> list[str
 def _halves(picture: Picture) -> tuple[Picture, Picture]:
     half, odd = divmod(picture.width, 2)
     if odd or not half:
-        raise DataError(f"{picture.width} columns have no two equal halves; cut it to an even width")
+        raise DataError(f"{picture.width} columns cannot be split into equal halves; crop it to an even width")
     left, right = picture.pixels[:, :half], picture.pixels[:, half:]
     return replace(picture, pixels=left), replace(picture, pixels=right)
 
@@ -198,6 +198,6 @@ def _checked_range(pixels: Pixels, config: DataConfig) -> tuple[float, float]:
     smallest, largest = float(pixels.min()), float(pixels.max())
     if not low <= smallest <= largest <= high:  # also NaN
         raise DataError(
-            f"values from {smallest:g} to {largest:g} leave [{low:g}, {high:g}]; give value_range to fit them"
+            f"values from {smallest:g} to {largest:g} leave [{low:g}, {high:g}]; set value_range to include them"
         )
     return low, high

@@ -1,7 +1,8 @@
 """Degradations of pictures: mosaic, blur, downscaling, and the blind degradations of super-resolution.
 
-Every function takes images (N, C, H, W), float in [-1, 1], and returns the same shape (but for `reduce`) and range.
-Grids are anchored at the top left corner. The result for one picture does not depend on the others of the batch.
+Every function takes images (N, C, H, W), float in [-1, 1], and returns the same range and, except for `reduce`, the
+same shape. Grids are anchored at the top left corner. The result for one picture does not depend on the others of the
+batch.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ NOISE = (0.0, 10.0)
 QUALITY = (40, 95)
 """Range of the JPEG quality."""
 DRAWS = 8
-"""Random numbers for order and strengths of one picture."""
+"""Number of random numbers for the order and strengths of one picture."""
 
 
 def degrade_blindly(image: Tensor, factor: int, chance: float, *, frame: int = 0) -> Tensor:
@@ -96,7 +97,7 @@ def degrade_blindly(image: Tensor, factor: int, chance: float, *, frame: int = 0
         image: H and W are multiples of `factor`.
         factor: factor of the antialiased bicubic downscaling.
         chance: in [0, 1), the seed of order and strengths.
-        frame: place in a window of frames, which share order and strengths but not the noise.
+        frame: index in a window of frames, which share order and strengths but not the noise.
     """
     seed = int(chance * 2**32)  # the generator reads 32 bits
     generator = torch.Generator().manual_seed(seed)
@@ -132,7 +133,7 @@ def _between(ends: tuple[float, float], uniform: float) -> float:
 
 
 def mosaic(images: Tensor, block: int) -> Tensor:
-    """Replace each block of `block` x `block` pixels by its mean; blocks at the border use the pixels they have."""
+    """Replace each block of `block` x `block` pixels by its mean, partial blocks at the border included."""
     height, width = images.shape[-2:]
     means = functional.avg_pool2d(images, block, ceil_mode=True, count_include_pad=False)
     return means.repeat_interleave(block, -2)[..., :height, :].repeat_interleave(block, -1)[..., :width]
@@ -174,7 +175,7 @@ def strength_at(name: DegradationName, strength_range: tuple[float, float], unif
         return low + uniform * (high - low)
     first, last = math.ceil(low), math.floor(high)
     if last < first:
-        raise ConfigError(f"strength {strength_range}: {name} needs whole pixels, and none lies in it")
+        raise ConfigError(f"strength {strength_range}: {name} needs whole pixels, and it contains none")
     return float(first + int(uniform * (last - first + 1)))
 
 
@@ -189,11 +190,12 @@ def degrade_each(
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
     Args:
-        name: the degradation; `none` and `identity` return the images; those of `REDUCING` smaller ones.
+        name: the degradation; `none` and `identity` return the images unchanged; those of `REDUCING` return smaller
+            ones.
         images: (N, C, H, W) in [-1, 1].
         strengths: N numbers.
-        chances: N numbers in [0, 1), the seeds of all other random choices: for blind degradations.
-        num_frames: so many successive images are frames of one window.
+        chances: N numbers in [0, 1), the seeds of all other random choices, for blind degradations.
+        num_frames: number of successive images that form a window.
     """
     match name:
         case "none" | "identity":

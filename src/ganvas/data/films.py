@@ -1,7 +1,7 @@
-"""Films as training data: frames that are taken, their scenes, and the split that each scene belongs to.
+"""Films as training data: selected frames, their scenes, and the assignment of scenes to splits.
 
-A film is read once to find its scenes and repeated frames; what was found is kept beside the caches of pictures, by the
-file's name, size and time. Frames of one scene, and of scenes that look alike, never lie in two splits.
+A film is read once to find its scenes and repeated frames; the result is stored beside the caches of pictures under the
+file's name, size and time. Frames of one scene, and of similar scenes, are always in the same split.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from ganvas.video import FilmInfo, probe, read_video
 __all__ = ["SCAN_VERSION", "FilmEntries", "has_pictures", "held_out_split", "is_repeat", "warn_of_no_validation"]
 
 SCAN_VERSION = 2
-"""Increased whenever other frames are taken, scenes divided otherwise, or more is recorded."""
+"""Version of the scan, increased whenever the selection of frames, the scenes or the recorded fields change."""
 PER_SECOND = 2
-"""Frames taken a second where `frame_step` is unset."""
+"""Frames selected per second if `frame_step` is unset."""
 USUAL_RATE = 25
-"""Frames a second where a film does not say."""
+"""Frames per second if a film does not declare them."""
 SHARE = 0.1
-"""Share of the frames that val and test get at least, where there are scenes enough."""
+"""Smallest share of the frames that val and test each receive, if there are enough scenes."""
 LARGEST = 0.25
-"""Scenes of a larger share of the frames are trained on."""
+"""Largest share of all frames in a scene of val or test; larger scenes belong to train."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """A frame that is taken.
+    """Frame selected as a training picture.
 
     Attributes:
         index: in the film.
         time: in seconds.
         scene: number of its scene in the film.
-        hashes: of its fingerprint, in order.
+        hashes: hashes of its fingerprint, in order.
     """
 
     index: int
@@ -68,7 +68,7 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scan:
-    """Frames of a film that are taken, and its HDR transfer function, as JSON beside the caches."""
+    """Selected frames of a film and its HDR transfer function, stored as JSON beside the caches."""
 
     frames: tuple[Taken, ...]
     transfer: Transfer | None = None
@@ -78,10 +78,10 @@ class FilmEntries:
     """Entries of a split in which films are replaced by their frames; frames are read on each pass.
 
     Args:
-        entries: of pictures and films.
-        config: frame step, and whether scenes are divided among the splits.
+        entries: entries of pictures and films.
+        config: frame step, and whether scenes are assigned to splits.
         split: the split to yield.
-        num_frames: neighboring frames in a window, see `ganvas.data.scenes.windows`.
+        num_frames: number of neighboring frames in a window, see `ganvas.data.scenes.windows`.
         progress: receives the progress of the first reading, and can cancel it.
 
     Attributes:
@@ -105,7 +105,7 @@ class FilmEntries:
         scanned, self.transfer = _scan_all([*entries], config, progress)
         self._taken = _of_split(scanned, split) if is_unsplit(config) else scanned
         if not len(self):
-            raise DataError(f"{config.folder}: its scenes are too few or too alike for {split}; {_REMEDY}")
+            raise DataError(f"{config.folder}: its scenes are too few or too similar for {split}; {_REMEDY}")
 
     def __len__(self) -> int:
         return sum(len(taken) for _, taken in self._taken)
@@ -132,13 +132,13 @@ def has_pictures(config: DataConfig, split: Split) -> bool:
 
 
 def held_out_split(data: DataConfig) -> Split:
-    """Return the split that training never sees: "test" where there is one, else "val".
+    """Return the held-out split: "test" if there is one, else "val".
 
     Raises:
-        DataError: there is neither.
+        DataError: neither exists.
     """
     if not data.folder.exists():
-        raise DataError(f"{data.folder}: no such folder; check the name, or give --data DIR")
+        raise DataError(f"{data.folder}: no such folder; check the name, or pass --data DIR")
     splits: tuple[Split, ...] = ("test", "val")
     for split in splits:
         if has_pictures(data, split):
@@ -148,28 +148,29 @@ def held_out_split(data: DataConfig) -> Split:
 
 def _remedy(data: DataConfig, splits: Sequence[Split]) -> str:
     if not data.paired:
-        return "put pictures that training never sees into testA and testB"
+        return "put held-out pictures into testA and testB"
     for split in splits:
         if has_split(UnpairedData(folder=data.folder), split):
             return (
-                f"{split}A and {split}B are sides that need not correspond, and outputs are measured against targets "
-                "here: give a folder of pairs, those that training never sees in its folder test"
+                f"{split}A and {split}B are unpaired, but this command measures outputs against targets: pass a "
+                "folder of "
+                "pairs, with held-out pairs in its folder test"
             )
-    return "put pictures that training never sees into test"
+    return "put held-out pictures into test"
 
 
 def warn_of_no_validation(config: DataConfig) -> None:
-    """Warn where films have too few scenes to validate on one."""
+    """Warn if films have too few scenes for a validation split."""
     if is_unsplit(config) and not has_pictures(config, "val"):
         warnings.warn(
-            f"{config.folder}: its scenes are too few or too alike to keep one for validation; {_REMEDY}",
+            f"{config.folder}: its scenes are too few or too similar to keep one for validation; {_REMEDY}",
             EmptySplitWarning,
             stacklevel=3,
         )
 
 
 Scanned = list[tuple[Entry, tuple[Taken, ...]]]
-"""Entries, and the frames that each gives; a picture gives one."""
+"""Entries with their selected frames; a picture has one frame."""
 
 
 def _scan_all(entries: Sequence[Entry], config: DataConfig, progress: Progress) -> tuple[Scanned, Transfer | None]:
@@ -193,9 +194,9 @@ def _scan_all(entries: Sequence[Entry], config: DataConfig, progress: Progress) 
 
 
 def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> _Scan:
-    """Return the frames that an entry gives, from what was kept of an earlier reading where nothing has changed."""
+    """Return the selected frames of an entry, from the stored scan if the file has not changed."""
     (path,) = entry.files
-    if not entry.film:  # a picture beside films; its fingerprint matters only where scenes are divided
+    if not entry.film:  # a picture beside films; its fingerprint matters only if scenes are assigned to splits
         hashes = _hashes(fingerprint(read_image(path))) if is_unsplit(config) else (0, 0, 0, 0)
         return _Scan(frames=(Taken(index=0, time=0.0, scene=0, hashes=hashes),))
     status = path.stat()
@@ -203,7 +204,7 @@ def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> _Scan:
     kept = cache_folder() / "films" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.json"
     try:
         return from_record(_Scan, read_json(kept))
-    except (OSError, ValueError, RunError):  # none, or a damaged one
+    except (OSError, ValueError, RunError):  # missing or damaged
         film = probe(path)
         found = _Scan(frames=tuple(_scan(film, config.frame_step, progress)), transfer=film.color.hdr)
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +213,7 @@ def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> _Scan:
 
 
 def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Taken]:
-    """Yield the frames to take: one in `step`, unless it repeats the last one taken of its scene."""
+    """Yield the frames to select: every `step`-th, unless it repeats the last selected one of its scene."""
     step = step or max(1, round((film.rate or USUAL_RATE) / PER_SECOND))
     scene = 0
     before: Sketch | None = None
@@ -235,7 +236,7 @@ def _scan(film: FilmInfo, step: int | None, progress: Progress) -> Iterator[Take
 
 
 def is_repeat(before: Fingerprint, after: Fingerprint) -> bool:
-    """Return whether a frame shows nothing that an earlier one of its scene does not, by their fingerprints."""
+    """Return whether a frame repeats an earlier one of its scene, according to their fingerprints."""
     distance = int(np.bitwise_count(before.hashes[0] ^ after.hashes[0]).sum())
     first, second = (normalized(one.thumbnail.astype(np.float32).ravel()) for one in (before, after))
     flat = not first.any() and not second.any()
@@ -248,7 +249,7 @@ def _hashes(mark: Fingerprint) -> tuple[int, int, int, int]:
 
 
 def _of_split(scanned: Scanned, split: Split) -> Scanned:
-    """Return the entries with the frames of one split alone."""
+    """Return the entries with only the frames of one split."""
     splits = iter(_assigned(scanned))
     return [(entry, tuple(frame for frame in taken if next(splits) == split)) for entry, taken in scanned]
 
@@ -256,7 +257,7 @@ def _of_split(scanned: Scanned, split: Split) -> Scanned:
 def _assigned(scanned: Scanned) -> list[Split]:
     """Return the split of each frame: scenes in the order of a hash of their content fill val, then test.
 
-    So a film keeps its splits when it is renamed, and another one beside it moves few scenes.
+    Renaming a film therefore does not change its splits, and adding another film moves few scenes.
     """
     frames = [(number, frame) for number, (_, taken) in enumerate(scanned) for frame in taken]
     scenes: dict[tuple[int, int], int] = defaultdict(lambda: len(scenes))
@@ -278,7 +279,7 @@ def _assigned(scanned: Scanned) -> list[Split]:
 
 
 def _frames(entry: Entry, taken: Sequence[Taken], num_frames: int) -> Iterator[Entry]:
-    """Yield an entry for each frame that is taken; the film is read from the first to the last of them."""
+    """Yield an entry for each selected frame; the film is read from the first to the last of them."""
     times = {frame.index: frame.time for frame in taken}
     (path,), half = entry.files, num_frames // 2
     frames = read_video(path, start=max(0, taken[0].index - half), stop=taken[-1].index + half + 1)

@@ -43,15 +43,15 @@ Listing = tuple[tuple[SideName, ...], dict[Path, list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Files that give one picture to each of their sides.
+    """Files of one item of a data set: one picture per side.
 
     Attributes:
         name: name in the sides: the stem of a pair, unique within a split, or the file name of an unpaired picture.
         label: name in messages and refusals.
-        sides: both for a pair; one for a picture that is single or unpaired.
-        files: one for each side, or one that holds both halves.
-        film: whether the file is a film, which gives many pictures (see `ganvas.data.films`).
-        window: for a frame of a film, itself and its neighbors in order.
+        sides: both sides for a pair; one side for a single or unpaired picture.
+        files: one file for each side, or one file with both halves.
+        film: whether the file is a film, from which many pictures are selected (see `ganvas.data.films`).
+        window: for a frame of a film, the frame and its neighbors in order.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Entry:
 
 
 class Entries:
-    """Entries of a split, created on each pass: only the file names take memory."""
+    """Entries of a split, created on each iteration, so that only the file names use memory."""
 
     def __init__(self, *listings: Listing, paired: bool) -> None:
         self._listings, self._paired = listings, paired
@@ -81,13 +81,13 @@ class Entries:
 
 
 def some_names(names: Sequence[str], limit: int = 10) -> str:
-    """Return at most `limit` names, and the number of the others."""
+    """Return at most `limit` names, and the number of the remaining ones."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def is_unsplit(config: DataConfig) -> bool:
-    """Return whether the data is a film, or a folder with films and no folders of splits: its scenes are split."""
+    """Return whether scenes are split: the data is a film, or a folder with films and without split folders."""
     if config.layout == "unpaired" or config.split_file is not None or config.degrade == "none":
         return False
     if config.folder.is_file():
@@ -103,7 +103,7 @@ def _film_names(folder: Path) -> list[str]:
 
 
 def has_split(config: DataConfig, split: Split) -> bool:
-    """Return whether the data set has a split of its own; for films, `ganvas.data.films.has_pictures` answers."""
+    """Return whether the folder of a split exists; for films use `ganvas.data.films.has_pictures`."""
     if config.layout == "unpaired":
         return config.folder.is_dir() and any(_candidates(config.folder, split, side) for side in BOTH)
     if config.split_file is not None:
@@ -118,13 +118,13 @@ def find_layout(config: DataConfig, split: Split) -> Layout:
     is twice as wide as high.
 
     Raises:
-        DataError: the split does not exist, or no layout is detected.
+        DataError: the split does not exist, or no layout matches.
     """
-    # Detection never guesses between two layouts that fit: a wrong guess would train on halves of photographs.
+    # Detection never guesses between two matching layouts: a wrong guess would train on halves of photographs.
     if config.folder.is_file() and not is_unsplit(config) and config.split_file is None:
         raise DataError(
-            f"{config.folder} is not a folder; a film, whose frames are pictures without pairs, needs --layout single "
-            "and a degradation, such as --degrade mosaic; pictures go into folders named train and val"
+            f"{config.folder} is not a folder; a film has no pairs, so it needs --layout single and a degradation, "
+            "such as --degrade mosaic; put pictures into folders named train and val"
         )
     if is_unsplit(config):
         return "single"
@@ -144,13 +144,14 @@ def _require_square_halves(folder: Path) -> None:
     first = read_image(folder / pictures_in(folder)[0])
     if first.width != 2 * first.height:
         raise DataError(
-            f"{folder}: no layout shows: it has no folders a and b, and {first.source} is not twice as wide as high; "
-            "give layout side_by_side if each file holds two halves, or a degradation to make pairs of photographs"
+            f"{folder}: unknown layout: it has no folders a and b, and {first.source} is not twice as wide as high; "
+            "set layout side_by_side if each file contains two halves, or a degradation to create pairs from "
+            "photographs"
         )
 
 
 def find_entries(config: DataConfig, split: Split) -> Entries | list[Entry]:
-    """Return the pairs of one split, sorted by name, or its unpaired pictures, those of side a first.
+    """Return the pairs of one split, sorted by name, or its unpaired pictures, side a first.
 
     Raises:
         DataError: the split is missing or empty, or files have no partner or no unique stem; the message names them.
@@ -182,11 +183,11 @@ def _split_folder(config: DataConfig, split: Split) -> Path:
         raise DataError(f"{folder} is not a folder; check the path")
     if (config.folder / f"{split}A").is_dir():
         raise DataError(
-            f"{config.folder} has {split}A and {split}B, unpaired pictures: train the recipe cyclegan on them, or put "
-            f"pairs of one stem and size into {split}/a and {split}/b"
+            f"{config.folder} contains unpaired pictures in {split}A and {split}B: train a recipe such as cyclegan on "
+            f"them, or put pairs of equal stem and size into {split}/a and {split}/b"
         )
     raise DataError(
-        f"{folder} is not a folder; put the pictures there, let `ganvas prepare` make such folders, or give a "
+        f"{folder} is not a folder; put the pictures there, create such folders with `ganvas prepare`, or pass a "
         f'split_file, JSON {{"{split}": [names]}}'
     )
 
@@ -198,7 +199,7 @@ def _side(folder: Path, side: Literal["a", "b"]) -> Path | None:
 
 
 def pictures_in(folder: Path, *, films: bool = False) -> list[str]:
-    """Return the names of the picture files of a folder in order, and of films where they are taken.
+    """Return the sorted names of the picture files of a folder, and of its films if `films`.
 
     Raises:
         DataError: there are none.
@@ -208,14 +209,14 @@ def pictures_in(folder: Path, *, films: bool = False) -> list[str]:
         return names
     if found:
         raise DataError(
-            f"{folder}: films have no pairs in them ({some_names(found, 3)}); give --layout single and a degradation, "
+            f"{folder}: films contain no pairs ({some_names(found, 3)}); use --layout single and a degradation, "
             "such as --degrade mosaic"
         )
     inside = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and image_names(child)]
     if {name.lower() for name in inside} >= {"a", "b"}:
-        raise DataError(f"{folder}: no pictures in it but pairs in its folders; give --layout folders, --degrade none")
-    hint = f", only in its folders ({some_names(inside, 3)}): move them up" if inside else ""
-    raise DataError(f"{folder}: no pictures in it{hint}")
+        raise DataError(f"{folder}: contains pairs in its folders, not pictures; use --layout folders --degrade none")
+    hint = f", only its folders ({some_names(inside, 3)}) do: move them up" if inside else ""
+    raise DataError(f"{folder}: contains no pictures{hint}")
 
 
 def _by_stem(folder: Path, *, films: bool = False) -> dict[Path, list[str]]:
@@ -267,7 +268,7 @@ def _listed_in_split(entries: Entries, split_file: Path, split: Split) -> list[E
 
 
 def _read_split_file(path: Path) -> dict[Split, list[str]]:
-    """Return the names of each split; a split that is left out is empty.
+    """Return the names of each split; a missing split is empty.
 
     Raises:
         DataError: it is not a split file.
@@ -295,12 +296,12 @@ def _side_folder(config: DataConfig, split: Split, side: SideName) -> Path:
     named = f"{split}{side.upper()}"
     raise DataError(
         f"{config.folder}: unpaired data needs the folders {split}A and {split}B (or {split}/a and {split}/b), and "
-        f"there is no {named}; make it, or give pairs to a method that learns from them"
+        f"{named} does not exist; create it, or use a method for pairs"
     )
 
 
 def _candidates(folder: Path, split: Split, side: str) -> list[Path]:
-    """Return folders named trainA, or train/a, in any case."""
+    """Return folders named trainA or train/a, ignoring case."""
     together = [child for child in _folders(folder) if child.name.lower() == f"{split}{side}"]
     below = [split_folder for split_folder in _folders(folder) if split_folder.name.lower() == split]
     return together + [child for parent in below for child in _folders(parent) if child.name.lower() == side]
@@ -313,7 +314,7 @@ def _folders(folder: Path) -> list[Path]:
 def data_files(config: DataConfig) -> Iterator[Path]:
     """Yield the picture files of every split, and the split file; a split that cannot be read yields nothing."""
     for split in get_args(Split):
-        with suppress(InputError):  # reported where the split is used
+        with suppress(InputError):  # the code that uses the split reports it
             for entry in find_entries(config, split):
                 yield from entry.files
     if config.split_file is not None:
@@ -321,6 +322,6 @@ def data_files(config: DataConfig) -> Iterator[Path]:
 
 
 def data_folders(config: DataConfig) -> set[Path]:
-    """Return the folders that hold the pictures of a data set, in which no other pictures may be put."""
-    given = {config.split_file, config.folder}  # a film that is given by name lies among files of any kind
+    """Return the folders that contain the pictures of a data set, which must not contain any outputs."""
+    given = {config.split_file, config.folder}  # the folder of a film that is passed by name may contain other files
     return {path.parent for path in data_files(config) if path not in given}

@@ -1,6 +1,6 @@
-"""Loader of training batches, paired or unpaired, its prefetching, and iterators over evaluation pictures.
+"""Loader of training batches, paired or unpaired, with prefetching, and iterators over evaluation pictures.
 
-A batch is a pure function of the seed and the number of images seen: there is no state to save, and resume is exact.
+A batch is a pure function of the seed and the number of images seen: no state needs to be saved, and resuming is exact.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 class Batch:
     """One batch of `a` and `b`, (N, C, H, W) in [-1, 1]. In paired methods b[i] is the target of a[i].
 
-    Where a method takes windows, `a` holds successive frames along the channels, the target's own in the middle.
+    For windows, `a` contains successive frames along the channels, with the target's own frame in the middle.
     """
 
     a: Tensor
@@ -53,10 +53,10 @@ class TrainLoader:
     longer side; a batch may extend into the next epoch.
 
     Attributes:
-        batch_size: pictures of each side in a step, over all processes.
-        epoch_size: pairs in an epoch, or pictures of the longer side.
+        batch_size: number of pictures of each side in a step, over all processes.
+        epoch_size: number of pairs in an epoch, or of pictures of the longer side.
         device: device of the batches.
-        sampler: what the pictures of each position are.
+        sampler: sampler of the pictures at each position.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrainLoader:
         Args:
             cache: the cache of the training split.
             config: pairing, crop size, mirror, jitter, degradation.
-            batch_size: pictures of each side in a step, over all processes.
+            batch_size: number of pictures of each side in a step, over all processes.
             seed: seed of order, crops and strengths.
             device: device of the batches.
             rank: index of this process.
@@ -93,10 +93,11 @@ class TrainLoader:
 
     def batch(self, images_seen: int) -> Batch:
         """Return this process's shard of the batch that follows `images_seen` pictures (over all processes)."""
-        # A batch is the next positions of one endless stream, whatever the batch size; processes share them in order.
+        # A batch consists of the next positions of one endless stream, whatever the batch size; processes divide them
+        # in order.
         crops_a, crops_b = zip(*(self.sampler.at(images_seen + place) for place in self._shard), strict=True)
         b = self._crops(self._cache.b, crops_b)
-        # Single pictures are degraded after crop and jitter, on the device, so that both sides hold the same picture.
+        # Single pictures are degraded after crop and jitter, on the device, so that both sides show the same picture.
         if self._cache.degraded:
             strengths, chances = [crop.strength for crop in crops_b], [crop.chance for crop in crops_b]
             return _degraded(b, strengths, chances, self._config, num_frames=self._cache.b.num_frames)
@@ -121,7 +122,7 @@ def _degraded(
 ) -> Batch:
     """Return pairs made from single pictures, oriented by `direction`, or from windows, whose middle is the target.
 
-    Each frame of a window is degraded by itself, in the same way; only noise differs.
+    Each frame of a window is degraded separately with the same parameters; only noise differs.
     """
     if num_frames == 1:
         degraded = degrade_each(config.degrade, images, strengths, chances)
@@ -143,8 +144,8 @@ def evaluation_pairs(
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield name, a and b of the pairs in order: whole pictures, (1, C, H, W) float32 in [-1, 1].
 
-    Of windows, a holds all frames along the channels. Nothing is random: the strength of a degradation depends on the
-    name. With `every` 3: pairs 1, 4, 7, ...; `indices` gives those pairs alone.
+    For windows, a contains all frames along the channels. Nothing is random: the strength of a degradation depends on
+    the name. With `every` 3: pairs 1, 4, 7, ...; with `indices` only those pairs.
     """
     if not cache.degraded:
         sides = [evaluation_pictures(side, device=device, every=every, indices=indices) for side in (cache.a, cache.b)]
@@ -177,7 +178,7 @@ def signed_crops(
     """Return crops as (N, C, height, width) float32 in [-1, 1] on the device.
 
     On a CPU each channel of a crop is converted while it is in the core's cache, in one thread, which is several times
-    faster than successive passes over the batch. To a GPU the samples are copied in their small type.
+    faster than successive passes over the batch. To a GPU the pixel values are copied in their original, smaller type.
 
     Args:
         pictures: N pictures (C, H, W) of the type of `spec`.
@@ -222,7 +223,7 @@ def _crop_view(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
 
 
 Ready = Callable[[], Batch]
-"""Called in the thread, and on the CUDA stream, that uses the batch."""
+"""Function to call in the thread, and on the CUDA stream, that uses the batch; it returns the batch."""
 
 
 class Prefetched:
@@ -263,10 +264,11 @@ class Prefetched:
         """Return the loader's batch after `images_seen` pictures; errors of the loader are raised here."""
         if self._thread is None:
             return self._loader.batch(images_seen)
-        # Use the batch in preparation if it is the requested one; else, at a start or a resume, prepare that one.
+        # Use the prefetched batch if it is the requested one; otherwise, when starting or resuming, load the requested
+        # one.
         if self._ahead is None or self._ahead[0] != images_seen:
             self._ahead = images_seen, self._thread.submit(self._make, images_seen)
-        # Start the next one before this one is used, so that the thread works while the step runs.
+        # Start loading the next batch now, so that the thread works while the step runs.
         ready, self._ahead = self._ahead[1].result(), None
         following = images_seen + self.batch_size
         self._ahead = following, self._thread.submit(self._make, following)
@@ -289,13 +291,13 @@ class Prefetched:
             torch.accelerator.set_stream(self._stream)
 
     def _make(self, images_seen: int) -> Ready:
-        """Load one batch, in the thread."""
+        """Load one batch in the background thread."""
         batch = self._loader.batch(images_seen)
         return (lambda: batch) if self._stream is None else partial(_handed_over, batch, self._stream.record_event())
 
 
 def _handed_over(batch: Batch, copied: torch.Event) -> Batch:
-    """Return the batch once the current stream waits for its copy; its memory is kept until that stream is done."""
+    """Return a batch for use in the current stream, which waits for its copy and keeps its memory until it is done."""
     stream = torch.accelerator.current_stream(batch.a.device)
     stream.wait_event(copied)
     batch.a.record_stream(stream)

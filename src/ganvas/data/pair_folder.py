@@ -1,4 +1,4 @@
-"""Output folder of a preparation: names of pairs, their files, and a journal for resuming."""
+"""Output folder of `ganvas prepare`: names of pairs, their files, and a journal for resuming."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pair_folders(out: Path) -> list[Path]:
 
 @dataclass
 class PairFolder:
-    """Pairs made with one configuration.
+    """Folder of pairs created with one configuration.
 
     The journal line of a pair is written before its files, and side a is written last: a line whose files exist
     is a complete pair, and no file exists without a line.
@@ -66,21 +66,23 @@ class PairFolder:
         """Open a new or empty folder, or one that an earlier run with the same settings started.
 
         Raises:
-            DataError: it holds something else.
+            DataError: the folder contains anything else.
         """
         if not (path / JOURNAL).exists():
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise DataError(f"{path} holds something else; give an empty or new folder")
+                raise DataError(f"{path} contains other files; use an empty or new folder")
             return cls(path, settings)
         lines = [line for line in read_json_lines(path / JOURNAL) if "settings" in line or _is_entry(line)]
         if not lines and all(child.name == JOURNAL for child in path.iterdir()):
-            return cls(path, settings)  # stopped while writing the first line
+            return cls(path, settings)  # interrupted while writing the first line
         if not lines or lines[0].get("settings") != settings:
-            raise DataError(f"{path} holds pairs made with other settings; give another folder, or remove it")
+            raise DataError(
+                f"{path} contains pairs created with other settings; use another folder, or remove this one"
+            )
         return cls(path, settings, lines)
 
     def kept(self, name: str, sha256: str, split: str) -> Record | None:
-        """Return the entry of an existing pair made from the same bytes for the same split, or None."""
+        """Return the entry of an existing pair of the same source bytes and split, or None."""
         own = [line for line in self.lines if line.get("name") == name]
         if not own or (own[-1]["sha256"], own[-1]["split"]) != (sha256, split):
             return None
@@ -112,7 +114,7 @@ class PairFolder:
 
 
 def _is_entry(line: Record) -> bool:
-    """Return whether a line describes a pair whose files lie where pairs do, so that they may be removed."""
+    """Return whether a line describes a pair whose files are in the folders of pairs, so that they may be removed."""
     if not all(isinstance(line.get(key), str) for key in ("name", "sha256", "split", *SIDES)):
         return False
     places = [PurePosixPath(line[side]).parts for side in SIDES]
@@ -124,15 +126,15 @@ def _is_entry(line: Record) -> bool:
 
 MANIFEST = "manifest.json"
 LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".bmp")
-"""Suffixes that pairs keep; others become .png, so that no second compression loss is learned."""
+"""Suffixes that pairs keep; others become .png, so that training sees no second compression loss."""
 
 
 def named_files(source: Path, out: Path) -> dict[str, Path]:
     """Return relative name -> file for every picture below `source` but not below `out`.
 
     Raises:
-        InputError: `out` lies in `source`, or there are none.
-        DataError: two would share a pair's name.
+        InputError: `out` is inside `source`, or there are no pictures.
+        DataError: two pairs would have the same name.
     """
     files = find_files(source, out)
     by_name = defaultdict(list)
@@ -144,7 +146,7 @@ def named_files(source: Path, out: Path) -> dict[str, Path]:
 
 
 def check_targets(files: Mapping[str, Path], out: Path, config: PrepareConfig) -> None:
-    """Raise InputError where a pair, whichever its split, would replace a file that is read."""
+    """Raise InputError if a pair, in whichever split, would replace a file that is read."""
     names = {target_name(pair_name(file), path) for file, path in files.items()}
     targets = [with_sidecar(folder / name) for folder in pair_folders(out) if folder.is_dir() for name in names]
     read = [path for path in (config.boxes, Path(config.classifier)) if path is not None]

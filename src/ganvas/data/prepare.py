@@ -1,9 +1,9 @@
 """Preparation of paired data from a folder of pictures: targets (b) and their degraded inputs (a).
 
     OUT/{train,val,test}/{a,b}/NAME.png     or .tif, .npy, .bmp as the source
-    OUT/manifest.json                       settings, every pair, near-duplicates, refused, left out, failed
+    OUT/manifest.json                       settings, every pair, near-duplicates, refused, skipped, failed
 
-The same command resumes where it was stopped.
+The same command resumes an interrupted preparation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Prepared:
         manifest: path of the manifest.
         counts: split -> number of pairs.
         refused: pictures refused by the content gate.
-        left_out: names of pictures with nothing to degrade.
+        left_out: names of skipped pictures, in which no region was found.
     """
 
     manifest: Path
@@ -70,7 +70,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """Facts on an admitted picture, without its pixels."""
+    """Properties of an admitted picture, without its pixels."""
 
     name: str
     path: Path
@@ -93,17 +93,17 @@ class _Inspection:
 
 
 def prepare_pairs(config: PrepareConfig, *, progress: Progress = SILENT) -> Prepared:
-    """Write pairs with splits by picture; near-duplicates, also mirrored ones, share a split.
+    """Write pairs and assign them to splits; near-duplicates, including mirrored ones, share a split.
 
-    Every source picture passes the content gate before the first pair is written. Pictures that cannot be used are
-    reported at the end, after all others are done.
+    Every source picture passes the content gate before the first pair is written. Unusable pictures are reported at the
+    end, after all others are processed.
 
     Args:
         config: source, output, degradation, regions and splits.
-        progress: receives the number of finished pictures, and cancels.
+        progress: receives the number of finished pictures, and can cancel.
 
     Raises:
-        DataError: there are no pictures, two would share a name, or `out` holds pairs made with other settings.
+        DataError: there are no pictures, two pairs would have the same name, or `out` contains pairs of other settings.
         InputError: a pair would replace a picture that is read, or another process writes to `out`.
         PolicyRefusal: over 5 % of the pictures were refused; nothing is written.
         PartialFailure: some pictures failed; the others and the manifest are written.
@@ -127,10 +127,10 @@ def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, 
     notes = Counter(note for item in inspection.sources for note in item.notes)
     for remark in remarks_on(notes, {"the pictures": max(item.highest for item in inspection.sources)}):
         warnings.warn(f"{source}: {remark}", PictureWarning, stacklevel=2)
-    # 3. Group near-duplicates, so that no copy of a training picture is tested on; then write the pairs.
+    # 3. Group near-duplicates, so that no copy of a training picture is in a test set; then write the pairs.
     groups = _groups(inspection.sources, config)
     pairs, left_out = _write_pairs(folder, inspection, find, config, groups, progress)
-    # 4. Remove pairs of earlier runs that no longer belong, so that the folder equals a fresh one.
+    # 4. Remove outdated pairs of earlier runs, so that the folder equals a fresh one.
     folder.remove_all_but(pairs)
     counts = Counter(pair["split"] for pair in pairs)
     prepared = Prepared(
@@ -162,7 +162,7 @@ def _inspect(files: dict[str, Path], progress: Progress) -> _Inspection:
             inspection.failures[file] = problem_of(error)
     gate.check_share(inspection.refused, len(inspection.sources) + len(inspection.refused))
     if not inspection.sources:
-        raise DataError(f"not one picture can be used: {some_names(list(inspection.failures.values()), limit=3)}")
+        raise DataError(f"none of the pictures can be used: {some_names(list(inspection.failures.values()), limit=3)}")
     return inspection
 
 
@@ -189,7 +189,7 @@ def _write_pairs(
     groups: list[int],
     progress: Progress,
 ) -> tuple[list[Record], list[str]]:
-    """Write all pairs; return their entries and the files with nothing to degrade. Failures go to `inspection`."""
+    """Write all pairs; return their entries and the files without a region. Failures are added to `inspection`."""
     pairs: list[Record] = []
     left_out: list[str] = []
     splits = _splits(inspection.sources, config, groups, str(folder.path))
@@ -223,14 +223,14 @@ def _splits(sources: list[_Source], config: PrepareConfig, groups: list[int], wh
 def _write_pair(
     folder: PairFolder, item: _Source, split: Split, find: RegionFinder, config: PrepareConfig
 ) -> Record | None:
-    """Write both sides of a pair; return its entry, or None if there is nothing to degrade.
+    """Write both sides of a pair; return its entry, or None if there is no region to degrade.
 
     Raises:
         ImageError: the file changed since the gate admitted it, or cannot be read or written.
     """
     picture = read_image(item.path)
     if hash_file(item.path) != item.sha256:
-        raise ImageError(item.path, "changed while pairs were made; give the command again")
+        raise ImageError(item.path, "changed during the preparation; run the command again")
     boxes = find(picture, item.file)
     if not boxes:
         return None
@@ -263,12 +263,12 @@ def _entry(item: _Source, split: Split, boxes: list[Box], strength: float | None
 
 
 def _uniform(seed: int, name: str) -> float:
-    """Return a number in [0, 1) that depends on seed and name alone."""
+    """Return a number in [0, 1) that depends only on seed and name."""
     return float(uniforms(seed + seed_of_name(name), Purpose.EVALUATION, 0, 1)[0])
 
 
 def _degraded(picture: Picture, boxes: list[Box], config: PrepareConfig, strength: float) -> Pixels:
-    """Return a copy of the pixels, degraded inside the boxes; each box is degraded alone, so nothing leaks."""
+    """Return a copy of the pixels in which each box is degraded by itself, so that nothing leaks across its border."""
     pixels = picture.pixels.copy()
     spec = _widened_spec(picture)
     for box in boxes:
@@ -289,7 +289,7 @@ def _widened_spec(picture: Picture) -> PictureSpec:
 
 
 def _settings(config: PrepareConfig) -> Record:
-    """Return what determines the pairs as a record, with the hash of the boxes file."""
+    """Return the settings that determine the pairs as a record, with the hash of the boxes file."""
     record: Record = to_record(config)
     for name in ("source", "out", "threads"):
         del record[name]

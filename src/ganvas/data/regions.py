@@ -1,4 +1,4 @@
-"""Regions of a picture to degrade or cover: all of it, class activation maps, boxes of a JSON or CSV file, or masks."""
+"""Regions to degrade or cover: whole pictures, class activation maps, boxes of a JSON or CSV file, or masks."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def read_boxes(path: Path) -> BoxTable:
     rounded outward; a box may lie partly outside the picture. A repeated name adds its boxes.
 
     Raises:
-        InputError: the file cannot be read, or an entry is not a box in pixels (all of it lies in [0, 1], or its right
-            or bottom edge comes first); the message names the entry.
+        InputError: the file cannot be read, or an entry is not a box in pixels (all values are in [0, 1], or left and
+            right or top and bottom are swapped); the message names the entry.
     """
     try:
         text = read_text(path, encoding="utf-8-sig")
@@ -109,18 +109,20 @@ def _box(path: Path, name: str, row: Any) -> Box:
 
 def _numbers(row: Any) -> list[float]:
     if not isinstance(row, list) or len(row) != 4 or any(isinstance(cell, bool) for cell in row):
-        raise ValueError("four numbers are needed")
+        raise ValueError("expected four numbers")
     return [float(cell) for cell in row]
 
 
 def _require_pixels(left: float, top: float, right: float, bottom: float) -> None:
-    """Refuse fractions of the picture, and sizes in place of edges."""
+    """Raise ValueError for relative coordinates, and for width and height in place of edges."""
     if all(-SLACK <= edge <= 1 + SLACK for edge in (left, top, right, bottom)):
-        raise ValueError("all of it lies in [0, 1], a share of the picture; boxes are in pixels: multiply by its size")
+        raise ValueError(
+            "all values are in [0, 1]; boxes are in pixels: multiply relative coordinates by the size of the picture"
+        )
     if right < left or bottom < top:
         raise ValueError(
-            "an edge on the right or bottom comes before its opposite; give left, top, right, bottom in this order"
-            " (of left, top, width, height add the first two to the last two)"
+            "the right or bottom edge comes before the left or top edge; expected left, top, right, bottom (for left, "
+            "top, width, height add the first two numbers to the last two)"
         )
 
 
@@ -152,25 +154,23 @@ def boxes_on(picture: Picture, boxes: list[Box]) -> list[Box]:
     """Clip boxes to a picture.
 
     Raises:
-        ImageError: a box lies wholly outside, or would fit with its axes exchanged.
+        ImageError: a box lies wholly outside, or would fit with its axes swapped.
     """
     clipped = []
     for box in boxes:
         if _is_turned(picture, box):
             size = f"{picture.width} x {picture.height}"
-            problem = f"{box} leaves the picture of {size} pixels, but would fit with rows and columns exchanged"
-            raise ImageError(picture.source, f"{problem}; give left, top, right, bottom, of the upright picture")
+            problem = f"{box} exceeds the picture of {size} pixels, but would fit with rows and columns swapped"
+            raise ImageError(picture.source, f"{problem}; expected left, top, right, bottom of the upright picture")
         if (inside := box.clip(picture.height, picture.width)) is None:
             size = f"{picture.width} x {picture.height}"
-            raise ImageError(
-                picture.source, f"{box} lies wholly outside the picture of {size} pixels; correct the boxes"
-            )
+            raise ImageError(picture.source, f"{box} is outside the picture of {size} pixels; correct the boxes")
         clipped.append(inside)
     return clipped
 
 
 def _is_turned(picture: Picture, box: Box) -> bool:
-    """Return whether a box extends far beyond the picture, but lies inside with x and y exchanged."""
+    """Return whether a box extends far beyond the picture, but is inside with x and y swapped."""
     height, width = picture.height, picture.width
     far = box.right > (1 + OVERHANG) * width or box.bottom > (1 + OVERHANG) * height
     fits = min(box.left, box.top) >= 0 and box.bottom <= width and box.right <= height
@@ -181,7 +181,7 @@ def _from_file(config: PrepareConfig, names: Set[str]) -> RegionFinder:
     assert config.boxes is not None, config
     table = boxes_by_picture(config.boxes, names)
     if unknown := sorted(table.keys() - names):
-        raise DataError(f"{config.boxes}: {len(unknown)} names have no picture: {some_names(unknown)}")
+        raise DataError(f"{config.boxes}: {len(unknown)} names match no picture: {some_names(unknown)}")
     return lambda picture, name: boxes_on(picture, table.get(name, []))
 
 
@@ -205,11 +205,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class UserRegions:
-    """Regions that the user gave.
+    """Regions specified by the user.
 
     Attributes:
-        find: a picture and its name -> (H, W) bool, or None where the user gave nothing for it.
-        identity: a picture's name -> a string that changes with the user's region.
+        find: a picture and its name -> (H, W) bool, or None if the user specified no region for it.
+        identity: a picture's name -> a string that identifies the user's region.
     """
 
     find: Callable[[Picture, str], Mask | None]
@@ -217,20 +217,19 @@ class UserRegions:
 
 
 def read_user_regions(names: Set[str], *, boxes: Path | None, mask: Path | None) -> UserRegions:
-    """Read the regions that the user gave.
+    """Read the regions specified by the user.
 
     Args:
-        names: of the pictures there are, with folders and endings.
+        names: names of the pictures, with folders and suffixes.
         boxes: see `read_boxes`.
-        mask: a picture in which all that is not black is covered, for every picture; or a folder of such masks, each
-            with the name of its picture and any ending. None may be transparent anywhere.
+        mask: a mask for all pictures, in which every pixel that is not black is covered; or a folder of such masks,
+            each with the name of its picture and any suffix. Masks must be fully opaque.
 
     Raises:
-        InputError: both are given, a file cannot be read, it names pictures that are not there, or two masks have
-            one name.
+        InputError: both are passed, a file cannot be read, it names missing pictures, or two masks have the same name.
     """
     if boxes is not None and mask is not None:
-        raise InputError("give boxes or a mask, not both")
+        raise InputError("pass boxes or a mask, not both")
     if boxes is not None:
         return _from_boxes(boxes, names)
     if mask is None:
@@ -241,7 +240,7 @@ def read_user_regions(names: Set[str], *, boxes: Path | None, mask: Path | None)
 def _from_boxes(path: Path, names: Set[str]) -> UserRegions:
     table = boxes_by_picture(path, names)
     if (unknown := sorted(table.keys() - names)) and not _is_one_of_many(names, table.keys()):
-        raise InputError(f"{path}: {len(unknown)} of its names have no picture: {some_names(unknown)}")
+        raise InputError(f"{path}: {len(unknown)} of its names match no picture: {some_names(unknown)}")
 
     def find(picture: Picture, name: str) -> Mask | None:
         if name not in table:
@@ -255,7 +254,7 @@ def _from_boxes(path: Path, names: Set[str]) -> UserRegions:
 
 
 def _is_one_of_many(names: Set[str], named: Set[str]) -> bool:
-    """Return whether a single picture is redacted out of the set that a file names."""
+    """Return whether a single picture is redacted and the file names others of the same set."""
     return len(names) == 1 and names <= named
 
 
@@ -268,7 +267,7 @@ def _from_masks(folder: Path, names: Set[str]) -> UserRegions:
     stems = {Path(name).with_suffix("").as_posix() for name in names}
     masks = _by_stem(folder, stems)
     if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
-        raise InputError(f"{folder}: {len(unknown)} masks have no picture: {some_names(unknown)}")
+        raise InputError(f"{folder}: {len(unknown)} masks match no picture: {some_names(unknown)}")
 
     def of(name: str) -> Path | None:
         return masks.get(Path(name).with_suffix("").as_posix())
@@ -288,7 +287,7 @@ def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:
     """Return the mask of each picture, by the picture's name in `stems` (with folders, without suffix).
 
     Raises:
-        InputError: two have one name, so that one of them would cover nothing.
+        InputError: two masks have the same name, so that one of them would cover nothing.
     """
     masks: dict[str, Path] = {}
     own = {path: path.relative_to(folder).with_suffix("").as_posix() for path in list_images(folder, recursive=True)}
@@ -296,7 +295,7 @@ def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:
     for path, name in own.items():
         stem = meant[name]
         if stem in masks:
-            raise InputError(f"{masks[stem]} and {path} are both masks of {stem}; put them into one")
+            raise InputError(f"{masks[stem]} and {path} are both masks of {stem}; merge them into one")
         masks[stem] = path
     return masks
 

@@ -1,10 +1,10 @@
 """Deterministic sampler of training pictures and crops, for paired and unpaired data.
 
-The picture and the crop at a position are pure functions of the seed and the position. So a resumed run, any number of
-processes and any batch size see the same pictures, and there is no state to save.
+The picture and the crop at a position are pure functions of the seed and the position. A resumed run, any number of
+processes and any batch size therefore see the same pictures, and no state needs to be saved.
 
-Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") maps (key, counter) to 64 random bits.
-NumPy guarantees that its raw output never changes, unlike that of `Generator`'s methods; so only that is used.
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") maps (key, counter) to 64 random bits. NumPy
+guarantees that its raw output never changes, unlike that of `Generator`'s methods, so only the raw output is used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Purpose(IntEnum):
 
 def _raw(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.uint64]:
     key = np.array([seed % 2**64, purpose], dtype=np.uint64)
-    counter = np.array([0, index, 0, 0], dtype=np.uint64)  # the lowest word counts the numbers drawn here
+    # Philox increments the lowest word for each number drawn here.
+    counter = np.array([0, index, 0, 0], dtype=np.uint64)
     return np.asarray(np.random.Philox(key=key, counter=counter).random_raw(count))
 
 
@@ -78,9 +79,9 @@ Stream = tuple[Purpose, Purpose]
 Pairing = tuple[Stream, Stream]
 """Index policy: the random streams from which sides a and b take the picture at a position, and its crop."""
 ALIGNED: Pairing = ((Purpose.ORDER, Purpose.CROP), (Purpose.ORDER, Purpose.CROP))
-"""Both sides follow one stream: a[i] meets b[i], in the same crop."""
+"""Both sides use one stream: a[i] is paired with b[i], in the same crop."""
 UNALIGNED: Pairing = ((Purpose.ORDER_A, Purpose.CROP_A), (Purpose.ORDER_B, Purpose.CROP_B))
-"""Each side follows its own streams: in the long run, every picture of a meets every picture of b."""
+"""Each side uses its own streams: in the long run, every picture of a is combined with every picture of b."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class RandomCrop(Crop):
 
     Attributes:
         index: index of the picture in its side.
-        brightness, contrast: factors about black and about mid-gray.
+        brightness, contrast: factors relative to black and to mid-gray.
         strength: strength of the degradation.
         chance: in [0, 1), seed of all other random choices of a degradation.
     """
@@ -136,13 +137,14 @@ class Sampler:
 
     def _crop(self, position: int, side: Side, stream: Stream) -> RandomCrop:
         order, crops = stream
-        # 1. Choose the picture: the n-th pass over the side takes the n-th order, so that none repeats within a pass.
+        # 1. Choose the picture: the n-th pass over the side uses the n-th permutation, so no picture repeats within a
+        #    pass.
         passes, place = divmod(position, len(side))
         index = int(permutation(self._seed, passes, len(side), order)[place])
         # 2. Draw by the position, not by the picture, so that its crop differs from pass to pass. All numbers are drawn
-        #    even if few are used: switching jitter on does not move the crops.
+        #    even if few are used, so that switching jitter on does not move the crops.
         drawn = uniforms(self._seed, crops, position, 6).tolist()
-        # 3. Scale to the places that a crop can take in a picture of this size.
+        # 3. Scale the numbers to the possible positions of a crop in a picture of this size.
         height, width = side.sizes[index].tolist()
         return RandomCrop(
             index=index,

@@ -1,7 +1,7 @@
 """Cut detection, and windows of neighboring frames that never cross a cut.
 
-Whether a cut lies between two frames is a function of these two alone: both the colors and the layout must change. So
-a reader that begins in the middle of a film finds the same cuts. A cut that is missed merely joins two scenes.
+A cut between two frames is a function of these two frames only: both the colors and the layout must change. A reader
+that starts in the middle of a film therefore finds the same cuts. A missed cut merely joins two scenes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ganvas.video import Frame
 __all__ = ["Sketch", "is_cut", "normalized", "sketch", "windows"]
 
 SIDE = 64
-"""Rows and columns at which a frame is looked at."""
+"""Rows and columns of the thumbnail of a frame."""
 LEVELS = 8
 """Levels of a channel in the histogram of colors."""
 MIN_COLOR_CHANGE = 0.2
@@ -53,7 +53,7 @@ def sketch(picture: Picture) -> Sketch:
 
 
 def normalized(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return values with mean 0 and norm 1; 0 where they are equal."""
+    """Return the values shifted to mean 0 and scaled to norm 1; zeros if all are equal."""
     centered = values - values.mean()
     unit: NDArray[np.float32] = centered / max(float(np.linalg.norm(centered)), 1e-6)
     return unit
@@ -66,7 +66,7 @@ def is_cut(before: Sketch, after: Sketch) -> bool:
 
 
 def windows(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, tuple[Picture, ...]]]:
-    """Yield each frame with the pictures of the `count` frames around it, itself in the middle.
+    """Yield each frame with a window of `count` pictures, its own in the middle.
 
     At the ends of the film and at cuts the nearest frame of the scene is repeated. `count` // 2 frames are read ahead.
 
@@ -79,7 +79,7 @@ def windows(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, tuple[
         return
     half = count // 2
     held, scene, before = deque[tuple[int, Frame]](), 0, None
-    place = 0  # of the next frame to yield, among those that are held
+    place = 0  # index of the next frame to yield within the buffer
     for frame in frames:
         now = sketch(frame.picture)
         scene, before = scene + (before is not None and is_cut(before, now)), now

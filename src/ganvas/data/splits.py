@@ -85,7 +85,7 @@ def warn_of_empty_splits(
     """Warn of splits that should have pictures but have none, because groups are too large for them.
 
     Args:
-        splits: of the pictures.
+        splits: splits of the pictures.
         groups: equal numbers belong together.
         val_fraction: share of the pictures that validation should have.
         test_fraction: likewise.
@@ -97,7 +97,7 @@ def warn_of_empty_splits(
     if empty := [split for split in names if capacity[split] and split not in splits]:
         ((_, largest),) = Counter(groups).most_common(1)
         alike = "near-duplicates" if grouping else "equal pictures"
-        remedy = "if they are different pictures, give --no-grouping" if grouping else "add other pictures"
+        remedy = "if they are different pictures, use --no-grouping" if grouping else "add other pictures"
         warnings.warn(
             f"{where}: {alike} share a split, and {largest} of {len(splits)} pictures form one group of them, "
             f"so {' and '.join(empty)} got none; {remedy}",

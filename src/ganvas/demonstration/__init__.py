@@ -1,4 +1,4 @@
-"""Demonstration from end to end on photographs inside two packages, and its config. No torch here."""
+"""End-to-end demonstration on packaged photographs, and its config; imports no torch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ganvas.hardware.threads import check_threads
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Demonstration from end to end."""
+    """End-to-end demonstration."""
 
     out: Path = Path("demo")
-    """The folder to write; an earlier demo in it is replaced."""
+    """Output folder; an earlier demo in it is replaced."""
     minutes: float = 4.0
-    """Training time over both models."""
+    """Training time of both models together, in minutes."""
     threads: int | None = None
-    """Number of CPU threads; unset: as many as are fastest."""
+    """Number of CPU threads; unset: the fastest number."""
 
     def __post_init__(self) -> None:
         if not self.minutes > 0:

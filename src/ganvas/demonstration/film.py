@@ -1,4 +1,4 @@
-"""Film of the demonstration: a pan over a photograph never trained on, under a mosaic and restored frame by frame."""
+"""Film of the demonstration: a pan over a held-out photograph, under a mosaic and restored frame by frame."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ganvas.video import write_video
 __all__ = ["FOLDER", "DemoFilm", "make_film", "pan"]
 
 FOLDER = "film"
-"""Folder of the demonstration that holds the films."""
+"""Name of the folder of the films, inside that of the demonstration."""
 COUNT, RATE = 24, 12
-"""Frames, and frames a second."""
+"""Number of frames, and frames per second."""
 HEIGHT, WIDTH = 128, 192
-"""Of a frame, in pixels; the mosaic's grid is fixed to it, and the photograph moves below."""
+"""Size of a frame in pixels; the mosaic's grid is fixed to the frame, and the photograph moves below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoFilm:
-    """The film as WebP animations.
+    """Paths of the film as WebP animations.
 
     Attributes:
-        name: of the photograph.
-        covered: under the mosaic.
-        restored: by the recommended run; None where the content gate refused a frame.
-        refusal: why.
+        name: name of the photograph.
+        covered: the film under the mosaic.
+        restored: the film restored by the recommended run; None if the content gate refused a frame.
+        refusal: the reason of the refusal.
     """
 
     name: str
@@ -52,11 +52,11 @@ def pan(photograph: Picture) -> Iterator[Picture]:
 
 
 def make_film(name: str, photograph: Picture, run: Path, out: Path) -> DemoFilm:
-    """Write the film under a mosaic, and as a run restores it.
+    """Write the film under a mosaic, and its restoration by a run.
 
     Args:
-        name: of the photograph, which the content gate has admitted.
-        photograph: uncovered.
+        name: name of the photograph, which the content gate has admitted.
+        photograph: the uncovered photograph.
         run: the run folder.
         out: the folder of the demonstration.
     """

@@ -1,4 +1,4 @@
-"""Photographs of the demonstration, the covers over them, and the measures of their restorations."""
+"""Photographs of the demonstration, their covers, and the metrics of their restorations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Photograph:
         name: its name in the report.
         package: the importable package that contains it.
         path: its path inside that package.
-        split: `train`, or `unseen` for those that training never touches.
+        split: `train`, or `unseen` for held-out photographs.
     """
 
     name: str
@@ -55,11 +55,11 @@ PHOTOGRAPHS = (
     Photograph("coffee", "skimage", "data/coffee.png", "unseen"),
     Photograph("dahlia", "sklearn", "datasets/images/flower.jpg", "unseen"),
 )
-"""Their sources and licenses: docs/demo.md."""
+"""Photographs of the demonstration; docs/demo.md lists sources and licenses."""
 
 
 def locate_photograph(photograph: Photograph) -> Path:
-    """Return the path on this machine. Raises MissingDependency where its package is not installed."""
+    """Return the path on this machine. Raises MissingDependency if its package is not installed."""
     package = importlib.util.find_spec(photograph.package)
     if package is None or not package.submodule_search_locations:
         distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[photograph.package]
@@ -118,7 +118,7 @@ RENDITIONS = ("mosaic", "bicubic", "l1", "l1_gan")
 DECIMALS = {"psnr": 3, "ssim": 4}
 """Measure -> number of decimals."""
 NAMES = {"mosaic": "the mosaic", "bicubic": "bicubic interpolation", "l1": "L1 alone", "l1_gan": "L1 + GAN"}
-"""Rendition -> its name inside a sentence."""
+"""Rendition -> its name in a sentence."""
 MODELS = ("l1", "l1_gan")
 """Renditions by trained models."""
 Means = Mapping[str, Mapping[str, float]]
@@ -180,7 +180,7 @@ class Conclusion:
     Attributes:
         recommended: the model with the higher mean PSNR.
         nearest: measure -> the rendition with the highest mean, models or not.
-        sentences: the same in words.
+        sentences: the conclusion as text.
     """
 
     recommended: str
@@ -206,7 +206,7 @@ def _nearest(means: Means, nearest: Mapping[str, str]) -> str:
         return f"Nearest to the originals by mean PSNR ({psnr}) and by mean SSIM ({ssim}): {NAMES[by_psnr]}."
     return (
         f"Nearest to the originals by mean PSNR: {NAMES[by_psnr]} ({psnr}). "
-        f"By mean SSIM: {NAMES[by_ssim]} ({ssim}). The two measures disagree, so the difference is small."
+        f"By mean SSIM: {NAMES[by_ssim]} ({ssim}). The two metrics disagree, so the difference is small."
     )
 
 
@@ -218,6 +218,6 @@ def _gain(means: Means, recommended: str) -> str:
     if gain > 0:
         return f"{lead}, and {gain:.2f} dB above bicubic interpolation, which learns nothing: the demo recommends it."
     return (
-        f"{lead}, but it is {-gain:.2f} dB below bicubic interpolation, which learns nothing: this training was too "
-        "short to be of use. Give it more time with --minutes."
+        f"{lead}, but it is {-gain:.2f} dB below bicubic interpolation, which learns nothing: this training run was "
+        "too short. Increase --minutes."
     )

@@ -26,32 +26,32 @@ from ganvas.training.report import TrainingResult
 
 TITLES = {"mosaic": "mosaic", "bicubic": "bicubic", "l1": "restored: L1", "l1_gan": "restored: L1 + GAN"}
 MODELS = {"l1": "L1 alone", "l1_gan": "L1 + GAN"}
-SPLITS = {"train": "trained on", "unseen": "never trained on"}
+SPLITS = {"train": "trained on", "unseen": "held out"}
 CROPS_SHOWN = 6
 CROP = 96
 """Side of the training crops shown, in pixels."""
 NUMBERS = ("no", "one", "two", "three")
-SYNTHETIC = "The detail inside the restored regions is synthetic: plausible, not recovered. It proves nothing."
+SYNTHETIC = "The detail inside the restored regions is synthetic: plausible, not recovered. It is not evidence."
 HOW_FOUND = (
     "EfficientNet-lite0 names what each photograph shows (1,000 ImageNet classes), and its class activation map (Zhou "
     "et al. 2016) shows where. The box around the largest hot area is covered. A low score means that no class fits "
     "well."
 )
 METHODS = (
-    "Mosaic: the covered region as it is, blocks of one color each.",
-    "Bicubic: the colors of the blocks, smoothly interpolated. Nothing is learned.",
-    "L1: a U-Net trained for the smallest mean absolute error. Where several details are possible it draws their "
+    "Mosaic: the covered region, unchanged; each block has one color.",
+    "Bicubic: the colors of the blocks, smoothly interpolated. No training.",
+    "L1: a U-Net trained for the smallest mean absolute error. Where several details are possible it generates their "
     "average, which is smooth.",
     "L1 + GAN: pix2pix. The training continues with an adversarial term added: a second network learns to tell real "
-    "regions from restored ones, which rewards detail that looks real, right or wrong.",
+    "regions from restored ones, which rewards detail that looks real, whether correct or not.",
 )
 MEASURES = (
-    "PSNR, in decibels (dB), measures the error of the pixels: more is nearer to the original. 6 dB more means half "
+    "PSNR, in decibels (dB), measures the error of the pixels: higher is nearer to the original. 6 dB more means half "
     "the error.",
     "SSIM (structural similarity) compares patterns in windows of 11 pixels: 1 is identical, 0 unrelated.",
-    "So few photographs say little: differences of a tenth of a decibel mean nothing. The measures do not see what a "
-    "person sees, so compare the pictures too: detail may be sharp and wrong, and training this short can leave a "
-    "pattern of lines.",
+    "So few photographs are not representative: differences of a tenth of a decibel are not significant. The metrics "
+    "do not measure human perception, so compare the pictures too: detail may be sharp and wrong, and such a short "
+    "training run can leave a pattern of lines.",
 )
 NEXT = (
     "ganvas demo --minutes 20                                                # the same, trained for longer",
@@ -59,7 +59,7 @@ NEXT = (
     "ganvas translate runs/restore COVERED RESTORED --mask MASKS             # restore what the masks mark",
     "ganvas redact IN OUT --classifier imagenet --class zebra --style solid  # cover so that nothing can be restored",
     "ganvas audit FOLDER --out audited                                       # measure how much covers hide",
-    "ganvas --help                                                           # all the rest",
+    "ganvas --help                                                           # all commands",
 )
 
 
@@ -82,14 +82,14 @@ def write_report(demo: DemoReport) -> Path:
     sections = [
         ("", headline(demo)),
         ("What the figures say", conclusions(demo)),
-        ("Photographs never trained on, restored", restored(demo)),
+        ("Restored photographs, none used for training", restored(demo)),
         ("A film, restored frame by frame", moving(demo)),
         ("Figures", scores(demo.restorations)),
         ("Found and covered", found(demo.covered)),
         ("Training pairs", pairs(demo.covered)),
         ("Training", training(demo)),
-        ("What to do next", commands(NEXT)),
-        ("How this page was made", made(demo.metrics)),
+        ("Next steps", commands(NEXT)),
+        ("How this page was generated", made(demo.metrics)),
     ]
     report = demo.out / "report.html"
     write_text(report, page("ganvas demo: find, cover, restore, measure", paragraph(introduction(demo)), sections))
@@ -102,9 +102,9 @@ def introduction(demo: DemoReport) -> str:
     which = f"the {NUMBERS[total]}" if count == total else f"{NUMBERS[count]} of the {NUMBERS[total]}"
     left_out = "" if count == total else f" The content gate refused a restored version of {', '.join(demo.left_out)}."
     return (
-        "ganvas found what an image classifier reacts to in nine ordinary photographs, covered it with a mosaic, "
-        f"trained two models on this machine to undo mosaics, and restored {which} "
-        f"photograph{'s' * (total > 1)} that training never used.{left_out}"
+        "ganvas located what an image classifier responds to in nine ordinary photographs, covered it with a mosaic, "
+        f"trained two models on this machine to remove mosaics, and restored {which} "
+        f"photograph{'s' * (total > 1)} not used for training.{left_out}"
     )
 
 
@@ -133,7 +133,7 @@ def signed(decibels: float) -> str:
 
 def conclusions(demo: DemoReport) -> str:
     """Render the conclusions from the mean scores, and the excluded photographs."""
-    left_out = [f"{name} is left out: {why}." for name, why in demo.left_out.items()]
+    left_out = [f"{name} is excluded: {why}." for name, why in demo.left_out.items()]
     return points([*demo.conclusion.sentences, *left_out])
 
 
@@ -153,7 +153,7 @@ def restored(demo: DemoReport) -> str:
         points(METHODS)
         + paragraph(order)
         + gallery(regions, [*(TITLES[name] for name in RENDITIONS), "original"])
-        + paragraph("The same in their photographs. Outside the region nothing is changed.")
+        + paragraph("The same regions in their photographs. Nothing outside the region is changed.")
         + picture_grid(wholes, ["covered", *MODELS.values(), "original"], names, lossy=True)
     )
 
@@ -163,8 +163,8 @@ def moving(demo: DemoReport) -> str:
     film = demo.film
     text = (
         f"A pan over the {film.name}. The mosaic is fixed to the screen and the picture moves below it, so each frame "
-        "shows other averages. The model restores each frame by itself, and its detail flickers. `ganvas translate RUN "
-        "FILM OUT` does this with any film, and keeps sound and times."
+        "shows different averages. The model restores each frame independently, so its detail flickers. `ganvas "
+        "translate RUN FILM OUT` does this for any film and preserves sound and timestamps."
     )
     if film.restored is None:
         return paragraph(text) + note(f"Not shown: {film.refusal}.")
@@ -181,7 +181,7 @@ def scores(restorations: Sequence[Restoration]) -> str:
         each = [one.scores[name][measure] for one in restorations for measure in ("psnr", "ssim")]
         mean = mean_scores(restorations, name)
         rows.append([TITLES[name], *each, *mean.values()])
-    caption = "Inside the covered regions of the photographs never trained on"
+    caption = "Inside the covered regions of the held-out photographs"
     header = ["", *columns, "mean, dB", "mean, SSIM"]
     return table(header, rows, caption=caption) + points([*MEASURES, example(restorations)])
 
@@ -216,9 +216,9 @@ def pairs(covered: Sequence[Covered]) -> str:
     crops = [center_crop(picture) for picture in trained[:CROPS_SHOWN]]
     given = [Picture(mosaic(crop.pixels, BLOCK)) for crop in crops]
     text = (
-        f"At each step, crops of 64 pixels are cut from the {len(trained)} photographs trained on, mirrored at random, "
-        f"and covered by blocks of {BLOCK} pixels. The model learns to turn the input into the target. These are from "
-        "the middle of each photograph."
+        f"At each step, crops of 64 pixels are taken from the {len(trained)} training photographs, mirrored at random, "
+        f"and covered by blocks of {BLOCK} pixels. The model learns to turn the input into the target. These crops "
+        "are from the middle of each photograph."
     )
     return paragraph(text) + picture_grid([given, crops], row_titles=["input", "target"])
 
@@ -235,7 +235,7 @@ def training(demo: DemoReport) -> str:
     for name, result in demo.results.items():
         charts = training_charts(curves(demo.out / "runs" / name), of=MODELS[name])
         parts.append(charts or note(f"The training of {MODELS[name]} was too short for a curve."))
-        parts.append(paragraph(f"{result.images_seen:,} images, {result.images_per_second:.0f} a second."))
+        parts.append(paragraph(f"{result.images_seen:,} images, {result.images_per_second:.0f} per second."))
     return "".join(parts)
 
 
@@ -245,7 +245,7 @@ def made(metrics: Mapping[str, Any]) -> str:
     text = (
         f"On {machine['date']}, by ganvas {machine['ganvas']} with PyTorch {machine['torch']} and Python "
         f"{machine['python']}, on {machine['processor']} ({machine['cores']} cores, {machine['system']}), in "
-        f"{metrics['seconds']:.0f} seconds, at {metrics['train_images_per_second']:.0f} training images a second. "
-        "Another machine trains on more or fewer images in the same minutes and gets other figures."
+        f"{metrics['seconds']:.0f} seconds, at {metrics['train_images_per_second']:.0f} training images per second. "
+        "Another machine trains on more or fewer images in the same time, so its figures differ."
     )
     return paragraph(text) + folded("All figures (metrics.json)", json.dumps(metrics, indent=1))

@@ -1,4 +1,4 @@
-"""Demonstration from end to end, with the public functions."""
+"""End-to-end demonstration, written with the public functions."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ from ganvas.training.loop import train
 from ganvas.training.report import TrainingResult
 
 PROBE_MINUTES = 0.05
-"""Minutes of trial training that measure the speed, from which the length of the learning-rate schedule follows."""
+"""Minutes of trial training that measure the speed, which determines the length of the learning-rate schedule."""
 
 
 def learn(config: RunConfig, run: Path, *, minutes: float, probe: Path) -> TrainingResult:
     """Train a run for about `minutes`.
 
     Args:
-        config: of the run, except its length.
+        config: config of the run, except its length.
         run: the run folder to create.
-        minutes: of training, the probes included.
-        probe: a folder for trials, removed again.
+        minutes: minutes of training, including the trials.
+        probe: a temporary folder for the trials.
     """
     rate = quickest(config, probe)
     num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
     epochs = rate * 60 * (minutes - 2 * PROBE_MINUTES) / num_photographs
-    # The limit in minutes holds where the machine became slower after the probe.
+    # The limit in minutes ends the run in time if the machine became slower after the trial.
     training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
     return go_through(train(replace(config, training=training), run))
 
 
 def quickest(config: RunConfig, probe: Path) -> float:
-    """Return the images a second of the fastest number of threads, all or one, which the training chooses by itself."""
+    """Return images per second with the fastest number of threads, all or one; training selects it automatically."""
     given = given_threads()
     counts = {1, torch.get_num_threads()} if given is None else {given}
     return max(
@@ -86,7 +86,7 @@ def trial(config: RunConfig, folder: Path) -> float:
 
 
 def go_through(result: TrainingResult) -> TrainingResult:
-    """Return the result; raise KeyboardInterrupt where training was interrupted."""
+    """Return the result; raise KeyboardInterrupt if training was interrupted."""
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     return result
@@ -95,12 +95,12 @@ def go_through(result: TrainingResult) -> TrainingResult:
 def demo_config(photographs: Path, *, adversarial_weight: float, start_from: Path | None = None) -> RunConfig:
     """Return the recipe `restore` on crops at the photographs' own size.
 
-    Upsampling resizes: in so short a training the adversarial term draws checkerboards with transposed convolutions.
+    Upsampling is by resizing: after such a short training run, transposed convolutions leave checkerboards.
 
     Args:
         photographs: the folder to train on.
         adversarial_weight: 0: L1 alone.
-        start_from: a run whose weights are the first ones.
+        start_from: a run with the initial weights.
     """
     config, every = restore(), 10_000
     assert isinstance(config.method, Pix2PixConfig), config
@@ -118,14 +118,15 @@ def demo_config(photographs: Path, *, adversarial_weight: float, start_from: Pat
 
 
 SHARES = {"l1": 0.5, "l1_gan": 0.5}
-"""Run -> its share of the training time. The second continues from the first, as SRGAN does from SRResNet."""
+"""Run -> its share of the training time. The second starts from the weights of the first, as SRGAN does from
+SRResNet."""
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
 PROBE = "runs/.probe"
 RUNS = tuple(f"runs/{name}" for name in SHARES)
 OWN = ("photographs", "covered", "masks", "overlays", *RUNS, PROBE, "restored", FOLDER, "report.html", "metrics.json")
-"""What a demo writes, and replaces when it is run again; nothing else in the folder is touched."""
+"""Names of the files and folders that a demo writes and replaces; it touches nothing else in the folder."""
 MARK = ".ganvas-demo"
-"""Lies in the folder of a demo: without it, things of those names are somebody else's."""
+"""Name of the marker file in the folder of a demo; without it, files of these names belong to somebody else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +134,11 @@ class DemoResult:
     """Result of the demonstration.
 
     Attributes:
-        report: the page.
-        metrics: what metrics.json holds.
-        unseen: rendition -> mean measures over the photographs never trained on.
-        conclusion: what these say.
-        left_out: photograph -> why it is not measured.
+        report: path of the page.
+        metrics: content of metrics.json.
+        unseen: rendition -> mean metrics over the held-out photographs.
+        conclusion: conclusion from these metrics.
+        left_out: photograph -> reason why it is not measured.
     """
 
     report: Path
@@ -150,20 +151,20 @@ class DemoResult:
         rows = "\n".join(
             f"  {name:<16} {scores['psnr']:6.2f} dB   SSIM {scores['ssim']:.3f}" for name, scores in self.unseen.items()
         )
-        left_out = [f"{name} is left out: {why}" for name, why in self.left_out.items()]
+        left_out = [f"{name} is excluded: {why}" for name, why in self.left_out.items()]
         closing = "\n".join([*self.conclusion.sentences, *left_out, f"Report: {self.report}"])
-        return f"Inside the covered regions of photographs never trained on, means:\n{rows}\n{closing}"
+        return f"Mean metrics inside the covered regions of held-out photographs:\n{rows}\n{closing}"
 
 
 def run_demo(config: DemoConfig) -> DemoResult:
     """Find objects, cover them, train models to restore them, and measure the results.
 
     Args:
-        config: the folder to write and the training time; what an earlier demo left there is replaced.
+        config: output folder and training time; files of an earlier demo in the folder are replaced.
 
     Raises:
-        InputError: the folder holds things of the same names that no demo made.
-        MissingDependency: the packages that carry the photographs are not installed.
+        InputError: the folder contains files of the same names that no demo wrote.
+        MissingDependency: the packages that contain the photographs are not installed.
         PolicyRefusal: the content gate refused a photograph, or every restored one.
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM.
     """
@@ -172,15 +173,15 @@ def run_demo(config: DemoConfig) -> DemoResult:
 
 
 def _run_demo(out: Path, minutes: float) -> DemoResult:
-    """Run `run_demo` in a folder that this process holds."""
+    """Run the demonstration in a folder that this process has locked."""
     started = time.monotonic()
     with step(1, "unpack nine photographs"):
         unpack(out)
-    with step(2, "find what a classifier sees, and mosaic it"):
+    with step(2, "locate objects with a classifier and cover them with a mosaic"):
         covered = cover_all(out)
     results: dict[str, TrainingResult] = {}
     for number, (name, share) in enumerate(SHARES.items(), start=3):
-        with step(number, f"learn to restore, {TITLES[name]}"):
+        with step(number, f"train to restore, {TITLES[name]}"):
             sharpens = name == "l1_gan"
             config = demo_config(
                 out / "photographs",
@@ -188,7 +189,7 @@ def _run_demo(out: Path, minutes: float) -> DemoResult:
                 start_from=out / "runs" / "l1" if sharpens else None,
             )
             results[name] = learn(config, out / "runs" / name, minutes=minutes * share, probe=out / PROBE)
-    with step(5, "restore the photographs never trained on, and measure"):
+    with step(5, "restore the held-out photographs and measure"):
         restorations, left_out = restore_and_measure(out, covered)
         unseen = {name: mean_scores(restorations, name) for name in RENDITIONS}
         conclusion = conclude(unseen)
@@ -202,20 +203,20 @@ def _run_demo(out: Path, minutes: float) -> DemoResult:
 
 
 def restore_and_measure(out: Path, covered: list[Covered]) -> tuple[list[Restoration], dict[str, str]]:
-    """Restore the photographs never trained on with both runs, and measure them.
+    """Restore the held-out photographs with both runs, and measure them.
 
     Returns:
-        The restorations, and photograph -> why, of those of which the content gate refuses a restored version.
+        The restorations, and photograph -> reason, for photographs with a restoration that the content gate refuses.
 
     Raises:
-        PolicyRefusal: it refuses one of each.
+        PolicyRefusal: the gate refuses a restoration of every photograph.
     """
     reasons = dict[str, PolicyRefusal]()
     for name in SHARES:
         run, restored = out / "runs" / name, out / "restored" / name
         try:
             translate_files(run, out / "covered", restored, mask=out / "masks", progress=False)
-        except PolicyRefusal as refusal:  # the others are written
+        except PolicyRefusal as refusal:  # the restorations of the others are still written
             reasons[name] = refusal
     restorations, left_out = list[Restoration](), dict[str, str]()
     for one in (one for one in covered if one.photograph.split == "unseen"):
@@ -231,7 +232,7 @@ def restore_and_measure(out: Path, covered: list[Covered]) -> tuple[list[Restora
 
 @contextmanager
 def step(number: int, what: str) -> Iterator[None]:
-    """Say what is being done, and how long it took."""
+    """Print a heading of a step, and its duration at the end of the block."""
     console, started = Console(stderr=True), time.monotonic()
     console.print(f"[bold]{number} of 5[/bold]  {what}")
     yield
@@ -244,7 +245,9 @@ def unpack(out: Path) -> None:
     Raises:
         PolicyRefusal: the gate refused one; nothing was written or removed.
     """
-    paths = {photograph: locate_photograph(photograph) for photograph in PHOTOGRAPHS}  # all packages are there, or none
+    paths = {
+        photograph: locate_photograph(photograph) for photograph in PHOTOGRAPHS
+    }  # fail before anything is written if a package is missing
     require_apart(files_in(out), paths.values())
     pictures = [(photograph, read_image(path)) for photograph, path in paths.items()]
     for photograph, picture in pictures:
@@ -256,15 +259,15 @@ def unpack(out: Path) -> None:
 
 
 def clear(out: Path) -> None:
-    """Remove what an earlier demo wrote.
+    """Remove the files of an earlier demo.
 
     Raises:
         InputError: no demo wrote it.
     """
     there = [name for name in OWN if (out / name).exists()]
     if there and not (out / MARK).exists():
-        raise InputError(f"{out} holds {', '.join(there)}, which no demo made; choose another folder with --out")
-    write_text(out / MARK, "The next demo written here replaces what this one made.\n")
+        raise InputError(f"{out} holds {', '.join(there)}, which no demo wrote; choose another folder with --out")
+    write_text(out / MARK, "The next demo in this folder replaces the files of this one.\n")
     for path in (out / name for name in there):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -288,7 +291,7 @@ def restored_files(out: Path, covered: Covered) -> dict[str, Path]:
 def as_metrics(
     restorations: list[Restoration], results: dict[str, TrainingResult], conclusion: Conclusion, *, seconds: float
 ) -> dict[str, object]:
-    """Return what metrics.json holds; `restored` is the recommended run's, which the figures choose."""
+    """Return the content of metrics.json; `restored` contains the results of the recommended run."""
     best = {"restored": conclusion.recommended}
     keys = {"mosaic": "mosaic", "bicubic": "bicubic", **best, "restored_l1": "l1", "restored_l1_gan": "l1_gan"}
     trained = sum(result.images_seen for result in results.values())

@@ -1,4 +1,4 @@
-"""Diagnosis of the machine and the installation, and its config. No torch here."""
+"""Diagnosis of the machine and the installation, and its config; imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DoctorConfig:
     seconds: float = 10.0
     """Measuring time in seconds over all precisions."""
     threads: int | None = None
-    """Number of CPU threads; unset: as many as are fastest."""
+    """Number of CPU threads; unset: the fastest number."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)

@@ -191,7 +191,7 @@ class Extra:
     """An optional part of ganvas."""
 
     name: str
-    """As in the metadata of the package."""
+    """Name of the extra in the metadata of the package."""
     installed: dict[str, str]
     """Package -> version."""
     missing: tuple[str, ...]
@@ -249,7 +249,7 @@ class Diagnosis:
     cores: int
     """Logical cores that this process may use."""
     memory_bytes: int | None
-    """None if the system does not report it."""
+    """Memory in bytes; None if the system does not report it."""
     device: str
     """Device of the networks: cpu, cuda or mps."""
     gpu: str | None
@@ -259,7 +259,7 @@ class Diagnosis:
     capability: str
     """Vector instructions that PyTorch uses, such as AVX2 or AVX512."""
     bfloat16_obstacle: str | None
-    """Reason why bfloat16 is not fast; None if it is."""
+    """Reason why bfloat16 is not fast; None if it is fast."""
     extras: tuple[Extra, ...]
     weights: tuple[FoundWeights, ...]
     cache: Path
@@ -293,7 +293,7 @@ class Diagnosis:
         if len(self.speed.by_threads) > 1:
             rates = ", ".join(f"{rate:.3g} with {count}" for count, rate in self.speed.by_threads.items())
             lines.append(f"  threads     images/s of that step in float32: {rates}")
-        lines.append(f"  A whole recipe on {PICTURES:,} pictures, by these figures, with its default settings:")
+        lines.append(f"  A whole recipe on {PICTURES:,} pictures with default settings, estimated from these figures:")
         for estimate in self.speed.recipes:
             rate, whole = f"{estimate.images_per_second:.2g} images/s", duration(3600 * estimate.hours(PICTURES))
             lines.append(f"    {estimate.recipe:<10} {rate:<16} {whole}")
@@ -308,7 +308,7 @@ class Diagnosis:
             lines.append(f"  {extra.name:<12} {state}")
         lines += ["", "Pretrained weights"]
         for weights in self.weights:
-            state = f"in {weights.where}" if weights.where else f"not here: {weights.remedy}"
+            state = f"in {weights.where}" if weights.where else f"not found: {weights.remedy}"
             lines.append(f"  {weights.name:<20} {state}")
         total = sum(self.cache_bytes.values())
         lines += ["", f"Cache  {self.cache} ({total / 1e6:,.1f} MB)"]

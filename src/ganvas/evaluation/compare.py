@@ -1,4 +1,4 @@
-"""Comparison of several methods under the same budget on the same data, with its page and its grid."""
+"""Comparison of several methods under the same budget on the same data, with its report and picture grid."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def compare(settings: ComparisonConfig, *, progress: bool = True) -> Comparison:
         progress: show progress.
 
     Raises:
-        ConfigError: no such recipe, one that needs pairs where there are none, bfloat16 where it is not fast, or `out`
-            holds runs on other data.
+        ConfigError: an unknown recipe, a recipe that needs pairs for unpaired data, bfloat16 that is not fast, or `out`
+            contains runs on other data.
         DataError, ImageError: the pictures cannot be found or used.
         PolicyRefusal: too many of them are refused.
         PartialFailure: every method failed.
@@ -81,8 +81,8 @@ def compare(settings: ComparisonConfig, *, progress: bool = True) -> Comparison:
 
 
 def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonConfig, *, progress: bool) -> Comparison:
-    """Run `compare` in a folder that this process holds."""
-    # All methods are measured on the same test pictures, beside two references.
+    """Run `compare` in a folder that this process has locked."""
+    # Measure all methods on the same test pictures, beside two references.
     test = open_test_pictures(data, limit=settings.pictures)
     instruments = load_instruments(test)
     references = {
@@ -111,7 +111,7 @@ def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonC
 
 
 def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunConfig]:
-    """Return the runs with the precision that each computes in, so that an unsupported one raises at the start."""
+    """Return the runs with their resolved precision, so that an unsupported precision is an error at the start."""
     chosen = {name: choose_precision(config.training.precision, choose_device(device)) for name, config in runs.items()}
     return {
         name: replace(config, training=replace(config.training, precision=chosen[name]))
@@ -120,7 +120,7 @@ def _with_precision(runs: dict[str, RunConfig], device: str) -> dict[str, RunCon
 
 
 def _check_same_data(config: RunConfig, run: Path) -> None:
-    """Raise where the run in this folder was trained on other pictures; an unreadable run is listed later."""
+    """Raise an error if the run in this folder was trained on other pictures; an unreadable run is listed later."""
     if not (run / STATE_NAME).exists():
         return
     try:
@@ -152,14 +152,14 @@ def _in_words(device: str) -> str:
 
 
 def count_parameters(run: Path) -> tuple[int, int]:
-    """Count all trained parameters, and those that a snapshot holds."""
+    """Count all trained parameters, and those of a snapshot."""
     method = load_generators(run, "last")
     held = [parameter for name in method.generators for parameter in getattr(method, name).parameters()]
     return sum(p.numel() for p in method.parameters()), sum(p.numel() for p in held)
 
 
 def write_reports(comparison: Comparison) -> None:
-    """Write the JSON, the CSV, the grid and the page; what an earlier call wrote is replaced."""
+    """Write the JSON, the CSV, the grid and the page, replacing those of an earlier call."""
     out = comparison.out
     write_json(out / JSON_NAME, as_record(comparison))
     if comparison.test.paired:

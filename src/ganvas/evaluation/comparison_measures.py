@@ -1,4 +1,4 @@
-"""Translations of the test pictures by a trained run, and their measures."""
+"""Translation of the test pictures by a trained run, and its metrics."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Features:
     Attributes:
         extractor: the network.
         vectors: (N, D).
-        statistics: of the vectors.
+        statistics: statistics of the vectors.
     """
 
     extractor: FeatureExtractor
@@ -83,7 +83,7 @@ class Instruments:
 
     Attributes:
         real: side -> features of its real pictures by each network; empty for a side with fewer than two.
-        lpips: None where its weights are not on this machine.
+        lpips: the network; None if its weights are not on this machine.
     """
 
     real: dict[Domain, list[Features]]
@@ -99,8 +99,8 @@ class Translated:
     """The translations of one side.
 
     Attributes:
-        outputs: name -> picture that the content gate admits.
-        refused: name -> why the gate refuses the translation, of the others.
+        outputs: name -> admitted translation.
+        refused: name -> reason why the content gate refuses the translation.
         seconds: median time of the network per picture.
     """
 
@@ -115,13 +115,13 @@ class Translated:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Measures of a run.
+    """Metrics of a run.
 
     Attributes:
-        translated: direction -> its outputs; the run's directions alone.
-        scores: name -> measure -> the output against its target; empty without pairs.
-        returned: direction -> PSNR in dB of pictures there and back against themselves; methods of both ways alone.
-        distances: direction -> from the outputs to the real pictures of that side.
+        translated: direction -> its outputs, for the directions of the run.
+        scores: name -> metric -> value of the output with respect to its target; empty without pairs.
+        returned: direction -> PSNR in dB of round trips with respect to the original, for methods with both directions.
+        distances: direction -> distances from the outputs to the real pictures of that side.
     """
 
     translated: dict[Direction, Translated]
@@ -131,19 +131,19 @@ class Measured:
 
     @property
     def fidelity(self) -> dict[str, Summary]:
-        """Measure -> all outputs against their targets; empty without pairs."""
+        """Return metric -> summary over all outputs; empty without pairs."""
         rows = list(self.scores.values())
         return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
 def load_instruments(test: TestPictures) -> Instruments:
-    """Load the networks whose weights are on this machine; nothing is downloaded.
+    """Load the networks whose weights are on this machine, without downloads.
 
     Raises:
-        WeightsError: the features that ganvas brings along are missing.
+        WeightsError: the features installed with ganvas are missing.
     """
     extractors = [efficientnet_features()]
-    with suppress(WeightsError):  # without a user's own weights nothing is called FID
+    with suppress(WeightsError):  # only with weights of the user is a distance called FID
         extractors.append(inception_features(may_download=False))
     lpips = None
     with suppress(WeightsError):
@@ -183,7 +183,7 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
 
 
 def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture]) -> Translated:
-    """Translate pictures that the gate has admitted, one by one; translations that it refuses are left out."""
+    """Translate admitted pictures one by one; translations that the gate refuses are excluded."""
     outputs, refused, seconds = dict[str, AdmittedPicture](), dict[str, str](), list[float]()
     for name, picture in pictures.items():
         started = time.perf_counter()
@@ -193,11 +193,11 @@ def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture
             outputs[name] = admit(result, name=f"{name} (translated)")
         except PolicyRefusal as refusal:
             refused[name] = refusal.reason
-    return Translated(outputs, refused, median(seconds[1:] or seconds))  # the first warms up
+    return Translated(outputs, refused, median(seconds[1:] or seconds))  # the first is a warm-up
 
 
 def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
-    """Compute the same measures for the unchanged inputs, gray ones repeated for targets in color."""
+    """Compute the same metrics for the unchanged inputs, with gray ones repeated for targets in color."""
     comparable = test.specs["a"].channels in (1, test.specs["b"].channels)
     return Measured(
         translated={},
@@ -209,7 +209,7 @@ def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
 
 
 def training_reference(data: DataConfig, test: TestPictures, instruments: Instruments) -> Measured:
-    """Compute the distances of as many real training pictures: the reference for a perfect translation."""
+    """Compute the distances of the same number of real training pictures, the reference for a perfect translation."""
     counts = {direction: len(test.sides[given]) for direction, (given, _) in SIDES.items()}
     drawn = {
         direction: training_pictures(data, wanted, limit=counts[direction]) for direction, (_, wanted) in SIDES.items()
@@ -221,7 +221,7 @@ def training_reference(data: DataConfig, test: TestPictures, instruments: Instru
 def _scores(
     outputs: Mapping[str, AdmittedPicture], test: TestPictures, lpips: LPIPS | None, *, side: Domain = "b"
 ) -> dict[str, Measures]:
-    """Measure each picture, of that side's kind, against its target."""
+    """Measure each picture with respect to its target."""
     found = dict[str, Measures]()
     for name, output in outputs.items():
         truth = unit_from_picture(test.sides["b"][name].picture, test.specs["b"])
@@ -231,7 +231,7 @@ def _scores(
 
 
 def _returned(back: Translator, translated: Translated, test: TestPictures, side: Domain) -> Summary:
-    """Compute the PSNR of round trips, rounded to the file's type in between. The way back is never shown."""
+    """Compute the PSNR of round trips, rounded to the file's type in between; the reverse translation is not shown."""
     spec, values = test.specs[side], []
     for name, output in translated.outputs.items():
         again, _ = translate_admitted(back, output)

@@ -30,16 +30,16 @@ from ganvas.reports.tables import Cell
 __all__ = ["GridRow", "as_html", "captions_of", "grid_rows"]
 
 NUM_SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
-"""Test pictures in the grid."""
+"""Number of test pictures in the grid."""
 NUM_ROWS = 50
-"""Pictures in the table; the CSV file has all."""
+"""Number of pictures in the table; the CSV file has all."""
 VALIDATION = "Validation PSNR during training: outputs against the targets of the validation split"
 HOW = (
-    "PSNR and SSIM: more is nearer to the target; L1 and LPIPS: less is. Frechet and kernel distance: to the real "
-    "pictures of that side; less is nearer. Back: PSNR of pictures translated there and back; a method can do well at "
-    "that with translations that look nothing like the other side. The ± is the deviation over pictures, but for the "
-    "kernel distance over halves of the pictures, which is about its standard error. The Frechet distance is biased "
-    "upwards for few pictures: it orders the rows and means nothing alone."
+    "PSNR and SSIM: higher is closer to the target; L1 and LPIPS: lower is closer. Frechet and kernel distance: "
+    "distance to the real pictures of that side; lower is closer. Back: PSNR of pictures translated there and back; "
+    "it can be high although the translations do not resemble the other side. The ± is the standard deviation over "
+    "pictures, and for the kernel distance over halves of the pictures, which is about its standard error. The "
+    "Frechet distance is biased upwards for few pictures: use it only to compare rows."
 )
 
 
@@ -48,9 +48,9 @@ class GridRow:
     """A test picture with its translations.
 
     Attributes:
-        direction: of the translation.
-        name: of the picture.
-        cells: input, each method's output and, for pairs, the target; None where refused or not learned.
+        direction: direction of the translation.
+        name: name of the picture.
+        cells: input, output of each method and, for pairs, the target; None if refused or not learned.
     """
 
     direction: Direction
@@ -64,9 +64,9 @@ def captions_of(comparison: Comparison) -> list[str]:
 
 
 def grid_rows(comparison: Comparison) -> list[GridRow]:
-    """Return the rows of the grid: of pairs those that the ranking shows, else evenly spread over each side.
+    """Return the rows of the grid: for pairs those that the ranking selects, else evenly spaced over each side.
 
-    Side b of pairs has no rows of its own, nor has a side that no method translates.
+    Side b of pairs has no rows, nor has a side that no method translates.
     """
     test, rows = comparison.test, list[GridRow]()
     for direction, (given, _) in SIDES.items():
@@ -86,7 +86,7 @@ def _ranking(comparison: Comparison) -> Ranking:
 
 
 def _names(comparison: Comparison, direction: Direction) -> list[str]:
-    """Return the pictures that are shown."""
+    """Return the names of the pictures to show."""
     if (ranking := _ranking(comparison)).names:
         return ranking.shown
     names = list(comparison.test.sides[SIDES[direction][0]])
@@ -111,10 +111,10 @@ def as_html(comparison: Comparison) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    """Return what the page holds: the methods with results, and those without."""
+    """Return the title of the page: the methods with results, and those without."""
     with_outputs = [name for name, one in comparison.methods.items() if one.has_outputs]
     verb = "compared" if len(with_outputs) > 1 else "measured"
-    done = f"{named(with_outputs)} {verb}" if with_outputs else "No method made a picture that can be shown"
+    done = f"{named(with_outputs)} {verb}" if with_outputs else "No method produced a picture that can be shown"
     so_far = " so far" if comparison.num_pending else ""
     failed = f"; {named(list(comparison.failures))} failed" if comparison.failures else ""
     return f"{done}{so_far}{failed}"
@@ -124,7 +124,7 @@ def _problems(comparison: Comparison) -> list[str]:
     """Return a sentence for each method without results."""
     sentences = [f"{name} failed: {why}." for name, why in comparison.failures.items()]
     return sentences + [
-        f"{name} made no picture that the content gate admits, so it has no figures of fidelity."
+        f"{name} produced no picture that the content gate admits, so it has no fidelity metrics."
         for name, one in comparison.methods.items()
         if not one.has_outputs
     ]
@@ -136,7 +136,7 @@ def introduction(comparison: Comparison) -> str:
     limits = {"minute": settings.minutes, "epoch": settings.epochs}
     budget = [f"{limit:g} {unit}{'s' * (limit != 1)}" for unit, limit in limits.items() if limit is not None]
     height, width = settings.crop_size
-    kind = "pairs; methods that need none saw the two sides apart" if test.paired else "two sides without pairs"
+    kind = "pairs, which methods for unpaired data used as unpaired sides" if test.paired else "two unpaired sides"
     return (
         f"{_count(comparison)}, each given {' or '.join(budget)} of training on the same pictures of "
         f"{settings.data.resolve().name} ({kind}), crops of {height}x{width}, seed {settings.seed}, "
@@ -147,7 +147,7 @@ def introduction(comparison: Comparison) -> str:
 
 
 def _count(comparison: Comparison) -> str:
-    """Return how many methods have results, of how many where not all have."""
+    """Return the number of methods with results, and of all if some have none."""
     done, asked = len(comparison.methods), comparison.asked
     methods = f"{asked} method{'s' * (asked != 1)}"
     return methods if done == asked else f"{done} of {methods}"
@@ -160,13 +160,13 @@ def _pending(comparison: Comparison) -> str:
 
 
 def _pictures(comparison: Comparison) -> str:
-    """Return the pictures: of pairs the worst first, else evenly spread and by direction."""
+    """Return the pictures: for pairs the worst first, else evenly spaced and by direction."""
     columns = [title.capitalize() if title in ("input", "target") else title for title in captions_of(comparison)]
     rows, ranking = grid_rows(comparison), _ranking(comparison)
     if ranking.names:
         words = f"{ranking.describe()} PSNR is the mean over the methods."
         return html.paragraph(words) + gallery({row.name: _display(comparison, row) for row in rows}, columns, ranking)
-    parts = [html.paragraph("Evenly spread over the test pictures: without targets, nothing orders them.")]
+    parts = [html.paragraph("Evenly spaced over the test pictures, because without targets there is no order.")]
     for direction, words in DIRECTIONS.items():
         if shown := {row.name: _display(comparison, row) for row in rows if row.direction == direction}:
             parts.append(html.heading(words.capitalize(), direction) + gallery(shown, columns))
@@ -188,14 +188,14 @@ def _training(comparison: Comparison) -> str:
         charts.append(line_chart(lines, "minutes of training", "PSNR (dB)", title=VALIDATION))
     for name, compared in comparison.methods.items():
         found = curves(compared.trained.run)
-        if lines:  # the validation of this method is in the chart above
+        if lines:  # the chart above has the validation of this method
             found = {kind: rows for kind, rows in found.items() if kind != "validation"}
         charts.append(training_charts(found, of=name))
-    return "".join(charts) or html.note("Too few steps for a log of the training.")
+    return "".join(charts) or html.note("The training was too short for a log.")
 
 
 def validation_lines(comparison: Comparison) -> dict[str, list[Point]]:
-    """Return method -> (minutes, PSNR on the validation split), where there is one."""
+    """Return method -> (minutes, PSNR on the validation split), if it exists."""
     lines = {}
     for name, compared in comparison.methods.items():
         rows = curves(compared.trained.run).get("validation", {})

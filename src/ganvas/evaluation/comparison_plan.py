@@ -26,7 +26,7 @@ from ganvas.recipes import recipes
 from ganvas.training.config import RunConfig, TrainingConfig
 
 WIDTHS = ("width", "discriminator_width")
-"""Settings of methods that say how wide their networks are."""
+"""Names of the settings for the width of networks."""
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
 Sides = dict[Domain, dict[str, Picture]]
@@ -39,7 +39,7 @@ SIDES: dict[Direction, tuple[Domain, Domain]] = {"a_to_b": ("a", "b"), "b_to_a":
 
 
 def plan_data(settings: ComparisonConfig) -> DataConfig:
-    """Return the data configuration: pairs where the folder holds pairs, else two unpaired sides.
+    """Return the data configuration: pairs if the folder contains pairs, else two unpaired sides.
 
     Raises:
         ConfigError: unpaired sides have no direction.
@@ -52,12 +52,14 @@ def plan_data(settings: ComparisonConfig) -> DataConfig:
             crop_size=settings.crop_size,
         )
     if settings.direction == "b_to_a":
-        raise ConfigError(f"{settings.data} holds no pairs, so it has no direction: swap the names of its folders")
+        raise ConfigError(
+            f"{settings.data} contains no pairs, so direction does not apply: swap the names of its folders"
+        )
     return UnpairedData(folder=settings.data, load_size=settings.cached_size, crop_size=settings.crop_size)
 
 
 def why_unpaired(folder: Path) -> str | None:
-    """Return None where the training pictures are pairs; else the reason why they are not."""
+    """Return None if the training pictures are pairs, else the reason why they are not."""
     try:
         find_entries(PairedData(folder=folder), "train")
     except DataError as error:
@@ -66,16 +68,16 @@ def why_unpaired(folder: Path) -> str | None:
 
 
 def plan_runs(settings: ComparisonConfig) -> dict[str, RunConfig]:
-    """Return recipe -> run, in the order given; invalid combinations raise here, before any training.
+    """Return recipe -> run, in the order of the settings; invalid combinations raise an error before any training.
 
     Raises:
-        ConfigError: no recipe of that name, one twice, none at all, or one that needs pairs where there are none.
+        ConfigError: an unknown or repeated recipe, no recipe, or a recipe that needs pairs for unpaired data.
     """
     names, known = settings.methods, recipes()
     if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"there is no recipe {', '.join(unknown)}; recipes: {', '.join(known)}")
+        raise ConfigError(f"unknown recipe {', '.join(unknown)}; recipes: {', '.join(known)}")
     if not names or len(set(names)) < len(names):
-        raise ConfigError(f"give one or more methods, each once; recipes: {', '.join(known)}")
+        raise ConfigError(f"name one or more methods, each once; recipes: {', '.join(known)}")
     data = plan_data(settings)
     return {name: _plan_run(name, known[name](), data, settings) for name in names}
 
@@ -85,7 +87,7 @@ def _plan_run(recipe: str, config: RunConfig, data: DataConfig, settings: Compar
     if isinstance(data, PairedData):
         data = replace(data, aligned=needs_pairs)
     elif needs_pairs:
-        raise ConfigError(f"{recipe} needs pairs, and there are none: {why_unpaired(settings.data)}")
+        raise ConfigError(f"{recipe} needs pairs, and the data has none: {why_unpaired(settings.data)}")
     data = replace(data, folder=data.folder.absolute())  # independent of the working directory of a resumed run
     return RunConfig(
         method=with_width(config.method, settings.width), data=data, training=_training(config.training, settings)
@@ -93,7 +95,7 @@ def _plan_run(recipe: str, config: RunConfig, data: DataConfig, settings: Compar
 
 
 def with_width(method: Any, width: int | None) -> Any:
-    """Return the method's configuration with that many channels, where it has such fields."""
+    """Return the method's configuration with this width, if it has such fields."""
     names = [field.name for field in fields(method) if field.name in WIDTHS]
     return method if width is None else replace(method, **dict.fromkeys(names, width))
 
@@ -139,7 +141,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
     """Read at most `limit` pictures of each side, at the size of the data configuration.
 
     Raises:
-        DataError: there is no test and no val split, or its pictures cannot be used.
+        DataError: the data has neither a test nor a val split, or its pictures cannot be used.
         PolicyRefusal: too many are refused (`ganvas.content_gate.gate.check_share`).
     """
     split = held_out_split(data)
@@ -160,7 +162,7 @@ def open_test_pictures(data: DataConfig, *, limit: int) -> TestPictures:
 
 
 def training_pictures(data: DataConfig, side: Domain, *, limit: int) -> list[Rgb]:
-    """Read training pictures of a side at the test size: the reference of another real sample."""
+    """Read training pictures of a side at the test size, as the reference of another real sample."""
     alike = _training_data(data)
     return [picture.as_rgb8() for picture in _read(alike, "train", limit, like=alike)[0][side].values()]
 
@@ -172,7 +174,7 @@ def _training_data(data: DataConfig) -> DataConfig:
 
 
 def _read(data: DataConfig, split: Split, limit: int, *, like: DataConfig) -> tuple[Sides, Specs]:
-    """Read the split's pictures; repeat gray ones where the training pictures (`like`) are in color."""
+    """Read the pictures of a split; repeat gray ones to RGB if the training pictures (`like`) are in color."""
     folder = cache_folder() / "pictures"
     cache, training = build_cache(data, split, folder), build_cache(like, "train", folder)
     agree_across_splits({"train": training, split: cache})

@@ -22,9 +22,9 @@ from ganvas.training.report import TrainingResult, duration
 
 JSON_NAME, HTML_NAME, GRID_NAME, CSV_NAME = "comparison.json", "report.html", "grid.png", "pictures.csv"
 IDENTITY, TRAINING = "input as it is", "training pictures"
-"""Names of the references: what no translation scores, and what another real sample scores."""
+"""Names of the references: the unchanged input, and another real sample."""
 NUM_NAMED = 10
-"""Refused pictures that are named on the page and the terminal."""
+"""Number of refused pictures that the page and the terminal name."""
 FIDELITY = {**TITLES, "lpips": "LPIPS"}
 DIRECTIONS: dict[Direction, str] = {"a_to_b": "a to b", "b_to_a": "b to a"}
 COST = ("learns from", "images seen", "training", "s a picture", "s a translation", "parameters", "to translate")
@@ -36,10 +36,10 @@ class Compared:
     """One method of a comparison: configuration, cost and measures.
 
     Attributes:
-        config: of its run.
-        trained: how training ended.
-        parameters: of all players together, and of what a snapshot holds.
-        measured: on the pictures of the comparison.
+        config: config of its run.
+        trained: result of the training.
+        parameters: number of parameters of all players, and of a snapshot.
+        measured: metrics on the pictures of the comparison.
     """
 
     config: RunConfig
@@ -73,12 +73,12 @@ class Comparison:
     """Comparison of several methods on the same pictures.
 
     Attributes:
-        out: its folder.
-        settings: what all were given alike.
-        test: the pictures that all are measured on.
-        references: name -> the same measures of what no method made.
+        out: output folder.
+        settings: common settings.
+        test: the test pictures.
+        references: name -> the same metrics of the reference.
         methods: recipe -> result.
-        failures: recipe -> what went wrong.
+        failures: recipe -> error.
         asked: number of requested methods.
         device: description of the device.
     """
@@ -94,12 +94,12 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """Return 0, or the exit code of `PartialFailure` where a method failed."""
+        """Return 0, or the exit code of `PartialFailure` if a method failed."""
         return PartialFailure.exit_code if self.failures else 0
 
     @property
     def num_pending(self) -> int:
-        """Return how many methods are still to be trained and measured."""
+        """Return the number of methods that are not trained and measured yet."""
         return self.asked - len(self.methods) - len(self.failures)
 
     def __str__(self) -> str:
@@ -107,14 +107,14 @@ class Comparison:
 
     @property
     def rows(self) -> dict[str, Measured]:
-        """Return name -> measures: the methods, then the references."""
+        """Return name -> metrics: the methods, then the references."""
         return {name: compared.measured for name, compared in self.methods.items()} | dict(self.references)
 
 
 def ranking_of(comparison: Comparison, limit: int) -> Ranking:
-    """Return the test pictures of pairs by their mean PSNR over the methods, the lowest first; empty without pairs.
+    """Return the test pictures by their mean PSNR over the methods, the lowest first; empty without pairs.
 
-    Pictures of which every output was refused have no place.
+    Pictures of which every output was refused are not included.
     """
     found: dict[str, list[float]] = {}
     for compared in comparison.methods.values():
@@ -125,7 +125,7 @@ def ranking_of(comparison: Comparison, limit: int) -> Ranking:
 
 
 def every_picture(comparison: Comparison) -> Rows:
-    """Return a row of measures for each picture and method, for the CSV file: the worst pictures first."""
+    """Return a row of metrics for each picture and method for the CSV file, the worst pictures first."""
     measured = {name: row.scores for name, row in comparison.rows.items() if row.scores}
     names = ranking_of(comparison, limit=3).names
     rows: list[list[Cell]] = [
@@ -206,7 +206,7 @@ def as_text(comparison: Comparison) -> str:
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """Return what the content gate refuses, in sentences: test pictures, then outputs of each method and direction."""
+    """Return sentences on refused pictures: test pictures, then outputs of each method and direction."""
     test = comparison.test
     sentences = [_refused(f"test pictures of {comparison.settings.data.resolve().name}", test.refused, None)]
     for name, compared in comparison.methods.items():
@@ -217,7 +217,7 @@ def remarks(comparison: Comparison) -> list[str]:
 
 
 def _refused(what: str, refused: Mapping[str, str], total: int | None) -> str:
-    """Return one sentence, empty without refusals; `comparison.json` has what a long list leaves out."""
+    """Return one sentence, empty without refusals; `comparison.json` has the complete list."""
     if not refused:
         return ""
     named = [f"{name} ({reason})" for name, reason in refused.items()]
@@ -233,7 +233,7 @@ def tables(comparison: Comparison) -> dict[str, Rows]:
     found: dict[str, Columns] = {"Against the targets": targets, "Without targets": distribution_columns(comparison)}
     cost = [[name, *_cost(compared)] for name, compared in comparison.methods.items()]
     measured = {title: _filled(comparison, columns) for title, columns in found.items()}
-    return {title: table for title, table in measured.items() if table[1]} | {"What it cost": (["", *COST], cost)}
+    return {title: table for title, table in measured.items() if table[1]} | {"Cost": (["", *COST], cost)}
 
 
 def distribution_columns(comparison: Comparison) -> Columns:

@@ -1,4 +1,4 @@
-"""Evaluation of a trained run on pairs, per picture and overall, beside the unchanged input."""
+"""Evaluation of a trained run on pairs, per picture and overall, compared with the unchanged input."""
 
 from __future__ import annotations
 
@@ -51,17 +51,18 @@ from ganvas.runs.record import find_snapshot, snapshot_images
 def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool = True) -> Evaluation:
     """Translate every picture of a split, compare with its target, and write the reports.
 
-    Outputs are rounded to their file's type, so the measures describe the files that would be written. The reports are
+    Outputs are rounded to their file's type, so the metrics describe the files that would be written. The reports are
     `evaluation.json`, `pictures.csv` and `report.html`.
 
     Args:
-        config: the run, the data and where to write.
-        num_shown: number of rows of pictures in the HTML report, the worst first, and of the median and the best.
-        progress: show a bar with the time left.
+        config: the run, the data and the output folder.
+        num_shown: number of rows of pictures in the HTML report: the worst first, then some about the median and the
+            best.
+        progress: show a progress bar.
 
     Raises:
-        DataError: there is no such split, or its pictures do not fit the run.
-        PolicyRefusal: too many given pictures are refused (`ganvas.content_gate.gate.check_share`), or all outputs.
+        DataError: the split does not exist, or its pictures do not match the run.
+        PolicyRefusal: too many pictures are refused (`ganvas.content_gate.gate.check_share`), or all outputs.
         RunError: the run cannot be read.
         ConfigError: the run's method does not translate in that direction.
     """
@@ -69,7 +70,7 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
     started = time.monotonic()
     run = config.run
     if config.input is not None:
-        raise ConfigError("--input belongs to a film; the pairs of a run have their own inputs")
+        raise ConfigError("--input applies to films only; pairs contain their inputs")
     translator = Translator.load(
         run, snapshot=config.snapshot, device=config.device, seed=config.seed, direction=config.direction
     )
@@ -107,14 +108,14 @@ def evaluate_run(config: EvaluateConfig, *, num_shown: int = 24, progress: bool 
 
 
 def _own_target(run: Path, split: Split) -> Path:
-    """Return where the evaluation of a run stands by itself; raise ConfigError for one that is not to be changed."""
+    """Return the default output folder; raise ConfigError for a published run, which must not be changed."""
     if is_published(run):
-        raise ConfigError(f"{run_name(run)} is a published run, in which nothing is written: give --out DIR")
+        raise ConfigError(f"{run_name(run)} is a published run, which is read-only: use --out DIR")
     return (run.with_name(f"{run.stem}-evaluation") if names_onnx(run) else run / "evaluation") / split
 
 
 def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
-    """Return the folder to write; raise InputError where a report would replace a file that is read."""
+    """Return the output folder; raise InputError if a report would replace a file that is read."""
     require_apart(
         [target / name for name in (JSON_NAME, HTML_NAME, CSV_NAME)], chain(read_files(run), data_files(config))
     )
@@ -123,10 +124,10 @@ def _checked_target(target: Path, run: Path, config: PairedData) -> Path:
 
 
 def data_settings(translator: Translator, folder: Path | None) -> PairedData:
-    """Return the run's data configuration for `folder`, where given, in the translator's direction.
+    """Return the run's data configuration, with `folder` if it is set, in the translator's direction.
 
     Raises:
-        InputError: the run has no pairs of its own and no folder is given.
+        InputError: the run was not trained on pairs, and no folder is set.
     """
     config = _own_settings(translator, folder)
     back = translator.direction == "b_to_a"
@@ -136,14 +137,14 @@ def data_settings(translator: Translator, folder: Path | None) -> PairedData:
 def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
     own = translator.record.data
     if own is not None and own.folder == UNPUBLISHED and folder is None:
-        raise InputError("a published run does not know where its training data are; give --data DIR with pairs")
+        raise InputError("a published run does not record its data folder; use --data DIR with pairs")
     if isinstance(own, PairedData):
         return own if folder is None else replace(own, folder=folder, split_file=None)
     if folder is None:
-        why = "does not know its data (it was imported)" if own is None else "was trained on unpaired pictures"
+        why = "does not record its data (it was imported)" if own is None else "was trained on unpaired pictures"
         raise InputError(
-            f"this run {why}, and without targets there is no PSNR and no SSIM; give --data DIR with pairs. What needs "
-            "no pairs, such as comparing distributions, is not for this verb"
+            f"this run {why}, and PSNR and SSIM need targets; use --data DIR with pairs. To compare distributions "
+            "without pairs, use ganvas compare"
         )
     if own is None:
         size = translator.record.image_size
@@ -160,7 +161,7 @@ def _own_settings(translator: Translator, folder: Path | None) -> PairedData:
 
 
 def check_channels(cache: Cache, translator: Translator) -> None:
-    """Repeat gray pictures for a run in color; raise DataError where channels differ otherwise."""
+    """Repeat gray pictures for a run in color; raise DataError if channels differ otherwise."""
     record = translator.record
     repeat_gray([cache.a], like=record.input.channels)
     repeat_gray([cache.b], like=record.output.channels)
@@ -170,7 +171,7 @@ def check_channels(cache: Cache, translator: Translator) -> None:
     ):
         if needed != found:
             raise DataError(
-                f"the run {what} {needed} channels, the data has {found}; give pictures like the training data"
+                f"the run {what} {needed} channels, the data has {found}; use pictures like the training data"
             )
 
 
@@ -179,8 +180,8 @@ class _Translated:
     """One pair and its translation.
 
     Attributes:
-        source: the input as it is.
-        baseline: the input in the size, channels and type of the target; None where it cannot be compared.
+        source: the unchanged input.
+        baseline: the input in the size, channels and type of the target; None if it cannot be compared.
         output: the translation.
         target: the target.
     """
@@ -196,7 +197,7 @@ class _Evaluator:
 
     Attributes:
         shown: name -> input, output and target, ready for the page.
-        refusals: of targets and outputs.
+        refusals: refusals of targets and outputs.
     """
 
     def __init__(self, translator: Translator, cache: Cache, num_kept: int) -> None:
@@ -219,18 +220,18 @@ class _Evaluator:
             yield self._measured[name]
 
     def not_kept(self, names: Sequence[str]) -> list[int]:
-        """Return the numbers of those of the pictures that were not kept."""
+        """Return the numbers of the pictures that are not in memory."""
         wanted = set(names) - self.shown.keys()
         return [index for index, name in enumerate(self._names) if name in wanted]
 
     def keep_all(self, pairs: Iterator[tuple[str, Tensor, Tensor]]) -> None:
-        """Translate the pairs again, with the same noise, and keep them; those that `measure_all` yielded alone."""
+        """Translate the pairs that `measure_all` yielded again, with the same noise, and keep them."""
         for name, given, target in pairs:
             with suppress(PolicyRefusal):  # on a GPU the second translation may differ in the last bits, and be refused
                 self._keep(name, self._translate(name, given, target))
 
     def check_not_all_refused(self, run: Path) -> None:
-        """Raise PolicyRefusal where nothing could be measured."""
+        """Raise PolicyRefusal if all pictures were refused."""
         if not self._measured:
             refused = describe_refusals(self.refusals, len(self.refusals))
             raise PolicyRefusal(str(run), f"the content gate refuses {refused}")
@@ -244,7 +245,7 @@ class _Evaluator:
         return _Translated(source, self._baseline(source, truth), output, truth)
 
     def _baseline(self, source: Picture, target: Picture) -> Tensor | None:
-        """Return the input in [0, 1] in the size and channels of the target; None where the channels do not fit."""
+        """Return the input in [0, 1] with the size and channels of the target; None if the channels do not match."""
         channels = target.spec.channels
         if source.spec.channels not in (1, channels):
             return None
@@ -258,7 +259,7 @@ class _Evaluator:
         return PictureScores(name, output, baseline, missing)
 
     def _keep(self, name: str, pair: _Translated) -> None:
-        """Keep a pair for the report; the input as it was measured, where it was."""
+        """Keep a pair for the report, with the measured version of the input if there is one."""
         scores, given = self._measured[name], pair.source
         if pair.baseline is not None:
             given = picture_from_signed(signed_from_unit(pair.baseline), self._target)
@@ -267,13 +268,13 @@ class _Evaluator:
 
 
 def _read(config: PairedData, split: Split, num_frames: int, progress: bool) -> Cache:
-    """Decode the pairs and pass them through the content gate; training caches its own in the same folder."""
+    """Decode the pairs and pass them through the content gate."""
     with progress_bars(shown=progress) as bars:
         return build_cache(config, split, cache_folder() / "pictures", num_frames=num_frames, progress=bars)
 
 
 def enlarged(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize (N, C, H, W) in [0, 1] by bicubic interpolation, a = -0.5, where the size differs."""
+    """Resize (N, C, H, W) in [0, 1] by bicubic interpolation (a = -0.5) if the size differs."""
     if images.shape[-2:] == torch.Size(size):
         return images
     return functional.interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Scores of a film against the true one, and their text, JSON and HTML reports."""
+"""Scores of a film with respect to its ground truth, and their text, JSON and HTML reports."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WARP_UNIT = 1e-4
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "warp": "warp error (1e-4)"}
 PARTS = {"film": "film", "input": "input as it is", "truth": "true film"}
 HOW = (
-    "PSNR and SSIM: nearness to the true film, more is nearer. LPIPS: perceptual distance, less is nearer. Warp error: "
-    "mean squared difference of consecutive frames along the true film's motion, where nothing is hidden; the true "
-    "film's own is what motion and noise make, and more than that is flicker, less is smoothing. Mean and standard "
-    "deviation over the frames."
+    "PSNR and SSIM: similarity to the ground truth, higher is closer. LPIPS: perceptual distance, lower is closer. "
+    "Warp error: mean squared difference of consecutive frames along the motion of the ground truth, without occluded "
+    "pixels; the ground truth itself has the warp error of motion and noise, a higher one is flicker, a lower one "
+    "smoothing. Mean and standard deviation over the frames."
 )
 NUM_NAMED = 5
-"""Worst frames that the text names."""
+"""Number of worst frames in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,11 @@ class FrameScores:
     """Scores of one frame.
 
     Attributes:
-        index: its number in the film.
-        time: its second.
-        film: measure -> value, against the true frame.
-        input: of the input as it is, enlarged by bicubic interpolation if it is smaller; None without one.
-        warp: part -> warp error from this frame to the next; None where it was not measured.
+        index: number of the frame.
+        time: time in seconds.
+        film: metric -> value with respect to the ground truth.
+        input: the same for the unchanged input, enlarged by bicubic interpolation if it is smaller; None without one.
+        warp: part -> warp error from this frame to the next; None if it was not measured.
     """
 
     index: int
@@ -57,14 +57,14 @@ class FilmEvaluation:
     """Result of evaluating a film.
 
     Attributes:
-        film: name of the file.
-        truth: name of the true film's file.
-        input: name of the input's file, where one was given.
-        frames: in order.
-        flow_stride: every so manieth pair of frames was measured for flicker; None for none.
-        missing: measure -> why it was left out.
-        seconds: in all.
-        report: the HTML file, where one was written.
+        film: name of the film's file.
+        truth: name of the ground truth's file.
+        input: name of the input's file, if set.
+        frames: scores of the frames, in order.
+        flow_stride: interval at which pairs of frames were measured for flicker; None if it was not measured.
+        missing: metric -> reason why it was not measured.
+        seconds: total time.
+        report: the HTML file, if it was written.
     """
 
     film: str
@@ -78,7 +78,7 @@ class FilmEvaluation:
 
     @property
     def summaries(self) -> dict[str, dict[str, Summary]]:
-        """Part ("film", "input", "truth") -> measure -> summary over the frames."""
+        """Return part ("film", "input", "truth") -> metric -> summary over the frames."""
         found: dict[str, dict[str, Summary]] = {}
         for part in PARTS if self.input else ("film", "truth"):
             rows = [getattr(frame, part, None) or {} for frame in self.frames]
@@ -88,7 +88,7 @@ class FilmEvaluation:
 
     @property
     def worst(self) -> list[FrameScores]:
-        """The frames by rising PSNR, equal ones left out."""
+        """Return the frames by rising PSNR, without identical ones."""
         measured = [(frame.film["psnr"], frame) for frame in self.frames]
         return [frame for _, frame in sorted(((v, f) for v, f in measured if v is not None), key=lambda one: one[0])]
 
@@ -107,7 +107,7 @@ Shown = Sequence[tuple[int, float, Mapping[str, NDArray[np.uint8]]]]
 
 
 def write_film_reports(evaluation: FilmEvaluation, out: Path, worst: Shown, best: Shown) -> FilmEvaluation:
-    """Write `evaluation.json` and `report.html`; return the evaluation with the report's place."""
+    """Write `evaluation.json` and `report.html`; return the evaluation with the path of the report."""
     with claimed(out):
         write_json(out / JSON_NAME, as_record(evaluation))
         write_text(out / HTML_NAME, as_html(evaluation, worst, best))
@@ -115,7 +115,7 @@ def write_film_reports(evaluation: FilmEvaluation, out: Path, worst: Shown, best
 
 
 def as_record(evaluation: FilmEvaluation) -> dict[str, Any]:
-    """Return the evaluation as JSON: overall scores, then one entry a frame."""
+    """Return the evaluation as JSON: overall scores, then one entry per frame."""
     return {
         "film": evaluation.film,
         "truth": evaluation.truth,
@@ -180,7 +180,7 @@ def _remarks(evaluation: FilmEvaluation) -> list[str]:
 
 
 def _frames(evaluation: FilmEvaluation, shown: Shown, which: str) -> str:
-    """Return input, film and true film of a few frames beside each other."""
+    """Return input, film and ground truth of a few frames side by side."""
     scores, found = {frame.index: frame for frame in evaluation.frames}, dict[str, Display]()
     for index, seconds, pictures in shown:
         given = [Picture(pictures[part]) for part in ("input", "film") if part in pictures]
@@ -200,7 +200,7 @@ def _decibels(measures: Measures | None) -> str:
 
 
 def _charts(evaluation: FilmEvaluation) -> list[str]:
-    """Return a chart of each measure over the seconds of the film."""
+    """Return a chart of each metric over the time of the film."""
     charts = []
     for name, title in TITLES.items():
         series = {PARTS[part]: points for part in PARTS if (points := _points(evaluation, part, name))}
@@ -210,7 +210,7 @@ def _charts(evaluation: FilmEvaluation) -> list[str]:
 
 
 def _points(evaluation: FilmEvaluation, part: str, name: str) -> list[Point]:
-    """Return (second, value) of a measure of one part."""
+    """Return (second, value) of a metric of one part."""
     if name == "warp":
         found = [(frame.time, frame.warp.get(part)) for frame in evaluation.frames if frame.warp]
         return [(at, value / WARP_UNIT) for at, value in found if value is not None]

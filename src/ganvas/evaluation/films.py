@@ -1,4 +1,4 @@
-"""Evaluation of a film against the true one, frame by frame: fidelity, perceptual distance and flicker."""
+"""Evaluation of a film against its ground truth, frame by frame: fidelity, perceptual distance and flicker."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ __all__ = ["evaluate_films"]
 Unit = NDArray[np.floating]
 """(H, W, C) in [0, 1]."""
 WORST, BEST = 6, 2
-"""Frames shown in the report."""
+"""Numbers of frames in the report."""
 MAX_PAIRS = 50
-"""Pairs of consecutive frames whose flow is computed: it takes seconds each."""
+"""Largest number of pairs of consecutive frames for optical flow, which takes seconds each."""
 
 
 def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEvaluation:
-    """Compare a film with the true one, and write `evaluation.json` and `report.html`.
+    """Compare a film with its ground truth, and write `evaluation.json` and `report.html`.
 
-    Two frames of each film are in memory at a time, and the few that the report shows.
+    Only two frames of each film are in memory at a time, plus those of the report.
 
     Args:
-        config: `run` is the film, `data` the true one, `input` what the film was made from.
-        progress: show a bar with the time left.
+        config: `run` is the film, `data` the ground truth, `input` the film that was translated.
+        progress: show a progress bar.
 
     Raises:
-        VideoError: a film cannot be read, or its frames are not those of the true film.
+        VideoError: a film cannot be read, or its frames do not match the ground truth.
         PolicyRefusal: the gate refused a frame; names frame and second.
-        ConfigError: the true film is not given.
+        ConfigError: the ground truth is not set.
         MissingDependency: PyAV is not installed.
     """
     started = time.monotonic()
@@ -74,13 +74,13 @@ def evaluate_films(config: EvaluateConfig, *, progress: bool = True) -> FilmEval
 
 
 def _films(config: EvaluateConfig) -> dict[str, FilmInfo]:
-    """Return the films by their part: film, truth and, where given, input."""
+    """Return the films by part: film, truth and, if set, input."""
     if config.data is None:
-        raise ConfigError(f"{config.run} is a film: give --data FILM, the true one that it is measured against")
+        raise ConfigError(f"{config.run} is a film: use --data FILM to set the ground truth")
     paths = {"film": config.run, "truth": config.data} | ({"input": config.input} if config.input else {})
     for path in paths.values():
         if not path.is_file() or not is_film(path):
-            raise VideoError(path, "no film; a film is measured against a film")
+            raise VideoError(path, "not a film; the ground truth of a film must be a film")
     return {part: probe(path) for part, path in paths.items()}
 
 
@@ -89,9 +89,9 @@ class _Moment:
     """One frame of each film.
 
     Attributes:
-        frame: of the film that is measured.
+        frame: frame of the evaluated film.
         units: part -> (H, W, C) in [0, 1].
-        shown: part -> (H, W, 3), for the report.
+        shown: part -> (H, W, 3) for the report.
     """
 
     frame: Frame
@@ -104,15 +104,15 @@ class _Moment:
 
 
 _Ranked = tuple[float, int, _Moment]
-"""Place in the order, number of the frame, and the frames."""
+"""Sort key, number of the frame, and the frames."""
 
 
 class _Evaluator:
     """Evaluator of films that keeps the worst frames.
 
     Attributes:
-        missing: measure -> why it was left out.
-        stride: every so manieth pair of frames is measured for flicker; None where it is left out.
+        missing: metric -> reason why it was not measured.
+        stride: interval at which pairs of frames are measured for flicker; None if flicker is not measured.
     """
 
     def __init__(self, films: Mapping[str, FilmInfo], progress: Progress) -> None:
@@ -125,7 +125,7 @@ class _Evaluator:
         self._best: list[_Ranked] = []
 
     def require_equal_counts(self) -> None:
-        """Compare the numbers of frames, as far as the containers tell them without decoding.
+        """Compare the numbers of frames, as far as the containers record them.
 
         Raises:
             VideoError: the films have different numbers of frames.
@@ -138,8 +138,8 @@ class _Evaluator:
         named = [f"{self._films[part].path.name} has {count:,}" for part, count in counts.items() if count is not None]
         return VideoError(
             self._films["film"].path,
-            f"the films have different numbers of frames: {', '.join(named)}; give films of the same frames (of a"
-            " preview, make the true film as short)",
+            f"the films have different numbers of frames: {', '.join(named)}; use films of the same frames (for a "
+            "preview, shorten the ground truth)",
         )
 
     def measure_all(self) -> Iterator[FrameScores]:
@@ -161,15 +161,15 @@ class _Evaluator:
         return [moment.as_shown() for _, _, moment in self._worst]
 
     def best(self) -> Shown:
-        """Return those of the frames with the highest PSNR, the best first, without those of `worst`."""
+        """Return the frames with the highest PSNR, the best first, without those of `worst`."""
         worst = {moment.frame.index for _, _, moment in self._worst}
         return [moment.as_shown() for _, _, moment in self._best if moment.frame.index not in worst]
 
     def _moments(self) -> Iterator[_Moment]:
-        """Yield the frames of all films together, in step.
+        """Yield the corresponding frames of all films together.
 
         Raises:
-            VideoError: they have not the same frames at the same times, or not the same size.
+            VideoError: their frames differ in timestamps or size.
             PolicyRefusal: the gate refused one.
         """
         starts: dict[str, float] = {}
@@ -189,7 +189,7 @@ class _Evaluator:
         allowed = 0.5 / float(self._films["film"].rate or 25)
         if abs(own - other) > allowed:
             problem = (
-                f"shown {own:.3f} s after the first, and in {self._films[part].path.name} {other:.3f} s; give films of "
+                f"shown {own:.3f} s after the first, and in {self._films[part].path.name} {other:.3f} s; use films of "
                 "the same frames"
             )
             raise VideoError(self._films["film"].path, problem, frame=film.index, seconds=film.time)
@@ -203,7 +203,9 @@ class _Evaluator:
         size = tensors["truth"].shape[-2:]
         if tensors["film"].shape[-2:] != size:
             height, width = tensors["film"].shape[-2:]
-            problem = f"{width} x {height} pixels, and the true film has {size[1]} x {size[0]}; give films of one size"
+            problem = (
+                f"{width} x {height} pixels, and the ground truth has {size[1]} x {size[0]}; use films of the same size"
+            )
             raise VideoError(self._films["film"].path, problem)
         shown = {part: one.picture.as_rgb8() for part, one in admitted.items()}
         if "input" in tensors and tensors["input"].shape[-2:] != size:
@@ -232,7 +234,7 @@ class _Evaluator:
         }
 
     def _flicker(self, before: _Moment, after: _Moment) -> dict[str, float | None] | None:
-        """Return the warp error of each film along the flow of the true one; None where it is not measured."""
+        """Return the warp error of each film along the optical flow of the ground truth; None if it is not measured."""
         if self.stride is None or before.frame.index % self.stride:
             return None
         first, second = before.units["truth"], after.units["truth"]

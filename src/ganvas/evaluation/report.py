@@ -22,12 +22,12 @@ JSON_NAME, HTML_NAME, CSV_NAME = "evaluation.json", "report.html", "pictures.csv
 NUM_NAMED = 10
 """Number of refused pictures that the reports name."""
 NUM_ROWS = 100
-"""Pictures in the table of the HTML report; the CSV file has all."""
+"""Number of pictures in the table of the HTML report; the CSV file has all."""
 HOW = {
-    "psnr": "peak signal-to-noise ratio; more is nearer to the target",
-    "ssim": "structural similarity, Gaussian window of 11 pixels; 1 is equal",
+    "psnr": "peak signal-to-noise ratio; higher is closer to the target",
+    "ssim": "structural similarity, Gaussian window of 11 pixels; 1 for identical pictures",
     "ms_ssim": "the same over five scales",
-    "l1": "mean absolute difference where white is 1; less is nearer",
+    "l1": "mean absolute difference in units of white; lower is closer",
 }
 
 
@@ -36,11 +36,11 @@ class PictureScores:
     """Scores of one picture.
 
     Attributes:
-        name: of the pair.
-        output: the run's output against the target.
-        baseline: the unchanged input against the target: a smaller one enlarged by bicubic interpolation, gray
-            repeated for a target in color; None where their channels differ otherwise.
-        why_missing: measure -> why it is None.
+        name: name of the pair.
+        output: metrics of the run's output with respect to the target.
+        baseline: metrics of the unchanged input: a smaller one enlarged by bicubic interpolation, gray repeated for a
+            target in color; None if their channels differ otherwise.
+        why_missing: metric -> reason why it is None.
     """
 
     name: str
@@ -54,18 +54,18 @@ class Evaluation:
     """Result of evaluating a run on a split.
 
     Attributes:
-        run: the run's folder, by name.
-        snapshot: the snapshot's name.
+        run: name of the run's folder.
+        snapshot: name of the snapshot.
         images_seen: training images up to the snapshot.
-        direction: of the translation.
-        data: the folder of the pairs.
+        direction: direction of the translation.
+        data: folder of the pairs.
         split: train, val or test.
-        pictures: per picture, in order.
-        refused: name -> why the content gate refuses it; an output's name ends in `(translated)`.
-        channels: of input and target.
-        scale: how many times as large as its input the run's output is.
-        seconds: in all.
-        report: the HTML file, where one was written.
+        pictures: scores of the pictures, in order.
+        refused: name -> reason of the content gate; names of outputs end in `(translated)`.
+        channels: channels of input and target.
+        scale: scale factor of the run.
+        seconds: total time.
+        report: the HTML file, if it was written.
     """
 
     run: str
@@ -83,12 +83,12 @@ class Evaluation:
 
     @property
     def output(self) -> dict[str, Summary]:
-        """Measure -> the run's outputs in all."""
+        """Return metric -> summary over the outputs."""
         return summaries([scores.output for scores in self.pictures])
 
     @property
     def baseline(self) -> dict[str, Summary] | None:
-        """Measure -> the inputs as they are in all, or None."""
+        """Return metric -> summary over the unchanged inputs, or None."""
         rows = [scores.baseline for scores in self.pictures if scores.baseline is not None]
         return summaries(rows) if rows else None
 
@@ -99,12 +99,12 @@ class Evaluation:
 
     @property
     def num_nearer(self) -> int:
-        """Return how many outputs have a higher PSNR than their input."""
+        """Return the number of outputs with a higher PSNR than their input."""
         pairs = [(scores.output["psnr"], scores.baseline["psnr"]) for scores in self.pictures if scores.baseline]
         return sum(given is not None and (output is None or output > given) for output, given in pairs)
 
     def ranking(self, limit: int) -> Ranking:
-        """Return the pictures by rising PSNR, of which a report shows at most `limit`."""
+        """Return the pictures by rising PSNR; a report shows at most `limit`."""
         return Ranking(worst_first({scores.name: scores.output["psnr"] for scores in self.pictures}), limit)
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class Evaluation:
 def write_reports(
     evaluation: Evaluation, run: Path, out: Path, shown: Mapping[str, Display], ranking: Ranking
 ) -> Evaluation:
-    """Write `evaluation.json`, `pictures.csv` and `report.html`; return the evaluation with the report's place."""
+    """Write `evaluation.json`, `pictures.csv` and `report.html`; return the evaluation with the path of the report."""
     with claimed(out):
         write_json(out / JSON_NAME, as_record(evaluation))
         write_text(out / CSV_NAME, rows_as_csv(*_every_picture(evaluation, ranking)))
@@ -153,10 +153,10 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Display], ranking: Ranki
     """Return the whole report as one HTML page.
 
     Args:
-        evaluation: the figures.
+        evaluation: the results.
         shown: name -> input, output and target; these pictures have passed the content gate.
         ranking: order of the pictures.
-        series: as `curves` gives it.
+        series: result of `curves`.
     """
     pictures = html.paragraph(ranking.describe()) + gallery(shown, ["Input", "Output", "Target"], ranking)
     charts = training_charts(series)
@@ -170,7 +170,7 @@ def as_html(evaluation: Evaluation, shown: Mapping[str, Display], ranking: Ranki
 
 
 def _introduction(evaluation: Evaluation) -> str:
-    """Return what was measured, and what was left out."""
+    """Describe the measured and the excluded pictures."""
     measured, refused = len(evaluation.pictures), len(evaluation.refused)
     seen = f" after {evaluation.images_seen:,} training images" if evaluation.images_seen else ""
     total = f"{measured + refused:,} picture{'s' * (measured + refused != 1)}"
@@ -211,11 +211,11 @@ def _beside_the_input(evaluation: Evaluation) -> str:
         given, wanted = evaluation.channels
         return f"The input has no row: it has {given} channels and the target {wanted}, so they cannot be compared"
     total = len(evaluation.pictures)
-    return f"By PSNR, {evaluation.num_nearer} of {total} outputs are nearer to the target than their input"
+    return f"By PSNR, {evaluation.num_nearer} of {total} outputs are closer to the target than their input"
 
 
 def _names(evaluation: Evaluation) -> str:
-    """Return the refused pictures with the reasons; `evaluation.json` has what a long list leaves out."""
+    """Return the refused pictures with the reasons; `evaluation.json` has the complete list."""
     named = [f"{name} ({reason})" for name, reason in evaluation.refused.items()]
     more = [f"and {len(named) - NUM_NAMED} more in {JSON_NAME}"] if len(named) > NUM_NAMED else []
     return "; ".join(named[:NUM_NAMED] + more)
@@ -229,7 +229,7 @@ def _overall(evaluation: Evaluation) -> str:
 
 
 def caption_of(measures: Measures | None) -> str:
-    """Return PSNR and SSIM of a picture for the line below it; empty without measures."""
+    """Return PSNR and SSIM of a picture for its caption; empty without metrics."""
     if measures is None:
         return ""
     psnr, ssim = measures["psnr"], measures["ssim"]
@@ -247,7 +247,7 @@ def _each(evaluation: Evaluation, ranking: Ranking) -> str:
 
 
 def _every_picture(evaluation: Evaluation, ranking: Ranking, titles: Mapping[str, str] | None = None) -> Rows:
-    """Return a row of measures for each picture, the worst first; columns have the names of measures, or titles."""
+    """Return a row of metrics for each picture, the worst first, with names of metrics or titles as columns."""
     has_baseline, scores = evaluation.baseline is not None, {one.name: one for one in evaluation.pictures}
     own = [(titles or {}).get(name, name) for name in TITLES]
     given = [f"input's {title}" if titles else f"input_{title}" for title in own if has_baseline]

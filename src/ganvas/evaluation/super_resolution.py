@@ -1,4 +1,4 @@
-"""Super-resolution benchmark: sets of pictures reduced, enlarged by each run, and measured as in the papers."""
+"""Super-resolution benchmark: downsample sets of pictures, enlarge them with each run, measure as in the papers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Score:
     seconds: float
 
     def as_record(self) -> dict[str, object]:
-        """Return the fields for JSON, which has no infinity: null where nothing differs."""
+        """Return the fields for JSON, which has no infinity: null for identical pictures."""
         return asdict(self) | {"psnr": self.psnr if math.isfinite(self.psnr) else None}
 
 
@@ -72,10 +72,10 @@ class SuperResolutionTable:
     """Scores of all pictures and methods.
 
     Attributes:
-        scale: of the enlargement.
-        scores: one for each picture and way.
-        lpips: the network, or why it is not available.
-        failures: set/picture -> what went wrong.
+        scale: scale factor.
+        scores: one for each picture and method.
+        lpips: name of the network, or the reason why it is not available.
+        failures: set/picture -> error.
     """
 
     scale: int
@@ -85,11 +85,11 @@ class SuperResolutionTable:
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of a partial failure where pictures failed, else 0."""
+        """Return the exit code of a partial failure if pictures failed, else 0."""
         return PartialFailure.exit_code if self.failures else 0
 
     def mean(self, name: str, way: str, measure: str) -> float | None:
-        """Return the mean over the pictures of a set, or None where the measure was not computed."""
+        """Return the mean over the pictures of a set, or None if the metric was not computed."""
         values = [getattr(score, measure) for score in self.scores if (score.set, score.way) == (name, way)]
         return fmean(values) if values and None not in values else None
 
@@ -116,15 +116,15 @@ def benchmark_super_resolution(config: BenchmarkConfig, *, progress: bool = True
     Writes `sr.json` (every picture) and `sr.md` (means) into `out`.
 
     Args:
-        config: run folders of one scale, whose names are the rows; the sets, and the folder to write.
-        progress: show a bar with the time left.
+        config: run folders of one scale, whose names label the rows; the sets, and the output folder.
+        progress: show a progress bar.
 
     Raises:
-        ConfigError: the runs have different scales, or one name, or enlarge nothing.
-        DataError: there is no set.
-        InputError: `out` lies in `data`.
+        ConfigError: the runs have different scales, the same name, or scale 1.
+        DataError: `data` contains no set.
+        InputError: `out` is inside `data`.
         RunError: a run cannot be read.
-        PolicyRefusal: too many of the given pictures are refused (`ganvas.content_gate.gate.check_share`).
+        PolicyRefusal: too many of the pictures are refused (`ganvas.content_gate.gate.check_share`).
     """
     # Check data, output and runs first: all runs need one scale.
     runs, data, out = config.runs, config.data, config.out
@@ -164,7 +164,7 @@ def benchmark_super_resolution(config: BenchmarkConfig, *, progress: bool = True
 def _check_measured(
     scores: Sequence[Score], failures: dict[str, str], refusals: Sequence[PolicyRefusal], data: Path
 ) -> None:
-    """Raise where no picture could be measured: a refusal where the gate is the only reason."""
+    """Raise an error if no picture could be measured: a refusal if the gate is the only reason."""
     if not scores and len(refusals) == len(failures):
         raise PolicyRefusal(str(data), f"the content gate refuses {describe_refusals(refusals, len(failures))}")
     if not scores:
@@ -179,7 +179,7 @@ def _common_scale(translators: dict[str, Translator], runs: int) -> int:
         raise ConfigError(f"one table has one scale, the runs have {scales}: benchmark them separately")
     scale = next(iter(scales.values()), 4)
     if scale == 1:
-        raise ConfigError(f"{', '.join(scales)}: produces pictures of the input size, so there is nothing to enlarge")
+        raise ConfigError(f"{', '.join(scales)}: produces pictures of the input size; use a super-resolution run")
     return scale
 
 
@@ -188,7 +188,7 @@ def _pictures(data: Path) -> list[tuple[str, Path]]:
     folders = sorted(folder for folder in data.iterdir() if folder.is_dir()) if data.is_dir() else []
     found = [(folder.name, path) for folder in folders for path in list_images(folder)]
     if not found:
-        raise DataError(f"{data} has no folders with pictures, one for each set, such as Set5 and Set14")
+        raise DataError(f"{data} contains no folders with pictures, one for each set, such as Set5 and Set14")
     return found
 
 
@@ -217,12 +217,12 @@ def _scores(name: str, path: Path, ways: dict[str, Enlarge], *, scale: int, lpip
 
 
 def _check_measurable(picture: Picture, path: Path, scale: int) -> None:
-    """Raise where there is no Y, or nothing left of it to compare once the border is cut."""
+    """Raise an error if there is no luminance, or the picture is too small after cutting the border."""
     if picture.spec.channels not in (1, 3):
-        raise ImageError(path, f"{picture.spec.channels} channels; give gray or RGB, which have a luminance")
+        raise ImageError(path, f"{picture.spec.channels} channels; use gray or RGB pictures, which have a luminance")
     least = -(-(SSIM_WINDOW + 2 * BORDER) // scale) * scale
     if min(picture.height, picture.width) < least:
-        raise ImageError(path, f"{picture.height} x {picture.width} pixels; give {least} or more a side")
+        raise ImageError(path, f"{picture.height} x {picture.width} pixels; use {least} or more per side")
 
 
 def _enlarged(low: Picture, scale: int, mode: str) -> Tensor:
@@ -241,7 +241,7 @@ def _by_run(translator: Translator) -> Enlarge:
 
 
 def _load_lpips(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, str]:
-    """Return LPIPS where its weights are available, and its name or the reason for its absence."""
+    """Return LPIPS if its weights are available, and its name or the reason for its absence."""
     try:
         lpips = load_lpips("alexnet", may_download=may_download, progress=progress)
     except WeightsError as error:
@@ -251,7 +251,7 @@ def _load_lpips(*, may_download: bool, progress: bool) -> tuple[LPIPS | None, st
 
 
 def _like(result: Tensor, truth: Tensor) -> Tensor:
-    """Average to gray where the target is gray: a run with three channels returns three nearly equal ones."""
+    """Average to gray if the target is gray, because a run with three channels returns three nearly equal ones."""
     return result if result.shape[1] == truth.shape[1] else result.mean(1, keepdim=True)
 
 

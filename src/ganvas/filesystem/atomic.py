@@ -45,7 +45,7 @@ _in_progress: set[str] = set()
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a new name beside `path` for a file that is being written; it keeps the suffix."""
+    """Return a new temporary path beside `path`, with the same suffix."""
     return path.with_name(f".{_start_of(path.stem)}.{os.getpid():08x}{secrets.token_hex(4)}{path.suffix}")
 
 
@@ -59,8 +59,8 @@ def is_leftover(name: str) -> bool:
 
 
 def _runs(process: int) -> bool:
-    """Return whether another process of this number runs on this machine."""
-    if process in (0, os.getpid()) or os.name != "posix":  # on Windows, signal 0 would end the process
+    """Return whether another process with this id runs on this machine."""
+    if process in (0, os.getpid()) or os.name != "posix":  # on Windows, signal 0 would terminate the process
         return False
     try:
         os.kill(process, 0)
@@ -75,8 +75,8 @@ def _runs(process: int) -> bool:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` when the block ends without an error.
 
-    The temporary file lies hidden in the same folder (made where absent) and keeps the suffix. An exception or an
-    interrupt inside the block removes it and leaves what was at `path` before.
+    The temporary file is hidden in the same folder (created if missing) and has the same suffix. An exception or an
+    interrupt inside the block removes it and leaves the previous file at `path` unchanged.
 
     Raises:
         OSError: the folder or the file cannot be written.
@@ -99,7 +99,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def hidden_folder(path: Path) -> Iterator[Path]:
     """Yield a new hidden folder beside `path`, removed at the end; first removes those of killed processes."""
     for left in [one for one in path.parent.iterdir() if is_leftover(one.name)]:
-        shutil.rmtree(left, ignore_errors=True)  # a file is an error and stays
+        shutil.rmtree(left, ignore_errors=True)  # a file with this name is an error and is kept
     folder = temporary_path(path)
     _in_progress.add(folder.name)
     try:
@@ -113,7 +113,7 @@ def hidden_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Make an OSError name `path` if it names no file (as a full disk does), the temporary one or one inside that."""
+    """Set `path` as the file of an OSError without a file (such as a full disk) or with a temporary file."""
     try:
         yield
     except OSError as error:
@@ -159,12 +159,12 @@ def _start_of(stem: str) -> str:
 
 
 def _encoded(text: str) -> bytes:
-    r"""Encode as UTF-8; a byte of a file name that is not UTF-8 becomes \udcXX, from which JSON restores the name."""
+    r"""Encode as UTF-8; bytes of a file name that are not UTF-8 become \udcXX, from which JSON restores the name."""
     return text.encode(errors="backslashreplace")
 
 
 def _ends_with_newline(path: Path) -> bool:
-    """Return whether a log is empty or its last line is whole."""
+    """Return whether a log is empty or its last line is complete."""
     with path.open("rb") as log:
         if log.seek(0, os.SEEK_END) == 0:
             return True
@@ -199,8 +199,8 @@ def sweep(folders: Iterable[Path], *, tensors: bool = False) -> None:
     the output folder is locked (`claimed`).
 
     Args:
-        folders: searched without their subfolders.
-        tensors: remove safetensors' temporary files too; for run folders, which hold no other files of such names.
+        folders: folders to search, without subfolders.
+        tensors: also remove temporary files of safetensors; only for run folders, which contain no similar names.
     """
     for folder in folders:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
@@ -218,7 +218,7 @@ def _is_ours(entry: os.DirEntry[str], *, tensors: bool) -> bool:
 LOCK_NAME = ".ganvas.lock"
 """File that is locked if the folder cannot be."""
 PATIENCE = 40
-"""Attempts to share a folder, 50 ms apart: another process may hold it briefly to remove leftovers."""
+"""Number of attempts to share a folder, 50 ms apart: another process may lock it briefly to remove leftovers."""
 
 
 class FolderInUse(InputError):
@@ -233,11 +233,11 @@ def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False)
 
     Args:
         folder: the output folder.
-        beside: further folders to sweep, such as those of the targets below it.
+        beside: further folders to sweep, such as subfolders with targets.
         tensors: see `sweep`.
 
     Raises:
-        FolderInUse: another process holds it.
+        FolderInUse: another process has locked it.
         OSError: it cannot be created or opened.
     """
     with _made(folder), _locked(folder, alone=True):
@@ -247,12 +247,12 @@ def claimed(folder: Path, *, beside: Iterable[Path] = (), tensors: bool = False)
 
 @contextmanager
 def swept_beside(folder: Path) -> Iterator[None]:
-    """Share the folder of a single output file with other such commands, but not with one that holds it exclusively.
+    """Share the folder of a single output file with other such commands, but not with an exclusive lock.
 
-    The first of them removes leftovers. The folder is created if missing, and removed if it is still empty at the end.
+    The first command removes leftovers. The folder is created if missing, and removed if it is still empty at the end.
 
     Raises:
-        FolderInUse: another process holds the folder exclusively.
+        FolderInUse: another process has locked the folder exclusively.
     """
     with _made(folder):
         with contextlib.suppress(FolderInUse), claimed(folder):
@@ -292,7 +292,7 @@ def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 def _acquire(folder: Path, held: Path, *, alone: bool) -> int:
-    """Return an open descriptor of `held`, the folder or the file in it, that holds the lock."""
+    """Lock `held`, the folder or the file in it, and return its open descriptor."""
     for attempt in range(1 if alone else PATIENCE):
         if attempt:
             time.sleep(0.05)
@@ -306,14 +306,14 @@ def _acquire(folder: Path, held: Path, *, alone: bool) -> int:
             except (BlockingIOError, PermissionError):
                 os.close(descriptor)
                 break
-            except FileNotFoundError:  # the process that made the empty folder has removed it
+            except FileNotFoundError:  # the process that created the empty folder has removed it
                 os.close(descriptor)
             except BaseException:
                 os.close(descriptor)
                 raise
             else:
                 os.close(descriptor)
-    raise FolderInUse(f"{folder} is in use by another ganvas process: wait for it to end, or give another folder")
+    raise FolderInUse(f"{folder} is in use by another ganvas process: wait for it to end, or use another folder")
 
 
 if sys.platform == "win32":

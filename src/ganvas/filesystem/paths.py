@@ -1,13 +1,13 @@
-"""Paths: checks that no output is an input, listing of folders, comparison of names, cache folder, and HMAC key.
+"""Path utilities: checks that no output is an input, folder listing, name comparison, cache folder, and HMAC key.
 
-The same content would be read twice, or endlessly, if a link leads to a listed folder, such as a parent. So each real
-folder is listed once: under its own path if it lies below the root, else under the first link to it; a link to a folder
+A link to a listed folder, such as a parent, would cause content to be read twice or endlessly. Each real folder is
+therefore listed once: under its own path if it is below the root, else under the first link to it; a link to a folder
 above itself or above the root is not followed. Links that are not followed for this reason are reported, so that
 nothing is skipped silently.
 
 macOS returns names decomposed (NFD: e + combining acute), most programs write them composed (NFC: one letter), and the
-two look the same. So names that belong together, of pairs, masks, boxes and split files, are compared in one form.
-Files keep their names.
+two look the same. Names in pairs, masks, boxes and split files are therefore compared in one normal form. Files keep
+their names.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 Identity = tuple[int, int]
-"""Device and inode of a file, which symbolic links and hard links to it share."""
+"""Device and inode of a file, which are the same for symbolic links and hard links to it."""
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
@@ -67,15 +67,15 @@ def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:
         over = sorted(set(over))
         more = f" and {len(over) - 3} more" if len(over) > 3 else ""
         raise InputError(
-            f"{', '.join(over[:3])}{more} would be overwritten, and this command reads it; give another output folder"
+            f"{', '.join(over[:3])}{more} would be overwritten, and this command reads it; use another output folder"
         )
 
 
 def require_outside(out: Path, *sources: Path) -> None:
-    """Raise if an output folder is a source folder or lies in one, since the next command would read the results.
+    """Raise if an output folder is a source folder or inside one, since the next command would read the results.
 
     Args:
-        out: need not exist.
+        out: output folder; need not exist.
         sources: folders whose files are read.
 
     Raises:
@@ -84,18 +84,18 @@ def require_outside(out: Path, *sources: Path) -> None:
     for source in sources:
         if lies_in(out, source):
             raise InputError(
-                f"{out} lies in {source}, whose pictures are read: originals and results would mix; "
-                "give an output folder outside it"
+                f"{out} is inside {source}, whose pictures are read, so originals and results would mix; use an "
+                "output folder outside it"
             )
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Return whether a path is a folder or lies in it, with links resolved; neither need exist."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # links to themselves are no error
+    """Return whether a path equals or is inside a folder, with links resolved; neither needs to exist."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # links to themselves are not an error
 
 
 def _existing(targets: Iterable[Path]) -> dict[Identity | None, Path]:
-    """Return identity -> target for the targets that exist; raise if two are one file."""
+    """Return identity -> target for the existing targets; raise if two are the same file."""
     there: dict[Identity | None, Path] = {}
     places = dict[tuple[str, str], Path]()
     real = cache(os.path.realpath)  # resolve each folder once for all files in it
@@ -103,7 +103,7 @@ def _existing(targets: Iterable[Path]) -> dict[Identity | None, Path]:
         if identity := _identity(target):
             there[identity] = target
         if (other := places.setdefault((real(target.parent), target.name), target)) != target:
-            raise InputError(f"{target} and {other} are one file through a link; give a folder without such links")
+            raise InputError(f"{target} and {other} are the same file through a link; use a folder without such links")
     return there
 
 
@@ -149,13 +149,13 @@ def sha256_of(path: Path) -> str:
 
 
 KEY_SIZE: Final = 32
-"""Bytes."""
+"""Size of the key in bytes."""
 
 
 def read_or_make_key(path: Path) -> bytes | None:
     """Return the user's key, creating one if missing; None if it cannot be read or stored.
 
-    A key that others may read or write, or of another size, is replaced, which invalidates hashes made with it.
+    A key that others may read or write, or of a different size, is replaced, which invalidates its hashes.
 
     Raises:
         OSError: a new key cannot be written.
@@ -174,10 +174,10 @@ def read_or_make_key(path: Path) -> bytes | None:
 
 
 def _read_key(path: Path) -> bytes | None:
-    """Return the key, or None where it may not be used.
+    """Return the key, or None if it must not be used.
 
     Raises:
-        OSError: there is none, or it cannot be read.
+        OSError: the key is missing or cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -190,7 +190,7 @@ def _read_key(path: Path) -> bytes | None:
 
 
 def _make_key(path: Path) -> None:
-    """Write a new key atomically with mode 600; keep the key of another process that was faster."""
+    """Write a new key atomically with mode 600; if another process was faster, keep its key."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
@@ -212,9 +212,9 @@ def name_key(name: str) -> str:
 
 
 def match_names(given: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Return for each given name the one of `names` that it refers to.
+    """Return for each given name the matching one of `names`.
 
-    That is the only one with the same normal form; if there are none or several, the given name itself.
+    A match is the only name with the same normal form; without a match or with several, the given name is returned.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -245,7 +245,7 @@ def is_system_file(name: str) -> bool:
 
 
 def is_system_folder(name: str) -> bool:
-    """Return whether a folder of that name holds thumbnails, forks or deleted files instead of user files."""
+    """Return whether a folder of that name contains thumbnails, forks or deleted files instead of user files."""
     return name.casefold() in FOLDERS
 
 
@@ -256,7 +256,7 @@ class FolderListing:
     Attributes:
         files: all entries that are not folders, sorted by path. Broken links, devices and pipes are included, so that
             reading them fails by name and none is skipped silently.
-        repeated: linked folders that are not followed, because what they lead to is listed already.
+        repeated: linked folders that are not followed, because their targets are already listed.
         system: files and folders of the operating system, which are neither listed nor followed.
     """
 
@@ -273,7 +273,7 @@ def list_folder(folder: Path) -> FolderListing:
     """
     listing, seen, links = FolderListing(), {_folder_identity(folder)}, deque[Path]()
     _walk(folder, listing, seen, links)
-    # Real folders come first: a folder that has a path of its own is never listed under a link instead.
+    # Real folders come first, so that a folder with its own path is never listed under a link.
     while links:
         link = links.popleft()
         if (identity := _folder_identity(link)) in seen or _is_loop(link, folder):
@@ -300,7 +300,7 @@ def _walk(folder: Path, listing: FolderListing, seen: set[Identity], links: dequ
                 elif is_system_folder(entry.name):
                     listing.system.append(path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if (identity := _folder_identity(path)) not in seen:  # else a link led here before
+                    if (identity := _folder_identity(path)) not in seen:  # otherwise an earlier link led here
                         seen.add(identity)
                         waiting.append(path)
                 else:

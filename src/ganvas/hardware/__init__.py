@@ -1,4 +1,4 @@
-"""Processor and GPU facts, and the choices that follow from them: precision and threads. No torch here."""
+"""Processor and GPU properties, and the choice of precision and threads; imports no torch."""
 
 from __future__ import annotations
 

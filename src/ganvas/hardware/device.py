@@ -1,4 +1,4 @@
-"""Device, precision and threads of a computation, and the vector instructions and bfloat16 support they depend on."""
+"""Selection of device, precision and threads by vector instructions and bfloat16 support."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ def _uses_avx512() -> bool:
 
 
 HAS_AVX512 = _uses_avx512()
-"""Whether PyTorch and oneDNN use AVX-512 here; `ATEN_CPU_CAPABILITY` and the limits of oneDNN count.
-
-A constant, because compiled networks read it.
+"""Whether PyTorch and oneDNN use AVX-512 here; respects `ATEN_CPU_CAPABILITY` and the limits of oneDNN. A constant,
+because compiled networks read it.
 """
 
 
@@ -45,9 +44,7 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device '{name}' cannot be used here ({first}); give auto, cpu, cuda, cuda:1 or mps"
-        ) from error
+        raise ConfigError(f"device '{name}' is not available ({first}); use auto, cpu, cuda, cuda:1 or mps") from error
     return device
 
 
@@ -59,22 +56,23 @@ def cores_beside() -> int:
 def cores_for_networks() -> int:
     """Return the number of threads for a translator's network: the other half.
 
-    The same for one picture as for many: oneDNN's transposed convolutions round differently with another number.
+    The number is the same for one picture and for many, because oneDNN's transposed convolutions round differently with
+    other numbers.
     """
     return max(1, torch.get_num_threads() - cores_beside())
 
 
 X86 = ("x86_64", "amd64", "i386", "i686")
 ISA_WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")
-"""Limits under which oneDNN emulates bfloat16; under lower ones it reports that it has none."""
+"""Limits under which oneDNN emulates bfloat16; under lower limits it reports no support."""
 AMPERE = 8
 """Major compute capability of the first NVIDIA GPUs with bfloat16."""
 
 
 def bfloat16_obstacle(device: torch.device) -> str | None:
-    """Return why bfloat16 is slow on a device, or None where it is fast or, as on MPS, nothing is known.
+    """Return why bfloat16 is slow on a device, or None if it is fast or, as on MPS, unknown.
 
-    CPU features are those of PyTorch and oneDNN, so `ONEDNN_MAX_CPU_ISA` and `ATEN_CPU_CAPABILITY` count. Without
+    CPU features are those of PyTorch and oneDNN, which respect `ONEDNN_MAX_CPU_ISA` and `ATEN_CPU_CAPABILITY`. Without
     native instructions oneDNN falls back to reference code that is up to 60 times slower than float32.
     """
     if device.type == "cpu":
@@ -103,8 +101,8 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
         return "float32" if obstacle or device.type not in ("cpu", "cuda") else "bfloat16"
     if obstacle:
         raise ConfigError(
-            f"precision bfloat16 is not fast here: {obstacle}; give --precision float32, or --precision "
-            "auto, which takes bfloat16 only where it is fast"
+            f"precision bfloat16 is not fast here: {obstacle}; use --precision float32, or --precision auto, which "
+            "selects bfloat16 only where it is fast"
         )
     return choice
 
@@ -114,7 +112,7 @@ def _cpu_obstacle() -> str | None:
     if not has_onednn():
         return "this build of PyTorch has no oneDNN"
     if platform.machine().lower() in X86 and not _has_avx512_bfloat16():
-        return "this processor, as PyTorch may use it, has no AVX-512 bfloat16 instructions"
+        return "this processor, with the limits set for PyTorch, has no AVX-512 bfloat16 instructions"
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "oneDNN has no bfloat16 for this processor"
     return None

@@ -1,7 +1,7 @@
-"""Processor facts and the number of CPU threads: given by the user, or tuned by the speed of the training steps.
+"""Processor properties and the number of CPU threads, set by the user or tuned on the speed of training steps.
 
-Two threads wait for each other at the end of every operation. Where another program holds one of two cores, one thread
-can be many times as fast as two, so the number is measured, not assumed: docs/threads.md.
+Two threads wait for each other at the end of every operation. If another program occupies one of two cores, one thread
+can be many times as fast as two, so the number is measured (docs/threads.md).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = [
 
 CPUINFO = Path("/proc/cpuinfo")
 NAME_KEYS = ("model name", "Model", "Hardware")
-"""Keys of the name in /proc/cpuinfo; the later ones are those of ARM boards."""
+"""Keys of the processor's name in /proc/cpuinfo; the later ones are used on ARM boards."""
 
 
 def processor_name() -> str:
-    """Return the name of the processor, or the architecture where the system reports none."""
+    """Return the name of the processor, or the architecture if the system reports no name."""
     if CPUINFO.is_file():
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
         fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         if names := [fields[key] for key in NAME_KEYS if fields.get(key)]:
             return names[0]
     if sys.platform == "darwin":
-        import subprocess  # slow to import, and only macOS needs it
+        import subprocess  # slow to import and needed only on macOS
 
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -71,7 +71,7 @@ STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)
 """Columns of /proc/stat: user, nice, system, irq, softirq, and steal (time taken by a virtual machine's host)."""
 SPARE = 0.3
-"""Number of cores that other programs may use without counting as load."""
+"""Number of cores that other programs may use before they count as load."""
 
 
 class OtherLoad:
@@ -86,7 +86,7 @@ class OtherLoad:
         self._before = self._counters()
 
     def leaves_no(self, threads: int) -> bool:
-        """Return whether fewer cores than that many threads were free since the last call."""
+        """Return whether fewer than `threads` cores were free since the last call."""
         before, self._before = self._before, self._counters()
         if before is None or self._before is None or self._before[0] <= before[0]:
             return True
@@ -95,7 +95,7 @@ class OtherLoad:
         return others > (os.cpu_count() or 1) - threads + SPARE
 
     def _counters(self) -> tuple[float, float, float] | None:
-        """Return seconds of a clock, of all cores' work, and of this process's; None if the system has none."""
+        """Return seconds of a clock, of work of all cores, and of this process; None if there are no counters."""
         try:
             columns = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
             ticks = sum(int(columns[at]) for at in BUSY)
@@ -107,8 +107,9 @@ class OtherLoad:
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables that configure how OpenMP threads wait."""
 SPINS = "1000"
-"""Iterations of a waiting thread's loop before it sleeps: tens of microseconds. The 300,000 of libgomp hold a core for
-milliseconds, which slows several threads beside other programs; with more threads than cores it uses 1,000 itself."""
+"""Iterations of a waiting thread's loop before it sleeps: tens of microseconds. With libgomp's default of 300,000 a
+thread occupies a core for milliseconds, which slows several threads beside other programs; with more threads than cores
+libgomp itself uses 1,000."""
 TRIAL_SECONDS = 0.5
 """Duration of a trial of a number of threads; at least one step."""
 TRIAL_STEPS = 10
@@ -131,7 +132,7 @@ _GIVEN: list[int] = []
 
 
 def let_waiting_threads_sleep() -> None:
-    """Make waiting OpenMP threads sleep soon, unless the user configured how threads wait.
+    """Make waiting OpenMP threads sleep early, unless the user configured how threads wait.
 
     Call it before torch is imported, since the OpenMP library reads the environment when it is loaded.
     """
@@ -142,7 +143,7 @@ def let_waiting_threads_sleep() -> None:
 def check_threads(threads: int | None) -> None:
     """Raise ConfigError for a number of threads below 1."""
     if threads is not None and threads < 1:
-        raise ConfigError(f"threads {threads} must be 1 or more; leave it out to use the fastest number")
+        raise ConfigError(f"threads {threads} must be 1 or more; omit the option to use the fastest number")
 
 
 @contextmanager
@@ -163,13 +164,13 @@ def computing_with(threads: int) -> Iterator[None]:
 
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
-    """Set the number of threads of torch, ONNX Runtime sessions and trainings that start inside the block.
+    """Set the number of threads of torch, ONNX Runtime sessions and training runs that start inside the block.
 
     Args:
         threads: None changes nothing.
 
     Raises:
-        ConfigError: below 1.
+        ConfigError: the number is below 1.
     """
     check_threads(threads)
     if threads is None:
@@ -205,24 +206,24 @@ class _Watch:
 
     @property
     def pace(self) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         return self.seconds / self.steps
 
 
 @dataclass
 class StepThreads:
-    """The number of threads of repeated, equal steps, measured on the steps themselves.
+    """Automatic number of threads for repeated, equal steps, measured on the steps themselves.
 
     On an otherwise idle machine the largest number is used without trials, so results are bitwise reproducible. Beside
     other programs each number of `counts` computes a few steps, from the largest down until fewer are slower, and the
     fastest is chosen. When its speed falls, and from time to time, its neighbors are tried again.
 
     Attributes:
-        counts: numbers of threads to choose from, the largest first; a single one is used and never measured.
+        counts: candidate numbers of threads, the largest first; a single candidate is never measured.
         set_threads: sets the number of threads of the process.
         is_contended: whether other programs took some of the cores since the last call.
         now: a clock in seconds.
-        threads: the number in use.
+        threads: the current number.
         pace: seconds per step of the choice, as last measured; None before the first choice.
         last: seconds of the last step.
     """
@@ -301,12 +302,12 @@ class StepThreads:
         self._use(self._chosen)
 
     def _watch_over(self, seconds: float) -> None:
-        """Compare the speed with that of the last choice, window by window."""
+        """Compare the speed with that at the last choice, window by window."""
         self._window.add(seconds)
         if self._window.steps < 2 or self._window.seconds < WINDOW_SECONDS:
             return
         pace, self._window = self._window.pace, _Watch()
-        assert self.pace is not None, "watching begins after the choice"
+        assert self.pace is not None, "monitoring begins after the choice"
         has_fallen, now = pace * FALLEN > self.pace, self.now()
         if not self.is_contended():
             self.pace = min(pace, self.pace)

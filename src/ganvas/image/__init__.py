@@ -1,4 +1,4 @@
-"""Pictures: reading, writing, value ranges, covering of regions, and grids."""
+"""Picture type, reading and writing, value ranges, covers, and grids."""
 
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.files import encode_image, list_images, read_image, read_label, write_image

@@ -1,4 +1,4 @@
-"""File formats: detection, decoding, encoding, and what each can hold."""
+"""File formats: detection, decoding, encoding, and supported types and channels."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (b"\x93NUMPY", "npy"),
 )
 
-# The classes themselves, not PIL.Image.open: that one has a limit of its own in global state.
+# The classes themselves instead of PIL.Image.open, which has a limit in global state.
 PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
     "png": PngImageFile,
     "jpeg": JpegImageFile,
@@ -79,7 +79,7 @@ PILLOW_OPENERS: dict[Format, Callable[[BinaryIO], ImageFile]] = {
 
 
 START = 32
-"""Bytes that identify the format and, in a PNG file, the bit depth."""
+"""Number of leading bytes that identify the format and, in a PNG file, the bit depth."""
 PNG_DEPTH_AT = 24
 
 
@@ -93,7 +93,7 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
         return read_tiff(file, path, max_pixels=max_pixels)
     if kind == "npy":
         return _read_npy(file, path, max_pixels)
-    # 2. Refuse what would take too much memory or time, by the header alone: a few kilobytes can unpack to gigabytes.
+    # 2. Refuse pictures that would need too much memory or time, by the header: kilobytes can unpack to gigabytes.
     if kind == "jpeg":
         check_scans(file.read(), path)
         file.seek(0)
@@ -102,25 +102,25 @@ def decode(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     bytes_per_pixel = len(image.getbands()) * (2 if deep else 1)
     check_size(path, height=image.height, width=image.width, bytes_per_pixel=bytes_per_pixel, max_pixels=max_pixels)
     if getattr(image, "is_animated", False):
-        raise ImageError(path, "an animation; save the frame you want as a picture of its own")
-    # 3. Check the whole of a PNG file: decoders skip some of its checksums and would return other pixels.
+        raise ImageError(path, "an animation; save one frame as a picture")
+    # 3. Verify PNG files completely: decoders skip some of the checksums and would return wrong pixels.
     note = None
     if kind == "png":
         place = file.tell()
         note = check_png(file, path)
         file.seek(place)
-    # 4. Decode, then apply what the file says about its pixels: color profile and orientation.
+    # 4. Decode, then apply the color profile and the orientation.
     picture = _of_pillow(image, _read_deep_png(file) if deep else _read_plain(image))
     return replace(picture, source=path, notes=(*picture.notes, note) if note else picture.notes)
 
 
 def picture_of_pillow(image: Image.Image) -> Picture:
-    """Return a Pillow image of 8 bits as its file would be read: upright, with opacity, in sRGB."""
+    """Convert an 8-bit Pillow image as reading its file would: upright, with opacity, in sRGB."""
     return _of_pillow(image, _read_plain(image))
 
 
 def _of_pillow(image: Image.Image, decoded: tuple[Pixels, bool]) -> Picture:
-    """Return the decoded pixels of an image, converted to sRGB and turned upright as its metadata say."""
+    """Return the decoded pixels of an image, converted to sRGB and rotated upright according to its metadata."""
     pixels, has_alpha = decoded
     profile = image.info.get("icc_profile")
     pixels, notes = to_srgb(pixels, None if image.mode == "CMYK" else profile, has_alpha=has_alpha)
@@ -177,8 +177,8 @@ def _format_of_file(start: bytes, path: Path) -> Format:
         if start.startswith(signature):
             return found
     if not start:
-        raise ImageError(path, "an empty file; copy it again, or leave it out")
-    raise ImageError(path, "not a PNG, JPEG, WebP, TIFF, BMP or .npy picture; convert it to one, or leave it out")
+        raise ImageError(path, "an empty file; copy it again, or remove it")
+    raise ImageError(path, "not a PNG, JPEG, WebP, TIFF, BMP or .npy picture; convert it to one, or remove it")
 
 
 def _identify(file: BinaryIO, path: Path) -> tuple[bytes, Format]:
@@ -200,7 +200,7 @@ def _read_plain(image: Image.Image) -> tuple[Pixels, bool]:
 
 
 def _pixels(image: Image.Image) -> Pixels:
-    """Return (H, W, C) uint8, copied strip by strip: Pillow's own conversion makes three more copies."""
+    """Return (H, W, C) uint8, copied strip by strip, because Pillow's own conversion makes three more copies."""
     pixels = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
     for rows in strips(pixels):
         part = image.crop((0, rows.start, image.width, rows.stop))
@@ -218,7 +218,7 @@ def _read_deep_png(file: BinaryIO) -> tuple[Pixels, bool]:
 
 def _read_npy(file: BinaryIO, path: Path, max_pixels: int) -> Picture:
     in_memory = isinstance(file, BytesIO)
-    # Mapped, so that the size is known before anything is read.
+    # Memory-mapped, so that the size is known before any pixel is read.
     array = np.load(file if in_memory else path, mmap_mode=None if in_memory else "r", allow_pickle=False)
     if array.ndim not in (2, 3):
         raise ImageError(path, f"an array of shape {array.shape}; save (H, W) or (H, W, C)")
@@ -234,16 +234,17 @@ def _with_channel_axis(pixels: NDArray[Any]) -> NDArray[Any]:
 
 JPEG_QUALITY = 95
 WEBP_EFFORT = 20
-"""Without loss, WebP reads its quality as effort; more costs four times the time for a tenth of the bytes."""
+"""In lossless WebP the quality is the compression effort; more takes four times as long and saves a tenth of the
+bytes."""
 PNG_LEVEL = 4
-"""A third of the time of level 6 for 5 % more bytes."""
+"""Compression level; takes a third of the time of level 6 for 5 % more bytes."""
 
 
 def encode(picture: Picture, target: Format, path: Path, label: SyntheticLabel | None) -> bytes:
-    """Encode a picture in a format that can hold it; `path` is for messages.
+    """Encode a picture in a format that supports it; `path` is for messages.
 
     Raises:
-        ImageError: more rows or columns than the format can count.
+        ImageError: the format does not support so many rows or columns.
     """
     pixels = np.ascontiguousarray(picture.pixels)
     match target:
@@ -286,7 +287,7 @@ def _encode_pillow(pixels: Pixels, target: Format, path: Path, xmp: bytes) -> by
         image.save(stream, target.upper(), **options.get(target, {}))
     except (OSError, ValueError) as error:
         size = f"{image.width} x {image.height}"
-        raise ImageError(path, f"{target} cannot hold {size} pixels ({error}); write .png or .tif") from error
+        raise ImageError(path, f"{target} does not support {size} pixels ({error}); write .png or .tif") from error
     return stream.getvalue()
 
 
@@ -300,26 +301,26 @@ _DTYPES: dict[Format, tuple[str, ...]] = {
     "tiff": ("uint8", "uint16", "float32"),
     "npy": ("uint8", "uint16", "float32"),
 }
-"""Sample types that formats store; the others store uint8 alone."""
+"""Pixel types of formats; the others store only uint8."""
 
 
 def require_fit(picture: Picture, path: Path) -> Format:
-    """Return the format of a file to write, after checking that it can hold the picture.
+    """Return the format of an output file after checking that it supports the picture.
 
     Raises:
-        ImageError: it cannot; the message names formats that can.
+        ImageError: it does not; the message names formats that do.
     """
     target = _format_of_suffix(path)
     if not _holds(target, picture):
         fitting = [name for name in (".png", ".tif", ".npy") if _holds(_SUFFIXES[name], picture)]
-        raise ImageError(path, f"{target} cannot hold {_describe(picture)}; write {' or '.join(fitting)}")
+        raise ImageError(path, f"{target} does not support {_describe(picture)}; write {' or '.join(fitting)}")
     return target
 
 
 def _holds(target: Format, picture: Picture) -> bool:
-    """Return whether a format stores a picture without loss; JPEG counts, at its quality.
+    """Return whether a format supports a picture without conversion; JPEG counts as such.
 
-    In WebP gray becomes three equal channels, and an opacity that is full everywhere is left out.
+    In WebP gray becomes three equal channels, and full opacity is omitted.
     """
     spec = picture.spec
     return (
@@ -343,5 +344,5 @@ def _format_of_suffix(path: Path) -> Format:
     """
     found = _SUFFIXES.get(path.suffix.lower())
     if found is None:
-        raise ImageError(path, f"cannot tell the format from {path.suffix!r}; end the name in {', '.join(_SUFFIXES)}")
+        raise ImageError(path, f"unknown format {path.suffix!r}; end the name in {', '.join(_SUFFIXES)}")
     return found

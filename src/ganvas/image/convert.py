@@ -1,4 +1,4 @@
-"""Conversions between a decoder and a Picture: orientation, sample types, CMYK, opacity and ICC profiles."""
+"""Conversion of decoded pixels to a Picture: orientation, data types, CMYK, opacity and ICC profiles."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 ORIENTATION_TAG, INTEROPERABILITY_TAG = 0x0112, 0xA005
-ADOBE_RGB = "its EXIF says Adobe RGB, but it holds no color profile; colors were taken as sRGB"
+ADOBE_RGB = "its EXIF declares Adobe RGB, but it contains no color profile; colors were interpreted as sRGB"
 UNREADABLE = (SyntaxError, ValueError, TypeError, LookupError, OSError)
-"""Exceptions of Pillow on broken metadata, which do not make the picture unreadable."""
+"""Exceptions of Pillow on broken metadata, after which the picture is still readable."""
 
-# EXIF 2.3, tag 274: what to do to the stored picture to see it upright.
+# EXIF 2.3, tag 274: transformation of the stored picture to the upright one.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -44,7 +44,7 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def upright(pixels: Pixels, orientation: object) -> Pixels:
-    """Apply an EXIF orientation, 1 to 8, to (H, W, C); any other value changes nothing."""
+    """Apply an EXIF orientation, 1 to 8, to (H, W, C); other values leave it unchanged."""
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
@@ -68,8 +68,8 @@ def claims_adobe_rgb(image: Image.Image) -> bool:
 def plain_dtype(array: NDArray[Any], path: Path) -> Pixels:
     """Convert an array to uint8, uint16 or float32 in native byte order.
 
-    Exact for bool (to 0 and 255), int8, int16 and float16; float64 is rounded to float32. Wider whole numbers are
-    refused, because their white level is unknown.
+    Exact for bool (to 0 and 255), int8, int16 and float16; float64 is rounded to float32. Wider integers are refused,
+    because their white level is unknown.
 
     Raises:
         ImageError: another type, a negative level, or a value that is not finite.
@@ -87,10 +87,10 @@ def plain_dtype(array: NDArray[Any], path: Path) -> Pixels:
 
 
 def _finite_float32(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite and are refused below
         values = array.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
-        raise ImageError(path, "some samples are NaN or infinite; fill them before use")
+        raise ImageError(path, "some pixel values are NaN or infinite; replace them before use")
     return values
 
 
@@ -107,7 +107,7 @@ def cmyk_to_rgb(pixels: Pixels, profile: bytes | None = None) -> Pixels:
     if profile and pixels.dtype == np.uint8:
         try:
             return _through_profile(pixels, profile)
-        except (ImageCms.PyCMSError, OSError):  # a broken profile: better plain colors than no picture
+        except (ImageCms.PyCMSError, OSError):  # a broken profile: use plain colors instead
             pass
     high = NATURAL_RANGE[pixels.dtype.name][1]
     light = high - pixels.astype(np.float64)
@@ -124,8 +124,8 @@ LEVELS = (0, 8, 16, 32, 64, 96, 128, 160, 192, 224, 255)
 """Levels of each channel in the test colors of a profile."""
 TOLERANCE = 2
 """Largest change, of 255, by which a profile counts as sRGB."""
-BROKEN = "its color profile is damaged and was ignored; colors were taken as sRGB"
-NOT_RGB = "its color profile is not for RGB and was ignored; colors were taken as sRGB"
+BROKEN = "its color profile is damaged and was ignored; colors were interpreted as sRGB"
+NOT_RGB = "its color profile is not for RGB and was ignored; colors were interpreted as sRGB"
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
@@ -133,17 +133,18 @@ def to_srgb(pixels: Pixels, profile: object, *, has_alpha: bool) -> tuple[Pixels
     """Convert RGB samples by the ICC profile of their file to sRGB, relative colorimetric.
 
     Args:
-        pixels: (H, W, C) of three colors, changed in place, and opacity, kept; others come back as they are.
+        pixels: (H, W, C), three color channels, which are changed in place, and optionally opacity; other channel
+            counts are returned unchanged.
         profile: the bytes of the profile, or None.
         has_alpha: the last channel is opacity.
 
     Returns:
-        The pixels, and notes on what was done, empty for no profile and for sRGB, which changes no sample.
+        The pixels, and notes on the conversion, which are empty without a profile and for sRGB.
     """
     if not isinstance(profile, bytes) or pixels.shape[2] - has_alpha != 3:
         return pixels, ()
-    # A profile that does not apply, or cannot be applied, leaves the samples as they are, with a note: a picture in
-    # slightly wrong colors is of more use than none.
+    # A profile that cannot be applied leaves the pixels unchanged, with a note: slightly wrong colors are more useful
+    # than an error.
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
         if opened.profile.xcolor_space.strip() != "RGB":
@@ -152,7 +153,7 @@ def to_srgb(pixels: Pixels, profile: object, *, has_alpha: bool) -> tuple[Pixels
             return pixels, ()
         name = _name(opened)
         if pixels.dtype == np.float32:
-            return pixels, (f"its color profile {name} is not applied to float samples",)
+            return pixels, (f"its color profile {name} is not applied to float pixel values",)
         convert = _convert_8_bits if pixels.dtype == np.uint8 else _convert_16_bits
         for rows in strips(pixels):
             pixels[rows, :, :3] = convert(np.ascontiguousarray(pixels[rows, :, :3]), opened)

@@ -1,4 +1,4 @@
-"""Covering of regions, masks that mark a part of a picture, and resampling, for all sample types."""
+"""Covers of regions, masks that mark a part of a picture, and resampling, for all data types."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ MIN_BLOCK_SIZE = 2
 DEFAULT_SIGMA_SHARE = 1 / 8
 MIN_SIGMA = 2.0
 KERNEL_REACH = 4.0
-"""Where the Gaussian kernel is cut off, in standard deviations."""
+"""Radius at which the Gaussian kernel is truncated, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cover:
-    """Style and strength with which to cover a region. Only `solid` removes everything that was there."""
+    """Style and strength of a cover. Only `solid` removes all information about the region."""
 
     style: Style = "solid"
     """solid: one color; mosaic: the mean of each block; blur: Gaussian."""
     color: tuple[float, ...] = (0.0,)
-    """solid: in [0, 1] of the type's range, one number for all channels or one for each (three also suit gray)."""
+    """solid: levels in [0, 1], one for all channels or one for each (three numbers also work for gray)."""
     blocks: int | None = None
     """mosaic: number of blocks across the region's longer side (blocks of 2 pixels at least); 8 by default."""
     block_size: int | None = None
@@ -64,9 +64,9 @@ class Cover:
         if self.style not in ("solid", "mosaic", "blur"):
             raise ConfigError(f"unknown style {self.style!r}: solid, mosaic or blur")
         if not self.color or not all(0 <= level <= 1 for level in self.color):
-            raise ConfigError(f"color {self.color}: give levels in [0, 1], one for all channels or one for each")
+            raise ConfigError(f"color {self.color}: expected levels in [0, 1], one for all channels or one for each")
         if self.blocks is not None and self.block_size is not None:
-            raise ConfigError("give blocks or block_size, not both")
+            raise ConfigError("pass blocks or block_size, not both")
         if self.blocks is not None and self.blocks < 1:
             raise ConfigError(f"blocks = {self.blocks}: must be at least 1")
         if self.block_size is not None and self.block_size < MIN_BLOCK_SIZE:
@@ -90,14 +90,14 @@ def cover(pixels: Pixels, region: Region, how: Cover, *, origin: tuple[int, int]
 
     Args:
         pixels: (H, W, C) uint8, uint16 or float32.
-        region: a box, which may lie partly off the picture, or a (H, W) bool mask.
-        how: style and strength, measured on the whole region, also where part of it is off the picture. Blocks start
-            at the corner of the region's visible bounding box, and a block's mean counts only what the region covers.
-        origin: (x, y), a corner of a mosaic's blocks instead, such as a point that moves with a film's object; may lie
-            off the picture.
+        region: a box, which may be partly outside the picture, or a (H, W) bool mask.
+        how: style and strength, relative to the whole region, including a part outside the picture. Blocks start at the
+            corner of the region's visible bounding box, and the mean of a block includes only pixels inside the region.
+        origin: (x, y), an alternative corner of the mosaic's blocks, such as a point that moves with an object in a
+            film; may be outside the picture.
 
     Raises:
-        ImageError: nothing of the region lies on the picture, or a mask of another size.
+        ImageError: the region is outside the picture, or a mask has another size.
     """
     box, inside = _locate(region, pixels.shape[0], pixels.shape[1])
     longer = _longer_side(region if isinstance(region, Box) else box)
@@ -163,19 +163,19 @@ def bicubic_resize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def _locate(region: Region, height: int, width: int) -> tuple[Box, Mask]:
-    """Return the region's bounding box on the picture, and the (box height, box width) bool mask inside it."""
+    """Return the region's bounding box clipped to the picture, and the (box height, box width) bool mask inside it."""
     if isinstance(region, Box):
         box = region.clip(height, width)
         if box is None:
             raise ImageError(
-                None, f"{region} lies wholly off a picture of {width} x {height}; give (left, top, right, bottom)"
+                None, f"{region} is outside a picture of {width} x {height}; expected (left, top, right, bottom)"
             )
         return box, np.ones((box.bottom - box.top, box.right - box.left), dtype=bool)
     if region.shape != (height, width):
         raise ImageError(None, f"a mask of shape {region.shape} for a picture of {height} rows and {width} columns")
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if len(rows) == 0:
-        raise ImageError(None, "the mask covers nothing; set the pixels to cover")
+        raise ImageError(None, "the mask marks no pixel")
     box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return box, region[box.top : box.bottom, box.left : box.right].astype(bool)
 
@@ -186,7 +186,9 @@ def _fill_color(color: tuple[float, ...], pixels: Pixels) -> Pixels:
     if len(color) == 3 and channels == 1:
         color = (float(np.dot(color, (0.299, 0.587, 0.114))),)  # Rec. 601 luma
     if len(color) not in (1, channels):
-        raise ImageError(None, f"a color of {len(color)} numbers for {channels} channels; give one, or one for each")
+        raise ImageError(
+            None, f"a color of {len(color)} numbers for {channels} channels; expected one, or one for each"
+        )
     high = NATURAL_RANGE[pixels.dtype.name][1]
     return round_to_dtype(np.resize(np.asarray(color, np.float64) * high, channels), pixels.dtype.name)
 
@@ -196,12 +198,12 @@ def _longer_side(box: Box) -> int:
 
 
 def _starts(side: int, size: int, first: int = 0) -> NDArray[np.int64]:
-    """Return where blocks start along a side: at 0, at `first`, and then every `size` pixels."""
+    """Return the starts of blocks along a side: 0, `first`, and then every `size` pixels."""
     return np.unique(np.append(0, np.arange(first, side, size)))
 
 
 def _means(pixels: Pixels, inside: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Pixels:
-    """Return the rounded mean of each block over the pixels inside; a block without any gives 0 and is not visible."""
+    """Return the rounded mean of each block over the pixels inside; 0 for blocks without any, which are not visible."""
     counts = _block_sums(inside[:, :, None].astype(np.float64), rows, columns)
     sums = _block_sums(pixels * inside[:, :, None].astype(np.float64), rows, columns)  # exact: far below 2 ** 53
     return round_to_dtype(sums / np.maximum(counts, 1), pixels.dtype.name)
@@ -220,7 +222,7 @@ def _spread(means: Pixels, rows: NDArray[np.int64], columns: NDArray[np.int64], 
 
 
 def _blurred_window(pixels: Pixels, box: Box, sigma: float) -> Pixels:
-    """Return the blurred picture inside a box, computed only from pixels within reach of the kernel."""
+    """Return the blurred picture inside a box, computed only from pixels within the radius of the kernel."""
     reach = int(KERNEL_REACH * sigma + 0.5)
     top, left = max(box.top - reach, 0), max(box.left - reach, 0)
     around = gaussian_blur(pixels[top : box.bottom + reach, left : box.right + reach], sigma)
@@ -237,11 +239,11 @@ def find_mask(masks: Path, picture: Path) -> Path:
         return masks
     found = [path for path in list_images(masks) if name_key(path.stem) == name_key(picture.stem)]
     if not found:
-        remedy = "add one (all black leaves the picture as it is)"
+        remedy = "add one (an all-black mask leaves the picture unchanged)"
         raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {remedy}")
     if len(found) > 1:
         several = " and ".join(path.name for path in found)
-        raise ImageError(picture, f"{several} in {masks} are all masks of it; keep one")
+        raise ImageError(picture, f"{several} in {masks} are all masks of this picture; keep one")
     return found[0]
 
 
@@ -249,8 +251,8 @@ def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
     """Return (H, W) bool: True where the mask is at least half white in any channel.
 
     Raises:
-        ImageError: it cannot be read, is partly transparent or too dark to mark anything, or has another size than
-            the picture.
+        ImageError: it cannot be read, is partly transparent or neither black nor anywhere half white, or has another
+            size than the picture.
     """
     levels = read_levels(path)
     if levels.shape[:2] != (like.height, like.width):
@@ -259,13 +261,13 @@ def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:
     inside = np.asarray(to_unit(levels).max(axis=2) >= 0.5)
     if levels.any() and not inside.any():
         brightest = f"its highest level is {levels.max():g} of {NATURAL_RANGE[levels.dtype.name][1]:g}"
-        remedy = "make what it marks white, or all of it black to leave the picture as it is"
+        remedy = "make the marked pixels white, or the whole mask black to leave the picture unchanged"
         raise ImageError(path, f"the mask is not black but nowhere half white: {brightest}; {remedy}")
     return inside
 
 
 def read_levels(path: Path) -> Pixels:
-    """Return (H, W, C): the levels of a mask. Only levels mark pixels, so nothing in it may be transparent.
+    """Return the levels of a mask, (H, W, C). Only levels mark pixels, so a mask must be fully opaque.
 
     Raises:
         ImageError: it cannot be read, is partly transparent, or declares 0 to be white, as `tifffile.imwrite` does for
@@ -275,30 +277,31 @@ def read_levels(path: Path) -> Pixels:
     if stores_white_as_zero(path):
         remedy = "save it with 8 bits and black as zero, as tifffile.imwrite(path, mask.astype('uint8') * 255) does"
         raise ImageError(
-            path, f"the mask declares that 0 is white, so whether it marks a region or the rest is unclear; {remedy}"
+            path,
+            f"the mask declares that 0 is white, so whether it marks a region or its complement is ambiguous; {remedy}",
         )
     if mask.alpha is not None and to_unit(mask.alpha).min() < 1:
-        remedy = "save it without opacity, white where the picture is meant and black elsewhere"
-        raise ImageError(path, f"the mask is partly transparent, so what it marks is not clear; {remedy}")
+        remedy = "save it without opacity, white inside the region and black elsewhere"
+        raise ImageError(path, f"the mask is partly transparent, so the marked region is ambiguous; {remedy}")
     return mask.color
 
 
 def composite(original: Picture, translated: Picture, inside: NDArray[np.bool_]) -> Picture:
-    """Return the original with its masked part from the translation; all other pixel values are the original's.
+    """Replace the masked part of the original by the translation; all other pixel values stay unchanged.
 
     Args:
-        original: opacity is kept from it; gray is repeated where the translation has three channels.
-        translated: of the same size; converted to the original's sample type.
+        original: the original, whose opacity is kept; gray is repeated if the translation has three channels.
+        translated: the translation, of the same size; converted to the original's data type.
         inside: (H, W) bool.
 
     Raises:
-        ImageError: the translation has other channels.
+        ImageError: the numbers of channels differ.
     """
     base, replacement = original.color, translated.color
     if base.shape[2] == 1 and replacement.shape[2] == 3:
         base = np.repeat(base, 3, axis=2)
     if base.shape != replacement.shape:
-        counts = f"the picture has {base.shape[2]} channels, the model makes {replacement.shape[2]}"
+        counts = f"the picture has {base.shape[2]} channels, the output of the model {replacement.shape[2]}"
         raise ImageError(original.source, f"{counts}, so no part can be replaced; translate without a mask")
     dtype = original.spec.dtype
     pixels = np.where(inside[:, :, None], convert_samples(replacement, dtype), base)

@@ -1,8 +1,8 @@
 """Reading, writing and listing of picture files: PNG, JPEG, WebP, TIFF, BMP and .npy.
 
-The format is read from a file's content, not its name; pictures are upright and keep the levels of the file.
-The format to write is that of the suffix; writing is atomic and keeps pixels only: no location, time or thumbnail.
-JPEG is the one format whose levels change when written (quality 95, color at full resolution).
+The content of a file determines its format when reading; pictures are upright and keep the levels of the file. The
+suffix determines the format when writing; writing is atomic and stores only pixels: no location, time or thumbnail.
+JPEG is the only format that changes levels (quality 95, no chroma subsampling).
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class PictureWarning(UserWarning):
 
 
 def warn_of_notes(picture: Picture) -> None:
-    """Warn of the notes on reading a picture, each sentence once (by Python's filters)."""
+    """Issue the notes on reading a picture as warnings, each sentence once (by Python's filters)."""
     for note in picture.notes:
         warnings.warn(note, PictureWarning, stacklevel=2)
 
 
 def require_regular(path: Path) -> None:
-    """Refuse devices and pipes, which may never end.
+    """Raise for devices and pipes, which may never end.
 
     Raises:
         ImageError: there is something that is neither a file nor a folder.
@@ -69,7 +69,7 @@ def require_regular(path: Path) -> None:
     """
     kind = path.stat().st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-        raise ImageError(path, "a device, pipe or socket; save the picture to a file and give that")
+        raise ImageError(path, "a device, pipe or socket; save the picture to a file and pass that")
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -79,7 +79,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 class SkippedWarning(UserWarning):
-    """Warning that a folder holds files without the suffix of a picture format."""
+    """Warning that a folder contains files without the suffix of a picture format."""
 
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -92,7 +92,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
         max_pixels: larger pictures are refused before they are decoded.
 
     Raises:
-        ImageError: not there, cut short, of another format, too large, or of several frames or pages.
+        ImageError: the file is missing, truncated, of another format, too large, or has several frames or pages.
     """
     path = Path(path)
     with _reading(path) as file:
@@ -100,7 +100,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def read_image_bytes(data: bytes) -> Picture:
-    """Read one picture from the content of a file, as `read_image` does from the file.
+    """Read one picture from the bytes of a file, like `read_image`.
 
     Raises:
         ImageError: it cannot be read.
@@ -139,18 +139,18 @@ def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel
 
     Args:
         path: the output file; folders are created.
-        picture: the picture; it is an error if the format cannot hold its type, channels or opacity.
+        picture: the picture; the format must support its type, channels and opacity.
         synthetic: label that marks it as synthetic; `.bmp` and `.npy` get NAME.npy.json beside them.
 
     Raises:
-        ImageError: the format cannot hold it, or the file cannot be written.
+        ImageError: the format does not support the picture, or the file cannot be written.
     """
     path = Path(path)
     target = require_fit(picture, path)
     data = encode(picture, target, path, synthetic)
     needs_sidecar = target in ("bmp", "npy")
     try:
-        # The label comes first, so that a kill at any moment leaves no synthetic picture without it.
+        # Write the label first, so that a kill at any moment leaves no synthetic picture without a label.
         if needs_sidecar and synthetic:
             write_json(sidecar_path(path), synthetic.as_record())
         write_bytes(path, data)
@@ -161,10 +161,10 @@ def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel
 
 
 def encode_image(picture: Picture, suffix: str, *, synthetic: SyntheticLabel | None = None) -> bytes:
-    """Encode a picture as the bytes of a file; `suffix` as in ".png". BMP and .npy cannot hold a label.
+    """Encode a picture as the bytes of a file; `suffix` as in ".png". BMP and .npy cannot store a label.
 
     Raises:
-        ImageError: the format cannot hold the picture.
+        ImageError: the format does not support the picture.
     """
     path = Path(f"picture{suffix}")
     return encode(picture, require_fit(picture, path), path, synthetic)
@@ -191,7 +191,7 @@ def list_images(
         folder: the folder.
         recursive: include folders below it; linked ones are followed, and each real folder is listed once
             (`ganvas.filesystem.paths`).
-        also: whether a file without such a suffix is listed too, for example a film.
+        also: predicate of further files to list, for example films.
 
     Raises:
         ImageError: there is no such folder.
@@ -203,7 +203,7 @@ def list_images(
 
 
 def image_names(folder: Path) -> list[str]:
-    """List the names of the pictures of a folder, which take a fifth of the memory of `list_images`.
+    """List the names of the pictures of a folder, with a fifth of the memory of `list_images`.
 
     Raises:
         ImageError: there is no such folder.
@@ -226,12 +226,12 @@ def warn_of_skipped(
 ) -> None:
     """Warn once of visible entries of a folder that `list_images` skips.
 
-    These are files of other formats, such as GIFs; without `recursive`, folders; with it, links to listed folders.
+    These are files of other formats, such as GIFs, and either folders (without `recursive`) or links to listed folders.
 
     Args:
         folder: the listed folder.
         recursive: whether it was listed recursively.
-        out: the output folder; neither it nor its content is named.
+        out: the output folder, which is excluded with its content.
         also: as for `list_images`.
     """
     listing = list_folder(folder) if recursive else FolderListing([folder / name for name in _visible_names(folder)])
@@ -291,12 +291,12 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
             yield file
     except ImageError:
         raise
-    except Exception as error:  # decoders raise many types on hostile bytes
+    except Exception as error:  # decoders raise many types on malicious bytes
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:
-    if isinstance(error, OSError) and error.errno is not None:  # from the system, not from a decoder
+    if isinstance(error, OSError) and error.errno is not None:  # raised by the system, not by a decoder
         return ImageError(path, f"cannot be read: {error.strerror}; check the name and your permissions")
-    problem = f"cannot be decoded ({error}); it may be cut short or damaged"
-    return ImageError(path, f"{problem}: copy it again, or leave it out")
+    problem = f"cannot be decoded ({error}); it may be truncated or damaged"
+    return ImageError(path, f"{problem}: copy it again, or remove it")

@@ -14,9 +14,10 @@ from ganvas.errors import ImageError
 __all__ = ["MAX_PIXELS", "MAX_SCANS", "check_png", "check_scans", "check_size", "jpeg_segments", "pixels_alone"]
 
 MAX_PIXELS = 200_000_000
-"""Larger pictures are refused before they are decoded: a small file can unpack to more than the memory."""
+"""Largest number of pixels; larger pictures are refused before decoding, because a small file can unpack to more than
+the memory."""
 MAX_BYTES_PER_PIXEL = 8
-"""A picture of many channels may need as much memory as one of MAX_PIXELS with this many bytes a pixel."""
+"""Pictures of many channels may need as much memory as MAX_PIXELS with this many bytes per pixel."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -25,7 +26,7 @@ ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (
 """First row, first column, row step and column step of each pass of an interlaced image (8.1)."""
 NUM_FILTERS = 5
 PIECE = 2**20
-"""Bytes that are read or inflated at a time."""
+"""Number of bytes that are read or inflated at a time."""
 
 
 COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
@@ -35,36 +36,36 @@ SRGB_GAMMA = 45455
 SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 """gAMA and cHRM of sRGB, in 1/100000 (11.3.2.1, 11.3.2.2)."""
 NEARLY = 500
-"""Difference that rounding in encoders explains, in 1/100000."""
+"""Largest difference by rounding in encoders, in 1/100000."""
 
 
 def check_size(path: Path, *, height: int, width: int, bytes_per_pixel: int, max_pixels: int) -> None:
-    """Refuse a picture whose header announces too large a size.
+    """Raise if the header of a picture announces too large a size.
 
     Raises:
-        ImageError: more pixels, or more memory, than allowed.
+        ImageError: more pixels or memory than allowed.
     """
     if height * width > max_pixels or height * width * bytes_per_pixel > max_pixels * MAX_BYTES_PER_PIXEL:
         raise ImageError(
             path,
             f"{width} x {height} pixels of {bytes_per_pixel} bytes, over the limit of {max_pixels:,} pixels; "
-            "make it smaller, or raise max_pixels if you trust it",
+            "reduce it, or increase max_pixels if you trust it",
         )
 
 
 def check_png(file: BinaryIO, path: Path) -> str | None:
     """Verify all chunk checksums, the zlib checksum and the number of scanlines of a PNG file.
 
-    Decoders skip some of these checks and would return other pixels.
+    Decoders skip some of these checks and would return wrong pixels.
 
     Returns:
         A note if chunks other than an ICC profile name a color space that is not sRGB, else None.
 
     Raises:
-        ImageError: the file is cut short or damaged.
+        ImageError: the file is truncated or damaged.
         zlib.error: the compressed data are damaged.
     """
-    # Chunks are read in pieces and checked in passing: the file may be large, and its pixels are not kept.
+    # Chunks are read and checked in pieces, because the file may be large; its pixels are not kept.
     file.seek(len(SIGNATURE))
     scanlines: _Scanlines | None = None
     kind, colors = b"", dict[bytes, bytes]()
@@ -94,7 +95,7 @@ def _note_on_colors(chunks: dict[bytes, bytes]) -> str | None:
             space = f"cICP chunk ({', '.join(map(str, chunks[b'cICP'][:4]))})"
     elif not chunks.keys() & {b"iCCP", b"sRGB"}:
         space = next((f"{kind.decode()} chunk" for kind in (b"gAMA", b"cHRM") if _differs(kind, chunks)), None)
-    return None if space is None else f"its {space} names other colors than sRGB's and was ignored"
+    return None if space is None else f"its {space} declares a color space other than sRGB and was ignored"
 
 
 def _differs(kind: bytes, chunks: dict[bytes, bytes]) -> bool:
@@ -112,7 +113,7 @@ def pixels_alone(file: BinaryIO) -> bytes:
     """Return a checked PNG file reduced to the chunks that its pixels need.
 
     The decoder for 16-bit samples loses a reference each time it fails, which aborts the interpreter after some
-    thousand broken files; of a file that `check_png` has passed it reads these chunks without an error.
+    thousand broken files; it reads these chunks without an error from a file that passed `check_png`.
     """
     file.seek(0)
     data, kept = file.read(), [SIGNATURE]
@@ -132,21 +133,21 @@ class _Scanlines:
 
     Args:
         header: the 13 bytes of the IHDR chunk.
-        path: for messages.
+        path: path for messages.
     """
 
     def __init__(self, header: bytes, path: Path) -> None:
         if len(header) != 13:
-            raise _damaged(path, "its header has another length")
+            raise _damaged(path, "its header has a wrong length")
         width, height, depth, color, compression, filtering, interlace = struct.unpack(">IIBBBBB", header)
         if color not in SAMPLES or compression or filtering or interlace > 1 or 0 in (width, height):
-            raise _damaged(path, "its header makes no sense")
+            raise _damaged(path, "its header is invalid")
         self._path, self._inflater = path, zlib.decompressobj()
         bits = depth * SAMPLES[color]
         passes = ADAM7 if interlace else ((0, 0, 1, 1),)
         sizes = [(-(-(height - top) // down), -(-(width - left) // right)) for top, left, down, right in passes]
         self._passes = [[rows, 1 + (columns * bits + 7) // 8] for rows, columns in sizes if rows > 0 and columns > 0]
-        self._passes.reverse()  # the current pass is last
+        self._passes.reverse()  # the current pass is the last element
         self._column = 0
 
     @property
@@ -155,7 +156,7 @@ class _Scanlines:
         return not self._passes and self._inflater.eof
 
     def take(self, compressed: bytes) -> None:
-        """Inflate and check a piece."""
+        """Inflate and check a piece of the data."""
         block = self._inflater.decompress(compressed, PIECE)
         while block:
             self._check(block)
@@ -164,7 +165,7 @@ class _Scanlines:
     def _check(self, block: bytes) -> None:
         while block:
             if not self._passes:
-                raise _damaged(self._path, "it holds more pixel data than its header announces")
+                raise _damaged(self._path, "it contains more pixel data than its header announces")
             rows, stride = self._passes[-1]
             part = block[: rows * stride - self._column]
             if any(kind >= NUM_FILTERS for kind in part[-self._column % stride :: stride]):
@@ -186,16 +187,17 @@ def _pieces(file: BinaryIO, length: int, path: Path) -> Iterator[bytes]:
 def _exactly(file: BinaryIO, length: int, path: Path) -> bytes:
     data = file.read(length)
     if len(data) < length:
-        raise ImageError(path, "cut short: the file ends inside its data; copy it again")
+        raise ImageError(path, "truncated: the file ends inside its data; copy it again")
     return data
 
 
 def _damaged(path: Path, problem: str) -> ImageError:
-    return ImageError(path, f"damaged: {problem}; copy it again, or leave it out")
+    return ImageError(path, f"damaged: {problem}; copy it again, or remove it")
 
 
 MAX_SCANS = 64
-"""A decoder goes through the whole picture once a scan. Cameras write 1, progressive encoders about 10."""
+"""Largest number of scans; a decoder processes the whole picture once per scan. Cameras write 1, progressive encoders
+about 10."""
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 """Markers without a segment: TEM, RST0 to RST7, SOI (ITU-T T.81, table B.1)."""
@@ -204,12 +206,12 @@ _MARKER = re.compile(rb"\xff+([\x01\xc0-\xcf\xd8-\xfe])", re.DOTALL)
 
 
 def check_scans(data: bytes, path: Path) -> None:
-    """Refuse a JPEG stream of more scans than any encoder writes, which takes minutes to decode.
+    """Raise for a JPEG stream with more scans than any encoder writes, which would take minutes to decode.
 
     Raises:
-        ImageError: more than MAX_SCANS.
+        ImageError: it has more than MAX_SCANS scans.
     """
-    if data.count(b"\xff\xda") <= MAX_SCANS:  # quick; may count too many (thumbnails), never too few
+    if data.count(b"\xff\xda") <= MAX_SCANS:  # fast; may count too many (thumbnails), never too few
         return
     scans = sum(marker == START_OF_SCAN for marker, _ in jpeg_segments(data))
     if scans > MAX_SCANS:

@@ -1,7 +1,7 @@
 """Provenance labels of synthetic pictures and films: XMP packets, PNG text and JSON sidecar files.
 
 The label is the IPTC digital source type in an XMP packet (PNG, JPEG, WebP, TIFF; PNG has it as text too), or a JSON
-file beside the picture if the format cannot hold one (BMP, .npy). `ganvas.video.label` has the places in films.
+file beside the picture if the format cannot store one (BMP, .npy). `ganvas.video.label` labels films.
 https://cv.iptc.org/newscodes/digitalsourcetype/
 """
 
@@ -20,10 +20,10 @@ from ganvas.terminal import one_line
 __all__ = ["SOURCE_TYPE", "SyntheticLabel", "sidecar_path", "with_sidecar"]
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""Part of the picture was made by a trained model."""
+"""Digital source type: a trained model generated a part of the picture."""
 
 SIDECAR_SUFFIXES = (".bmp", ".npy", ".3gp", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")
-"""Formats without a place for a label."""
+"""Suffixes of formats that cannot store a label."""
 
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -46,11 +46,11 @@ class SyntheticLabel:
     """Provenance label of a synthetic picture."""
 
     software: str
-    """The program, for example "ganvas 0.1"."""
+    """Program, for example "ganvas 0.1"."""
     model: str
-    """The method and run that made it."""
+    """Method and run that generated the picture."""
     note: str
-    """One sentence for people."""
+    """Note in one sentence, for people."""
 
     def as_text(self) -> dict[str, str]:
         """Return the PNG text chunks, keyword -> text."""
@@ -73,14 +73,14 @@ def sidecar_path(path: Path) -> Path:
 
 
 def with_sidecar(path: Path) -> tuple[Path, ...]:
-    """Return the files that writing a labeled picture or film touches: itself, and its sidecar where it has one."""
+    """Return the files of a labeled picture or film: the file itself and, if its format needs one, the sidecar."""
     return (path, sidecar_path(path)) if path.suffix.lower() in SIDECAR_SUFFIXES else (path,)
 
 
 def source_type_in_xmp(packet: bytes) -> str | None:
     """Return the digital source type in an XMP packet, as attribute or element.
 
-    A pattern, not an XML parser: packets come from anywhere, and entities can be made to grow without end.
+    Uses a pattern instead of an XML parser, because packets are untrusted and entities can expand without limit.
     """
     found = re.search(rb"Iptc4xmpExt:DigitalSourceType\s*(?:=\s*[\"']|>\s*)([^\"'<\s]+)", packet)
     return found.group(1).decode(errors="replace") if found else None
@@ -97,7 +97,7 @@ def source_type_in_sidecar(path: Path) -> str | None:
 
 
 PNG_HEADER = 8 + 25
-"""Bytes of the signature and of the IHDR chunk, which always comes first (PNG 3rd edition, 5.6)."""
+"""Size in bytes of the signature and the IHDR chunk, which always comes first (PNG 3rd edition, 5.6)."""
 
 
 def insert_text(data: bytes, texts: dict[str, str], xmp: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Pictures in memory, boxes, resolutions, and preview grids with captions."""
+"""Pictures in memory, boxes, resolutions, and grids with captions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Resolution:
-    """Pixels per unit of length, as TIFF files state them.
+    """Pixels per unit of length, as declared in TIFF files.
 
     Attributes:
         x: pixels per unit along a row.
@@ -51,7 +51,7 @@ class Resolution:
         return Resolution(self.x * factor, self.y * factor, self.unit)
 
     def turned(self) -> Resolution:
-        """Return the resolution with rows and columns exchanged."""
+        """Return the resolution with rows and columns swapped."""
         return Resolution(self.y, self.x, self.unit)
 
 
@@ -64,7 +64,7 @@ class Picture:
         has_alpha: the last channel is opacity.
         source: the file it came from, if any.
         notes: notes on the reading, one sentence each.
-        resolution: the size of its pixels, where a TIFF file states it.
+        resolution: physical resolution, if declared by a TIFF file.
     """
 
     pixels: Pixels
@@ -78,9 +78,11 @@ class Picture:
         if len(shape) != 3 or 0 in shape:
             raise ImageError(self.source, f"expected pixels (H, W, C), none of them 0, got {shape}")
         if shape[2] == self.has_alpha:
-            raise ImageError(self.source, "opacity alone, no color; give at least one more channel")
+            raise ImageError(self.source, "opacity without color; add at least one channel")
         if shape[2] > MAX_CHANNELS + self.has_alpha:
-            raise ImageError(self.source, f"{shape[2]} channels, more than {MAX_CHANNELS}; channels come last")
+            raise ImageError(
+                self.source, f"{shape[2]} channels, more than {MAX_CHANNELS}; the channels are the last dimension"
+            )
         if dtype not in NATURAL_RANGE:
             raise ImageError(self.source, f"{dtype} samples; convert to uint8, uint16 or float32")
 
@@ -122,7 +124,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels: columns left <= x < right, rows top <= y < bottom; may lie partly off the picture."""
+    """Rectangle in pixels, columns left <= x < right and rows top <= y < bottom; may be partly outside the picture."""
 
     left: int
     top: int
@@ -132,7 +134,8 @@ class Box:
     def __post_init__(self) -> None:
         if self.right <= self.left or self.bottom <= self.top:
             raise ImageError(
-                None, f"box {self.left, self.top, self.right, self.bottom} is empty; give left < right, top < bottom"
+                None,
+                f"box {self.left, self.top, self.right, self.bottom} is empty; expected left < right and top < bottom",
             )
 
     def clip(self, height: int, width: int) -> Box | None:
@@ -152,9 +155,9 @@ class Box:
 Cell = Picture | Pixels | None
 RGB = NDArray[np.uint8]
 GAP = 4
-"""Pixels between cells."""
+"""Gap between cells in pixels."""
 CHANNEL_GAP = 1
-"""Pixels between the channels of one picture."""
+"""Gap between the channels of one picture in pixels."""
 PAPER, INK = (255, 255, 255), (32, 32, 32)
 
 
@@ -165,12 +168,12 @@ def make_grid(
     row_labels: Sequence[str] | None = None,
     scale: int = 1,
 ) -> RGB:
-    """Lay pictures out in rows and columns on white, each row as high and each column as wide as its largest picture.
+    """Arrange pictures in a grid on white, each row as high and each column as wide as its largest picture.
 
     Args:
-        rows: of cells: a picture, a uint8 array (H, W) or (H, W, C), or None for an empty place; sizes may differ.
-        captions: one a column, drawn above it.
-        row_labels: one a row, drawn left of it.
+        rows: rows of cells: a picture, a uint8 array (H, W) or (H, W, C), or None for an empty cell; sizes may differ.
+        captions: one per column, drawn above it.
+        row_labels: one per row, drawn on its left.
         scale: each pixel becomes scale x scale pixels.
 
     Returns:
@@ -198,7 +201,7 @@ def make_grid(
 
 
 def all_channels(picture: Picture) -> RGB:
-    """Return a picture for the screen: grayscale and RGB as they are, other channels in gray beside each other.
+    """Return a picture for display: grayscale and RGB unchanged, other channels in gray side by side.
 
     Returns:
         (H', W', 3) uint8, without opacity; C channels other than 1 or 3 fill ceil(sqrt(C)) columns in order.
@@ -240,7 +243,7 @@ def _label_width(labels: Sequence[str] | None) -> int:
 
 
 def _write_line(pen: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) -> None:
-    """Draw one line of text, shortened with dots to the given width."""
+    """Draw one line of text, truncated with dots to the given width."""
     font, shown = _font(), _plain(text)
     kept = len(shown)
     while kept > 1 and font.getlength(shown) > width:

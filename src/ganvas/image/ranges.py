@@ -1,11 +1,11 @@
-"""Value ranges of pictures: the only module that converts them; finite checks and percentiles of pixel values.
+"""Value ranges of pictures and their conversion, finiteness checks and percentiles of pixel values.
 
     value   levels in a file: 0..255, 0..65535, a float32's own range, or PictureSpec.value_range
     unit    [0, 1]: metrics, class activation maps, screens
     signed  [-1, 1]: network inputs and outputs
 
-Values outside a value range land outside [0, 1] or [-1, 1] on the way in and are clipped on the way out. On the way
-out whole-number types are rounded, never truncated.
+No other module converts ranges. Values outside a value range are outside [0, 1] or [-1, 1] after the conversion to unit
+or signed and are clipped by the conversion back, which rounds integer types and never truncates.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class PictureSpec:
     """Type, channels and value range of a picture."""
 
     dtype: DType = "uint8"
-    """The type of one sample."""
+    """Data type of a pixel value."""
     channels: int = 3
-    """Number of channels, 1 to 32, opacity not counted."""
+    """Number of channels without opacity, 1 to 32."""
     value_range: tuple[float, float] = (0.0, 0.0)
-    """The values that become -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
+    """Values that map to -1 and 1, for example (0, 4095) for 12 bits in 16; unset: the natural range of `dtype`."""
     transfer: Transfer | None = None
     """Transfer function of film frames in high dynamic range: pq (SMPTE ST 2084) or hlg (ITU-R BT.2100); None for
     standard range."""
@@ -82,7 +82,7 @@ class PictureSpec:
 
 
 def describe_transfer(transfer: Transfer | None) -> str:
-    """Return the range of film frames in words."""
+    """Describe the dynamic range of film frames."""
     return "in standard range" if transfer is None else f"in high dynamic range ({transfer.upper()})"
 
 
@@ -155,23 +155,23 @@ def signed_from_unit(values: FloatArray) -> FloatArray:
 
 
 def unused_range(highest: int) -> int | None:
-    """Return the largest value of the 8, 10, 12 or 14 bits that 16-bit samples seem to have, or None for 16 bits.
+    """Return the largest value of 8, 10, 12 or 14 bits if 16-bit values fit into that many bits, else None.
 
     Args:
-        highest: the largest sample of all pictures.
+        highest: largest pixel value of all pictures.
     """
     bits = next((bits for bits in (8, 10, 12, 14) if highest < 1 << bits), None)
     return None if bits is None or not highest else (1 << bits) - 1
 
 
 def round_to_dtype(values: NDArray[np.floating[Any]], dtype: str) -> Pixels:
-    """Round floats (halves to even) to a sample type, and clip them to the range of the type.
+    """Round floats (halves to even) to a data type, and clip them to the range of the type.
 
     Raises:
         ImageError: a value is not finite.
     """
     if not np.isfinite(values).all():
-        raise ImageError(None, "some values are NaN or infinite, so they have no level; look where they come from")
+        raise ImageError(None, "some values are NaN or infinite, and cannot be converted to levels; check their source")
     if dtype == "float32":
         return values.astype(np.float32)
     low, high = NATURAL_RANGE[dtype]
@@ -184,7 +184,7 @@ def _value_range(pixels: Pixels, spec: PictureSpec | None) -> tuple[float, float
 
 
 STRIP = 2**19
-"""Pixel values in one strip."""
+"""Largest number of pixel values in a strip."""
 
 
 def strips(pixels: NDArray[Any]) -> Iterator[slice]:
@@ -194,14 +194,14 @@ def strips(pixels: NDArray[Any]) -> Iterator[slice]:
 
 
 def all_finite(pixels: Pixels) -> bool:
-    """Return whether no sample is NaN or infinite."""
+    """Return whether no pixel value is NaN or infinite."""
     return pixels.dtype.kind != "f" or all(np.isfinite(pixels[rows]).all() for rows in strips(pixels))
 
 
 def tail_percentiles(pixels: Pixels, share: float) -> tuple[float, float]:
     """Return `np.percentile` of the values at `share` and at 100 - `share` as float64, bit-identical.
 
-    Only the values that far out are kept, strip by strip: 1 % of the picture at a share of 0.5. `np.percentile` itself
+    Strip by strip, only the values in the tails are kept: 1 % of the picture at a share of 0.5. `np.percentile` itself
     copies the picture, up to 1.6 GB, and takes three times as long.
 
     Args:
@@ -224,7 +224,7 @@ def tail_percentiles(pixels: Pixels, share: float) -> tuple[float, float]:
 
 
 def _at(values: Pixels, place: float) -> float:
-    """Interpolate sorted values at a place between two of them, as NumPy does."""
+    """Interpolate sorted values at a fractional index, as NumPy does."""
     rank = int(place)
     return _between(float(values[rank]), float(values[min(rank + 1, len(values) - 1)]), place - rank)
 

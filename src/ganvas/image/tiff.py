@@ -1,7 +1,7 @@
-"""TIFF files of one picture: 1 to 32 channels, three sample types, contiguous or planar, usual compressions.
+"""TIFF files of one picture: 1 to 32 channels, three data types, contiguous or planar, common compressions.
 
-A TIFF file is a list of pages, and tools disagree on what a page is: a picture, a smaller copy, a mask, a channel. Here
-one picture is read from all of them, or the file is refused; a page is never chosen silently.
+A TIFF file is a list of pages, and tools disagree on the meaning of a page: a picture, a smaller copy, a mask, a
+channel. This module reads one picture from all pages or refuses the file; it never selects a page silently.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def read_tiff(file: BinaryIO, path: Path, *, max_pixels: int) -> Picture:
     """Read the one picture of a TIFF file, upright; smaller copies (thumbnails, pyramids) are skipped.
 
     Channels written as pages (what `tifffile.imwrite` makes of a bare (H, W, 5) or (5, H, W) array, ImageJ and OME
-    stacks) are put together.
+    stacks) are combined.
     """
     with logged_problems(path), _open(file) as tiff:
-        # 1. Sort the pages by what they declare to be; smaller copies hold nothing of their own.
+        # 1. Sort the pages by their declared type; smaller copies contain no additional information.
         full_size = [page for page in _walk(tiff, path) if not page.is_reduced]
         pages = [page for page in full_size if not page.subfiletype & FILETYPE.MASK]
         masks = [page for page in full_size if page.subfiletype & FILETYPE.MASK]
         if not pages:
-            raise ImageError(path, "a TIFF without a picture in it; write it again")
-        # 2. Read several pages as channels if the metadata allow it; one page alone holds rows, columns and samples.
+            raise ImageError(path, "a TIFF without a picture; write it again")
+        # 2. Read several pages as channels if the metadata allow it; a single page has rows, columns and channels.
         if _is_stack(tiff, pages):
             return _read_stack(tiff, pages, path, max_pixels)
         return _read_page(pages[0], masks, path, max_pixels)
@@ -105,12 +105,12 @@ def encode_tiff(picture: Picture, *, xmp: bytes | None = None) -> bytes:
 
 
 def _open(file: BinaryIO) -> Any:
-    """Open a TIFF file alone: OME, MicroManager and NDTiff files may name others, which are never followed."""
+    """Open a single TIFF file; other files that OME, MicroManager and NDTiff files refer to are never opened."""
     return tifffile.TiffFile(file, _multifile=False, is_mmstack=False, is_ndtiff=False)
 
 
 def _walk(tiff: Any, path: Path) -> Iterator[Any]:
-    """Yield all pages in order. A damaged file may link back to an earlier page, an endless loop in tifffile."""
+    """Yield all pages in order; detects links to an earlier page in damaged files, an endless loop in tifffile."""
     seen = set()
     for page in tiff.pages:
         if page.offset in seen:
@@ -123,7 +123,7 @@ def _read_page(page: Any, masks: list[Any], path: Path, max_pixels: int) -> Pict
     """Read one page, with an internal mask as its opacity."""
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageError(path, f"a TIFF of axes {page.axes}; write one picture of rows, columns and channels")
-    # The order matters: a color profile applies to straight colors, so premultiplied opacity is undone first.
+    # The order matters: a color profile applies to straight colors, so premultiplied opacity is divided out first.
     # Orientation comes last, because masks are stored in the orientation of the pixels.
     stored = _samples(page, path, max_pixels)
     pixels = _by_photometric(stored, page, path)
@@ -140,7 +140,7 @@ def _read_page(page: Any, masks: list[Any], path: Path, max_pixels: int) -> Pict
 
 
 def _samples(page: Any, path: Path, max_pixels: int) -> NDArray[Any]:
-    """Return (H, W, C) of one page as stored, once its size is allowed and its strips and tiles are checked."""
+    """Check the size, strips and tiles of a page, and return its stored pixels, (H, W, C)."""
     _check_announced(path, page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype, max_pixels)
     if page.is_tiled:
         check_size(path, height=page.tilelength, width=page.tilewidth, bytes_per_pixel=1, max_pixels=max_pixels)
@@ -152,7 +152,7 @@ def _samples(page: Any, path: Path, max_pixels: int) -> NDArray[Any]:
 def _opacity(masks: list[Any], pixels: Pixels, path: Path, max_pixels: int) -> Pixels:
     """Return (H, W, 1): the internal mask of a file (1 is inside), as GDAL writes it, in the range of the pixels."""
     if len(masks) > 1 or (masks[0].imagelength, masks[0].imagewidth) != pixels.shape[:2]:
-        raise ImageError(path, "internal masks that do not fit its picture; save it without them")
+        raise ImageError(path, "internal masks that do not match its picture; save it without them")
     inside = _samples(masks[0], path, max_pixels)[:, :, :1] > 0
     return np.asarray(inside * NATURAL_RANGE[pixels.dtype.name][1], pixels.dtype)
 
@@ -176,7 +176,7 @@ def _by_photometric(stored: NDArray[Any], page: Any, path: Path) -> Pixels:
 
 
 def _color_map(page: Any) -> NDArray[np.uint8]:
-    """Return (N, 3): the colors of a palette. Old writers store them in 8 bits instead of 16, as libtiff knows too."""
+    """Return the colors of a palette, (N, 3); old writers store 8 instead of 16 bits, which libtiff supports too."""
     colors = page.colormap.T
     return np.ascontiguousarray(colors if colors.max(initial=0) < 256 else colors >> 8, np.uint8)
 
@@ -189,7 +189,7 @@ def _full_scale(stored: NDArray[Any], bits: int, path: Path) -> Pixels:
 
 
 def _is_stack(tiff: Any, pages: list[Any]) -> bool:
-    """Return whether the file holds more than its first page: as further pages, or behind one (ImageJ, tifffile)."""
+    """Return whether the file contains more than its first page: as further pages, or behind one (ImageJ, tifffile)."""
     if len(pages) > 1:
         return True
     described = tiff.is_imagej or tiff.is_shaped
@@ -200,8 +200,10 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pic
     """Read several pages as the channels of one picture (H, W, C), if the metadata or shape show that they are."""
     axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
     if axis is None:
-        raise ImageError(path, "several pages; keep one, or write the channels as samples (planarconfig='contig')")
-    # Check the announced size, then that all bytes are there: tifffile fills missing pages and strips with zeros.
+        raise ImageError(
+            path, "several pages; keep one, or write the channels of each pixel together (planarconfig='contig')"
+        )
+    # Check the announced size, then that no bytes are missing: tifffile fills missing pages and strips with zeros.
     series = tiff.series[0]
     shape = list(series.shape)
     channels = shape.pop(axis)
@@ -219,7 +221,7 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pic
 
 
 def _channel_axis(series: Any) -> int | None:
-    """Return the channel axis: the named one, else, of a bare array's first and last, the one of at most 32."""
+    """Return the channel axis: the named one, else the first or last axis of a bare array, of at most 32 entries."""
     if len(series.shape) != 3:
         return None
     for name in "CS":
@@ -253,15 +255,15 @@ PER_CENTIMETER: Final = {
     "m": Fraction(1, 100),
     "inch": Fraction(100, 254),
 }
-"""Unit of ImageJ or OME -> how many are in a centimeter."""
+"""Unit of ImageJ or OME -> number of units in a centimeter."""
 LARGEST: Final = 2**32 - 1
 TURNED: Final = (5, 6, 7, 8)
-"""Orientations that exchange rows and columns."""
+"""Orientations that swap rows and columns."""
 _IMAGEJ_UNIT = re.compile(r"^unit=(.+)$", re.MULTILINE)
 
 
 def read_resolution(page: Any, orientation: object) -> Resolution | None:
-    """Return the resolution that a page states, upright, or None where it states none that makes sense."""
+    """Return the declared resolution of a page, upright; None if there is no valid one."""
     description = str(page.tags.valueof(DESCRIPTION_TAG) or "")
     if "<OME" in description:
         found = _of_ome(description)
@@ -275,7 +277,7 @@ def read_resolution(page: Any, orientation: object) -> Resolution | None:
 
 
 def resolution_options(resolution: Resolution | None) -> dict[str, Any]:
-    """Return the arguments with which `tifffile.imwrite` states a resolution; none where it cannot be written."""
+    """Return the arguments of `tifffile.imwrite` for a resolution; empty if it cannot be written."""
     if resolution is None:
         return {}
     sides = [side.limit_denominator(10**6) for side in (resolution.x, resolution.y)]

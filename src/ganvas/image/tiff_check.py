@@ -1,4 +1,4 @@
-"""Integrity checks of TIFF files: what the reader only logs, missing strips, and the headers of inner codecs."""
+"""Integrity checks of TIFF files: problems that the reader only logs, missing strips, and headers of inner codecs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ PLAIN: Final = {
     COMPRESSION.LZMA,
     COMPRESSION.ZSTD,
 }
-"""Compressions whose decoders are given the size of the output, which they cannot exceed."""
+"""Compressions whose decoders receive the size of the output and cannot exceed it."""
 HARMLESS = re.compile(r"invalid ASCII|GDAL_NODATA|GeoKey|_metadata|_tags|get_resolution|estimating ByteCounts")
-"""Log messages of tifffile about metadata that do not affect the samples."""
+"""Log messages of tifffile about metadata that do not affect the pixels."""
 _TAG = re.compile(r"TiffTag (\d+) ")
 PRIVATE = 32768
-"""Smallest number of a private tag; of these the color profile alone affects the samples."""
+"""Smallest number of a private tag; of these, only the color profile affects the pixels."""
 PROFILE_TAG = 34675
 
 
 class _Collector(logging.Handler):
-    """Log handler that keeps the messages of one thread."""
+    """Log handler that collects the messages of one thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -56,10 +56,10 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def logged_problems(path: Path) -> Iterator[None]:
-    """Raise an error for problems that tifffile only logs, and replaces by other pages, tags or zeros.
+    """Raise an error for problems that tifffile only logs, after which it would return other pages, tags or zeros.
 
     Raises:
-        ImageError: the file is cut short or damaged.
+        ImageError: the file is truncated or damaged.
     """
     collector, logger = _Collector(), logging.getLogger("tifffile")
     logger.addHandler(collector)
@@ -70,7 +70,7 @@ def logged_problems(path: Path) -> Iterator[None]:
     for message in collector.messages:
         if not _is_harmless(message):
             problem = re.sub(r"<tifffile\.\w+( \d+)? ?@?\d*>|<tifffile\.\w+ '[^']*'>", "", message).strip()
-            raise ImageError(path, f"cut short or damaged ({problem[:120]}); copy it again, or leave it out")
+            raise ImageError(path, f"truncated or damaged ({problem[:120]}); copy it again, or remove it")
 
 
 def _is_harmless(message: str) -> bool:
@@ -82,7 +82,7 @@ def check_page(page: Any, path: Path) -> None:
     """Verify that all strips or tiles of a page are present and have the size that the page announces.
 
     Raises:
-        ImageError: some are missing, differ in size, or are compressed in a way that is not supported.
+        ImageError: some are missing, differ in size, or use an unsupported compression.
     """
     if page.compression not in PLAIN and page.compression not in SELF_DESCRIBING:
         name = getattr(page.compression, "name", page.compression)
@@ -96,25 +96,25 @@ def check_page(page: Any, path: Path) -> None:
 
 
 def check_contiguous(series: Any, path: Path) -> None:
-    """Verify that a series stored in one piece lies within the file.
+    """Verify that a contiguously stored series is completely inside the file.
 
     Raises:
         ImageError: bytes are missing.
     """
     missing = series.dataoffset + series.nbytes - series.parent.filehandle.size
     if missing > 0:
-        raise ImageError(path, f"cut short: {missing} bytes are missing; copy it again")
+        raise ImageError(path, f"truncated: {missing} bytes are missing; copy it again")
 
 
 def _check_segment(page: Any, index: int, path: Path) -> None:
     offset, count = page.dataoffsets[index], page.databytecounts[index]
-    if not count:  # a hole left on purpose, read as zeros
+    if not count:  # an intentional hole, read as zeros
         return
     missing = offset + count - page.parent.filehandle.size
     if missing > 0:
-        raise ImageError(path, f"cut short: {missing} bytes are missing; copy it again")
+        raise ImageError(path, f"truncated: {missing} bytes are missing; copy it again")
     smallest, largest = _segment_sizes(page, index)
-    if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR:  # that one is refused later
+    if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR:  # refused later
         samples = page.samplesperpixel if page.planarconfig == 1 else 1
         bits = sum(page.bitspersample) if isinstance(page.bitspersample, tuple) else page.bitspersample * samples
         needed = smallest[0] * math.ceil(smallest[1] * bits / 8)
@@ -140,7 +140,7 @@ def _size_problem(page: Any, size: Size | None, expected: Size) -> str:
 
 
 def _segment_sizes(page: Any, index: int) -> tuple[Size, Size]:
-    """Return the smallest and largest (height, width) of a strip or tile: cut at the picture's edges, and in full."""
+    """Return the smallest and largest (height, width) of a strip or tile: cropped at the picture's edges, and full."""
     height, width = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     across, down = -(-page.imagewidth // width), -(-page.imagelength // height)
     row, column = index // across % down, index % across
@@ -151,7 +151,7 @@ def _segment_sizes(page: Any, index: int) -> tuple[Size, Size]:
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15, without DHT, JPG and DAC."""
 MAX_INNER_TILES = 1024
-"""Tiles inside one JPEG 2000 stream; its decoder sets up kilobytes for each before it reads any."""
+"""Largest number of tiles in a JPEG 2000 stream; its decoder allocates kilobytes for each before it reads any."""
 MAX_COMPONENTS = 33
 XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height, for ratio 1 to 7 (ISO/IEC 18181-1, SizeHeader)."""
@@ -230,7 +230,7 @@ def _xl_size(bits: _Bits) -> Size:
 
 
 def _is_one_plain_frame(bits: _Bits) -> bool:
-    """Return whether the image metadata that follow announce neither a preview nor an animation."""
+    """Return whether the following image metadata announce neither a preview nor an animation."""
     if bits.take(1) or not bits.take(1):  # all default; no extra fields
         return True
     bits.take(3)  # orientation
@@ -241,7 +241,7 @@ def _is_one_plain_frame(bits: _Bits) -> bool:
 
 
 class _Bits:
-    """Reader of the bits of a byte string, the lowest of each byte first; zeros follow its end."""
+    """Reader of the bits of a byte string, lowest bits first; returns zeros after its end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little")
@@ -276,4 +276,4 @@ SELF_DESCRIBING: Final[dict[int, Callable[[bytes], Size | None]]] = {
     COMPRESSION.JPEGXL: jpegxl_size,
     COMPRESSION.JPEGXL_DNG: jpegxl_size,
 }
-"""Compressions whose streams have dimensions of their own -> how to read these."""
+"""Compression whose streams contain dimensions -> function that reads them."""

@@ -1,4 +1,4 @@
-"""Conversion between images of any kind and the input and output of a trained model."""
+"""Conversion between images of any type and the input and output of a trained model."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from ganvas.image.ranges import (
 
 Indices = NDArray[np.intp] | slice
 AnyImage = Picture | Path | str | bytes | BytesIO | Image.Image | NDArray[Any] | torch.Tensor
-GRAY_REPEATED = "gray was repeated to RGB, which is what the model takes"
+GRAY_REPEATED = "gray was repeated to RGB, which the model expects"
 PILLOW_MODES = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Pillow modes of 8 bits, which are converted like files."""
 OTHER_SCALE = 2
-"""Ratio of sizes to the training pictures from which a note says that details have another scale."""
+"""Smallest ratio of sizes to the training pictures that causes a note about the scale of details."""
 
 
 def as_picture(image: AnyImage, *, channels: int) -> Picture:
@@ -67,7 +67,7 @@ def as_picture(image: AnyImage, *, channels: int) -> Picture:
                 raise ImageError(None, f"expected an array (H, W) or (H, W, C), got {image.shape}")
             return _from_array(image if image.ndim == 3 else image[:, :, None], channels)
     kinds = "a path, a file's bytes, a Picture, a Pillow image, an array (H, W, C) or a tensor (C, H, W)"
-    raise TypeError(f"an image of type {type(image).__name__} cannot be read; give {kinds}")
+    raise TypeError(f"an image of type {type(image).__name__} cannot be read; expected {kinds}")
 
 
 def as_kind_of(image: AnyImage, result: Picture) -> Any:
@@ -82,7 +82,7 @@ def as_kind_of(image: AnyImage, result: Picture) -> Any:
 
 
 def picture_from_signed(signed: torch.Tensor, spec: PictureSpec) -> Picture:
-    """Convert (1, C, H, W) in [-1, 1] to the picture that a file would hold."""
+    """Convert (1, C, H, W) in [-1, 1] to the picture to store in a file."""
     return Picture(np.ascontiguousarray(from_signed(signed[0].permute(1, 2, 0).cpu().numpy(), spec)))
 
 
@@ -104,7 +104,7 @@ def input_notes(
         is_frame: whether it is a frame of a film, whose transfer function is that of the model.
 
     Raises:
-        ImageError: as `check_input`.
+        ImageError: see `check_input`.
     """
     notes = picture.notes + check_input(picture, spec)
     if spec.transfer is not None and not is_frame:
@@ -125,7 +125,7 @@ def _scale_note(picture: Picture, data: DataConfig) -> tuple[str, ...]:
     size = "large" if given > trained else "small"
     return (
         f"at least {OTHER_SCALE} times as {size} as the training's pictures, whose shorter side had {trained} pixels: "
-        "details have another scale than the model knows; for better results give copies of about that size",
+        "details have another scale than in training; for better results resize the pictures to about that size",
     )
 
 
@@ -133,7 +133,7 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
     """Return notes on the conversions that a model of that input requires, one sentence each.
 
     Raises:
-        ImageError: the model cannot take the channels or pixel values; names the remedy.
+        ImageError: the model does not accept the channels or pixel values; names the remedy.
     """
     notes = []
     channels, found = picture.spec.channels, picture.pixels.dtype.name
@@ -142,7 +142,7 @@ def check_input(picture: Picture, spec: PictureSpec) -> tuple[str, ...]:
     if channels != spec.channels:
         raise ImageError(picture.source, _channel_problem(channels, spec.channels))
     if not all_finite(picture.color):
-        raise ImageError(picture.source, "some samples are NaN or infinite; replace them first")
+        raise ImageError(picture.source, "some pixel values are NaN or infinite; replace them first")
     if found != spec.dtype:
         _check_convertible(picture, spec)
         notes.append(f"{found} was converted to the model's {spec.dtype}, full range to full range")
@@ -188,8 +188,8 @@ def write_part(result: Picture, spec: PictureSpec, top: int, left: int, signed: 
     """Write a part of a model's output into the result, without padding beyond the picture.
 
     Args:
-        result: as `blank_result` made it.
-        spec: the model's output.
+        result: a result of `blank_result`.
+        spec: specification of the model's output.
         top: first row of the part.
         left: first column of the part.
         signed: (C, h, w) in [-1, 1].
@@ -209,16 +209,18 @@ def _to_signed(pixels: Pixels, spec: PictureSpec) -> NDArray[np.float32]:
 
 def _channel_problem(found: int, needed: int) -> str:
     remedies = {1: "convert it to gray first", 3: "convert it to RGB first"}
-    remedy = remedies.get(needed, "give the channels it was trained on")
-    return f"{found} channel{'s' * (found > 1)}, but the model takes {needed}; {remedy}"
+    remedy = remedies.get(needed, "use the channels it was trained on")
+    return f"{found} channel{'s' * (found > 1)}, but the model expects {needed}; {remedy}"
 
 
 def _check_convertible(picture: Picture, spec: PictureSpec) -> None:
     found = picture.pixels.dtype.name
     if spec.value_range != NATURAL_RANGE[spec.dtype]:
-        raise ImageError(picture.source, f"{found} samples, but {_trained_on(spec)}; give {spec.dtype}")
+        raise ImageError(picture.source, f"{found} samples, but {_trained_on(spec)}; use {spec.dtype}")
     if found == "float32" and (picture.color.min() < 0 or picture.color.max() > 1):
-        raise ImageError(picture.source, f"float32 outside [0, 1] given to a model of {spec.dtype}; scale it to [0, 1]")
+        raise ImageError(
+            picture.source, f"float32 outside [0, 1] passed to a model of {spec.dtype}; scale it to [0, 1]"
+        )
 
 
 def _check_within(picture: Picture, spec: PictureSpec) -> None:
@@ -244,7 +246,7 @@ def _from_array(pixels: NDArray[Any], channels: int) -> Picture:
 def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
     """Return (C, H, W), on any device, as an array (H, W, C)."""
     if tensor.ndim != 3:
-        raise ImageError(None, f"expected a tensor (C, H, W), got {tuple(tensor.shape)}; give one picture at a time")
+        raise ImageError(None, f"expected a tensor (C, H, W), got {tuple(tensor.shape)}; pass one picture at a time")
     plain = tensor.detach().cpu()
     plain = plain.float() if plain.is_floating_point() else plain
     return np.ascontiguousarray(plain.numpy().transpose(1, 2, 0))
@@ -256,7 +258,7 @@ def _from_pillow(image: Image.Image) -> Picture:
     if image.mode == "F":
         return Picture(np.array(image)[:, :, None])
     if image.mode not in PILLOW_MODES:
-        raise ImageError(None, f"a Pillow image of mode {image.mode}; convert it to L, RGB or RGBA, or give an array")
+        raise ImageError(None, f"a Pillow image of mode {image.mode}; convert it to L, RGB or RGBA, or pass an array")
     return picture_of_pillow(image)
 
 
@@ -266,6 +268,4 @@ def _to_pillow(picture: Picture) -> Image.Image:
         return Image.fromarray(picture.pixels[:, :, 0] if channels == 1 else picture.pixels)
     if channels == 1:
         return Image.fromarray(picture.pixels[:, :, 0])
-    raise ImageError(
-        None, f"Pillow holds no picture of {channels} channels of {kind}; give a Picture or an array instead"
-    )
+    raise ImageError(None, f"Pillow does not support {channels} channels of {kind}; pass a Picture or an array instead")

@@ -1,4 +1,4 @@
-"""Configs of `translate` and `sample`. No torch here: the command line reads them."""
+"""Configs of `translate` and `sample`; imports no torch, because the command line reads them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ganvas.methods.config import Direction
 from ganvas.runs import SnapshotName
 
 Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
-"""What computes a network."""
+"""Runtime that executes a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """Settings of films alone; `TranslateConfig` describes each."""
+    """Settings that apply to films only; `TranslateConfig` describes each."""
 
     sound: bool = True
     codec: str | None = None
@@ -40,24 +40,24 @@ class TranslateConfig:
     """Translation of a picture, a film or a folder by a trained run or an ONNX file."""
 
     run: Path
-    """The run folder; or an .onnx file with one picture in and one out."""
+    """Run folder, or an .onnx file of a network from a picture to a picture."""
     source: Path
     """A picture, a film (also a GIF, WebP or PNG animation) or a folder."""
     out: Path
-    """A folder; for one picture or film also the file to write."""
+    """Output folder; for one picture or film also an output file."""
     _: KW_ONLY
     mask: Path | None = None
-    """A picture, or a folder with one of each stem: only what is white in it is replaced."""
+    """Mask, or a folder with one mask per stem: only pixels under white are replaced."""
     tile: int | None = None
-    """Largest side that the network is given at once; unset: whole pictures."""
+    """Side of the tiles in which large pictures are processed; unset: whole pictures."""
     overlap: int | None = None
-    """Surroundings that each tile sees on each side; unset: as much as exactness needs."""
+    """Overlap of the tiles on each side in pixels; unset: as much as exact results need."""
     suffix: str | None = None
-    """Write this format, such as .tif or .mkv, instead of each picture's or film's own."""
+    """Output format, such as .tif or .mkv; unset: that of each picture or film."""
     recursive: bool = False
-    """Include folders below the source, laid out alike in the output."""
+    """Include subfolders of the source, with the same structure in the output."""
     snapshot: SnapshotName = "auto"
-    """The best by validation, the last, or the best where there is one."""
+    """Snapshot: the best by validation, the last, or auto, the best if it exists, else the last."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     seed: int = 0
@@ -66,24 +66,24 @@ class TranslateConfig:
     """Precision of the network. bfloat16 differs by about a gray level, takes half the time on processors and GPUs with
     such instructions, and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     direction: Direction = "a_to_b"
-    """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
+    """b_to_a translates in the reverse direction, for methods that learn both, such as CycleGAN."""
     runtime: Runtime = "auto"
-    """What computes the network. onnxruntime and openvino export a run first, into the cache folder, and need the extra
-    `export`; auto is torch for runs and onnxruntime for ONNX files."""
+    """Runtime that executes the network. onnxruntime and openvino first export a run into the cache folder and need the
+    extra `export`; auto is torch for runs and onnxruntime for ONNX files."""
     sound: bool = True
     """Copy the sound tracks of films."""
     codec: str | None = None
     """Codec of films, such as h264, hevc, vp9, av1 or ffv1; unset: the film's own or the nearest."""
     crf: int | None = None
-    """Quality of films, smaller is better; unset: 18, visually lossless, or nothing lost for a lossless codec."""
+    """Quality of films, smaller is better; unset: 18, visually lossless; a lossless codec stays lossless."""
     preview: float | None = None
-    """Translate only so many seconds from the beginning of a film."""
+    """Translate only the first N seconds of a film."""
     skip_damaged: bool = False
-    """Let the frame before stand in for a damaged frame, and list it; else a damaged frame is an error."""
+    """Replace a damaged frame by the previous one, and list it; otherwise a damaged frame is an error."""
     backend: Backend = "local"
     """This process (local), or the workers of a Ray cluster (ray), for very large folders; needs Ray Data."""
     workers: int | None = None
-    """Ray workers; unset: one a core, or one a GPU."""
+    """Number of Ray workers; unset: one per core, or one per GPU."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
 
@@ -91,13 +91,13 @@ class TranslateConfig:
     """Heading of the help -> the fields below it."""
 
     def __post_init__(self) -> None:
-        _ = self.film  # which checks them
+        _ = self.film  # its constructor checks them
         check_workers(self.backend, self.workers)
         check_threads(self.threads)
 
     @property
     def film(self) -> FilmOptions:
-        """Return the settings of films alone."""
+        """Return the settings that apply to films only."""
         return FilmOptions(**{one.name: getattr(self, one.name) for one in fields(FilmOptions)})
 
 
@@ -106,18 +106,18 @@ class SampleConfig:
     """Sampling of pictures from noise."""
 
     run: Path
-    """The run folder."""
+    """Run folder."""
     out: Path
-    """A new or empty folder; of a method that draws two sides OUT/a and OUT/b, where names belong together."""
+    """New or empty output folder; methods that sample two sides write pairs of equal names into OUT/a and OUT/b."""
     _: KW_ONLY
     count: int = 64
-    """Pictures of each side."""
+    """Number of pictures of each side."""
     seed: int = 0
-    """Seed of the noise; a picture depends only on it and its number."""
+    """Seed of the noise; a picture depends only on the seed and its number."""
     suffix: str | None = None
-    """Write this format, such as .tif; unset: .png where it can hold the pictures, else .tif."""
+    """Output format, such as .tif; unset: .png if it supports the pictures, else .tif."""
     snapshot: SnapshotName = "auto"
-    """The best by validation, the last, or the best where there is one."""
+    """Snapshot: the best by validation, the last, or auto, the best if it exists, else the last."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: PrecisionChoice = "float32"

@@ -1,4 +1,4 @@
-"""Worker of the bulk runner for pictures and films, and the division of films among the workers of a cluster."""
+"""Worker of the bulk runner for pictures and films, and division of films among the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WORK, SEGMENT = "work", "segment"
 
 
 class FileWorker:
-    """Worker of the bulk runner: pictures in threads, and films one after the other, their frames in threads.
+    """Worker of the bulk runner: translates pictures in threads, and films one by one with their frames in threads.
 
     Args:
-        settings: what determines a result.
+        settings: settings that determine a result.
         identity: SHA-256 of the settings and of the run's files, for the manifest.
-        options: of films.
+        options: settings of films.
     """
 
     def __init__(self, settings: Settings, identity: str, options: FilmOptions) -> None:
@@ -59,7 +59,7 @@ class FileWorker:
         return item.result(self._identity)
 
     def _segment(self, job: Job, part: Record, progress: Progress) -> Result:
-        """Translate one segment into the working folder of its film; a problem is the line of its result."""
+        """Translate one segment into the working folder of its film; errors are recorded in the line of its result."""
         try:
             film = film_part(job, self._settings, self._options, Path(part[WORK]), progress=progress)
             film.translate_segment(from_record(Segment, part[SEGMENT]))
@@ -88,12 +88,12 @@ class FileWorker:
 
 
 def _raise_first(results: Sequence[Result]) -> None:
-    """Raise the error of the first segment that failed: the one that a translation of the whole film meets.
+    """Raise the error of the first failed segment, which a translation of the whole film would raise too.
 
     Raises:
         PolicyRefusal: the gate refused a frame or its translation.
-        InputError: a segment failed otherwise.
-        OSError: a system error, after which the finished segments stay.
+        InputError: a segment failed for another reason.
+        OSError: a system error; finished segments are kept.
     """
     for result in results:
         if result.refusal is not None:

@@ -1,4 +1,4 @@
-"""Translation of a picture, a film or a folder: names and formats kept, resumable, and files that fail alone."""
+"""Translation of a picture, a film or a folder, resumable, with names and formats preserved."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class TranslationReport:
     """Report of a batch translation.
 
     Attributes:
-        written: files written now.
-        skipped: files that an earlier call with the same run, settings and pictures had written.
-        refused: name -> refusal; nothing was written for these.
-        failures: name -> what went wrong; nothing was written for these.
+        written: files written by this call.
+        skipped: files that an earlier call with the same run, settings and pictures has written.
+        refused: name -> refusal; no file was written.
+        failures: name -> problem; no file was written.
         notes: sentence -> number of pictures to which it applies.
-        seconds: of the whole run.
+        seconds: duration of the whole call.
     """
 
     written: list[Path] = field(default_factory=list)
@@ -69,11 +69,11 @@ class TranslationReport:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        earlier = f", {len(self.skipped)} were there already" if self.skipped else ""
+        earlier = f", {len(self.skipped)} already existed" if self.skipped else ""
         return f"{len(self.written)} written{earlier}, in {self.seconds:.1f} s"
 
     def count(self, job: Job, result: Result) -> None:
-        """Add what became of one picture."""
+        """Add the result of one picture."""
         assert job.target is not None
         if result.line is None:
             self.skipped.append(job.target)
@@ -87,7 +87,7 @@ class TranslationReport:
 
 
 def as_one(refusals: Sequence[PolicyRefusal], total: int) -> PolicyRefusal:
-    """Return the error to raise for the refusals among `total` pictures: the only one, or one that lists all."""
+    """Return the error for the refusals among `total` pictures: the only refusal, or an error that lists all."""
     if len(refusals) == 1:
         return refusals[0]
     scores = [refusal.score for refusal in refusals if refusal.score is not None]
@@ -97,7 +97,7 @@ def as_one(refusals: Sequence[PolicyRefusal], total: int) -> PolicyRefusal:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Settings of a translation; can be pickled."""
+    """Picklable settings of a translation."""
 
     run: Path
     mask: Path | None
@@ -113,7 +113,7 @@ class _Plan:
     runtime: RuntimeChoice
 
     def load(self) -> Settings:
-        """Load the run; raise what would else fail for every picture."""
+        """Load the run; raise errors that would otherwise occur for every picture."""
         translator = Translator.load(
             self.run,
             snapshot=self.snapshot,
@@ -127,7 +127,7 @@ class _Plan:
         if self.mask is not None and not self.mask.exists():
             raise InputError(f"{self.mask}: no such mask or folder of masks; check the name")
         if self.mask is not None and translator.model.scale > 1:
-            raise ConfigError(f"{self.run} enlarges pictures, so no part of one can be replaced: leave --mask out")
+            raise ConfigError(f"{self.run} upscales pictures, so no part of a picture can be replaced: omit --mask")
         label = _label(self.run, translator, self.mask)
         return Settings(
             translator=translator,
@@ -166,32 +166,32 @@ def translate_files(
     workers: int | None = None,
     progress: bool = True,
 ) -> TranslationReport:
-    """Translate a picture, a film or a folder of both, each file alone, and label what is written as synthetic.
+    """Translate a picture, a film or a folder of both, each file independently, and label the results as synthetic.
 
     Args:
         run: a run folder, or an .onnx file.
         source: a picture, a film or a folder; GIF, WebP and APNG animations are films.
-        out: a folder, where `translate.jsonl` says what is done; for one picture or film also the file to write.
-        mask: a picture, or a folder with one of each stem; only what is white in it is replaced.
-        tile: largest side that the network is given at once; unset: whole pictures.
-        overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
-        suffix: write this format, such as ".tif" or ".mkv", instead of each picture's or film's own.
-        recursive: folders below `source` too, laid out alike in `out`.
+        out: a folder, in which `translate.jsonl` lists finished files; for one picture or film also an output file.
+        mask: a mask, or a folder with one mask per stem; only pixels under white are replaced.
+        tile: side of the tiles in which large pictures are processed; unset: whole pictures.
+        overlap: overlap of the tiles on each side in pixels; unset: as much as exact results need.
+        suffix: output format, such as ".tif" or ".mkv"; unset: that of each picture or film.
+        recursive: include subfolders of `source`, with the same structure in `out`.
         snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
         device: auto, cpu, cuda, cuda:1 or mps.
-        seed: of the method's noise, if it has any.
-        precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
-        direction: b_to_a for the way back, of methods that learn both.
-        film: settings of films alone.
-        runtime: what computes the network.
+        seed: seed of the method's noise, if it has any.
+        precision: precision of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
+        direction: b_to_a translates in the reverse direction, for methods that learn both.
+        film: settings that apply to films only.
+        runtime: runtime that executes the network.
         backend: local, or ray for the workers of a cluster (docs/scale.md).
-        workers: of ray; None for one a core, or one a GPU.
-        progress: show a bar with the time left.
+        workers: number of Ray workers; None for one per core, or one per GPU.
+        progress: show a progress bar with the remaining time.
 
     Raises:
-        PolicyRefusal: files were refused and nothing else went wrong; the others are written.
+        PolicyRefusal: files were refused and none failed otherwise; the others are written.
         PartialFailure: files failed; the others are written. It lists refused ones too.
-        InputError: the run, the source or a setting cannot be used; for one file, that file.
+        InputError: the run, the source or a setting is invalid; for one file, that file.
         MissingDependency: Ray is requested but not installed, or PyAV for a film.
     """
     check_workers(backend, workers)
@@ -210,7 +210,7 @@ def translate_files(
 def _translate_all(
     jobs: Sequence[Job], plan: _Plan, out: Path | None, backend: Backend, workers: int | None, progress: Progress
 ) -> TranslationReport:
-    """Translate into a folder that this process holds, which continues its manifest; without one if `out` is None."""
+    """Translate into a folder that this process has locked, continuing its manifest; no manifest if `out` is None."""
     started = time.monotonic()
     with ThreadPoolExecutor(1) as beside:  # hash the run's files while it is loaded
         hashing = beside.submit(plan.identity)
@@ -228,7 +228,7 @@ def _translate_all(
     with closing(run_jobs(jobs, task, manifest, backend=backend, workers=workers, progress=progress)) as results:
         for job, result in results:
             report.count(job, result)
-    if manifest and is_new and len(jobs) == 1 and not report.written:  # a picture that fails leaves nothing behind
+    if manifest and is_new and len(jobs) == 1 and not report.written:  # a failed picture leaves no files
         manifest.path.unlink(missing_ok=True)
     return replace(report, seconds=time.monotonic() - started)
 
@@ -241,7 +241,7 @@ def _jobs(source: Path, out: Path, plan: _Plan, *, recursive: bool) -> list[Job]
     """Return a job for each picture and film.
 
     Raises:
-        InputError: nothing to translate, a picture would be overwritten, or `out` has an ending that is no format.
+        InputError: no input, a picture would be overwritten, or `out` has an unsupported suffix.
     """
     suffix = plan.suffix
     require_suffix(suffix, IMAGE_SUFFIXES | FILMS)
@@ -249,23 +249,23 @@ def _jobs(source: Path, out: Path, plan: _Plan, *, recursive: bool) -> list[Job]
     is_file = not source.is_dir() and names_file(out, FILMS if names_film(source) else IMAGE_SUFFIXES)
     targets = {name: out if is_file else out / _target(name, path, suffix) for name, path in files.items()}
     if suffix and suffix not in IMAGE_SUFFIXES and not any(target.suffix == suffix for target in targets.values()):
-        raise InputError(f"suffix {suffix!r} is no format of pictures, and there are no films; leave it out")
+        raise InputError(f"suffix {suffix!r} is not a picture format, and there are no films; omit it")
     if twice := [str(target) for target, count in Counter(targets.values()).items() if count > 1]:
-        raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or leave the suffix out")
+        raise InputError(f"two pictures would be written to {', '.join(twice[:5])}; rename one or omit the suffix")
     jobs = [Job(name=name, source=path, target=targets[name]) for name, path in files.items()]
     _check_targets(jobs, plan, out)
     return jobs
 
 
 def _target(name: str, source: Path, suffix: str | None) -> str:
-    """Return where a result goes, relative to the output folder; a format of pictures leaves films as they are."""
+    """Return the path of a result relative to the output folder; a suffix of pictures does not apply to films."""
     if suffix is None or suffix.lower() not in (FILMS - IMAGE_SUFFIXES if names_film(source) else IMAGE_SUFFIXES):
         return name
     return str(Path(name).with_suffix(suffix))
 
 
 def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
-    """Raise InputError where a translation, its sidecar or the manifest would replace a file that is read."""
+    """Raise InputError if a translation, its sidecar or the manifest would replace a file that is read."""
     targets = [path for job in jobs if job.target for path in with_sidecar(job.target)]
     if jobs[0].target != out:
         targets.append(out / MANIFEST_NAME)
@@ -273,7 +273,7 @@ def _check_targets(jobs: Sequence[Job], plan: _Plan, out: Path) -> None:
 
 
 def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -> None:
-    """Raise early what would otherwise fail for every picture."""
+    """Raise errors early that would otherwise occur for every picture."""
     model = translator.model
     if tile is not None or model.fixed_size != (None, None):
         rows, columns = (side or model.size_multiple for side in model.fixed_size)
@@ -286,18 +286,18 @@ def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -
 def _label(run: Path, translator: Translator, mask: Path | None) -> SyntheticLabel:
     method = translator.record.method
     named = f"{type(method).__name__.removesuffix('Config')} ({run_name(run)})"
-    part = "What the mask marks in this picture" if mask else "This picture"
+    part = "The region of this picture under the mask" if mask else "This picture"
     return SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
         model=method.model if isinstance(method, OnnxConfig) else named,
-        note=f"{part} was made by a trained image-to-image model.",
+        note=f"{part} was generated by a trained image-to-image model.",
     )
 
 
 def _translate_one(
     job: Job, plan: _Plan, backend: Backend, workers: int | None, progress: Progress
 ) -> TranslationReport:
-    """Translate one picture or film to one file, without a manifest; a cluster helps with a film alone."""
+    """Translate one picture or film to one file, without a manifest; a cluster is used for films only."""
     assert job.target is not None
     if backend == "ray" and names_film(job.source):
         report = _translate_all([replace(job, known=True)], plan, None, backend, workers, progress)
@@ -318,15 +318,15 @@ def _translate_one(
 
 
 def _start(plan: _Plan, identity: str) -> Worker:
-    """Load the run in another process; it must be the run that `identity` names."""
-    alone = replace(plan, device=plan.device.partition(":")[0])  # it sees one GPU
+    """Load the run in another process and verify it against `identity`."""
+    alone = replace(plan, device=plan.device.partition(":")[0])  # the worker sees one GPU
     if alone.identity() != identity:
-        raise InputError(f"{plan.run} is another run on {platform.node()}; put it where all machines share it")
+        raise InputError(f"{plan.run} differs on {platform.node()}; store it where all machines share it")
     return FileWorker(alone.load(), identity, plan.film)
 
 
 def _warn(report: TranslationReport) -> None:
-    """Warn once for all files with the same note."""
+    """Issue one warning for all files with the same note."""
     for note, count in report.notes.items():
         warnings.warn(f"{note} ({count} file{'s' * (count > 1)})", ConversionWarning, stacklevel=4)
 

@@ -1,4 +1,4 @@
-"""Forward pass of a translation: padding, tiles, threads and seeded noise. The caller gates its input and output."""
+"""Forward pass of a translation: padding, tiles, threads and seeded noise. The caller gates input and output."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def translate_admitted(
 ) -> tuple[Picture, str | None]:
     """Apply the network alone. The caller has checked the picture, and gates the result.
 
-    `neighbors` are the frames around it, itself among them, of a run that takes several; else the picture repeats.
+    `neighbors` is the window of frames, including the picture itself, for a run that takes several frames; if it is
+    missing, the picture is repeated.
 
     Returns:
-        The translation, and a note where tiles are not exact.
+        The translation, and a note if tiles are not exact.
 
     Raises:
         ImageError: memory runs out.
@@ -66,7 +67,7 @@ def translate_admitted(
 
 
 def _places(size: int, span: Span, scale: int) -> Indices:
-    """Return the input rows or columns of a tile of the result; beyond the picture's size they are mirrored."""
+    """Return the input rows or columns of a tile of the result; indices beyond the picture are mirrored."""
     start, stop = span.start // scale, span.stop // scale
     return slice(start, stop) if stop <= size else mirrored(size, start, stop)
 
@@ -82,7 +83,7 @@ def _plan(model: Model, rows: int, columns: int, tile: int | None, overlap: int 
 
 @contextmanager
 def _seeded(translator: Translator, picture: Picture) -> Iterator[None]:
-    """Seed the model's noise from the seed and the picture's content; restore the global random state after."""
+    """Seed the model's noise from the seed and the picture's content; restore the global random state afterwards."""
     if not translator.model.draws_noise:
         yield
         return

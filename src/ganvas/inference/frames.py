@@ -1,4 +1,4 @@
-"""Translation of the frames of a film: a few at a time in threads, in order, each gated going in and coming out."""
+"""Translation of the frames of a film in threads and in order, with the gate on every input and output."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ __all__ = [
 ]
 
 GROUP = 4
-"""Pictures that one thread takes at once: the cache of scores is opened once for them."""
+"""Number of pictures that a thread processes as a group, for which the cache of scores is opened once."""
 GROUP_PIXELS = 2**21
-"""Larger groups are split."""
+"""Largest number of pixels of a group; larger groups are split."""
 PIXELS_AHEAD = 2**25
-"""Pixels in progress at once; a larger picture is processed alone."""
+"""Largest number of pixels in progress; a larger picture is processed alone."""
 SMALL_PIXELS = 2**19
-"""Pixels of a result up to which another picture may be in the network at the same time."""
+"""Largest number of pixels of a result with which two pictures may be in the network at the same time."""
 
 
 class NetworkPlaces:
-    """Places in the network: on a CPU two small pictures at once, each on half of the cores.
+    """Slots of the network: on a CPU two small pictures run at once, each on half of the cores.
 
-    Larger and tiled pictures enter one at a time because of their memory, and so does every picture whose method draws
+    Larger and tiled pictures enter one at a time because of their memory, and so do pictures of methods that draw
     noise, since threads share torch's generator.
     """
 
@@ -59,14 +59,14 @@ class NetworkPlaces:
         self._largest, self._tile = SMALL_PIXELS // translator.model.scale**2, tile
 
     def __call__(self, picture: Picture) -> AbstractContextManager[object]:
-        """Return the lock that a picture holds while it is in the network."""
+        """Return the lock for a picture to hold while it is in the network."""
         in_tiles = self._tile is not None and max(picture.height, picture.width) > self._tile
         is_large = in_tiles or picture.height * picture.width > self._largest
         return self._alone if self._one_by_one or is_large else self._small
 
 
 class LinkedProgress(Progress):
-    """Progress of a part of a command, cancelled with the command's or when its generator is closed.
+    """Progress of a part of a command, which is cancelled with the command or when its generator is closed.
 
     Args:
         command: receives the reports.
@@ -77,11 +77,11 @@ class LinkedProgress(Progress):
         self._command = command
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Report to the command."""
+        """Report progress to the command."""
         self._command(task, done, total)
 
     def check(self) -> None:
-        """Raise where the part or the command was cancelled."""
+        """Raise if the part or the command was cancelled."""
         super().check()
         self._command.check()
 
@@ -90,7 +90,7 @@ class LinkedProgress(Progress):
 def network_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Yield a pool of threads that share the network, and their number.
 
-    Torch's number of threads is one for each thread of the pool: together they use all cores.
+    PyTorch's number of threads is set for each thread of the pool, so that together they use all cores.
     """
     count, before = cores_beside() + 1, torch.get_num_threads()
     pool = ThreadPoolExecutor(count, "ganvas", initializer=torch.set_num_threads, initargs=(cores_for_networks(),))
@@ -103,7 +103,7 @@ def network_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 Outcomes = Sequence[Translation | Exception]
 Windowed = tuple[Frame, tuple[Picture, ...]]
-"""A frame, and those around it that the network sees, itself in the middle."""
+"""A frame, and the window of frames that the network sees, with the frame in the middle."""
 
 
 def run_frames(
@@ -118,21 +118,21 @@ def run_frames(
 ) -> Generator[tuple[Frame, Translation]]:
     """Yield each frame of a film, without its pixels, with its translation, in order.
 
-    Frames are translated alone, exactly as pictures are, unless the run takes several together: then with those around
-    them in their scene. Few are held at once, whatever the length of the film.
+    Each frame is translated independently, exactly like a picture, unless the run takes a window of frames of the same
+    scene. Only a few frames are in memory, whatever the length of the film.
 
     Args:
         translator: the loaded run.
-        frames: as `ganvas.video.read_video` yields them.
-        name: of the film, for messages.
-        only: indices of the frames to translate; the others are neighbors of theirs. Unset: all.
+        frames: frames as yielded by `ganvas.video.read_video`.
+        name: name of the film, for messages.
+        only: indices of the frames to translate; the others serve as neighbors. Unset: all.
         tile: see `Translator.tiled`; None for whole frames.
         overlap: see `Translator.tiled`.
-        progress: cancels between two frames.
+        progress: can cancel between two frames.
 
     Raises:
         PolicyRefusal: the gate refused a frame or its translation; names frame and second.
-        ImageError: the model cannot take the frames, or memory runs out.
+        ImageError: the model does not accept the frames, or memory runs out.
         VideoError: see `ganvas.video.read_video`.
         Cancelled: see `Progress.check`.
     """
@@ -153,7 +153,7 @@ def run_frames(
                 for frame, outcome in zip(group, outcomes, strict=True):
                     yield frame, _or_raised(outcome, name, frame)
         finally:
-            linked.cancel()  # threads stop before their next frame where the caller has stopped early
+            linked.cancel()  # threads stop before their next frame if the caller stopped early
 
 
 def translated_frames(
@@ -180,12 +180,12 @@ def _in_order(
     translate: Callable[[Sequence[Windowed]], Outcomes],
     groups: Iterator[list[Windowed]],
 ) -> Iterator[tuple[list[Frame], Outcomes]]:
-    """Yield groups with their outcomes in order; as many are in progress as there are threads, and one more."""
+    """Yield groups with their outcomes in order, with one more group in progress than there are threads."""
     pending = deque[tuple[list[Frame], Future[Outcomes]]]()
     first = next(groups, None)
     if first is None:
         return
-    # The network is prepacked for the first frames; the others wait for that.
+    # The network is prepacked for the first frames; the other groups wait for that.
     yield _light(first), pool.submit(translate, first).result()
     for group in groups:
         pending.append((_light(group), pool.submit(translate, group)))
@@ -199,7 +199,7 @@ def _in_order(
 
 
 def _groups(frames: Iterable[Windowed], scale: int) -> Iterator[list[Windowed]]:
-    """Yield consecutive frames, few together where they or their translations are large."""
+    """Yield groups of consecutive frames, smaller groups if the frames or their translations are large."""
     stream = iter(frames)
     for first in stream:
         size = min(GROUP, GROUP_PIXELS // (first[0].picture.height * first[0].picture.width * scale**2))
@@ -207,13 +207,13 @@ def _groups(frames: Iterable[Windowed], scale: int) -> Iterator[list[Windowed]]:
 
 
 def _light(group: Sequence[Windowed]) -> list[Frame]:
-    """Return the frames without the planes that they were decoded from; the translation replaces all of them."""
+    """Return the frames without their decoded planes, since the translation replaces all of them."""
     return [replace(frame, native=None) for frame, _ in group]
 
 
 def _or_raised(outcome: Translation | Exception, name: str, frame: Frame) -> Translation:
-    """Return a translation; raise an error, which names the frame."""
-    if isinstance(outcome, PolicyRefusal):  # which names it
+    """Return a translation, or raise its error with the name of the frame."""
+    if isinstance(outcome, PolicyRefusal):  # its message names the frame
         raise outcome
     if isinstance(outcome, ImageError):
         raise ImageError(None, f"{frame_name(name, frame)}: {_without_path(outcome)}") from outcome

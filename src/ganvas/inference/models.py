@@ -1,4 +1,4 @@
-"""Model interface of inference, for a run or an ONNX file: its members, its files and its settings."""
+"""Model protocol of inference, implemented by runs and ONNX files, with the files and settings of a model."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Model(Protocol):
 
     @property
     def size_multiple(self) -> int:
-        """Height and width must be multiples of this, where `fixed_size` leaves them free."""
+        """Number of which height and width must be multiples, unless `fixed_size` fixes them."""
 
     @property
     def fixed_size(self) -> tuple[int | None, int | None]:
-        """The only height and width that the model takes; None for each that is free."""
+        """The only height and width that the model accepts; None for each that is free."""
 
     @property
     def context(self) -> int | None:
-        """Distance in pixels up to which inputs influence an output pixel; None where it is unknown or unlimited."""
+        """Distance in pixels up to which inputs influence an output pixel; None if it is unknown or unlimited."""
 
     @property
     def blend_reason(self) -> str:
-        """Why tiles are not exact where `context` is None."""
+        """Reason why tiles are not exact if `context` is None."""
 
     @property
     def scale(self) -> int:
@@ -45,7 +45,7 @@ class Model(Protocol):
 
     @property
     def num_frames(self) -> int:
-        """Frames of a film that are given along the channels."""
+        """Number of frames of a film that are concatenated along the channels."""
 
     @property
     def resizes(self) -> bool:
@@ -75,22 +75,22 @@ def read_files(run: Path) -> list[Path]:
 def checked_precision(
     run: Path, precision: PrecisionChoice, *, snapshot: SnapshotName | Path, device: str, runtime: RuntimeChoice
 ) -> Precision:
-    """Return the precision to compute a run in; an ONNX file has its own.
+    """Return the precision of a run; an ONNX file has its own.
 
     Raises:
-        ConfigError: bfloat16 is not fast on the device; or a setting is given that an ONNX file or the runtime lacks.
+        ConfigError: bfloat16 is not fast on the device, or a setting does not apply to ONNX files or the runtime.
     """
     if not names_onnx(run):
         if runtime.exports_runs and (precision == "bfloat16" or device not in ("auto", "cpu")):
             raise ConfigError(
-                f"runtime {runtime.name} computes in float32 on the processor: leave --precision {precision} and "
-                f"--device {device} out, or --runtime"
+                f"runtime {runtime.name} computes in float32 on the processor: omit --precision {precision} and "
+                f"--device {device}, or --runtime"
             )
         return "float32" if runtime.exports_runs else choose_precision(precision, choose_device(device))
     if snapshot != "auto":
-        raise ConfigError(f"{run} is an ONNX file and has no snapshots: leave --snapshot {snapshot} out")
+        raise ConfigError(f"{run} is an ONNX file and has no snapshots: omit --snapshot {snapshot}")
     if device not in ("auto", "cpu"):
-        raise ConfigError(f"{run}: ONNX files run on the processor here: leave --device {device} out")
+        raise ConfigError(f"{run}: ONNX files run on the CPU: omit --device {device}")
     if precision == "bfloat16":
-        raise ConfigError(f"{run} has a precision of its own: leave --precision bfloat16 out")
+        raise ConfigError(f"{run} has a fixed precision: omit --precision bfloat16")
     return "float32"

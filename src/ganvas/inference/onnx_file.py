@@ -1,6 +1,6 @@
-"""ONNX files with one picture in and one picture out: the session, the declared input, and data beside the file.
+"""ONNX file of a network from a picture to a picture: its session, declared input, and external weights.
 
-ONNX Runtime is a core dependency, so any file opens; what a graph makes of pictures is found by trying (`onnx_trial`).
+ONNX Runtime is a core dependency, so every file can be opened; `onnx_trial` determines what a graph does to pictures.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ OUTPUT_TYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
     "tensor(uint16)": np.uint16,
 }
-"""Element types of outputs that hold pictures: floats in [0, 1], whole numbers over their range."""
+"""Element types of outputs: floats in [0, 1], or integers over their range."""
 INPUT_TYPES: dict[str, type[np.generic]] = {**OUTPUT_TYPES, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
-"""Element types of inputs; larger whole numbers hold levels of 8 bits."""
+"""Element types of inputs; larger integer types contain 8-bit levels."""
 NUMPY_NAMES = {"float": "float32", "double": "float64"}
 NOISE_KEY = "ganvas.noise"
 LARGEST_BATCH = 64
 LARGEST_SIDE = 2**14
 MOST_SHOWN = 300
-"""Characters shown of a runtime's message."""
+"""Largest number of characters shown of a runtime's message."""
 INTERNALS = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : \w+ : "  # codes of ONNX Runtime, then its source file, line and function
     r"|\S*/onnxruntime/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
     r"|Exception from \S+:\d+: "  # source files of OpenVINO
     r"|Check '[^']*' failed at \S+:\d+: "
 )
-"""Parts of runtimes' messages that tell their user nothing."""
+"""Internal parts of runtimes' messages, which are removed."""
 
 
 def names_onnx(path: Path) -> bool:
@@ -61,13 +61,13 @@ def names_onnx(path: Path) -> bool:
 
 
 def onnx_files(path: Path) -> list[Path]:
-    """Return an ONNX file and the files beside it that hold its weights, where it keeps them outside.
+    """Return an ONNX file and its external files of weights, if it has any.
 
     Raises:
-        RunError: it cannot be read as ONNX, or a file of weights is missing or lies elsewhere.
+        RunError: it cannot be read as ONNX, or a file of weights is missing or in another folder.
     """
     if not path.is_file():
-        raise RunError(f"{path}: there is no such file; give an .onnx file or a run folder")
+        raise RunError(f"{path}: no such file; pass an .onnx file or a run folder")
     if not path.stat().st_size:
         raise RunError(f"{path} is empty; export or copy it again")
     import onnx  # slow to import
@@ -81,10 +81,10 @@ def onnx_files(path: Path) -> list[Path]:
     files = [path.parent / name for name in names]
     for name, file in zip(names, files, strict=True):
         if not file.resolve().is_relative_to(path.parent.resolve()):
-            raise RunError(f"{path}: its weights lie outside its folder, in {one_line(name)}; save it as one file")
+            raise RunError(f"{path}: its weights are outside its folder, in {one_line(name)}; save it as one file")
         if not file.is_file():
             raise RunError(
-                f"{path}: its weights lie in {one_line(name)}, which is missing beside it; copy both into one folder"
+                f"{path}: its weights are in {one_line(name)}, which is missing; copy both files into one folder"
             )
     return [path, *files]
 
@@ -102,12 +102,12 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphInput:
-    """The one input of a graph as its file declares it.
+    """Declared input of a graph.
 
     Attributes:
-        name: of the tensor.
-        dtype: its element type.
-        shape: four sizes; None where one is free.
+        name: name of the tensor.
+        dtype: element type.
+        shape: four sizes; None for dynamic ones.
     """
 
     name: str
@@ -116,24 +116,24 @@ class GraphInput:
 
     @property
     def batch(self) -> int:
-        """Return the number of pictures that it takes at once: 1 where that is free."""
+        """Return the batch size: 1 if it is dynamic."""
         return self.shape[0] or 1
 
 
 class GraphFile:
-    """An ONNX file that takes one picture and makes one output, opened by ONNX Runtime.
+    """ONNX file with one picture as input and one output, opened by ONNX Runtime.
 
     Args:
         path: the .onnx file.
-        threads: of one run.
+        threads: number of threads of one run.
 
     Attributes:
-        input: the picture that it takes.
+        input: its input.
         output: name of its output.
-        metadata: the file's own key -> value.
+        metadata: metadata of the file.
 
     Raises:
-        RunError: it cannot be opened, or takes or makes something else; names the remedy.
+        RunError: it cannot be opened, or has other inputs or outputs; names the remedy.
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
@@ -147,28 +147,30 @@ class GraphFile:
             ) from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         if self.metadata.get(NOISE_KEY) == "input":
-            raise RunError(f"{path} takes its noise as further inputs; export it without --noise input for translation")
+            raise RunError(
+                f"{path} expects noise as additional inputs; export it without --noise input for translation"
+            )
         self.input = _checked_input(path, self._session.get_inputs())
         self.output = _checked_output(path, self._session.get_outputs())
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Return the output for images of the graph's own layout and type; raises what ONNX Runtime raises."""
+        """Return the output for images in the graph's layout and type; exceptions of ONNX Runtime propagate."""
         made: NDArray[Any] = self._session.run([self.output], {self.input.name: images})[0]
         return made
 
 
 def _checked_input(path: Path, inputs: Iterable[Any]) -> GraphInput:
-    """Return the only input, if it may hold pictures."""
+    """Return the only input if its type and shape suit pictures; raise RunError otherwise."""
     found = list(inputs)
     if len(found) != 1:
         raise RunError(
-            f"{path} takes {_listed(found, 'input')}; one of four dimensions is needed: export it with the picture "
-            "alone, and the others as constants"
+            f"{path} takes {_listed(found, 'input')}; expected one of four dimensions: export it with the picture as "
+            "the only input, and the others as constants"
         )
     (one,) = found
     if one.type not in INPUT_TYPES:
         raise RunError(f"{path}: its input {_named(one)}; export it with float32, float16, uint8 or uint16 pictures")
-    shape = list(one.shape) or [None] * 4  # none is declared
+    shape = list(one.shape) or [None] * 4  # no shape is declared
     if len(shape) != 4:
         raise RunError(
             f"{path}: its input {one_line(one.name)!r} has {len(shape)} dimensions, {_shape(one)}; export it for "
@@ -176,22 +178,22 @@ def _checked_input(path: Path, inputs: Iterable[Any]) -> GraphInput:
         )
     sizes = tuple(side if isinstance(side, int) and side > 0 else None for side in shape)
     if (sizes[0] or 1) > LARGEST_BATCH:
-        raise RunError(f"{path} takes {sizes[0]} pictures at once; export it with a batch of 1 or a free one")
+        raise RunError(f"{path} has a batch size of {sizes[0]}; export it with a batch size of 1 or a dynamic one")
     if max((side for side in sizes if side), default=0) > LARGEST_SIDE:
-        raise RunError(f"{path}: its input has the shape {_shape(one)}; export it with free height and width")
+        raise RunError(f"{path}: its input has the shape {_shape(one)}; export it with dynamic height and width")
     return GraphInput(name=one.name, dtype=np.dtype(INPUT_TYPES[one.type]), shape=sizes)
 
 
 def _checked_output(path: Path, outputs: Iterable[Any]) -> str:
-    """Return the name of the only output, if it may hold pictures."""
+    """Return the name of the only output if its type and shape suit pictures; raise RunError otherwise."""
     found = list(outputs)
     if len(found) != 1:
         raise RunError(
-            f"{path} makes {_listed(found, 'output')}; one picture is needed: export it with that output alone"
+            f"{path} makes {_listed(found, 'output')}; expected one picture: export it with that output only"
         )
     (one,) = found
     if one.type not in OUTPUT_TYPES:
-        raise RunError(f"{path}: its output {_named(one)}, no picture; export it with a float32 or uint8 picture")
+        raise RunError(f"{path}: its output {_named(one)}, not a picture; export it with a float32 or uint8 picture")
     if len(one.shape) not in (0, 4):
         raise RunError(not_a_picture(path, one.shape))
     name: str = one.name
@@ -199,16 +201,16 @@ def _checked_output(path: Path, outputs: Iterable[Any]) -> str:
 
 
 def not_a_picture(path: Path, shape: Iterable[object]) -> str:
-    """Return the message for a graph whose output has other than four dimensions."""
+    """Return the message for a graph whose output does not have four dimensions."""
     sizes = ", ".join("free" if size is None else str(size) for size in shape)
     return (
-        f"{path} makes an output of shape ({sizes}), no picture (N, C, H, W); a classifier belongs to ganvas locate "
+        f"{path} makes an output of shape ({sizes}), not a picture (N, C, H, W); use classifiers with ganvas locate "
         "--classifier"
     )
 
 
 def first_line(error: BaseException) -> str:
-    """Return the beginning of a runtime's message, on one line and without the places in its source code."""
+    """Return the beginning of a runtime's message, as one line and without positions in its source code."""
     return beginning(INTERNALS.sub("", " ".join(str(error).split())) or type(error).__name__)
 
 

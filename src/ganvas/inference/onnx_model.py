@@ -1,4 +1,4 @@
-"""Model from an ONNX file: any network with one picture in and one out, for the translator."""
+"""Model of an ONNX file, with which the translator runs any network from a picture to a picture."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from ganvas.runs.record import RunRecord
 __all__ = ["OnnxConfig", "OnnxModel"]
 
 FORMAT_KEY = "ganvas.format"
-"""Key of the metadata of a file that `ganvas export` wrote."""
+"""Metadata key that marks a file written by `ganvas export`."""
 RANGE_KEY = "ganvas.value_range"
-"""Key of an ONNX file's metadata: the values that mean black and white, such as "-1 1"."""
-UNKNOWN_REACH = "how far an output pixel of this ONNX file sees is not known"
+"""Metadata key of the values of black and white, such as "-1 1"."""
+UNKNOWN_REACH = "the receptive field of this ONNX file is unknown"
 USUAL_SIDE = 256
-"""Side of the pictures of a network of free size."""
+"""Side of the pictures with which a network of dynamic size is tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxConfig:
-    """What a record says of an ONNX file in place of a method.
+    """Entry of a record for an ONNX file in place of a method's config.
 
     Attributes:
-        model: what labels name as the model.
+        model: name of the model in labels.
     """
 
     model: str
 
 
 class OnnxModel:
-    """A network in an ONNX file.
+    """Model that runs the network of an ONNX file.
 
     Args:
         path: the .onnx file.
-        runtime: what computes it; by default ONNX Runtime.
+        runtime: runtime that executes it; by default ONNX Runtime.
 
     Raises:
-        RunError: the file cannot be opened, or is no network from a picture to a picture; names the remedy.
+        RunError: the file cannot be opened, or is not a network from a picture to a picture; names the remedy.
     """
 
     resizes = False
@@ -67,7 +67,7 @@ class OnnxModel:
         self._run: Run = runtime.opened(path, graph.run)
 
     def _stated_traits(self, graph: GraphFile) -> Traits:
-        """Return what the file's own metadata say, compared with one run."""
+        """Return the traits declared in the file's metadata, verified with one run."""
         stated = self._metadata
         assert stated is not None
         shape = graph.input.shape
@@ -85,12 +85,12 @@ class OnnxModel:
 
     @property
     def size_multiple(self) -> int:
-        """Height and width must be multiples of this, where they are free."""
+        """Number of which height and width must be multiples, if they are dynamic."""
         return self._traits.size_multiple
 
     @property
     def fixed_size(self) -> Sizes:
-        """The only height and width that the graph takes."""
+        """The only height and width that the graph accepts."""
         return self._traits.fixed_size
 
     @property
@@ -100,21 +100,21 @@ class OnnxModel:
 
     @property
     def context(self) -> int | None:
-        """Distance in pixels up to which inputs influence an output pixel, where the file's own metadata say it."""
+        """Distance in pixels up to which inputs influence an output pixel, if the file's metadata declare it."""
         return self._metadata.context if self._metadata else None
 
     @property
     def blend_reason(self) -> str:
-        """Why tiles are not exact where `context` is None."""
+        """Reason why tiles are not exact if `context` is None."""
         return Method.blend_reason if self._metadata else UNKNOWN_REACH
 
     @property
     def num_frames(self) -> int:
-        """Frames of a film that are given along the channels."""
+        """Number of frames of a film that are concatenated along the channels."""
         return self._metadata.num_frames if self._metadata else 1
 
     def record(self) -> RunRecord:
-        """Return the types of the pictures; a network whose training is unknown takes and makes 8 bits."""
+        """Return the types of the pictures; a network of unknown training reads and writes 8 bits."""
         traits, stated = self._traits, self._metadata
         height, width = (side or USUAL_SIDE for side in traits.fixed_size)
         if stated:
@@ -128,18 +128,18 @@ class OnnxModel:
         )
 
     def check_direction(self, direction: Direction) -> None:
-        """Raise ConfigError unless it is the file's own, or a_to_b, as the only direction of a file is called."""
+        """Raise ConfigError unless the direction is that of the file or a_to_b, the name of an only direction."""
         if direction != "a_to_b" and not (self._metadata and self._metadata.direction == direction):
             raise ConfigError(
-                f"{self.path} translates in one direction only: leave direction {direction} out; a run that learned "
-                f"both ways exports the other with ganvas export --direction {direction}"
+                f"{self.path} translates in one direction only: omit direction {direction}; export the other "
+                f"direction of a run that learned both with ganvas export --direction {direction}"
             )
 
     def require_no_noise(self, run: Path, runtime: str) -> None:
         """Raise ConfigError if the run's noise was switched off to export it: its translations would differ."""
         if self._metadata and self._metadata.noise != "none":
             raise ConfigError(
-                f"{run} draws noise by dropout, which an exported network does not: leave --runtime {runtime} out"
+                f"{run} draws noise by dropout, which exported networks do not support: omit --runtime {runtime}"
             )
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
@@ -147,8 +147,8 @@ class OnnxModel:
 
         Raises:
             ConfigError: direction b_to_a.
-            ImageError: the graph cannot be run on that size, makes another than in its trial, or values that are not
-                finite.
+            ImageError: the graph cannot run on that size, its output has another size than in the trial, or values are
+                not finite.
             MemoryError: memory runs out.
         """
         self.check_direction(direction)
@@ -160,7 +160,7 @@ class OnnxModel:
         traits = self._traits
         try:
             made = self._run(self._arranged(image))
-        except Exception as error:  # a runtime's exceptions have no other base class
+        except Exception as error:  # exceptions of runtimes have no other base class
             if any(sign in str(error).lower() for sign in ("alloc", "memory")):
                 raise MemoryError(first_line(error)) from error
             raise ImageError(
@@ -172,12 +172,10 @@ class OnnxModel:
             raise ImageError(
                 None,
                 f"{self.path} makes {first.shape} of {width} x {height} pixels where {expected} was expected; its "
-                "sizes are not those of its trial: export it with a fixed size",
+                "sizes differ from those in its trial: export it with a fixed size",
             )
-        if not np.isfinite(first).all():  # before the range is clipped, which would hide infinite values
-            raise ImageError(
-                None, f"{self.path} makes NaN or infinite values of it; a network of float16 may need float32 here"
-            )
+        if not np.isfinite(first).all():  # before clipping, which would hide infinite values
+            raise ImageError(None, f"{self.path} returns NaN or infinite values; a float16 network may need float32")
         return signed_from_value(np.ascontiguousarray(first, np.float32), traits.output_range)
 
     def _arranged(self, image: NDArray[np.float32]) -> NDArray[Any]:
@@ -190,7 +188,7 @@ class OnnxModel:
 
 
 def _own_metadata(path: Path, metadata: dict[str, str]) -> ExportMetadata | None:
-    """Return what `ganvas export` wrote into a file; None for a file from elsewhere.
+    """Return the metadata that `ganvas export` wrote; None for other files.
 
     Raises:
         RunError: it is damaged.
@@ -212,10 +210,10 @@ def _picture_type(dtype: np.dtype[Any]) -> DType:
 
 
 def _stated_range(path: Path, metadata: dict[str, str]) -> tuple[float, float] | None:
-    """Return the value range of a file's metadata; None where it says nothing.
+    """Return the value range in a file's metadata; None if it is not declared.
 
     Raises:
-        RunError: it is no pair of numbers in order.
+        RunError: it is not a pair of increasing numbers.
     """
     if RANGE_KEY not in metadata:
         return None

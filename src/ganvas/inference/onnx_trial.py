@@ -1,7 +1,7 @@
-"""Trial runs of an ONNX graph: layout, scale, size multiple and channels of a network of which only the file is known.
+"""Probing of an ONNX graph: determines layout, scale, size multiple and channels by trial runs.
 
-Noise of chosen sizes goes through the graph. A size fits where the graph runs and makes a picture whose height and
-width are the same whole multiple of the input's.
+The graph runs on noise of chosen sizes. A size fits if the graph returns a picture whose height and width are the same
+integer multiple of those of the input.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from ganvas.inference.tiling import SMALLEST_SIDE
 __all__ = ["Sizes", "Traits", "check_traits", "find_traits", "value_range_of"]
 
 Sizes = tuple[int | None, int | None]
-"""The only height and the only width that a network takes; None where it takes several."""
+"""The only height and the only width that a network accepts; None if it accepts several."""
 MULTIPLES = (*range(1, 11), 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 """Size multiples to try, smallest first."""
 SQUARES = (64, 128, 224, 256, 299, 320, 384, 512)
-"""Sizes of graphs that declare free sizes and take one."""
+"""Sizes to try for graphs that declare dynamic sizes but accept only one."""
 MOST_ATTEMPTED = 64
-"""Size multiple above which graphs that run and make another size are not tried any more."""
+"""Largest size multiple to try for graphs that run but return a picture of another size."""
 COLOR_CHANNELS = (3, 1)
-"""Channels to try where the number is free."""
+"""Numbers of channels to try if the number is dynamic."""
 COLORS = (1, 3, 4)
-"""Channels that a last dimension of that size must be."""
+"""Sizes of a last dimension that is interpreted as channels."""
 LEVELS = 2.0
-"""Values above it show that floats are levels up to 255."""
+"""Largest value of floats in [0, 1]; larger values are levels up to 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What a graph does to pictures.
+    """Properties of a graph from a picture to a picture.
 
     Attributes:
         channels_last: whether the input is (N, H, W, C) rather than (N, C, H, W).
-        output_last: the same of the output.
-        input_channels: of the input picture.
-        output_channels: of the output picture.
+        output_last: the same for the output.
+        input_channels: number of channels of the input.
+        output_channels: number of channels of the output.
         scale: factor of the output's height and width.
-        size_multiple: height and width must be multiples of it, where they are free.
-        fixed_size: the only sizes that it takes.
-        value_range: the values in the input and output that mean black and white.
-        output_range: the same of the output.
+        size_multiple: number of which dynamic height and width must be multiples.
+        fixed_size: the only sizes that the graph accepts.
+        value_range: values of black and white in the input.
+        output_range: the same for the output.
     """
 
     channels_last: bool = False
@@ -67,7 +67,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class _Layout:
-    """One way to read the input's shape."""
+    """Interpretation of the input's shape."""
 
     channels: int
     channels_last: bool
@@ -75,7 +75,7 @@ class _Layout:
 
 
 def value_range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the range of an element type: [0, 1] for floats, 16 bits for uint16, 8 bits for other whole numbers."""
+    """Return the range of an element type: [0, 1] for floats, 16 bits for uint16, 8 bits for other integers."""
     return (0.0, 1.0) if dtype.kind == "f" else (0.0, 65535.0 if dtype == np.uint16 else 255.0)
 
 
@@ -84,10 +84,10 @@ def find_traits(graph: GraphFile, *, value_range: tuple[float, float] | None = N
 
     Args:
         graph: the opened file.
-        value_range: of input and output, where it is known.
+        value_range: value range of input and output, if known.
 
     Raises:
-        RunError: no size fits, or what it makes is no picture; names the remedy.
+        RunError: no size fits, or the output is not a picture; names the remedy.
     """
     trial = _Trial(graph, value_range)
     layouts = list(_layouts(graph.path, graph.input))
@@ -101,10 +101,10 @@ def find_traits(graph: GraphFile, *, value_range: tuple[float, float] | None = N
 
 
 def check_traits(graph: GraphFile, traits: Traits) -> None:
-    """Run a graph once and compare with what its metadata say.
+    """Run a graph once and compare the result with its metadata.
 
     Raises:
-        RunError: it does something else.
+        RunError: they differ.
     """
     layout = _Layout(traits.input_channels, traits.channels_last, traits.fixed_size)
     trial = _Trial(graph, traits.value_range)
@@ -116,21 +116,21 @@ def check_traits(graph: GraphFile, traits: Traits) -> None:
     said, made = (traits.scale, traits.output_channels), (found.scale, found.output_channels)
     if said != made:
         raise RunError(
-            f"{graph.path}: its metadata say that it enlarges {said[0]} times to {said[1]} channels, and it makes "
-            f"{made[0]} times as much with {made[1]}; export it again"
+            f"{graph.path}: its metadata declare scale {said[0]} and {said[1]} channels, but its output has scale "
+            f"{made[0]} and {made[1]} channels; export it again"
         )
 
 
 def _layouts(path: Path, given: GraphInput) -> Iterator[_Layout]:
-    """Yield the ways to read the input's shape, the usual first.
+    """Yield the interpretations of the input's shape, the most common first.
 
     Raises:
-        RunError: neither dimension may hold channels.
+        RunError: no dimension has a plausible number of channels.
     """
     _, first, middle, last = given.shape
     usual, at_end = (first, False, (middle, last)), (last, True, (first, middle))
     layouts = [usual, at_end] if first is None else [usual]
-    if last in COLORS and first not in COLORS:  # nobody's pictures are so narrow
+    if last in COLORS and first not in COLORS:  # real pictures are never so narrow
         layouts = [at_end]
     found = False
     for channels, is_last, sides in layouts:
@@ -149,7 +149,7 @@ class _Trial:
     """Trial runs of one graph.
 
     Attributes:
-        problem: why the last size did not fit.
+        problem: reason why the last size did not fit.
     """
 
     def __init__(self, graph: GraphFile, value_range: tuple[float, float] | None) -> None:
@@ -157,7 +157,7 @@ class _Trial:
         self.problem, self._runs = "", False
 
     def free_sizes(self, layout: _Layout) -> Traits | None:
-        """Return the traits with the smallest size multiple that fits; None where there is none."""
+        """Return the traits with the smallest size multiple that fits; None if none fits."""
         if None not in layout.sides:
             height, width = layout.sides
             assert height is not None
@@ -177,10 +177,10 @@ class _Trial:
         return self.fits(layout, (height, width), multiple=multiple)
 
     def fits(self, layout: _Layout, size: tuple[int, int], *, multiple: int) -> Traits | None:
-        """Run the graph on noise of that height and width; return its traits, or None where it does not fit.
+        """Run the graph on noise of that height and width; return its traits, or None if the size does not fit.
 
         Raises:
-            RunError: what it makes is no picture, whatever the size.
+            RunError: the output is not a picture, whatever the size.
         """
         self._runs = False
         graph, (height, width) = self._graph, size
@@ -192,7 +192,7 @@ class _Trial:
         try:
             made = graph.run(images)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no other base class
-            self.problem = f"it cannot be run on {where}, the last of all sizes tried: {first_line(error)}"
+            self.problem = f"it cannot run on {where}, the last of the sizes tried: {first_line(error)}"
             return None
         self._runs = True
         if made.ndim != 4:
@@ -214,30 +214,32 @@ class _Trial:
                     output_range=self._range or _output_range(made, graph.input.dtype),
                 )
         many = made.shape[1] > MAX_CHANNELS and list(made.shape[2:]) == [height, width]
-        cause = f"more than {MAX_CHANNELS} channels" if many else "sides that are no whole multiple of the picture's"
+        cause = (
+            f"more than {MAX_CHANNELS} channels" if many else "sides that are not an integer multiple of the picture's"
+        )
         self.problem = (
-            f"of {where} it makes an output of shape {made.shape}, with {cause}; a network that gives a picture of the "
-            "same size, or enlarged, is needed"
+            f"for {where} its output has the shape {made.shape}, with {cause}; the output must be a picture of the "
+            "same size or an integer multiple"
         )
         return None
 
     def _check_values(self, made: NDArray[Any]) -> None:
         if made.dtype.kind == "f" and not np.isfinite(made).all():
             raise RunError(
-                f"{self._graph.path} makes NaN or infinite values of noise; its weights are damaged, or too large for "
-                "its precision: export it in float32"
+                f"{self._graph.path} returns NaN or infinite values for noise; its weights are damaged, or too large "
+                "for its precision: export it in float32"
             )
 
 
 def _odd_multiples(multiple: int) -> tuple[int, int]:
-    """Return two sizes that are multiples of `multiple`, and of no other number that both could share."""
+    """Return two sizes whose greatest common divisor is `multiple`."""
     factor = -(-SMALLEST_SIDE // multiple)
     factor += 1 - factor % 2
     return factor * multiple, (factor + 2) * multiple
 
 
 def _output_range(made: NDArray[Any], given: np.dtype[Any]) -> tuple[float, float]:
-    """Return the output's range: floats of a graph that takes levels may be levels too."""
+    """Return the output's range: float outputs of a graph with level inputs may be levels too."""
     if made.dtype.kind == "f" and given.kind != "f" and float(made.max()) > LEVELS:
         return value_range_of(given)
     return value_range_of(made.dtype)

@@ -1,7 +1,7 @@
 """Worker that translates many pictures: each thread reads, gates, translates, gates and writes a few at a time.
 
-Results, their order, errors and refusals are those of one picture after the other. Few pictures are held at once,
-fewer the larger they are.
+Results, their order, errors and refusals equal those of sequential processing. Only a few pictures are in memory at
+once, fewer if they are large.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ __all__ = ["Item", "PictureWorker", "Settings", "lost", "write_result"]
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestRow:
-    """One picture, as a line of the manifest.
+    """Line of the manifest about one picture.
 
     Attributes:
-        name: of the picture, relative to the source folder.
-        input: SHA-256 of the file, and of its mask where there is one.
-        settings: SHA-256 of the run's snapshot and everything else that decides the result.
-        output: SHA-256 of the written file; None where nothing was written.
-        problem: why nothing was written.
-        notes: for the user, on the result.
+        name: name of the picture, relative to the source folder.
+        input: SHA-256 of the file and, if it has a mask, of the mask.
+        settings: SHA-256 of the run's snapshot and of all settings that determine the result.
+        output: SHA-256 of the written file; None if no file was written.
+        problem: reason why no file was written.
+        notes: notes for the user on the result.
     """
 
     name: str
@@ -64,10 +64,10 @@ class Settings:
 
     Attributes:
         translator: the loaded run.
-        label: marks what is written as synthetic.
+        label: label that marks results as synthetic.
         tile: see `Translator.tiled`; None for whole pictures.
         overlap: see `Translator.tiled`.
-        masks: a mask, or a folder with one for each picture; None to replace whole pictures.
+        masks: a mask, or a folder with one mask per picture; None to replace whole pictures.
     """
 
     translator: Translator
@@ -82,13 +82,13 @@ class Item:
     """One picture or film in progress.
 
     Attributes:
-        job: where from and where to.
+        job: source and target.
         input: see `ManifestRow`.
-        picture: as read, until its translation is written.
+        picture: the picture until its translation is written.
         output: see `ManifestRow`.
         notes: see `ManifestRow`.
-        error: why nothing was written.
-        is_done: an earlier call wrote it.
+        error: reason why no file was written.
+        is_done: whether an earlier call wrote the result.
     """
 
     job: Job
@@ -101,22 +101,22 @@ class Item:
 
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
-        """Record an error of this input, of which nothing is written then; the others continue."""
+        """Record an error inside the block as the failure of this input, so that the others continue."""
         try:
             yield
         except FILE_ERRORS as error:
             self.error, self.notes = error, ()
 
     def is_new(self, identity: str, files: Sequence[Path], label_of: Callable[[Path], str | None]) -> bool:
-        """Hash the input; return whether it is still to be translated, and not done by an earlier call.
+        """Hash the input, and return whether it still has to be translated.
 
         Args:
             identity: SHA-256 of the settings.
             files: the input.
-            label_of: returns the digital source type of a file that an earlier call may have written.
+            label_of: returns the digital source type of an existing file.
 
         Raises:
-            ImageError: where the result goes lies a file that is no translation.
+            ImageError: the target exists and is not a translation.
         """
         job, target = self.job, self.job.target
         assert target is not None
@@ -148,7 +148,7 @@ class PictureWorker:
     """Worker of the bulk runner: translates groups of pictures in threads and yields their results in order.
 
     Args:
-        settings: what determines a result.
+        settings: settings that determine a result.
         identity: SHA-256 of the settings and of the run's files, for the manifest.
     """
 
@@ -161,9 +161,9 @@ class PictureWorker:
         pending = deque[tuple[Future[list[Result]], int]]()
         with network_threads() as (pool, threads):
             try:
-                # The network is prepacked for the first picture; the others wait for that.
+                # The network is prepacked for the first picture; the other threads wait for that.
                 yield pool.submit(self._process, jobs[:1], places, tiles).result()
-                # Read ahead by a group for each thread and one more, or by fewer where pictures are large.
+                # Read ahead by one group per thread and one more, or by fewer if pictures are large.
                 for group, pixels in _groups(jobs[1:]):
                     pending.append((pool.submit(self._process, group, places, tiles), pixels))
                     while len(pending) > threads + 1 or (
@@ -173,7 +173,7 @@ class PictureWorker:
                 while pending:
                     yield pending.popleft()[0].result()
             finally:
-                tiles.cancel()  # threads stop at their next tile where the caller has stopped early
+                tiles.cancel()  # threads stop at their next tile if the caller stopped early
 
     def _process(self, jobs: Sequence[Job], places: NetworkPlaces, tiles: Progress) -> list[Result]:
         """Read, translate and write one group in this thread."""
@@ -181,7 +181,7 @@ class PictureWorker:
         for item in items:
             with item.failing_alone():
                 self._read(item)
-        # Pictures of earlier calls and unreadable ones take no part in what follows.
+        # Pictures that an earlier call finished, and unreadable ones, skip the following steps.
         opened = [(item, item.picture) for item in items if item.picture is not None]
         outcomes = settings.translator.translate_many(
             [(item.job.name, picture) for item, picture in opened],
@@ -213,10 +213,10 @@ class PictureWorker:
 
 
 def write_result(source: Path, target: Path, settings: Settings, picture: Picture, translation: Translation) -> None:
-    """Write a translation; with masks, only the masked part of it, inside the original picture.
+    """Write a translation; with masks, the original with its masked part replaced by the translation.
 
     Raises:
-        ImageError: there is no fitting mask, or the format cannot hold the result.
+        ImageError: no mask matches, or the format does not support the result.
         PolicyRefusal: the content gate refused the composite.
     """
     admitted = translation.admitted
@@ -227,12 +227,12 @@ def write_result(source: Path, target: Path, settings: Settings, picture: Pictur
 
 
 def _check_free(job: Job, target: Path, label_of: Callable[[Path], str | None]) -> None:
-    """Raise ImageError unless `target` is free or a translation of the same picture, by the manifest or by its label.
+    """Raise ImageError unless `target` is missing or a translation, according to the manifest or its label.
 
-    A process that was killed may have written a translation and not its row.
+    A killed process may have written a translation without its row.
     """
     if target.exists() and not job.known and not _is_labeled(target, label_of):
-        raise ImageError(target, "is there already and is no translation; move it away, or give another folder")
+        raise ImageError(target, "already exists and is not a translation; move it, or use another folder")
 
 
 def _is_labeled(path: Path, label_of: Callable[[Path], str | None]) -> bool:
@@ -256,7 +256,7 @@ def _groups(jobs: Sequence[Job]) -> Iterator[tuple[list[Job], int]]:
 
 
 def _num_pixels(job: Job) -> int:
-    """Return the number of pixels by the header; 0 where the file cannot be read, which is reported later."""
+    """Return the number of pixels by the header; 0 if the file cannot be read, which is reported later."""
     with suppress(ImageError):
         height, width = read_size(job.source)
         return height * width

@@ -26,7 +26,7 @@ OPERATORS = (
 )
 """Operators of torch.ops.mkldnn, as called by PyTorch's compiler."""
 LAYING_OUT = Lock()
-"""Lock for laying out weights, since several threads may apply a network at once."""
+"""Lock for reordering weights, since several threads may apply a network at once."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Activation:
     """Activation that oneDNN fuses into a convolution.
 
     Attributes:
-        name: as `torch.ops.mkldnn` spells it.
-        scalars: its parameters.
+        name: name in `torch.ops.mkldnn`.
+        scalars: parameters.
     """
 
     name: str = "none"
@@ -43,7 +43,7 @@ class Activation:
 
     @classmethod
     def of(cls, layer: nn.Module) -> Activation:
-        """Return the layer's activation, or `NO_ACTIVATION` for a layer that is none of these."""
+        """Return the layer's activation, or `NO_ACTIVATION` for any other layer."""
         if type(layer) is nn.ReLU:
             return cls("relu")
         if type(layer) is nn.LeakyReLU:
@@ -53,7 +53,7 @@ class Activation:
         return NO_ACTIVATION
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Apply it in place, after a norm that could not be folded."""
+        """Apply the activation in place, after a norm that could not be folded."""
         if self.name == "relu":
             return functional.relu_(features)
         return functional.leaky_relu_(features, *self.scalars) if self.name == "leaky_relu" else features
@@ -63,14 +63,14 @@ NO_ACTIVATION = Activation()
 
 
 class Packed(nn.Module):
-    """A convolution with the following norm and activation; its weights are laid out at the first call.
+    """Convolution with the following norm and activation, whose weights are reordered at the first call.
 
-    A batch norm in evaluation mode is an affine map of each channel, so it is folded into weights and bias. The mode
-    at the first call decides, and later calls must be in the same mode.
+    A batch norm in evaluation mode is an affine map of each channel, so it is folded into weights and bias. The mode at
+    the first call determines this, and later calls must be in the same mode.
 
     Args:
-        weight: of the layer.
-        bias: of the layer.
+        weight: weight of the layer.
+        bias: bias of the layer.
         geometry: padding, output padding of a transposed convolution, stride, dilation, groups.
         transposed: whether the convolution is transposed.
         is_last: whether the result is always float32.
@@ -97,7 +97,7 @@ class Packed(nn.Module):
         self._convolve = getattr(torch.ops.mkldnn, f"_{kind}_pointwise")
         self._transposed, self._geometry, self._mirror = transposed, geometry, mirror
         self._weight = weight.detach()
-        self._bias = None if bias is None else bias.detach().clone()  # releases the loaded weights
+        self._bias = None if bias is None else bias.detach().clone()  # frees the loaded weights
         self._dtype, self._output_dtype = weight.dtype, torch.float32 if is_last else weight.dtype
         self.norm = PictureNorm(norm) if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d) else None
         self._activation = activation
@@ -140,7 +140,7 @@ class Packed(nn.Module):
             if not self._is_laid_out:
                 self._lay_out(features)
         assert not (self._folds and self.training), "applied in evaluation mode before"
-        # Convolution, fused with the activation unless a norm comes between them
+        # Convolution, fused with the activation unless a norm is between them
         at_once = self.norm is None or self._folds
         activation = self._activation if at_once else NO_ACTIVATION
         output = self._convolved(features, activation).to(self._output_dtype)
@@ -200,18 +200,18 @@ def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d, transposed
 
 
 def sum_of_rows(by_row: Tensor, num_rows: int, bias: Tensor | None) -> Tensor:
-    """Shift the result of each kernel row into place and sum them.
+    """Shift the result of each kernel row to its position and sum the rows.
 
     Args:
         by_row: (N, num_rows C, H + num_rows - 1, W), by `by_kernel_rows`.
-        num_rows: rows of the kernel.
+        num_rows: number of rows of the kernel.
         bias: (C).
 
     Returns:
         (N, C, H, W).
     """
     count, channels, height, width = by_row.shape
-    planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # adds along memory
+    planes = by_row.contiguous().view(count, num_rows, channels // num_rows, height, width)  # sums in memory order
     height -= num_rows - 1
     output: Tensor = planes[:, 0, :, :height] + (0.0 if bias is None else bias.view(-1, 1, 1))
     for row in range(1, num_rows):

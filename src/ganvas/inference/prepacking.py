@@ -1,8 +1,8 @@
-"""Weight prepacking: preparation of generators for inference.
+"""Weight prepacking and operator fusion of generators for inference on a CPU.
 
 PyTorch reorders a convolution's weights at every call, which for one picture can take longer than the convolution
-itself. A prepacked network keeps them in oneDNN's own layout, folds batch norms into the weights before them, and
-fuses activations into convolutions. Results equal those of the original network up to rounding.
+itself. A prepacked network stores them in oneDNN's own layout, folds batch norms into the preceding weights, and fuses
+activations into convolutions. Results equal those of the original network up to rounding.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CHAINS: dict[type[nn.Module], tuple[str, ...]] = {
 
 
 def make_ready(method: Method, *, precision: Precision) -> None:
-    """Prepare the method's generators in place: convolutions in that precision, prepacked if possible.
+    """Prepare a method's generators in place: set the precision of convolutions, and prepack them if possible.
 
     Norms, the last activation and the sum of a residual generator stay in float32.
     """
@@ -51,7 +51,7 @@ def make_ready(method: Method, *, precision: Precision) -> None:
         # Lower first: packed weights are in oneDNN's layout, which depends on their data type
         if precision == "bfloat16":
             lower(network)
-        if can_pack(network) and not method.translates_by_search:  # prepacked layers have no gradient
+        if can_pack(network) and not method.translates_by_search:  # prepacked layers do not support gradients
             pack(network)
 
 
@@ -107,7 +107,7 @@ def _pack_chain(parent: nn.Module, chain: Sequence[str], last: nn.Module | None)
     norm = next(iter(following), None)
     if norm is not None and type(following[norm]) not in NORMS:
         norm = None
-    # A pixel shuffle only moves values, so an activation after it may be applied before it
+    # A pixel shuffle only moves values, so the activation that follows it may be applied before it
     kinds = {name: layer for name, layer in following.items() if name != norm and type(layer) is not nn.PixelShuffle}
     after, activation = next(iter(kinds), None), NO_ACTIVATION
     if after is not None:

@@ -1,6 +1,6 @@
-"""Runtimes that compute a network: PyTorch, and for ONNX files ONNX Runtime and OpenVINO with the translator's threads.
+"""Runtimes that execute a network: PyTorch, or ONNX Runtime and OpenVINO for ONNX files.
 
-A run is exported before another runtime computes it. The exporter lies above this package, so callers hand it in.
+A run is exported before another runtime executes it. The exporter is in a higher layer, so callers pass it in.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class RuntimeChoice:
     """Runtime of a translation.
 
     Attributes:
-        name: of the runtime; auto is PyTorch for runs (docs/decisions.md) and ONNX Runtime for ONNX files.
-        export: writes a run's snapshot and direction as an ONNX file, or finds it, and returns its path.
+        name: name of the runtime; auto is PyTorch for runs (docs/decisions.md) and ONNX Runtime for ONNX files.
+        export: function that returns the path of an ONNX file of a run's snapshot and direction, exporting it if
+            necessary.
     """
 
     name: Runtime = "auto"
@@ -65,16 +66,16 @@ class RuntimeChoice:
         """Return the network of an ONNX file in this runtime, which by default is ONNX Runtime's.
 
         Raises:
-            ConfigError: PyTorch is asked for.
+            ConfigError: the runtime is PyTorch.
             MissingDependency: OpenVINO is not installed.
         """
         if self.name == "torch":
-            raise ConfigError(f"{path} is an ONNX file, which PyTorch does not compute: leave --runtime torch out")
+            raise ConfigError(f"{path} is an ONNX file, which PyTorch cannot run: omit --runtime torch")
         return OpenVinoNetwork(path) if self.name == "openvino" else network
 
 
 TORCH = RuntimeChoice()
-"""The default."""
+"""Default runtime."""
 
 
 def require_openvino(model: Path) -> None:
@@ -84,14 +85,14 @@ def require_openvino(model: Path) -> None:
 
 
 class OpenVinoNetwork:
-    """An ONNX file computed by OpenVINO in float32, as many pictures at once as a translator has places.
+    """Network of an ONNX file in OpenVINO, in float32, with as many parallel requests as a translator has slots.
 
     Args:
         path: the .onnx file.
 
     Raises:
         MissingDependency: OpenVINO is not installed.
-        ConfigError: it cannot compute the file.
+        ConfigError: OpenVINO does not support the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,8 +109,8 @@ class OpenVinoNetwork:
         try:
             self._network: CompiledModel = openvino.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
-            problem = f"{path} cannot be computed by OpenVINO ({first_line(error)})"
-            raise ConfigError(f"{problem}: leave --runtime openvino out") from error
+            problem = f"{path} is not supported by OpenVINO ({first_line(error)})"
+            raise ConfigError(f"{problem}: omit --runtime openvino") from error
         self._idle: SimpleQueue[InferRequest] = SimpleQueue()
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:

@@ -40,10 +40,10 @@ __all__ = ["SamplingReport", "sample_files"]
 
 GRID_NAME = "grid.png"
 SETTINGS_NAME = ".sample.json"
-"""Settings of an unfinished sampling run: only the same command may continue in the folder."""
+"""File with the settings of an unfinished sampling run; only the same command may continue in the folder."""
 GRID_COLUMNS = 8
 GRID_MOST = 64
-"""Number of samples on the overview grid."""
+"""Largest number of samples on the overview grid."""
 GRAY = 128
 Drawn = dict[Domain, Picture]
 
@@ -53,8 +53,8 @@ class SamplingReport:
     """Result of a sampling run.
 
     Attributes:
-        written: their files, in order.
-        grid: the overview.
+        written: files of the samples, in order.
+        grid: file of the overview grid.
         seconds: total time.
     """
 
@@ -73,13 +73,14 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
     same name correspond. A picture depends on the seed and its name only, not on the number of samples.
 
     Args:
-        config: run, output and number of samples; `out` may hold what the same command wrote before it was stopped.
-        progress: show a bar with the time left.
+        config: run, output and number of samples; `out` may contain the files of an interrupted call of the same
+            command.
+        progress: show a progress bar with the remaining time.
 
     Raises:
         ConfigError: the run's method does not sample pictures, or bfloat16 is not fast on the device.
-        PolicyRefusal: pictures were refused; the others are written. Of a pair both are left out.
-        InputError: the run, the folder or a setting cannot be used, or a picture cannot be written.
+        PolicyRefusal: pictures were refused; the others are written. Of a pair, neither is written.
+        InputError: the run, the folder or a setting is invalid, or a picture cannot be written.
     """
     started, where = time.monotonic(), choose_device(config.device)
     run, out, count, suffix = config.run, config.out, config.count, config.suffix
@@ -89,7 +90,7 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
         "run": _identity(run, config.snapshot), "seed": config.seed, "count": count, "suffix": suffix,
         "precision": computed,
     }  # fmt: skip
-    # The settings in the folder let the same command resume, and no other
+    # The settings in the folder allow only the same command to resume
     with claimed(out, beside=[out / side for side in sides]), _noted(out, settings):
         method = load_generators(run, config.snapshot).to(where)
         for name in method.generators if computed == "bfloat16" else ():
@@ -105,11 +106,11 @@ def sample_files(config: SampleConfig, *, progress: bool = True) -> SamplingRepo
 
 
 class _Album:
-    """Output folder that receives one sample after the other.
+    """Output folder of the samples.
 
     Attributes:
         written: files, in order.
-        refused: refusals of the gate; nothing is written of a refused sample.
+        refused: refusals of the gate; refused samples are not written.
     """
 
     def __init__(self, folder: Path, sides: Sequence[Domain], suffix: str | None, label: SyntheticLabel) -> None:
@@ -118,7 +119,7 @@ class _Album:
         self.written, self.refused = list[Path](), list[PolicyRefusal]()
 
     def add(self, drawn: Drawn) -> None:
-        """Pass pictures through the gate and write them; place the first ones on the grid."""
+        """Pass pictures through the gate and write them; keep the first ones for the grid."""
         names = {side: f"{side}/{self._number:05d}" if len(drawn) > 1 else f"{self._number:05d}" for side in drawn}
         outcomes = admit_many([(names[side], picture) for side, picture in drawn.items()])
         self.refused += (refusals := [outcome for outcome in outcomes if isinstance(outcome, PolicyRefusal)])
@@ -132,7 +133,7 @@ class _Album:
         self._number += 1
 
     def write_grid(self) -> None:
-        """Write the first samples in rows, two sides one above the other; a refused sample is gray."""
+        """Write a grid of the first samples, with the two sides one above the other and refused samples in gray."""
         if not self._on_grid:
             return
         rows, labels = list[list[Picture]](), list[str]()
@@ -146,16 +147,16 @@ class _Album:
 
 
 def _check(record: RunRecord, *, suffix: str | None) -> tuple[Domain, ...]:
-    """Return the sides that the method samples; check everything that needs no weights."""
+    """Check everything that does not need the weights, and return the sides that the method samples."""
     kind = method_type(record.method)
     if not kind.samples:
         drawing = ", ".join(sorted(method.__name__ for method in methods().values() if method.samples))
         raise ConfigError(
-            f"{kind.__name__} translates pictures and draws none from noise: use ganvas translate, or a run of a "
-            f"method that draws ({drawing})"
+            f"{kind.__name__} translates pictures and does not sample from noise: use ganvas translate, or a run of a "
+            f"method that samples ({drawing})"
         )
     if suffix is not None and suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"suffix {suffix!r} is no format; give one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise InputError(f"suffix {suffix!r} is not supported; use one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     return kind.samples
 
 
@@ -166,10 +167,10 @@ def _identity(run: Path, snapshot: SnapshotName) -> str:
 
 @contextmanager
 def _noted(out: Path, settings: dict[str, object]) -> Iterator[None]:
-    """Keep the settings of the samples in the folder, so that the same command resumes after an interruption.
+    """Store the settings in the folder during the block, so that the same command resumes after an interruption.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder contains other files.
     """
     note = out / SETTINGS_NAME
     try:
@@ -177,14 +178,12 @@ def _noted(out: Path, settings: dict[str, object]) -> Iterator[None]:
     except (OSError, ValueError):
         same = False
     if not same and any(out.iterdir()):
-        raise InputError(
-            f"{out} holds something already; choose another folder, so that no old picture is taken for new"
-        )
+        raise InputError(f"{out} contains other files; use another folder, so that old and new pictures do not mix")
     write_json(note, settings)
     try:
         yield
     except Exception:
-        if all(path == note for path in out.iterdir()):  # else, as after a full disk, they stay for a resumption
+        if all(path == note for path in out.iterdir()):  # otherwise, as after a full disk, they are kept for resuming
             note.unlink()
         raise
     note.unlink()
@@ -233,5 +232,5 @@ def _label(run: Path, record: RunRecord) -> SyntheticLabel:
     return SyntheticLabel(
         software=f"ganvas {version('ganvas')}",
         model=f"{method} ({run_name(run)})",
-        note="This picture was drawn from random numbers by a trained model.",
+        note="This picture was generated from random numbers by a trained model.",
     )

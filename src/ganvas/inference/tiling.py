@@ -1,8 +1,8 @@
 """Padding to multiples and overlapped tiles, for pictures of any size.
 
-Two tile plans exist. `exact_tiles`: each output pixel is computed with all inputs that influence it, on the
-network's own grid, so tiles equal the whole picture. `blended_tiles`: if no finite context suffices (a normalization
-takes its statistics from the whole picture) or the tile is too small, neighbors overlap and are blended linearly.
+Two tile plans exist. `exact_tiles`: each output pixel is computed with all inputs that influence it, on the network's
+own grid, so tiles equal the whole picture. `blended_tiles`: if the context is infinite (a norm takes its statistics
+from the whole picture) or the tile is too small, adjacent tiles overlap and are blended linearly.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SMALLEST_SIDE = 16
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Mirror rows and columns of (N, C, H, W) at the bottom and right until both sides are multiples.
 
-    The top left corner stays in place: a network with strides has a grid, and a picture with its own grid (a mosaic,
-    JPEG blocks) must be aligned with it as in training. Padding both sides by half left mosaics unrestored.
+    The top left corner is not moved: a network with strides has a grid, with which a picture with its own grid (a
+    mosaic, JPEG blocks) must be aligned as in training. With symmetric padding, mosaics were not restored.
     """
     for dim in (-2, -1):
         size = images.shape[dim]
@@ -42,14 +42,14 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def padded_size(size: int, multiple: int, fixed: int | None = None) -> int:
-    """Return the next larger size that the network accepts, or that tiles of its only size can cover."""
+    """Return the smallest size from here on that the network accepts, or that tiles of its fixed size can cover."""
     if fixed is not None and size <= fixed:
         return fixed
     return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
 
 
 def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
-    """Return entries `start` to `stop` of 0 1 2 1 0 1 ...: indices into `size`, the edge not repeated."""
+    """Return entries `start` to `stop` of 0 1 2 1 0 1 ..., indices that mirror an axis of `size` without its edge."""
     index = np.arange(start, stop) % max(2 * size - 2, 1)
     return np.where(index < size, index, 2 * size - 2 - index)
 
@@ -101,7 +101,7 @@ class TilePlan:
 
     Attributes:
         rows, columns: the tiles along each axis.
-        fade: pixels over which neighbors are blended; 0 in an exact plan.
+        fade: pixels over which adjacent tiles are blended; 0 in an exact plan.
     """
 
     rows: tuple[Span, ...]
@@ -128,19 +128,19 @@ def plan_tiles(
     """Return the exact plan if there is one, else the blended plan and the reason.
 
     Args:
-        height: of the padded picture, by `padded_size`.
-        width: of the padded picture, by `padded_size`.
-        tile: largest side of the network's input; None for whole pictures where the model takes them.
-        overlap: context of each tile on each side, in pixels; unset: as much as exactness needs.
+        height: height of the padded picture, from `padded_size`.
+        width: width of the padded picture, from `padded_size`.
+        tile: largest side of the network's input; None for whole pictures, if the model accepts them.
+        overlap: context of each tile on each side, in pixels; unset: as much as exact results need.
         multiple: `Model.size_multiple`.
         context: `Model.context`.
         fixed_size: `Model.fixed_size`.
         blend_reason: `Model.blend_reason`.
 
     Raises:
-        ConfigError: the tile is smaller than what the network takes, or the overlap leaves nothing of it.
+        ConfigError: the tile is smaller than the network's smallest input, or the overlap is half of the tile or more.
     """
-    # 1. Find the side of a tile along each axis; a picture that fits into one tile is computed whole.
+    # 1. Choose the side of a tile along each axis; a picture that fits into one tile is processed whole.
     lengths = height, width
     sizes = [_tile_size(tile, multiple, *one) for one in zip(fixed_size, lengths, strict=True)]
     divided = [size for size, length in zip(sizes, lengths, strict=True) if length > size]
@@ -149,7 +149,8 @@ def plan_tiles(
         raise ConfigError(f"overlap {overlap} must be at least 0 and less than half of the tile ({least})")
     if not divided:
         return whole(height, width), None
-    # 2. Exact tiles: each one's context lies on the network's grid and holds every input that its output depends on.
+    # 2. Exact tiles: the context of each is aligned with the network's grid and contains every input that its output
+    # depends on.
     margin = _round_up(context if overlap is None else overlap, multiple) if context is not None else 0
     if context is not None and margin >= context and 2 * margin < least:
         exact = [
@@ -157,7 +158,7 @@ def plan_tiles(
             for length, size, fixed in zip(lengths, sizes, fixed_size, strict=True)
         ]
         return TilePlan(exact[0], exact[1], 0), None
-    # 3. Otherwise tiles differ where they meet: neighbors overlap, and the difference is spread over a fade.
+    # 3. Otherwise tiles differ at their seams: adjacent tiles overlap, and the fade distributes the difference.
     blended = least // 8 if overlap is None else overlap
     plans = [blended_tiles(length, size, blended, multiple) for length, size in zip(lengths, sizes, strict=True)]
     is_fixed = fixed_size != (None, None)
@@ -165,12 +166,12 @@ def plan_tiles(
 
 
 def _tile_size(tile: int | None, multiple: int, fixed: int | None, length: int) -> int:
-    """Return the side of a tile: the only one that the network takes, or the largest multiple within `tile`."""
+    """Return the side of a tile: the fixed size of the network, or the largest valid multiple up to `tile`."""
     if tile is None:
         return fixed or length
     least = fixed or multiple
     if tile < least:
-        raise ConfigError(f"tile {tile} is smaller than what the network takes at once; give at least {least}")
+        raise ConfigError(f"tile {tile} is smaller than the smallest input of the network; use at least {least}")
     return fixed or tile // multiple * multiple
 
 
@@ -187,7 +188,7 @@ def exact_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
 
 
 def full_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
-    """Return exact spans of one size: the last lie further back than `exact_tiles` has them, and see more."""
+    """Return exact spans of equal size: the last ones start earlier than those of `exact_tiles`, with more context."""
     spans, start = list[Span](), 0
     while start < length:
         begin = min(max(start - margin, 0), length - tile)
@@ -198,7 +199,7 @@ def full_tiles(length: int, tile: int, margin: int) -> tuple[Span, ...]:
 
 
 def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[Span, ...]:
-    """Return spans of one size whose neighbors share at least 2 `margin` pixels, on the network's grid if possible."""
+    """Return equal spans that overlap by at least 2 `margin` pixels, on the network's grid if possible."""
     if length <= tile:
         return (Span(0, length, 0, length),)
     step = tile - 2 * margin
@@ -208,18 +209,18 @@ def blended_tiles(length: int, tile: int, margin: int, multiple: int) -> tuple[S
 
 
 def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progress: Progress = SILENT) -> None:
-    """Compute tile after tile, and write each part once it is final.
+    """Compute the tiles in order, and write each part of the result as soon as it is final.
 
-    Besides the current tile, only the parts that neighbors share are kept: a strip as wide as the picture, which passes
-    from one row of tiles to the next, and a seam as high as a tile, to its right. Both are allocated before the first
-    tile, since a long-lived array between two tiles' features would fragment the memory.
+    Besides the current tile, only the parts that adjacent tiles share are kept: a strip as wide as the picture, shared
+    with the next row of tiles, and a seam as high as a tile, shared with the next tile of the row. Both are allocated
+    before the first tile, since a long-lived array between the features of two tiles would fragment the memory.
 
     Args:
-        plan: which tiles.
+        plan: plan of the tiles.
         make: the network.
         write: receives finished parts.
-        channels: output channels of the network.
-        progress: receives the number of finished tiles, if there are several, and cancels between two of them.
+        channels: number of output channels of the network.
+        progress: receives the number of finished tiles, if there are several, and can cancel between two of them.
 
     Raises:
         Cancelled: see `Progress.check`.
@@ -232,13 +233,13 @@ def run_tiles(plan: TilePlan, make: Make, write: Write, *, channels: int, progre
     for row, row_weights, next_top in _with_next(plan.rows, plan.fade):
         before, rows = 0, row.keep_stop - row.keep_start
         for column, column_weights, next_left in _with_next(plan.columns, plan.fade):
-            # 1. Compute the tile, cut off its context, and weight it: the weights of all tiles at a pixel sum to 1.
+            # 1. Compute the tile, crop its context, and weight it: the weights of all tiles at a pixel sum to 1.
             part = _weighted(make(row, column)[:, row.kept, column.kept], row_weights, column_weights)
-            # 2. Add what the left neighbor has for this tile; keep what the right one shares.
+            # 2. Add the part shared with the left neighbor; keep the part shared with the right neighbor.
             part, right = _settle(part, seam[:, :rows, :before], next_left - column.keep_start, axis=2)
             before = column.keep_stop - next_left
             seam[:, :rows, :before] = right
-            # 3. The same with the row of tiles above and the one below; what is left over is final.
+            # 3. Do the same with the rows of tiles above and below; the remaining part is final.
             place = slice(column.keep_start, next_left)
             part, below = _settle(part, strip[:, :above, place], next_top - row.keep_start, axis=1)
             write(row.keep_start, column.keep_start, part)
@@ -262,13 +263,13 @@ def _with_next(spans: Sequence[Span], fade: int) -> Iterator[tuple[Span, Floats,
 
 
 def _weighted(part: Floats, rows: Floats, columns: Floats) -> Floats:
-    """Weight the part; a part that shares nothing is unchanged."""
+    """Weight the part; a part without shared pixels is unchanged."""
     part = part if (columns == 1).all() else part * columns
     return part if (rows == 1).all() else part * rows[:, None]
 
 
 def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[Floats, Floats]:
-    """Add the previous neighbor's shared part in place; split into the final part and the part shared with the next."""
+    """Add the part shared with the previous tile in place; split off the part shared with the next tile."""
     part, before = np.moveaxis(part, axis, 2), np.moveaxis(shared, axis, 2)
     if before.size:  # a weighted part is a new array and may be changed
         part[:, :, : before.shape[2]] += before
@@ -276,7 +277,7 @@ def _settle(part: Floats, shared: Floats, finished: int, *, axis: int) -> tuple[
 
 
 def _weights(spans: Sequence[Span], fade: int) -> list[Floats]:
-    """Return each span's weights along one axis: falling to 0 over `fade` pixels towards neighbors, with a sum of 1."""
+    """Return the weights of each span along one axis, which fade to 0 over `fade` pixels and sum to 1."""
     length = spans[-1].keep_stop
     weights = [_fade(span, length, fade) for span in spans]
     total = np.zeros(length, np.float32)
@@ -301,17 +302,19 @@ def _round_up(value: int | None, multiple: int) -> int:
 
 
 def _reason(context: int | None, multiple: int, blend_reason: str, *, is_fixed: bool) -> str:
-    blend = "so tiles differ slightly from the picture in one piece; seams are blended"
+    blend = "so the result differs slightly from that without tiles; seams are blended"
     if context is None:
         return f"{blend_reason}, {blend}"
     least = 2 * _round_up(context, multiple) + multiple
     if is_fixed:
-        return f"an output pixel depends on {context} pixels around it, more than the model's own size holds, {blend}"
+        return (
+            f"an output pixel depends on {context} pixels around it, more than the model's fixed size contains, {blend}"
+        )
     return f"an output pixel depends on {context} pixels around it, {blend}; tiles of {least} or more would be exact"
 
 
 OUT_OF_MEMORY = ("out of memory", "allocate memory")
-"""Parts of the error messages of CUDA, MPS and CPU; torch has no exception class for the latter two."""
+"""Parts of the out-of-memory messages of CUDA, MPS and CPU; torch has no exception class for the latter two."""
 
 
 @contextmanager
@@ -322,5 +325,5 @@ def enough_memory(picture: Picture, device: torch.device) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise
-        needed = f"{picture.width} x {picture.height} pixels need more memory than {device} has free"
+        needed = f"{picture.width} x {picture.height} pixels need more memory than is free on {device}"
         raise ImageError(picture.source, f"{needed}; translate it in (smaller) tiles, such as --tile 512") from error

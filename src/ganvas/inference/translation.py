@@ -1,4 +1,4 @@
-"""Translation of one picture: its result, and its state on the way through a run."""
+"""Translation of one picture: its result, and its state during processing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Translation:
 
     Attributes:
         admitted: the result, of the input's size times the method's scale.
-        notes: for the user, on conversions.
-        tiling_note: for the user, if tiles are not exact.
+        notes: notes for the user on conversions.
+        tiling_note: note for the user if tiles are not exact.
     """
 
     admitted: AdmittedPicture
@@ -38,7 +38,7 @@ class Translation:
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes, with that on tiles."""
+        """All notes, including the one on tiles."""
         return self.notes + ((self.tiling_note,) if self.tiling_note else ())
 
 
@@ -49,18 +49,19 @@ class InProgress:
     name: str
     picture: Picture
     window: Sequence[Picture] = ()
-    """Frames around it, itself in the middle; none where the run takes single pictures, or it is no frame."""
+    """Window of frames with the picture in the middle; empty if the run takes single pictures, or for still
+    pictures."""
     notes: tuple[str, ...] = ()
     admitted: AdmittedPicture | None = None
     neighbors: tuple[AdmittedPicture, ...] = ()
-    """The window, admitted."""
+    """The window after the gate has admitted it."""
     made: Picture | None = None
     tiling_note: str | None = None
     outcome: Translation | Exception | None = None
 
     @contextmanager
     def failing_alone(self) -> Iterator[None]:
-        """Keep an error of this picture as its outcome; the others continue."""
+        """Store an error inside the block as the outcome of this picture, so that the others continue."""
         try:
             yield
         except FILE_ERRORS as error:
@@ -73,12 +74,12 @@ def still_going(work: Sequence[InProgress]) -> list[InProgress]:
 
 
 def admit_each(work: Sequence[InProgress]) -> None:
-    """Gate pictures and the frames around them, each once; the cache of scores is opened once for all of them.
+    """Gate pictures and the frames in their windows, each once; the cache of scores is opened once for all of them.
 
-    A picture is refused if it, or a frame that the network sees beside it, is refused.
+    A picture is refused if it or a frame of its window is refused.
     """
     own = {id(one.picture) for one in work}
-    beside = {id(frame): (f"{one.name} (beside it)", frame) for one in work for frame in one.window}
+    beside = {id(frame): (f"{one.name} (neighboring frame)", frame) for one in work for frame in one.window}
     others = {key: named for key, named in beside.items() if key not in own}
     outcomes = admit_many([*((one.name, one.picture) for one in work), *others.values()])
     known = dict(zip([*(id(one.picture) for one in work), *others], outcomes, strict=True))
@@ -89,7 +90,7 @@ def admit_each(work: Sequence[InProgress]) -> None:
 
 
 def or_raised(outcome: AdmittedPicture | PolicyRefusal) -> AdmittedPicture:
-    """Return an admitted picture; raise a refusal."""
+    """Return an admitted picture, or raise a refusal."""
     if isinstance(outcome, PolicyRefusal):
         raise outcome
     return outcome

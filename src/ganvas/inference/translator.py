@@ -1,4 +1,4 @@
-"""Translator: a trained run, or an ONNX file, as an image -> image callable."""
+"""Translator, which applies a trained run or an ONNX file to images."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Translator:
     """Trained run, or ONNX file, as an image -> image callable: `Translator.load(run)(image)`.
 
     The output has the size of the input; every picture and its translation pass the content gate; the same picture
-    gives the same output each time, alone or in a batch, since its content seeds the method's noise.
+    always gives the same output, alone or in a batch, since its content seeds the method's noise.
 
     Args:
-        model: a method with its generators loaded, or a network from elsewhere.
-        record: the specification of input and output.
+        model: a method with loaded generators, or another model such as an ONNX file.
+        record: specification of input and output.
         device: device to which a method is moved.
-        seed: of the method's noise, if it has any.
+        seed: seed of the method's noise, if it has any.
         direction: for b_to_a, the record's output specification applies to the input and vice versa.
 
     Raises:
@@ -79,15 +79,15 @@ class Translator:
         """The run's method.
 
         Raises:
-            ConfigError: the translator holds an ONNX file, which has none.
+            ConfigError: the model is an ONNX file, which has no method.
         """
         if not isinstance(self.model, Method):
-            raise ConfigError("an ONNX file has no method, only a network; give the run folder")
+            raise ConfigError("an ONNX file contains a network but no method; pass the run folder")
         return self.model
 
     @property
     def num_frames(self) -> int:
-        """Frames of a film that the run takes together, the one to translate in the middle."""
+        """Number of frames in a window, of which the middle one is translated."""
         return self.model.num_frames
 
     @classmethod
@@ -102,23 +102,24 @@ class Translator:
         direction: Direction = "a_to_b",
         runtime: RuntimeChoice = TORCH,
     ) -> Translator:
-        """Load a run folder, or any ONNX file with one picture in and one out (docs/translate.md).
+        """Load a run, or an ONNX file of a network from a picture to a picture (docs/translate.md).
 
         Args:
-            run: the folder that training wrote, one that `ganvas export` published, `hf://user/name[@revision]`, or an
-                .onnx file.
+            run: a run folder, a folder written by `ganvas export --format huggingface`, `hf://user/name[@revision]`, or
+                an .onnx file.
             snapshot: `best`, `last`, `auto` (best where there is one) or a snapshot file.
             device: auto, cpu, cuda, cuda:1 or mps.
-            seed: of the method's noise, if it has any.
-            precision: of the convolutions; auto is bfloat16 where that is fast, else float32 (docs/translate.md).
-            direction: b_to_a for the reverse direction of methods that learn both.
-            runtime: what computes the network; `ganvas.load` takes its name.
+            seed: seed of the method's noise, if it has any.
+            precision: precision of the convolutions; auto is bfloat16 where that is fast, else float32
+                (docs/translate.md).
+            direction: b_to_a translates in the reverse direction, for methods that learn both.
+            runtime: runtime that executes the network; `ganvas.load` accepts its name.
 
         Raises:
             RunError: the folder cannot be read as a run, or the file as a network from picture to picture.
             ConfigError: the run's method does not translate in that direction, or bfloat16 is not fast on the device;
-                or a setting is given that an ONNX file or the runtime lacks.
-            ExportError: the runtime needs an export of the run, and there is none within a gray level.
+                or a setting does not apply to ONNX files or the runtime.
+            ExportError: the runtime needs an export of the run, and the export differs by more than a gray level.
             MissingDependency: the runtime is not installed.
         """
         run = resolve_run(run)
@@ -145,18 +146,18 @@ class Translator:
     @overload
     def __call__(self, image: torch.Tensor) -> torch.Tensor: ...
     def __call__(self, image: AnyImage) -> Any:
-        """Translate one image, in one piece.
+        """Translate one image without tiles.
 
         Args:
             image: a Picture, a file, the bytes of a file, a Pillow image, an array (H, W[, C]), or a tensor (C, H, W);
                 arrays and tensors of uint8, uint16 or float in [0, 1].
 
         Returns:
-            The same kind of thing (a Picture for a file or its bytes), upright, in the model's output type, of the same
-            height and width.
+            The result in the type of the input (a Picture for a file or its bytes), upright, in the model's output data
+                type, with the height and width of the input times the scale.
 
         Raises:
-            ImageError: it cannot be read, has channels or samples that the model cannot take, or needs too much memory.
+            ImageError: the image cannot be read, has unsuitable channels or pixel values, or needs too much memory.
             PolicyRefusal: the gate refused the picture or its translation.
             TypeError: another kind of object.
         """
@@ -175,13 +176,13 @@ class Translator:
     def tiled(self, image: AnyImage, *, tile: int = 512, overlap: int | None = None) -> Any:
         """Translate a picture that is too large for memory in overlapped tiles.
 
-        The result equals the untiled one where the network's reach is finite and the tile large enough;
-        otherwise seams are blended and a TilingWarning says why.
+        The result equals the untiled one if the network's receptive field is finite and the tile is large enough;
+        otherwise seams are blended and a TilingWarning gives the reason.
 
         Args:
             image: as for a call.
-            tile: largest side in pixels that the network is given at once.
-            overlap: surroundings that each tile sees on each side; unset: as much as exactness needs.
+            tile: side of a tile in pixels.
+            overlap: overlap of the tiles on each side in pixels; unset: as much as exact results need.
         """
         return self._of_any_kind(image, tile=tile, overlap=overlap)
 
@@ -195,11 +196,11 @@ class Translator:
         overlap: int | None = None,
         progress: Progress = SILENT,
     ) -> Translation:
-        """Translate one picture, gated on both sides, with notes instead of warnings; see `translate_many`.
+        """Translate one picture, with the gate before and after, and notes instead of warnings; see `translate_many`.
 
         Raises:
             ImageError: the model cannot take it, or memory runs out.
-            PolicyRefusal: the gate refused it or its translation.
+            PolicyRefusal: the gate refused the picture or its translation.
             Cancelled: see `Progress.check`.
         """
         named = (name or str(picture.source or "picture"), picture)
@@ -220,28 +221,28 @@ class Translator:
         places: Callable[[Picture], AbstractContextManager[object]] = lambda _picture: nullcontext(),
         progress: Progress = SILENT,
     ) -> list[Translation | Exception]:
-        """Translate several pictures, each on its own: the one path of pictures through a run.
+        """Translate several pictures independently; all translations use this method.
 
-        Single pictures, folders, films and Python calls all come this way: check, gate, network, gate.
+        Single pictures, folders, films and Python calls share its steps: check, gate, network, gate.
 
         Args:
             pictures: (name, picture).
-            windows: of each frame of a film, the `num_frames` frames around it; unset for pictures, which repeat
-                themselves.
+            windows: for each picture that is a frame, the window of `num_frames` frames around it; unset for pictures,
+                which are repeated.
             tile: see `tiled`; None for whole pictures.
             overlap: see `tiled`.
-            places: waits for a place in the network, where several threads share it.
-            progress: receives the number of finished tiles of a picture, if there are several, and cancels.
+            places: returns the lock to hold in the network, if several threads share it.
+            progress: receives the number of finished tiles of a picture, if there are several, and can cancel.
 
         Returns:
-            For each picture its translation, or the error because of which there is none.
+            For each picture its translation, or the error that prevented it.
 
         Raises:
             Cancelled: see `Progress.check`.
         """
         around = windows if windows is not None and self.num_frames > 1 else [()] * len(pictures)
         work = [InProgress(*named, window) for named, window in zip(pictures, around, strict=True)]
-        # 1. Gate the pictures that the model can take; the cache of scores is opened once for all of them.
+        # 1. Gate the pictures that the model accepts; the cache of scores is opened once for all of them.
         for one in work:
             with one.failing_alone():
                 any_scale = self.model.resizes or self.model.scale > 1
@@ -249,7 +250,7 @@ class Translator:
                     one.picture, self.record.input, self.record.data, any_scale=any_scale, is_frame=windows is not None
                 )
         admit_each(still_going(work))
-        # 2. Apply the network to each picture alone: batch norm then uses the picture's own statistics.
+        # 2. Apply the network to each picture separately, so that batch norm uses the picture's own statistics.
         for one in still_going(work):
             assert one.admitted is not None
             with places(one.picture), one.failing_alone():
@@ -268,17 +269,17 @@ class Translator:
     def translate_frames(
         self, frames: Iterable[Frame], *, name: str = "film", tile: int | None = None, overlap: int | None = None
     ) -> Iterator[Frame]:
-        """Yield the frames of a film translated, each at its time; `ganvas.translate` also labels the film.
+        """Yield the translated frames of a film with their timestamps; `ganvas.translate` also labels the film.
 
         Args:
-            frames: as `ganvas.video.read_video` yields them; `ganvas.video.write_video` writes them.
-            name: of the film, for messages.
+            frames: frames as yielded by `ganvas.video.read_video`; `ganvas.video.write_video` writes the results.
+            name: name of the film, for messages.
             tile: see `tiled`.
             overlap: see `tiled`.
 
         Raises:
             PolicyRefusal: the gate refused a frame or its translation; names frame and second.
-            ImageError: the model cannot take the frames, or memory runs out.
+            ImageError: the model does not accept the frames, or memory runs out.
             VideoError: see `ganvas.video.read_video`.
         """
         return translated_frames(self, frames, name=name, tile=tile, overlap=overlap)
@@ -293,7 +294,7 @@ class Translator:
         return as_kind_of(image, translation.picture)
 
     def _network(self, signed: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run one forward pass, (C, H, W) -> (C', H, W), as a batch of one: its statistics are the picture's own."""
+        """Run one forward pass, (C, H, W) -> (C', H, W), with a batch of one, so norms use its own statistics."""
         with torch.inference_mode(), computing_with(self._threads):
             images = torch.from_numpy(signed)[None].to(self.device)
             made = self.model.translate(images, direction=self.direction)

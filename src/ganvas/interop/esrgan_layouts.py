@@ -1,4 +1,4 @@
-"""Parameter names of ESRGAN models: the three layouts that people share, in and out.
+"""Parameter names of ESRGAN models in their three layouts, for import and export.
 
 `old keys` are those of the first ESRGAN release, whose layers are numbered; `RRDB_trunk keys` those of its later code,
 BSRGAN and RealSR; `Real-ESRGAN keys` those of the Real-ESRGAN release, which `ganvas.networks.RRDBNet` has too.
@@ -42,8 +42,8 @@ def release_name(name: str) -> str:
 def release_names(state: State) -> State:
     """Return an RRDBNet's weights by the names of the Real-ESRGAN release.
 
-    In the old layout the layers after the blocks are numbered: an enlargement, convolution and activation take three
-    places, and the last two convolutions follow.
+    In the old layout the layers after the blocks are numbered: each upsampling consists of three layers (interpolation,
+    convolution, activation), and the last two convolutions follow.
     """
     renamed = {release_name(name): value for name, value in state.items()}
     places = sorted(numbers(renamed, r"model\.(\d+)\.(?:weight|bias)"))
@@ -65,7 +65,7 @@ def release_names(state: State) -> State:
 
 
 def old_names(weights: State) -> State:
-    """Return an RRDBNet's weights by the old, numbered names, the only ones that spandrel knows for ESRGAN+."""
+    """Return an RRDBNet's weights by the old, numbered names, the only ones that spandrel supports for ESRGAN+."""
     blocks = {name.split(".")[1] for name in weights if name.startswith("body.")}
     ups = len({name.partition(".")[0] for name in weights if name.startswith("conv_up")})
     layers = {

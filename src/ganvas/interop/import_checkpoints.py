@@ -44,7 +44,7 @@ class DiscriminatorRecord:
     """Strided convolutions of a PatchGAN; 0 for a PixelGAN."""
     norm: Norm
     ganvas: str
-    """The version that wrote the record."""
+    """Version of ganvas that wrote the record."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def import_checkpoints(config: ImportConfig) -> Imported:
         config: the files, the output folder and settings that the files do not record.
 
     Raises:
-        RunError: a file cannot be read, they do not belong together, or the folder holds something already.
-        ConfigError: weights of a cycle for files that are no CycleGAN's, or weights out of range.
+        RunError: a file cannot be read, they do not belong together, or the folder contains other files.
+        ConfigError: cycle weights for files that are not a CycleGAN's, or weights out of range.
     """
     paths, folder, training = config.checkpoints, config.out, config.cycle_weights
     made = [folder / RECORD_NAME, folder / DISCRIMINATOR_RECORD_NAME, snapshot_path(folder, "last")]
-    # 1. Check the output before reading gigabytes, then recognize the network in each file.
+    # 1. Check the output before reading gigabytes, then infer the network of each file.
     check_name(folder)
     require_apart(made, paths)
     if model := _read_single(config):
@@ -87,8 +87,8 @@ def import_checkpoints(config: ImportConfig) -> Imported:
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1
     if training and not several:
-        raise ConfigError(f"{', '.join(training)}: only for the files of a CycleGAN, G_A and G_B; leave it out")
-    # 2. A single discriminator cannot translate, so it becomes a folder of its own kind.
+        raise ConfigError(f"{', '.join(training)}: only for the files of a CycleGAN, G_A and G_B; omit it")
+    # 2. A single discriminator cannot translate, so it becomes a separate kind of folder.
     if len(paths) == 1:
         (network,) = networks
         if not network.is_generator:
@@ -96,7 +96,7 @@ def import_checkpoints(config: ImportConfig) -> Imported:
                 write_discriminator(network, folder)
             note = f"{folder}: a discriminator without its generator; add the generator for a run"
             return Imported(folder, (f"{paths[0].name}: {describe(network)}", note))
-    # 3. Generators become a run: two are a CycleGAN, one is a pix2pix or a CUT.
+    # 3. Generators become a run: two form a CycleGAN, one a pix2pix or a CUT.
     if several:
         imported = import_cyclegan(*paths, dropout=config.dropout, training=replace(AS_RELEASED, **training))
     else:
@@ -107,7 +107,7 @@ def import_checkpoints(config: ImportConfig) -> Imported:
 
 
 def _read_single(config: ImportConfig) -> SharedModel | None:
-    """Return the shared restoration model that the files hold, None if they hold none.
+    """Return the community restoration model in the files; None if there is none.
 
     Raises:
         RunError: it is one of several files.
@@ -116,7 +116,7 @@ def _read_single(config: ImportConfig) -> SharedModel | None:
     found = {path: model for path in config.checkpoints if (model := read_shared_model(path, told)) is not None}
     if found and len(config.checkpoints) > 1:
         path, model = next(iter(found.items()))
-        raise RunError(f"{path.name} is a {model.name}, which is imported alone; give one file")
+        raise RunError(f"{path.name} is a {model.name}, which is imported by itself; pass one file")
     if found:
         config.check_alone(("dropout", "cycle_weight_a", "cycle_weight_b", "identity_weight"), "a restoration model")
     return next(iter(found.values()), None)
@@ -132,7 +132,7 @@ def write_imported(imported: ImportedMethod, run: Path) -> None:
     The record is written last, so that an interrupted import does not look like a run.
 
     Raises:
-        RunError: the folder holds a run or a discriminator already.
+        RunError: the folder already contains a run or a discriminator.
     """
     check_unused(run)
     save_snapshot(snapshot_path(run, "last"), imported.method, images_seen=0)
@@ -149,7 +149,7 @@ def write_discriminator(network: ReferenceNetwork, folder: Path) -> None:
     """Write a discriminator's weights and then its record.
 
     Raises:
-        RunError: the folder holds a run or a discriminator already.
+        RunError: the folder already contains a run or a discriminator.
     """
     assert network.kind in ("patchgan", "pixelgan")
     check_unused(folder)
@@ -170,7 +170,7 @@ def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
     """Return the discriminator of a folder in eval mode: (N, C, H, W) in [-1, 1] -> raw scores (N, 1, h, w).
 
     Raises:
-        RunError: the folder holds none, or its record and its weights do not belong together.
+        RunError: the folder contains none, or its record and weights do not belong together.
     """
     path = Path(folder) / DISCRIMINATOR_RECORD_NAME
     try:
@@ -197,7 +197,7 @@ def load_discriminator(folder: Path | str) -> PatchGAN | PixelGAN:
 
 
 def check_unused(folder: Path) -> None:
-    """Raise RunError where an import would overwrite."""
+    """Raise RunError if an import would overwrite files."""
     for name in (RECORD_NAME, CONFIG_NAME, DISCRIMINATOR_RECORD_NAME):
         if (folder / name).exists():
-            raise RunError(f"{folder} holds a {name} already; give another folder")
+            raise RunError(f"{folder} already contains a {name}; use another folder")

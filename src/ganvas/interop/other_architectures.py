@@ -1,4 +1,4 @@
-"""Names of architectures that cannot be imported, by tell-tale parameter names, for error messages."""
+"""Architectures that cannot be imported, recognized by their parameter names for error messages."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ TELLTALES: dict[str, tuple[str, ...]] = {
     "a U-Net of another project": (r"(inc|down1|up1|outc)\..*|.*(encoder|down|contract)\w*\d\..*double_?conv.*",),
     "the state of an optimizer": (r".*(exp_avg|momentum_buffer).*",),
 }
-"""Architecture -> patterns, each of which at least one parameter name matches as a whole."""
+"""Architecture -> patterns, each of which must fully match at least one parameter name."""
 
 
 def name_other_architecture(names: Iterable[str]) -> str | None:
-    """Return the architecture that parameter names look like, of those that cannot be imported; None if unknown."""
+    """Return the unsupported architecture that parameter names look like; None if unknown."""
     known = list(names)
     for architecture, patterns in TELLTALES.items():
         if all(any(re.fullmatch(pattern, name) for name in known) for pattern in patterns):

@@ -1,4 +1,4 @@
-"""Recognition of networks of the reference PyTorch pix2pix, CycleGAN and CUT from parameter names and shapes.
+"""Recognition of reference PyTorch networks of pix2pix, CycleGAN and CUT from parameter names and shapes.
 
 Supported are U-Nets of any depth, residual generators with any number of blocks, including CUT's antialiased ones,
 PatchGANs with any number of layers and the PixelGAN, with batch, instance or no norm. A file does not record three
@@ -26,12 +26,12 @@ from ganvas.networks.blocks import Norm
 ReferenceKind = Literal["unet", "resnet", "patchgan", "pixelgan"]
 REFERENCE_DROPOUT = 0.5
 DOWN, UP = [1.0, 2.0, 1.0], [1.0, 3.0, 3.0, 1.0]
-"""Taps of the filters with which CUT's generator halves and doubles (Zhang 2019, arXiv:1904.11486)."""
+"""Taps of the downsampling and upsampling filters of CUT's generator (Zhang 2019, arXiv:1904.11486)."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution and its norm: the name of the ganvas block, and the reference's names of its two parts."""
+    """Names of a convolution and its norm: the ganvas block, and the two parts in the reference."""
 
     block: str
     conv: str
@@ -48,14 +48,14 @@ class ReferenceNetwork:
     """1 for a discriminator: its score."""
     width: int
     count: int
-    """Depth of a U-Net, blocks of a residual generator, strided layers of a PatchGAN, 0 for a PixelGAN."""
+    """Depth of a U-Net, number of blocks (residual generator) or strided layers (PatchGAN); 0 for a PixelGAN."""
     norm: Norm
     dropout: float | None
     """None if the file does not determine it."""
     antialias: bool = False
     """Whether it is CUT's generator, which has filters in place of strides."""
     entry: str = ""
-    """Entry of the file that it was read from; empty for the whole file."""
+    """Entry of the file that contains the network; empty for the whole file."""
     weights: State
     """Weights by the parameter names of the ganvas network."""
 
@@ -83,7 +83,7 @@ def describe(network: ReferenceNetwork) -> str:
 
 
 def read_reference(path: Path) -> ReferenceNetwork:
-    """Return the network that a checkpoint holds, ignoring wrapper dictionaries and name prefixes.
+    """Return the network of a checkpoint, ignoring wrapper dictionaries and name prefixes.
 
     Raises:
         RunError: no such file, not a file of weights only, no supported network, or several generators.
@@ -98,11 +98,11 @@ def read_reference(path: Path) -> ReferenceNetwork:
     if not networks:
         details = "; ".join(f"entry '{entry}': {problem}" if entry else problem for entry, problem in problems.items())
         raise RunError(f"{path}: {details}")
-    # A file of a whole training holds discriminators too: its generator counts, and there must be one only.
+    # A file of a complete training state contains discriminators too; it must contain exactly one generator.
     chosen = [network for network in networks.values() if network.is_generator] or list(networks.values())
     if len(chosen) > 1:
         named = ", ".join(f"'{network.entry}' ({network.kind})" for network in chosen)
-        raise RunError(f"{path}: holds several networks, {named}; save each state dict in a file of its own")
+        raise RunError(f"{path}: holds several networks, {named}; save each state dict in a separate file")
     return chosen[0]
 
 
@@ -128,7 +128,7 @@ def _identify(state: State) -> ReferenceNetwork:
     refuse_other_architecture(state)
     if any("weight_orig" in key or "weight_g" in key or "parametrizations" in key for key in state):
         raise RunError("spectral or weight normalization, which the reference does not have; fold it into the weights")
-    # 1. Kind and layers follow from the parameter names; every layer must then be there as a convolution.
+    # 1. The parameter names determine kind and layers; every layer must then be present as a convolution.
     kind = kind_of(state)
     antialias = kind == "resnet" and check_filters(state)
     count, layers = layers_of(kind, state, antialias=antialias)
@@ -137,14 +137,14 @@ def _identify(state: State) -> ReferenceNetwork:
         raise RunError(f"looks like a {kind}, but {missing[0]} is missing; {KNOWN}")
     flat = [layer.conv for layer in layers if state[f"{layer.conv}.weight"].ndim != 4]
     if flat:
-        raise RunError(f"looks like a {kind}, but {flat[0]} is no convolution; {KNOWN}")
-    # 2. Channels and width follow from the shapes, norm and dropout from which other parameters there are.
+        raise RunError(f"looks like a {kind}, but {flat[0]} is not a convolution; {KNOWN}")
+    # 2. The shapes determine channels and width; the other parameters determine norm and dropout.
     norm = norm_of(state, layers)
     first, last = state[f"{layers[0].conv}.weight"], state[f"{layers[-1].conv}.weight"]
     draft = ReferenceNetwork(
         kind=kind,
         input_channels=first.shape[1],
-        # A U-Net ends in a transposed convolution, whose second axis holds the output channels.
+        # A U-Net ends in a transposed convolution, whose second axis is the output channels.
         output_channels=last.shape[1] if kind == "unet" else last.shape[0],
         width=first.shape[0],
         count=count,
@@ -153,7 +153,7 @@ def _identify(state: State) -> ReferenceNetwork:
         antialias=antialias,
         weights={},
     )
-    # 3. Building the network gives the names and shapes that the weights must have.
+    # 3. Build the network, which determines the names and shapes that the weights must have.
     return replace(draft, weights=convert_weights(state, layers, draft))
 
 
@@ -164,9 +164,11 @@ def kind_of(state: State) -> ReferenceKind:
     if any(re.match(r"model\.\d+\.conv_block\.", key) for key in state):
         return "resnet"
     if any(re.match(r"mlp_\d+\.", key) for key in state):
-        raise RunError("the patch heads of CUT (its net_F), which only train; give its generator (net_G) alone")
+        raise RunError(
+            "the patch heads of CUT (its net_F), which are only needed for training; pass only its generator (net_G)"
+        )
     if "model.0.weight" in state and any(key.endswith(".filt") for key in state):
-        raise RunError("CUT's antialiased PatchGAN, which is not imported; give the generator (net_G) alone")
+        raise RunError("CUT's antialiased PatchGAN, which is not imported; pass only the generator (net_G)")
     if "net.0.weight" in state:
         return "pixelgan"
     if "model.0.weight" in state and "model.2.weight" in state:
@@ -206,7 +208,7 @@ def block_places(state: State) -> list[int]:
 
 
 def check_filters(state: State) -> bool:
-    """Return whether a residual generator is CUT's, with a filter after each downsampling and before each upsampling.
+    """Return whether a residual generator is CUT's, with filters after each downsampling and before each upsampling.
 
     Raises:
         RunError: it has filters elsewhere, or filters other than Zhang's with 3 and 4 taps.
@@ -218,8 +220,8 @@ def check_filters(state: State) -> bool:
     taps = {"model.7": DOWN, "model.11": DOWN, f"model.{after}": UP, f"model.{after + 4}": UP}
     if filters.keys() != taps.keys():
         raise RunError(
-            "looks like CUT's generator with filters in one half only (--no_antialias or --no_antialias_up), which no "
-            f"network here has; {KNOWN}"
+            "looks like CUT's generator with filters in one half only (--no_antialias or --no_antialias_up), which is "
+            f"not supported; {KNOWN}"
         )
     for name, row in taps.items():
         wanted = torch.outer(torch.tensor(row), torch.tensor(row)) / sum(row) ** 2

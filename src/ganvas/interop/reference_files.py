@@ -1,6 +1,6 @@
 """Readers of PyTorch and safetensors checkpoints as state dicts, without wrapper dictionaries and name prefixes.
 
-A checkpoint can hold more than a state dict: several networks by name (`netG`), the weights beside an epoch
+A checkpoint can contain more than a state dict: several networks by name (`netG`), the weights beside an epoch
 (`state_dict`), averaged weights beside the weights (`params_ema`), or names with an attribute as prefix
 (`netG.model...`). Only tensors and plain values are unpickled.
 """
@@ -37,10 +37,11 @@ AVERAGES = ("ema", "average", "swa")
 def read_states(path: Path) -> dict[str, State]:
     """Return the state dicts of a checkpoint by the name of their entry, "" for the file itself.
 
-    If one entry holds averaged weights and another the same weights without averaging, only the averages are returned.
+    If one entry contains averaged weights and another the same weights without averaging, only the averages are
+    returned.
 
     Raises:
-        RunError: there is no such file, it cannot be read safely, or it holds no weights; names the cause.
+        RunError: the file does not exist, cannot be read safely, or contains no weights; names the cause.
     """
     # 1. Load tensors and plain values only; search nested dictionaries for mappings from names to tensors.
     content = _load(path)
@@ -52,20 +53,20 @@ def read_states(path: Path) -> dict[str, State]:
     if not found:
         if isinstance(content, Mapping) and any(entry in content for entry in OPTIMIZER_ENTRIES):
             raise RunError(
-                f"{path}: the state of a training (optimizer, schedules) without the weights of a network; give the "
-                "network's file beside it, such as net_g_latest.pth"
+                f"{path}: the state of a training (optimizer, schedules) without the weights of a network; pass the "
+                "file of the network, such as net_g_latest.pth"
             )
         named = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, Mapping) else ""
         raise RunError(
             f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are, nor a dictionary "
             f"with one in an entry such as 'state_dict', 'params_ema' or 'netG'{named}"
         )
-    # 3. Averaged weights give better pictures than the raw ones beside them.
+    # 3. Prefer averaged weights, which give better pictures than the raw ones.
     return _averages_alone(found)
 
 
 def without_prefix(state: State) -> Iterator[State]:
-    """Yield the state dict as it is, then without its common prefixes, removed one by one.
+    """Yield the state dict unchanged, then with its common prefixes removed one by one.
 
     Common prefixes are `module.` (DataParallel), `_orig_mod.` (a compiled network) and attributes such as `netG.`.
     """
@@ -76,10 +77,10 @@ def without_prefix(state: State) -> Iterator[State]:
 
 
 def as_dense(name: str, value: Tensor) -> Tensor:
-    """Return a weight, of an 8-bit floating-point type in float32.
+    """Return a weight, converted from 8-bit floating-point types to float32.
 
     Raises:
-        RunError: it is sparse or without values, or holds NaN or infinite values.
+        RunError: it is sparse or without values, or contains NaN or infinite values.
     """
     if value.layout is not torch.strided or value.is_meta:
         raise RunError(
@@ -99,14 +100,16 @@ def _load(path: Path) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        with warnings.catch_warnings(action="ignore"):  # they advise to load code; the errors below say what to do
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # their messages advise loading code; the errors below give a safe remedy
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         if str(path).startswith("hf:"):
-            raise RunError("a run on the Hugging Face Hub needs no import: give hf://user/name as the run") from error
+            raise RunError("a run on the Hugging Face Hub needs no import: pass hf://user/name as the run") from error
         raise RunError(f"{path}: no such file") from error
     except IsADirectoryError as error:
-        raise RunError(f"{path}: a folder; give the checkpoint's file in it") from error
+        raise RunError(f"{path}: a folder; pass the checkpoint file in it") from error
     except pickle.UnpicklingError as error:
         raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
     except SafetensorError as error:
@@ -116,7 +119,7 @@ def _load(path: Path) -> Any:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Return whether a file is in safetensors format: by the length and first byte of its header, else by its name."""
+    """Return whether a file is in safetensors format: judging by its header, else by its name."""
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") < MAX_HEADER:
@@ -129,17 +132,17 @@ def _why_unsafe(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
-        return "it is a web page: the download went wrong; fetch the file again"
+        return "it is a web page, so the download failed; download the file again"
     if "TorchScript" in str(error):
-        return "it is a TorchScript program, which holds code; give the weights (a state dict) of the network"
+        return "it is a TorchScript program, which contains code; pass the weights (a state dict) of the network"
     if "Unsupported" in str(error) or "GLOBAL" in str(error):
         return (
             "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "
-            "on the machine that made it, save the weights only: torch.save(network.state_dict(), FILE)"
+            "on the machine where it was saved, save only the weights: torch.save(network.state_dict(), FILE)"
         )
     if not start:
-        return "it is empty: fetch the file again"
-    return f"it is damaged, incomplete or of another kind: fetch the file again ({type(error).__name__})"
+        return "it is empty: download the file again"
+    return f"it is damaged, incomplete or of another type: download the file again ({type(error).__name__})"
 
 
 def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, State]]:
@@ -148,7 +151,7 @@ def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, 
         return
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     others = [value for key, value in content.items() if key not in tensors]
-    # Plain values may stand among parameters, whose names have dots: a scale, a model's name
+    # Plain values, such as a scale or a model's name, may be among the parameters, whose names have dots
     if tensors and (not others or (all("." in key for key in tensors) and all(map(_is_plain, others)))):
         yield name, {key: value for key, value in tensors.items() if not _is_counter(key, value)} or tensors
         return
@@ -167,7 +170,7 @@ def _is_counter(name: str, value: Tensor) -> bool:
 
 
 def _split_by_network(state: State) -> dict[str, State]:
-    """Split a state dict of several networks, such as `netG.` and `netD.`, by name; a single one stays under ""."""
+    """Split a state dict of several networks, such as `netG.` and `netD.`, by name; a single network has the key ""."""
     parts: dict[str, State] = {}
     for key, value in state.items():
         first, _, rest = key.partition(".")

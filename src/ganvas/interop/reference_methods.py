@@ -24,8 +24,8 @@ class ImportedMethod:
     """Model of another project as a ganvas method.
 
     Attributes:
-        method: holds the weights; a discriminator that was not given is new.
-        image_size: height and width of the crops on which such a network is trained.
+        method: method with the weights; a missing discriminator is new.
+        image_size: height and width of the crops on which the reference trains such a network.
         notes: sentences for the user on properties that the files do not record.
     """
 
@@ -42,16 +42,17 @@ def import_reference(
 ) -> ImportedMethod:
     """Read a generator's checkpoint and, if given, its discriminator's, in any order.
 
-    The method is the variant "pytorch": its training steps are the reference's too.
+    The method has the variant "pytorch", so its training steps equal the reference's too.
 
     Args:
         paths: the files.
         dropout: the rate of the generator's dropout, if its file does not determine it; unset: none.
-        objective: for further training; not recorded in a file. Wasserstein is without gradient penalty, as there.
-        l1_weight: for further training; not recorded in a file.
+        objective: objective of further training, which files do not record. Wasserstein has no gradient penalty, as in
+            the reference.
+        l1_weight: L1 weight of further training, which files do not record.
 
     Raises:
-        RunError: a file cannot be read, or does not hold the expected network.
+        RunError: a file cannot be read, or does not contain the expected network.
     """
     training = Pix2PixConfig(objective=objective, l1_weight=l1_weight, gradient_penalty=0.0, variant="pytorch")
     networks = {path: read_reference(path) for path in paths}
@@ -60,7 +61,7 @@ def import_reference(
     if len(generators) != 1 or len(discriminators) > 1:
         found = ", ".join(f"{path.name} is a {network.kind}" for path, network in networks.items()) or "nothing"
         raise RunError(
-            "give one generator and at most one discriminator, or the generators, and if wanted the discriminators, of "
+            "pass one generator and at most one discriminator, or the generators and optionally the discriminators of "
             f"a CycleGAN; given: {found}"
         )
     notes = [f"{path.name}: {describe(network)}" for path, network in networks.items()]
@@ -70,7 +71,7 @@ def import_reference(
     if generator.antialias:
         return assemble_cut(generator, dropout=rate, path=generators[0], notes=tuple(notes))
     if not discriminators:
-        notes.append("no discriminator was given: further training begins with a new one")
+        notes.append("no discriminator was given: further training starts with a new one")
         return assemble_pix2pix(generator, None, replace(training, dropout=rate), notes=tuple(notes))
     check_discriminator(generator, networks[discriminators[0]], path=discriminators[0])
     return assemble_pix2pix(generator, networks[discriminators[0]], replace(training, dropout=rate), notes=tuple(notes))
@@ -105,9 +106,9 @@ def assemble_cut(generator: ReferenceNetwork, *, dropout: float, path: Path, not
     try:
         method = CUT(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
     except ConfigError as error:
-        raise RunError(f"{path}: CUT cannot hold the checkpoint's network: {error}") from error
+        raise RunError(f"{path}: CUT does not support the checkpoint's network: {error}") from error
     method.generator.load_state_dict(generator.weights)
-    notes = (*notes, "imported as CUT: further training begins with a new discriminator and new patch heads")
+    notes = (*notes, "imported as CUT: further training starts with a new discriminator and new patch heads")
     return _imported(config, method, generator, notes)
 
 
@@ -118,10 +119,10 @@ def assemble_pix2pix(
     *,
     notes: tuple[str, ...],
 ) -> ImportedMethod:
-    """Build a pix2pix method that holds both networks.
+    """Build a pix2pix method from both networks.
 
     Raises:
-        RunError: pix2pix cannot hold them.
+        RunError: pix2pix does not support them.
     """
     size, channels = image_size_of(generator), (generator.input_channels, generator.output_channels)
     try:
@@ -129,7 +130,7 @@ def assemble_pix2pix(
         config = replace(training, **_architecture(generator, discriminator), residual_blocks=blocks)
         method = Pix2Pix(config, input_channels=channels[0], output_channels=channels[1], image_size=size)
     except ConfigError as error:
-        raise RunError(f"pix2pix cannot hold the checkpoint's network: {error}") from error
+        raise RunError(f"pix2pix does not support the checkpoint's network: {error}") from error
     method.generator.load_state_dict(generator.weights)
     if discriminator is not None:
         method.discriminator.load_state_dict(discriminator.weights)
@@ -137,7 +138,7 @@ def assemble_pix2pix(
 
 
 def _architecture(generator: ReferenceNetwork, discriminator: ReferenceNetwork | None) -> dict[str, Any]:
-    """Return the config fields that pix2pix and CycleGAN share, which build such networks."""
+    """Return the config fields of the networks that pix2pix and CycleGAN share."""
     is_unet = generator.kind == "unet"
     return {
         "generator": "unet" if is_unet else "resnet",
@@ -167,11 +168,11 @@ def _imported(
 
 
 def check_discriminator(generator: ReferenceNetwork, discriminator: ReferenceNetwork, *, path: Path) -> None:
-    """Raise RunError unless one pix2pix can hold both networks."""
+    """Raise RunError unless a pix2pix method supports both networks."""
     together = generator.input_channels + generator.output_channels
     if discriminator.input_channels == generator.output_channels:
         raise RunError(
-            f"{path}: scores outputs only, as in CycleGAN; give all four files of a CycleGAN, or a single one"
+            f"{path}: scores outputs only, as in CycleGAN; pass all four files of a CycleGAN, or a single one"
         )
     if discriminator.input_channels != together:
         raise RunError(f"{path}: scores {discriminator.input_channels} channels, but input and output have {together}")
@@ -183,7 +184,7 @@ def check_discriminator(generator: ReferenceNetwork, discriminator: ReferenceNet
 
 
 def check_layers(discriminator: ReferenceNetwork, *, path: Path) -> None:
-    """Raise RunError unless a method can have such a discriminator."""
+    """Raise RunError unless the methods support such a discriminator."""
     if discriminator.kind == "patchgan" and discriminator.count not in NUM_LAYERS.values():
         raise RunError(f"{path}: {discriminator.count} strided layers, more than 5; import them one by one")
 
@@ -204,9 +205,10 @@ def image_size_of(generator: ReferenceNetwork) -> tuple[int, int]:
 
 
 NETWORK_NAMES = {"G_A": "a_to_b", "G_B": "b_to_a", "D_A": "discriminator_b", "D_B": "discriminator_a"}
-"""Name in the reference -> attribute of `CycleGAN`: the reference's D_A scores the output of G_A, so pictures of b."""
+"""Name in the reference -> attribute of `CycleGAN`: D_A of the reference scores the output of G_A, that is, pictures of
+b."""
 AS_RELEASED = CycleGANConfig(identity_weight=0.5, variant="pytorch")
-"""The reference's default training settings, which no file records."""
+"""Default training settings of the reference, which files do not record."""
 
 Networks = Mapping[str, ReferenceNetwork]
 """Attribute of `CycleGAN` -> network."""
@@ -218,23 +220,23 @@ def import_cyclegan(
     """Read both generators' checkpoints and, if given, both discriminators', in any order.
 
     Args:
-        paths: the files, named as the reference names them: `*_net_G_A.pth`, G_B, D_A, D_B.
+        paths: the files, with the names of the reference: `*_net_G_A.pth`, G_B, D_A, D_B.
         dropout: the rate of U-Nets' dropout, which no file records; unset: none.
-        training: for further training: losses, weights and pool, which no file records.
+        training: losses, weights and pool of further training, which files do not record.
 
     Raises:
         RunError: a file cannot be read, its name does not give its role, or they do not belong together.
     """
-    # 1. File names give the roles: the networks of both directions look alike.
+    # 1. File names determine the roles, because the networks of both directions look alike.
     files = by_role(paths)
     networks = {role: read_reference(path) for role, path in files.items()}
     check_together(files, networks)
-    # 2. Tell the user what was recognized, and what no file records.
+    # 2. Report the recognized networks, and the properties that no file records.
     notes = [f"{path.name}: {describe(networks[role])}, here {role}" for role, path in files.items()]
     rate, note = choose_dropout(networks["a_to_b"], given=dropout, path=files["a_to_b"])
     notes += note
     if "discriminator_a" not in networks:
-        notes.append("no discriminators were given: further training begins with new ones")
+        notes.append("no discriminators were given: further training starts with new ones")
     return assemble_cyclegan(networks, replace(training, dropout=rate), notes=tuple(notes))
 
 
@@ -242,7 +244,7 @@ def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
     """Return the path of each network by its attribute of `CycleGAN`, recognized from the file names.
 
     Raises:
-        RunError: a name gives no role, two give the same one, or one is missing.
+        RunError: a name has no role, two names have the same role, or one is missing.
     """
     files: dict[str, Path] = {}
     for path in paths:
@@ -254,7 +256,7 @@ def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
             )
         role = NETWORK_NAMES[named[1]]
         if role in files:
-            raise RunError(f"{path} and {files[role]} are both {named[1]} by name; give one of them")
+            raise RunError(f"{path} and {files[role]} are both {named[1]} by name; pass one of them")
         files[role] = path
     if set(files) not in ({"a_to_b", "b_to_a"}, set(NETWORK_NAMES.values())):
         given = ", ".join(path.name for path in paths)
@@ -263,7 +265,7 @@ def by_role(paths: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def check_together(files: Mapping[str, Path], networks: Networks) -> None:
-    """Raise RunError unless one CycleGAN can hold all networks."""
+    """Raise RunError unless one CycleGAN supports all networks."""
     for role, network in networks.items():
         if network.is_generator != (role in CycleGAN.generators):
             raise RunError(f"{files[role]}: named as {role}, but it holds a {describe(network)}")
@@ -272,7 +274,7 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
         check_layers(network, path=files[role])
     generator = networks["a_to_b"]
     a, b = generator.input_channels, generator.output_channels
-    # Both generators must be alike, and so must both discriminators: one config builds either pair.
+    # Both generators must have equal properties, and so must both discriminators: one config builds each pair.
     channels = {"a_to_b": (a, b), "b_to_a": (b, a), "discriminator_a": (a, 1), "discriminator_b": (b, 1)}
     for role, network in networks.items():
         like = generator if network.is_generator else networks["discriminator_a"]
@@ -284,15 +286,15 @@ def check_together(files: Mapping[str, Path], networks: Networks) -> None:
 
 
 def make(network: ReferenceNetwork) -> tuple[object, ...]:
-    """Return the properties that both generators, or both discriminators, of a CycleGAN share."""
+    """Return the properties that must be equal in both generators, or both discriminators, of a CycleGAN."""
     return network.kind, network.width, network.count, network.norm, network.dropout
 
 
 def assemble_cyclegan(networks: Networks, training: CycleGANConfig, *, notes: tuple[str, ...]) -> ImportedMethod:
-    """Build a CycleGAN method that holds all networks.
+    """Build a CycleGAN method from all networks.
 
     Raises:
-        RunError: CycleGAN cannot hold them.
+        RunError: CycleGAN does not support them.
     """
     generator, discriminator = networks["a_to_b"], networks.get("discriminator_a")
     channels = (generator.input_channels, generator.output_channels)
@@ -307,7 +309,7 @@ def assemble_cyclegan(networks: Networks, training: CycleGANConfig, *, notes: tu
             config, input_channels=channels[0], output_channels=channels[1], image_size=image_size_of(generator)
         )
     except ConfigError as error:
-        raise RunError(f"CycleGAN cannot hold the checkpoints' networks: {error}") from error
+        raise RunError(f"CycleGAN does not support the checkpoints' networks: {error}") from error
     for role, network in networks.items():
         getattr(method, role).load_state_dict(network.weights)
     return _imported(config, method, generator, notes)

@@ -1,8 +1,8 @@
-"""Restoration models that people share, recognized by parameter names and shapes: ESRGAN, Real-ESRGAN, Compact, NAFNet.
+"""Import of community restoration models: ESRGAN, Real-ESRGAN, Compact and NAFNet.
 
-Each becomes an SRResNet config whose `generator` is the network, and weights by the names of that network, which are
-those of the Real-ESRGAN release and of NAFNet's. A file does not record the activation of a Compact without PReLU, nor
-whether the only upsampling of an ESRGAN doubles or triples.
+Parameter names and shapes identify a model. Each becomes an SRResNet config whose `generator` is the network, and
+weights by the names of that network, which are those of the Real-ESRGAN release and of NAFNet's. A file does not record
+the activation of a Compact without PReLU, nor whether an ESRGAN with a single upsampling has scale 2 or 3.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ganvas.methods.base import build
 from ganvas.methods.srresnet.method import SuperResolution, make_upscaler
 
 UNTRAINED = ("num_batches_tracked", "total_ops", "total_params", "n_averaged")
-"""Last parts of names of counters that tools leave in a file."""
+"""Last parts of the names of counters in files."""
 SEVERAL = (3, 4)
-"""Output channels to try for a Compact of one input channel, where one does not fit."""
+"""Output channels to try for a Compact of one input channel, if one output channel does not fit."""
 UNSHUFFLES: tuple[Literal[2, 4], ...] = (2, 4)
 KERNEL = (3, 3)
 CROP = 96
@@ -41,12 +41,12 @@ class SharedModel:
     """Restoration model recognized in a file.
 
     Attributes:
-        name: of the architecture, for the user.
-        config: describes the generator.
-        input_channels: of a picture.
-        output_channels: of a picture.
-        weights: by the names of the generator, float32.
-        entry: of the file that it was read from; empty for the whole file.
+        name: name of the architecture, for the user.
+        config: config of the generator.
+        input_channels: input channels of a picture.
+        output_channels: output channels of a picture.
+        weights: float32 weights by the parameter names of the generator.
+        entry: entry of the file; empty for the whole file.
     """
 
     name: str
@@ -79,7 +79,7 @@ class SharedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class NotRecorded:
-    """What the user says about a model that its file does not record."""
+    """Properties of a model that its file does not record, as specified by the user."""
 
     scale: int | None = None
     activation: Literal["relu", "leaky_relu"] | None = None
@@ -91,7 +91,7 @@ Recognizer = Callable[[State, NotRecorded], SharedModel]
 
 
 def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | None:
-    """Return the restoration model that a file holds, or None if it holds none.
+    """Return the restoration model of a file, or None if it contains none.
 
     Wrapper dictionaries, name prefixes and counters are ignored; averaged weights take precedence.
 
@@ -113,7 +113,7 @@ def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | 
 
 
 def import_shared_model(model: SharedModel, path: Path) -> ImportedMethod:
-    """Build the SRResNet that holds a model read from `path`."""
+    """Build the SRResNet of a model read from `path`."""
     multiple = model.config.scale * strides(model.config)
     side = -(-CROP // multiple) * multiple
     channels = {"input_channels": model.input_channels, "output_channels": model.output_channels}
@@ -131,7 +131,7 @@ def strides(config: SRResNetConfig) -> int:
 
 
 def find_shared_model(state: State, told: NotRecorded = NOTHING) -> SharedModel | None:
-    """Return the restoration model of a state dict, ignoring a common prefix and counters; None if it is none.
+    """Return the restoration model of a state dict, ignoring a common prefix and counters; None for other networks.
 
     Raises:
         RunError: it looks like one, but a weight is missing, unexpected, misshapen or NaN.
@@ -197,8 +197,8 @@ def recognize_compact(state: State, told: NotRecorded) -> SharedModel:
         activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
     elif told.activation is None:
         raise ConfigError(
-            "a Compact without PReLU: its file does not record which activation it has; give --activation relu or "
-            "--activation leaky_relu"
+            "a Compact without PReLU: its file does not record the activation; pass --activation relu or --activation "
+            "leaky_relu"
         )
     else:
         activation = told.activation
@@ -216,7 +216,7 @@ def recognize_compact(state: State, told: NotRecorded) -> SharedModel:
 
 
 def shuffled_channels(channels: int, input_channels: int) -> tuple[int, int]:
-    """Return scale and output channels of a Compact's pixel shuffle; one input channel may be added to several."""
+    """Return scale and output channels of a Compact's pixel shuffle; one input channel may give several outputs."""
     candidates = (1, *SEVERAL) if input_channels == 1 else (input_channels,)
     for output_channels in candidates:
         scale = isqrt(channels // output_channels)
@@ -256,11 +256,11 @@ KINDS: tuple[tuple[Callable[[State], object], Recognizer], ...] = (
     (is_nafnet, recognize_nafnet),
     (is_compact, recognize_compact),
 )
-"""Test of the names, and recognition, of each architecture."""
+"""Name test and recognition function of each architecture."""
 
 
 def count(state: State, pattern: str) -> int:
-    """Return how many numbers the group of a pattern matches among the names."""
+    """Return how many different numbers the group of a pattern matches among the names."""
     return len(numbers(state, pattern))
 
 
@@ -270,7 +270,7 @@ def convolution(state: State, name: str, what: str) -> Tensor:
     if weight is None:
         raise RunError(f"looks like {what}, but {name}.weight is missing")
     if weight.ndim != 4 or tuple(weight.shape[2:]) != KERNEL:
-        raise RunError(f"looks like {what}, but {name}.weight {tuple(weight.shape)} is no 3x3 convolution")
+        raise RunError(f"looks like {what}, but {name}.weight {tuple(weight.shape)} is not a 3x3 convolution")
     return weight
 
 
@@ -281,7 +281,7 @@ def make_config(**sizes: Any) -> SRResNetConfig:
     """Return a config of these sizes, for further training with L1.
 
     Raises:
-        RunError: no network here has such sizes.
+        RunError: the network does not support these sizes.
     """
     if sizes["scale"] not in SCALES:
         raise RunError(f"upscales {sizes['scale']} times; supported are {', '.join(map(str, SCALES))}")
@@ -292,15 +292,15 @@ def make_config(**sizes: Any) -> SRResNetConfig:
 
 
 def check_told(config: SRResNetConfig, told: NotRecorded) -> None:
-    """Raise ConfigError where the user says something else than the file."""
+    """Raise ConfigError if the user's settings contradict the file."""
     if told.scale not in (None, config.scale):
-        raise ConfigError(f"its layers upscale {config.scale} times, not {told.scale}: leave --scale out")
+        raise ConfigError(f"its layers upscale {config.scale} times, not {told.scale}: omit --scale")
     if told.activation not in (None, config.activation if config.generator == "compact" else None):
-        raise ConfigError("its activation follows from its layers: leave --activation out")
+        raise ConfigError("its activation follows from its layers: omit --activation")
 
 
 def assemble(name: str, config: SRResNetConfig, state: State, input_channels: int, output_channels: int) -> SharedModel:
-    """Return the model, once its weights are exactly those that its generator has."""
+    """Return the model after checking that its weights match its generator exactly."""
     with torch.device("meta"):
         wanted = make_upscaler(config, input_channels, output_channels).state_dict()
     if missing := sorted(wanted.keys() - state.keys()):
@@ -320,7 +320,7 @@ def as_float32(name: str, value: Tensor, *, like: Tensor) -> Tensor:
     """Return a weight of any floating-point type in float32.
 
     Raises:
-        RunError: it has another shape than `like`, is of integers, or holds NaN or infinite values.
+        RunError: it has another shape than `like`, is of an integer type, or contains NaN or infinite values.
     """
     if value.shape != like.shape:
         raise RunError(f"{name} has shape {tuple(value.shape)} where {tuple(like.shape)} was expected")

@@ -1,4 +1,4 @@
-"""Localization: classifiers, class activation maps and regions of a picture, imported lazily; config of `locate`."""
+"""Localization: classifiers, detectors, class activation maps and regions, imported lazily; config of `locate`."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class LocateConfig:
     """Pictures, films, or folders of pictures."""
     _: KW_ONLY
     out: Path | None = None
-    """The folder to write; needed unless classes are listed."""
+    """Output folder; required unless classes are listed."""
     classifier: str = "imagenet"
     """nsfw, imagenet or the path of an .onnx file."""
     class_name: str | None = None
     """One of its classes; unset: the most likely one of each photograph."""
     detect: tuple[str, ...] = ()
-    """Detectors in the place of the classifier: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these
-    of its classes."""
+    """Detectors instead of a classifier: faces, text, or an .onnx file; MODEL.onnx:person,car selects only these of its
+    classes."""
     min_score: float | None = None
     """Lowest score of a detection; unset: the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
     threshold: float = 0.2
@@ -90,4 +90,4 @@ class LocateConfig:
     def __post_init__(self) -> None:
         check_threads(self.threads)
         if self.out is None and not self.list_classes:
-            raise ConfigError("say where to write: --out FOLDER")
+            raise ConfigError("the output folder is missing: pass --out FOLDER")

@@ -35,7 +35,7 @@ def log_odds(evidence: Evidence, index: int, other: int) -> float:
 
 
 def evidence_map(evidence: Evidence, index: int) -> Floats:
-    """Return (h, w): the margin map for a softmax of two classes, which sees their difference only; else the CAM."""
+    """Return (h, w): the margin map for a softmax of two classes, which sees only their difference, else the CAM."""
     of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
     return margin_map(evidence, index, 1 - index) if of_two else class_map(evidence, index)
 
@@ -56,7 +56,7 @@ def grad_cam(features: Floats, gradients: Floats) -> Floats:
 def heat(evidence: Evidence, index: int, *, height: int, width: int) -> Floats:
     """Return the heat map (height, width) in [0, 1]: the positive part of the class's map, its maximum 1.
 
-    It is upsampled bilinearly into the evidence's extent and 0 outside; all 0 without evidence for the class.
+    It is upsampled bilinearly into the evidence's extent, and 0 outside and without evidence for the class.
     """
     extent = evidence.extent
     # 1. Upsample before clipping, so that the zero crossing between two cells is interpolated.
@@ -163,10 +163,10 @@ class Finding:
     """Class and its location.
 
     Attributes:
-        class_name: its name in the classifier.
-        score: its probability in the evidence of record, in [0, 1].
+        class_name: name of the class in the classifier.
+        score: probability in the center-crop evidence, in [0, 1].
         heat: (H, W) in [0, 1], of the dense evidence, the maximum 1; all 0 without evidence for the class.
-        boxes: of the mask's connected parts, largest first.
+        boxes: boxes of the mask's connected parts, largest first.
         mask: (H, W) bool, heat above the threshold.
     """
 
@@ -205,22 +205,23 @@ def locate(
 
     Raises:
         ConfigError: no such class (the message suggests similar names), or a threshold out of range.
-        ImageError: the classifier gives numbers that are not finite.
+        ImageError: the classifier returns values that are not finite.
     """
     if not 0 <= threshold < 1:
-        raise ConfigError(f"threshold {threshold} is out of range; give 0 <= threshold < 1")
+        raise ConfigError(f"threshold {threshold} is out of range; expected 0 <= threshold < 1")
     rgb = picture.as_rgb8() if isinstance(picture, Picture) else picture
     require_rgb(rgb)
     warn_if_assumed(classifier.activation)
-    with np.errstate(over="ignore", invalid="ignore"):  # of damaged weights; the results are checked below
-        # The score is the one that the network was published with; the map sees the whole picture, borders included.
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged weights overflow; the results are checked below
+        # The score uses the published preprocessing of the network; the map covers the whole picture, including its
+        # borders.
         seen = classifier.evidence(rgb)
         scores = seen.scores
         index = default_class(seen) if class_name is None else class_index(classifier, class_name)
         found = heat(classifier.dense_evidence(rgb), index, height=rgb.shape[0], width=rgb.shape[1])
     if not (np.isfinite(found).all() and np.isfinite(scores).all()):
         source = picture.source if isinstance(picture, Picture) else None
-        raise ImageError(source, "the classifier gives numbers that are not finite; its weights are damaged")
+        raise ImageError(source, "the classifier returns values that are not finite; its weights are damaged")
     return Finding(
         class_name=classifier.class_names[index],
         score=float(scores[index]),
@@ -231,7 +232,7 @@ def locate(
 
 
 def default_class(evidence: Evidence) -> int:
-    """Return the most likely class; for a softmax of two classes the second, since the first means its absence."""
+    """Return the most likely class; for a softmax of two classes the second, since the first stands for its absence."""
     of_two = len(evidence.scores) == 2 and evidence.activation != "sigmoid"
     return 1 if of_two else int(evidence.scores.argmax())
 
@@ -247,8 +248,8 @@ def class_index(classifier: Classifier, name: str) -> int:
     exact = [index for index in same if classifier.class_names[index] == name]
     if len(found := exact or same) > 1:
         raise ConfigError(
-            f"classes {', '.join(map(str, found))} of the classifier (counted from 0) are all called {name!r};"
-            " give each a name of its own in class_names"
+            f"classes {', '.join(map(str, found))} of the classifier (counted from 0) have the same name {name!r}; "
+            "use distinct names in class_names"
         )
     if found:
         return found[0]
@@ -256,7 +257,7 @@ def class_index(classifier: Classifier, name: str) -> int:
     near = get_close_matches(name.casefold(), names, n=3, cutoff=NEAR)
     suggested = dict.fromkeys([classifier.class_names[names.index(match)] for match in near] + within)
     hint = f"did you mean {', '.join(map(repr, list(suggested)[:4]))}? " if suggested else ""
-    raise ConfigError(f"the classifier knows no class {name!r}; {hint}{kinds_of(classifier)}")
+    raise ConfigError(f"the classifier has no class {name!r}; {hint}{kinds_of(classifier)}")
 
 
 def kinds_of(classifier: Classifier) -> str:
@@ -268,7 +269,7 @@ def kinds_of(classifier: Classifier) -> str:
     examples = ", ".join(names[index * (len(names) - 1) // (FEW - 1)] for index in range(FEW))
     if set(IMAGENET_ONLY) <= set(names):
         return (
-            f"it knows the {len(names)} classes of ImageNet: animals, plants, food, vehicles and other objects, but no"
+            f"it has the {len(names)} classes of ImageNet: animals, plants, food, vehicles and other objects, but no"
             f" people, faces, number plates or text ({examples}, ...); {every}"
         )
     return f"it knows {len(names)} classes ({examples}, ...); {every}"

@@ -1,4 +1,4 @@
-"""Classifier interface: preprocessing, activations, evidence behind class activation maps, and ONNX Runtime sessions.
+"""Classifier interface: preprocessing, activations, evidence for class activation maps, and ONNX Runtime sessions.
 
 Importing this module loads neither torch nor onnxruntime.
 """
@@ -24,11 +24,11 @@ from ganvas.image.picture import Box
 Activation = Literal["softmax", "sigmoid"]
 """softmax: exactly one class is present; sigmoid: classes are independent."""
 Logits = NDArray[np.float64]
-REMEDY = 'say "activation": "softmax" (one class per picture) or "sigmoid" (independent classes)'
+REMEDY = 'set "activation": "softmax" (one class per picture) or "sigmoid" (independent classes)'
 
 
 class AssumedActivationWarning(UserWarning):
-    """Scores come from an assumed softmax."""
+    """Warning that scores come from an assumed softmax."""
 
 
 def activate(logits: Logits, activation: Activation | None) -> Logits:
@@ -44,7 +44,7 @@ def activate(logits: Logits, activation: Activation | None) -> Logits:
 def recognize_activations(output: NDArray[Any], logits: Logits, *, tolerance: float) -> set[Activation | None]:
     """Return every activation that maps `logits` to `output`: None for the logits themselves.
 
-    The logarithm of a probability counts as its activation. An empty set means that the output has another origin.
+    Log-probabilities count as their activation. An empty set means that the output is computed in another way.
 
     Args:
         output: (N, K), the model's output.
@@ -71,18 +71,16 @@ def resolve_activation(
     """Return the activation of a classifier, or None if neither the model nor the user determines it.
 
     Args:
-        shown: by the model's own output; None for logits.
-        given: by the user; None if unset.
+        shown: activation that the model's output shows; None for logits.
+        given: activation set by the user; None if unset.
         num_classes: K. One logit is a sigmoid's: the softmax of one number is always 1.
         where: the file or module, for messages.
 
     Raises:
-        ConfigError: the two disagree, or a softmax has one output.
+        ConfigError: the two differ, or a softmax has one output.
     """
     if shown is not None and given is not None and shown != given:
-        raise ConfigError(
-            f"{where}: the model ends in a {shown}, but the activation is given as {given!r}; leave it out"
-        )
+        raise ConfigError(f"{where}: the model ends in a {shown}, but the activation is set to {given!r}; omit it")
     found = shown or given
     if num_classes > 1:
         return found
@@ -97,14 +95,14 @@ def is_activation(value: object) -> TypeGuard[Activation]:
 
 
 def require_activation(activation: Activation | None) -> Activation:
-    """Return the activation; required if scores decide what is released.
+    """Return the activation; raise ConfigError if it is unknown, since scores decide what is released.
 
     Raises:
         ConfigError: it is unknown; the message names the remedy.
     """
     if activation is None:
         raise ConfigError(
-            f"the classifier gives logits, and their activation is unknown: {REMEDY}"
+            f"the classifier returns logits, and their activation is unknown: {REMEDY}"
             " in MODEL.json beside MODEL.onnx, or activation=... in Python"
         )
     return activation
@@ -114,7 +112,7 @@ def warn_if_assumed(activation: Activation | None, *, stacklevel: int = 2) -> No
     """Warn if scores come from an assumed softmax."""
     if activation is None:
         warnings.warn(
-            f"the classifier gives logits; a softmax is assumed: {REMEDY} in MODEL.json beside"
+            f"the classifier returns logits; a softmax is assumed: {REMEDY} in MODEL.json beside"
             " MODEL.onnx, or activation=... in Python",
             AssumedActivationWarning,
             stacklevel=stacklevel + 1,
@@ -142,7 +140,7 @@ class ByClass(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Evidence of a classifier in one picture.
+    """Evidence of a classifier for one picture.
 
     Attributes:
         scores: (K,) probabilities in [0, 1].
@@ -175,7 +173,7 @@ class Classifier(Protocol):
         ...
 
     def evidence(self, rgb: NDArray[np.uint8]) -> Evidence:
-        """Return the evidence of record, with the network's own preprocessing. rgb: (H, W, 3) uint8."""
+        """Return the center-crop evidence, with the network's own preprocessing. rgb: (H, W, 3) uint8."""
         ...
 
     def dense_evidence(self, rgb: NDArray[np.uint8]) -> Evidence:
@@ -223,20 +221,20 @@ STRIP = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Center crop for the evidence of record, whole picture for the dense evidence; then mean, deviation and order."""
+    """Preprocessing: center crop or whole picture (dense evidence), then mean, deviation and channel order."""
 
     size: int = 224
     """Height and width of the network's input, in pixels."""
     crop_share: float = 0.875
-    """The center crop's side as a share of the picture's shorter side."""
+    """Side of the center crop as a share of the picture's shorter side."""
     dense_size: int = 384
     """Shorter side of the dense input, in pixels, before it is rounded to a multiple of 32."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    """Subtracted from R, G, B in 0..255."""
+    """Mean of R, G, B in 0..255, which is subtracted."""
     deviation: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    """R, G, B are divided by it after that."""
+    """Deviation of R, G, B, by which the difference is divided."""
     blue_first: bool = False
-    """Whether the network takes BGR."""
+    """Whether the network expects BGR."""
     bicubic: bool = False
     """Whether resizing is bicubic instead of bilinear."""
 
@@ -260,7 +258,7 @@ class Preprocessing:
         return self.normalize(dense), Box(0, 0, width, height)
 
     def squeezed(self, rgb: Bytes) -> tuple[Floats, Box]:
-        """Return the whole picture squeezed to (size, size, 3), normalized, for networks of one size, and its box.
+        """Return the whole picture resized to (size, size, 3), normalized, for networks of one size, and its box.
 
         rgb: (H, W, 3).
         """
@@ -278,7 +276,7 @@ def require_rgb(rgb: NDArray[Any]) -> None:
     """Raise ImageError unless rgb is a nonempty (H, W, 3) uint8 array."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
         raise ImageError(
-            None, f"a classifier takes (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}; use Picture.as_rgb8()"
+            None, f"a classifier expects (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}; use Picture.as_rgb8()"
         )
 
 
@@ -318,11 +316,11 @@ if TYPE_CHECKING:
 def silence_onnxruntime() -> None:
     """Keep ONNX Runtime from sending usage events to Microsoft, which its wheels do by default.
 
-    An own value of ORT_DISABLE_TELEMETRY in the environment stays.
+    A value of ORT_DISABLE_TELEMETRY in the environment is kept.
     """
     is_new = "onnxruntime" not in sys.modules
     own = "ORT_DISABLE_TELEMETRY" in os.environ
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read during the import
     import onnxruntime  # slow to import
 
     if not is_new and not own:
@@ -334,14 +332,14 @@ def make_session(graph: bytes | Path, *, threads: int | None = None) -> onnxrunt
 
     Args:
         graph: the model, or its file.
-        threads: of one run; unset: the number that the user set, else OMP_NUM_THREADS as in torch, so that one of many
-            processes does not take every core, else all cores.
+        threads: number of threads of one run; unset: the number that the user set, else OMP_NUM_THREADS as in torch, so
+            that one of many processes does not use every core, else all cores.
     """
     silence_onnxruntime()
     import onnxruntime  # slow to import
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its errors are raised
+    options.log_severity_level = 4  # errors are raised anyway
     environment = int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.intra_op_num_threads = threads or given_threads() or environment
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -31,22 +31,22 @@ __all__ = [
 Mask = NDArray[np.bool_]
 Corners = tuple[int, int, int, int]
 DETECTORS = ("faces", "text")
-"""Names of the detectors whose weights come in packages."""
+"""Names of the detectors with packaged weights."""
 LONGEST = 4096
 """Longest side in pixels at which faces and text are detected; memory grows with the area."""
 SHORTEST = 32
 COLORS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240))
-"""Of boxes, by the number of their track."""
+"""Colors of boxes, by the number of their track."""
 HIDDEN = 0.9
-"""Share of a detection under a filled region from which it is taken to be the region itself."""
+"""Smallest share of a detection inside a filled region at which it counts as the region itself."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """An object in a picture.
+    """Detected object.
 
     Attributes:
-        box: in pixels of the picture; may lie partly outside.
+        box: box in pixels of the picture; may be partly outside.
         score: confidence of the detector, in [0, 1].
         label: class name, such as "face".
         track: number of its track over the frames of a film; None in a single picture.
@@ -71,7 +71,7 @@ class Detector(Protocol):
     """Function from a picture to boxes with scores; calls from several threads at once are safe."""
 
     name: str
-    """Names of detectors, see `ganvas.localization.load.load_detectors`."""
+    """Name of the detector, see `ganvas.localization.load.load_detectors`."""
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
         """Return the objects found.
@@ -91,19 +91,19 @@ class DetectionConfig:
     """Settings of detection, and the region that a detection covers."""
 
     detect: tuple[str, ...] = ()
-    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
+    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car selects only these of its classes."""
     min_score: float | None = None
     """Lowest score of a detection, in (0, 1]; by default the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
     margin: float = 0.2
-    """Added on each side of a box, as a share of its width or height."""
+    """Margin on each side of a box, as a share of its width or height."""
     keep: tuple[Corners, ...] = ()
-    """Boxes (left, top, right, bottom) in pixels where nothing is covered."""
+    """Boxes (left, top, right, bottom) in pixels in which nothing is covered."""
     longest: int = LONGEST
     """Longest side in pixels at which faces and text are detected; larger pictures are reduced, which is faster."""
 
     def __post_init__(self) -> None:
         if self.min_score is not None and not 0 < self.min_score <= 1:
-            raise ConfigError(f"min_score {self.min_score} must lie above 0 and be at most 1")
+            raise ConfigError(f"min_score {self.min_score} must be above 0 and at most 1")
         if not 0 <= self.margin <= 10:
             raise ConfigError(f"margin {self.margin} must lie in 0..10; 0.2 adds a fifth of the box on each side")
         if not SHORTEST <= self.longest <= LONGEST:
@@ -116,14 +116,14 @@ class DetectionConfig:
 
     @property
     def kept(self) -> tuple[Box, ...]:
-        """Boxes where nothing is covered."""
+        """Boxes in which nothing is covered."""
         return tuple(Box(*corners) for corners in self.keep)
 
 
 def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfig) -> list[Detection]:
     """Return the detections of all detectors, as found (without margin).
 
-    Those centered in a kept box, and those wholly outside the picture, are left out.
+    Detections centered in a kept box, and those outside the picture, are excluded.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -167,9 +167,9 @@ def region_of(boxes: Iterable[Box], config: DetectionConfig, height: int, width:
 
 
 def outside(detections: Iterable[Detection], region: Mask) -> list[Detection]:
-    """Return the detections of which less than `HIDDEN` lies in a region that is filled with a color.
+    """Return the detections of which less than `HIDDEN` is inside a region filled with a color.
 
-    A detector sometimes takes the filled region itself for an object, but nothing can be seen there.
+    A detector sometimes detects the filled region itself, where nothing is visible.
 
     Args:
         detections: in pixels of the region.
@@ -183,10 +183,10 @@ def make_detection(edges: Sequence[float], score: float, label: str) -> Detectio
     """Return the detection of a network's edges (left, top, right, bottom), rounded outward; None for an empty box.
 
     Raises:
-        ImageError: a number is not finite, or the score is no probability.
+        ImageError: a value is not finite, or the score is not a probability.
     """
     if not (np.isfinite(edges).all() and 0 <= score <= 1):
-        raise ImageError(None, f"the detector of {label!r} gives unusable numbers ({edges}, score {score})")
+        raise ImageError(None, f"the detector of {label!r} returns invalid values ({edges}, score {score})")
     left, top, right, bottom = (float(edge) for edge in edges)
     if right <= left or bottom <= top:
         return None
@@ -219,7 +219,7 @@ def intersection_over_union(box: NDArray[Any], others: NDArray[Any]) -> NDArray[
 
 
 def _share(region: Mask, box: Box) -> float:
-    """Return the share of a box that lies in a region."""
+    """Return the share of a box that is inside a region."""
     return float(region[box.top : box.bottom, box.left : box.right].mean())
 
 
@@ -230,7 +230,7 @@ def _is_centered_in(box: Box, other: Box) -> bool:
 
 def drawn_boxes(rgb: Bytes, detections: Sequence[Detection]) -> NDArray[np.uint8]:
     """Return a frame (H, W, 3) with boxes, each with its track's number, label and score."""
-    from PIL import Image, ImageDraw  # needed here alone
+    from PIL import Image, ImageDraw  # needed only here
 
     image = Image.fromarray(rgb)
     pen = ImageDraw.Draw(image)

@@ -133,7 +133,7 @@ def load_efficientnet_lite0(path: Path | None = None) -> TorchClassifier:
         path: a state dict in the package's naming; by default the one inside the installed package.
 
     Raises:
-        WeightsError: the package is not installed or holds other weights.
+        WeightsError: the package is not installed or contains other weights.
     """
     network = load_network(path or weights_file())
     return TorchClassifier(network, imagenet_class_names(), preprocessing=PREPROCESSING, activation="softmax")
@@ -143,22 +143,22 @@ def load_network(path: Path) -> EfficientNetLite0:
     """Load the network in eval mode from a state dict in the package's naming.
 
     Raises:
-        WeightsError: the file does not hold it.
+        WeightsError: the file does not contain it.
     """
     network = EfficientNetLite0()
     try:
         released = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({rename(key): value for key, value in released.items()})
     except Exception as problem:
-        raise WeightsError(f"{path} does not hold EfficientNet-lite0: {problem}") from problem
+        raise WeightsError(f"{path} does not contain EfficientNet-lite0: {problem}") from problem
     return network.eval()
 
 
 def weights_file() -> Path:
-    """Return the path of the state dict in the installed package, or elsewhere as `find_weights` searches.
+    """Return the path of the state dict in the installed package, or where `find_weights` finds it.
 
     Raises:
-        WeightsError: it is missing or holds other weights.
+        WeightsError: it is missing or contains other weights.
     """
     return find_weights(EFFICIENTNET_LITE0, may_download=False).path
 

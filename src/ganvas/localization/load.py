@@ -1,4 +1,4 @@
-"""Loading of classifiers and detectors by name; each is imported on demand, without the dependencies of the others."""
+"""Loading of classifiers and detectors by name, with imports on demand."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NAMED_TENSORS = ("features", "head", "bias")
 def load_classifier(name: str) -> Classifier:
     """Return a classifier by name: "nsfw" (Open NSFW), "imagenet" (EfficientNet-lite0), or the path of an .onnx file.
 
-    A file MODEL.json beside MODEL.onnx may hold "class_names" (K strings), "activation" ("softmax" or "sigmoid"), any
-    field of `Preprocessing`, and the tensor names "features", "head" and "bias"; without it names are numbers and
+    A file MODEL.json beside MODEL.onnx may contain "class_names" (K strings), "activation" ("softmax" or "sigmoid"),
+    any field of `Preprocessing`, and the tensor names "features", "head" and "bias"; by default, names are numbers and
     preprocessing is that of ImageNet classifiers.
 
     Raises:
@@ -37,7 +37,7 @@ def load_classifier(name: str) -> Classifier:
         return load_efficientnet_lite0()
     if Path(name).suffix == ONNX and Path(name).is_file():
         return _load_onnx(Path(name))
-    raise ConfigError(f"no classifier {name!r}; give {', '.join(CLASSIFIERS)} or the path of an .onnx file")
+    raise ConfigError(f"unknown classifier {name!r}; use {', '.join(CLASSIFIERS)} or the path of an .onnx file")
 
 
 def _load_onnx(path: Path) -> Classifier:
@@ -72,7 +72,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     except ValueError as problem:
         raise ConfigError(f"{path} is not JSON: {problem}") from problem
     if not isinstance(record, dict):
-        raise ConfigError(f"{path} holds a {type(record).__name__}; expected an object")
+        raise ConfigError(f"{path} contains a {type(record).__name__}; expected an object")
     return record
 
 
@@ -81,17 +81,17 @@ def load_detectors(names: Sequence[str], *, threads: int | None = None, longest:
 
     Args:
         names: for a file, a colon and class names after it select classes: "yolo.onnx:person,car".
-        threads: of each network; None for all cores. Use 1 if several pictures are examined at once.
+        threads: threads of each network; None for all cores. Use 1 if several pictures are examined at once.
         longest: see `DetectionConfig.longest`.
 
     Raises:
-        ConfigError: no names, an unknown or repeated name, or an .onnx file that is no detector.
-        WeightsError: a detector's package is not installed; the message has the command that installs it.
+        ConfigError: no names, an unknown or repeated name, or an .onnx file that is not a detector.
+        WeightsError: a detector's package is not installed; the message contains the command that installs it.
     """
     if not names:
-        raise ConfigError(f"say what to detect: {', '.join(DETECTORS)} or the path of an .onnx file")
+        raise ConfigError(f"no detectors; expected {', '.join(DETECTORS)} or the path of an .onnx file")
     if twice := sorted({name for name in names if list(names).count(name) > 1}):
-        raise ConfigError(f"{twice[0]} is given twice; give each detector once")
+        raise ConfigError(f"{twice[0]} is repeated; name each detector once")
     return [_load_detector(name, threads, longest) for name in names]
 
 
@@ -111,4 +111,4 @@ def _load_detector(name: str, threads: int | None, longest: int) -> Detector:
 
         wanted = tuple(each.strip() for each in classes.split(",")) if colon else ()
         return YoloDetector(path, classes=wanted, threads=threads)
-    raise ConfigError(f"no detector {name!r}; give {', '.join(DETECTORS)} or the path of an .onnx file that exists")
+    raise ConfigError(f"unknown detector {name!r}; use {', '.join(DETECTORS)} or the path of an .onnx file that exists")

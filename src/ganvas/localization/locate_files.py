@@ -1,4 +1,4 @@
-"""Localization in many photographs: heat-map overlays and one JSON record (`ganvas locate`)."""
+"""Localization in photographs: heat-map overlays and a JSON record (`ganvas locate`)."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def locate_files(
 ) -> list[dict[str, object]]:
     """Write OUT/NAME.png (heat map or boxes over the photo) for each photo, and OUT/locate.json with all findings.
 
-    A photo that cannot be used is recorded with its error, and the others are done.
+    An unusable photo is recorded with its error, and the others are processed.
 
     Args:
-        config: what to find; its `out` is a folder, made if missing.
-        photos: files, or folders whose pictures are taken.
-        progress: receives the number of finished photos, and cancels.
+        config: settings; `out` is a folder, created if missing.
+        photos: files, or folders of pictures.
+        progress: receives the number of finished photos, and can cancel.
 
     Raises:
-        InputError: no photos, a file would be replaced that no earlier call made, an unknown classifier or class, or a
+        InputError: no photos, a file that no earlier call wrote would be replaced, an unknown classifier or class, or a
             threshold out of range.
-        PartialFailure: after the rest is done, where some photos failed.
+        PartialFailure: some photos failed; the others are processed.
     """
     out, classifier = config.out, config.classifier
     assert out is not None
@@ -52,7 +52,7 @@ def locate_files(
         require_outside(out, folder)
     files = [file for photo in photos for file in (list_images(photo) if photo.is_dir() else [photo])]
     if not files:
-        raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; give files or a folder")
+        raise InputError(f"no pictures in {', '.join(map(str, photos)) or 'an empty list'}; pass files or a folder")
     names = overlay_names(files)
     require_apart([*(out / name for name in names), out / RECORD], [*files, Path(classifier)])
     find = _finder(config)
@@ -63,7 +63,8 @@ def locate_files(
         found: dict[str, object] = {"classifier": classifier, "threshold": config.threshold, "overlays": names}
         if config.detect:
             found = {"detect": list(config.detect), "overlays": names}
-        write_json(out / RECORD, found)  # before the first overlay: what lies there is ours, if we are stopped
+        # Write the record before the first overlay, so that after an interruption the files are known to be ours.
+        write_json(out / RECORD, found)
         records: list[dict[str, object]] = []
         for file, name in progress.track(zip(files, names, strict=True), "locate", total=len(files)):
             records.append(_locate_file(file, out / name, find))
@@ -75,7 +76,7 @@ def locate_files(
 
 
 def overlay_names(files: Sequence[Path]) -> list[str]:
-    """Return a .png name for each file: its stem, with its suffix and a number where stems repeat."""
+    """Return a .png name for each file: its stem, with its suffix and a number if stems repeat."""
     taken: set[str] = set()
     names = []
     for file in files:
@@ -88,7 +89,7 @@ def overlay_names(files: Sequence[Path]) -> list[str]:
 
 
 def _check_free(out: Path, names: Sequence[str]) -> None:
-    """Raise InputError where a file exists that no earlier `locate` into this folder wrote."""
+    """Raise InputError if a file exists that no earlier `locate` into this folder wrote."""
     try:
         record = read_json(out / RECORD)
         ours = set(record["overlays"]) if isinstance(record, dict) else set()
@@ -96,7 +97,7 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
         ours = set()
     if strange := [name for name in names if name not in ours and (out / name).exists()]:
         raise InputError(
-            f"{out / strange[0]} is there already and was not made by locate; move it away, or give another folder"
+            f"{out / strange[0]} already exists and was not written by locate; move it, or use another folder"
         )
 
 
@@ -105,7 +106,7 @@ Found = tuple[NDArray[np.uint8], dict[str, object]]
 
 
 def _finder(config: LocateConfig) -> Callable[[Picture], Found]:
-    """Load the detectors or the classifier; return a function from a photo to what is found in it."""
+    """Load the detectors or the classifier, and return the function that processes a photo."""
     if config.detect:
         detectors, detection = load_detectors(config.detect), detection_of(config)
 

@@ -41,14 +41,14 @@ RAW_LEVELS = Preprocessing(mean=(0, 0, 0), deviation=(1, 1, 1))
 
 @dataclass(frozen=True, kw_only=True)
 class GraphInput:
-    """The one input of a graph.
+    """Input of a graph.
 
     Attributes:
-        name: of the tensor.
-        kind: its element type, as an ONNX type number.
+        name: name of the tensor.
+        kind: element type, as an ONNX type number.
         channels_first: (N, 3, H, W) rather than (N, H, W, 3).
-        batch: the fixed number of pictures, None if free.
-        size: the fixed height and width, None if free.
+        batch: fixed batch size; None if dynamic.
+        size: fixed height and width; None if dynamic.
     """
 
     name: str
@@ -59,19 +59,19 @@ class GraphInput:
 
     @property
     def takes_levels(self) -> bool:
-        """Whether it takes integers in 0..255."""
+        """Whether it expects integers in 0..255."""
         return self.kind in LEVEL_TYPES
 
     @property
     def is_half(self) -> bool:
-        """Whether it takes half precision."""
+        """Whether it expects half precision."""
         return self.kind == TensorProto.FLOAT16
 
     def preprocessing(self, given: Preprocessing | None) -> Preprocessing:
         """Return the preprocessing: a fixed size is the graph's own, and inputs in 0..255 are not normalized.
 
         Args:
-            given: by the user; a value equal to the default counts as unset.
+            given: preprocessing set by the user; a value equal to the default counts as unset.
 
         Raises:
             ConfigError: it contradicts the graph.
@@ -84,16 +84,16 @@ class GraphInput:
             chosen = replace(chosen, mean=RAW_LEVELS.mean, deviation=RAW_LEVELS.deviation)
         if self.size and chosen.size != self.size:
             raise ConfigError(
-                f"the graph takes {self.size} x {self.size} pixels, but size is given as {chosen.size};"
-                f' give "size": {self.size}, or export the graph with free height and width'
+                f"the graph expects {self.size} x {self.size} pixels, but size is set to {chosen.size};"
+                f' give "size": {self.size}, or export the graph with dynamic height and width'
             )
         if self.takes_levels and (tuple(chosen.mean), tuple(chosen.deviation)) != (
             RAW_LEVELS.mean,
             RAW_LEVELS.deviation,
         ):
             raise ConfigError(
-                "the graph takes whole levels 0 to 255 and normalizes them itself;"
-                ' give "mean": [0, 0, 0] and "deviation": [1, 1, 1], or leave both out'
+                'the graph expects integer levels 0 to 255 and normalizes them itself; set "mean": [0, 0, 0] and '
+                '"deviation": [1, 1, 1], or omit both'
             )
         return chosen
 
@@ -112,7 +112,7 @@ class GraphInput:
         return np.ascontiguousarray(turned, FLOAT_TYPES[self.kind])
 
     def of_any_size(self) -> onnx.ValueInfoProto:
-        """Return its ONNX description with batch, height and width left free."""
+        """Return its ONNX description with dynamic batch size, height and width."""
         shape: list[str | int | None] = ["batch", 3, "height", "width"]
         if not self.channels_first:
             shape = ["batch", "height", "width", 3]
@@ -152,7 +152,7 @@ def read_input(model: Any) -> GraphInput:
 
 def _batch(side: int) -> int | None:
     if side > LARGEST_BATCH or side < 0:
-        raise ConfigError(f"the graph takes {side} pictures at once; export it with a batch of 1 or a free one")
+        raise ConfigError(f"the graph has a batch size of {side}; export it with a batch size of 1 or a dynamic one")
     return side or None
 
 
@@ -162,8 +162,8 @@ def _size(height: int, width: int) -> int | None:
     side = max(height, width)
     if min(height, width) not in (0, side) or not 0 < side <= LARGEST_SIDE:
         raise ConfigError(
-            f"the graph takes {width} x {height} pixels; export it for squares of at most {LARGEST_SIDE}, or with"
-            " free height and width"
+            f"the graph takes {width} x {height} pixels; export it for squares of at most {LARGEST_SIDE}, or with "
+            "dynamic height and width"
         )
     return side
 
@@ -175,7 +175,7 @@ def _type_name(kind: int) -> str:
 TOLERANCE = 1e-3
 HALF_TOLERANCE = 3e-2
 ANOTHER_SIZE = 64
-"""Pixels by which a probe exceeds the graph's own input size, to test whether it accepts any size."""
+"""Number of pixels by which a probe exceeds the graph's input size, to test whether it accepts any size."""
 
 
 class FeatureGraph:
@@ -214,12 +214,12 @@ class FeatureGraph:
         return np.moveaxis(maps, -1, 1) if self.ending.channels_last else maps
 
     def require_own_scores(self, model: Any, size: int) -> None:
-        """Compare pooling, linear layer and activation with the whole model's output, on noise of (size, size) pixels.
+        """Compare the ending's scores with the whole model's output, on noise of (size, size) pixels.
 
         Raises:
             ConfigError: they differ, or the whole graph cannot be run.
         """
-        # 1. Run the unmodified graph on noise: any operation that the ending overlooks changes its output.
+        # 1. Run the unmodified graph on noise: any operation missing from the ending changes its output.
         noise = self.input.noise(size)
         whole = _started(model.SerializeToString())
         try:
@@ -230,8 +230,8 @@ class FeatureGraph:
         # 2. Compute the logits from the cut graph and the linear layer.
         logits = self.ending.head.logits(self.features(noise))
         if not np.isfinite(logits).all():
-            raise ConfigError("the graph gives numbers that are not finite; its weights are damaged")
-        # 3. Some activation must map one to the other, within the rounding of the graph's type.
+            raise ConfigError("the graph returns values that are not finite; its weights are damaged")
+        # 3. An activation must map one to the other, within the rounding of the graph's type.
         fits = theirs.size == (self.input.batch or 1) * logits.size
         first = theirs.reshape(-1, logits.size)[:1] if fits else theirs
         tolerance = HALF_TOLERANCE if self.input.is_half or theirs.dtype == np.float16 else TOLERANCE
@@ -250,22 +250,23 @@ class FeatureGraph:
 
 
 class OnnxClassifier:
-    """Classifier from an ONNX file, checked on loading for the structure that class activation maps need.
+    """Classifier of an ONNX file, verified on loading to end in pooling and a linear layer.
 
     Args:
         path: the .onnx file.
         class_names: K names; by default "0", "1", ...
-        preprocessing: as in the network's training; see `GraphInput.preprocessing` for the default.
+        preprocessing: preprocessing of the network's training; see `GraphInput.preprocessing` for the default.
         features: name of the pooled tensor (N, C, h, w); by default found in the graph.
         head: name of the linear layer's initializer; by default found.
         bias: name of its bias; by default found.
-        activation: of a graph that ends in logits: softmax for one class per picture, sigmoid for independent classes.
-            One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction refuses.
+        activation: activation for a graph that ends in logits: softmax for one class per picture, sigmoid for
+            independent classes. One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction
+            refuses.
 
     Raises:
         WeightsError: the file cannot be read as ONNX.
         ConfigError: the graph has another ending, its scores differ from those of the ending, or the number of names
-            is not that of the classes.
+            differs from that of the classes.
     """
 
     def __init__(
@@ -306,7 +307,7 @@ class OnnxClassifier:
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
+        """Return the center-crop evidence. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.center(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
@@ -314,7 +315,7 @@ class OnnxClassifier:
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
-        The picture keeps its aspect ratio, unless the graph takes one size only.
+        The picture keeps its aspect ratio, unless the graph accepts only one size.
         """
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb) if self._any_size else self._preprocessing.squeezed(rgb)
@@ -325,7 +326,7 @@ def read_model(path: Path) -> Any:
     """Return the onnx.ModelProto of a file.
 
     Raises:
-        WeightsError: it is not one.
+        WeightsError: the file is not an ONNX model.
     """
     try:
         return onnx.load(str(path))

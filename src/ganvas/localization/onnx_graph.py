@@ -1,4 +1,4 @@
-"""Ending of an ONNX graph (pooling, linear layer), and the cut at its last feature map."""
+"""Ending of an ONNX classifier (pooling and linear layer), and the graph up to its last feature map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPE = "GlobalAveragePool | AveragePool | ReduceMean -> Flatten | Reshape -> Ge
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """Position of the feature map in the graph, and the head that follows it.
+    """Tensor names of the feature map and the scores, and the head between them.
 
     Attributes:
         features: the tensor that is pooled.
@@ -61,21 +61,21 @@ class _Graph:
             made.update(node.output)
 
     def constant(self, name: str) -> NDArray[Any]:
-        """Return the values of an initializer, also through Cast, Identity and Transpose.
+        """Return the values of an initializer, looking through Cast, Identity and Transpose.
 
         Raises:
-            ConfigError: there are none of that name.
+            ConfigError: there is no initializer of that name.
         """
         if name in self.constants:
             return numpy_helper.to_array(self.constants[name])
         node = self.producers.get(name)
         if node is None or node.op_type not in UNFOLDED or not self.is_constant(name):
-            raise ConfigError(f"the graph holds no numbers named {name!r}; give the name of an initializer")
+            raise ConfigError(f"the graph has no initializer named {name!r}; pass the name of an initializer")
         values = self.constant(node.input[0])
         return np.transpose(values, _options(node).get("perm")) if node.op_type == "Transpose" else values
 
     def is_constant(self, name: str) -> bool:
-        """Return whether `name` is an initializer or a Constant, also through Cast, Identity and Transpose."""
+        """Return whether `name` is an initializer or a Constant, looking through Cast, Identity and Transpose."""
         node = self.producers.get(name)
         while name not in self.constants and node is not None and node.op_type in UNFOLDED:
             name = node.input[0]
@@ -104,7 +104,7 @@ class _Graph:
         while node is not None and node.op_type in skipped:
             node = self.producers.get(node.input[0])
         if node is None:
-            raise ConfigError(f"nothing in the graph computes {name!r}; expected an ending {SHAPE}")
+            raise ConfigError(f"no node of the graph computes {name!r}; expected an ending {SHAPE}")
         return node
 
 
@@ -117,12 +117,12 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
         model: an onnx.ModelProto.
         features: the tensor (N, C, h, w) that is pooled.
         head: the initializer (K, C) or (C, K) of the linear layer.
-        bias: its bias (K,); zeros where only `head` is given.
+        bias: initializer of its bias (K,); zeros if only `head` is given.
 
     Raises:
         ConfigError: the graph does not end in global average pooling and one linear layer.
     """
-    # 1. Try every output: detectors and multi-task models have others beside the classes.
+    # 1. Try every output: detectors and multi-task models have outputs other than classes.
     graph = _Graph(model)
     endings: list[Ending] = []
     problems: list[ConfigError] = []
@@ -133,7 +133,7 @@ def find_ending(model: Any, *, features: str | None = None, head: str | None = N
             problems.append(problem)
     if not endings:
         raise problems[0] if problems else ConfigError(f"the graph has no outputs; expected {SHAPE}")
-    # 2. If a model outputs both logits and scores, the scores also say which activation there is.
+    # 2. If a model outputs both logits and scores, the scores also determine the activation.
     first = endings[0]
     return next((each for each in endings if each.head.activation and _same_layer(each, first)), first)
 
@@ -223,5 +223,5 @@ def _needed(model: Any, output: str) -> list[Any]:
             kept.append(node)
             wanted.update(node.input)
     if not kept:
-        raise ConfigError(f"nothing in the graph computes {output!r}; give the name of a tensor in it")
+        raise ConfigError(f"no node of the graph computes {output!r}; pass the name of one of its tensors")
     return kept[::-1]

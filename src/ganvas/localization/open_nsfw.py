@@ -36,22 +36,22 @@ RECORD_PREPROCESSING = Preprocessing(mean=(123, 117, 104), deviation=(1, 1, 1), 
 class OpenNSFW:
     """Classifier of sexually explicit pictures: a score below 0.2 is safe, above 0.8 unsafe (its README).
 
-    The score of record repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 ignoring the aspect ratio,
-    JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense evidence omits crop and JPEG.
+    The center-crop score repeats Yahoo's steps exactly (classify_nsfw.py): bilinear to 256x256 ignoring the aspect
+    ratio, JPEG at quality 75, center crop 224, BGR minus (104, 117, 123). The dense evidence omits crop and JPEG.
 
     Args:
         path: the .onnx file; by default the one inside the installed package, verified by its hash.
         dense_size: shorter side of the dense input, in pixels.
 
     Raises:
-        WeightsError: the package is not installed or holds other weights.
+        WeightsError: the package is not installed or contains other weights.
     """
 
     class_names = ("sfw", "nsfw")
     activation: Activation | None = "softmax"
 
     def __init__(self, path: Path | None = None, *, dense_size: int = 384) -> None:
-        from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # onnx, which scores need not load
+        from ganvas.localization.onnx_classifier import FeatureGraph, read_model  # loads onnx, which scores do not need
 
         self._graph = FeatureGraph(read_model(path or weights_file()))
         self._head = self._graph.ending.head
@@ -70,24 +70,24 @@ class OpenNSFW:
         return scores
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the evidence of record, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
+        """Return the center-crop evidence, of the middle 7/8 in each direction. rgb: (H, W, 3) uint8."""
         features = self._graph.features(record_input(rgb)[None])[0]
         return self._head.evidence(features, record_extent(*rgb.shape[:2]))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
-        """Return evidence of the whole picture at its own aspect; scores of its mean map. rgb: (H, W, 3) uint8."""
+        """Return evidence of the whole picture at its aspect ratio; scores of its mean map. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         image, extent = self._preprocessing.whole(rgb)
         return self._head.evidence(self._graph.features(image[None])[0], extent)
 
 
 class NSFWScorer:
-    """Score of record alone, from the unmodified published graph: faster to load than the classifier.
+    """Scorer with the unmodified published graph, which loads faster than the classifier.
 
     A call uses one core; calls from several threads at once are safe.
 
     Raises:
-        WeightsError: the package is not installed or holds other weights.
+        WeightsError: the package is not installed or contains other weights.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class NSFWScorer:
 
 
 def record_input(rgb: Bytes) -> Floats:
-    """Return the network input of the score of record: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
+    """Return the network input of the center-crop score: (224, 224, 3), BGR minus the mean. rgb: (H, W, 3) uint8."""
     require_rgb(rgb)
     # classify_nsfw.py: resize, save as JPEG, load again, center crop; each step changes the score.
     seen = jpeg_round_trip(resize(rgb, RESIZED, RESIZED))
@@ -109,16 +109,16 @@ def record_input(rgb: Bytes) -> Floats:
 
 
 def weights_file() -> Path:
-    """Return the path of the ONNX file in the installed package, or elsewhere as `find_weights` searches.
+    """Return the path of the ONNX file in the installed package, or where `find_weights` finds it.
 
     Raises:
-        WeightsError: it is missing or holds other weights.
+        WeightsError: it is missing or contains other weights.
     """
     return find_weights(OPEN_NSFW, may_download=False).path
 
 
 def record_extent(height: int, width: int) -> Box:
-    """Return the part of a picture that the score of record covers: offset 16 of 256 in each direction."""
+    """Return the part of a picture that the center-crop score covers: offset 16 of 256 in each direction."""
     left, right = (round(width * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
     top, bottom = (round(height * edge / RESIZED) for edge in (OFFSET, OFFSET + CROP))
     return Box(left, top, right, bottom)

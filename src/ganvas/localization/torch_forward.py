@@ -29,13 +29,13 @@ __all__ = [
 
 
 ANOTHER_SIZE = 64
-"""Pixels by which a probe exceeds the network's own input size, to test whether it accepts any size."""
+"""Number of pixels by which a probe exceeds the network's input size, to test whether it accepts any size."""
 PROBE_SCALES = (1.0, -0.3, 8.0)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Tensor inside a forward pass: the input or the output of a submodule."""
+    """Position of a tensor in a forward pass: the input or the output of a submodule."""
 
     module: nn.Module
     is_input: bool
@@ -48,7 +48,7 @@ class Seen:
     calls: list[tuple[Place, Tensor]] = field(default_factory=list)
 
     def tensor(self, place: Place) -> Tensor:
-        """Return the last recorded tensor at a place."""
+        """Return the last recorded tensor at a position."""
         return next(tensor for where, tensor in reversed(self.calls) if where == place)
 
 
@@ -74,20 +74,20 @@ def watch(*modules: nn.Module) -> Iterator[Seen]:
 def from_layer(layer: nn.Module) -> Iterator[list[Tensor]]:
     """Make the last output of a layer the leaf of the autograd graph while the context is open.
 
-    Layers before it keep no graph, so only the layers after it take memory. The list receives the leaves, one for each
-    call of the layer.
+    Earlier layers keep no graph, so only later layers use memory. The list receives the leaves, one for each call of
+    the layer.
 
     Raises:
-        ConfigError: the layer's output is no feature map (N, C, h, w).
+        ConfigError: the layer's output is not a feature map (N, C, h, w).
     """
     leaves: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: tuple[object, ...], output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
-            raise ConfigError(f"the layer gives {_described(output)}, not a map (N, C, h, w); name a convolution's")
+            raise ConfigError(f"the layer returns {_described(output)}, not a map (N, C, h, w); pass a convolution")
         torch.set_grad_enabled(True)
         leaves.append(output.detach().requires_grad_())
-        return leaves[-1].clone()  # following layers may work in place, which a leaf forbids
+        return leaves[-1].clone()  # later layers may work in place, which is not allowed on a leaf
 
     hook = layer.register_forward_hook(cut)
     try:
@@ -101,7 +101,7 @@ def run_module(module: nn.Module, batch: Tensor) -> Tensor:
     """Return the logits or scores (1, K) of one normalized picture (1, 3, H, W).
 
     Raises:
-        ConfigError: the module cannot be run on it, or returns something else.
+        ConfigError: the module cannot run on it, or its output is not suitable.
     """
     try:
         output = module(batch)
@@ -109,8 +109,8 @@ def run_module(module: nn.Module, batch: Tensor) -> Tensor:
         raise
     except Exception as problem:  # a user's module may raise any exception
         raise ConfigError(
-            f"the module cannot be run on {tuple(batch.shape)}, RGB: {problem}; it must take three channels"
-            " (repeat gray inside it), and Preprocessing(size=...) must name its size"
+            f"the module cannot run on {tuple(batch.shape)}, RGB: {problem}; it must accept three channels (repeat "
+            "gray inside it), and Preprocessing(size=...) must be its input size"
         ) from problem
     return _as_logits(output)
 
@@ -123,14 +123,14 @@ def _as_logits(output: object) -> Tensor:
     """
     if not isinstance(output, Tensor):
         raise ConfigError(
-            f"the module gives {_described(output)}, not logits (N, K); wrap it in a module whose forward returns the"
-            " logits alone"
+            f"the module returns {_described(output)}, not logits (N, K); wrap it in a module whose forward returns "
+            "only the logits"
         )
     shape = tuple(output.shape)
     if shape == (1,) or (len(shape) >= 2 and shape[0] == 1 and shape[1] >= 1 and output.numel() == shape[1]):
         return output.reshape(1, -1)
     raise ConfigError(
-        f"the module gives {_described(output)} for one picture, not logits (1, K); pool before it returns"
+        f"the module returns {_described(output)} for one picture, not logits (1, K); pool before it returns"
     )
 
 
@@ -166,7 +166,7 @@ def checked_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """Return the names of the classes.
 
     Raises:
-        ConfigError: their number is not that of the classes.
+        ConfigError: their number differs from that of the classes.
     """
     if len(names) != num_classes:
         raise ConfigError(f"the module has {num_classes} classes, but {len(names)} names were given")

@@ -1,4 +1,4 @@
-"""YOLO-style detection from any ONNX file, with raw or end-to-end output and class names from its metadata."""
+"""YOLO-style detection with ONNX files of raw or end-to-end output, with class names from the metadata."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tens
 SELECTORS = {"TopK", "NonMaxSuppression", "EfficientNMS_TRT"}
 """Operators that select boxes; a graph that contains one is end-to-end."""
 OTHER_TASKS = {"classify", "obb"}
-"""Tasks of Ultralytics models whose output holds no upright boxes."""
+"""Tasks of Ultralytics models without upright boxes in the output."""
 OVERLAP = 0.45
 SHARES = 1.5
-"""If all box coordinates are below this, they are shares of the input, not pixels."""
+"""Largest coordinate of boxes that are relative to the input instead of in pixels."""
 DECODED = "export it with decoded output (Ultralytics: format=onnx)"
 EXPECTED = "expected a detector with one output (1, 4 + C, N), (1, N, 5 + C) or, end to end, (1, N, 6)"
 
@@ -56,12 +56,12 @@ class Head:
         """Return the layout of an output of a shape.
 
         Args:
-            shape: of the first output, for one picture.
-            names: number of class names in the metadata; None where there are none.
+            shape: shape of the first output for one picture.
+            names: number of class names in the metadata; None if there are none.
             selects: whether the graph selects boxes itself.
 
         Raises:
-            ConfigError: it is no layout of a detector.
+            ConfigError: it is not the layout of a detector.
         """
         if len(shape) != 3 or shape[0] != 1:
             raise ConfigError(f"its output has shape {shape}; {EXPECTED}")
@@ -78,15 +78,15 @@ class Head:
         return cls(end_to_end=False, channels_first=first, objectness=objectness, classes=count)
 
     def centers(self, output: NDArray[Any]) -> NDArray[Any]:
-        """Return the centers (N, 2) of all candidates of a raw output, which lie all over the input."""
+        """Return the centers (N, 2) of all candidates of a raw output."""
         return np.asarray(output[0, :2].T if self.channels_first else output[0, :, :2])
 
     def read(self, output: NDArray[Any], min_score: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return edges (N, 4), scores (N,) and classes (N,) of at least a score, in pixels of the input.
+        """Return edges (N, 4) in pixels of the input, scores (N,) and classes (N,) with scores of at least `min_score`.
 
         output: the first output, for one picture.
         """
-        # 1. One row per candidate; end-to-end graphs have selected and suppressed them already.
+        # 1. One row per candidate; end-to-end graphs have already selected and suppressed them.
         rows = np.asarray(output[0].T if self.channels_first else output[0], np.float32)
         if self.end_to_end:
             rows = rows[rows[:, 4] >= min_score]
@@ -96,7 +96,7 @@ class Head:
         scores = rows[:, start : start + self.classes] * (rows[:, 4:5] if self.objectness else 1)
         classes = scores.argmax(axis=1)
         best = scores[np.arange(len(rows)), classes]
-        # 3. Centers and sizes become edges; boxes of one class suppress each other.
+        # 3. Convert centers and sizes to edges; boxes suppress only others of the same class.
         chosen = best >= min_score
         center, half = rows[chosen, :2], rows[chosen, 2:4] / 2
         edges, best, classes = np.hstack([center - half, center + half]), best[chosen], classes[chosen]
@@ -114,10 +114,10 @@ class YoloDetector:
     Args:
         path: the file.
         classes: names of the classes to detect; empty: all.
-        threads: of the network; None for all cores.
+        threads: threads of the network; None for all cores.
 
     Raises:
-        ConfigError: the file is no such detector, or has no class of a name.
+        ConfigError: the file is not such a detector, or has no class of a name.
     """
 
     MIN_SCORE = 0.25
@@ -142,12 +142,12 @@ class YoloDetector:
         try:
             output = self._session.run(None, {self._input.name: image})[0]
         except Exception as error:
-            raise ImageError(None, f"{self._path} cannot be run on this picture: {error}") from error
+            raise ImageError(None, f"{self._path} cannot run on this picture: {error}") from error
         if not np.isfinite(output).all():
-            raise ImageError(None, f"{self._path} gives numbers that are not finite")
+            raise ImageError(None, f"{self._path} returns values that are not finite")
         edges, scores, classes = self._head.read(output, min_score or self.MIN_SCORE)
         if len(edges) and edges.max() <= SHARES:
-            raise ImageError(None, f"{self._path} gives boxes that are not in pixels of the input; {DECODED}")
+            raise ImageError(None, f"{self._path} returns boxes that are not in pixels of the input; {DECODED}")
         # Undo the letterboxing.
         edges = (edges - np.array([left, top, left, top], np.float32)) / factor
         edges = np.clip(edges, 0, np.tile(rgb.shape[1::-1], 2))
@@ -159,7 +159,7 @@ class YoloDetector:
         return [each for each in found if each is not None]
 
     def _start(self, classes: Sequence[str], *, selects: bool) -> None:
-        """Read input, metadata and layout; a gray picture is run, since the graph's shapes may be free."""
+        """Read input, metadata and layout; runs a gray picture, since the graph's shapes may be dynamic."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         if (task := metadata.get("task")) in OTHER_TASKS:
             raise ConfigError(f"its task is {task!r}; {EXPECTED}")
@@ -172,9 +172,7 @@ class YoloDetector:
         try:
             output = self._session.run(None, {self._input.name: image})[0]
         except Exception as error:
-            raise ConfigError(
-                f"it cannot be run on a picture of {image.shape[3]} x {image.shape[2]}: {error}"
-            ) from error
+            raise ConfigError(f"it cannot run on a picture of {image.shape[3]} x {image.shape[2]}: {error}") from error
         self._head = Head.of(output.shape, names=len(self._names) if self._names else None, selects=selects)
         _, scores, _ = self._head.read(output, -np.inf)
         if not (np.isfinite(output).all() and ((scores >= 0) & (scores <= 1)).all()):
@@ -215,20 +213,20 @@ def _selects(path: Path) -> bool:
 
 
 def _only_input(session: Any) -> Any:
-    """Return the one input of a session: (N, 3, H, W) of levels or of numbers in [0, 1]."""
+    """Return the only input of a session: (N, 3, H, W), levels or values in [0, 1]."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise ConfigError(f"it takes {len(inputs)} inputs {[each.name for each in inputs]}; expected one picture")
+        raise ConfigError(f"it has {len(inputs)} inputs {[each.name for each in inputs]}; expected one picture")
     shape, kind = inputs[0].shape, inputs[0].type
     if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3) or shape[0] not in (1, None, *_text(shape)):
-        raise ConfigError(f"it takes {shape}; expected (1, 3, H, W)")
+        raise ConfigError(f"its input is {shape}; expected (1, 3, H, W)")
     if kind not in INPUT_TYPES:
-        raise ConfigError(f"it takes {kind}; expected float32, float16 or uint8")
+        raise ConfigError(f"its input is {kind}; expected float32, float16 or uint8")
     return inputs[0]
 
 
 def _text(shape: Sequence[Any]) -> list[str]:
-    """Return the names of free dimensions."""
+    """Return the names of dynamic dimensions."""
     return [side for side in shape if isinstance(side, str)]
 
 
@@ -239,12 +237,12 @@ def _input_sides(shape: Sequence[Any], metadata: dict[str, str]) -> tuple[int, i
     height, width = (own if isinstance(own, int) else other for own, other in zip(shape[2:], noted, strict=True))
     for side in (height, width):
         if not isinstance(side, int) or not 1 <= side <= MOST_PIXELS:
-            raise ConfigError(f"it takes pictures of {width} x {height}; expected sides of 1 to {MOST_PIXELS} pixels")
+            raise ConfigError(f"its input is {width} x {height} pixels; expected sides of 1 to {MOST_PIXELS} pixels")
     return height, width
 
 
 def _class_names(metadata: dict[str, str]) -> dict[int, str] | None:
-    """Return index -> name from the entry "names": {0: 'person', ...} or ['person', ...]; None where there is none."""
+    """Return index -> name from the entry "names": {0: 'person', ...} or ['person', ...]; None if it is missing."""
     names = _literal(metadata.get("names", ""))
     if isinstance(names, (list, tuple)):
         names = dict(enumerate(names))
@@ -264,7 +262,7 @@ def _literal(text: str) -> object:
 
 
 def _known(wanted: Sequence[str], names: dict[int, str] | None) -> frozenset[str]:
-    """Return the classes to detect, by their own spelling.
+    """Return the classes to detect, in the spelling of the file.
 
     Raises:
         ConfigError: the file names no classes, or none of that name.
@@ -272,12 +270,14 @@ def _known(wanted: Sequence[str], names: dict[int, str] | None) -> frozenset[str
     if not wanted:
         return frozenset()
     if names is None:
-        raise ConfigError("its metadata name no classes, so none can be chosen by name; leave out what follows .onnx")
+        raise ConfigError(
+            "its metadata contain no class names, so classes cannot be selected; omit the part after .onnx"
+        )
     own = {name.casefold(): name for name in names.values()}
     for name in wanted:
         if name.casefold() not in own:
             near = get_close_matches(name.casefold(), own, n=3) or list(own)[:8]
             raise ConfigError(
-                f"it knows no class {name!r}; among its {len(own)} are {', '.join(own[each] for each in near)}"
+                f"it has no class {name!r}; among its {len(own)} are {', '.join(own[each] for each in near)}"
             )
     return frozenset(own[name.casefold()] for name in wanted)

@@ -1,7 +1,7 @@
-"""Methods, a folder per paper, and their configs. No torch here: the command line reads them.
+"""Translation methods, one folder per paper, and their configs; imports no torch, because the command line reads them.
 
-Each folder holds `config` and `method`, whose `METHOD` is the class. Installed packages add methods through the entry
-point `ganvas.methods`.
+Each folder contains `config` and `method`, whose `METHOD` is the class. Installed packages add methods through the
+entry point `ganvas.methods`.
 """
 
 from ganvas.methods.cogan.config import CoGANConfig

@@ -35,10 +35,11 @@ from ganvas.weights.known import VGG16, VGG19
 from ganvas.weights.tensors import load_convolutions
 
 NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
-"""Receptive field of a PatchGAN -> its strided convolutions."""
+"""Receptive field of a PatchGAN -> number of its strided convolutions."""
 MAX_DEPTH = 8
 MAX_BOTTLENECK = 7
-"""Largest smaller side in pixels of the bottleneck of a U-Net whose depth is not set; a larger one is too shallow."""
+"""Largest smaller side in pixels of the bottleneck of a U-Net whose depth is not set; larger bottlenecks mean a U-Net
+that is too shallow."""
 
 
 class TwoWayMethod(Method):
@@ -53,10 +54,10 @@ class TwoWayMethod(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], as in training: see `translate`.
 
-        For direction b_to_a the numbers of channels are exchanged.
+        For direction b_to_a the numbers of channels are swapped.
 
         Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
+            ImageError: height or width is not a multiple of `size_multiple`.
         """
         return translate(self.generator_of(direction), images)
 
@@ -72,7 +73,7 @@ class TwoWayMethod(Method):
 
     @property
     def context(self) -> int | None:
-        """Context of a generator; None where a norm or dropout makes a tile differ from the whole picture."""
+        """Context of a generator; None if a norm or dropout makes tiles differ from the whole picture."""
         return None if self.draws_noise else self.a_to_b.context
 
 
@@ -130,7 +131,7 @@ def make_restoration(
     scale: int,
     num_blocks: int,
 ) -> UnitRangeGenerator:
-    """Return the restoration network that `config` describes; `input_channels` are those of all frames together."""
+    """Return the restoration network that `config` describes; `input_channels` counts all frames together."""
     width = config.width
     if config.generator == "rrdb":
         return RRDBNet(
@@ -226,7 +227,7 @@ def translate(generator: Generator, images: Tensor) -> Tensor:
     at a time, so that no picture depends on the others of a batch.
 
     Raises:
-        ImageError: height or width is no multiple of `size_multiple`.
+        ImageError: height or width is not a multiple of `size_multiple`.
     """
     generator.check_size(images)
     with as_in_training(generator):
@@ -295,23 +296,24 @@ def crop_multiple(generator: Generator) -> int:
 
 
 def check_residual(config: Pix2PixConfig | SRResNetConfig, *, input_channels: int, output_channels: int) -> None:
-    """Raise ConfigError where a network could not add its input to its output."""
+    """Raise ConfigError if a network could not add its input to its output."""
     if not adds_input(config) or input_channels == output_channels:
         return
     if config.generator == "compact" and input_channels == config.frames == 1:
-        return  # the one channel is added to each
+        return  # a single channel is added to each
     always = config.generator in ADD_THEIR_INPUT
     raise ConfigError(
         f"{config.generator if always else 'residual'} adds the input ({input_channels} channels) to the output "
-        f"({output_channels}): give both as many channels, or {'another generator' if always else 'turn residual off'}"
+        f"({output_channels}): use equal numbers of channels, or "
+        f"{'another generator' if always else 'turn residual off'}"
     )
 
 
 def check_batch(images: Tensor, *, network: str) -> None:
-    """Raise ConfigError where batch norm would see a single value per channel."""
+    """Raise ConfigError if batch norm would see a single value per channel."""
     if len(images) < 2:
         raise ConfigError(
-            f"the batch norm of {network} needs two pictures at least in each part of a batch: "
+            f"the batch norm of {network} needs at least two pictures in each part of a batch: "
             "raise batch_size, or lower accumulate or the number of processes"
         )
 
@@ -328,7 +330,7 @@ def at_size(translate: Callable[[Tensor], Tensor], images: Tensor, size: tuple[i
     The result has no more detail than a picture of `size`.
     """
     given = tuple(images.shape[-2:])
-    # Resizing to the same size changes nothing. An exporter may not compare: it would fix the size that it was shown.
+    # Resizing to the same size changes nothing. Under an exporter, comparing sizes would fix them to the example's.
     if not torch.compiler.is_exporting() and given == size:
         return translate(images)
     return resized(translate(resized(images, size)), given)

@@ -1,7 +1,7 @@
 """Base class of translation methods, and their registry, which builds a method from its config.
 
 A method owns networks and yields the losses that each player minimizes, in the paper's order. It never sees an
-optimizer, a device, a process or a logger. Each `yield` in `training_step` hands one player's losses to the trainer,
+optimizer, a device, a process or a logger. Each `yield` in `training_step` passes one player's losses to the trainer,
 which updates that player before the next line runs.
 """
 
@@ -35,47 +35,48 @@ class Progress:
 
 @dataclass(frozen=True)
 class Turn:
-    """One player's losses, weighted; the trainer minimizes their sum over that player's parameters."""
+    """Weighted losses of one player; the trainer minimizes their sum over that player's parameters."""
 
     player: str
     losses: dict[str, Tensor]
 
 
 class Method(nn.Module, ABC):
-    """A translation method; `build` makes one from its config.
+    """Translation method; `build` creates one from its config.
 
     Args:
         config: an instance of `config_type`.
-        input_channels: channels of an input picture, also where several frames are given.
+        input_channels: channels of an input picture, even if the input has several frames.
         output_channels: channels of the output pictures.
         image_size: height and width of a training crop.
 
     Raises:
-        ConfigError: the config does not fit the channels or the size.
+        ConfigError: the config does not suit the channels or the size.
     """
 
     config_type: ClassVar[type[Any]]
-    """The class of its config."""
+    """Class of its config."""
     directions: ClassVar[tuple[Direction, ...]] = ("a_to_b",)
-    """The directions it learns to translate in."""
+    """Directions in which it learns to translate."""
     paired: ClassVar[bool] = True
     """Whether a batch's b[i] must belong to its a[i]."""
     samples: ClassVar[tuple[Domain, ...]] = ()
-    """The domains that `sample` generates pictures of; none where the method only translates."""
+    """Domains of which `sample` generates pictures; empty if the method only translates."""
     translates_by_search: ClassVar[bool] = False
-    """Whether `translate` computes gradients through its networks, whose layers must then stay PyTorch's own."""
+    """Whether `translate` computes gradients through its networks, whose layers must then remain PyTorch's own."""
     resizes: ClassVar[bool] = False
     """Whether `translate` resizes a picture to a training crop's size and back, so that its scale does not matter."""
     fixed_size: ClassVar[tuple[int | None, int | None]] = (None, None)
-    """The only height and width that `translate` takes; None for each of which it takes every multiple."""
+    """The only height and width that `translate` accepts; None for each that may be any multiple."""
     blend_reason: ClassVar[str] = "every output pixel depends on the whole picture (a normalization or noise)"
-    """Why tiles are not exact where `context` is None."""
+    """Reason why tiles are not exact if `context` is None."""
     capturable: ClassVar[bool] = False
-    """Whether every step is identical, so that a CUDA graph can record it: no use of progress, no device sync."""
+    """Whether every step is identical, so that a CUDA graph can record it: it uses no progress and does not synchronize
+    with the device."""
     players: Mapping[str, tuple[str, ...]]
     """Player -> the attribute names of its networks. Every trainable parameter belongs to one player."""
     generators: tuple[str, ...]
-    """Attribute names of the networks that a snapshot for inference must hold."""
+    """Attribute names of the networks that a snapshot for inference must contain."""
 
     @abstractmethod
     def __init__(self, config: Any, *, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> None:
@@ -84,7 +85,7 @@ class Method(nn.Module, ABC):
     @classmethod
     def needs_equal_channels(cls, config: Any) -> bool:
         """Return whether both sides must have the same number of channels; a gray side is then repeated to RGB."""
-        del config  # most methods take any two numbers
+        del config  # most methods accept any two numbers
         return False
 
     @abstractmethod
@@ -95,7 +96,7 @@ class Method(nn.Module, ABC):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1], as the paper does at test time.
 
-        For direction b_to_a the numbers of channels are exchanged. Of several frames, C_in is `num_frames` times the
+        For direction b_to_a the numbers of channels are swapped. With several frames, C_in is `num_frames` times the
         channels of a picture.
 
         Raises:
@@ -108,21 +109,21 @@ class Method(nn.Module, ABC):
         Pictures at the same index of two domains correspond. H and W are those of a training crop.
         """
         raise ConfigError(
-            f"{type(self).__name__} translates pictures and draws none from noise, so no {count} of them: use translate"
+            f"{type(self).__name__} translates pictures and does not sample {count} from noise: use translate"
         )
 
     @property
     @abstractmethod
     def size_multiple(self) -> int:
-        """Height and width given to `translate` must be multiples of this (1: any size)."""
+        """Number of which height and width of `translate` must be multiples (1: any size)."""
 
     @property
     @abstractmethod
     def context(self) -> int | None:
         """Distance in pixels up to which inputs influence an output pixel.
 
-        None where a tile's result differs from the whole picture's: norm statistics, or noise that depends on position.
-        Otherwise a tile must start at a multiple of `size_multiple` to agree with the whole picture.
+        None if the result of a tile differs from that of the whole picture, because of norm statistics or noise that
+        depends on position. Otherwise a tile must start at a multiple of `size_multiple` to match the whole picture.
         """
 
     @property
@@ -138,7 +139,7 @@ class Method(nn.Module, ABC):
 
     @property
     def num_frames(self) -> int:
-        """Frames of a film that `translate` takes along the channels, the one to translate in the middle."""
+        """Number of frames that `translate` expects along the channels, with the one to translate in the middle."""
         return 1
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
@@ -147,15 +148,15 @@ class Method(nn.Module, ABC):
 
     def left_untrained(self, images: int) -> str | None:
         """Return a warning with the remedy if `images` images leave a network untrained, else None."""
-        del images  # most methods train all they have in each step
+        del images  # most methods train all networks in each step
         return None
 
     def check_direction(self, direction: Direction) -> None:
         """Raise ConfigError unless the method translates in that direction."""
         if direction not in self.directions:
             raise ConfigError(
-                f"{type(self).__name__} learns {' and '.join(self.directions)} only: leave direction {direction} out, "
-                "or train another run with the sides exchanged"
+                f"{type(self).__name__} learns {' and '.join(self.directions)} only: omit direction {direction}, or "
+                "train another run with the sides swapped"
             )
 
 
@@ -181,7 +182,7 @@ def build(config: object, *, input_channels: int, output_channels: int, image_si
         image_size: height and width of a training crop.
 
     Raises:
-        ConfigError: no method has such a config, or it does not fit the channels or the size.
+        ConfigError: no method has such a config, or it does not suit the channels or the size.
     """
     method = method_type(config)
     make = partial(method, config, input_channels=input_channels, output_channels=output_channels)
@@ -198,16 +199,16 @@ def method_type(config: object) -> type[Method]:
     """
     name = type(config).__name__
     if name not in methods():
-        raise ConfigError(f"no method takes {name}; known: {', '.join(sorted(methods()))}")
+        raise ConfigError(f"no method has the config {name}; known: {', '.join(sorted(methods()))}")
     return methods()[name]
 
 
 USUAL = 256
-"""Up to these widths and counts (sides: 16 times as many) the networks need no check."""
+"""Width and count up to which networks need no check (sides: 16 times as many)."""
 MOST_LAYERS = 1000
-"""Blocks or levels of a network."""
+"""Largest number of blocks or levels of a network."""
 UNKNOWN_MEMORY = 1 << 37
-"""Bytes that weights may take where the machine does not report its memory."""
+"""Largest size of weights in bytes if the machine does not report its memory."""
 
 
 def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.Module]) -> None:
@@ -216,7 +217,7 @@ def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.
     Args:
         config: the method's config.
         image_size: (height, width) of a training crop.
-        make: builds the method.
+        make: function that builds the method.
 
     Raises:
         ConfigError: names the settings, or the size of the weights.
@@ -227,7 +228,7 @@ def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.
     if min(image_size) < 1 or max(image_size) > 16 * USUAL * USUAL:
         raise ConfigError(f"image_size {tuple(image_size)} must lie in 1..{16 * USUAL * USUAL}")
     generator = getattr(config, "generator", None)
-    # their numbers multiply each other, so that usual ones can be too many
+    # Numbers that multiply each other, so usual values can exceed the memory.
     multiplies = generator in RESTORATION or "halvings" in numbers
     if max(numbers.values(), default=0) <= USUAL and max(image_size) <= 16 * USUAL and not multiplies:
         return
@@ -244,7 +245,7 @@ def check_size(config: object, image_size: Sequence[int], make: Callable[[], nn.
     if needed > (available := _memory()):
         raise ConfigError(
             f"networks with {large} have {needed / 1e9:,.0f} GB of weights, the machine {available / 1e9:,.0f} GB of "
-            "memory: give smaller numbers"
+            "memory: use smaller numbers"
         )
 
 

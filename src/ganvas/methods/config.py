@@ -1,4 +1,4 @@
-"""Types shared by the configs of methods. No torch here: the command line reads them."""
+"""Types shared by the configs of methods; imports no torch, because the command line reads them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,24 +13,24 @@ Direction = Literal["a_to_b", "b_to_a"]
 """Direction of translation: from domain a, the input, to domain b, or back."""
 Domain = Literal["a", "b"]
 MOST_FRAMES = 15
-"""Frames of a window: about half a second."""
+"""Largest number of frames in a window: about half a second."""
 OPPOSITE: dict[Direction, Direction] = {"a_to_b": "b_to_a", "b_to_a": "a_to_b"}
 
 
 def check_frames(frames: int) -> None:
-    """Raise ConfigError unless a window of so many frames has a middle."""
+    """Raise ConfigError unless the number of frames in a window is odd and in range."""
     if frames < 1 or frames % 2 == 0 or frames > MOST_FRAMES:
-        raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}: as many before as after")
+        raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}")
 
 
 SHARED = ("rrdb", "compact", "nafnet")
-"""Generators that people share as restoration models."""
+"""Generators of community restoration models."""
 RESTORATION = (*SHARED, "residual_unet")
 """Generators for restoration, without norms."""
 MOST_LEVELS = 6
-"""Halvings of a NAFNet or a residual U-Net."""
+"""Largest number of downsamplings of a NAFNet or a residual U-Net."""
 MOST_BLOCKS = 1000
-"""Blocks of a NAFNet or a residual U-Net, all together."""
+"""Largest total number of blocks of a NAFNet or a residual U-Net."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,20 @@ class RestorationSizes:
     """Settings of the generators in `RESTORATION`, beside their width and number of blocks."""
 
     growth: int = 32
-    """For `rrdb`: channels that each convolution of a dense block adds."""
+    """For `rrdb`: number of channels that each convolution of a dense block adds."""
     unshuffle: Literal[1, 2, 4] = 1
-    """For `rrdb`: side of the squares of pixels that become channels first, so that it works on a smaller picture;
-    Real-ESRGAN has 2 at scale 2 and 4 at scale 1."""
+    """For `rrdb`: factor of an initial pixel-unshuffle, which reduces the computation; Real-ESRGAN has 2 at scale 2 and
+    4 at scale 1."""
     dense_skips: bool = False
     """For `rrdb`: the additional skips of ESRGAN+ (arXiv:2001.08073)."""
     activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
     """For `compact`: the activation after each convolution."""
     encoder_blocks: tuple[int, ...] = (2, 2, 4, 8)
-    """For `nafnet` and `residual_unet`: blocks at each size before it is halved."""
+    """For `nafnet` and `residual_unet`: number of blocks at each size before downsampling."""
     middle_blocks: int = 12
-    """For `nafnet` and `residual_unet`: blocks at the smallest size."""
+    """For `nafnet` and `residual_unet`: number of blocks at the smallest size."""
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """For `nafnet` and `residual_unet`: blocks at each size after it is doubled, from the smallest; as many sizes."""
+    """For `nafnet` and `residual_unet`: number of blocks at each size after upsampling, from the smallest."""
 
     def __post_init__(self) -> None:
         if self.growth < 1:
@@ -59,8 +59,8 @@ class RestorationSizes:
         if len(self.encoder_blocks) != len(self.decoder_blocks) or len(self.encoder_blocks) > MOST_LEVELS:
             raise ConfigError(
                 f"encoder_blocks {self.encoder_blocks} and decoder_blocks {self.decoder_blocks} must have one number "
-                f"for each size, at most {MOST_LEVELS}, and as many of both"
+                f"for each size, equally many and at most {MOST_LEVELS}"
             )
         counts = (*self.encoder_blocks, self.middle_blocks, *self.decoder_blocks)
         if min(counts) < 0 or sum(counts) > MOST_BLOCKS:
-            raise ConfigError(f"encoder_blocks, middle_blocks and decoder_blocks must be 0 to {MOST_BLOCKS} together")
+            raise ConfigError(f"encoder_blocks, middle_blocks and decoder_blocks must sum to 0 to {MOST_BLOCKS}")

@@ -1,1 +1,1 @@
-"""Measures of pictures as pure functions of arrays: fidelity, perceptual and distribution distances, localization."""
+"""Metrics of pictures as pure functions of arrays: fidelity, perceptual and distribution distances, localization."""

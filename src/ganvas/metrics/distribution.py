@@ -22,7 +22,8 @@ SUBSET_SIZE, NUM_SUBSETS = 1000, 100
 BLOCK = 1024
 PROTOCOL_SAMPLES = 2500
 WITHIN_DEVIATIONS = 3.0
-"""A sample of an isotropic Gaussian in the plane is closer with probability 1 - exp(-9/2) = .989."""
+"""Largest distance of a high-quality sample from its mode, in standard deviations; a sample of an isotropic Gaussian in
+the plane is closer with probability 1 - exp(-9/2) = .989."""
 HELD_SHARE = 0.25
 """Share of its expected samples that a mode needs to count as held. Not from the papers."""
 
@@ -37,7 +38,7 @@ class FeatureSpace:
     protocol: str
     """Preprocessing of a picture."""
     is_inception_fid: bool = False
-    """Whether they are the verified weights that define FID and KID."""
+    """Whether the features use the verified weights that define FID and KID."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Distance:
     """`FID` and `KID` for Inception features only; else `Frechet distance`, `kernel distance`."""
     value: float
     deviation: float | None
-    """Of the kernel distance over its subsets."""
+    """Standard deviation of the kernel distance over its subsets."""
     features: FeatureSpace
     counts: tuple[int, int]
     """Number of pictures in each set."""
@@ -78,9 +79,9 @@ class FeatureStatistics:
 
 
 class Moments:
-    """Mean and covariance of any number of feature vectors, in the memory of one covariance matrix.
+    """Running mean and covariance of feature vectors, in the memory of one covariance matrix.
 
-    Batches are merged by Chan, Golub & LeVeque 1979: exact to rounding, whatever their sizes and however far from 0.
+    Batches are merged by Chan, Golub & LeVeque 1979: exact to rounding, whatever their sizes and magnitude.
 
     Args:
         features: description of the vectors.
@@ -95,7 +96,7 @@ class Moments:
         """Add vectors, (N, D).
 
         Raises:
-            InputError: another dimension, or a value is not finite.
+            InputError: the dimension differs, or a value is not finite.
         """
         batch = _checked(vectors, self.features.dimension)
         if len(batch) == 0:
@@ -111,10 +112,10 @@ class Moments:
         """Return the statistics of all vectors added so far.
 
         Raises:
-            InputError: fewer than two.
+            InputError: there are fewer than two vectors.
         """
         if self.count < 2:
-            raise InputError(f"a covariance needs two pictures or more, there are {self.count}")
+            raise InputError(f"a covariance needs at least two pictures, got {self.count}")
         covariance = self._scatter / (self.count - 1)
         return FeatureStatistics(
             features=self.features, count=self.count, mean=self._mean.copy(), covariance=covariance
@@ -124,8 +125,8 @@ class Moments:
 def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> Distance:
     """Compute the squared Frechet distance of two Gaussians (Heusel et al. 2017, arXiv:1706.08500, Eq. 6).
 
-    The trace of the square root of C1 C2 is the sum of the singular values of R1' R2, where C = R R': which needs
-    no root of a nonsymmetric matrix and no complex numbers, and is exact for covariances without full rank.
+    The trace of the square root of C1 C2 is the sum of the singular values of R1' R2, where C = R R'. This needs no
+    root of a nonsymmetric matrix and no complex numbers, and is exact for rank-deficient covariances.
 
     Raises:
         InputError: the statistics are of different features.
@@ -162,10 +163,10 @@ def kernel_distance(
         features: description of the vectors.
         subset_size: drawn without replacement from either set.
         num_subsets: number of subsets.
-        seed: of the subsets.
+        seed: seed of the subsets.
 
     Raises:
-        InputError: another dimension, fewer than two vectors, or a value is not finite.
+        InputError: the dimensions differ, there are fewer than two vectors, or a value is not finite.
     """
     x, y = _checked(first, features.dimension), _checked(second, features.dimension)
     size = min(subset_size, len(x), len(y))
@@ -190,13 +191,13 @@ def squared_discrepancy(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any
     """
     n, m = len(x), len(y)
     if n < 2 or m < 2:
-        raise InputError(f"the kernel distance needs two pictures or more in either set, there are {n} and {m}")
+        raise InputError(f"the kernel distance needs at least two pictures in each set, got {n} and {m}")
     within = _kernel_sum(x, x, diagonal=False) / (n * (n - 1)) + _kernel_sum(y, y, diagonal=False) / (m * (m - 1))
     return within - 2 * _kernel_sum(x, y, diagonal=True) / (n * m)
 
 
 def _kernel_sum(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, diagonal: bool) -> float:
-    """Sum the kernel over all pairs, in blocks of rows; without the diagonal, x and y are the same."""
+    """Sum the kernel over all pairs, in blocks of rows; without the diagonal, x and y must be the same."""
     total = 0.0
     for start in range(0, len(x), BLOCK):
         kernel = (x[start : start + BLOCK].astype(np.float64) @ y.astype(np.float64).T / x.shape[1] + 1) ** 3
@@ -228,7 +229,7 @@ def _checked(vectors: NDArray[np.floating[Any]], dimension: int) -> Matrix:
 
 def _require_alike(first: FeatureSpace, second: FeatureSpace) -> None:
     if first != second:
-        raise InputError(f"features of different kinds cannot be compared: {first.name}; {second.name}")
+        raise InputError(f"different features cannot be compared: {first.name}; {second.name}")
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def measure_coverage(samples: NDArray[np.floating], means: NDArray[np.floating],
     Args:
         samples: (N, D) from a model; a row that is not finite has low quality.
         means: (K, D) of the mixture, all modes equally likely.
-        deviation: of each mode along each axis.
+        deviation: deviation of each mode along each axis.
     """
     distances = np.linalg.norm(samples[:, None] - means, axis=-1)
     distances = np.where(np.isfinite(distances), distances, np.inf)

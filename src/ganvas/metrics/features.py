@@ -42,11 +42,11 @@ BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """A network that maps each picture to one vector."""
+    """Network that maps each picture to one vector."""
 
     space: FeatureSpace
     network: nn.Module
-    """Network from (N, 3, side, side) to a feature map; computes on the device that it is on."""
+    """Network from (N, 3, side, side) to a feature map, on its own device."""
     pool: Callable[[Any], Tensor]
     """Pooling of the network's output to (N, D)."""
     prepare: Callable[[Rgb], NDArray[np.float32]]
@@ -97,7 +97,7 @@ def efficientnet_features() -> FeatureExtractor:
     space = FeatureSpace(
         name="efficientnet-lite0 pooled (1280)",
         dimension=1280,
-        protocol="centre square of 7/8, Pillow bicubic to 224 x 224",
+        protocol="center square of 7/8, Pillow bicubic to 224 x 224",
     )
     return FeatureExtractor(
         space=space, network=network.features, pool=_mean, prepare=lambda rgb: PREPROCESSING.center(rgb)[0]
@@ -110,7 +110,7 @@ def vgg_features(*, path: Path | None = None, may_download: bool = True, progres
     Args:
         path: file or folder of the weights; by default see `find_weights`.
         may_download: whether to download missing weights.
-        progress: whether to show a bar while downloading.
+        progress: whether to show a progress bar.
 
     Raises:
         WeightsError: they are not found.
@@ -134,10 +134,10 @@ def inception_features(
     Args:
         path: the file; by default see `find_weights`.
         may_download: whether to download a missing file.
-        progress: whether to show a bar while downloading.
+        progress: whether to show a progress bar.
 
     Raises:
-        WeightsError: it is not found, or holds other weights.
+        WeightsError: the file is not found, or contains other weights.
     """
     found = find_weights(INCEPTION_FID, path=path, may_download=may_download, progress=progress)
     network = inception_from(load_state(found), found.path)
@@ -160,12 +160,12 @@ def inception_from(state: dict[str, Tensor], path: Path) -> nn.Module:
     try:
         network.load_state_dict(state)
     except RuntimeError as problem:
-        raise WeightsError(f"{path} does not hold the Inception-v3 of FID: {problem}") from problem
+        raise WeightsError(f"{path} does not contain the Inception-v3 of FID: {problem}") from problem
     return network
 
 
 def _signed(side: int) -> Callable[[Rgb], NDArray[Any]]:
-    """Resize antialiased, then to [-1, 1]."""
+    """Resize with antialiasing, and convert to [-1, 1]."""
     return lambda rgb: signed_from_value(resize_antialiased(rgb, side), (0, 255))
 
 
@@ -185,7 +185,7 @@ class LPIPS(nn.Module):
     Args:
         features: feature extractor with L taps.
         heads: L vectors (channels,), the nonnegative weights of the channels.
-        name: as in a table.
+        name: name in tables.
     """
 
     def __init__(self, features: FeatureStack, heads: Sequence[Tensor], *, name: str) -> None:
@@ -201,7 +201,7 @@ class LPIPS(nn.Module):
             InputError: shapes differ, not three channels, or a side under `features.minimum_side`.
         """
         if images.shape != targets.shape:
-            raise InputError(f"expected two alike, got {tuple(images.shape)} and {tuple(targets.shape)}")
+            raise InputError(f"expected equal shapes, got {tuple(images.shape)} and {tuple(targets.shape)}")
         pairs = zip(self.features(images), self.features(targets), self.buffers(recurse=False), strict=True)
         layers = [(head * (_unit(x) - _unit(y)) ** 2).sum(dim=1).mean(dim=(1, 2)) for x, y, head in pairs]
         total: Tensor = sum(layers[1:], layers[0])
@@ -215,7 +215,7 @@ def lpips_or_none(lpips: LPIPS | None, images: Tensor, targets: Tensor) -> float
     Args:
         lpips: None if its weights are not available.
         images: (1, C, H, W) in [0, 1].
-        targets: of the same shape.
+        targets: targets of the same shape.
     """
     if lpips is None:
         return None
@@ -228,13 +228,13 @@ def lpips_or_none(lpips: LPIPS | None, images: Tensor, targets: Tensor) -> float
 def load_lpips(
     network: LPIPSNetwork = "alexnet", *, path: Path | None = None, may_download: bool = True, progress: bool = True
 ) -> LPIPS:
-    """Load LPIPS 0.1 with its published weights: AlexNet to measure, as its authors advise, VGG16 to train with.
+    """Load LPIPS 0.1 with its published weights: AlexNet for evaluation, as its authors recommend, VGG16 for training.
 
     Args:
         network: the classifier of the features.
-        path: a folder, file or archive that holds convolutions and heads; by default see `find_weights`.
+        path: a folder, file or archive with convolutions and heads; by default see `find_weights`.
         may_download: whether to download missing files.
-        progress: whether to show a bar while downloading.
+        progress: whether to show a progress bar.
 
     Raises:
         WeightsError: the weights are not found, or differ from their record.

@@ -1,6 +1,6 @@
 """Fidelity of a picture to its target: PSNR, SSIM, MS-SSIM, L1, their luminance variants and summaries.
 
-All measures take pictures (N, C, H, W) in [0, 1] and return (N,) float64; sums are in double precision. A mask, where
+All metrics take pictures (N, C, H, W) in [0, 1] and return (N,) float64; sums are in double precision. A mask, where
 one is accepted, is (N or 1, 1, H, W), bool or 0/1, and only marked pixels count.
 """
 
@@ -26,19 +26,19 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_MINIMUM = SSIM_WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)
 """Smallest side in pixels for which the coarsest scale contains one window: 176."""
 BORDER = 4
-"""Pixels cut from each side (Ledig et al. 2017, arXiv:1609.04802, Sec. 3.1)."""
+"""Number of pixels cropped from each side (Ledig et al. 2017, arXiv:1609.04802, Sec. 3.1)."""
 WEIGHTS = (65.481, 128.553, 24.966)
 """Luma weights of R, G and B in [0, 1]: ITU-R BT.601 as in MATLAB's rgb2ycbcr; black is 16, white 235."""
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "l1": "L1"}
 Measures = dict[str, float | None]
-"""Name of a measure -> value, None if it is undefined."""
+"""Name of a metric -> value, None if it is undefined."""
 
 
 def psnr(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
     """Compute the peak signal-to-noise ratio in dB for a peak of 1; infinite for equal pictures.
 
     Raises:
-        InputError: shapes differ, or a picture's mask marks nothing.
+        InputError: shapes differ, or a mask is empty.
     """
     return -10 * torch.log10(_region_mean((_difference(images, targets) ** 2), mask))
 
@@ -47,7 +47,7 @@ def l1(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
     """Compute the mean absolute difference, in [0, 1].
 
     Raises:
-        InputError: shapes differ, or a picture's mask marks nothing.
+        InputError: shapes differ, or a mask is empty.
     """
     return _region_mean(_difference(images, targets).abs(), mask)
 
@@ -55,7 +55,7 @@ def l1(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
 def ssim(images: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
     """Compute structural similarity (Wang et al. 2004): Gaussian window 11x11, sigma 1.5, K 0.01 and 0.03.
 
-    Only windows wholly inside the picture count; with a mask, those whose center it marks. The mean is over
+    Only windows completely inside the picture count; with a mask, those whose center it marks. The mean is over
     positions and channels.
 
     Raises:
@@ -113,7 +113,9 @@ def _blur(images: Tensor) -> Tensor:
 def _difference(images: Tensor, targets: Tensor) -> Tensor:
     """Return the difference in float64."""
     if images.ndim != 4 or images.shape != targets.shape:
-        raise InputError(f"expected two times (N, C, H, W), got {tuple(images.shape)} and {tuple(targets.shape)}")
+        raise InputError(
+            f"expected two tensors (N, C, H, W) of equal shape, got {tuple(images.shape)} and {tuple(targets.shape)}"
+        )
     return images.double() - targets.double()
 
 
@@ -127,7 +129,7 @@ def _region_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     weights = (mask != 0).to(values).expand(n, -1, -1, -1)
     counted = weights.sum(dim=(1, 2, 3)) * values.shape[1]
     if (counted == 0).any():
-        raise InputError("the mask marks no position that can be measured; leave that picture out")
+        raise InputError("the mask marks no position that can be measured; exclude this picture")
     return (values * weights).sum(dim=(1, 2, 3)) / counted
 
 
@@ -140,7 +142,7 @@ def _check_side(images: Tensor, minimum: int, name: str) -> None:
 def luma(images: Tensor) -> Tensor:
     """Convert (N, 3 or 1, H, W) in [0, 1] to Y, (N, 1, H, W) in [16, 235] / 255, rounded; gray is unchanged.
 
-    As in MATLAB, on which published tables rely: integer levels, and gray pictures unchanged.
+    As in MATLAB, with which published tables are computed: integer levels, and gray pictures unchanged.
     """
     if images.shape[1] == 1:
         return images
@@ -166,7 +168,8 @@ def _middle(images: Tensor) -> Tensor:
 def gradient_energy(images: Tensor) -> Tensor:
     """Compute the mean squared difference of neighbors, vertical plus horizontal: blur lowers it, noise raises it.
 
-    Relative to another set's energy it shows how much edges and texture remain, not whether they are correct.
+    Relative to the energy of another set it shows how many edges and how much texture remain, not whether they are
+    correct.
 
     Args:
         images: (N, C, H, W) in [0, 1], at least 2 pixels a side.
@@ -181,7 +184,7 @@ def gradient_energy(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Summary:
-    """One measure over all pictures.
+    """Summary of a metric over all pictures.
 
     Attributes:
         mean, deviation: over the pictures with a value; None without any. The deviation is that of the population.
@@ -203,11 +206,11 @@ MEASURES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "l1": l1}
 
 
 def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
-    """Compute all measures of one picture against its target, and the reasons for missing ones.
+    """Compute all metrics of one picture against its target, and the reasons for missing ones.
 
     Args:
         images: (1, C, H, W) in [0, 1].
-        targets: of the same shape.
+        targets: targets of the same shape.
     """
     values: Measures = {}
     missing: dict[str, str] = {}
@@ -217,10 +220,10 @@ def measure(images: Tensor, targets: Tensor) -> tuple[Measures, dict[str, str]]:
         except InputError as error:
             values[name], missing[name] = None, str(error)
     if values["psnr"] == math.inf:
-        values["psnr"], missing["psnr"] = None, "nothing differs, so it is infinite"
+        values["psnr"], missing["psnr"] = None, "the pictures are equal, so it is infinite"
     return values, missing
 
 
 def summaries(rows: Sequence[Measures]) -> dict[str, Summary]:
-    """Summarize each measure over all rows."""
+    """Summarize each metric over all rows."""
     return {name: summarize([row[name] for row in rows]) for name in MEASURES}

@@ -1,7 +1,7 @@
-"""Flicker of a film: the warp error of consecutive frames along an optical flow, where nothing is hidden.
+"""Flicker of a film: warp error of consecutive frames along the optical flow, excluding occlusions.
 
-Lai et al. 2018, "Learning Blind Video Temporal Consistency", arXiv:1808.00449, Sec. 4.2. Frames are (H, W, C) in
-[0, 1]; a flow is (2, H, W): rows and columns by which each pixel of a frame lies elsewhere in the next one.
+Lai et al. 2018, "Learning Blind Video Temporal Consistency", arXiv:1808.00449, Sec. 4.2. Frames are (H, W, C) in [0,
+1]; a flow is (2, H, W): displacement of each pixel in rows and columns from a frame to the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["optical_flow", "visible_pixels", "warp_error", "warped"]
 
 Floats = NDArray[np.floating]
 SIDE = 320
-"""Pixels of the longer side at which the flow is computed: a quarter of the time of 640, and motion is smooth."""
+"""Longer side in pixels at which the flow is computed, which takes a quarter of the time of 640; motion is smooth."""
 RELATIVE, ABSOLUTE = 0.01, 0.5
 """Bounds of the forward-backward difference (Sundaram et al. 2010, Eq. 5)."""
 
@@ -28,8 +28,8 @@ def optical_flow(before: Floats, after: Floats, *, side: int = SIDE) -> NDArray[
 
     Args:
         before: (H, W, C) in [0, 1].
-        after: alike.
-        side: the frames are reduced to so many pixels on their longer side.
+        after: the next frame, of the same shape.
+        side: longer side in pixels to which the frames are reduced.
 
     Returns:
         (2, H, W), in pixels of the given frames.
@@ -55,14 +55,14 @@ def optical_flow(before: Floats, after: Floats, *, side: int = SIDE) -> NDArray[
 
 
 def warped(values: Floats, flow: Floats) -> Floats:
-    """Sample (H, W, C) bilinearly where a flow leads; beyond the border the nearest pixel counts."""
+    """Sample (H, W, C) bilinearly at the positions of a flow; beyond the border, use the nearest pixel."""
     places = np.indices(flow.shape[1:], np.float32) + flow
     planes = [map_coordinates(values[:, :, c], places, order=1, mode="nearest") for c in range(values.shape[2])]
     return np.stack(planes, axis=2)
 
 
 def visible_pixels(forward: Floats, backward: Floats) -> NDArray[np.bool_]:
-    """Return (H, W): where a pixel of a frame is seen in the next one, by forward-backward consistency.
+    """Return the mask (H, W) of pixels of a frame that are visible in the next one, by forward-backward consistency.
 
     Args:
         forward: flow from the frame to the next.
@@ -83,12 +83,12 @@ def warp_error(before: Floats, after: Floats, flow: Floats, visible: NDArray[np.
 
     Args:
         before: (H, W, C) in [0, 1].
-        after: alike.
-        flow: from `before` to `after`; that of the true film, for what a model made of it too.
+        after: the next frame, of the same shape.
+        flow: from `before` to `after`; for a translation, use the flow of the original film.
         visible: see `visible_pixels`.
 
     Returns:
-        At least 0; None where nothing is visible.
+        At least 0; None if no pixel is visible.
     """
     if not visible.any():
         return None

@@ -1,4 +1,4 @@
-"""Localization measures of heatmaps. Choe et al. 2020, arXiv:2001.07437 (MaxBoxAccV2, PxAP)."""
+"""Localization metrics of heat maps. Choe et al. 2020, arXiv:2001.07437 (MaxBoxAccV2, PxAP)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THRESHOLDS = tuple(share / 20 for share in range(20))
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean with the middle 95 % of its bootstrap distribution."""
+    """Mean with the middle 95 % of its bootstrap distribution."""
 
     mean: float
     low: float
@@ -75,7 +75,7 @@ def concentrated_share(heat: Floats) -> float:
 def matched_gaussian(heat: Floats) -> Floats:
     """Return the centered Gaussian (H, W) that is as concentrated as a map.
 
-    Concentration alone gives energy inside a box: a point in the middle is inside most boxes.
+    Concentration alone increases the energy inside a box: a point in the middle is inside most boxes.
     """
     wanted, narrow, wide = concentrated_share(heat), 0.005, 50.0
     for _ in range(40):
@@ -98,7 +98,7 @@ def best_overlaps(heat: Floats, boxes: Sequence[Box], *, thresholds: Sequence[fl
 
     Args:
         heat: (H, W), not negative.
-        boxes: the true ones.
+        boxes: the true boxes.
         thresholds: shares of the heat's maximum.
     """
     best = [

@@ -1,4 +1,4 @@
-"""Networks with plain keyword arguments: no files, no losses, no configuration objects."""
+"""Networks with plain keyword arguments, independent of files, losses and config objects."""
 
 from ganvas.networks.blocks import as_in_training, in_evaluation
 from ganvas.networks.compact import Compact

@@ -33,7 +33,7 @@ LARGE = 2**18
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """Build a norm; batch norm has a scale and an offset, instance norm neither, as in CycleGAN's released code."""
+    """Build a norm; batch norm has a scale and an offset, instance norm has neither, as in CycleGAN's released code."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return InstanceNorm(channels) if norm == "instance" else nn.Identity()
@@ -42,8 +42,8 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm in the form that is fastest for the memory format of the features.
 
-    Large contiguous features on a CPU: group norm with one channel per group. Channels last, where PyTorch's own would
-    copy to contiguous and back: batch norm of one picture.
+    Large contiguous features on a CPU: group norm with one channel per group. Channels last: batch norm of one picture,
+    since PyTorch's own instance norm would copy to contiguous and back.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def initialize_he(network: nn.Module) -> None:
 
 
 class _AsInTraining:
-    """A network that threads run in training mode, and its state before the first of them."""
+    """State of a network before threads run it in training mode."""
 
     def __init__(self, network: nn.Module) -> None:
         self.num_threads = 0
@@ -195,7 +195,7 @@ class ConvBlock(nn.Module):
 
 
 class EncodeBlock(nn.Module):
-    """LeakyReLU (not for the first block), 4x4 convolution of stride 2, norm: halves height and width."""
+    """Downsampling block: LeakyReLU (except in the first block), 4x4 convolution of stride 2, norm."""
 
     def __init__(
         self, input_channels: int, output_channels: int, *, norm: Norm, bias: bool, activate: bool = True
@@ -212,7 +212,7 @@ class EncodeBlock(nn.Module):
 
 
 class DecodeBlock(nn.Module):
-    """ReLU, upsampling by 2, norm, dropout: doubles height and width."""
+    """Upsampling block: ReLU, upsampling by 2, norm, dropout."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class MLP(nn.Sequential):
     Args:
         input_size: size of an input vector.
         output_size: size of an output vector.
-        width: of each hidden layer.
+        width: width of each hidden layer.
         hidden_layers: number of hidden layers.
     """
 

@@ -18,11 +18,12 @@ SLOPE = 0.1
 
 
 class Compact(UnitRangeGenerator):
-    """Compact, `SRVGGNetCompact` of the Real-ESRGAN release: Wang et al. 2021, arXiv:2107.10833.
+    """Compact generator, `SRVGGNetCompact` of the Real-ESRGAN release: Wang et al. 2021, arXiv:2107.10833.
 
     A VGG-style stack without skips at the size of the input; a pixel shuffle of its last convolution (Shi et al. 2016,
-    arXiv:1609.05158) is added to the input, enlarged by nearest neighbor. Weights start as PyTorch initializes them,
-    as in that release. Parameters have its names: `body.0` is the first convolution, `body.1` its activation.
+    arXiv:1609.05158) is added to the input, upscaled by nearest neighbor. Weights have PyTorch's default
+    initialization, as in that release. Parameters have the names of the release: `body.0` is the first convolution,
+    `body.1` its activation.
 
     Args:
         input_channels: channels of the input images: 1, or at least as many as of the output.
@@ -64,7 +65,8 @@ class Compact(UnitRangeGenerator):
     def restore(self, pictures: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
         output = functional.pixel_shuffle(self.body(pictures), self.scale)
-        base = pictures if pictures.shape[1] == 1 else middle(pictures, self.output_channels)  # one channel: for all
+        # A single channel is added to all output channels.
+        base = pictures if pictures.shape[1] == 1 else middle(pictures, self.output_channels)
         return output + functional.interpolate(base, scale_factor=self.scale, mode="nearest")
 
     def needed_inputs(self, needed: Interval) -> Interval:

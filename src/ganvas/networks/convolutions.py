@@ -1,4 +1,4 @@
-"""Convolutions with reflection padding, downsampling or upsampling in their fastest forms, and receptive fields."""
+"""Fast convolutions with reflection padding, downsampling or upsampling, and receptive fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Interval = tuple[int, int]
 
 
 def receptive_field(layers: Sequence[tuple[int, int]]) -> int:
-    """Return the pixels along one axis that one output value sees.
+    """Return the receptive field along one axis in pixels.
 
     Args:
         layers: (kernel, stride) of each convolution, from the input to the output.
@@ -53,14 +53,14 @@ def context(needed_inputs: Callable[[Interval], Interval], *, period: int, scale
     Args:
         needed_inputs: output interval -> input interval of a network.
         period: number of input pixels after which its behavior repeats (the product of its strides).
-        scale: how many times as large as its input the output is.
+        scale: ratio of output to input size.
     """
     spans = ((pixel // scale, needed_inputs((pixel, pixel))) for pixel in range(period * scale))
     return max(max(place - first, last - place) for place, (first, last) in spans)
 
 
 def bicubic(images: Tensor, scale: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, scale H, scale W): Keys' kernel with a = -0.5, as `imresize` and Pillow have it."""
+    """(N, C, H, W) -> (N, C, scale H, scale W): Keys' kernel with a = -0.5, as in `imresize` and Pillow."""
     height, width = images.shape[-2:]
     size = (scale * height, scale * width)
     return functional.interpolate(images.float(), size, mode="bicubic", antialias=True)  # which selects a = -0.5
@@ -73,7 +73,7 @@ FEW_POSITIONS = 512
 
 
 class ReflectConvolution(nn.Conv2d):
-    """A convolution with reflection padding, as `padding_mode="reflect"` but padded outside autocast."""
+    """Convolution with reflection padding, like `padding_mode="reflect"`, but with the padding outside autocast."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -83,7 +83,7 @@ class ReflectConvolution(nn.Conv2d):
 
 
 def reflect(features: Tensor, border: int) -> Tensor:
-    """Pad (N, C, H, W) by `border` mirrored pixels, as torch's reflection padding."""
+    """Pad (N, C, H, W) by `border` mirrored pixels, like torch's reflection padding."""
     if features.device.type != "cpu" or not features.is_contiguous():
         return functional.pad(features, [border] * 4, mode="reflect")
     padded: Tensor = _Reflect.apply(features, border)  # type: ignore[no-untyped-call]
@@ -107,7 +107,7 @@ class _Reflect(Function):
 
 
 def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
-    """Add the borders of a dimension to the pixels that they mirror, and cut them off."""
+    """Add the borders of a dimension to the pixels that they mirror, and crop them."""
     size = padded.shape[dim] - 2 * border
     inner = padded.narrow(dim, border, size).clone(memory_format=torch.contiguous_format)
     for at, mirrored in ((0, 1), (border + size, size - border - 1)):
@@ -116,7 +116,7 @@ def folded_back(padded: Tensor, border: int, *, dim: int) -> Tensor:
 
 
 class ScoreConvolution(nn.Conv2d):
-    """A convolution with few output channels, such as the scores of a discriminator."""
+    """Convolution with few output channels, such as the scores of a discriminator."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -125,7 +125,7 @@ class ScoreConvolution(nn.Conv2d):
 
 
 class WideConvolution(nn.Conv2d):
-    """A convolution of stride 1 that is computed by `ganvas.networks.winograd` where that is faster."""
+    """Convolution of stride 1 that uses `ganvas.networks.winograd` where it is faster."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
@@ -172,7 +172,7 @@ def by_kernel_rows(weight: Tensor) -> Tensor:
 
 
 class Blur(nn.Module):
-    """Downsampling with the filter [1, 2, 1] in both axes and mirrored borders: less aliasing than a stride.
+    """Antialiased downsampling with the filter [1, 2, 1] in both axes and mirrored borders.
 
     Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", arXiv:1904.11486.
     """
@@ -203,7 +203,7 @@ class BilinearConvolution(nn.Conv2d):
 
 
 class HalvingConvolution(nn.Conv2d):
-    """A 4x4 convolution of stride 2 and padding 1.
+    """4x4 convolution of stride 2 and padding 1.
 
     If the weights are larger than the features, as near a U-Net's bottleneck, it is computed as one matrix product:
     torch's convolution would reorder the weights, which takes several times as long.
@@ -223,7 +223,7 @@ class HalvingConvolution(nn.Conv2d):
 
 
 class DoublingConvolution(nn.ConvTranspose2d):
-    """A transposed 4x4 convolution of stride 2 and padding 1; a matrix product when `HalvingConvolution` is one."""
+    """Transposed 4x4 convolution of stride 2 and padding 1, computed as a matrix product if `HalvingConvolution` is."""
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
         super().__init__(input_channels, output_channels, 4, 2, 1, bias=bias)
@@ -246,11 +246,12 @@ def as_matrix(features: Tensor, weight: Tensor, *, positions: int) -> bool:
 
 
 class ResizeConvolution(nn.Conv2d):
-    """Nearest-neighbor upsampling by 2, then a 3x3 convolution: no checkerboards.
+    """Nearest-neighbor upsampling by 2, then a 3x3 convolution, which avoids checkerboards.
 
-    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Both together
-    equal a transposed 4x4 convolution whose kernel is the 3x3 one convolved with a 2x2 box, and are computed so: the
-    upsampled features are never stored (3.7 times as fast on two cores, benchmarks/resize_convolution.py).
+    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", distill.pub/2016/deconv-checkerboard. Together they
+    equal a transposed 4x4 convolution whose kernel is the 3x3 kernel convolved with a 2x2 box. They are computed in
+    this form, without storing the upsampled features (3.7 times as fast on two cores,
+    benchmarks/resize_convolution.py).
     """
 
     def __init__(self, input_channels: int, output_channels: int, *, bias: bool) -> None:
@@ -261,9 +262,9 @@ class ResizeConvolution(nn.Conv2d):
         return nn.functional.conv_transpose2d(features, self.transposed_kernel(), self.bias, stride=2, padding=1)
 
     def transposed_kernel(self) -> Tensor:
-        """(input_channels, output_channels, 4, 4), of the transposed convolution of stride 2 and padding 1."""
-        # A transposed convolution applies its kernel mirrored. Each of the four pixels that an input becomes adds the
-        # 3x3 kernel, shifted by one in each axis: a convolution of the kernel with a 2x2 box.
+        """Return the kernel (input_channels, output_channels, 4, 4) of the equivalent transposed convolution."""
+        # A transposed convolution applies the mirrored kernel. Each of the four upsampled copies of an input pixel adds
+        # the 3x3 kernel shifted by one along each axis, which is a convolution of the kernel with a 2x2 box.
         turned = self.weight.flip(2, 3).transpose(0, 1)
         shifts = ((0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0))
         kernel = sum(nn.functional.pad(turned, shift) for shift in shifts)

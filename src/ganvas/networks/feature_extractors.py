@@ -1,7 +1,7 @@
 """Frozen feature extractors: the convolutions of AlexNet and VGG, and Inception-v3 of the Frechet inception distance.
 
 Inception-v3 (Szegedy et al. 2016, arXiv:1512.00567) is TensorFlow's graph of 2015-12-05, up to `pool3`. It differs from
-the published network in two places: average pooling excludes the padding from the mean, and the last block uses max
+the published network in two points: average pooling excludes the padding from the mean, and the last block uses max
 pooling. Modules are named as in pytorch-fid's file.
 """
 
@@ -19,13 +19,13 @@ from ganvas.errors import ConfigError, InputError
 from ganvas.networks.convolutions import WideConvolution
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Of R, G, B in [0, 1], as torchvision's classifiers were trained."""
+"""Mean of R, G, B in [0, 1] in the training of torchvision's classifiers."""
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A convolution and its ReLU, `conv<name>` and `relu<name>`; pooling may come before."""
+    """Convolution and its ReLU, `conv<name>` and `relu<name>`, optionally after a pooling."""
 
     name: str
     channels: int
@@ -40,7 +40,7 @@ class FeatureStack(nn.Module):
     """Convolutions up to the last tap; frozen, in eval mode.
 
     Args:
-        layers: of the whole network, first to last.
+        layers: layers of the whole network, first to last.
         taps: names of the outputs to return, `conv<name>` before and `relu<name>` after the activation.
 
     Raises:
@@ -54,7 +54,9 @@ class FeatureStack(nn.Module):
         super().__init__()
         places = [f"{kind}{layer.name}" for layer in layers for kind in ("conv", "relu")]
         if not taps or (unknown := set(taps) - set(places)):
-            raise ConfigError(f"no place {', '.join(sorted(unknown)) if taps else ''}: there are {', '.join(places)}")
+            raise ConfigError(
+                f"unknown taps {', '.join(sorted(unknown)) if taps else ''}: expected some of {', '.join(places)}"
+            )
         self.taps = tuple(taps)
         depth = 1 + max(places.index(tap) // 2 for tap in taps)
         self.layers = tuple(layers[:depth])
@@ -85,7 +87,7 @@ class FeatureStack(nn.Module):
             bias.copy_(new_bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, h, w) at each tap, in the order of `taps`. images: (N, 3, H, W) in [-1, 1].
+        """Return (N, C, h, w) at each tap, in the order of `taps`. images: (N, 3, H, W) in [-1, 1].
 
         Raises:
             InputError: not three channels, or a side under `minimum_side`.
@@ -126,7 +128,7 @@ LAYERS = (
     Layer(name="5", channels=256),
 )
 ALEXNET_ACTIVATIONS = tuple(f"relu{layer.name}" for layer in LAYERS)
-"""After each convolution, as in LPIPS."""
+"""Taps after each convolution, as in LPIPS."""
 
 
 class AlexNet(FeatureStack):
@@ -140,7 +142,7 @@ CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Number of convolutions in each block; max pooling between two blocks."""
 VGG16_ACTIVATIONS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-"""The last of each block, as in LPIPS."""
+"""Taps after the last convolution of each block, as in LPIPS."""
 
 
 class VGG(FeatureStack):
@@ -166,7 +168,7 @@ def _layers(depth: Literal[16, 19]) -> list[Layer]:
 
 
 SIDE = 299
-"""Height and width that the network was trained on, in pixels."""
+"""Height and width of the network's training pictures, in pixels."""
 POOL3 = 2048
 NUM_OUTPUTS = 1008
 Pool = Literal["average", "maximum", "strided maximum"]
@@ -189,10 +191,10 @@ class ConvNorm(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Branches over one input, their outputs concatenated; the last one starts with a pooling.
+    """Parallel branches with concatenated outputs, the last of which starts with a pooling.
 
     Args:
-        layers: by name.
+        layers: layers by name.
         branches: names of the layers of each branch.
         pool: pooling at the start of the last branch.
     """
@@ -216,7 +218,7 @@ class Mixed(nn.Module):
 
 
 class InceptionFID(nn.Module):
-    """(N, 3, 299, 299) in [-1, 1] to (N, 2048): the spatial means of the last block, TensorFlow's `pool_3:0`."""
+    """Inception-v3 up to the spatial means of its last block, `pool_3:0`: (N, 3, 299, 299) to (N, 2048)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,7 +242,7 @@ class InceptionFID(nn.Module):
         self.requires_grad_(requires_grad=False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 2048). images: (N, 3, H, W) in [-1, 1]; 299 x 299 pixels for published FID values.
+        """Return (N, 2048). images: (N, 3, H, W) in [-1, 1]; 299 x 299 pixels for published FID values.
 
         Raises:
             InputError: another number of channels, or a side under 75 pixels.

@@ -33,7 +33,7 @@ class Generator(nn.Module, ABC):
     Attributes:
         scale: how many times as large as the input the output is.
         size_multiple: height and width of the input must be multiples of this.
-        residual: the raw output is added to the input, without tanh; of several frames given, to the middle one.
+        residual: the raw output is added to the input, without tanh; with several frames, to the middle one.
     """
 
     scale: int = 1
@@ -55,7 +55,7 @@ class Generator(nn.Module, ABC):
 
     @property
     def context(self) -> int | None:
-        """Distance in input pixels up to which inputs influence an output pixel; None if a norm sees the picture."""
+        """Distance in input pixels up to which inputs influence an output pixel; None if a norm uses the picture's."""
         if self.norm != "none":
             return None
         return context(self.needed_inputs, period=self.size_multiple, scale=self.scale)
@@ -77,12 +77,12 @@ class Generator(nn.Module, ABC):
             raise ImageError(
                 None,
                 f"{height}x{width} pixels: this network needs multiples of {self.size_multiple}; "
-                "pad the picture, or go through ganvas.load, which pads and crops back",
+                "pad the picture, or use ganvas.load, which pads and crops back",
             )
 
 
 class UnitRangeGenerator(Generator):
-    """Base class of generators whose layers see and return [0, 1], as the restoration networks that people share.
+    """Base class of generators that work in [0, 1], such as community restoration networks.
 
     `forward` converts from and to [-1, 1]. Folding the conversion into the first convolution would not be exact,
     because its zero padding is black in one range and gray in the other.
@@ -105,7 +105,7 @@ PAPER_DROPOUT_LAYERS = range(3)  # CD512-CD512-CD512 (Isola et al. 2017, Sec. 6.
 
 
 def middle(images: Tensor, channels: int) -> Tensor:
-    """(N, C, H, W) -> (N, channels, H, W): the channels in the middle, which are the middle frame's of a window."""
+    """(N, C, H, W) -> (N, channels, H, W): the middle channels, which are those of the middle frame of a window."""
     extra = images.shape[1] - channels
     return images.narrow(1, extra // 2, channels) if extra else images
 
@@ -116,13 +116,13 @@ class EncoderDecoder(Generator):
     Args:
         input_channels: channels of the input images, in [-1, 1].
         output_channels: channels of the output images, in [-1, 1].
-        width: channels of the first layer; they double each layer up to eight times as many.
+        width: channels of the first layer; they double at each layer, up to eight times as many.
         depth: number of downsampling blocks; 8 reduces 256 pixels to 1.
         norm: after each convolution but the first, the last and the bottleneck, which may be 1x1 and would
             normalize to 0.
         dropout: probability, after the norm of the decoder layers `dropout_layers` (never of the last layer).
         dropout_layers: counted from the bottleneck; the first three are the paper's.
-        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        bias: bias of convolutions before a norm; unset: unless it is a batch norm, which has its own offset.
         upsampling: transposed 4x4 convolutions, or nearest-neighbor resize and a 3x3 convolution.
         residual: add the raw output to the input, instead of tanh.
     """
@@ -214,14 +214,14 @@ class UNet(EncoderDecoder):
         for encode in self.encode_blocks:
             features = self.ordered(encode(features))
             skips.append(features)
-        # 2. Decode: the bottleneck has no skip; each further level gets the encoder's features of its own size.
+        # 2. Decode: the bottleneck has no skip; each further level receives the encoder's features of its size.
         features = self.decode_blocks[0](skips.pop())
         for decode in self.decode_blocks[1:]:
             features = decode(beside(skips.pop(), features))
         return self.finish(images, features)
 
     def ordered(self, features: Tensor) -> Tensor:
-        """Return features in the memory format in which a CPU trains fastest in float32.
+        """Return features in the memory format with which training in float32 on a CPU is fastest.
 
         With AVX-512 a wide network's outer layers are channels-last and its inner ones contiguous. With AVX2 the
         contiguous format is fastest everywhere: oneDNN's weight gradient takes up to twice as long in channels-last.
@@ -263,7 +263,7 @@ class ResNet(Generator):
         num_halvings: downsampling convolutions, each of which doubles the channels; pix2pixHD has four.
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block; CycleGAN has none.
-        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        bias: bias of convolutions before a norm; unset: unless it is a batch norm, which has its own offset.
         upsampling: transposed 3x3 convolutions, or a nearest-neighbor or bilinear resize and a 3x3 convolution.
         antialias: downsample by a blur after a convolution of stride 1 (Zhang 2019) instead of by a stride.
         residual: add the raw output to the input, instead of tanh.

@@ -16,7 +16,7 @@ Upsampling = Literal["transposed", "resize"]
 
 
 class FullyConnected(nn.Linear):
-    """A fully connected layer between features: (N, C, h, w) with C h w = `input_size` -> (N, output_size, 1, 1).
+    """Fully connected layer between features: (N, C, h, w) with C h w = `input_size` -> (N, output_size, 1, 1).
 
     The output is a feature map of one pixel, so that `BatchNorm2d` can follow.
     """
@@ -36,7 +36,7 @@ class FullyConnectedBlock(nn.Sequential):
 
 
 class DoublingBlock(nn.Sequential):
-    """5x5 transposed convolution of stride 2, or a resize-convolution, then batch norm, ReLU: doubles both sides."""
+    """5x5 transposed convolution of stride 2, or a resize-convolution, then batch norm and ReLU."""
 
     def __init__(self, input_channels: int, output_channels: int, *, upsampling: Upsampling) -> None:
         conv: nn.Module
@@ -50,7 +50,7 @@ class DoublingBlock(nn.Sequential):
 def halving_block(
     input_channels: int, output_channels: int, *, norm: Norm = "batch", activation: nn.Module | None = None
 ) -> ConvBlock:
-    """Build a 5x5 convolution of stride 2, norm, activation (unset: ReLU): halves height and width."""
+    """Build a downsampling block: 5x5 convolution of stride 2, norm, activation (unset: ReLU)."""
     return ConvBlock(
         input_channels,
         output_channels,
@@ -64,15 +64,16 @@ def halving_block(
 
 
 class LatentDecoder(nn.Module):
-    """Decoder of latent vectors: a fully connected layer gives small feature maps, which upsampling blocks enlarge.
+    """Decoder of latent vectors: a fully connected layer to small feature maps, and upsampling blocks.
 
     Args:
         latent_size: size of a latent vector.
-        output_channels: of the pictures.
-        channels: of the small feature maps, then after each upsampling; batch norm and ReLU after each.
+        output_channels: output channels of the pictures.
+        channels: channels of the small feature maps, then after each upsampling; batch norm and ReLU after each.
         image_size: height and width of the pictures, multiples of 2 to the power of the number of upsamplings.
         doubles_last: whether the last layer upsamples too.
-        upsampling: of the other layers; `resize` is nearest-neighbor then convolution, against checkerboards.
+        upsampling: of the other layers; `resize` is nearest-neighbor upsampling followed by a convolution, which avoids
+            checkerboards.
     """
 
     def __init__(

@@ -70,12 +70,12 @@ class NAFNet(UnitRangeGenerator):
     Args:
         input_channels: channels of the input images, at least as many as of the output.
         output_channels: channels of the output images.
-        scale: upscaling factor along each side; 1 is the paper's. Otherwise the last convolution is shuffled into
-            pixels and the input enlarged bilinearly, after NAFSSR (Chu et al. 2022, arXiv:2204.08714).
+        scale: upscaling factor along each side; 1 is the paper's. Otherwise a pixel shuffle follows the last
+            convolution and the input is upscaled bilinearly, as in NAFSSR (Chu et al. 2022, arXiv:2204.08714).
         width: channels at full size; they double at each level.
-        encoder_blocks: blocks of each level before it is halved.
-        middle_blocks: blocks at the smallest size.
-        decoder_blocks: blocks of each level after it is doubled, smallest first; as many levels.
+        encoder_blocks: number of blocks of each level before downsampling.
+        middle_blocks: number of blocks at the smallest size.
+        decoder_blocks: number of blocks of each level after upsampling, smallest first; as many entries.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class NAFNet(UnitRangeGenerator):
         return output[..., :height, :width]
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Return the input pixels through the smallest level, without those of channel attention."""
+        """Return the input pixels on which outputs depend through the smallest level, ignoring channel attention."""
         needed = before_nearest(needed, factor=self.scale)
         needed = before_layers(needed, self.ending)
         for decoder in reversed(self.decoders):

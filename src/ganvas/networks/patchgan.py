@@ -11,7 +11,7 @@ from ganvas.networks.convolutions import Blur, receptive_field
 
 
 class Discriminator(nn.Module):
-    """Base class of patch discriminators: convolution blocks from images to a map of raw scores, no sigmoid."""
+    """Base class of patch discriminators: convolution blocks from images to a map of raw scores, without a sigmoid."""
 
     def __init__(self, blocks: list[ConvBlock]) -> None:
         super().__init__()
@@ -58,10 +58,11 @@ class PatchGAN(Discriminator):
 
     Args:
         input_channels: of the images scored; a conditional discriminator takes input and output concatenated.
-        width: channels of the first layer; they double each layer up to eight times as many.
+        width: channels of the first layer; they double at each layer, up to eight times as many.
         num_layers: strided convolutions, at least 1.
         norm: after every convolution but the first and the last.
-        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        bias: whether convolutions before a norm have a bias; unset: unless it is a batch norm, which has its own
+            offset.
         antialias: downsample by a blur after a convolution of stride 1 (Zhang 2019) instead of by a stride.
     """
 
@@ -110,7 +111,7 @@ class PixelGAN(Discriminator):
     """1x1 convolutions C64-C128-1: each pixel is scored independently (Isola et al. 2017, Sec. 6.1.2).
 
     Args:
-        input_channels: of the images scored.
+        input_channels: input channels of the images scored.
         width: channels of the first layer.
         norm: after the second convolution.
         bias: of the second convolution and, as in the released PyTorch code, of the last; unset: unless batch norm.

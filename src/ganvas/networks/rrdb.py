@@ -1,6 +1,6 @@
 """RRDBNet, the generator of ESRGAN and Real-ESRGAN: residual-in-residual dense blocks, then upsampling by convolutions.
 
-Parameters have the names of the Real-ESRGAN release, which is the layout that most shared models have.
+Parameters have the names of the Real-ESRGAN release, the layout of most community models.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SMALL = 0.1
 
 
 class DenseBlock(nn.Module):
-    """Five 3x3 convolutions, each of which sees the input and all results before it, added to the input.
+    """Dense block: five 3x3 convolutions, each of which sees the input and all earlier results, added to the input.
 
     Args:
         width: channels of the input and of the output.
-        growth: channels that each of the first four convolutions adds.
+        growth: number of channels that each of the first four convolutions adds.
         dense_skips: add the input to the second result and the second to the fourth (ESRGAN+, Rakotonirina and
             Rasoanaivo 2020, arXiv:2001.08073, Sec. 3.1).
     """
@@ -75,20 +75,21 @@ class RRDB(nn.Module):
 class RRDBNet(UnitRangeGenerator):
     """RRDBNet: Wang et al. 2018, "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", arXiv:1809.00219.
 
-    A convolution, `num_blocks` RRDBs and a convolution with a long skip, a nearest-neighbor enlargement and a
-    convolution for each factor, and two convolutions.
+    A convolution, `num_blocks` RRDBs and a convolution with a long skip, nearest-neighbor upsampling and a convolution
+    for each factor, and two convolutions.
 
     Args:
         input_channels: channels of the input images.
         output_channels: channels of the output images.
         scale: upscaling factor along each side; a product of factors 2 and 3.
         width: channels between the blocks.
-        num_blocks: RRDBs; the paper's 23.
-        growth: channels that a convolution of a dense block adds.
-        unshuffle: sort squares of this side into channels first, so that the blocks work on a smaller picture and the
-            enlargement restores its size as well (Wang et al. 2021, arXiv:2107.10833, Sec. 3.3): 2 at scale 2, 4 at 1.
+        num_blocks: number of RRDBs; 23 in the paper.
+        growth: number of channels that a convolution of a dense block adds.
+        unshuffle: factor of an initial pixel-unshuffle, so that the blocks work on a smaller picture and the upsampling
+            restores its size as well (Wang et al. 2021, arXiv:2107.10833, Sec. 3.3): 2 at scale 2, 4 at 1.
         dense_skips: see `DenseBlock`.
-        residual: add the bicubically enlarged input (of several frames the middle one) to the output; not the paper's.
+        residual: add the bicubically upscaled input (with several frames, the middle one) to the output; not in the
+            paper.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class RRDBNet(UnitRangeGenerator):
         self.initialize()
 
     def initialize(self) -> None:
-        """Initialize as He et al. 2015, dense blocks a tenth as large; a residual network starts as interpolation."""
+        """Initialize as He et al. 2015, dense blocks with a tenth of it; a residual network starts as interpolation."""
         initialize_he(self)
         for block in self.modules():
             if isinstance(block, DenseBlock):
@@ -163,7 +164,7 @@ def before_convolutions(needed: Interval, count: int) -> Interval:
 
 
 def leaky_relu(features: Tensor) -> Tensor:
-    """Apply LeakyReLU to the fresh output of a convolution, in place."""
+    """Apply LeakyReLU to the output of a convolution in place."""
     return functional.leaky_relu(features, SLOPE, inplace=True)
 
 

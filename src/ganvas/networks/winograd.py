@@ -1,13 +1,13 @@
-"""Winograd convolution: wide convolutions of stride 1 with a quarter of the multiplications.
+"""Winograd convolution of wide layers of stride 1, with a quarter of the multiplications.
 
 Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308. A tile of m x m outputs is
 
     Y = A^T [(G g G^T) * (B^T d B)] A
 
 for a kernel g of r x r and a tile d of t x t inputs, t = m + r - 1, where * multiplies element by element. Over all
-channels and tiles, each of the t x t elements is one matrix product. With t = 6 a 3x3 kernel makes 4x4 outputs of 36
-multiplications instead of 144, and a 4x4 kernel makes 3x3 outputs of 36 instead of 144. The result is the convolution's
-up to rounding (about 5e-6 of its largest value). benchmarks/winograd.py compares it with PyTorch's convolution.
+channels and tiles, each of the t x t elements is one matrix product. With t = 6, a 3x3 kernel computes 4x4 outputs, and
+a 4x4 kernel 3x3 outputs, with 36 multiplications instead of 144. The result equals that of the convolution up to
+rounding (about 5e-6 of its largest value). benchmarks/winograd.py compares it with PyTorch's convolution.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ WIDE = 128
 FEW_TILES = 64
 """Smallest number of tiles in a batch for which Winograd is faster."""
 Strip = tuple[slice, slice]
-"""Pictures of a batch, and rows of tiles."""
+"""Slices of the pictures of a batch, and of the rows of tiles."""
 STRIP = 256
-"""Tiles that are computed at once, so that intermediate results stay in the processor's cache."""
+"""Number of tiles computed at once, so that intermediate results fit into the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Winograd:
-    """The three transforms of one kernel size, as matrices of flattened tiles.
+    """The three transforms for one kernel size, as matrices on flattened tiles.
 
     Attributes:
         m: the side of an output tile.
@@ -88,7 +88,7 @@ def winograd(kernel: int, dtype: torch.dtype = torch.float32) -> Winograd:
 
 
 def _powers(count: int) -> np.ndarray:
-    """Return (TILE, count): powers of each point, and for infinity the highest coefficient only."""
+    """Return (TILE, count): powers of each point; for infinity, only the highest coefficient is 1."""
     finite = np.array(POINTS)[:, None] ** np.arange(count)
     return np.vstack([finite, np.eye(1, count, count - 1)])
 
@@ -103,7 +103,7 @@ class _Workspace(local):
         """Return an uninitialized tensor, which the next call with the same name overwrites."""
         size, key = prod(shape), (name, like.dtype)
         if key not in self._buffers or self._buffers[key].numel() < size:
-            with torch.inference_mode(mode=False):  # usable in either mode later
+            with torch.inference_mode(mode=False):  # usable with and without gradients later
                 self._buffers[key] = torch.empty(size, dtype=like.dtype)
         return self._buffers[key][:size].view(shape)
 
@@ -112,7 +112,7 @@ workspace = _Workspace()
 
 
 def suits_winograd(features: Tensor, weight: Tensor, stride: tuple[int, ...] = (1, 1)) -> bool:
-    """Return whether Winograd is faster: wide, float32, on a CPU, over many positions, no dilation or groups."""
+    """Return whether Winograd is faster: wide layers in float32 on a CPU, many positions, no dilation or groups."""
     is_plain = type(features) is Tensor and features.device.type == "cpu"  # no subclass that counts operations
     if not is_plain or features.dtype != torch.float32 or min(weight.shape[:2]) < WIDE:
         return False
@@ -165,8 +165,8 @@ def apply_winograd(
 
     Args:
         features: (N, C, H, W), contiguous or channels-last, as is the result.
-        transforms: of the kernels' size.
-        weights: (t^2, C', C), as `Winograd.weights` makes them.
+        transforms: transforms of the kernels' size.
+        weights: (t^2, C', C), from `Winograd.weights`.
         bias: (C').
         padding: zeros around the features.
     """
@@ -221,27 +221,27 @@ def _products(weights: Tensor, transformed: Tensor, is_last: bool) -> Tensor:
 
 
 def _flat(tiles: Tensor, elements: int) -> Tensor:
-    """Copy a view of tiles: (elements of a tile, all else)."""
+    """Copy a view of tiles to (elements of a tile, all other dimensions)."""
     copied = workspace("tiles", tiles, *tiles.shape).copy_(tiles)
     return copied.view(elements, -1)
 
 
 def _matrix_shape(tiles: Tensor, is_last: bool) -> tuple[int, int]:
-    """(C, tiles), or with channels last (tiles, C), of a view of tiles."""
+    """Return (C, tiles), or with channels last (tiles, C), for a view of tiles."""
     return (prod(tiles.shape[2:5]), tiles.shape[5]) if is_last else (tiles.shape[2], prod(tiles.shape[3:]))
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Tiles of a batch: where each lies in the inputs and in the outputs.
+    """Layout of the tiles of a batch in the inputs and in the outputs.
 
     Attributes:
-        transforms: of the kernel.
+        transforms: transforms of the kernel.
         padding: zeros around the inputs.
         is_last: whether channels are last in memory.
-        count: pictures.
+        count: number of pictures.
         size: height and width of the inputs.
-        rows, columns: of tiles.
+        rows, columns: numbers of tiles.
     """
 
     transforms: Winograd
@@ -291,7 +291,7 @@ class _Grid:
         )
 
     def cut_inputs(self, padded: Tensor) -> Tensor:
-        """Remove the padding that `padded_inputs` added."""
+        """Remove the padding of `padded_inputs`."""
         (height, width), at = self.size, self.padding
         return padded[:, :, at : at + height, at : at + width].contiguous(memory_format=self.layout)
 
@@ -333,7 +333,7 @@ class _Grid:
                 tiles[down, along] += found[down, along]
 
     def _tiles(self, features: Tensor, strip: Strip, side: int) -> Tensor:
-        """Return a view of tiles of `side` pixels that begin every m pixels."""
+        """Return a view of tiles of `side` pixels with a stride of m pixels."""
         pictures, rows = strip
         m = self.transforms.m
         of_picture, of_channel, of_row, of_column = features.stride()

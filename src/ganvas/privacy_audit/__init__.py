@@ -1,4 +1,4 @@
-"""Privacy audit: how much a cover hides from attacks and from retrained classifiers; its config. No torch here."""
+"""Privacy audit of covers against attacks and retrained classifiers, and its config; imports no torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 
 SIZE_MULTIPLE = 16
-"""The restorer downsamples a picture four times."""
+"""Number of which sizes must be multiples: the restorer downsamples a picture four times."""
 
 
 FOLDER_SETTINGS = ("style", "sigmas", "size", "minutes", "steps", "seed")
-"""For folders of pictures only."""
+"""Names of settings that apply only to folders of pictures."""
 FILM_SETTINGS = ("box", "detections", "frames", "clips", "run")
-"""For films only."""
+"""Names of settings that apply only to films."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,11 @@ class AuditConfig:
     """Privacy audit: pictures, covers and attackers."""
 
     folder: Path
-    """A folder of pictures for each kind; or such folders in train and in test; or a film."""
+    """A folder with one folder of pictures for each kind; or with train and test, which contain such folders; or a
+    film."""
     _: KW_ONLY
     out: Path
-    """The folder to write."""
+    """Output folder."""
     style: tuple[Literal["mosaic", "blur", "solid"], ...] = ("mosaic",)
     """Styles of covers: mosaic, blur, solid."""
     blocks: tuple[int, ...] = (32, 16, 8, 4)
@@ -46,17 +47,17 @@ class AuditConfig:
     box: tuple[int, int, int, int] | None = None
     """Films: the region (left top right bottom) in the middle frame of each clip; unset: the middle half."""
     detections: Path | None = None
-    """Films: detections as `ganvas locate FILM` writes them; the largest of a clip's middle frame is the region."""
+    """Films: detections written by `ganvas locate FILM`; the largest one in a clip's middle frame is the region."""
     frames: int = 30
-    """Films: frames of a clip, which are fused."""
+    """Films: number of frames of a clip, which are fused."""
     clips: int = 4
-    """Films: clips, evenly over the film."""
+    """Films: number of clips, evenly spaced over the film."""
     run: Path | None = None
-    """Films: a trained restorer to attack with too."""
+    """Films: run of a trained restorer as an additional attack."""
     device: str = "auto"
     """Device of the restorers: auto, cpu, cuda, cuda:1 or mps."""
     threads: int | None = None
-    """Number of CPU threads; unset: as many as are fastest."""
+    """Number of CPU threads; unset: the fastest number."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"film": FILM_SETTINGS}
     """Heading of the help -> the fields below it."""
@@ -76,4 +77,4 @@ class AuditConfig:
         """Raise ConfigError if one of these settings is not at its default."""
         defaults = AuditConfig(self.folder, out=self.out)
         if changed := [name for name in names if getattr(self, name) != getattr(defaults, name)]:
-            raise ConfigError(f"leave out {', '.join(changed)}: {why}")
+            raise ConfigError(f"omit {', '.join(changed)}: {why}")

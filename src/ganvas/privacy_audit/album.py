@@ -31,7 +31,7 @@ LEAST = 4
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """N pictures of one size.
+    """N labeled pictures of equal size.
 
     Attributes:
         names: kind/file.
@@ -86,14 +86,14 @@ def open_album(folder: Path, *, size: int, seed: int = 0, progress: bool = True)
     Each picture is converted to RGB, resized to shorter side `size` (antialiased bicubic), and cropped to its center.
 
     Raises:
-        DataError: fewer than two kinds, too few pictures of one, or a kind in the test that is not in training.
+        DataError: fewer than two kinds, too few pictures of a kind, or a test kind without training pictures.
         PolicyRefusal: more than 5 % of the pictures are refused by the content gate.
     """
     parts = _find(folder, seed)
     kinds = tuple(sorted({kind for kind, _ in parts["train"]}))
     if len(kinds) < 2:
         raise DataError(
-            f"{folder}: training pictures of {len(kinds)} kinds; give a folder for each of two kinds or more"
+            f"{folder}: training pictures of {len(kinds)} kinds; expected one folder for each of at least two kinds"
         )
     if strange := sorted({kind for kind, _ in parts["test"]} - set(kinds)):
         raise DataError(f"{folder}: no training pictures of {', '.join(strange)}; put some into train")
@@ -133,7 +133,7 @@ def _find(folder: Path, seed: int) -> dict[str, list[Entry]]:
     for number, kind in enumerate(dict.fromkeys(kind for kind, _ in entries)):
         own = [entry for entry in entries if entry[0] == kind]
         if len(own) < LEAST:
-            raise DataError(f"{folder / kind}: {len(own)} pictures; {LEAST} or more are needed for training and test")
+            raise DataError(f"{folder / kind}: {len(own)} pictures; at least {LEAST} are needed for training and test")
         order = np.random.default_rng([seed, number]).permutation(len(own))
         chosen = set(order[: len(own) // TEST_EVERY].tolist())
         for index, entry in enumerate(own):
@@ -143,13 +143,13 @@ def _find(folder: Path, seed: int) -> dict[str, list[Entry]]:
 
 def _of_kinds(folder: Path) -> list[Entry]:
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give one with a folder of pictures for each kind")
+        raise DataError(f"{folder}: no such folder; pass one that contains a folder of pictures for each kind")
     kinds = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [(kind.name, path) for kind in kinds for path in list_images(kind)]
 
 
 def _read(entries: Sequence[Entry], size: int, left_out: dict[str, str], progress: bool) -> list[Rgb | None]:
-    """Read each picture at that size; None if it is not usable."""
+    """Read each picture at `size`; None if it is not usable."""
     refusals, made = list[PolicyRefusal](), list[Rgb | None]()
     for kind, path in track(entries, "read", total=len(entries), shown=progress):
         name = f"{kind}/{path.name}"
@@ -189,7 +189,7 @@ class PlannedCover:
     """Planned cover over a whole square picture.
 
     Attributes:
-        name: as in tables.
+        name: name in tables.
         style: solid, mosaic or blur.
         strength: blocks across, or sigma in pixels; 0 for solid.
         cover: the cover in pixels.
@@ -202,7 +202,7 @@ class PlannedCover:
 
     @property
     def degradation(self) -> tuple[DegradationName, float] | None:
-        """Return the degradation of a restorer's training pictures; None for solid covers, which keep nothing."""
+        """Return the degradation of a restorer's training pictures; None for solid covers, which preserve nothing."""
         if self.style == "mosaic":
             return "mosaic", float(self.cover.block_size or 0)
         return ("blur", self.strength) if self.style == "blur" else None
@@ -219,16 +219,16 @@ def plan_covers(
     """Return every style at every strength, the weakest of each first.
 
     Args:
-        styles: each once.
-        blocks: of a mosaic, across the picture.
-        sigmas: of a blur, in pixels.
+        styles: distinct styles.
+        blocks: blocks of a mosaic, across the picture.
+        sigmas: sigmas of a blur, in pixels.
         size: side of the pictures.
 
     Raises:
-        ConfigError: no style, a repeated one, one without strengths, or a mosaic with blocks of one pixel.
+        ConfigError: no style, a repeated style, a style without strengths, or a mosaic with blocks of one pixel.
     """
     if not styles or len(set(styles)) < len(styles):
-        raise ConfigError("give one or more styles, each once: mosaic, blur, solid")
+        raise ConfigError("expected one or more distinct styles: mosaic, blur, solid")
     planned: list[PlannedCover] = []
     for style in styles:
         if style == "solid":
@@ -238,13 +238,13 @@ def plan_covers(
         else:
             planned += [_blur(sigma) for sigma in sorted(sigmas)]
     if missing := set(styles) - {plan.style for plan in planned}:
-        raise ConfigError(f"{', '.join(sorted(missing))}: give strengths, --blocks 8 16 or --sigmas 2 4")
+        raise ConfigError(f"{', '.join(sorted(missing))}: pass strengths, --blocks 8 16 or --sigmas 2 4")
     return tuple(planned)
 
 
 def _mosaic(blocks: int, size: int) -> PlannedCover:
     if not 1 <= blocks <= size // 2:
-        raise ConfigError(f"{blocks} blocks across {size} pixels: give 1 to {size // 2}, or a larger --size")
+        raise ConfigError(f"{blocks} blocks across {size} pixels: expected 1 to {size // 2}, or a larger --size")
     side = math.ceil(size / blocks)
     name = f"mosaic, {blocks} blocks across"
     return PlannedCover(name=name, style="mosaic", strength=blocks, cover=Cover(style="mosaic", block_size=side))

@@ -1,4 +1,4 @@
-"""Attacks on covered pictures: recovery by interpolation and deconvolution, reidentification by classifiers.
+"""Attacks on covered pictures: reconstruction by interpolation and deconvolution, reidentification by classifiers.
 
 Reidentification follows McPherson et al. 2016, arXiv:1609.00408, Sec. 3.
 """
@@ -32,8 +32,8 @@ Classifier = Callable[[Tensor], Tensor]
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Weight decays of the linear classifier; a fifth of the training pictures is held out to choose one."""
 NOISE = 1e-3
-"""Features that vary less than this share of their mean magnitude count as constant. Identical pictures differ by
-rounding errors only, which depend on the position in the batch and so would reveal the kind."""
+"""Features that vary less than this share of their mean magnitude count as constant. Identical pictures differ only by
+rounding errors, which depend on the position in the batch and would thus reveal the kind."""
 HELD_OUT = 5
 WIDTHS = (16, 32, 64, 128)
 LARGEST_SIDE = 64
@@ -44,11 +44,11 @@ SHIFT = 8
 """Largest random shift of the small network's pictures, as a share of their side."""
 Floats = NDArray[np.float64]
 Recover = Callable[[Rgb], Rgb]
-"""Function from a covered picture (H, W, 3) to an estimate of the original."""
+"""Function from a covered picture (H, W, 3) to a reconstruction."""
 NOISES = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 1))
-"""Candidate noise powers relative to the picture's power at the lowest frequency, chosen on training pictures."""
+"""Candidate noise powers relative to the picture's power at the lowest frequency; training pictures select one."""
 NUM_TRIED = 24
-"""Number of training pictures for the choice."""
+"""Number of training pictures for the selection."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _classify(vectors: Tensor, weights: Tensor) -> Tensor:
 
 
 def _see_small(pictures: Sequence[Rgb]) -> Tensor:
-    """Return (N, 3, side, side) in [-1, 1]."""
+    """Return the input of the small network, (N, 3, side, side) in [-1, 1]."""
     side = min(pictures[0].shape[0], LARGEST_SIDE)
     signed = [signed_from_value(resize_antialiased(picture, side), (0, 255)) for picture in pictures]
     return torch.from_numpy(np.stack(signed)).permute(0, 3, 1, 2).contiguous()
@@ -182,7 +182,7 @@ def fixed_attacks(plan: PlannedCover, pictures: Sequence[Rgb], covered: Sequence
 
     Args:
         plan: the attacked cover, whose kernel is known.
-        pictures: uncovered, for the choice.
+        pictures: uncovered pictures for the selection.
         covered: the same pictures, covered.
     """
     if plan.style == "solid":
@@ -197,7 +197,7 @@ def fixed_attacks(plan: PlannedCover, pictures: Sequence[Rgb], covered: Sequence
 
 
 def interpolate(image: Rgb, side: int) -> Rgb:
-    """Enlarge the means of a mosaic's blocks by bicubic interpolation. image: (H, W, C)."""
+    """Upscale the means of a mosaic's blocks by bicubic interpolation. image: (H, W, C)."""
     height, width = image.shape[:2]
     means = np.ascontiguousarray(image[::side, ::side])
     enlarged: Rgb = bicubic_resize(means, side * means.shape[0], side * means.shape[1])[:height, :width]
@@ -227,8 +227,8 @@ def wiener(image: Rgb, kernel: Floats, noise: float) -> Rgb:
 
     Args:
         image: (H, W, C), blurred.
-        kernel: of one direction, as `kernel_of`.
-        noise: N, where S is 1 at the lowest frequency.
+        kernel: kernel of one direction, from `kernel_of`.
+        noise: N, relative to S = 1 at the lowest frequency.
     """
     height, width = image.shape[:2]
     response = np.outer(_response(kernel, height), _response(kernel, width))
@@ -242,7 +242,7 @@ def wiener(image: Rgb, kernel: Floats, noise: float) -> Rgb:
 
 
 def _response(kernel: Floats, size: int) -> Floats:
-    """Return the kernel's response to the cosines of a line of that many pixels."""
+    """Return the kernel's response to the cosines of a line of `length` pixels."""
     reach = len(kernel) // 2
     distances = np.arange(-reach, reach + 1)
     cosines: Floats = np.cos(math.pi * np.arange(size)[:, None] * distances / size)
@@ -266,9 +266,9 @@ class Reidentified:
     """Number of test pictures that an attacker recognizes.
 
     Attributes:
-        attacker: its name.
-        untrained: count after training on clear pictures alone.
-        retrained: count after training on pictures covered alike.
+        attacker: name of the attacker.
+        untrained: count after training on clear pictures only.
+        retrained: count after training on pictures under the same cover.
     """
 
     attacker: str
@@ -282,11 +282,11 @@ class AuditedCover:
 
     Attributes:
         plan: the cover.
-        recovered: way -> measure -> over the test pictures; the first way is the covered picture as it is.
-        named: one for each attacker.
-        shown: name of a picture -> what each way made of it.
-        refused: picture and way -> why the content gate refuses what the way made: it is not shown, and a restorer's
-            is not measured either.
+        recovered: attack -> metric -> summary over the test pictures; the first entry is the unchanged covered picture.
+        named: reidentification of each attacker.
+        shown: name of a picture -> result of each attack.
+        refused: picture and attack -> reason why the content gate refuses the result, which is not shown and, for a
+            restorer, not measured.
     """
 
     plan: PlannedCover
@@ -297,12 +297,12 @@ class AuditedCover:
 
     @property
     def retrained(self) -> int:
-        """Return how many test pictures the better retrained attacker classifies correctly."""
+        """Return the number of test pictures that the better retrained attacker recognizes."""
         return max(one.retrained for one in self.named)
 
     @property
     def untrained(self) -> int:
-        """Return the same for attackers trained on uncovered pictures only."""
+        """Return the number for attackers trained on uncovered pictures only."""
         return max(one.untrained for one in self.named)
 
     @property

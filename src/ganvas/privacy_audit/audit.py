@@ -76,8 +76,8 @@ class Attackers:
 def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
     """Cover all pictures with each style and strength, attack the covers, and write a report.
 
-    Writes `report.html`, `audit.json` and `grid.png`, rewritten after each cover. Restorers lie in OUT/restorers;
-    after an interruption, the same call resumes them and repeats the rest.
+    Writes `report.html`, `audit.json` and `grid.png`, rewritten after each cover. Restorers are in OUT/restorers; after
+    an interruption, the same call resumes them and repeats the rest.
 
     Args:
         config: pictures, covers and attackers.
@@ -92,7 +92,7 @@ def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
         KeyboardInterrupt: interrupted, by Ctrl-C or SIGTERM.
     """
     # Plan the covers and read the album before the output folder is touched.
-    config.refuse(FILM_SETTINGS, "they are for films, and this is a folder of pictures")
+    config.refuse(FILM_SETTINGS, "they apply to films, and this is a folder of pictures")
     folder, out = config.folder, config.out
     covers = plan_covers(config.style, blocks=config.blocks, sigmas=config.sigmas, size=config.size)
     require_outside(out, folder)
@@ -105,7 +105,7 @@ def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
 
 
 def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *, progress: bool) -> Audit:
-    """Run `audit` in a folder that this process holds."""
+    """Run the audit in a folder that this process has locked."""
     _claim(config.out, album)
     lpips = installed_lpips()
     with progress_bars(shown=progress) as bars:
@@ -122,13 +122,13 @@ def _audit(album: Album, config: AuditConfig, covers: Sequence[PlannedCover], *,
 
 
 def _claim(out: Path, album: Album) -> None:
-    """Record the pictures in OUT, so that restorers of other pictures are never reused."""
+    """Record the hash of the pictures in OUT, so that restorers of other pictures are never reused."""
     path, digest = out / CLAIM_NAME, album.digest
     held = path.read_text(encoding="utf-8").strip() if path.exists() else None
     if held != digest and any((out / name).exists() for name in (PICTURES_NAME, RESTORERS_NAME, JSON_NAME)):
         raise ConfigError(
-            f"{out} holds an audit of other pictures, or of these at another size or in another split: give another "
-            "--out, or the folder, --size and --seed of that audit"
+            f"{out} contains an audit of other pictures, another size or another split: use another --out, or the "
+            "folder, --size and --seed of that audit"
         )
     write_text(path, f"{digest}\n")
 
@@ -219,7 +219,7 @@ def _restorer(plan: PlannedCover, album: Album, out: Path, config: AuditConfig, 
 
 
 def _restorer_config(plan: PlannedCover, folder: Path, config: AuditConfig) -> RunConfig:
-    """Return the config of recipe `restore` on whole pictures, since an attacker knows their position in the grid."""
+    """Return the recipe `restore` for whole pictures, whose position in the grid an attacker knows."""
     assert plan.degradation is not None
     degrade, strength = plan.degradation
     recipe, size = restore(), (config.size, config.size)
@@ -240,7 +240,7 @@ def _recover(
     *,
     progress: bool,
 ) -> tuple[dict[str, dict[str, Summary]], dict[str, Shown], dict[str, str]]:
-    """Measure each attempt on each test picture; keep some for the report, and the content gate's refusals."""
+    """Measure each attack on each test picture; collect pictures for the report and refusals of the content gate."""
     rows: dict[str, list[dict[str, float | None]]] = {way: [] for way in attempts}
     chosen, shown, refused = set(evenly(len(covered), NUM_SHOWN)), dict[str, Shown](), dict[str, str]()
     for index, image in enumerate(track(covered, what, total=len(covered), shown=progress)):
@@ -270,7 +270,7 @@ def _summaries(rows: Sequence[dict[str, float | None]]) -> dict[str, Summary]:
 
 
 def measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | None]:
-    """Return PSNR, SSIM and LPIPS of a picture (H, W, 3) against the truth; None for what cannot be measured."""
+    """Return PSNR, SSIM and LPIPS of a picture (H, W, 3) against the original; None where undefined."""
     pictures = Picture(guess), Picture(truth)
     images, targets = (unit_from_picture(picture, picture.spec) for picture in pictures)
     values, _ = measure(images, targets)
@@ -278,7 +278,7 @@ def measured(guess: Rgb, truth: Rgb, lpips: LPIPS | None) -> dict[str, float | N
 
 
 def installed_lpips() -> LPIPS | None:
-    """Load LPIPS where its weights are on this machine; nothing is downloaded."""
+    """Load LPIPS if its weights are on this machine; nothing is downloaded."""
     try:
         return load_lpips("alexnet", may_download=False)
     except WeightsError:

@@ -18,18 +18,18 @@ from ganvas.reports.display import display, gallery
 __all__ = ["as_html", "gallery_of", "grid_of", "lines_of", "write_reports"]
 
 SHOWN_SIDE = 96
-"""Side in pixels to which smaller pictures are enlarged in the grid, by an integer factor."""
-CHART = "Test pictures whose kind an attacker names correctly"
+"""Side in pixels to which the grid enlarges smaller pictures, by an integer factor."""
+CHART = "Test pictures whose kind an attacker recognizes"
 AXES = {"mosaic": "blocks across the picture", "blur": "sigma (pixels)"}
 HOW = (
-    "Retrained attackers learned from pictures covered alike, untrained ones from clear pictures alone; both were "
-    "tested on pictures that neither had seen. Linear: logistic regression on the features of EfficientNet-lite0, "
-    "which knows ImageNet. Network: a small convolutional one trained from scratch. The better of the two counts; it "
-    "was chosen on the test pictures, which flatters it a little. Intervals are Wilson's, 95 %. Bicubic interpolates "
-    "between the means of the blocks; Wiener's filter knows the kernel, and its noise was chosen on training pictures. "
-    "PSNR and SSIM: more is nearer to the truth; LPIPS: less is."
+    "Retrained attackers were trained on pictures under the same cover, untrained ones on clear pictures only; both "
+    "were tested on held-out pictures. Linear: logistic regression on the features of EfficientNet-lite0, trained on "
+    "ImageNet. Network: a small convolutional network trained from scratch. The better of the two counts; it was "
+    "selected on the test pictures, so its accuracy is slightly optimistic. Intervals are Wilson's, 95 %. Bicubic "
+    "interpolates between the means of the blocks; Wiener's filter knows the kernel, and its noise was selected on "
+    "training pictures. Higher PSNR and SSIM, and lower LPIPS, are closer to the truth."
 )
-SYNTHETIC = "What a restorer adds is invented: it looks like the truth where pictures are alike, and proves nothing."
+SYNTHETIC = "A restorer invents detail: it resembles the original where pictures are similar, and is not evidence."
 
 
 def write_reports(audit: Audit) -> None:
@@ -41,7 +41,7 @@ def write_reports(audit: Audit) -> None:
         label = SyntheticLabel(
             software=f"ganvas {version('ganvas')}",
             model="attacks on covered pictures",
-            note="Columns right of the covered pictures are guesses; their detail is not recovered evidence.",
+            note="Columns right of the covered pictures are reconstructions; their detail is not evidence.",
         )
         scale = max(SHOWN_SIDE // audit.config["size"], 1)
         grid = make_grid(rows, captions=captions, row_labels=labels, scale=scale)
@@ -53,14 +53,14 @@ def write_reports(audit: Audit) -> None:
 def as_html(audit: Audit) -> str:
     """Return the whole report as one HTML page."""
     verdicts = "".join(html.paragraph(audit.verdict(cover)) for cover in audit.covers)
-    sections = [("What it hides", verdicts + html.paragraph(audit.conclusion()))]
+    sections = [("Verdicts", verdicts + html.paragraph(audit.conclusion()))]
     for style, lines in lines_of(audit).items():
         chart = line_chart(lines, AXES[style], "named correctly (%)", title=CHART)
         sections.append((f"Recognition by {AXES[style]}", chart))
     sections += [(title, html.table(header, rows)) for title, (header, rows) in tables(audit).items()]
     attempts = {f"{cover.plan.name}: {name}": made for cover in audit.covers for name, made in cover.shown.items()}
     sections.append(("Pictures", html.note(SYNTHETIC) + gallery_of(attempts)))
-    sections.append(("How it was measured", html.note(HOW)))
+    sections.append(("Method", html.note(HOW)))
     if left_out(audit):
         sections.append(("Left out", html.points([f"{name}: {why}" for name, why in left_out(audit).items()])))
     return html.page("How much a cover hides", html.paragraph(introduction(audit)), sections)
@@ -70,8 +70,8 @@ def introduction(audit: Audit) -> str:
     """Describe the audited pictures."""
     train, test = audit.counts
     return (
-        f"Pictures of {audit.config['data']}, {len(audit.kinds)} kinds, {audit.config['size']} pixels a side: the "
-        f"attackers learned from {train:,} and were tested on {test:,}. Guessing names {percent(audit.chance)} rightly."
+        f"Pictures of {audit.config['data']}, {len(audit.kinds)} kinds, {audit.config['size']} pixels per side: "
+        f"{train:,} for training the attackers, {test:,} for testing. Guessing recognizes {percent(audit.chance)}."
     )
 
 
@@ -112,10 +112,10 @@ def grid_of(audit: Audit) -> tuple[list[str], list[list[Picture | None]], list[s
 
 
 def gallery_of(attempts: Mapping[str, Shown]) -> str:
-    """Return what each way made of a picture beside the original, with the difference image below.
+    """Return the results of each attack beside the original, with the difference images below.
 
     Args:
-        attempts: cover and picture -> what each way made of it, without what the content gate refuses.
+        attempts: cover and picture -> result of each attack, without those that the content gate refuses.
     """
     ways = dict.fromkeys(way for made in attempts.values() for way in made)
     columns = sorted((way for way in ways if way != ORIGINAL), key=lambda way: way != AS_COVERED)

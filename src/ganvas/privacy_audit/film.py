@@ -1,7 +1,7 @@
 """Privacy audit of a film: mosaics with fixed and with anchored grids, attacked by fusing frames.
 
-A mosaic whose grid is fixed to the screen averages other pixels of a moving subject in each frame. Frames that are
-registered and fused therefore show more than any one of them; a grid anchored to the subject repeats its averages.
+A mosaic whose grid is fixed to the screen averages different pixels of a moving subject in each frame. Registered and
+fused, the frames therefore reveal more than any single frame; a grid anchored to the subject repeats the same averages.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ SURROUNDINGS, ITSELF, KNOWN = "fused, by the surroundings", "fused, by the cover
 RESTORER = "restorer"
 FUSED = (SURROUNDINGS, ITSELF, KNOWN)
 NUM_SHOWN = 2
-"""Clips on the page, of each cover."""
+"""Number of clips shown in the report for each cover."""
 LEAST_POINTS = 500
-"""Pixels of the surroundings from which a motion is taken."""
+"""Smallest number of pixels of the surroundings from which a motion is estimated."""
 
 
 @dataclass
 class _Findings:
-    """What was measured of a cover over the clips so far."""
+    """Accumulated measurements of a cover over the clips."""
 
     rows: dict[str, list[dict[str, float | None]]] = field(default_factory=dict)
     gains: list[float] = field(default_factory=list)
@@ -62,15 +62,15 @@ class _Findings:
 def audit_film(config: AuditConfig, *, progress: bool = True) -> FilmAudit:
     """Cover a film in three ways, fuse its frames, and write report.html and audit.json.
 
-    Memory holds one clip of `config.frames` frames, cut to the region and as much around it.
+    Memory holds one clip of `config.frames` frames, cropped to the region and a margin.
 
     Args:
         config: the film, its region, and the mosaics' blocks across it.
         progress: show progress.
 
     Raises:
-        ConfigError: a setting that is for folders, or a region that does not fit.
-        InputError: the detections are of another film, or the film has too few frames with the region.
+        ConfigError: a setting applies to folders only, or the region is outside the frame.
+        InputError: the detections belong to another film, or the film has too few frames with the region.
         PolicyRefusal: the content gate refuses a frame.
         VideoError: the film cannot be read.
     """
@@ -100,7 +100,7 @@ def _audit(
     report("attack", len(starts) * len(plans), len(starts) * len(plans))
     if not clips:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise InputError(f"{config.folder}: no clip could be audited ({reasons}); give another --box or --detections")
+        raise InputError(f"{config.folder}: no clip could be audited ({reasons}); use another --box or --detections")
     result = FilmAudit(
         out=config.out,
         config=_recorded(config),
@@ -116,16 +116,16 @@ def _audit(
 def plan_films(blocks: Sequence[int]) -> tuple[FilmPlan, ...]:
     """Return every mosaic with its grid fixed to the screen and anchored, the weakest first, and solid."""
     if not blocks or min(blocks) < 1:
-        raise ConfigError("give the blocks of mosaics across the region: --blocks 16 8")
+        raise ConfigError("pass the number of mosaic blocks across the region: --blocks 16 8")
     counts = sorted(set(blocks), reverse=True)
     mosaics = [FilmPlan(grid, count) for count in counts for grid in ("fixed", "anchored")]
     return (*mosaics, FilmPlan("solid", min(blocks)))
 
 
 def _check(config: AuditConfig) -> None:
-    config.refuse(FOLDER_SETTINGS, "they are for folders of pictures, and this is a film")
+    config.refuse(FOLDER_SETTINGS, "they apply to folders of pictures, and this is a film")
     if config.box is not None and config.detections is not None:
-        raise ConfigError("give box or detections, not both")
+        raise ConfigError("pass box or detections, not both")
 
 
 def _recorded(config: AuditConfig) -> dict[str, object]:
@@ -135,7 +135,7 @@ def _recorded(config: AuditConfig) -> dict[str, object]:
 
 
 def attack_clip(clip: Clip, plan: FilmPlan, translator: Translator | None, refused: dict[str, str]) -> dict[str, Rgb]:
-    """Return way -> the region of the reference frame, as each attack has it."""
+    """Return attack -> its reconstruction of the region in the reference frame."""
     box = clip.region
     longer = max(box.right - box.left, box.bottom - box.top)
     side = Cover(style="mosaic", blocks=plan.blocks).block_side(longer)
@@ -173,7 +173,7 @@ def _window(covered: Sequence[Rgb], reference: int, count: int) -> list[Picture]
 
 
 def _bicubic(alone: Observation, side: int, box: Box) -> Rgb:
-    """Interpolate between the block means of one frame, as if blocks at the edge of the frame were whole."""
+    """Interpolate between the block means of one frame, treating blocks at the edge of the frame as complete."""
     height, width = side * len(alone.rows), side * len(alone.columns)
     enlarged = bicubic_resize(alone.means.astype(np.uint8), height, width)
     top, left = int(alone.rows[0, 1]) - side, int(alone.columns[0, 1]) - side
@@ -184,7 +184,7 @@ def _bicubic(alone: Observation, side: int, box: Box) -> Rgb:
 def _registrations(
     clip: Clip, covered: Sequence[Rgb], observed: Sequence[Observation], grids: Sequence[Box], support: Box
 ) -> dict[str, list[Shift]]:
-    """Return way -> shifts, from covered frames alone but for the known motion, the most that an attacker can have."""
+    """Return attack -> shifts: estimated from covered frames, or the known motion, the best case for an attacker."""
     reference, first = clip.reference, grids[clip.reference]
     guesses: list[list[Shift]] = [[(float(grid.top - first.top), float(grid.left - first.left))] for grid in grids]
     found = dict[str, list[Shift]]()
@@ -203,7 +203,7 @@ def _registrations(
 
 
 def _take(findings: _Findings, clip: Clip, made: dict[str, Rgb], lpips: LPIPS | None, *, shown: bool) -> None:
-    """Measure the attempts on one clip, and keep those to show that the content gate admits."""
+    """Measure the attacks on one clip, and collect the results to show that the content gate admits."""
     truth, name = clip.crop(clip.frames[clip.reference]), f"frame {clip.first + clip.reference}"
     values = {way: measured(guess, truth, lpips) for way, guess in made.items()}
     for way, row in values.items():

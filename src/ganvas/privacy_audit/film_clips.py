@@ -1,4 +1,4 @@
-"""Clips of a film for its privacy audit: read, gated, cut to a region that is followed by translation, and covered."""
+"""Clips of a film for its privacy audit: gated frames, a region tracked by translation, and covers."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["Clip", "RegionOf", "clip_starts", "cover_clip", "follow", "read_clip
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
 LEAST_SIDE = 32
-"""Pixels around a region that are kept at least."""
+"""Smallest number of pixels kept around a region."""
 LEAST_FRAMES = 2
 RegionOf = Callable[[int, float], Box | None]
-"""Number and time of a frame -> the region there; None where there is none."""
+"""Function from number and time of a frame to its region; None if there is none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Consecutive frames around a region, cut to a window.
+    """Consecutive frames, cropped to a window around a region.
 
     Attributes:
         first: number of the first frame.
         frames: (H, W, 3) each.
         corner: (left, top) of the window on the screen.
-        reference: index of the frame that is sought.
-        boxes: the region in each frame, followed by whole pixels, in pixels of the window.
-        shifts: of the subject in each frame, from the original film.
+        reference: index of the frame to reconstruct.
+        boxes: region in each frame, tracked in whole pixels, in pixels of the window.
+        shifts: shift of the subject in each frame, from the original film.
     """
 
     first: int
@@ -53,7 +53,7 @@ class Clip:
 
     @property
     def region(self) -> Box:
-        """Return the region in the frame that is sought."""
+        """Return the region in the reference frame."""
         return self.boxes[self.reference]
 
     def crop(self, picture: NDArray[np.uint8]) -> Rgb:
@@ -63,11 +63,11 @@ class Clip:
 
 
 def region_of(config: AuditConfig, info: FilmInfo) -> RegionOf:
-    """Return where the region lies: the box, the largest detection, or the middle half of each side.
+    """Return the function that locates the region: the box, the largest detection, or the middle half of each side.
 
     Raises:
-        ConfigError: the box does not lie on the frame.
-        InputError: detections of another film.
+        ConfigError: the box is outside the frame.
+        InputError: the detections belong to another film.
     """
     height, width = info.height, info.width
     if config.detections is not None:
@@ -84,7 +84,7 @@ def region_of(config: AuditConfig, info: FilmInfo) -> RegionOf:
     middle = Box(width // 4, height // 4, max(3 * width // 4, width // 4 + 1), max(3 * height // 4, height // 4 + 1))
     box = middle if config.box is None else Box(*config.box)
     if box.clip(height, width) != box:
-        raise ConfigError(f"box {config.box} does not lie on frames of {width} x {height} pixels")
+        raise ConfigError(f"box {config.box} is outside frames of {width} x {height} pixels")
     return lambda *_: box
 
 
@@ -93,7 +93,7 @@ def _area(box: Box) -> int:
 
 
 def clip_starts(config: AuditConfig, info: FilmInfo) -> list[int]:
-    """Return the first frame of each clip, evenly over the film; only the header tells how long it is."""
+    """Return the first frame of each clip, evenly spaced over the film, according to the length in its header."""
     total = info.num_frames or round((info.duration or 0) * float(info.rate or 0))
     last = max(total - config.frames, 0)
     return evenly(last + 1, config.clips)
@@ -102,20 +102,22 @@ def clip_starts(config: AuditConfig, info: FilmInfo) -> list[int]:
 def read_clips(
     config: AuditConfig, info: FilmInfo, region: RegionOf, starts: Sequence[int], left_out: dict[str, str]
 ) -> Iterator[Clip]:
-    """Yield the clips in which the region can be followed; each frame that is read passes the content gate."""
+    """Yield the clips in which the region can be tracked; each frame that is read passes the content gate."""
     for start in starts:
         name = f"frames from {start:,}"
         clip = _read_clip(config, info, region, start)
         if clip is None:
-            left_out[name] = "nothing to cover in its middle frame, or no frame"
+            left_out[name] = "no region in its middle frame, or no frame"
         elif len(clip.frames) < LEAST_FRAMES:
-            left_out[name] = f"the region is seen whole in {len(clip.frames)} frames, and {LEAST_FRAMES} are needed"
+            left_out[name] = (
+                f"the region is completely visible in {len(clip.frames)} frames, but {LEAST_FRAMES} are needed"
+            )
         else:
             yield clip
 
 
 def _read_clip(config: AuditConfig, info: FilmInfo, region: RegionOf, start: int) -> Clip | None:
-    """Read a clip, cut to a window around the region of its middle frame; None where there is no region."""
+    """Read a clip, cropped to a window around the region of its middle frame; None if there is no region."""
     num_frames = config.frames if info.num_frames is None else min(config.frames, max(info.num_frames - start, 1))
     middle = start + num_frames // 2
     rate = float(info.rate or 0)
@@ -137,7 +139,7 @@ def _read_clip(config: AuditConfig, info: FilmInfo, region: RegionOf, start: int
 
 
 def follow(frames: list[Rgb], box: Box, reference: int, first: int, corner: tuple[int, int]) -> Clip:
-    """Return the frames around the reference in which a region that moves by translation lies in the window."""
+    """Track the region by translation, and return the frames around the reference in which it is inside the window."""
     grays = [frame.mean(2) for frame in frames]
     height, width = grays[reference].shape
     points = box.mask(height, width)

@@ -17,16 +17,20 @@ from ganvas.reports import html
 from ganvas.reports.tables import Cell, Rows, tables_as_text
 
 LEAKS, SOME = 1.0, 0.25
-"""Gain in dB of fused frames over one: above the first a cover leaks, above the second a little."""
-TABLE = "What frames together recover"
+"""Thresholds of the gain in dB of fused frames over one frame: above the first a cover leaks, above the second it leaks
+a little."""
+TABLE = "Reconstruction from fused frames"
 HOW = (
-    "The frame in the middle of each clip is sought, inside the region. Bicubic interpolates between the means of its "
-    "blocks; least squares finds the smoothest picture with these means. Fused is the same over all frames of the "
-    "clip, each at its place: by the surroundings, from what is not covered; by the covered region, from the mosaic "
-    "alone; motion known, from the original film, the most that an attacker can know. The gain is that of the best "
-    "fused picture over the best of one frame. PSNR and SSIM: more is nearer to the truth; LPIPS: less is."
+    "Each attack reconstructs the region in the middle frame of a clip. Bicubic interpolates between the means of its "
+    "blocks; least squares finds the smoothest picture with these means. Fused solves the same problem over all "
+    "registered frames of the clip, with motion estimated from the uncovered surroundings, estimated from the covered "
+    "region alone, or known from the original film (the best case for an attacker). The gain is the PSNR of the best "
+    "fused picture minus that of the best reconstruction from one frame. PSNR and SSIM: higher is nearer to the "
+    "original; LPIPS: lower is."
 )
-SYNTHETIC = "What a restorer adds is invented; what fused frames show is computed, and wrong where the motion is."
+SYNTHETIC = (
+    "Detail that a restorer adds is invented; fused frames are computed, and wrong where the estimated motion is."
+)
 GridKind = Literal["fixed", "anchored", "solid"]
 
 
@@ -35,8 +39,8 @@ class FilmPlan:
     """Cover of a film's region.
 
     Attributes:
-        grid: of a mosaic, fixed to the screen or anchored to the region; or solid, one color.
-        blocks: across the region's longer side; for solid those in which the attack reads it.
+        grid: grid of a mosaic, fixed to the screen or anchored to the region; or solid, a single color.
+        blocks: number of blocks across the region's longer side; for solid, the number that the attack assumes.
     """
 
     grid: GridKind
@@ -54,10 +58,10 @@ class FilmClip:
 
     Attributes:
         first: number of its first frame.
-        num_frames: that were fused.
-        reference: number of the frame that is sought.
+        num_frames: number of fused frames.
+        reference: number of the reconstructed frame.
         box: left, top, right and bottom of the region in that frame.
-        farthest: largest distance in pixels of the subject from its place in that frame.
+        farthest: largest displacement of the subject from that frame in pixels.
     """
 
     first: int
@@ -73,10 +77,10 @@ class FilmCover:
 
     Attributes:
         plan: the cover.
-        recovered: way -> measure -> over the clips.
-        gains: of each clip, dB of PSNR of the best fused picture over the best of one frame.
-        shown: name of a frame -> what each way made of it.
-        refused: frame and way -> why the content gate refuses it.
+        recovered: attack -> metric -> summary over the clips.
+        gains: gain of each clip in dB of PSNR: the best fused picture minus the best reconstruction from one frame.
+        shown: name of a frame -> result of each attack.
+        refused: frame and attack -> reason why the content gate refuses the result.
     """
 
     plan: FilmPlan
@@ -87,26 +91,26 @@ class FilmCover:
 
     @property
     def gain(self) -> float | None:
-        """Return the mean gain in dB; None where no clip has one."""
+        """Return the mean gain in dB; None if no clip has one."""
         return fmean(self.gains) if self.gains else None
 
     @property
     def leaks(self) -> bool:
-        """Whether frames together show clearly more than one."""
+        """Whether fused frames reveal clearly more than one frame."""
         return self.gain is not None and self.gain > LEAKS
 
     def verdict(self) -> str:
-        """Describe the cover in a sentence or two."""
+        """Describe the result for the cover in one or two sentences."""
         if self.gain is None:
-            return f"{self.plan.name}: no verdict, since nothing could be measured."
+            return f"{self.plan.name}: no verdict, because no clip could be measured."
         if self.plan.grid == "solid" and self.gain <= SOME:
-            return "solid: nothing of the region is in any frame, and all frames together give nothing."
+            return "solid: no frame contains information about the region, and neither do all frames together."
         spread = f"{self.gain:+.1f} dB over one frame, {min(self.gains):+.1f} to {max(self.gains):+.1f} in single clips"
         if self.leaks:
-            return f"{self.plan.name}: leaks. Frames together show more than any one ({spread})."
+            return f"{self.plan.name}: leaks. Fused frames reveal more than any single frame ({spread})."
         if self.gain > SOME:
             return f"{self.plan.name}: leaks a little ({spread})."
-        return f"{self.plan.name}: frames together show no more than one ({spread}). What one shows, they show."
+        return f"{self.plan.name}: fused frames reveal no more than one frame ({spread})."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +118,12 @@ class FilmAudit:
     """Result of a film's privacy audit.
 
     Attributes:
-        out: the folder written.
+        out: the output folder.
         config: the settings, for the record.
         size: width and height of the film.
         clips: parts that were attacked.
         covers: one for each cover.
-        left_out: clip -> why it could not be used.
+        left_out: clip -> reason why it could not be used.
     """
 
     out: Path
@@ -135,7 +139,7 @@ class FilmAudit:
         return PartialFailure.exit_code if self.left_out else 0
 
     def conclusion(self) -> str:
-        """Summarize all covers in words."""
+        """Summarize the results of all covers as text."""
         fixed = [cover for cover in self.covers if cover.plan.grid == "fixed"]
         anchored = [cover for cover in self.covers if cover.plan.grid == "anchored"]
         unknown = sum(cover.gain is None for cover in (*fixed, *anchored))
@@ -143,7 +147,7 @@ class FilmAudit:
         said += f" {unknown} could not be measured." if unknown else ""
         return (
             f"{said} A better model of the motion, or a restorer that knows such pictures, recovers more, so these "
-            "figures say how much shows at least. Only a solid cover keeps no pixel."
+            "figures are a lower bound. Only a solid cover preserves no pixel."
         )
 
     def as_record(self) -> dict[str, Any]:
@@ -159,13 +163,13 @@ class FilmAudit:
 
     def __str__(self) -> str:
         lines = [cover.verdict() for cover in self.covers]
-        failed = [f"left out: {name}: {why}" for name, why in _left_out(self).items()]
+        failed = [f"excluded: {name}: {why}" for name, why in _left_out(self).items()]
         text = tables_as_text({TABLE: _table(self)})
         return "\n".join([text, *lines, self.conclusion(), *failed, f"Report: {self.out / HTML_NAME}"])
 
 
 def write_film_reports(audit: FilmAudit) -> None:
-    """Write the JSON and the page; what an earlier call wrote is replaced."""
+    """Write the JSON and the page, replacing those of an earlier call."""
     write_json(audit.out / JSON_NAME, audit.as_record())
     write_text(audit.out / HTML_NAME, _as_html(audit))
 
@@ -216,11 +220,11 @@ def _as_html(audit: FilmAudit) -> str:
     ]
     attempts = {f"{cover.plan.name}: {name}": made for cover in audit.covers for name, made in cover.shown.items()}
     sections = [
-        ("What frames together show", verdicts),
+        ("Pictures from fused frames", verdicts),
         (TABLE, html.table(*_table(audit))),
         ("Pictures", html.note(SYNTHETIC) + gallery_of(attempts)),
         ("Clips", html.table(["sought", "frames", "region", "moves by (pixels)"], clips)),
-        ("How it was measured", html.note(HOW)),
+        ("Method", html.note(HOW)),
     ]
     if missing := _left_out(audit):
         sections.append(("Left out", html.points([f"{name}: {why}" for name, why in missing.items()])))

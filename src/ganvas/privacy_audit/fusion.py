@@ -1,8 +1,8 @@
 """Multi-frame super-resolution from the block means of a mosaic: registration by translation, and least squares.
 
-Irani & Peleg 1991, "Improving resolution by image registration": a picture is sought whose block means, at the place of
-the subject in each frame, are those that were observed. Blocks are axis-aligned and the motion is a translation, so
-that the model of frame k is R_k X C_k^T with small matrices for rows and columns.
+Irani & Peleg 1991, "Improving resolution by image registration": solves for the picture whose block means, at the
+position of the subject in each frame, equal the observed ones. Blocks are axis-aligned and the motion is a translation,
+so that the model of frame k is R_k X C_k^T with small matrices for rows and columns.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["BlockGrid", "Floats", "Observation", "Shift", "displacement", "fuse"
 
 Floats = NDArray[np.float64]
 Shift = tuple[float, float]
-"""(down, across) in pixels: where the subject of the reference frame lies in another one."""
+"""(down, across) displacement in pixels of the subject from the reference frame to another frame."""
 STEPS = (4.0, 2.0, 1.0, 0.5, 0.25, 0.125)
-"""Of the search for a shift, in pixels."""
+"""Step sizes of the search for a shift, in pixels."""
 ROUNDING = 0.25
-"""Variance of a block mean that is exact but for rounding and interpolation, in squared levels."""
+"""Variance of an otherwise exact block mean by rounding and interpolation, in squared levels."""
 ITERATIONS = 40
-"""Of conjugate gradients."""
+"""Number of iterations of conjugate gradients."""
 ROUNDS = 6
-"""In which the noise of each frame is estimated."""
+"""Number of rounds in which the noise of each frame is estimated."""
 TURNS = 2
-"""Registration and fusion in turn."""
+"""Number of alternations of registration and fusion."""
 NUM_POINTS = 4000
-"""Pixels that a displacement is measured on at most."""
+"""Largest number of pixels on which a displacement is measured."""
 LEAST_VISIBLE = 0.5
-"""Share of the points or blocks that a shift must leave visible."""
+"""Smallest share of the points or blocks that must remain visible under a shift."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class BlockGrid:
     """Blocks of a mosaic over a region of whole blocks.
 
     Attributes:
-        region: in pixels of the frame; may lie partly off it.
-        side: of a block, in pixels.
+        region: region in pixels of the frame; may be partly outside.
+        side: side of a block in pixels.
     """
 
     region: Box
@@ -56,7 +56,7 @@ class Observation:
 
     Attributes:
         rows: first and last edge of each row of blocks, (N, 2), clipped to the frame.
-        columns: likewise.
+        columns: first and last edge of each column of blocks, (M, 2), clipped to the frame.
         means: (rows, columns, C).
     """
 
@@ -67,12 +67,12 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """Linear model of K frames: picture (H, C, W) -> means (K, N, C, M), with zero weights where nothing is seen.
+    """Linear model of K frames: picture (H, C, W) -> means (K, N, C, M), with zero weights for invisible blocks.
 
     Attributes:
         rows: (K, N, H).
         columns: (K, M, W).
-        seen: 1.0 for a block that lies wholly in the picture, else 0.0, (K, N, 1, M).
+        seen: 1.0 for a block completely inside the picture, else 0.0, (K, N, 1, M).
     """
 
     rows: Floats
@@ -97,7 +97,7 @@ class _Model:
 
 
 def observe(frame: NDArray[np.uint8], grid: BlockGrid) -> Observation:
-    """Return the block means that a covered frame (H, W, C) shows; blocks off the frame are left out."""
+    """Return the block means of a covered frame (H, W, C), without blocks outside the frame."""
     height, width = frame.shape[:2]
     rows = _edges(grid.region.top, grid.region.bottom, grid.side, height)
     columns = _edges(grid.region.left, grid.region.right, grid.side, width)
@@ -112,9 +112,9 @@ def _edges(first: int, last: int, side: int, length: int) -> Floats:
 
 
 def search(cost: Callable[[Shift], float], starts: Iterable[Shift]) -> Shift:
-    """Return the shift of least cost: from the best start, to the best neighbor as long as there is one.
+    """Return the shift of least cost by local search from the best start.
 
-    The distance of neighbors falls from 4 pixels to an eighth of a pixel.
+    The step decreases from 4 pixels to an eighth of a pixel.
     """
     best = min(((cost(start), start) for start in dict.fromkeys(starts)), key=lambda found: found[0])
     for step in STEPS:
@@ -137,8 +137,8 @@ def displacement(
         reference: (H, W).
         frame: (H, W).
         points: (H, W) bool, the part of the reference.
-        starts: to search from.
-        hidden: part of the frame that is covered, and does not count.
+        starts: starting points of the search.
+        hidden: covered part of the frame, which is ignored.
     """
     rows, columns = np.nonzero(points)
     every = max(1, len(rows) // NUM_POINTS)
@@ -161,20 +161,20 @@ def displacement(
 
 
 def fuse(observed: Sequence[Observation], shifts: Sequence[Shift], support: Box, reference: int) -> Floats:
-    """Return the picture (H, W, C) over `support` whose block means come closest to those observed.
+    """Return the picture (H, W, C) over `support` whose block means are closest to the observed ones.
 
-    A maximum a posteriori estimate. A frame counts by the variance with which frames without it predict its means, so
-    that frames in which the subject turned or was registered wrongly do no harm.
+    The result is a maximum a posteriori estimate. Each frame is weighted by the variance with which the other frames
+    predict its means, so that frames in which the subject turned, or whose registration failed, do no harm.
 
     Args:
         observed: block means of each frame.
-        shifts: of each frame.
-        support: in pixels of the reference frame, larger than the region by a block or so.
-        reference: the frame whose subject is sought.
+        shifts: shifts of each frame.
+        support: support in pixels of the reference frame, about a block larger than the region.
+        reference: index of the frame to reconstruct.
     """
     system, count = _System(observed, shifts, support, reference), len(observed)
     own, half = np.arange(count) == reference, np.arange(count) % 2 == 0
-    noise = np.full(count, ROUNDING)  # as if each frame fitted, which the rounds refute where it does not
+    noise = np.full(count, ROUNDING)  # start with equal noise; the rounds increase it for frames that do not fit
     for _ in range(ROUNDS if count > 2 else 0):
         without = [system.residuals(system.solve(np.where(part | own, 1 / noise, 0))) for part in (~half, half)]
         noise = np.where(own, ROUNDING, np.where(half, *without))
@@ -184,13 +184,13 @@ def fuse(observed: Sequence[Observation], shifts: Sequence[Shift], support: Box,
 def register(
     observed: Sequence[Observation], reference: int, guesses: Sequence[Sequence[Shift]], support: Box
 ) -> list[Shift]:
-    """Return the shift of each frame from the covered region alone: fuse and register in turn.
+    """Estimate the shift of each frame from the covered region alone, by alternating fusion and registration.
 
     Args:
         observed: block means of each frame.
         reference: the frame whose shift is (0, 0).
-        guesses: for each frame, where to search from besides the shift of the frame before.
-        support: as for `fuse`.
+        guesses: for each frame, a starting point besides the shift of the previous frame.
+        support: see `fuse`.
     """
     gray = [Observation(one.rows, one.columns, one.means.mean(2, keepdims=True)) for one in observed]
     shifts: list[Shift] = [(0.0, 0.0)] * len(gray)
@@ -226,7 +226,7 @@ def _mosaic_cost(picture: Floats, observed: Observation, support: Box) -> Callab
 
 
 def _averages(edges: Floats, shift: float, first: int, length: int) -> Floats:
-    """Return the weights (N, length) of a line's pixels in the mean of each block; zeros for one not wholly on it.
+    """Return the weights (N, length) of a line's pixels in the mean of each block; zeros for incomplete blocks.
 
     Sums of linearly interpolated pixels are overlaps of the shifted block with each pixel.
     """
@@ -237,7 +237,7 @@ def _averages(edges: Floats, shift: float, first: int, length: int) -> Floats:
 
 
 def _model(observed: Sequence[Observation], shifts: Sequence[Shift], support: Box) -> tuple[_Model, Floats]:
-    """Return the model of all frames and their means (K, N, C, M), filled up with zeros."""
+    """Return the model of all frames and their means (K, N, C, M), padded with zeros."""
     height, width = support.bottom - support.top, support.right - support.left
     count, channels = len(observed), observed[0].means.shape[2]
     num_rows, num_columns = max(len(one.rows) for one in observed), max(len(one.columns) for one in observed)
@@ -254,7 +254,7 @@ def _model(observed: Sequence[Observation], shifts: Sequence[Shift], support: Bo
 class _System:
     """Least squares over all frames: squared differences of block means, and of neighbors in the picture.
 
-    Neighbors differ as those of a random walk whose means of blocks differ as much as those of the reference frame.
+    The prior of neighboring pixels is a random walk with the variance of the block means of the reference frame.
     """
 
     def __init__(self, observed: Sequence[Observation], shifts: Sequence[Shift], support: Box, reference: int) -> None:
@@ -268,7 +268,7 @@ class _System:
         self._start = np.broadcast_to(own.mean((0, 1))[:, None], (height, means.shape[2], width))
 
     def residuals(self, picture: Floats) -> Floats:
-        """Return the mean squared difference of block means in each frame, (K,), at least that of rounding."""
+        """Return the mean squared difference of block means in each frame, (K,), at least the rounding variance."""
         squares = ((self._model.means(picture) - self._means) ** 2).sum((1, 2, 3))
         counts = self._means.shape[2] * self._model.seen.sum((1, 2, 3))
         return np.asarray(np.maximum(squares / np.maximum(counts, 1), ROUNDING))

@@ -26,9 +26,9 @@ class Audit:
     """Result of a privacy audit.
 
     Attributes:
-        out: the folder written.
+        out: the output folder.
         config: the settings, for the record.
-        kinds: their names.
+        kinds: names of the kinds.
         counts: numbers of training and test pictures.
         chance: accuracy of guessing.
         clean: attacker -> number of uncovered test pictures classified correctly.
@@ -51,11 +51,11 @@ class Audit:
         return PartialFailure.exit_code if self.left_out else 0
 
     def share(self, right: int) -> float:
-        """Return the share of the test pictures."""
+        """Convert a count to a share of the test pictures."""
         return right / self.counts[1]
 
     def kept(self, cover: AuditedCover) -> float:
-        """Return the share of the recognizability that is kept: 0 at chance level, 1 as for uncovered pictures."""
+        """Return *kept*, the preserved recognizability: 0 at chance level, 1 as for uncovered pictures."""
         return self._kept_of(self.share(cover.retrained))
 
     def kept_between(self, cover: AuditedCover) -> tuple[float, float]:
@@ -73,29 +73,29 @@ class Audit:
         return interval(max(self.clean.values()), self.counts[1])[0] > self.chance
 
     def at_chance(self, cover: AuditedCover) -> bool:
-        """Whether the better attacker is not significantly better than guessing; with few pictures this says little."""
+        """Whether the better attacker is not significantly better than guessing; weak evidence with few pictures."""
         return interval(cover.retrained, self.counts[1])[0] <= self.chance
 
     def hides(self, cover: AuditedCover) -> bool:
-        """Whether the test pictures suffice to conclude that the better attacker is little better than guessing."""
+        """Whether the test pictures show that the better attacker is hardly better than guessing."""
         return self.clear_are_named and self.at_chance(cover) and self.kept_between(cover)[1] <= HIDDEN
 
     def undecided(self, cover: AuditedCover) -> bool:
-        """Whether the test pictures do not suffice to decide."""
+        """Whether there are too few test pictures to decide."""
         return self.at_chance(cover) and not self.hides(cover)
 
     def verdict(self, cover: AuditedCover) -> str:
-        """Describe one cover in a sentence or two."""
+        """Describe the result for a cover in one or two sentences."""
         said = f"{cover.plan.name}: {self._finding(cover)}"
-        said += f" {percent(self.share(cover.retrained))} of the pictures are still named rightly"
+        said += f" {percent(self.share(cover.retrained))} of the pictures are still recognized"
         said += f" (clear {percent(self.share(max(self.clean.values())))}, guessing {percent(self.chance)})."
         if cover.gain is not None and cover.gain[1] >= 0.05:
-            said += f" {cover.gain[0].capitalize()} comes {cover.gain[1]:.1f} dB nearer to the truth than the cover."
+            said += f" {cover.gain[0].capitalize()} comes {cover.gain[1]:.1f} dB nearer to the original than the cover."
         return said
 
     def _finding(self, cover: AuditedCover) -> str:
         if not self.clear_are_named:
-            return "no verdict, since these attackers do not name clear pictures either."
+            return "no verdict, because these attackers do not recognize clear pictures either."
         if self.hides(cover):
             return "hides the kind from these attackers."
         if self.undecided(cover):
@@ -104,16 +104,16 @@ class Audit:
         return "hides little." if kept > LITTLE else "hides in part." if kept > SOME else "hides most."
 
     def conclusion(self) -> str:
-        """Summarize all covers in words."""
+        """Summarize the results of all covers as text."""
         if not self.clear_are_named:
             return (
                 "These attackers are no better than guessing even on uncovered pictures, so no verdict on any "
-                "cover can be given: audit more pictures of each kind, or kinds that differ more."
+                "cover can be given: use more pictures of each kind, or kinds that differ more."
             )
         return (
-            f"{self._summary()} An attacker with more pictures, a larger network or knowledge of the place does "
-            "better, so these figures say how much shows at least, never how much at most. By construction, only a "
-            "solid cover keeps no pixel."
+            f"{self._summary()} An attacker with more pictures, a larger network or knowledge of the scene performs "
+            "better, so these figures are a lower bound on what covers reveal. By construction, only a solid cover "
+            "preserves no pixel."
         )
 
     def _summary(self) -> str:
@@ -183,21 +183,21 @@ def percent(share: float) -> str:
 def as_text(audit: Audit) -> str:
     """Return the tables for the terminal, the verdicts and the path of the report."""
     verdicts = [audit.verdict(cover) for cover in audit.covers]
-    failed = [f"left out: {name}: {why}" for name, why in left_out(audit).items()]
+    failed = [f"excluded: {name}: {why}" for name, why in left_out(audit).items()]
     return "\n".join(
         [tables_as_text(tables(audit)), *verdicts, audit.conclusion(), *failed, f"Report: {audit.out / HTML_NAME}"]
     )
 
 
 def left_out(audit: Audit) -> dict[str, str]:
-    """Return the pictures that could not be used, and the attackers' guesses that the content gate refuses."""
+    """Return the pictures that could not be used, and the reconstructions that the content gate refuses."""
     guesses = {f"{cover.plan.name}: {name}": why for cover in audit.covers for name, why in cover.refused.items()}
     return audit.left_out | guesses
 
 
 def tables(audit: Audit) -> dict[str, Rows]:
     """Return title -> header and rows."""
-    return {"Who still names the kind": _naming(audit), "What attacks recover": _recovery(audit)}
+    return {"Recognition of the kind": _naming(audit), "Reconstruction by attacks": _recovery(audit)}
 
 
 def _naming(audit: Audit) -> Rows:

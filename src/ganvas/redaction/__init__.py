@@ -1,1 +1,1 @@
-"""Redaction of pictures for release: regions are found, covered, verified, and widened until they pass."""
+"""Redaction of pictures and films: locates and covers regions, and widens covers until a verifier passes."""

@@ -17,46 +17,47 @@ class RedactConfig:
     """Redaction of a picture, a film or a folder of both."""
 
     source: Path
-    """A picture, a film, or a folder, folders in it included."""
+    """A picture, a film, or a folder with its subfolders."""
     out: Path
-    """A folder; for one file also the file to write."""
+    """Output folder; for one file also an output file."""
     _: KW_ONLY
     classifier: str | None = None
-    """nsfw, imagenet or the path of an .onnx file: finds regions and verifies the result."""
+    """Classifier that locates regions and verifies the result: nsfw, imagenet or the path of an .onnx file."""
     class_name: str | None = None
-    """Class to cover; nsfw needs none."""
+    """Class to cover; not needed with nsfw."""
     detect: tuple[str, ...] = ()
-    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car takes only these of its classes."""
+    """Detectors: faces, text, or an .onnx file; MODEL.onnx:person,car selects only these of its classes."""
     min_score: float | None = None
     """Lowest score of a detection; unset: the detector's own (faces 0.2, text 0.5, .onnx 0.25)."""
     margin: float = 0.2
-    """Added on each side of a detected box, as a share of its width or height."""
+    """Margin on each side of a detected box, as a share of its width or height."""
     longest: int = 4096
-    """Longest side in pixels at which faces and text are detected; a smaller one is faster and misses small ones."""
+    """Longest side in pixels at which faces and text are detected; smaller sizes are faster and miss small objects."""
     keep: tuple[tuple[int, int, int, int], ...] = ()
-    """Boxes (left top right bottom) in pixels where nothing detected is covered."""
+    """Boxes (left top right bottom) in pixels in which detections are not covered."""
     boxes: Path | None = None
     """Boxes in pixels: JSON {"name.jpg": [[left, top, right, bottom], ...]}, [] for none, or CSV lines
     name,left,top,right,bottom, the name alone for none."""
     mask: Path | None = None
-    """A mask for all, or a folder of masks by stem; all that is not black is covered."""
+    """A mask for all pictures, or a folder of masks by stem; every pixel that is not black is covered."""
     style: Literal["solid", "mosaic", "blur"] = "solid"
-    """solid hides; mosaic and blur are cosmetic, and classifiers trained on covered pictures see through them."""
+    """Style of covers. Only solid hides; mosaic and blur are cosmetic, because classifiers trained on covered pictures
+    still recognize what they cover."""
     blocks: int | None = None
-    """Blocks of a mosaic across the region's longer side."""
+    """Number of mosaic blocks across the region's longer side."""
     block_size: int | None = None
     """Block side of a mosaic in pixels, instead of blocks."""
     sigma: float | None = None
     """Standard deviation of a blur in pixels."""
     pass_score: float | None = None
-    """Largest score that counts as gone; unset: 0.2."""
+    """Largest score at which the class counts as no longer recognized; unset: 0.2."""
     coverage: float | None = None
-    """Share, up to 1, of the evidence for the class that the first region covers; unset: 0.9. A larger share covers
-    more of the object, and more beside it."""
+    """Coverage of the initial region, up to 1: it includes everything above 1 - coverage of the class map's maximum;
+    unset: 0.9. Larger values cover more of the object and more of its surroundings."""
     hold: float = 0.5
     """Films: seconds that a cover begins before the first detection and ends after the last."""
     detections: Path | None = None
-    """Films: detections as `ganvas locate FILM` writes them, perhaps edited; nothing is detected then."""
+    """Films: detections written by `ganvas locate FILM`, optionally edited, in place of running detectors."""
     verify: Literal["every"] | int = "every"
     """Films: examine every covered frame again, or each N-th; 0 for none."""
     sound: bool = True
@@ -68,15 +69,15 @@ class RedactConfig:
     codec: str | None = None
     """Films: h264, hevc, vp9, av1, mpeg2, ffv1, prores or an encoder of FFmpeg; unset: that of the film."""
     skip_damaged: bool = False
-    """Films: let the covered frame before a damaged one stand for it, instead of failing."""
+    """Films: replace damaged frames by the previous covered frame instead of failing."""
     preview: float | None = None
-    """Films: redact only so many seconds from the beginning."""
+    """Films: redact only the first N seconds."""
     log: Path | None = None
-    """Folder for the redaction log; unset: OUT, where it holds no hash of the originals."""
+    """Folder of the redaction log; unset: OUT, where it contains no plain hashes of the originals."""
     backend: Backend = "local"
     """This process (local), or the workers of a Ray cluster (ray), for very large folders; needs Ray Data."""
     workers: int | None = None
-    """Ray workers; unset: one a core."""
+    """Number of Ray workers; unset: one per core."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
 

@@ -1,4 +1,4 @@
-"""Detections in a film, a JSON line a frame: found by several threads, written, edited by hand and read strictly."""
+"""Detections in a film: parallel detection, and strict reading of their editable JSON Lines file."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = [
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 AHEAD = 2
-"""Frames that are read ahead, for each worker."""
+"""Number of frames to read ahead for each worker."""
 MOST_WORKERS = 8
-"""Each takes the memory of a network beside the frame: for 1920 x 1080 pixels and faces .3 GiB."""
+"""Largest number of workers; each needs memory for a network and a frame: .3 GiB for faces at 1920 x 1080 pixels."""
 LONGEST_LINE = 1 << 24
-"""Bytes."""
+"""Largest length of a line in bytes."""
 TIME_DIGITS = 6
-"""Of seconds, so that a film's times are the same whether they come from the file or not."""
+"""Decimal digits of seconds, so that times are equal whether they come from the film or from the file."""
 SHAPE = (
     'expected {"frame": 0, "time": 0.0, "boxes": [{"label": "face", "score": 0.9, "box": [left, top, right, bottom]}]}'
     ' or {"start": 1.5, "end": 3.0, "box": [left, top, right, bottom]}, in seconds'
@@ -50,13 +50,13 @@ SHAPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class FrameDetections:
-    """What was found in a frame.
+    """Detections in a frame.
 
     Attributes:
-        frame: counted from 0.
-        time: in seconds from the first frame, rounded to microseconds as in the file.
+        frame: number of the frame, from 0.
+        time: time in seconds from the first frame, rounded to microseconds as in the file.
         detections: without margin, in pixels of the upright frame.
-        problem: why the frame could not be examined, so that it must be covered whole; None where it was.
+        problem: reason why the frame could not be examined and must be covered completely; None otherwise.
     """
 
     frame: int
@@ -68,7 +68,7 @@ class FrameDetections:
         object.__setattr__(self, "time", round(self.time, TIME_DIGITS))
 
     def as_line(self) -> str:
-        """Return the JSON line of the frame, without a line end."""
+        """Return the JSON line of the frame, without a newline."""
         boxes = [_box_record(detection) for detection in self.detections]
         record: dict[str, Any] = {"frame": self.frame, "time": self.time, "boxes": boxes}
         return json.dumps(record | ({} if self.problem is None else {"problem": self.problem}), ensure_ascii=False)
@@ -76,7 +76,7 @@ class FrameDetections:
 
 @dataclass(frozen=True, kw_only=True)
 class ManualBox:
-    """A box that a person gave, covered from `start` to `end` in seconds, both included."""
+    """Manually specified box, covered from `start` to `end` in seconds, both included."""
 
     start: float
     end: float
@@ -85,7 +85,7 @@ class ManualBox:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.start) and math.isfinite(self.end) and self.start <= self.end):
-            raise InputError(f"start {self.start} and end {self.end} must be seconds, the end not before the start")
+            raise InputError(f"start {self.start} and end {self.end} must be seconds, with start <= end")
         self.pixels()
 
     def pixels(self) -> Box:
@@ -95,15 +95,15 @@ class ManualBox:
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """Valid file of detections; frames are read from it again each time they are asked for, and not held.
+    """Valid file of detections, whose frames are read from the file on each iteration.
 
     Attributes:
         path: the file.
-        count: number of frames; 0 for a file of manual boxes alone.
-        manual: the boxes that a person gave.
-        width: of the film that was examined, in pixels; None where the file does not tell.
-        height: likewise.
-        last_track: the largest number of a track, 0 where there is none.
+        count: number of frames; 0 for a file with manual boxes only.
+        manual: the manual boxes.
+        width: width of the film that was examined, in pixels; None if the file does not record it.
+        height: height of the film that was examined, in pixels.
+        last_track: the largest number of a track, 0 if there is none.
     """
 
     path: Path
@@ -125,21 +125,21 @@ class Detections:
         """
         if (self.width or width, self.height or height) != (width, height):
             raise InputError(
-                f"{self.path}: made for a film of {self.width} x {self.height} pixels, this one has {width} x {height};"
-                " give the detections of this film, or run `ganvas locate` on it"
+                f"{self.path}: the detections are of a film of {self.width} x {self.height} pixels, this one has "
+                f"{width} x {height}; pass the detections of this film, or run `ganvas locate` on it"
             )
         if self.count not in (0, count):
             raise InputError(
-                f"{self.path}: {self.count} frames, but the film has {count}; give the detections of this film, with"
-                " one line for each frame"
+                f"{self.path}: {self.count} frames, but the film has {count}; pass the detections of this film, with "
+                "one line for each frame"
             )
 
     def require_reach(self, times: Sequence[float], *, width: int, height: int) -> None:
-        """Require that each box covers something: it lies in the frame, and a manual one in the film's time.
+        """Require that each box is inside the frame, and that the span of each manual box contains a frame.
 
         Args:
-            times: of all frames, in seconds from the first, ascending.
-            width: of the frames, in pixels.
+            times: times of all frames, in seconds from the first, ascending.
+            width: width of the frames, in pixels.
             height: likewise.
 
         Raises:
@@ -149,7 +149,7 @@ class Detections:
             first = bisect_left(times, box.start)
             if first == len(times) or times[first] > box.end:
                 end = times[-1] if times else 0.0
-                span = f"{box.start:g} to {box.end:g} s covers no frame: the frames lie at 0 to {end:.3f} s"
+                span = f"{box.start:g} to {box.end:g} s contains no frame: the film has frames from 0 to {end:.3f} s"
                 raise InputError(f"{self.path}: the box {_edges(box.pixels())} from {span}; correct or remove its line")
             self._require_inside(box.pixels(), "", width=width, height=height)
         for frame in self.frames():
@@ -159,7 +159,7 @@ class Detections:
     def _require_inside(self, box: Box, where: str, *, width: int, height: int) -> None:
         if box.clip(height, width) is None:
             raise InputError(
-                f"{self.path}: {where}the box {_edges(box)} lies wholly outside the frame of {width} x {height}"
+                f"{self.path}: {where}the box {_edges(box)} is outside the frame of {width} x {height}"
                 " pixels; correct or remove it"
             )
 
@@ -173,7 +173,7 @@ class _BoxEntry:
 
     def detection(self) -> Detection:
         if self.track is not None and self.track < 1:
-            raise InputError(f"track {self.track}: tracks are numbered from 1")
+            raise InputError(f"track {self.track}: track numbers start at 1")
         return Detection(_outward(self.box), self.score, self.label, self.track)
 
 
@@ -186,11 +186,11 @@ class _FrameEntry:
 
     def detections(self) -> FrameDetections:
         if not math.isfinite(self.time):
-            raise InputError(f"time {self.time} is no number of seconds")
+            raise InputError(f"time {self.time} is not a number of seconds")
         found = tuple(entry.detection() for entry in self.boxes)
         tracks = [detection.track for detection in found if detection.track is not None]
         if twice := sorted({track for track in tracks if tracks.count(track) > 1}):
-            raise InputError(f"track {twice[0]} has two boxes; give one of them another number, or none")
+            raise InputError(f"track {twice[0]} has two boxes; change or remove the number of one")
         return FrameDetections(frame=self.frame, time=self.time, detections=found, problem=self.problem)
 
 
@@ -211,11 +211,11 @@ def examine(
     *,
     workers: int | None = None,
 ) -> Iterator[FrameDetections]:
-    """Yield the detections of each frame in order; a frame on which a detector fails carries the problem.
+    """Yield the detections of each frame in order; the problem is stored for frames on which a detector fails.
 
     Args:
-        frames: number, time in seconds and pixels (H, W, 3) uint8, read `AHEAD` frames a worker ahead.
-        detectors: loaded with threads=1, since each worker examines a frame of its own.
+        frames: number, time in seconds and pixels (H, W, 3) uint8; `AHEAD` frames per worker are read ahead.
+        detectors: detectors loaded with threads=1, since each worker examines a separate frame.
         config: minimum score and kept boxes.
         workers: see `in_threads`.
     """
@@ -225,12 +225,12 @@ def examine(
 def in_threads(
     function: Callable[[Item], Outcome], items: Iterable[Item], *, workers: int | None = None
 ) -> Iterator[Outcome]:
-    """Yield the result for each item, in order; `AHEAD` items a worker are read ahead.
+    """Yield the result for each item, in order; `AHEAD` items per worker are read ahead.
 
     Args:
         function: called in a thread.
         items: read in the caller's thread.
-        workers: threads; None for as many as threads may be used, at most `MOST_WORKERS`.
+        workers: number of threads; None for the number of CPU threads, at most `MOST_WORKERS`.
     """
     workers = workers or min(given_threads() or os.cpu_count() or 1, MOST_WORKERS)
     waiting: deque[Future[Outcome]] = deque()
@@ -254,16 +254,16 @@ def _examined(
 
 
 def header_line(*, width: int, height: int, detect: Sequence[str]) -> str:
-    """Return the JSON line that a file begins with, so that it is not used for a film of another size."""
+    """Return the first JSON line of a file, which prevents its use for a film of another size."""
     return json.dumps({"width": width, "height": height, "detect": list(detect)}, ensure_ascii=False)
 
 
 def read_detections(path: Path) -> Detections:
-    """Read and check a file of detections: a JSON line for each frame, and one for each manual box.
+    """Read and validate a file of detections: a JSON line for each frame, and one for each manual box.
 
     Raises:
-        InputError: a line cannot be used, or a frame is missing, out of order or earlier than the one before; the
-            message names file and line.
+        InputError: a line is invalid, or a frame is missing, out of order or earlier than the previous one; the message
+            names file and line.
     """
     count, last_track, latest = 0, 0, -math.inf
     manual: list[ManualBox] = []
@@ -273,16 +273,16 @@ def read_detections(path: Path) -> Detections:
             manual.append(entry)
         elif isinstance(entry, _Header):
             if header or count or manual:
-                raise InputError(f"{where}: the size of the film is given in the middle of the file; put it first")
+                raise InputError(f"{where}: the size of the film must be the first line of the file")
             header = entry
         else:
             if entry.frame != count:
                 raise InputError(
-                    f"{where}: holds frame {entry.frame}, expected {count}; each frame needs a line, with"
-                    ' "boxes": [] where nothing is covered'
+                    f'{where}: frame {entry.frame}, expected {count}; each frame needs a line, with "boxes": [] if '
+                    "nothing is covered"
                 )
             if entry.time < latest:
-                raise InputError(f"{where}: time {entry.time} is before the {latest} of the frame before")
+                raise InputError(f"{where}: time {entry.time} is before {latest}, the time of the previous frame")
             count, latest = count + 1, entry.time
             last_track = max([last_track, *(each.track or 0 for each in entry.detections)])
     if not count and not manual:
@@ -294,7 +294,7 @@ def read_detections(path: Path) -> Detections:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Entry]]:
-    """Yield the place (file and line) and the content of each line that is not blank."""
+    """Yield the position (file and line) and the content of each line that is not blank."""
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LONGEST_LINE + 1):
@@ -315,9 +315,9 @@ CLASSES = "|".join(each.__name__ for each in (ManualBox, _Header, _FrameEntry, _
 
 
 def _plain(problem: ValueError) -> str:
-    """Return a message about one line, without a second line number and without names of classes."""
+    """Return a message about a line, without a second line number and class names."""
     if isinstance(problem, json.JSONDecodeError):
-        return f"no JSON: {problem.msg[0].lower()}{problem.msg[1:]}, at character {problem.pos + 1}"
+        return f"not JSON: {problem.msg[0].lower()}{problem.msg[1:]}, at character {problem.pos + 1}"
     if isinstance(problem, UnicodeDecodeError):
         return "not UTF-8; save the file as UTF-8"
     text = re.sub(rf" \((?:{CLASSES})\)", "", str(problem))
@@ -344,6 +344,6 @@ def _box_record(detection: Detection) -> dict[str, Any]:
 
 def _outward(corners: tuple[float, float, float, float]) -> Box:
     if not all(map(math.isfinite, corners)):
-        raise InputError(f"box {list(corners)} holds a number that is not finite")
+        raise InputError(f"box {list(corners)} contains a value that is not finite")
     left, top, right, bottom = corners
     return Box(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))

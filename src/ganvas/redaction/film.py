@@ -1,12 +1,12 @@
-"""Redaction of a film: examine every frame, plan covers over time, verify them, and render.
+"""Redaction of a film in passes: examines every frame, plans covers over time, verifies them, and renders.
 
     .NAME.ganvas/                 working folder beside the result, until it is finished
-        detections.jsonl          what was found in each frame; 0000-detections.jsonl that of a segment
-        verification.jsonl        what was still found in the covered frames, and the boxes added for it
-        part-0000 part-0000.json  rendered segments, and which of their frames repeat a damaged one's predecessor
+        detections.jsonl          detections in each frame; 0000-detections.jsonl: those of a segment
+        verification.jsonl        remaining detections in the covered frames, and the boxes added for them
+        part-0000 part-0000.json  rendered segments, and the frames that replace damaged ones
         shown-000123.png          frames for the report
 
-Each pass continues from its file, so that a redaction that was killed resumes, with the same bytes in the end.
+Each pass resumes from its file, so that a killed redaction resumes and gives the same bytes.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ __all__ = ["FilmRedaction", "doubts", "lowest_scores", "plan_film", "redact_film
 
 Mask = NDArray[np.bool_]
 SHOWN_TRACKS = 60
-"""Tracks that the report shows with a picture."""
+"""Largest number of tracks that the report shows with a picture."""
 SHOWN_DOUBTS = 12
-"""Least certain frames that the report shows."""
+"""Number of least certain frames that the report shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmRedaction:
-    """A redacted film, and how it came about.
+    """Result of redacting a film.
 
     Attributes:
-        info: the original.
-        num_frames: of the result.
-        times: of the frames, in seconds from the first.
-        tracker: tracks, and which frames were examined.
-        plan: covers of each frame, those of the verification included.
-        problems: frame -> why it could not be examined, so that it is covered whole.
+        info: properties of the original.
+        num_frames: number of frames of the result.
+        times: times of the frames, in seconds from the first.
+        tracker: tracks, and the examined frames.
+        plan: covers of each frame, including those added by the verification.
+        problems: frame -> reason why it could not be examined, so that it is covered completely.
         verified: the frames that were examined again.
-        repeated: frames that stand for damaged ones.
-        shown: frame -> picture of it as covered, for the report.
-        given: boxes that a person gave by boxes or a mask, covered in every frame.
-        manual: boxes that a person gave for spans of time, and the first frame that each covers; of a preview, only
-            those that begin in it.
-        sound_tracks: copied unexamined.
-        dropped: what the original has and the result has not.
+        repeated: frames that replace damaged ones.
+        shown: frame -> covered picture for the report.
+        given: boxes of the user's boxes or mask, covered in every frame.
+        manual: boxes of the user for spans of time, and the first frame that each covers; for a preview, only those
+            that begin in it.
+        sound_tracks: number of copied sound tracks, which were not examined.
+        dropped: streams and metadata of the original that the result does not contain.
     """
 
     info: FilmInfo
@@ -92,20 +92,21 @@ def redact_film(
     region: Callable[[Picture], Mask | None],
     progress: Progress,
 ) -> FilmRedaction:
-    """Redact one film; the finished file appears atomically, and the working folder is left for the caller to remove.
+    """Redact one film; the finished file appears atomically, and the caller removes the working folder.
 
     Args:
         source: the film.
-        out: the file to write; its suffix says the container.
-        work: the working folder, of an earlier call with the same film and settings or new.
+        out: the output file; its suffix determines the container.
+        work: the working folder, new or from an earlier call with the same film and settings.
         settings: see `FilmSettings`.
-        detectors: loaded with one thread each; empty where `settings.detections` or `region` says what to cover.
-        region: the first frame -> (H, W) bool that is covered in every frame besides; None for nothing.
-        progress: receives the number of finished frames of each pass, and cancels.
+        detectors: detectors loaded with one thread each; empty if `settings.detections` or `region` determines the
+            covers.
+        region: the first frame -> (H, W) bool, an additional region covered in every frame; None for no region.
+        progress: receives the number of finished frames of each pass, and can cancel.
 
     Raises:
         VideoError: the film cannot be read, or the result cannot be written.
-        InputError: the detections given are of another film.
+        InputError: the detections belong to another film.
         Cancelled: see `Progress.check`.
     """
     info = probe(source)
@@ -113,12 +114,12 @@ def redact_film(
     options = write_options(settings, film)
     check_writable(out, like=info, options=options)
     work.mkdir(parents=True, exist_ok=True)
-    # 1. Find and plan: link detections to tracks, and let covers begin early, span gaps and end late.
+    # 1. Detect and plan: link detections into tracks, and let covers begin early, span gaps and end late.
     planned = plan_film(info, film, settings, detectors, region)
     found, tracker, plan, mask = planned.found, planned.tracker, planned.plan, planned.mask
-    # 2. Verify: examine the covered frames, and add what is still found to the frame and its unverified neighbors.
+    # 2. Verify: examine the covered frames, and cover remaining detections in the frame and its unverified neighbors.
     verified = film.verify(plan, mask, detectors)
-    # 3. Render in segments cut at key frames, and join them with the sound.
+    # 3. Render segments cut at key frames, and join them with the sound.
     by_hand = planned.by_hand()
     wanted = planned.wanted(verified)
     parts, repeated = film.render(plan, mask, out, options, wanted)
@@ -141,19 +142,19 @@ def redact_film(
 
 
 def write_options(settings: FilmSettings, film: FilmPasses) -> WriteOptions:
-    """Return how a redacted film is written: without metadata, a preview up to its end."""
+    """Return the options of the writer of a redacted film: no metadata, and the end of a preview."""
     return replace(settings.write, metadata=False, until=film.until)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFilm:
-    """Covers of a film, before they are verified.
+    """Covers of a film before verification.
 
     Attributes:
         found: detections of each frame.
-        tracker: tracks of them.
+        tracker: tracks of the detections.
         plan: covers of each frame.
-        mask: (H, W) bool, covered in every frame besides; None for nothing.
+        mask: (H, W) bool, an additional region covered in every frame; None for no region.
     """
 
     found: Found
@@ -162,13 +163,13 @@ class PlannedFilm:
     mask: Mask | None
 
     def by_hand(self) -> tuple[tuple[ManualBox, int], ...]:
-        """Return the boxes that a person gave for spans of time, each with the first frame that it covers."""
+        """Return the user's boxes for spans of time, each with the first frame that it covers."""
         times = self.found.times
         firsts = ((box, bisect_left(times, box.start)) for box in self.found.manual)
         return tuple((box, frame) for box, frame in firsts if frame < len(times))
 
     def wanted(self, verified: Sequence[VerifiedFrame]) -> list[int]:
-        """Return the frames that the report shows: the surest of each track, the least certain, those of boxes."""
+        """Return the frames for the report: the most certain of each track, the least certain, those of boxes."""
         tracks = sorted(self.tracker.tracks, key=lambda track: -len(track.frames))[:SHOWN_TRACKS]
         surest = [track.frames[int(np.argmax(track.scores))] for track in tracks]
         boxes = [frame for _, frame in self.by_hand()[:SHOWN_TRACKS]]
@@ -182,7 +183,7 @@ def plan_film(
     detectors: Sequence[Detector],
     region: Callable[[Picture], Mask | None],
 ) -> PlannedFilm:
-    """Find what is to be covered, as far as no earlier call did, and plan the covers; see `redact_film`."""
+    """Detect in the frames that no earlier call examined, and plan the covers; see `redact_film`."""
     found = film.detect(detectors)
     tracker = Tracker(settings.tracking, numbered=found.last_track)
     for frame in found.frames():
@@ -193,7 +194,7 @@ def plan_film(
 
 
 def lowest_scores(tracker: Tracker) -> dict[int, float]:
-    """Return the lowest score of the detections in each frame that has some."""
+    """Return the lowest detection score of each frame with detections."""
     scores: dict[int, float] = {}
     for track in tracker.tracks:
         for frame, score in zip(track.frames, track.scores, strict=True):

@@ -1,7 +1,7 @@
-"""Covers over the tracks of a film: held before and after, without gaps, with a mosaic's grid that moves along.
+"""Covers over the tracks of a film: held before and after detections, without gaps, with mosaic grids that move along.
 
-A cover begins before the first detection of a track and ends after its last, spans the frames between where nothing
-was found, and is never smaller there than at the detections on both sides. All of it is boxes: no frame is held.
+A cover begins before the first detection of a track and ends after its last, spans gaps between detections, and is
+never smaller there than at the detections on both sides. Planning uses boxes only, without any frame in memory.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ __all__ = ["CoverPlan", "FrameCovers", "TrackCover", "cover_frame", "plan_covers
 Mask = NDArray[np.bool_]
 
 FIT = 0.4
-"""Seconds at either end of a track from which its velocity is taken, to follow it while the cover is held."""
+"""Seconds at either end of a track from which its velocity is estimated, to extrapolate while the cover is held."""
 GROWTH = 0.5
-"""Of a box's sides, added on each side for each second to the nearest detection: nobody knows where it is by then."""
+"""Growth on each side per second to the nearest detection, as a share of the box's sides, for the uncertainty of its
+position."""
 FARTHEST = 1.0
-"""Sides of a box by which a held cover follows at most."""
+"""Largest extrapolated motion of a held cover, in sides of the box."""
 SMOOTHING = 3
-"""Detections on either side over which the anchor of a grid is averaged, so that it does not tremble."""
+"""Number of detections on either side over which the anchor of a grid is averaged, so that it does not jitter."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class TrackCover:
     """Cover of a track in a frame.
 
     Attributes:
-        track: its number; 0 for a manual box.
-        label: what it covers.
-        box: inside the frame.
-        anchor: (x, y) of its center, which moves with what is covered; the grid of a mosaic is centered on it.
-        size: (across, down) of the largest cover of a detection of the track, from which the size of blocks follows.
+        track: number of the track; 0 for a manual box.
+        label: class of the covered object.
+        box: box inside the frame.
+        anchor: (x, y) of its center, which moves with the object; the grid of a mosaic is centered on it.
+        size: (across, down) of the largest cover of a detection of the track, which determines the size of blocks.
     """
 
     track: int
@@ -56,12 +57,12 @@ class TrackCover:
 
 @dataclass(frozen=True)
 class FrameCovers:
-    """All that is covered in a frame.
+    """Covers of a frame.
 
     Attributes:
-        whole: the frame is covered whole, as it could not be examined.
-        covers: what is covered otherwise.
-        config: its kept boxes stay bare, unless the frame is covered whole.
+        whole: whether the frame is covered completely, because it could not be examined.
+        covers: covers otherwise.
+        config: its kept boxes are not covered, unless the frame is covered completely.
     """
 
     whole: bool
@@ -69,13 +70,13 @@ class FrameCovers:
     config: DetectionConfig
 
     def region(self, height: int, width: int) -> Mask:
-        """Return the mask (height, width) bool of what is covered."""
+        """Return the mask (height, width) bool of the covered pixels."""
         if self.whole:
             return np.ones((height, width), dtype=bool)
         return region_of([cover.box for cover in self.covers], self.config, height, width)
 
     def widened(self, boxes: Iterable[Box], height: int, width: int) -> FrameCovers:
-        """Return the covers with more boxes of a frame of (height, width), such as those that a verification found."""
+        """Return the covers with additional boxes of a frame of (height, width), such as those of a verification."""
         more = [
             _fixed(clipped, "widened")
             for box in boxes
@@ -87,21 +88,21 @@ class FrameCovers:
 def plan_covers(
     tracker: Tracker, config: DetectionConfig, *, height: int, width: int, manual: Sequence[ManualBox] = ()
 ) -> CoverPlan:
-    """Return the covers of all frames that a tracker was given.
+    """Plan the covers of all frames that a tracker has received.
 
     Args:
-        tracker: with every frame of the film.
-        config: its margin and kept boxes.
-        height: of the frames, in pixels.
-        width: likewise.
-        manual: boxes that a person gave for time spans.
+        tracker: tracker of every frame of the film.
+        config: settings of margin and kept boxes.
+        height: height of the frames, in pixels.
+        width: width of the frames, in pixels.
+        manual: the user's boxes for spans of time.
     """
     paths = [_Path(track, tracker.config.hold, config.margin) for track in tracker.tracks]
     return CoverPlan(paths, bytes(tracker.examined), config, (height, width), manual)
 
 
 class CoverPlan:
-    """Covers of every frame of a film; it holds boxes alone. Made by `plan_covers`."""
+    """Covers of every frame of a film as boxes; created by `plan_covers`."""
 
     def __init__(
         self,
@@ -118,9 +119,9 @@ class CoverPlan:
                 self._by_second[second].append(path)
 
     def at(self, frame: int, time: float) -> FrameCovers:
-        """Return the covers of a frame; one that was not examined is covered whole.
+        """Return the covers of a frame; a frame that was not examined is covered completely.
 
-        Where no frame at all was examined, a person's boxes are all there is to cover.
+        If no frame was examined, only the user's boxes are covered.
         """
         if self._examined and not (frame < len(self._examined) and self._examined[frame]):
             return FrameCovers(True, (), self._config)
@@ -135,7 +136,7 @@ class CoverPlan:
 
 
 class _Path:
-    """Where the cover of a track is at any time."""
+    """Position and size of the cover of a track over time."""
 
     def __init__(self, track: Track, hold: float, margin: float) -> None:
         self.number, self.label = track.number, track.label
@@ -146,7 +147,7 @@ class _Path:
         edges += margin * np.hstack([-sides, sides])
         self.anchors = _smoothed(centers_of(edges), self.times)
         reach = np.maximum(self.anchors - edges[:, :2], edges[:, 2:] - self.anchors)
-        reach = np.ceil(_sliding_maximum(reach, self.times, hold) + 0.5)  # from an anchor that is rounded
+        reach = np.ceil(_sliding_maximum(reach, self.times, hold) + 0.5)  # distance from the rounded anchor
         self.size = int(2 * reach[:, 0].max()), int(2 * reach[:, 1].max())
         self.edges = np.hstack([np.rint(self.anchors) - reach, np.rint(self.anchors) + reach])
         self.velocities = _velocity(edges[::-1], self.times[::-1]), _velocity(edges, self.times)
@@ -158,7 +159,8 @@ class _Path:
             edges = self.edges[index]
         elif 0 < index < len(self.frames):
             nearest = min(time - self.times[index - 1], self.times[index] - time)
-            edges = _after(_union(self.edges[index - 1], self.edges[index]), nearest)  # whatever path it took
+            # The union contains any path between the two.
+            edges = _after(_union(self.edges[index - 1], self.edges[index]), nearest)
         else:
             edges = self._held(time)
         anchor = [np.interp(time, self.times, self.anchors[:, axis]) for axis in (0, 1)] + self._shift(time)
@@ -167,13 +169,13 @@ class _Path:
         return TrackCover(self.number, self.label, box, (int(np.rint(anchor[0])), int(np.rint(anchor[1]))), self.size)
 
     def _held(self, time: float) -> Edges:
-        """Return the edges before the first or after the last detection: where it was, and where it would be."""
+        """Return the edges before the first or after the last detection: its box and the extrapolated one, joined."""
         end = self.edges[0 if time <= self.times[0] else -1]
         passed = max(self.times[0] - time, time - self.times[-1])
         return _union(_after(end, passed), _after(end + np.tile(self._shift(time), 2), passed))
 
     def _shift(self, time: float) -> Edges:
-        """Return how far (x, y) the object moves beyond the first or last detection; 0 between them."""
+        """Return the extrapolated motion (x, y) beyond the first or last detection; 0 between them."""
         passed = min(time - self.times[0], 0) or max(time - self.times[-1], 0)
         before = passed < 0
         end, velocity = self.edges[0 if before else -1], self.velocities[0 if before else 1]
@@ -182,15 +184,16 @@ class _Path:
 
 
 def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Picture, Mask]:
-    """Return a frame as covered, and the mask (H, W) bool of what is covered.
+    """Cover a frame; return it and the mask (H, W) bool of the covered pixels.
 
-    The grid of a mosaic is centered on each cover's anchor, and a track keeps the size of its blocks. Whole blocks are
-    covered, beyond the box where need be, so that none at an edge is a sliver that shows more.
+    The grid of a mosaic is centered on each cover's anchor, and a track keeps the size of its blocks. Complete blocks
+    are covered, beyond the box if necessary, so that no narrow block at an edge reveals more.
 
     Args:
         picture: the frame, of any depth.
         covers: see `CoverPlan.at`.
-        how: the style, with 4 blocks where a mosaic names no number; a frame covered whole is filled with its color.
+        how: the style, with 4 blocks if a mosaic has no number of blocks; a frame that is covered completely is filled
+            with its color.
     """
     height, width = picture.height, picture.width
     if how.style == "mosaic" and how.blocks is None and how.block_size is None:
@@ -208,7 +211,7 @@ def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Pict
             continue
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         region = box.mask(height, width)[rows, columns] & ~bare[rows, columns]
-        if region.any():  # only the window is copied and covered, since frames are large and covers are small
+        if region.any():  # only the window is copied and covered, because frames are large and covers are small
             part = replace(picture, pixels=pixels[rows, columns])
             local = origin[0] - window.left, origin[1] - window.top
             pixels[rows, columns] = cover_picture(part, region, style, origin=local).pixels
@@ -217,9 +220,9 @@ def cover_frame(picture: Picture, covers: FrameCovers, how: Cover) -> tuple[Pict
 
 
 def _styled(each: TrackCover, how: Cover) -> tuple[Box, tuple[int, int], Cover]:
-    """Return the box to cover, the point that a grid goes through, and the style in pixels, the same all along a track.
+    """Return the box to cover, the origin of the grid, and the style in pixels, which is constant along a track.
 
-    As many blocks as the largest cover takes lie around the anchor, so that their number does not change either.
+    The number of blocks around the anchor is that of the largest cover, so it is constant too.
     """
     if how.style == "solid":
         return each.box, each.anchor, how
@@ -246,18 +249,18 @@ def _fixed(box: Box, label: str) -> TrackCover:
 
 
 def _union(one: Edges, other: Edges) -> Edges:
-    """Return the smallest boxes (..., 4) that hold both."""
+    """Return the smallest boxes (..., 4) that contain both."""
     return np.concatenate([np.minimum(one[..., :2], other[..., :2]), np.maximum(one[..., 2:], other[..., 2:])], axis=-1)
 
 
 def _after(edges: Edges, seconds: float | Edges) -> Edges:
-    """Return boxes (..., 4) grown as they are so many seconds from a detection."""
+    """Return boxes (..., 4) grown for a number of seconds from the nearest detection."""
     reach = GROWTH * seconds * (edges[..., 2:] - edges[..., :2])
     return np.asarray(edges + np.concatenate([-reach, reach], axis=-1))
 
 
 def _sliding_maximum(values: Edges, times: Edges, seconds: float) -> Edges:
-    """Return for each detection the largest values (N, 2) of those at most so many seconds away."""
+    """Return for each detection the largest values (N, 2) within a number of seconds."""
     first, last = np.searchsorted(times, times - seconds), np.searchsorted(times, times + seconds, side="right")
     return np.stack([values[start:stop].max(axis=0) for start, stop in zip(first, last, strict=True)])
 

@@ -1,4 +1,4 @@
-"""Parts of the redaction of a film for the workers of a cluster: segments of its passes, one pass after the other."""
+"""Division of a film's redaction for the workers of a cluster: segments of its passes, pass by pass."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ RENDER = "render"
 def film_parts(
     source: Path, out: Path, work: Path, settings: FilmSettings, *, detectors: Sequence[Detector]
 ) -> Generator[Sequence[Record], Sequence[Result], None]:
-    """Yield the parts of each pass over a film, and collect what they found; then `redact_film` finds all of it done.
+    """Yield the parts of each pass over a film, and collect their results for `redact_film`.
 
     Args:
         source: the film.
-        out: the file to write.
-        work: the working folder, which this process holds.
+        out: the output file.
+        work: the working folder, which this process has locked.
         settings: see `FilmSettings`.
-        detectors: those of the workers.
+        detectors: detectors of the workers.
 
     Raises:
         InputError: a segment failed; the message is that of the first one.
-        OSError: a system error, after which the finished segments stay.
+        OSError: a system error; finished segments are kept.
     """
     info = probe(source)
     film = FilmPasses(info, work, settings, SILENT)
@@ -65,7 +65,7 @@ def _parts(work: Path, name: str, segments: Sequence[Segment]) -> list[Record]:
 def do_film_part(
     job: Job, part: Record, settings: FilmSettings, *, detectors: Sequence[Detector], region: Region
 ) -> Result:
-    """Do one segment of a pass in the working folder of its film; a problem is the line of the result."""
+    """Process one segment of a pass in the working folder of its film; the line of the result records errors."""
     assert job.target is not None
     try:
         info, segment = probe(job.source), from_record(Segment, part[SEGMENT])

@@ -1,6 +1,6 @@
-"""Passes over a film that is redacted: find, verify and render, each resumable from its file.
+"""Passes of a film's redaction: detect, verify and render, each resumable from its file.
 
-The workers of a cluster do segments of a pass into files of their own (`detect_segment` and so on); once the driver has
+The workers of a cluster write segments of a pass into separate files (`detect_segment` and so on); once the driver has
 collected them, the pass finds all of its work done.
 """
 
@@ -41,22 +41,22 @@ __all__ = ["DETECTIONS", "VERIFICATION", "FilmPasses", "FilmSettings", "Found"]
 Mask = NDArray[np.bool_]
 DETECTIONS, VERIFICATION, TIMES = "detections.jsonl", "verification.jsonl", "times.json"
 SHOWN_SIDE = 320
-"""Pixels of the longer side of a picture in the report."""
+"""Longer side of a picture in the report, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmSettings:
-    """How films are redacted.
+    """Settings of the redaction of films.
 
     Attributes:
-        detection: detectors, minimum score, margin, and boxes that stay bare.
-        tracking: how long covers are held.
+        detection: detectors, minimum score, margin, and kept boxes.
+        tracking: settings of tracks and held covers.
         how: the style.
         verify: examine every n-th covered frame again; 0 for none.
-        write: codec and quality, and what is copied; metadata never is.
-        skip_damaged: repeat the frame before a damaged one instead of failing.
+        write: codec, quality, and streams to copy; metadata are never copied.
+        skip_damaged: replace damaged frames by the previous frame instead of failing.
         preview: seconds from the beginning that are redacted; None for all.
-        detections: detections that a person gave or edited; nothing is detected then.
+        detections: user detections, in place of running detectors.
     """
 
     detection: DetectionConfig
@@ -71,14 +71,14 @@ class FilmSettings:
 
 @dataclass
 class Found:
-    """What the first pass found; frames are read from the file again.
+    """Result of the first pass, whose frames are read from its file.
 
     Attributes:
-        path: of the detections; None where nothing was detected.
-        manual: boxes that a person gave for spans of time.
-        last_track: the largest number of a track that a person gave.
-        times: of the frames, in seconds from the first.
-        problems: frame -> why it could not be examined.
+        path: path of the detections; None if nothing was detected.
+        manual: the user's boxes for spans of time.
+        last_track: largest track number in user detections.
+        times: times of the frames, in seconds from the first.
+        problems: frame -> reason why it could not be examined.
     """
 
     path: Path | None
@@ -90,11 +90,11 @@ class Found:
     def frames(self) -> Iterator[FrameDetections]:
         """Yield the detections of each frame."""
         frames = iter(()) if self.path is None else read_detections(self.path).frames()
-        return (frame for frame in frames if frame.frame < len(self.times))  # a preview has fewer than the file
+        return (frame for frame in frames if frame.frame < len(self.times))  # a preview has fewer frames than the file
 
 
 class FilmPasses:
-    """The passes over one film."""
+    """Passes over one film."""
 
     def __init__(self, info: FilmInfo, work: Path, settings: FilmSettings, progress: Progress) -> None:
         self._info, self._work, self._settings, self._progress = info, work, settings, progress
@@ -125,7 +125,7 @@ class FilmPasses:
         self._progress(f"{self._info.path.name}: {step}", done, max(done, expected))
 
     def detect(self, detectors: Sequence[Detector]) -> Found:
-        """Run the detectors on every frame that no earlier call examined; return all that is known."""
+        """Run the detectors on every frame that no earlier call examined, and return the result of the pass."""
         given = self._settings.detections
         if given is not None:
             return self._given(given)
@@ -143,7 +143,7 @@ class FilmPasses:
                     found.problems[examined.frame] = examined.problem
                 self._report("examine", len(found.times))
         if not found.times:
-            raise InputError(f"{self._info.path}: no frame in it")
+            raise InputError(f"{self._info.path}: contains no frame")
         self._report("examine", len(found.times), finished=True)
         return found
 
@@ -165,7 +165,7 @@ class FilmPasses:
     def verify_segment(
         self, segment: Segment, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]
     ) -> None:
-        """Examine covered frames of a segment; the plan stays as it is."""
+        """Examine covered frames of a segment without changing the plan."""
         verified = self._verified(self.frames(segment=segment), plan, mask, detectors)
         self._write_lines(VERIFICATION, segment, (json.dumps(vars(one)) for one in verified))
 
@@ -177,25 +177,25 @@ class FilmPasses:
         return self._work / f"{segment.number:04d}-{name}"
 
     def waiting(self, name: str) -> list[Segment]:
-        """Return the segments of a pass, `DETECTIONS` or `VERIFICATION`, that are neither done nor collected."""
+        """Return the segments of a pass, `DETECTIONS` or `VERIFICATION`, that are neither finished nor collected."""
         if (self._work / name).exists():
             return []
         return [one for one in self.segments() if not self._segment_path(name, one).exists()]
 
     def collect(self, name: str) -> None:
-        """Join the lines of all segments of a pass, in the place of what the pass itself writes."""
+        """Join the lines of all segments of a pass into the file of the pass."""
         if (self._work / name).exists():
             return
         parts = [self._segment_path(name, one).read_text(encoding="utf-8") for one in self.segments()]
         write_text(self._work / name, "".join([self._header() if name == DETECTIONS else "", *parts]))
 
     def _given(self, path: Path) -> Found:
-        """Return the detections that a person gave; the times of the frames are the film's own."""
+        """Return the user detections, with the timestamps of the film."""
         given = read_detections(path)
         found = Found(path, given.manual, given.last_track, self._times())
         count = len(found.times) if self.until is None else given.count  # a preview has fewer frames
         given.require_fit(count=count, width=self._info.width, height=self._info.height)
-        if self.until is None:  # the box of a preview may begin later
+        if self.until is None:  # a box may begin after the end of a preview
             given.require_reach(found.times, width=self._info.width, height=self._info.height)
         problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}
         found.problems = {frame: problem for frame, problem in problems.items() if frame < len(found.times)}
@@ -215,11 +215,11 @@ class FilmPasses:
         return times
 
     def verify(self, plan: WidenedPlan, mask: Mask | None, detectors: Sequence[Detector]) -> list[VerifiedFrame]:
-        """Examine covered frames at the rate asked for; add boxes to the plan until nothing is found in them."""
+        """Examine covered frames at the configured rate, and add boxes until nothing is detected in them."""
         every = self._settings.verify
         if not every or not detectors:
             return []
-        path = self._work / VERIFICATION
+        path = self._work / VERIFICATION  # flushed after each frame, so that an interrupted call can be resumed
         verified = [_verified(line) for line in read_json_lines(path)]
         known = {one.frame for one in verified}
         with path.open("a", encoding="utf-8") as file:
@@ -231,7 +231,7 @@ class FilmPasses:
                 self._report("verify", one.frame + 1)
         self._report("verify", verified[-1].frame + 1, finished=True)
         for one in verified:
-            # A frame that was not examined again is as its neighbor that was.
+            # A frame that was not examined again gets the boxes of its nearest examined neighbor.
             near = range(max(0, one.frame - every + 1), one.frame + every)
             for index in near:
                 if one.boxes:
@@ -255,7 +255,7 @@ class FilmPasses:
     def render(
         self, plan: WidenedPlan, mask: Mask | None, out: Path, options: WriteOptions, wanted: Sequence[int]
     ) -> tuple[list[Path], list[int]]:
-        """Render each segment that no earlier call rendered; return the parts and the repeated frames."""
+        """Render the segments that no earlier call rendered; return the parts and the repeated frames."""
         parts, repeated, done = list[Path](), list[int](), 0
         for segment in self.segments():
             if not self.is_rendered(segment):
@@ -312,7 +312,7 @@ class FilmPasses:
             yield frame.with_picture(picture, changed=changed)
 
     def shown(self, wanted: Sequence[int]) -> dict[int, Picture]:
-        """Return the frames for the report, as covered."""
+        """Return the covered frames for the report."""
         paths = {index: self._shown_path(index) for index in wanted}
         return {index: read_image(path) for index, path in paths.items() if path.exists()}
 
@@ -321,7 +321,7 @@ class FilmPasses:
 
 
 def _resumed(path: Path) -> Found:
-    """Return what an earlier call found; its unfinished last line is removed, and so is a file that is damaged."""
+    """Return the results of an earlier call, removing an unfinished last line or a damaged file."""
     if not path.exists():
         return Found(path)
     whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
@@ -344,7 +344,7 @@ def _verified(line: dict[str, Any]) -> VerifiedFrame:
 
 
 def _small(picture: Picture) -> Picture:
-    """Return every n-th pixel of a frame as 8-bit RGB, for the report."""
+    """Return a frame subsampled to every n-th pixel as 8-bit RGB, for the report."""
     rgb = picture.as_rgb8()
     step = max(1, max(rgb.shape[:2]) // SHOWN_SIDE)
     return Picture(np.ascontiguousarray(rgb[::step, ::step]))

@@ -1,4 +1,4 @@
-"""Report of a redacted film: its line in the redaction log, a line a frame, and a page to look at."""
+"""Report of a redacted film: log entry, one line per frame, and an HTML page."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from ganvas.reports.pictures import picture_grid
 __all__ = ["film_line", "frames_path", "page_path", "write_film_report"]
 
 BAR_WIDTH, BAR_HEIGHT = 640, 10
-"""Pixels of the time line, and of a track on it."""
+"""Width of the timeline and height of a track in it, in pixels."""
 SHOWN_BARS = 60
-"""Tracks on the time line, the longest ones."""
+"""Number of tracks in the timeline; the longest ones are shown."""
 SCORES = (
-    "A score is the detector's confidence in [0, 1] that the object is there. Low scores are doubtful finds; what the "
-    "detectors missed in every frame has no score and is not covered."
+    "A score is the detector's confidence in [0, 1] that the object is there. Detections with low scores are "
+    "doubtful; objects that the detectors missed in every frame have no score and are not covered."
 )
 
 
 def frames_path(log: Path, name: str) -> Path:
-    """Return where the lines of a film's frames lie, beside the redaction log."""
+    """Return the path of the file with the lines of a film's frames, beside the redaction log."""
     return log.parent / f"{name}.frames.jsonl"
 
 
 def page_path(log: Path, name: str) -> Path:
-    """Return where the page of a film lies, beside the redaction log."""
+    """Return the path of the page of a film, beside the redaction log."""
     return log.parent / f"{name}.redaction.html"
 
 
@@ -86,9 +86,9 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
 
 
 def verdict(redaction: FilmRedaction, tested: Sequence[str]) -> str:
-    """Return in words exactly what is known about the film."""
+    """Return a sentence on exactly what was verified about the film."""
     if not tested:
-        return "the given regions are covered; nothing was tested"
+        return "the given regions are covered; nothing was verified"
     what = ", ".join(tested)
     count = len(redaction.tracker.tracks)
     covered = f"{counted(count, 'track')} {'is' if count == 1 else 'are'} covered" if count else "nothing was found"
@@ -96,7 +96,7 @@ def verdict(redaction: FilmRedaction, tested: Sequence[str]) -> str:
         return f"{covered}; the covered frames were not examined again ({what})"
     return (
         f"{covered}; examined again for {what}, {counted(len(redaction.verified), 'covered frame')} showed nothing, "
-        "those covered whole aside; whether a person sees it was not tested"
+        "apart from completely covered ones; recognition by people was not tested"
     )
 
 
@@ -106,12 +106,12 @@ def counted(count: int, noun: str) -> str:
 
 
 def whole_frames(redaction: FilmRedaction) -> list[int]:
-    """Return the frames that are covered whole."""
+    """Return the frames that are covered completely."""
     return [frame for frame, time in enumerate(redaction.times) if redaction.plan.at(frame, time).whole]
 
 
 def write_film_report(name: str, log: Path, redaction: FilmRedaction, settings: FilmSettings, line: Record) -> None:
-    """Write a line for each frame, and the page; both show what is covered alone, so they may be released."""
+    """Write one line per frame, and the page; both contain covered frames only, so they may be released."""
     verified = {one.frame: one for one in redaction.verified}
     scores: dict[int, float] = {}
     for track in redaction.tracker.tracks:
@@ -138,7 +138,7 @@ def write_film_report(name: str, log: Path, redaction: FilmRedaction, settings: 
 
 
 def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: Record) -> str:
-    """Return the page: a picture a track, the least certain frames, a time line, and the tracks as a table."""
+    """Return the page: a picture of each track, the least certain frames, a timeline, and a table of tracks."""
     film = line["film"]
     figures = [
         (f"{film['frames']:,}", "frames" if film["frames"] != 1 else "frame"),
@@ -146,18 +146,16 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
         (f"{100 * line['region']['share']:.1f} %", "of all pixels covered"),
         (f"{film['verified']:,}", "frames examined again"),
         (f"{len(film['widened']):,}", "of these widened"),
-        (f"{len(film['covered_whole']):,}", "frames covered whole"),
+        (f"{len(film['covered_whole']):,}", "frames covered completely"),
     ]
     sections = [("", html.figures(figures))]
     tracks = sorted(redaction.tracker.tracks, key=lambda track: -len(track.frames))
     if tracks:
         sections.append(("Time line", _time_line(tracks[:SHOWN_BARS], redaction)))
-        sections.append(
-            ("Tracks, as covered", _pictures({_surest(track): _caption(track) for track in tracks}, redaction))
-        )
+        sections.append(("Covered tracks", _pictures({_surest(track): _caption(track) for track in tracks}, redaction)))
     if redaction.manual:
         captions = {frame: _span(box) for box, frame in redaction.manual}
-        sections.append(("Boxes given by hand, as covered", _pictures(captions, redaction)))
+        sections.append(("Covered manual boxes", _pictures(captions, redaction)))
     doubtful = doubts(redaction.tracker, redaction.problems, redaction.verified)
     if doubtful:
         lowest = lowest_scores(redaction.tracker)
@@ -178,10 +176,11 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
         sections.append(("Table of tracks", html.table(header, rows)))
     notes = [line["sound"], *(f"not in the result: {what}" for what in line["dropped"])]
     notes += [
-        f"frame {frame} could not be examined and is covered whole: {why}" for frame, why in redaction.problems.items()
+        f"frame {frame} could not be examined and is covered completely: {why}"
+        for frame, why in redaction.problems.items()
     ]
-    notes += [f"frame {frame} was damaged; the covered frame before it stands for it" for frame in redaction.repeated]
-    sections.append(("What else was done", html.points(notes[:100])))
+    notes += [f"frame {frame} was damaged; the previous covered frame replaces it" for frame in redaction.repeated]
+    sections.append(("Notes", html.points(notes[:100])))
     intro = html.paragraph(
         f"{line['verdict']}. Style: {settings.how.style}{' (cosmetic)' if line['cosmetic'] else ''}."
     )
@@ -199,17 +198,17 @@ def _pictures(captions: dict[int, str], redaction: FilmRedaction) -> str:
 
 
 def _why(frame: int, redaction: FilmRedaction, scores: dict[int, float]) -> str:
-    """Return why a frame is among the least certain ones."""
+    """Return the reason why a frame is among the least certain ones."""
     again = next((one for one in redaction.verified if one.frame == frame), None)
     if frame in redaction.problems:
         return "could not be examined"
     if again is not None and (again.boxes or again.whole):
-        return f"score {again.score:.2f} under the first cover, {'covered whole' if again.whole else 'widened'}"
+        return f"score {again.score:.2f} under the first cover, {'covered completely' if again.whole else 'widened'}"
     return f"lowest score {scores.get(frame, 0.0):.2f}"
 
 
 def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
-    """Return bars of the tracks over time, the frames covered whole below them, as SVG."""
+    """Return an SVG timeline with a bar for each track and marks for completely covered frames below."""
     end = max(redaction.times[-1], 1e-6)
     step = BAR_HEIGHT + 4
     bars = []
@@ -222,7 +221,7 @@ def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
         )
     marks = "".join(
         f'<rect x="{BAR_WIDTH * redaction.times[frame] / end:.1f}" y="{len(tracks) * step}" width="2" '
-        f'height="{BAR_HEIGHT}" fill="#c0392b"><title>frame {frame}: covered whole</title></rect>'
+        f'height="{BAR_HEIGHT}" fill="#c0392b"><title>frame {frame}: covered completely</title></rect>'
         for frame in whole_frames(redaction)
     )
     height = (len(tracks) + 1) * step
@@ -230,7 +229,7 @@ def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
     return (
         f'<svg viewBox="0 0 {BAR_WIDTH} {height}" role="img" aria-label="{escape(label)}" style="width:100%">'
         f"{''.join(bars)}{marks}</svg>"
-        + html.note(f"0 to {_clock(end)}; a bar a track, the longest first; red below: frames covered whole.")
+        + html.note(f"0 to {_clock(end)}; one bar per track, the longest first; red below: completely covered frames.")
     )
 
 

@@ -1,4 +1,4 @@
-"""Verification of a covered film: each covered frame is examined again, and what is still found is covered too."""
+"""Verification of a covered film: examines covered frames again, and covers remaining detections."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["VerifiedFrame", "WidenedPlan", "covered_frame", "verify_frame"]
 
 Mask = NDArray[np.bool_]
 MAX_ROUNDS = 4
-"""Widenings of a frame's covers before the frame is covered whole."""
+"""Largest number of times to widen the covers of a frame before it is covered completely."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedFrame:
-    """A covered frame that was examined again.
+    """Result of examining a covered frame again.
 
     Attributes:
-        frame: its number.
-        score: the highest score of what was found in it as first covered; 0 where nothing was.
-        after: likewise as covered in the end.
-        boxes: added to its covers, (left, top, right, bottom).
-        whole: it is covered whole, as more boxes did not help or it could not be examined.
-        problem: why it could not be examined.
+        frame: number of the frame.
+        score: highest score of the detections under the initial covers; 0 without detections.
+        after: the same under the final covers.
+        boxes: boxes added to its covers, (left, top, right, bottom).
+        whole: whether it is covered completely, because more boxes did not help or it could not be examined.
+        problem: reason why it could not be examined.
     """
 
     frame: int
@@ -46,7 +46,7 @@ class VerifiedFrame:
 
 @dataclass(frozen=True)
 class WidenedPlan:
-    """Covers of every frame: planned from tracks, widened by the verification."""
+    """Covers of every frame, planned from tracks and widened by the verification."""
 
     covers: CoverPlan
     size: tuple[int, int]
@@ -71,14 +71,14 @@ def verify_frame(
     config: DetectionConfig,
     how: Cover,
 ) -> VerifiedFrame:
-    """Examine a covered frame, and add boxes until nothing is found in it.
+    """Examine a covered frame, and add boxes until nothing is detected in it.
 
     Args:
-        frame: uncovered.
-        time: in seconds from the first frame.
+        frame: the uncovered frame.
+        time: time in seconds from the first frame.
         plan: covers of the film.
         mask: (H, W) bool, covered in every frame besides; None for nothing.
-        detectors: run on the covered frame.
+        detectors: detectors to run on the covered frame.
         config: minimum score and kept boxes.
         how: the style of the covers.
     """
@@ -106,9 +106,9 @@ def verify_frame(
 
 
 def _visible(found: Sequence[Detection], filled: Mask, detectors: Sequence[Detector]) -> list[Detection]:
-    """Return what is not merely the filled region taken for an object; a class that is still recognized always counts.
+    """Return the detections that are not just the filled region; a class that is still recognized always counts.
 
-    The boxes of a class map say where the evidence is, not what can be seen there.
+    The boxes of a class map show where the evidence is, not whether anything is visible there.
     """
     classes = {detector.name for detector in detectors if isinstance(detector, ClassDetector)}
     named = [one for one in found if one.label in classes]
@@ -116,7 +116,7 @@ def _visible(found: Sequence[Detection], filled: Mask, detectors: Sequence[Detec
 
 
 def _new_boxes(found: Sequence[Detection], covers: FrameCovers, height: int, width: int) -> list[Box]:
-    """Return boxes to add: twice the margin round what is found, or more where a cover already holds it."""
+    """Return boxes to add: detections with twice the margin, or more if a cover already contains them."""
     region = covers.region(height, width)
     boxes = []
     for one in found:
@@ -127,7 +127,7 @@ def _new_boxes(found: Sequence[Detection], covers: FrameCovers, height: int, wid
 
 
 def covered_frame(picture: Picture, covers: FrameCovers, mask: Mask | None, how: Cover) -> tuple[Picture, Mask]:
-    """Cover what the plan and the static region say; return the picture and where it may have changed."""
+    """Apply the covers of the plan and the static region; return the picture and a mask of its covers."""
     covered, changed = cover_frame(picture, covers, how)
     if mask is not None and mask.any() and not covers.whole:
         covered, changed = cover_picture(covered, mask, how), changed | mask

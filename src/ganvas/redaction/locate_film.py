@@ -1,4 +1,4 @@
-"""Detections of a film as JSON lines, which a person can edit, and the film with boxes to look at (`ganvas locate`)."""
+"""Localization in films (`ganvas locate`): editable detections as JSON lines, and an overlay film with boxes."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ OVERLAY = WriteOptions(sound=False, subtitles=False, metadata=False)
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedFilm:
-    """What was found in a film.
+    """Detections in a film.
 
     Attributes:
         film: the file.
-        detections: the JSON lines, for `ganvas redact --detections`.
+        detections: file of JSON lines, for `ganvas redact --detections`.
         overlay: the film with boxes.
-        frames: how many there are.
-        tracks: how many objects were followed.
-        unexamined: frames that could not be examined.
+        frames: number of frames.
+        tracks: number of tracks.
+        unexamined: number of frames that could not be examined.
     """
 
     film: Path
@@ -62,10 +62,10 @@ class Located:
     """Result of a localization.
 
     Attributes:
-        record: path of the JSON file with all findings; None where classes were listed.
-        photos: what the record says of each photo: photo, overlay, class, score, boxes.
-        films: what was found in each film.
-        classes: names of the classifier's classes, where they were asked for.
+        record: path of the JSON file with all findings; None if classes were listed.
+        photos: entry of each photo: photo, overlay, class, score, boxes.
+        films: detections in each film.
+        classes: class names of the classifier, if requested.
     """
 
     record: Path | None = None
@@ -86,7 +86,7 @@ def _photo_line(found: dict[str, Any]) -> str:
 
 
 class ClassifierDetector:
-    """Detector of a classifier's class by its class activation map.
+    """Detector that locates a classifier's class by its class activation map.
 
     Args:
         classifier: see `load_classifier`.
@@ -99,7 +99,7 @@ class ClassifierDetector:
         self._classifier, self._class_name, self._threshold = classifier, class_name, threshold
 
     def detect(self, rgb: Bytes, *, min_score: float | None = None) -> list[Detection]:
-        """Return the boxes of the class where its probability is at least `min_score`."""
+        """Return the boxes of the class if its probability is at least `min_score`."""
         found = locate(rgb, self._classifier, class_name=self._class_name, threshold=self._threshold)
         if found.score < (min_score or 0.0):
             return []
@@ -110,8 +110,8 @@ def locate_all(config: LocateConfig, *, progress: Progress = SILENT) -> Located:
     """Locate in photographs and films, or list the classes of the classifier.
 
     Raises:
-        PartialFailure: files failed; the others are done.
-        InputError: an input or a setting cannot be used.
+        PartialFailure: files failed; the others are processed.
+        InputError: an input or a setting is invalid.
     """
     if config.out is None or config.list_classes:
         return Located(classes=tuple(load_classifier(config.classifier).class_names))
@@ -136,7 +136,7 @@ def locate_all(config: LocateConfig, *, progress: Progress = SILENT) -> Located:
 
 
 def film_detectors(config: LocateConfig) -> list[Detector]:
-    """Load the detectors, or the classifier as one; each works in one thread, for several frames at once."""
+    """Load the detectors, or the classifier as a detector, each with one thread, since several frames run at once."""
     if config.detect:
         return load_detectors(config.detect, threads=1)
     loaded = load_classifier(config.classifier)
@@ -156,23 +156,23 @@ def locate_films(
 ) -> list[LocatedFilm]:
     """Write OUT/NAME.detections.jsonl and OUT/NAME, the film with boxes, for each film.
 
-    A film that cannot be used is listed at the end, and the others are done.
+    Unusable films are listed at the end, and the others are processed.
 
     Args:
         films: the files.
-        out: a folder, made if missing.
-        detectors: loaded with one thread each.
-        config: minimum score, and boxes in which nothing counts.
-        progress: receives the number of finished frames, and cancels.
-        earlier: failures of photos that were located before, to raise together with those of films.
+        out: output folder, created if missing.
+        detectors: detectors loaded with one thread each.
+        config: minimum score, and boxes in which detections are ignored.
+        progress: receives the number of finished frames, and can cancel.
+        earlier: failures of photos, to raise together with those of films.
 
     Raises:
-        InputError: a file would be replaced that is read, or two films have one name.
-        PartialFailure: after the rest is done, where some films failed.
+        InputError: a file that is read would be replaced, or two films have the same name.
+        PartialFailure: some films failed; the others are processed.
     """
     names = [film.name for film in films]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{twice[0]}: two films have this name; give them separately, each with its own --out")
+        raise InputError(f"{twice[0]}: two films have this name; locate them separately, each with its own --out")
     require_apart([path for film in films for path in (out / film.name, _lines_path(out, film))], films)
     located, failures = list[LocatedFilm](), dict(earlier.failures if earlier else {})
     with claimed(out):
@@ -196,14 +196,14 @@ def _locate_film(
     info, path = probe(film), _lines_path(out, film)
     check_writable(out / film.name, like=info, options=OVERLAY)
     tracker, unexamined = Tracker(TrackingConfig()), 0
-    # 1. Examine every frame; a line a frame, with the numbers of the tracks.
+    # 1. Examine every frame, and write one line per frame with the numbers of the tracks.
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(header_line(width=info.width, height=info.height, detect=[one.name for one in detectors]) + "\n")
         frames = [tracker.add(frame) for frame in _reported(examine(_pixels(info), detectors, config), info, progress)]
         for frame in frames:
             file.write(f"{frame.as_line()}\n")
             unexamined += frame.problem is not None
-    # 2. Draw the boxes, for the person who edits the lines.
+    # 2. Draw the boxes, as a guide for editing the lines.
     write_video(out / film.name, _drawn(info, frames), like=info, options=OVERLAY)
     return LocatedFilm(
         film=film,

@@ -30,16 +30,17 @@ __all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_detected", "redac
 Mask = NDArray[np.bool_]
 DEFAULT_BLOCKS = 4
 MOST_BLOCKS = 6
-"""Across the longer side of a region; more can be named by a retrained attacker (McPherson et al. 2016)."""
+"""Largest number of mosaic blocks across the longer side of a region; a retrained attacker recognizes what is under
+more (McPherson et al. 2016)."""
 WIDENING = 0.05
-"""Of the picture's longer side, times the number of the round."""
+"""Widening of a region per round, as a share of the picture's longer side times the number of the round."""
 MAX_ROUNDS = 6
 NEARLY_WHOLE = 0.9
-"""A region that covers more of the picture than this covers it all."""
+"""Largest share of the picture in a region; larger regions become the whole picture."""
 
 
 class CosmeticWarning(UserWarning):
-    """The style is only cosmetic: it does not withstand an attacker."""
+    """Warning that a style is only cosmetic: attackers can recognize what it covers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,13 @@ class Redaction:
     """Covered picture and its provenance.
 
     Attributes:
-        picture: as covered.
-        region: (H, W) bool.
-        style: as used; the whole picture is always covered solid.
-        score_before: None without a verifier.
-        score_after: None without a verifier.
-        widened: how many times the region grew after the first.
-        detections: what detectors found in the original.
+        picture: the covered picture.
+        region: covered region, (H, W) bool.
+        style: the applied style; a whole picture is always covered with a solid color.
+        score_before: scores of the original; None without a verifier.
+        score_after: scores of the covered picture; None without a verifier.
+        widened: number of times that the region was widened.
+        detections: detections in the original.
     """
 
     picture: Picture
@@ -80,16 +81,16 @@ def redact_picture(
 ) -> Redaction:
     """Cover the given and the detected regions, verify the result, and widen the region until it passes.
 
-    No content is refused here: covering is what this is for. After MAX_ROUNDS the whole picture is covered.
+    No content is refused, because redaction must accept every picture. After MAX_ROUNDS the whole picture is covered.
 
     Args:
-        picture: any depth and number of channels; all of them are covered, and opacity is made full.
-        region: (H, W) bool, to cover in any case.
-        verifier: the class that must be gone; without one only `region` is covered.
-        how: the style; solid black where not given, a mosaic of 4 blocks across the region where it names no number.
+        picture: any depth and number of channels; all channels are covered, with full opacity.
+        region: (H, W) bool, region to cover in any case.
+        verifier: verifier of the class to remove; without one only `region` is covered.
+        how: the style; by default solid black, and 4 blocks across the region for a mosaic without a number of blocks.
 
     Raises:
-        ImageError: the region has another size, or the classifier failed: nothing must be released then.
+        ImageError: the region has another size, or the classifier failed, so nothing may be released.
     """
     style = _sized(how or Cover())
     if problem := cosmetic(style):
@@ -112,20 +113,20 @@ def redact_detected(
     verifier: Verifier | None = None,
     how: Cover | None = None,
 ) -> Redaction:
-    """Cover what detectors find besides what `redact_picture` covers, until they find nothing in the result.
+    """Cover detections in addition to the regions of `redact_picture`, until detectors find nothing in the result.
 
     After MAX_ROUNDS the whole picture is covered.
 
     Args:
         picture: see `redact_picture`.
         detectors: see `ganvas.localization.load.load_detectors`.
-        config: minimum score, margin, and boxes that stay bare.
+        config: minimum score, margin, and kept boxes.
         region: see `redact_picture`.
         verifier: see `redact_picture`.
         how: see `redact_picture`.
 
     Raises:
-        ImageError: as `redact_picture`; or a detector failed.
+        ImageError: see `redact_picture`; or a detector failed.
     """
     size = picture.height, picture.width
     found = first = find_boxes(picture.as_rgb8(), detectors, config)
@@ -149,14 +150,14 @@ def redact_detected(
 
 
 def cosmetic(how: Cover) -> str | None:
-    """Return why a style is only cosmetic, or None for one that is fit for release."""
+    """Return the reason why a style is only cosmetic; None for a style suitable for release."""
     remedy = f"for release use solid, or at most {MOST_BLOCKS} blocks across a region"
     if how.style == "blur":
         return f"cosmetic: a blur can be undone in part and is the least private style; {remedy}"
     if how.style == "mosaic" and how.block_size is not None:
-        return f"cosmetic: blocks sized by pixels may be many across a region; {remedy}"
+        return f"cosmetic: with a block size in pixels, a region may contain many blocks; {remedy}"
     if how.style == "mosaic" and (how.blocks or DEFAULT_BLOCKS) > MOST_BLOCKS:
-        return f"cosmetic: what lies under {how.blocks} blocks can be recognized; {remedy}"
+        return f"cosmetic: an object under {how.blocks} blocks can be recognized; {remedy}"
     return None
 
 
@@ -168,7 +169,8 @@ def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Co
         after = verifier.scores(covered) if region.any() else before
         if last or verifier.passes(after):
             break
-        # Add what the classifier still finds in the covered picture, and a margin that grows with each round.
+        # Add the region that the classifier still finds in the covered picture, and a margin that grows with each
+        # round.
         widened += 1
         region = _wider(region, verifier.find(covered), widened)
         if widened > MAX_ROUNDS or region.mean() > NEARLY_WHOLE:
@@ -177,7 +179,7 @@ def _until_it_passes(picture: Picture, region: Mask, verifier: Verifier, how: Co
 
 
 def _wider(region: Mask, found: Mask, number: int) -> Mask:
-    """Return the found region at first; later the previous region dilated, together with the found one."""
+    """Return the found region in the first round, and later its union with the dilated previous region."""
     if not region.any():
         return found
     reach = max(1, round(WIDENING * number * max(region.shape)))
@@ -186,7 +188,7 @@ def _wider(region: Mask, found: Mask, number: int) -> Mask:
 
 
 def _covered(picture: Picture, region: Mask, how: Cover) -> Picture:
-    """Cover each part of the region separately, so that a mosaic has its few blocks across each."""
+    """Cover each part of the region separately, so that a mosaic has few blocks across each."""
     if how.style == "solid":
         return cover_picture(picture, region, how) if region.any() else picture
     covered = picture

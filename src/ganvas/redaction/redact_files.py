@@ -1,4 +1,4 @@
-"""Redaction of a picture or a folder: every result is fit to be released, or is not written."""
+"""Redaction of a file or a folder: writes only verified results."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ __all__ = ["Redacted", "find_sources", "redact_files"]
 
 
 def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redacted:
-    """Cover each picture and write it with the same name: pixels only, no metadata, thumbnail or trailing bytes.
+    """Redact each file into a file of the same name: pixels only, no metadata, thumbnail or trailing bytes.
 
-    Every file of a folder comes out covered or is named as failed, also one that is no picture. A failed file is never
-    written. A picture is left alone when the log has it with these settings, and neither it nor its result has changed.
+    Every file of a folder is either redacted or listed as failed, even if it is not a picture. Failed files are never
+    written. A picture is skipped if the log lists it with these settings, and neither it nor its result has changed.
 
     Args:
-        config: what to cover, and how.
-        progress: receives the number of finished files, and cancels.
+        config: regions and style.
+        progress: receives the number of finished files, and can cancel.
 
     Raises:
-        InputError: settings that do not fit; nothing is written.
+        InputError: invalid settings; nothing is written.
         WeightsError, MissingDependency: the classifier's weights or Ray are not installed; nothing is written.
         PartialFailure: some files failed; the others are written.
     """
@@ -90,10 +90,11 @@ def redact_files(config: RedactConfig, *, progress: Progress = SILENT) -> Redact
 
 
 def require_region(config: RedactConfig) -> None:
-    """Raise InputError where nothing says what to cover."""
+    """Raise InputError if no setting determines the regions."""
     if not any((config.classifier, config.boxes, config.mask, config.detect, config.detections)):
         raise InputError(
-            "say what to cover: --detect faces, --classifier nsfw, --classifier imagenet --class NAME, --boxes, --mask "
+            "no region to cover: pass --detect faces, --classifier nsfw, --classifier imagenet --class NAME, --boxes, "
+            "--mask "
             "or --detections"
         )
 
@@ -123,7 +124,7 @@ def _film_settings(config: RedactConfig) -> FilmSettings:
 
 @contextmanager
 def _held(released: Path, log: Path, folders: set[Path], *, alone: bool) -> Iterator[None]:
-    """Hold the folder of the results, and that of the log, which is continued too."""
+    """Lock the output folder, and the folder of the log."""
     with ExitStack() as held:
         held.enter_context(claimed(released, beside=folders) if alone else swept_beside(released))
         if log.resolve() != released.resolve():
@@ -132,15 +133,15 @@ def _held(released: Path, log: Path, folders: set[Path], *, alone: bool) -> Iter
 
 
 def _start(settings: RedactionSettings) -> Redactor:
-    """Load the classifier, and warn once of a cover that hides little."""
+    """Load the classifier, and warn once of a cosmetic cover."""
     if problem := cosmetic(settings.how):
         warnings.warn(problem, CosmeticWarning, stacklevel=3)
     return Redactor.start(settings)
 
 
 def _find(config: RedactConfig, log: Path) -> dict[str, tuple[Path, Path | None]]:
-    """Return what `find_sources` does; raise InputError where a result or the log would replace a file that is read."""
-    own = log.parent.resolve() / log.name  # what a link of that name leads to is a source like others
+    """Call `find_sources`, and raise InputError if a result or the log would replace a file that is read."""
+    own = log.parent.resolve() / log.name  # the target of a link with that name is a source like others
     given = {path.resolve() for path in (config.boxes, config.mask, config.detections) if path is not None}
     files = find_sources(config.source, config.out, {own, *given})
     targets = [path for _, target in files.values() if target for path in with_sidecar(target)]
@@ -157,22 +158,22 @@ def _folders(source: Path, released: Path, boxes: Path | None, mask: Path | None
 
 
 def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[Path, Path | None]]:
-    """Return name -> (file, its target or None for no picture) for every file that the user expects to be redacted.
+    """Return name -> (file, target) for every file to redact; the target is None for files that are not pictures.
 
     Args:
         source: a picture, or a folder.
         out: a folder, or for one picture also a file name.
-        aside: files in the folder that are no sources, resolved.
+        aside: files in the folder that are not sources, with links resolved.
 
     Raises:
-        InputError: there is none, an original would be written over, or `out` has an ending that is no format.
+        InputError: no file exists, an original would be overwritten, or `out` has an unsupported suffix.
     """
     files = find_files(source, out, every=True, apart=sorted(aside))
     if source.is_dir():
         return {name: (path, _target(path, out / name)) for name, path in files.items()}
     target = out if names_file(out, _suffixes(source)) else out / source.name
     if target.resolve() == source.resolve():
-        raise InputError(f"{target} is the original; give another name")
+        raise InputError(f"{target} is the original; use another name")
     return {source.name: (source, _target(source, target))}
 
 

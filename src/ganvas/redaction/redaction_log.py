@@ -1,7 +1,7 @@
-"""Redaction log: a JSON line per picture, from which an interrupted redaction resumes, and the report of a run.
+"""Redaction log, one JSON line per file, from which an interrupted redaction resumes, and the summary of a run.
 
-A log in the released folder identifies originals by keyed hashes, which tell only the owner of the key whether a
-picture has changed. Names are relative to their folders.
+A log in the released folder identifies originals by keyed hashes, which only the owner of the key can compare. Names
+are relative to their folders.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def keyed_hash(path: Path, key: bytes) -> str:
 def original_key() -> bytes:
     """Return the user's key for originals, created at first use in the cache folder.
 
-    Where it cannot be stored, it is valid for this run alone, and a later run redacts its pictures again.
+    If it cannot be stored, it is valid for this run only, and a later run redacts the pictures again.
     """
     with contextlib.suppress(OSError):
         if (key := read_or_make_key(cache_folder() / NAME)) is not None:
@@ -59,7 +59,7 @@ def original_key() -> bytes:
 
 LOG = "redaction.jsonl"
 ORIGINAL, KEYED_ORIGINAL = "sha256_in", "keyed_in"
-"""Which key of a line identifies the original: its SHA-256, or a keyed hash where the log lies in the release."""
+"""Keys of a line that identify the original: its SHA-256, or a keyed hash if the log is in the released folder."""
 
 
 def open_log(folder: Path) -> Journal:
@@ -105,26 +105,24 @@ def _edges(box: Box) -> list[int]:
 
 
 def verdict(redaction: Redaction, verifier: Verifier | None, detect: Sequence[str] = ()) -> str:
-    """Return in words exactly what is known about a picture."""
+    """Return a sentence on exactly what was verified about a picture."""
     if detect and verifier is None:
-        result = (
-            "the whole picture is covered" if redaction.whole else f"{', '.join(detect)}: nothing is found any more"
-        )
-        return f"{result}; whether a person sees it was not tested"
+        result = "the whole picture is covered" if redaction.whole else f"{', '.join(detect)}: no more detections"
+        return f"{result}; recognition by people was not tested"
     if verifier is None or redaction.score_after is None or redaction.score_before is None:
-        return "the given region is covered; nothing was tested"
+        return "the given region is covered; nothing was verified"
     named = repr(verifier.class_name)
     if not verifier.passes(redaction.score_after):
-        return f"the whole picture is covered; the classifier named {named} to the end"
+        return f"the whole picture is covered; the classifier recognized {named} until then"
     if redaction.region.any():
-        return f"the classifier no longer names {named}; whether a person sees it was not tested"
-    return f"the classifier does not name {named}; nothing was covered"
+        return f"the classifier no longer recognizes {named}; recognition by people was not tested"
+    return f"the classifier does not recognize {named}; nothing was covered"
 
 
 def clear_hidden(picture: Picture) -> tuple[Picture, int]:
-    """Return a picture whose fully transparent pixels hold no color, and how many held some.
+    """Remove the colors of fully transparent pixels; return the picture and the number of such pixels.
 
-    Nothing that a viewer shows changes; what lay there would be released unseen.
+    The displayed picture does not change, but hidden colors would be released.
     """
     if picture.alpha is None:
         return picture, 0
@@ -137,7 +135,7 @@ def clear_hidden(picture: Picture) -> tuple[Picture, int]:
 
 
 def relative_names(problem: str, folders: Iterable[Path]) -> str:
-    """Return a message without the folders before the names in it, longest first, for a log that may be released."""
+    """Return a message with the folders removed from the names in it, for a log that may be released."""
     spellings = {f"{spelling}/" for folder in folders for spelling in (folder, folder.absolute(), folder.resolve())}
     for spelling in sorted(spellings - {"./", "//"}, key=len, reverse=True):
         problem = problem.replace(spelling, "")
@@ -150,12 +148,12 @@ class Redacted:
 
     Attributes:
         log_file: the redaction log; later runs append to it.
-        redacted: how many pictures were redacted now.
-        skipped: how many an earlier run with the same settings, picture and result had redacted.
-        uncovered: in how many of those redacted now there was nothing to cover.
-        whole: how many of those redacted now are covered whole.
-        cleared: in how many of those redacted now colors under full transparency were removed.
-        tested: the class whose absence a classifier confirmed; None where nothing was tested.
+        redacted: number of files redacted by this run.
+        skipped: number of files that an earlier run with the same settings, picture and result has redacted.
+        uncovered: number of redacted files in which nothing was covered.
+        whole: number of redacted files that are covered completely.
+        cleared: number of redacted files from which colors under full transparency were removed.
+        tested: class whose absence a classifier confirmed; None if nothing was verified.
     """
 
     log_file: Journal
@@ -168,26 +166,26 @@ class Redacted:
 
     @property
     def log(self) -> Path:
-        """The file of the redaction log, a JSON line a picture."""
+        """File of the redaction log, one JSON line per file."""
         return self.log_file.path
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Those of this run, read from the log."""
+        """Lines of this run, read from the log."""
         return list(self.log_file.added())
 
     def __str__(self) -> str:
-        parts = [f"{self.redacted} redacted" + (f", {self.skipped} were there already" if self.skipped else "")]
+        parts = [f"{self.redacted} redacted" + (f", {self.skipped} already redacted" if self.skipped else "")]
         if self.uncovered:
             parts.append(f"nothing was covered in {self.uncovered}")
         if self.whole:
-            parts.append(f"{self.whole} covered whole")
+            parts.append(f"{self.whole} covered completely")
         if self.cleared:
             parts.append(f"colors under full transparency removed from {self.cleared}")
         if self.tested is not None and self.redacted:
-            aside = ", those covered whole aside" if self.whole else ""
-            parts.append(f"tested: the classifier names {self.tested!r} in no result{aside}")
-            parts.append("whether a person sees it was not tested, so look at them")
+            aside = ", apart from completely covered ones" if self.whole else ""
+            parts.append(f"verified: the classifier recognizes {self.tested!r} in no result{aside}")
+            parts.append("recognition by people was not tested, so look at the results")
         return "; ".join([*parts, f"redaction log: {self.log}"])
 
 
@@ -218,7 +216,7 @@ class Outcome:
         """Return the result of a redaction of `total` files.
 
         Raises:
-            PartialFailure: some files failed; it tells what became of the others.
+            PartialFailure: some files failed; the message summarizes the others.
         """
         redacted = Redacted(
             log_file=log_file, redacted=self.redacted, skipped=self.skipped, uncovered=self.uncovered, whole=self.whole,

@@ -1,4 +1,4 @@
-"""Multi-object tracking: detections linked over the frames of a film, by motion and the Hungarian algorithm."""
+"""Multi-object tracking: links detections over the frames of a film by motion and the Hungarian algorithm."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ __all__ = ["Edges", "Track", "Tracker", "TrackingConfig", "centers_of"]
 
 Edges = NDArray[np.float64]
 LEAST_OVERLAP = 0.1
-"""Intersection over union from which a detection may continue a track."""
+"""Smallest intersection over union at which a detection may continue a track."""
 REACH = 1.0
-"""Without that overlap it may too, if its center lies within so many mean sides of where the track should be, ..."""
+"""Without that overlap, largest distance of a detection's center from the expected position, in mean sides of the box,
+..."""
 DRIFT = 3.0
-"""... and so many more for each second since, in which it may have turned."""
+"""... and its increase per second without a detection, in which the motion may have changed."""
 SCALE = 3.0
-"""Largest ratio of the sides of two boxes of one track that follow each other."""
+"""Largest ratio of the sides of successive boxes of a track."""
 LONGEST = 60
 """Largest hold and gap, in seconds."""
 MEMORY = 0.5
@@ -32,12 +33,12 @@ MEMORY = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """How detections become covers over time."""
+    """Settings of tracks and of covers over time."""
 
     hold: float = 0.5
     """Seconds that a cover begins before the first detection and ends after the last."""
     gap: float = 1.0
-    """Longest time in seconds without a detection within a track; twice `hold` where that is longer."""
+    """Longest time in seconds without a detection within a track; twice `hold` if that is longer."""
 
     def __post_init__(self) -> None:
         for name, value in (("hold", self.hold), ("gap", self.gap)):
@@ -55,13 +56,13 @@ class Track:
     """Detections of one object in consecutive frames, in compact form.
 
     Attributes:
-        number: counted from 1.
-        label: what it is.
-        frames: in which it was found.
-        times: of these frames, in seconds.
-        edges: left, top, right and bottom in each, one after the other.
-        scores: of each detection.
-        velocity: of its center, in pixels a second.
+        number: number of the track, from 1.
+        label: class of the object.
+        frames: frames with a detection.
+        times: times of these frames, in seconds.
+        edges: left, top, right and bottom in each frame, concatenated.
+        scores: score of each detection.
+        velocity: velocity of the center, in pixels per second.
     """
 
     number: int
@@ -97,11 +98,11 @@ class Tracker:
 
     Args:
         config: hold and gap.
-        numbered: tracks up to this number are given by the detections themselves; see `Detections.last_track`.
+        numbered: largest track number assigned by the detections themselves; see `Detections.last_track`.
 
     Attributes:
         config: hold and gap.
-        examined: for each frame added, 1 where it was examined, else 0.
+        examined: for each added frame, 1 if it was examined, else 0.
     """
 
     def __init__(self, config: TrackingConfig | None = None, *, numbered: int = 0) -> None:
@@ -119,16 +120,23 @@ class Tracker:
     def add(self, frame: FrameDetections) -> FrameDetections:
         """Add the next frame, and return it with the number of each detection's track.
 
-        A detection that has a number already keeps it, whatever lies between.
+        A detection that already has a track number keeps it.
         """
-        assert frame.frame >= len(self.examined), "frames come in order"
-        self.examined.extend(bytes(frame.frame - len(self.examined)))  # frames left out were not examined
+        assert frame.frame >= len(self.examined), "frames must be added in order"
+        # 1. Record which frames were examined; skipped frames were not.
+        self.examined.extend(bytes(frame.frame - len(self.examined)))
         self.examined.append(frame.problem is None)
+
+        # 2. Close tracks without a detection for too long, so that a later object does not continue them.
         self._open = [track for track in self._open if frame.time - track.times[-1] <= self.config.longest_gap]
+
+        # 3. Link detections without a number; a track that a numbered detection continues takes no other detection.
         given = [found.track is not None for found in frame.detections]
         loose = [found for found, has in zip(frame.detections, given, strict=True) if not has]
         taken = {found.track for found in frame.detections}
         linked = iter(self._link(loose, frame.time, taken))
+
+        # 4. Append each detection to its track, or start a new track.
         tracks = []
         for found, has in zip(frame.detections, given, strict=True):
             track = self._numbered(found) if has else next(linked) or self._new(found.label)
@@ -155,7 +163,7 @@ class Tracker:
     def _link(self, found: list[Detection], time: float, taken: set[int | None]) -> list[Track | None]:
         """Return the track that each detection continues, or None."""
         linked: list[Track | None] = [None] * len(found)
-        for label in {detection.label for detection in found}:
+        for label in {detection.label for detection in found}:  # an object keeps its class
             rows = [track for track in self._open if track.label == label and track.number not in taken]
             columns = [index for index, detection in enumerate(found) if detection.label == label]
             if not rows:
@@ -169,17 +177,20 @@ class Tracker:
 
 
 def _assigned(expected: Edges, found: Edges, reach: Edges) -> list[tuple[int, int]]:
-    """Return pairs of expected (N, 4) and found (M, 4) boxes: the most alike in sum, none that are too unlike.
+    """Assign found (M, 4) to expected (N, 4) boxes with the largest total similarity, excluding dissimilar pairs.
 
     reach: (N,) largest distance of each, in mean sides.
     """
     from scipy.optimize import linear_sum_assignment  # slow to import
 
+    # 1. Compute overlap, and closeness relative to the mean side: small or fast objects may not overlap.
     overlap = intersection_over_union(expected[:, None], found[None])
     sides = [np.sqrt(np.prod(each[:, 2:] - each[:, :2], axis=1)) for each in (expected, found)]
     mean, ratio = (sides[0][:, None] + sides[1]) / 2, sides[0][:, None] / sides[1]
     distance = np.linalg.norm(centers_of(expected)[:, None] - centers_of(found), axis=2) / mean
     near = np.clip(1 - distance / reach[:, None], 0, None)
+
+    # 2. Exclude pairs that are too far apart or of too different sizes; the assignment would otherwise use them too.
     likeness = overlap + near
     likeness[(overlap < LEAST_OVERLAP) & (near == 0) | (ratio > SCALE) | (ratio < 1 / SCALE)] = 0
     rows, columns = linear_sum_assignment(-likeness)

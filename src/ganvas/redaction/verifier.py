@@ -1,4 +1,4 @@
-"""Verifier: whether and where a picture still shows a class."""
+"""Verifier, which tests whether and where a classifier still recognizes a class in a picture."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ __all__ = ["ClassDetector", "Scores", "Verifier"]
 
 Mask = NDArray[np.bool_]
 WINDOW = 7
-"""Cells of the feature map that a 224-pixel input has; a window of them is what the classifier would see there."""
+"""Side of the feature map of a 224-pixel input in cells; a window of this size corresponds to such an input."""
 PASS_SCORE = 0.2
 """README of yahoo/open_nsfw: "scores < 0.2 indicate that the image is likely to be safe"."""
 PASS_WINDOW_OF_TWO = 0.8
 """Open NSFW's windows exceed 0.2 in a third of ordinary flowers, 0.8 in one of fifty: docs/redaction.md."""
 
 COVERAGE = 0.9
-"""The first region is all that is hotter than 1 - COVERAGE of the maximum, in boxes; 0.8 left a fifth of half of all
-zebras bare, 0.9 nothing of half of them and covers .13 of the picture needlessly: docs/experiments.md."""
+"""Coverage of the initial region: boxes around everything above 1 - COVERAGE of the maximum. 0.8 left at least a fifth
+of half of all zebras uncovered; 0.9 covers half of them completely, and .13 of the picture needlessly
+(docs/experiments.md)."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Scores:
     """Probabilities of a class in [0, 1], each the largest over the picture's views.
 
     Attributes:
-        record: of the classifier's evidence of record, which omits borders.
-        dense: of the whole picture at its own aspect ratio.
-        window: the largest over windows of the dense evidence, for objects that are small or at a border.
+        record: score of the classifier's own preprocessing (center crop), which omits borders.
+        dense: score of the whole picture at its own aspect ratio.
+        window: largest score over windows of the dense evidence, for small objects and objects at a border.
     """
 
     record: float
@@ -51,14 +52,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Verifier:
-    """Classifier, one of its classes, and the scores at which it counts as gone.
+    """Verifier of one class of a classifier, with the scores at which the class counts as no longer recognized.
 
     Attributes:
         classifier: see `load_classifier`.
-        index: of the class.
+        index: index of the class.
         pass_score: largest `record` and `dense` score that passes.
         pass_window: largest `window` score that passes.
-        coverage: the first region is boxes round what is hotter than 1 - coverage of the maximum, in (0, 1].
+        coverage: the initial region consists of boxes around everything above 1 - coverage of the maximum, in (0, 1].
     """
 
     classifier: Classifier
@@ -76,23 +77,23 @@ class Verifier:
         pass_score: float | None = None,
         coverage: float | None = None,
     ) -> Verifier:
-        """Return the verifier of a named class; by default of the only class, or of the second one of a softmax of two.
+        """Return the verifier of a class; by default the only class, or the second class of a softmax of two.
 
         Raises:
-            ConfigError: no class is named where there are many, there is no such class, nothing says what makes scores
-                of the classifier's logits, or pass_score or coverage is out of range.
+            ConfigError: no class is named although there are many, there is no such class, the activation of logits is
+                unknown, or pass_score or coverage is out of range.
         """
         activation = require_activation(classifier.activation)
         num_classes = len(classifier.class_names)
         of_two = num_classes == 2 and activation == "softmax"
         if class_name is None and not of_two and num_classes > 1:
-            raise ConfigError(f"a classifier of {num_classes} classes; say which to cover: --class NAME")
+            raise ConfigError(f"a classifier of {num_classes} classes; select one: --class NAME")
         limit = PASS_SCORE if pass_score is None else pass_score
         if not 0 < limit < 1:
             raise ConfigError(f"pass_score {limit} must lie between 0 and 1")
         share = COVERAGE if coverage is None else coverage
         if not 0 < share <= 1:
-            raise ConfigError(f"coverage {share} must lie above 0 and be at most 1")
+            raise ConfigError(f"coverage {share} must be above 0 and at most 1")
         index = num_classes - 1 if class_name is None else class_index(classifier, class_name)
         return cls(classifier, index, limit, max(limit, PASS_WINDOW_OF_TWO) if of_two else limit, share)
 
@@ -105,23 +106,23 @@ class Verifier:
         """Return the class's scores in the picture.
 
         Raises:
-            ImageError: the classifier failed, or returned something that is no probability, which never passes.
+            ImageError: the classifier failed, or returned values that are not probabilities, which never pass.
         """
         try:
             each = [self._view_scores(view) for view in views(picture)]
         except Exception as error:
             raise ImageError(picture.source, f"could not be scored ({type(error).__name__}: {error})") from error
-        record, dense, window = np.max(each, axis=0).tolist()  # unlike max(), keeps NaN
+        record, dense, window = np.max(each, axis=0).tolist()  # unlike max(), propagates NaN
         if not all(0 <= score <= 1 for score in (record, dense, window)):
-            raise ImageError(picture.source, f"the classifier gave no usable score ({record}, {dense}, {window})")
+            raise ImageError(picture.source, f"the classifier returned invalid scores ({record}, {dense}, {window})")
         return Scores(record, dense, window)
 
     def passes(self, scores: Scores) -> bool:
-        """Return whether the class counts as gone."""
+        """Return whether the class counts as no longer recognized."""
         return max(scores.record, scores.dense) <= self.pass_score and scores.window <= self.pass_window
 
     def find(self, picture: Picture) -> Mask:
-        """Return (H, W) bool: boxes around the evidence for the class; the whole picture where there is none.
+        """Return (H, W) bool: boxes around the evidence for the class; the whole picture if there is none.
 
         Raises:
             ImageError: the classifier failed.
@@ -162,7 +163,7 @@ def window_scores(evidence: Evidence) -> NDArray[np.float64]:
 
 
 class ClassDetector:
-    """Detector of a verifier's class by its class activation map, for films: boxes where a frame shows the class."""
+    """Detector that locates a verifier's class in the frames of films by its class activation map."""
 
     def __init__(self, verifier: Verifier) -> None:
         self.name, self._verifier = verifier.class_name, verifier
@@ -173,7 +174,7 @@ class ClassDetector:
         Raises:
             ImageError: the classifier failed.
         """
-        del min_score  # the verifier's own scores say what passes
+        del min_score  # the verifier's own scores determine what passes
         picture = Picture(rgb)
         scores = self._verifier.scores(picture)
         if self._verifier.passes(scores):

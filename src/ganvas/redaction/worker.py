@@ -1,4 +1,4 @@
-"""Worker of a redaction: covers one file after the other, and returns their lines for the redaction log."""
+"""Worker of a redaction, which redacts files and returns their lines for the redaction log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["RedactionSettings", "Redactor", "lost"]
 
 @dataclass(frozen=True, kw_only=True)
 class RedactionSettings:
-    """Settings shared by all pictures of a run; can be pickled."""
+    """Picklable settings shared by all files of a run."""
 
     classifier: str | None
     class_name: str | None
@@ -54,16 +54,16 @@ class RedactionSettings:
     key: bytes | None
     """Key of the hashes that identify originals in a released log; None for plain hashes in a private log."""
     folders: tuple[Path, ...]
-    """Folders that the log removes from names."""
+    """Folders to remove from names in the log."""
     log: Path
-    """The redaction log, beside which the reports of films lie."""
+    """Redaction log; reports of films are written beside it."""
     film: FilmSettings
-    """How films are redacted; its detection settings hold for pictures too."""
+    """Settings of films; the detection settings apply to pictures too."""
     one_thread: bool
     """Whether detectors run in one thread each, since several frames of a film are examined at once."""
 
     def verifier(self) -> Verifier | None:
-        """Load the classifier; its errors name it."""
+        """Load the classifier; errors name it."""
         if self.classifier is None:
             return None
         loaded = load_classifier(self.classifier)
@@ -82,7 +82,7 @@ class RedactionSettings:
         return hash_settings([version("ganvas"), name, weights, *verified, self.how, *self._detection()])
 
     def _detection(self) -> list[object]:
-        """Return what determines detected regions; nothing where nothing is detected."""
+        """Return the settings that determine detected regions; empty without detectors."""
         detection = self.film.detection
         if not detection.detect:
             return []
@@ -90,7 +90,7 @@ class RedactionSettings:
         return [detection, hash_files(*(path for path in files if path.is_file()))]
 
     def film_identity(self) -> str:
-        """Return the SHA-256 of what else determines the result of a film."""
+        """Return the SHA-256 of the additional settings that determine the result of a film."""
         given = self.film.detections
         return hash_settings([replace(self.film, detections=None), "" if given is None else hash_file(given)])
 
@@ -118,7 +118,7 @@ class Redactor:
 
     @property
     def tested(self) -> str | None:
-        """The class whose absence a classifier confirms; None where nothing is tested."""
+        """Class whose absence a classifier confirms; None if nothing is verified."""
         return self.verifier.class_name if self.verifier else None
 
     def __call__(self, jobs: Sequence[Job], progress: Progress) -> Iterator[list[Result]]:
@@ -158,7 +158,7 @@ def lost(job: Job, reason: str) -> Record:
 
 
 def _stale(target: Path | None) -> str:
-    return f"; an older {target.name} is still there" if target is not None and target.exists() else ""
+    return f"; an older {target.name} still exists" if target is not None and target.exists() else ""
 
 
 def _finished(division: Division) -> Result:
@@ -172,7 +172,7 @@ def _finished(division: Division) -> Result:
 
 
 def _redact_file(job: Job, redactor: Redactor, progress: Progress, *, in_parts: bool) -> Division:
-    """Redact one file; return its line for the log, with "failed" where it could not be, or None where it is done."""
+    """Redact one file; return its line for the log, with "failed" for an error, or None if it is already redacted."""
     return Result(line=(yield from _redacted(job, redactor, progress, in_parts=in_parts)))
 
 
@@ -183,8 +183,8 @@ def _redacted(
     try:
         if job.target is None:
             raise InputError(
-                "neither a picture nor a film that can be redacted; leave it out, or save it as PNG, JPEG, WebP, TIFF "
-                "or MP4"
+                "neither a picture nor a film that can be redacted; remove it, or save it as PNG, JPEG, WebP, TIFF or "
+                "MP4"
             )
         key, original = settings.original(job.source)
         line[key] = original
@@ -210,10 +210,10 @@ def _redacted(
 
 
 def _check_free(target: Path, released: Picture) -> None:
-    """Raise where a file exists that the log does not know, unless it is this result of a killed process."""
+    """Raise if a file exists that the log does not list, unless it is the same result, written by a killed process."""
     if target.exists() and target.read_bytes() != encode_image(released, target.suffix):
         raise InputError(
-            f"{target} is there already, and not by this log; move it away, or give another name or folder"
+            f"{target} already exists, and this log does not list it; move it, or use another name or folder"
         )
 
 
@@ -224,13 +224,13 @@ def _all_detectors(redactor: Redactor) -> list[Detector]:
 def _redact_film(
     job: Job, target: Path, redactor: Redactor, identity: str, progress: Progress, *, in_parts: bool
 ) -> Generator[Sequence[Record], Sequence[Result], Record]:
-    """Redact a film by way of its working folder, and write its report; return what the log says of it.
+    """Redact a film in its working folder, write its report, and return its log entry.
 
-    In parts, the workers of a cluster do the passes first.
+    On a cluster, workers process the passes first.
     """
     settings = redactor.settings
     if target.exists() and not job.known:
-        raise InputError(f"{target} is there already, and not by this log; move it away, or give another folder")
+        raise InputError(f"{target} already exists, and this log does not list it; move it, or use another folder")
     detectors = _all_detectors(redactor)
     with working_folder(target, identity) as work:
         if in_parts:
@@ -256,7 +256,7 @@ def _redact(name: str, path: Path, redactor: Redactor) -> Redaction:
     region = redactor.settings.region.find(picture, name)
     verifier, detectors, how = redactor.verifier, redactor.detectors, redactor.settings.how
     if region is None and verifier is None and not detectors:
-        raise InputError("nothing says what to cover in it; give it a mask or boxes ([] for none), or a classifier")
+        raise InputError("no region to cover; pass a mask or boxes ([] for none), or a classifier")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CosmeticWarning)  # already raised once for all pictures
         if not detectors:

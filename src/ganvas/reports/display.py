@@ -39,7 +39,7 @@ DEEP = (
 CHANNELS = "Pictures with 2 or with more than 3 channels are shown channel by channel."
 MANY_CHANNELS = f"Of more than {MAX_CHANNELS_SHOWN} channels, only those that differ most from the target are shown."
 LARGE = f"Shown with at most {LARGEST} pixels a side; the figures are of the whole pictures."
-SELECT = "Select a picture to see it large."
+SELECT = "Select a picture to enlarge it."
 Limits = tuple[float, float]
 """Levels that are shown black and white."""
 

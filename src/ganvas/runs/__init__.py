@@ -1,9 +1,9 @@
-"""Run folder: the record, the snapshots of the generators and the checkpoint. Import from the submodules.
+"""Run folder: record, snapshots of the generators, and checkpoint. Import from the submodules.
 
-Neither torch nor numpy is imported here: the command line reads the name of a snapshot.
+Imports neither torch nor numpy, because the command line reads the names of snapshots.
 """
 
 from typing import Literal
 
 SnapshotName = Literal["auto", "best", "last"]
-"""The best snapshot by validation, the last, or the best where there is one."""
+"""Name of a snapshot: best by validation, last, or auto (best if it exists, else last)."""

@@ -1,4 +1,4 @@
-"""Metadata of an exported network, as the strings that its file holds: method, direction, scale, license and others."""
+"""Metadata of an exported network, stored as strings in its file: method, direction, scale, license and others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganvas.serialization import parse_json
 __all__ = ["NOTICE", "ExportMetadata", "ExportNoise", "ExportPrecision"]
 
 ExportNoise = Literal["none", "kept", "off", "input"]
-"""The network has no noise, draws it itself, has its dropout switched off, or takes its noise as further inputs."""
+"""Noise of an exported network: none, drawn by the network, switched off, or additional inputs."""
 ExportPrecision = Literal["float32", "float16"]
 Name = TypeVar("Name", bound=str)
 PREFIX = "ganvas."
@@ -29,12 +29,12 @@ NOTICE = "Outputs are synthetic pictures: label them as such. This file contains
 class ExportMetadata:
     """Description of an exported network.
 
-    The network takes one float32 input `image`, (N, num_frames x channels, H, W) in [0, 1], and gives one float32
-    output `translation`, (N, channels, scale H, scale W) in [0, 1].
+    The network has one float32 input `image`, (N, num_frames x channels, H, W) in [0, 1], and one float32 output
+    `translation`, (N, channels, scale H, scale W) in [0, 1].
     """
 
     version: str
-    """The version of ganvas that exported it."""
+    """Version of ganvas that exported the network."""
     run: str
     """Name and creation time of the run."""
     method: str
@@ -42,30 +42,31 @@ class ExportMetadata:
     direction: Direction
     """Direction of the translation."""
     input: PictureSpec
-    """Pictures of one frame of the input, before they were scaled to [0, 1]."""
+    """Specification of an input frame before scaling to [0, 1]."""
     output: PictureSpec
-    """Pictures that [0, 1] of the output stands for."""
+    """Specification of the pictures to which [0, 1] of the output corresponds."""
     scale: int = 1
     """Upscaling factor along each side."""
     size_multiple: int = 1
-    """The network pads inside to multiples of this; an exact tile starts at a multiple."""
+    """Number to multiples of which the network pads internally; an exact tile starts at a multiple."""
     context: int | None = None
-    """Distance in pixels up to which inputs influence an output pixel; None: the whole picture, tiles are blended."""
+    """Distance in pixels up to which inputs influence an output pixel; None: the whole picture, so tiles are
+    blended."""
     noise: ExportNoise = "none"
-    """What became of the noise of dropout."""
+    """Handling of the noise of dropout."""
     precision: ExportPrecision = "float32"
     """Precision of the weights and the computation; norms are in float32."""
     license: str = ""
     """SPDX identifier or sentence; empty: not stated."""
     weights_sha256: str
-    """SHA-256 of the snapshot file that holds the weights."""
+    """SHA-256 of the snapshot file of the weights."""
     num_frames: int = 1
-    """Neighboring frames of a film that the input holds along its channels."""
+    """Number of neighboring frames of a film that are concatenated along the channels of the input."""
     notice: str = NOTICE
-    """What everybody who uses the file must know."""
+    """Notice for everybody who uses the file."""
 
     def to_strings(self) -> dict[str, str]:
-        """Return the metadata as strings, ready for a file's own key-value table."""
+        """Return the metadata as strings for the key-value table of a file."""
         values = {
             "format": FORMAT,
             "version": self.version,
@@ -89,10 +90,10 @@ class ExportMetadata:
 
     @classmethod
     def from_strings(cls, mapping: Mapping[str, str]) -> ExportMetadata | None:
-        """Return the metadata that a file's key-value table holds, or None if no key begins with `ganvas.`.
+        """Return the metadata in the key-value table of a file, or None if no key begins with `ganvas.`.
 
         Raises:
-            ConfigError: a key is missing or its value cannot be used; names the key.
+            ConfigError: a key is missing or its value is invalid; names the key.
         """
         values = {name.removeprefix(PREFIX): value for name, value in mapping.items() if name.startswith(PREFIX)}
         if not values:
@@ -134,13 +135,13 @@ def _one_of(values: Mapping[str, str], name: str, known: tuple[Name, ...]) -> Na
     for one in known:
         if found == one:
             return one
-    raise ConfigError(f"metadata {PREFIX}{name} is {found[:40]!r}; this ganvas knows {', '.join(known)}")
+    raise ConfigError(f"metadata {PREFIX}{name} is {found[:40]!r}; this version of ganvas supports {', '.join(known)}")
 
 
 def _whole(values: Mapping[str, str], name: str, *, least: int, most: int = 10**9) -> int:
     text = _value(values, name)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        raise ConfigError(f"metadata {PREFIX}{name} is {text[:40]!r}, no whole number from {least} to {most}")
+        raise ConfigError(f"metadata {PREFIX}{name} is {text[:40]!r}, not an integer from {least} to {most}")
     return int(text)
 
 
@@ -155,4 +156,4 @@ def _spec(values: Mapping[str, str], name: str) -> PictureSpec:
     except ConfigError:
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"metadata {PREFIX}{name} cannot be read as a kind of picture: {error}") from error
+        raise ConfigError(f"metadata {PREFIX}{name} cannot be read as a picture specification: {error}") from error

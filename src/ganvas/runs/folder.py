@@ -1,14 +1,14 @@
-"""Run folder: the names of its files, its lock, the checks before a start or a resumption, and the checkpoint.
+"""Run folder: file names, lock, checks before a start or a resumption, and the checkpoint.
 
 run.json               the record: method, data, training, picture types
-state.safetensors      the checkpoint: the whole training state
-snapshots/             last.safetensors, best.safetensors: the generators alone
+state.safetensors      the checkpoint: the complete training state
+snapshots/             last.safetensors, best.safetensors: only the generators
 metrics.jsonl          one row for each log point or validation
 samples/00002000.png   preview grid after that many images
-refused.json           training pictures that the content gate left out
-tensorboard/           events, where TensorBoard is on
+refused.json           training pictures that the content gate excluded
+tensorboard/           events, if TensorBoard is enabled
 
-The checkpoint is one file, atomic and without pickle. Its tensors are `method/<key>`,
+The checkpoint is a single file, written atomically, without pickle. Its tensors are `method/<key>`,
 `optimizer/<player>/<index>/<key>`, `average/<key>` and `losses/<name>`; its metadata is JSON with the counters. Random
 generators need no entry: the noise of each step is seeded from the images seen.
 """
@@ -40,14 +40,14 @@ STATE_NAME = "state.safetensors"
 STATE_FORMAT = "ganvas training state 2"
 FIRST_FORMAT = "ganvas training state 1"
 RENAMED = {"judge": "discriminator", "judge_a": "discriminator_a", "judge_b": "discriminator_b"}
-"""Networks and players of the built-in methods in checkpoints of the first format -> their present names."""
+"""Networks and players of the built-in methods in checkpoints of the first format -> current names."""
 MOST = 2**53
-"""Upper limit of plausible counts and seconds."""
+"""Largest plausible count or number of seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """The counters of a checkpoint."""
+    """Counters of a checkpoint."""
 
     images_seen: int = 0
     step: int = 0
@@ -56,9 +56,9 @@ class Counters:
     pictures: int
     """Number of training pictures, so that a run is not resumed on other data."""
     best: dict[str, float] = field(default_factory=dict)
-    """The best validation so far: images, psnr, ssim, l1."""
+    """Best validation so far: images, psnr, ssim, l1."""
     evaluation_due: bool = False
-    """Validation and preview grid at this image, which may fail, are not done yet."""
+    """Whether the validation and preview grid at this image, which may fail, are still due."""
     loss_counts: dict[str, int] = field(default_factory=dict)
     """Number of steps in the sum of each loss since the last row of metrics."""
     reserved: float = 0.0
@@ -67,23 +67,23 @@ class Counters:
     def __post_init__(self) -> None:
         counts = {"images_seen": self.images_seen, "step": self.step, "pictures": self.pictures, **self.loss_counts}
         if odd := [f"{name} {count}" for name, count in counts.items() if not 0 <= count < MOST]:
-            raise RunError(f"{odd[0]} is no count")
+            raise RunError(f"{odd[0]} is not a count")
         if not 0 <= self.seconds < MOST:
-            raise RunError(f"seconds {self.seconds} is no time")
+            raise RunError(f"seconds {self.seconds} is not a duration")
         if self.best and not {"images", "psnr"} <= self.best.keys():
             raise RunError("best lacks images or psnr")
         if any(math.isnan(value) for value in self.best.values()):
-            raise RunError("best holds a NaN")
+            raise RunError("best contains NaN")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a checkpoint file.
+    """Content of a checkpoint file.
 
     Attributes:
         tensors: name -> tensor, on the CPU.
-        counters: of the run at that moment.
-        is_complete: every tensor that was saved is known to be there; False for files without a hash of their names.
+        counters: counters of the run at that moment.
+        is_complete: whether all saved tensors are known to be present; False for files without a hash of the names.
     """
 
     tensors: dict[str, Tensor]
@@ -91,19 +91,19 @@ class Checkpoint:
     is_complete: bool
 
     def below(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors below `prefix/`, named without it."""
+        """Return the tensors below `prefix/`, without the prefix in their names."""
         start = f"{prefix}/"
         return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counters) -> None:
-    """Write a checkpoint atomically: after a crash there is either the old file or the new one."""
+    """Write a checkpoint atomically: after a crash either the old or the new file exists."""
     metadata = {"format": STATE_FORMAT, "counters": json.dumps(to_record(counters)), "names": _hash_names(tensors)}
     save_tensors(path, tensors, metadata)
 
 
 def _hash_names(tensors: Iterable[str]) -> str:
-    """Return the SHA-256 of all names; which moments an optimizer has does not follow from the networks."""
+    """Return the SHA-256 of all names, because the networks do not determine which moments an optimizer has."""
     return hashlib.sha256("\n".join(sorted(tensors)).encode()).hexdigest()
 
 
@@ -111,19 +111,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint and check that it is complete.
 
     Raises:
-        RunError: not a checkpoint, or a damaged one.
+        RunError: the file is not a checkpoint, or damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") not in (STATE_FORMAT, FIRST_FORMAT):
-                raise RunError(f"{path} is not a training state of this ganvas ('{STATE_FORMAT}')")
+                raise RunError(f"{path} is not a training state of this version of ganvas ('{STATE_FORMAT}')")
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except UNREADABLE as error:
         raise RunError(f"{path} cannot be read as a training state: {error}") from error
-    names = metadata.get("names")  # None in files that earlier versions wrote
+    names = metadata.get("names")  # None in files of earlier versions
     if names is not None and names != _hash_names(tensors):
-        raise RunError(f"{path} lacks tensors that were saved, or holds others: the file is damaged; take a copy of it")
+        raise RunError(f"{path} lacks saved tensors, or contains others: the file is damaged; use a backup")
     counters = _read_counters(metadata, path)
     if metadata["format"] == FIRST_FORMAT:
         tensors = {_present_name(name): value for name, value in tensors.items()}
@@ -133,12 +133,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     losses = checkpoint.below("losses")
     are_sums = all(value.shape == () and value.is_floating_point() for value in losses.values())
     if losses.keys() != checkpoint.counters.loss_counts.keys() or not are_sums:
-        raise RunError(f"{path}: its sums of losses do not fit its counters; the file is damaged")
+        raise RunError(f"{path}: its sums of losses do not match its counters; the file is damaged")
     return checkpoint
 
 
 def _present_name(name: str) -> str:
-    """Return the present name of a tensor or loss: each part between `/` and `.` is looked up in `RENAMED`."""
+    """Return the current name of a tensor or loss: each part between `/` and `.` is looked up in `RENAMED`."""
     return re.sub(r"[^/.]+", lambda part: RENAMED.get(part[0], part[0]), name)
 
 
@@ -160,16 +160,16 @@ def lock_run(run: Path) -> AbstractContextManager[None]:
     """Lock the run folder against a second trainer, and remove temporary files of a killed one.
 
     Raises:
-        FolderInUse: another trainer holds it.
+        FolderInUse: another trainer has locked it.
     """
     return claimed(run, beside=[run / "snapshots", run / "samples"], tensors=True)
 
 
 def check_folder(run: Path, data: DataConfig, *, resume: bool) -> None:
-    """Check that a run may be trained in this folder, and clear a start that failed before its first checkpoint.
+    """Check that a run may be trained in this folder, and remove files of a start without a checkpoint.
 
     Raises:
-        RunError: it holds other files and `resume` is off, or a training state without a record.
+        RunError: it contains other files and `resume` is False, or a training state without a record.
         InputError: the run would overwrite a training picture, or its folder is inside the data.
     """
     check_name(run)
@@ -183,14 +183,14 @@ def check_folder(run: Path, data: DataConfig, *, resume: bool) -> None:
         require_outside(run, *data_folders(data))
         if there := sorted(path.name for path in run.iterdir() if path.name not in own):
             shown = ", ".join(there[:5])
-            raise RunError(f"{run} already holds {shown}: resume that run, or choose another folder")
+            raise RunError(f"{run} already contains {shown}: resume that run, or use another folder")
     elif (run / STATE_NAME).exists() and not (run / RECORD_NAME).exists():
-        raise RunError(f"{run} has a training state but no {RECORD_NAME}; choose another folder")
+        raise RunError(f"{run} has a training state but no {RECORD_NAME}; use another folder")
 
 
 def mark_unsaved(run: Path) -> None:
-    """Mark the run as without a checkpoint: if this start fails, the next one may start over."""
-    write_text(run / UNSAVED_NAME, "No checkpoint was saved yet: training may begin anew in this folder.\n")
+    """Mark the run as without a checkpoint, so that it can be started again if this start fails."""
+    write_text(run / UNSAVED_NAME, "No checkpoint was saved yet: training can be started again in this folder.\n")
 
 
 def mark_saved(run: Path) -> None:
@@ -199,13 +199,13 @@ def mark_saved(run: Path) -> None:
 
 
 def _clear_failed_start(run: Path) -> None:
-    """Remove the files of a failed start that the next one would not replace, and nothing else."""
+    """Remove only the files of a failed start that the next start would not replace."""
     boards = (run / "tensorboard").glob("events.out.tfevents.*")
     grids = (path for path in (run / "samples").glob("*.png") if NUMBERED.fullmatch(path.name))
     for path in (*boards, *grids, snapshot_path(run, "best"), snapshot_path(run, "last")):
         path.unlink(missing_ok=True)
     for name in ("tensorboard", "samples", "snapshots"):
-        with suppress(OSError):  # missing, or not empty: it holds files of the user's
+        with suppress(OSError):  # missing, or not empty because it contains files of the user
             (run / name).rmdir()
 
 

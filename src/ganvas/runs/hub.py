@@ -1,8 +1,8 @@
 """Runs on the Hugging Face Hub: `hf://user/name[@revision]` is downloaded, verified and cached.
 
-Two files are fetched, `config.json` and `model.safetensors` (`ganvas.runs.published`), and neither can hold code. The
-cache, the token, the address of the Hub and the offline mode are those of huggingface_hub (HF_HOME, HF_TOKEN,
-HF_ENDPOINT, HF_HUB_OFFLINE); GANVAS_OFFLINE forbids downloads too. No torch here.
+Two files are downloaded, `config.json` and `model.safetensors` (`ganvas.runs.published`), neither of which can contain
+code. The cache, the token, the address of the Hub and the offline mode are those of huggingface_hub (HF_HOME, HF_TOKEN,
+HF_ENDPOINT, HF_HUB_OFFLINE); GANVAS_OFFLINE forbids downloads too; imports no torch.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ __all__ = [
 
 C = TypeVar("C")
 ADDRESS = re.compile(r"hf:/{1,2}([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
-"""A `Path` keeps one of the two slashes."""
+"""Pattern of an address; a `Path` keeps only one of the two slashes."""
 NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
-"""Repository that the Hub allows, but for rules that it checks itself."""
+"""Pattern of repository names, without the rules that the Hub itself checks."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 RUN_FIELDS = ("run", "runs", "start_from")
-"""Fields of configs that name runs."""
+"""Fields of configs that contain runs."""
 TIMEOUT = 10.0
-"""Seconds that the Hub may take to describe a repository."""
+"""Timeout in seconds of requests for the description of a repository."""
 
 
 @dataclass(frozen=True)
 class HubAddress:
-    """Address of a repository of models.
+    """Address of a model repository.
 
     Attributes:
         repository: `user/name`.
@@ -63,18 +63,18 @@ class HubAddress:
 
 
 class CachedCopyWarning(UserWarning):
-    """The Hub cannot be reached, and an earlier download is used."""
+    """Warning that the Hub cannot be reached and an earlier download is used."""
 
 
 def parse_address(run: Path | str) -> HubAddress | None:
-    """Return the address that a run is given by, or None for a path.
+    """Return the address in a run argument, or None for a path.
 
     Raises:
-        RunError: it starts like an address and is none.
+        RunError: it starts like an address but is invalid.
     """
     text = run.as_posix() if isinstance(run, Path) else run
     if text.startswith(("http:/", "https:/")):
-        raise RunError(f"{text} is a web address; a run on the Hugging Face Hub is given as hf://user/name")
+        raise RunError(f"{text} is a web address; the address of a run on the Hugging Face Hub is hf://user/name")
     if not text.startswith("hf:"):
         return None
     if not (found := ADDRESS.fullmatch(text)):
@@ -92,21 +92,21 @@ def upload_address(repository: str) -> HubAddress:
     address = parse_address(repository if repository.startswith("hf:") else f"hf://{repository}")
     assert address is not None
     if address.revision:
-        raise ConfigError(f"{repository}: an upload becomes the newest revision; leave @{address.revision} out")
+        raise ConfigError(f"{repository}: an upload becomes the newest revision; omit @{address.revision}")
     if not NAME.fullmatch(address.repository):
         raise ConfigError(f"{repository!r}: a repository of the Hub is user/name, of letters, digits, '-', '_' and '.'")
     return address
 
 
 def resolve_run(run: Path | str) -> Path:
-    """Return the folder of a run; one on the Hub is downloaded unless it is cached.
+    """Return the folder of a run, downloading it from the Hub unless it is cached.
 
     Args:
         run: a folder, which is returned unchanged, or `hf://user/name[@revision]`.
 
     Raises:
         MissingDependency: huggingface_hub is not installed.
-        RunError: there is no such repository or revision, or it holds no model of ganvas.
+        RunError: there is no such repository or revision, or it contains no model of ganvas.
         HubError: the Hub cannot be reached and the run is not cached, or the download is damaged.
     """
     address = parse_address(run)
@@ -116,10 +116,10 @@ def resolve_run(run: Path | str) -> Path:
 def with_local_runs(config: C) -> C:
     """Return a config in which runs on the Hugging Face Hub are replaced by their folders in the cache.
 
-    Every command that takes a run comes through here, so that each also takes `hf://user/name`.
+    Every command that accepts a run uses this function, so each also accepts `hf://user/name`.
 
     Args:
-        config: a dataclass, which may name runs in the fields `RUN_FIELDS`.
+        config: a dataclass, which may contain runs in the fields `RUN_FIELDS`.
 
     Raises:
         GanvasError: see `resolve_run`.
@@ -138,7 +138,7 @@ def require_library(purpose: str) -> None:
 
 
 def _downloaded(address: HubAddress) -> Path:
-    """Return the folder of the cache that holds the run, verified."""
+    """Return the verified folder of the run in the cache."""
     require_library(str(address))
     with hub_errors(address):
         folder = _cached(address) if _is_final(address) or is_offline() else None
@@ -150,7 +150,9 @@ def _downloaded(address: HubAddress) -> Path:
     except RunError as error:
         for name in (CONFIG_NAME, WEIGHTS_NAME):
             _forget(folder / name)
-        raise HubError(f"{address}: {error}; the download is removed, so the same command fetches it anew") from error
+        raise HubError(
+            f"{address}: {error}; the download is removed, so the same command downloads it again"
+        ) from error
     return folder
 
 
@@ -179,7 +181,7 @@ def _cached(address: HubAddress) -> Path | None:
 
 
 def _fetch(address: HubAddress) -> Path:
-    """Download both files of one commit; the description first, so that no other model's weights are fetched."""
+    """Download both files of one commit, the description first, so that weights of other models are not downloaded."""
     from httpx2 import TransportError  # optional dependency
     from huggingface_hub import HfApi
 
@@ -194,23 +196,24 @@ def _fetch(address: HubAddress) -> Path:
     there = {file.rfilename for file in info.siblings or ()}
     if missing := [name for name in (CONFIG_NAME, WEIGHTS_NAME) if name not in there]:
         raise RunError(
-            f"{address} is no model of ganvas: it has no {missing[0]}; ganvas reads what `ganvas push` uploaded"
+            f"{address} is not a model of ganvas: it has no {missing[0]}; ganvas reads models that `ganvas push` "
+            "uploaded"
         )
     return _file(address, WEIGHTS_NAME, fetch_description(address).name).parent
 
 
 def fetch_description(address: HubAddress) -> Path:
-    """Download the `config.json` alone, and return the folder of its commit in the cache.
+    """Download only `config.json`, and return the folder of its commit in the cache.
 
     Raises:
-        RunError: it describes no model of ganvas.
-        OSError: the library's errors; see `hub_errors`.
+        RunError: it does not describe a model of ganvas.
+        OSError: errors of the library; see `hub_errors`.
     """
     folder = _file(address, CONFIG_NAME, address.revision).parent
     try:
         read_published(folder)
     except RunError as error:
-        raise RunError(f"{address} is no model of ganvas that can be read: {error}") from error
+        raise RunError(f"{address} is not a readable model of ganvas: {error}") from error
     return folder
 
 
@@ -235,7 +238,7 @@ def _forget(path: Path) -> None:
 def hub_errors(address: HubAddress) -> Iterator[None]:
     """Turn errors of huggingface_hub and of the network into errors that name the repository and the remedy.
 
-    System errors on files, such as a full disk, pass.
+    System errors on files, such as a full disk, propagate.
 
     Raises:
         RunError: repository, revision or file do not exist, or may not be read.
@@ -257,7 +260,7 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
 
 @contextmanager
 def _bars_on_terminals() -> Iterator[None]:
-    """Show the progress bars of huggingface_hub on terminals alone, like those of ganvas."""
+    """Show the progress bars of huggingface_hub only on terminals, like those of ganvas."""
     # optional dependency
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -272,31 +275,33 @@ def _bars_on_terminals() -> Iterator[None]:
 
 
 def _explained(error: Exception, address: HubAddress) -> GanvasError | None:
-    """Return what an error of huggingface_hub means for the user; None for a system error on a file."""
+    """Return the ganvas error for an error of huggingface_hub; None for a system error on a file."""
     from httpx2 import HTTPError  # optional dependency
     from huggingface_hub import errors
 
     match error:
         case errors.HFValidationError():
-            return RunError(f"{address}: no valid name of a repository ({error}); give user/name")
+            return RunError(f"{address}: not a valid repository name ({error}); use user/name")
         case errors.GatedRepoError():
-            return RunError(f"{address} is gated: ask for access on its page, then `hf auth login` or set HF_TOKEN")
+            return RunError(f"{address} is gated: request access on its page, then run `hf auth login` or set HF_TOKEN")
         case errors.RepositoryNotFoundError():
             return RunError(
-                f"{address}: no such repository, or a private one that your token does not open; check the name, or "
+                f"{address}: no such repository, or a private one without access by your token; check the name, or run "
                 "`hf auth login` or set HF_TOKEN"
             )
         case errors.RevisionNotFoundError():
-            return RunError(f"{address}: the repository has no such revision; leave it out for the newest")
+            return RunError(f"{address}: the repository has no such revision; omit it for the newest")
         case errors.EntryNotFoundError():
-            return RunError(f"{address} is no model of ganvas: {error}")
+            return RunError(f"{address} is not a model of ganvas: {error}")
         case errors.HfHubHTTPError():
             return _refused(error, address)
         case HTTPError() | ConnectionError():
             reason = str(error) or type(error).__name__
             return HubError(f"{address}: the Hugging Face Hub cannot be reached ({reason}); check the network")
         case OSError() if error.errno is None:
-            return HubError(f"{address}: the download was cut off ({str(error).splitlines()[0]}); repeat the command")
+            return HubError(
+                f"{address}: the download was interrupted ({str(error).splitlines()[0]}); repeat the command"
+            )
         case RuntimeError() | ValueError():
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             return HubError(f"{address}: {error}{cause}; repeat the command")
@@ -308,5 +313,5 @@ def _refused(error: Exception, address: HubAddress) -> GanvasError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     reason = getattr(error, "server_message", None) or str(error).splitlines()[0]
     if status in (401, 403):
-        return RunError(f"{address}: your token may not do that ({reason}); `hf auth login` with one that may")
-    return HubError(f"{address}: the Hugging Face Hub answers {status} ({reason}); try again later")
+        return RunError(f"{address}: your token has no permission ({reason}); run `hf auth login` with one that has")
+    return HubError(f"{address}: the Hugging Face Hub responded with {status} ({reason}); try again later")

@@ -1,8 +1,8 @@
-"""Published run: a run as a model folder of the Hugging Face Hub, `config.json` and `model.safetensors`.
+"""Published run: a run in the layout of a Hugging Face model, `config.json` and `model.safetensors`.
 
-`ganvas export --format huggingface` writes such a folder, and everything that reads a run reads one too. It holds one
-snapshot, and of the run record what a stranger needs; the training data's place and the trainer's settings stay at
-home. No torch here.
+`ganvas export --format huggingface` writes such a folder, and everything that reads a run reads one too. It contains
+one snapshot and the public part of the run record, without the folder of the training data and the trainer's settings;
+imports no torch.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 PUBLISHED_FORMAT = 1
 UNPUBLISHED = Path("not published")
-"""Stands in a published record for the folder of the training data."""
+"""Placeholder for the folder of the training data in a published record."""
 LONGEST_LICENSE = 200
-"""Characters of a license."""
+"""Largest number of characters of a license."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,54 +31,54 @@ class PublishedRun:
 
     library_name: Literal["ganvas"] = "ganvas"
     format: int = PUBLISHED_FORMAT
-    """Version of this file."""
+    """Version of the file format."""
     name: str
-    """Name of the run's folder, which stands in the labels of its outputs."""
+    """Name of the run's folder, used in the labels of its outputs."""
     snapshot: str
-    """The snapshot that was published: best, last, or the stem of another file."""
+    """Published snapshot: best, last, or the stem of another file."""
     images_seen: int
     """Training images up to the snapshot."""
     weights_sha256: str
     """SHA-256 of `model.safetensors`."""
     license: str | None = None
-    """License of the weights as an identifier of the Hub, such as apache-2.0; None where the author stated none."""
+    """License of the weights as an identifier of the Hub, such as apache-2.0; None if the author stated none."""
     run: dict[str, Any]
-    """The run record (`ganvas.runs.record.RunRecord`) without folders and settings of the trainer."""
+    """Run record (`ganvas.runs.record.RunRecord`) without folders and settings of the trainer."""
 
     def __post_init__(self) -> None:
         if self.name != publishable_name(self.name):  # exports are named after the run
-            raise ConfigError(f"name {self.name!r} is no name of a folder")
+            raise ConfigError(f"name {self.name!r} is not a folder name")
         if not self.snapshot.isprintable():
-            raise ConfigError(f"snapshot {self.snapshot!r} is no name of a snapshot")
+            raise ConfigError(f"snapshot {self.snapshot!r} is not a snapshot name")
         check_license(self.license)
 
 
 def check_license(text: str | None) -> None:
-    """Raise ConfigError unless a license is one line that metadata and model cards can hold."""
+    """Raise ConfigError unless a license is one line that metadata and model cards can store."""
     if text is None:
         return
     if not text.strip():
-        raise ConfigError("license is empty: leave it out if it is not stated")
+        raise ConfigError("license is empty: omit it if it is not stated")
     if not text.isprintable():
         raise ConfigError(
-            f"license {text[:40]!r} has line breaks or other characters that cannot be printed; give an identifier "
+            f"license {text[:40]!r} has line breaks or other characters that cannot be printed; use an identifier "
             "such as CC-BY-4.0, or one line that says where the license is"
         )
     if len(text) > LONGEST_LICENSE:
         raise ConfigError(
-            f"license has {len(text)} characters, more than {LONGEST_LICENSE}; give its identifier or its address, and "
-            "its text in a file of its own"
+            f"license has {len(text)} characters, more than {LONGEST_LICENSE}; use its identifier or its address, and "
+            "put its text into a separate file"
         )
 
 
 def publishable_name(name: str) -> str:
-    """Return a name of a run that every system can give a folder: no separators, nothing that cannot be printed."""
+    """Return the name of a run as a portable folder name, without separators and unprintable characters."""
     kept = "".join("-" if sign in "/\\:" or not sign.isprintable() else sign for sign in name)
     return kept if kept.strip(". ") else "run"
 
 
 def is_published(run: Path) -> bool:
-    """Return whether a folder is laid out as a published run; a training run beside one takes precedence."""
+    """Return whether a folder has the layout of a published run; a training run in the same folder takes precedence."""
     return not (run / RECORD_NAME).exists() and (run / CONFIG_NAME).is_file()
 
 
@@ -88,7 +88,7 @@ def record_path(run: Path) -> Path:
 
 
 def run_name(run: Path) -> str:
-    """Return the name of a run for labels and reports: that of its folder, or the one that it was published under."""
+    """Return the name of a run for labels and reports: that of its folder, or its published name."""
     return read_published(run).name if is_published(run) else run.resolve().name
 
 
@@ -102,14 +102,15 @@ def read_published(folder: Path) -> PublishedRun:
     try:
         content = read_json(path)
     except OSError as error:
-        raise RunError(f"{folder} is no published run: {CONFIG_NAME} cannot be read ({error.strerror})") from error
+        raise RunError(f"{folder} is not a published run: {CONFIG_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise RunError(f"{path} is not JSON: {error}; export or download it again") from error
     if not isinstance(content, dict) or content.get("library_name") != "ganvas":
-        raise RunError(f"{path} describes a model of another library; ganvas reads what `ganvas export` wrote")
+        raise RunError(f"{path} describes a model of another library; ganvas reads models that `ganvas export` wrote")
     if content.get("format") != PUBLISHED_FORMAT:
         raise RunError(
-            f"{path} has format {content.get('format')}; this ganvas reads {PUBLISHED_FORMAT}: install a newer one"
+            f"{path} has format {content.get('format')}; this version of ganvas reads {PUBLISHED_FORMAT}: install a "
+            "newer version"
         )
     try:
         return from_record(PublishedRun, content)
@@ -118,18 +119,20 @@ def read_published(folder: Path) -> PublishedRun:
 
 
 def check_weights(folder: Path) -> None:
-    """Check that the weights of a published run are those that its `config.json` names.
+    """Verify the weights of a published run against the hash in its `config.json`.
 
     Raises:
-        RunError: the file is missing, cut off or another one.
+        RunError: the file is missing, truncated or another one.
     """
     path, expected = folder / WEIGHTS_NAME, read_published(folder).weights_sha256
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise RunError(f"{folder}: {WEIGHTS_NAME} cannot be read ({error.strerror}); get it again") from error
+        raise RunError(
+            f"{folder}: {WEIGHTS_NAME} cannot be read ({error.strerror}); export or download it again"
+        ) from error
     if found != expected:
         raise RunError(
-            f"{path} has SHA-256 {found}, {CONFIG_NAME} says {expected}: the file is damaged or of another model; "
+            f"{path} has SHA-256 {found}, but {CONFIG_NAME} has {expected}: the file is damaged or of another model; "
             "export or download it again"
         )

@@ -1,6 +1,6 @@
-"""Run record `run.json`, and snapshots of the generators: what inference reads of a run.
+"""Run record `run.json` and snapshots of the generators, from which inference loads a run.
 
-The record holds everything needed to rebuild the networks of a run and to prepare their input. Snapshots are
+The record contains everything needed to rebuild the networks of a run and to prepare their input. Snapshots are
 safetensors files.
 """
 
@@ -46,7 +46,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """Description of a run: method, data and picture types. Its network options never have to be repeated."""
+    """Description of a run: method, data and picture types, so that network options need not be repeated."""
 
     method: Any
     """Config of one of `ganvas.methods.base.methods()`, identified by the class name in the record."""
@@ -55,15 +55,15 @@ class RunRecord:
     output: PictureSpec
     """Channels, data type and value range of the output."""
     image_size: tuple[int, int]
-    """(height, width) of a training crop; the networks' depth may follow from it."""
+    """(height, width) of a training crop, which may determine the depth of networks."""
     data: DataConfig | None = None
-    """The training data, for evaluation on its own splits."""
+    """Training data, for evaluation on their splits. """
     training: dict[str, Any] | None = None
-    """The trainer's settings, for resuming; inference does not use them."""
+    """Settings of the trainer, for resuming; inference does not use them."""
     created: str = field(default_factory=_now)
-    """UTC, ISO 8601."""
+    """Creation time, UTC in ISO 8601."""
     ganvas: str = field(default_factory=lambda: version("ganvas"))
-    """The version of ganvas that wrote the record."""
+    """Version of ganvas that wrote the record."""
     version: int = RECORD_VERSION
     """Version of the record format."""
 
@@ -78,13 +78,14 @@ def read_run_record(run: Path) -> RunRecord:
     """Read `run.json`, or the record in the `config.json` of a published run, strictly.
 
     Raises:
-        RunError: not a run folder, not JSON, another version, or a key that is unknown, missing or of the wrong type.
+        RunError: the folder is not a run, the file is not JSON or of another version, or a key is unknown, missing or
+            of the wrong type.
     """
     path = record_path(run)
     content = read_published(run).run if is_published(run) else _read_json(run)
     found = content.get("version") if isinstance(content, dict) else None
     if found != RECORD_VERSION:
-        raise RunError(f"{path} has record version {found}; this ganvas reads {RECORD_VERSION}")
+        raise RunError(f"{path} has record version {found}; this version of ganvas reads {RECORD_VERSION}")
     try:
         record = from_record(RunRecord, content)
         return replace(record, method=_read_method(record.method))
@@ -94,13 +95,13 @@ def read_run_record(run: Path) -> RunRecord:
 
 def _read_json(run: Path) -> Any:
     if run.is_file():
-        remedy = FILE_REMEDIES.get(run.suffix.lower(), "give the folder that `ganvas train` wrote")
+        remedy = FILE_REMEDIES.get(run.suffix.lower(), "pass the folder that `ganvas train` wrote")
         raise RunError(f"{run} is a file, not a run folder; {remedy}")
     try:
         return read_json(run / RECORD_NAME)
     except FileNotFoundError as error:
         problem = f"it has no {RECORD_NAME}" if run.is_dir() else "there is no such folder"
-        raise RunError(f"{run} is not a run folder: {problem}; give the folder that `ganvas train` wrote") from error
+        raise RunError(f"{run} is not a run folder: {problem}; pass the folder that `ganvas train` wrote") from error
     except OSError as error:
         raise RunError(f"{run} is not a run folder: {RECORD_NAME} cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -116,7 +117,7 @@ def _read_method(record: object) -> object:
 
 
 def check_picture_types(run: Path, input_spec: PictureSpec, output_spec: PictureSpec) -> None:
-    """Check that pictures are of the types that the run in this folder was trained on.
+    """Check that pictures have the types on which the run in this folder was trained.
 
     Raises:
         ConfigError: names the type that differs.
@@ -126,7 +127,7 @@ def check_picture_types(run: Path, input_spec: PictureSpec, output_spec: Picture
         if was != now:
             raise ConfigError(
                 f"{run} was trained with an {side} of {_describe(was)}, the data now has {_describe(now)}: resume it "
-                "on pictures of the same type, or train anew in another folder"
+                "on pictures of the same type, or train in another folder"
             )
 
 
@@ -138,13 +139,13 @@ def _describe(spec: PictureSpec) -> str:
 
 SNAPSHOT_FORMAT = "ganvas snapshot 1"
 FILE_REMEDIES = {
-    ".onnx": "an ONNX network only translates and is evaluated; give the folder that `ganvas train` wrote",
-    ".pt2": "PyTorch and not ganvas runs this export; export the run as ONNX, or give its folder",
-    ".xml": "OpenVINO and not ganvas runs this export; export the run as ONNX, or give its folder",
-    ".pth": "`ganvas import` makes a run of a checkpoint",
-    ".safetensors": "`ganvas import` makes a run of a checkpoint",
+    ".onnx": "an ONNX network can only be used to translate and evaluate; pass the folder that `ganvas train` wrote",
+    ".pt2": "this export runs in PyTorch without ganvas; export the run as ONNX, or pass its folder",
+    ".xml": "this export runs in OpenVINO without ganvas; export the run as ONNX, or pass its folder",
+    ".pth": "convert a checkpoint to a run with `ganvas import`",
+    ".safetensors": "convert a checkpoint to a run with `ganvas import`",
 }
-"""Suffix of a file that is given in place of a run -> what to do."""
+"""Suffix of a file passed instead of a run -> remedy."""
 INITIALIZERS = {
     "kaiming_normal_",
     "kaiming_uniform_",
@@ -154,9 +155,9 @@ INITIALIZERS = {
     "xavier_normal_",
     "xavier_uniform_",
 }
-"""Random initializers that layers call for their initial weights."""
+"""Random initializers that layers use for their initial weights."""
 UNREADABLE = (OSError, SafetensorError, RuntimeError, TypeError, KeyError, AttributeError)
-"""Exceptions that a damaged safetensors file raises; the last three for data types that torch lacks."""
+"""Exceptions raised by damaged safetensors files; the last three by data types that torch lacks."""
 
 
 def snapshot_path(run: Path, name: SnapshotName | str) -> Path:
@@ -168,7 +169,7 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
     """Return the file of a snapshot: for `auto` the best if it exists, else the last; or the path of any file.
 
     Raises:
-        RunError: there is none; says which ones there are.
+        RunError: it does not exist; names the existing ones.
     """
     if is_published(run) and not isinstance(snapshot, Path):
         return _published_snapshot(run, snapshot)
@@ -185,10 +186,10 @@ def find_snapshot(run: Path, snapshot: SnapshotName | Path = "auto") -> Path:
 
 
 def _published_snapshot(run: Path, snapshot: SnapshotName) -> Path:
-    """Return the weights of a published run, which has one snapshot; raise RunError for another or where they lack."""
+    """Return the weights of a published run; raise RunError for another snapshot, or if they are missing."""
     there = read_published(run).snapshot
     if snapshot not in ("auto", there):
-        raise RunError(f"{run}: no snapshot '{snapshot}'; it was published with '{there}' alone")
+        raise RunError(f"{run}: no snapshot '{snapshot}'; it was published only with '{there}'")
     if not (run / WEIGHTS_NAME).is_file():
         raise RunError(f"{run} lacks {WEIGHTS_NAME}: export or download it again")
     return run / WEIGHTS_NAME
@@ -201,17 +202,17 @@ def run_files(run: Path) -> list[Path]:
 
 
 def save_snapshot(path: Path, method: Method, *, images_seen: int, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write the generators alone, atomically.
+    """Write a snapshot, which contains only the generators, atomically.
 
     Args:
         path: the file, usually `snapshot_path(run, "last")`; missing folders are created.
-        method: its generators are saved.
+        method: method whose generators are saved.
         images_seen: training images so far.
-        weights: values in place of the method's own, such as averages, named as by `generator_weights`.
+        weights: weights to save instead of the method's own, such as averages, with the names of `generator_weights`.
     """
     tensors = generator_weights(method)
     if unknown := sorted(set(weights or {}) - set(tensors)):
-        raise RunError(f"{path.name}: {unknown[0]} is no weight of the generators")
+        raise RunError(f"{path.name}: {unknown[0]} is not a weight of the generators")
     tensors |= weights or {}
     save_tensors(path, tensors, {"format": SNAPSHOT_FORMAT, "images_seen": str(images_seen)})
 
@@ -226,7 +227,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], int]:
     """Return the weights of a snapshot by name, on the CPU, and the number of images seen at that time.
 
     Raises:
-        RunError: the file is no snapshot or is damaged.
+        RunError: the file is not a snapshot or is damaged.
     """
     check_name(path)
     if path.name == WEIGHTS_NAME and is_published(path.parent):
@@ -240,7 +241,7 @@ def snapshot_images(path: Path) -> int:
     """Return the number of training images up to a snapshot, without reading its weights.
 
     Raises:
-        RunError: the file is no snapshot or is damaged.
+        RunError: the file is not a snapshot or is damaged.
     """
     with _open_snapshot(path) as file:
         return _images_seen(file, path)
@@ -248,7 +249,7 @@ def snapshot_images(path: Path) -> int:
 
 @contextmanager
 def _open_snapshot(path: Path) -> Iterator[Any]:
-    """Open the safetensors file of a snapshot; errors while it is read become a RunError."""
+    """Open the safetensors file of a snapshot; errors inside the block become a RunError."""
     try:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") != SNAPSHOT_FORMAT:
@@ -269,10 +270,10 @@ def _images_seen(file: Any, path: Path) -> int:
 def load_generators(run: Path, snapshot: SnapshotName | Path = "auto") -> Method:
     """Return the run's method on the CPU in eval mode with its generators loaded; other networks are uninitialized.
 
-    Initial weights are not drawn, which would take longer than loading; random generators do not change.
+    Random initialization, which would take longer than loading, is skipped; random generators do not change.
 
     Raises:
-        RunError: no record or no snapshot, or the two do not belong together.
+        RunError: the record or the snapshot is missing, or the two do not belong together.
     """
     record, path = read_run_record(run), find_snapshot(run, snapshot)
     with torch.random.fork_rng(devices=[]), _SkipInitialization():
@@ -292,13 +293,13 @@ class _SkipInitialization(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Replace each torch function that initializes weights; its first argument is the tensor to fill."""
+        """Return the first argument, the tensor to fill, instead of calling an initializer."""
         named = kwargs or {}
         return (*args, *named.values())[0] if func.__name__ in INITIALIZERS else func(*args, **named)
 
 
 def check_like(name: str, value: Tensor, like: Tensor, source: Path) -> None:
-    """Raise RunError if a tensor of a file has another shape or kind of data type than the one that it replaces."""
+    """Raise RunError if a tensor of a file differs in shape or kind of data type from the one that it replaces."""
     if value.shape != like.shape:
         raise RunError(f"{source}: weight {name} has shape {tuple(value.shape)}, the run needs {tuple(like.shape)}")
     if (value.is_floating_point(), value.is_complex()) != (like.is_floating_point(), like.is_complex()):

@@ -1,4 +1,4 @@
-"""Studio: a local page to paint, redact, translate and watch trainings, and its config. No torch here."""
+"""Studio, a local web page to redact, translate and monitor training, and its config; imports no torch."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ganvas.hardware.threads import check_threads
 __all__ = ["StudioConfig", "studio"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Addresses that only programs of this machine reach."""
+"""Addresses that are reachable only from this machine."""
 
 
 @dataclass(frozen=True)
 class StudioConfig:
-    """Local page for redaction, translation and trainings."""
+    """Local web page for redaction, translation and training."""
 
     runs: tuple[Path, ...] = ()
-    """Run folders to show besides those below the root."""
+    """Run folders to show in addition to those below the root."""
     _: KW_ONLY
     root: Path = Path()
-    """Folder in which runs, reports and .onnx models are looked for, four folders deep."""
+    """Folder to search for runs, reports and .onnx models, four levels deep."""
     port: int = 8765
-    """Port of the page; 0: any free one."""
+    """Port of the page; 0: any free port."""
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than this machine's own needs the token that is printed at the start."""
+    """Address to listen on. Addresses other than this machine's require the token that is printed at the start."""
     browser: bool = True
     """Open the page in a browser."""
     threads: int | None = None
-    """Number of CPU threads of the jobs and of resumed trainings; unset: all, or as many as are fastest."""
+    """Number of CPU threads of jobs and of resumed training runs; unset: all, or the fastest number."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
@@ -42,16 +42,16 @@ class StudioConfig:
 
     @property
     def needs_token(self) -> bool:
-        """Return whether other machines may reach the page, so that a token must keep them out."""
+        """Return whether other machines may reach the page, so that a token is required."""
         return self.host not in LOOPBACK
 
 
 @command(StudioConfig)
 def studio(config: StudioConfig) -> None:
-    """Open a local page to redact, translate and watch trainings, until it is interrupted.
+    """Serve a local web page to redact, translate and monitor training, until interrupted.
 
-    Needs the extra `studio` (Starlette and uvicorn). Nothing leaves this machine: the page loads nothing from
-    elsewhere, and uploads and results lie in a private temporary folder, which is removed at the end.
+    Requires the extra `studio` (Starlette and uvicorn). No data leave this machine: the page loads no resources from
+    other servers, and uploads and results are stored in a private temporary folder, which is removed at the end.
     """
     from ganvas.studio.serve import serve  # slow to import
 

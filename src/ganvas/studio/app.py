@@ -1,4 +1,4 @@
-"""Application of the studio: what the page may ask for, as JSON over HTTP."""
+"""ASGI application of the studio: the JSON API of its page."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def make_app(studio: Studio) -> Starlette:
     ]
     errors: dict[Any, Callable[..., Any]] = {
         UploadProblem: lambda _request, error: _problem(error.status, str(error)),
-        KeyError: lambda _request, _error: _problem(404, "there is nothing of this id any more"),
+        KeyError: lambda _request, _error: _problem(404, "this id no longer exists"),
         GanvasError: lambda _request, error: _problem(422, studio.clean(str(error))),
         ValueError: lambda _request, error: _problem(422, studio.clean(str(error))),
         OSError: lambda _request, error: _problem(507, studio.clean(problem_of(error))),
-        404: lambda _request, _error: _problem(404, "there is no such address"),
-        405: lambda _request, _error: _problem(405, "this address takes other requests"),
+        404: lambda _request, _error: _problem(404, "unknown address"),
+        405: lambda _request, _error: _problem(405, "this address does not support the request method"),
     }
     return Starlette(routes=routes, exception_handlers=errors)
 
@@ -79,7 +79,7 @@ def _problem(status: int, problem: str) -> JSONResponse:
 
 
 class Handlers:
-    """Answers to the page's requests."""
+    """Handlers of the page's requests."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -95,7 +95,7 @@ class Handlers:
         return FileResponse(path, media_type=TYPES[path.suffix])
 
     def piece(self, request: Request) -> Response:
-        """Return a view or a result; reports get no scripts and no origin."""
+        """Return a view or a result; reports run without scripts and origin."""
         piece = self._studio.storage.piece(request.path_params["id"])
         headers = {"content-security-policy": REPORT_CSP} if piece.media_type == "text/html" else {}
         shown = "attachment" if "save" in request.query_params else "inline"
@@ -113,7 +113,7 @@ class Handlers:
         return FileResponse(entry.path, media_type="text/html", headers={"content-security-policy": REPORT_CSP})
 
     def state(self, _request: Request) -> Response:
-        """Return version, limits, and what can find regions."""
+        """Return version, limits, and available classifiers and detectors."""
         limits = self._studio.storage.limits
         models = [one for one in self._studio.library.scan() if one.kind == "model"]
         return JSONResponse({
@@ -126,7 +126,7 @@ class Handlers:
         })  # fmt: skip
 
     async def upload(self, request: Request) -> Response:
-        """Receive, inspect and keep a picture or film."""
+        """Receive, inspect and store a picture or film."""
         storage = self._studio.storage
         with storage.reserved() as path:
             await receive_file(request, path, storage.limits)
@@ -141,7 +141,7 @@ class Handlers:
         return JSONResponse(upload.as_record(), status_code=201)
 
     async def mask(self, request: Request) -> Response:
-        """Receive, check and keep the painted mask of an upload."""
+        """Receive, check and store the painted mask of an upload."""
         storage, upload = self._studio.storage, self._studio.storage.get(request.path_params["id"])
         path = storage.work_folder(upload.id) / "mask.png"
         try:
@@ -162,7 +162,7 @@ class Handlers:
         return job.result
 
     def unmask(self, request: Request) -> Response:
-        """Forget the painted mask of an upload."""
+        """Remove the painted mask of an upload."""
         upload = self._studio.storage.get(request.path_params["id"])
         upload.mask = upload.mask_piece = None
         return JSONResponse({})
@@ -172,15 +172,15 @@ class Handlers:
         return JSONResponse([_shown(one) for one in self._studio.storage.all()])
 
     def remove(self, request: Request) -> Response:
-        """Remove an upload and everything made of it."""
+        """Remove an upload and all of its results."""
         self._studio.storage.remove(request.path_params["id"])
         return JSONResponse({})
 
     async def sign(self, request: Request) -> Response:
-        """Record or take back a person's approval of a redaction."""
+        """Record or revoke a person's sign-off of a redaction."""
         upload, name = self._studio.storage.get(request.path_params["id"]), (await _json(request)).get("by")
         if not isinstance(name, str) or not upload.review.get("path"):
-            return _problem(422, "there is no result to sign, or no name")
+            return _problem(422, "the result or the name for the sign-off is missing")
         sign(upload, name)
         return JSONResponse(_shown(upload))
 
@@ -215,7 +215,7 @@ class Handlers:
         return JSONResponse({})
 
     def cover_audit(self, request: Request) -> Response:
-        """Return how much a cover hides, where that was measured before; else an empty object."""
+        """Return the stored result of a cover audit; an empty object if there is none."""
         values = {name: float(value) for name, value in request.query_params.items()}
         if blocks := values.pop("blocks", None):
             values["blocks"] = int(blocks)
@@ -248,7 +248,7 @@ class Handlers:
         return FileResponse(grids[request.path_params["number"]], media_type="image/png")
 
     def train(self, request: Request) -> Response:
-        """Resume or stop a training."""
+        """Resume or stop a training run."""
         entry = self._studio.library.get(request.path_params["id"], "run")
         actions: dict[str, Callable[[], None]] = {
             "resume": lambda: self._studio.trainings.resume(entry.id, entry.path),
@@ -259,7 +259,7 @@ class Handlers:
 
 
 def _shown(upload: Upload) -> dict[str, Any]:
-    """Return an upload for the page, without paths of this machine."""
+    """Return the description of an upload for the page, without paths of this machine."""
     record = upload.as_record()
     return {**record, "review": {name: value for name, value in record["review"].items() if name != "path"}}
 
@@ -267,5 +267,5 @@ def _shown(upload: Upload) -> dict[str, Any]:
 async def _json(request: Request) -> dict[str, Any]:
     content = parse_json(await request.body() or b"{}")
     if not isinstance(content, dict):
-        raise ValueError("send an object")
+        raise ValueError("expected a JSON object")
     return content

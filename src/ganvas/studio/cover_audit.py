@@ -1,8 +1,8 @@
-"""How much a cover hides, for the studio: a small privacy audit on handwritten digits, measured once and kept.
+"""Cover audit of the studio: a small privacy audit on handwritten digits, measured once and cached.
 
-A person who chooses a style sees beside it in how many cases a classifier that was trained on such covers still names
-what lies under it. The pictures are the digits inside scikit-learn (extra `demo`): ten kinds that a small network
-learns in seconds. They stand for any small number of kinds whose examples an attacker has.
+Beside each style, the page shows how often a classifier that was trained on such covers still recognizes the covered
+digit. The digits are those of scikit-learn (extra `demo`): ten kinds that a small network learns in seconds, as an
+example of a small number of kinds of which an attacker has pictures.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["CoverAuditTask", "known_cover_audit"]
 SIDE = 32
 """Side of a digit in pixels."""
 LONGER = 96
-"""A blur in pixels is judged as on a region of so many pixels."""
+"""Longer side of the region in pixels to which the sigma of a blur is assumed to apply."""
 STEPS = 250
 """Training steps of the attacker's network."""
 EVERY = 6
-"""One digit in so many is used: 300, of which a quarter tests."""
+"""Every n-th digit is used: 300, a quarter of them for testing."""
 KEPT = "studio-cover-audit"
-"""Folder of the figures in the cache folder."""
+"""Name of the folder of results inside the cache folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class CoverAuditTask:
     folder: Path
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Return share, interval, chance and a sentence; from the cache where it is known.
+        """Return share, interval, chance and a sentence, from the cache if possible.
 
         Raises:
             MissingDependency: scikit-learn is not installed.
@@ -75,7 +75,7 @@ class CoverAuditTask:
 
 
 def known_cover_audit(strength: Strength) -> dict[str, Any] | None:
-    """Return the figures of a style and strength that were measured before with this version, or None."""
+    """Return the cached results of a style and strength of this version, or None."""
     path = _kept(strength)
     try:
         record: dict[str, Any] = read_json(path)
@@ -97,7 +97,7 @@ def _relative_sigma(strength: Strength) -> float:
 
 
 def _write_digits(folder: Path) -> None:
-    """Write the digits inside scikit-learn, a folder for each kind."""
+    """Write the digits of scikit-learn, one folder for each kind."""
     try:
         from sklearn.datasets import load_digits  # optional dependency
     except ImportError as error:

@@ -1,7 +1,8 @@
-"""Guard of the studio: every request must come from its own page. Host, Origin, token, headers, and size of bodies.
+"""Request guard of the studio: checks Host, Origin, token and body size, and sets security headers.
 
-Host is checked against DNS rebinding (a foreign name that is made to point at this machine), Origin and Sec-Fetch-Site
-against other pages in the same browser. Answers carry a content security policy that allows nothing from elsewhere.
+The check of Host prevents DNS rebinding (a foreign name that resolves to this machine), that of Origin and
+Sec-Fetch-Site prevents requests from other pages in the same browser. Responses have a content security policy that
+blocks external resources.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ CSP = (
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 REPORT_CSP = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
-"""Of reports: they are files of the user's, so they get no scripts and no origin."""
+"""Content security policy of reports, which are user files and therefore run without scripts and origin."""
 SAFE = ("GET", "HEAD")
 JSON_BYTES = 2**20
-"""Of a request body that is no upload."""
+"""Largest size of a request body in bytes, except for uploads."""
 HEADERS = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
@@ -46,14 +47,14 @@ def new_token() -> str:
 
 
 class Guard:
-    """ASGI middleware that refuses what does not come from the studio's own page.
+    """ASGI middleware that refuses requests that do not come from the studio's own page.
 
     Args:
         app: the application.
         host: address of the server, as the user gave it.
-        port: of the server.
-        token: required of every request, as a cookie that `/?token=...` sets; None for none.
-        uploads: start of the paths that take large bodies and limit them themselves.
+        port: port of the server.
+        token: token required in every request, as a cookie that `/?token=...` sets; None if not required.
+        uploads: prefix of the paths that accept large bodies and limit them themselves.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None, uploads: Sequence[str]) -> None:
@@ -62,11 +63,11 @@ class Guard:
         self._cookie = f"ganvas-studio-{port}"  # browsers share cookies among the ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
+        """Pass a request to the application, or refuse it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # no web sockets here
+            return  # WebSockets are not used
         answer = self._refusal(scope)
         if answer is not None:
             await answer(scope, receive, _with_headers(send))
@@ -74,18 +75,18 @@ class Guard:
             await self._app(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that may not pass, else None."""
+        """Return the response to a refused request, else None."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
-            return _refused(421, "this address is not the studio's")
+            return _refused(421, "this address does not belong to the studio")
         origins = headers.getlist("origin")
         if any(origin != f"http://{hosts[0]}" for origin in origins):
             return _refused(403, "requests from other pages are refused")
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return _refused(403, "requests from other pages are refused")
         if scope["method"] not in SAFE and not origins:
-            return _refused(403, "a request that changes something must say where it comes from (Origin)")
+            return _refused(403, "a request that changes data needs the header Origin")
         return self._oversized(scope, headers) or self._unknown(scope, headers)
 
     def _oversized(self, scope: Scope, headers: Headers) -> Response | None:
@@ -97,7 +98,7 @@ class Guard:
         return None
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the answer to a request without the token; one with it in the address gets the cookie."""
+        """Return the response to a request without the cookie, which is set if the address contains the token."""
         if self._token is None:
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
@@ -125,7 +126,7 @@ def _split(host: str) -> tuple[str, str]:
 
 
 def _is_address(name: str) -> bool:
-    """Return whether a name is an IP address, which no foreign name server can redirect."""
+    """Return whether a name is an IP address, which DNS cannot redirect."""
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
@@ -150,7 +151,7 @@ def _refused(status: int, problem: str) -> Response:
 
 
 def _with_headers(send: Send) -> Send:
-    """Add the headers of every answer, where the application set no others."""
+    """Add the headers of every response, unless the application has set them."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

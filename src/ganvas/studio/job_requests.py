@@ -1,4 +1,4 @@
-"""Jobs of the studio: what the page asks for by ids becomes a task with the server's own paths."""
+"""Job requests of the studio: converts requests with ids into tasks with paths of the server."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ __all__ = ["JobRequest", "Studio", "make_job"]
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """What the page asks a job to do; which fields count depends on the kind of job.
+    """Request for a job from the page; the kind of job determines which fields apply.
 
     Attributes:
         files: ids of uploads.
-        finder: what finds regions, with ids of models instead of paths.
+        finder: classifiers and detectors, with ids of models instead of paths.
         strength: style and strength of the cover.
-        mask_only: cover the painted regions alone.
+        mask_only: cover only the painted regions.
         run: id of a run, or of a model.
-        direction: of the translation.
+        direction: direction of the translation.
         tile: see `TranslateConfig.tile`.
     """
 
@@ -56,8 +56,8 @@ class Studio:
         storage: uploads and results.
         library: runs, reports and models.
         work: queue of the jobs that the page starts.
-        inspection: queue of the inspection of uploads, so that they do not wait for work.
-        trainings: those started from here.
+        inspection: queue of the inspection of uploads, which does not wait for other work.
+        trainings: training runs started from the studio.
     """
 
     storage: Storage
@@ -67,11 +67,11 @@ class Studio:
     trainings: Trainings
 
     def sources(self, keys: Sequence[str]) -> list[Source]:
-        """Return uploads as tasks see them.
+        """Return the sources of uploads for tasks.
 
         Raises:
-            KeyError: one of them is not there any more.
-            InputError: none is named.
+            KeyError: an upload no longer exists.
+            InputError: there are no ids.
         """
         if not keys:
             raise InputError("choose a picture or a film first")
@@ -96,13 +96,13 @@ def make_job(studio: Studio, kind: str, request: JobRequest) -> Job:
     """Return the job for a request.
 
     Args:
-        studio: whose storage and library the ids refer to.
+        studio: studio with the storage and library of the ids.
         kind: find, redact, pairs, translate or cover_audit.
         request: see `JobRequest`.
 
     Raises:
         KeyError: no such kind, upload, run or model.
-        ConfigError: the settings do not fit.
+        ConfigError: the settings are invalid.
     """
     makers: dict[str, Callable[[Studio, JobRequest], Job]] = {
         "find": _find,
@@ -134,7 +134,7 @@ def _find(studio: Studio, request: JobRequest) -> Job:
 
 def _redact(studio: Studio, request: JobRequest) -> Job:
     sources = studio.sources(request.files)
-    _ = request.strength.cover  # which checks it
+    _ = request.strength.cover  # its constructor checks the settings
     folder = studio.storage.work_folder(sources[0].id if len(sources) == 1 else None)
     task = RedactTask(
         sources=sources, finder=studio.resolved(request.finder), strength=request.strength, folder=folder,
@@ -148,7 +148,7 @@ def _pairs(studio: Studio, request: JobRequest) -> Job:
     boxes = {one.name: one.review["line"]["region"]["boxes"] for one in uploads if one.review.get("path")}
     sources = [one for one in studio.sources(request.files) if boxes.get(one.name)]
     if not sources:
-        raise InputError("redact some pictures first: what is covered says where to degrade them")
+        raise InputError("redact some pictures first: their covered regions are degraded")
     out = studio.library.root / f"studio-pairs-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = studio.storage.work_folder()
     boxes = {one.name: boxes[one.name] for one in sources}

@@ -1,4 +1,4 @@
-"""Job queue of the studio: one worker process, jobs in order, positions, cancellation, and crashes told in words."""
+"""Job queue of the studio: one worker process, with positions, cancellation, and reports of crashes."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ __all__ = ["Job", "JobQueue"]
 
 State = Literal["queued", "running", "done", "failed", "refused", "cancelled"]
 PATIENCE = 5.0
-"""Seconds that a task has to stop between two steps before its process is ended."""
+"""Seconds in which a cancelled task must stop before its process is terminated."""
 KEPT = 200
-"""Finished jobs that are remembered."""
+"""Number of finished jobs to remember."""
 WAITING = 50
-"""Largest number of jobs that wait."""
+"""Largest number of waiting jobs."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One piece of work, and what became of it.
+    """Job of the queue, with its state and result.
 
     Attributes:
-        task: what to do.
-        kind: of the task, for the page.
-        title: a few words on it, for the page.
-        receive: called with the result in the server; returns what the page is told of it.
-        id: random.
+        task: task to run.
+        kind: kind of the task, for the page.
+        title: title for the page.
+        receive: function that stores the result in the server and returns its description for the page.
+        id: random id.
         state: see `State`.
-        progress: task, steps done, steps in all.
-        notes: warnings, each once.
-        result: ready for JSON.
-        message: why there is no result.
-        started: on the monotonic clock.
-        finished: on the monotonic clock.
+        progress: task, finished steps, total steps.
+        notes: warnings without duplicates.
+        result: result, ready for JSON.
+        message: reason why there is no result.
+        started: start on the monotonic clock.
+        finished: end on the monotonic clock.
     """
 
     task: Task
@@ -65,10 +65,10 @@ class Job:
     over: threading.Event = field(default_factory=threading.Event)
 
     def as_record(self, position: int | None) -> dict[str, Any]:
-        """Return what the page may know, ready for JSON.
+        """Return the description of the job for the page, ready for JSON.
 
         Args:
-            position: 1 for the next job of the queue; None for a job that does not wait.
+            position: 1 for the next job of the queue; None for a job that is not waiting.
         """
         now = self.finished or time.monotonic()
         seconds = now - self.started if self.started else 0.0
@@ -83,7 +83,7 @@ class Job:
         return record | {"notes": self.notes, "result": self.result, "message": self.message}
 
     def _left(self, seconds: float) -> float | None:
-        """Return the seconds that the current task still takes at its mean speed, where that can be told."""
+        """Return the estimated remaining seconds of the current task at its mean speed, or None."""
         if self.state != "running" or self.progress is None:
             return None
         _, done, total = self.progress
@@ -94,8 +94,8 @@ class JobQueue:
     """Queue with one worker process, which is started with the first job and again after a crash.
 
     Args:
-        name: of the process.
-        prepare: called in each new worker process; can be pickled.
+        name: name of the process.
+        prepare: picklable function to call in each new worker process.
         patience: see `PATIENCE`.
         threads: number of CPU threads of the worker; None for all.
     """
@@ -125,7 +125,7 @@ class JobQueue:
         """
         with self._changed:
             if len(self._waiting) >= WAITING:
-                raise InputError(f"{WAITING} jobs are waiting already; cancel some, or wait")
+                raise InputError(f"{WAITING} jobs are already waiting; cancel some, or wait")
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._forget()
@@ -139,7 +139,7 @@ class JobQueue:
             return [job.as_record(places.get(job.id)) for job in self._jobs.values()]
 
     def cancel(self, key: str) -> None:
-        """Cancel a job: a waiting one at once, a running one between two steps, or by ending its process.
+        """Cancel a job: a waiting one immediately, a running one before its next step or by terminating its process.
 
         Raises:
             KeyError: there is no such job.
@@ -152,7 +152,7 @@ class JobQueue:
                 self._end(job, "cancelled", "removed from the queue")
 
     def close(self) -> None:
-        """Stop everything and end the worker process."""
+        """Stop all jobs and terminate the worker process."""
         with self._changed:
             self._closed = True
             for job in self._jobs.values():
@@ -163,7 +163,7 @@ class JobQueue:
         self._thread.join()
 
     def _work(self) -> None:
-        """Run one job after the other; the queue's thread."""
+        """Run the jobs in order, in the thread of the queue."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -188,7 +188,7 @@ class JobQueue:
         self._settle(job, event)
 
     def _follow(self, job: Job, worker: _Worker) -> dict[str, Any]:
-        """Pass the progress of the running task on, and return its last event."""
+        """Forward the progress of the running task, and return its last event."""
         asked: float | None = None
         while True:
             if job.stop.is_set():
@@ -197,7 +197,7 @@ class JobQueue:
                     worker.connection.send(CANCEL)
                 elif time.monotonic() - asked > self._patience or self._closed:
                     worker.kill()
-                    return {"cancelled": "stopped; its process was ended"}
+                    return {"cancelled": "cancelled; its process was terminated"}
             if not worker.connection.poll(0.05):
                 continue
             event = json.loads(worker.connection.recv_bytes())
@@ -216,8 +216,8 @@ class JobQueue:
             try:
                 job.result = job.receive(content)
                 content = ""
-            except (KeyError, InputError) as error:  # what it was made for has been removed meanwhile
-                state, content = "failed", f"the result has no place any more: {error}"
+            except (KeyError, InputError) as error:  # the upload has been removed in the meantime
+                state, content = "failed", f"the upload of the result no longer exists: {error}"
         with self._changed:
             self._end(job, state, content)
 
@@ -226,14 +226,14 @@ class JobQueue:
         job.over.set()
 
     def _forget(self) -> None:
-        """Forget the oldest finished jobs."""
+        """Discard the oldest finished jobs."""
         finished = [job.id for job in self._jobs.values() if job.over.is_set()]
         for key in finished[: max(len(finished) - KEPT, 0)]:
             del self._jobs[key]
 
 
 class _Worker:
-    """A worker process and the connection to it."""
+    """Worker process and the connection to it."""
 
     def __init__(self, name: str, prepare: Callable[[], None] | None, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
@@ -246,14 +246,14 @@ class _Worker:
         far.close()
 
     def kill(self) -> None:
-        """End the process now."""
+        """Terminate the process immediately."""
         with suppress(OSError, ValueError):
             self.process.kill()
             self.process.join()
 
 
 def _epitaph(code: int | None) -> str:
-    """Return what is known about a worker that ended by itself."""
+    """Describe why a worker process ended by itself."""
     if code is not None and code < 0:
         why = f"signal {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; memory may have run out" if code == -signal.SIGKILL.value else ""

@@ -1,4 +1,4 @@
-"""Runs, reports and models below the root folder, under ids that the studio makes; no path comes from the page."""
+"""Library of the studio: runs, reports and models below the root folder, identified by ids instead of paths."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["Entry", "Library"]
 
 Kind = Literal["run", "report", "model"]
 DEPTH = 4
-"""Folders below the root that are searched."""
+"""Number of folder levels below the root to search."""
 MOST = 20_000
-"""Entries that a search looks at."""
+"""Largest number of directory entries in a search."""
 SKIPPED = {"node_modules", "__pycache__", "snapshots", "samples", "site-packages"}
 HEAD = 4096
-"""Bytes of a report that hold its title."""
+"""Number of bytes at the start of a report that contain its title."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run, report or model.
+    """Run, report or model.
 
     Attributes:
-        id: made of its path and a secret of this process.
+        id: id derived from the path and a secret of this process.
         kind: run, report or model.
         name: path below the root, or the name of a run that was named on the command line.
         path: the run folder or the file.
@@ -45,11 +45,11 @@ class Entry:
 
 
 class Library:
-    """What the command line's runs and root hold.
+    """Library of the runs and the root of the command line.
 
     Args:
         runs: run folders.
-        root: searched anew at each call of `scan`.
+        root: folder to search at each call of `scan`.
     """
 
     def __init__(self, runs: Sequence[Path], root: Path) -> None:
@@ -63,7 +63,7 @@ class Library:
         return self._root
 
     def scan(self) -> list[Entry]:
-        """Search again and return everything, runs first and by name."""
+        """Search the root, and return all entries, runs first and by name."""
         found = {path: self._entry("run", path) for path in self._runs}
         if self._root.is_dir():
             found |= {path: self._entry(kind, path) for kind, path in self._walk()}
@@ -75,7 +75,7 @@ class Library:
         """Return an entry.
 
         Raises:
-            KeyError: there is none of this id and one of these kinds.
+            KeyError: no entry has this id and one of these kinds.
         """
         if key not in self._entries:
             self.scan()
@@ -91,7 +91,7 @@ class Library:
         return Entry(key, kind, name.encode(errors="replace").decode(), path)
 
     def _walk(self) -> Iterator[tuple[Kind, Path]]:
-        """Yield what lies below the root; links are not followed."""
+        """Yield the entries below the root without following links."""
         seen = 0
         for folder, folders, names in os.walk(self._root, followlinks=False):
             place = Path(folder)
@@ -119,7 +119,7 @@ def title_of(path: Path) -> str:
 
 
 def describe_run(path: Path) -> dict[str, Any]:
-    """Return what a run's record says of it, for lists; empty where it cannot be read."""
+    """Return the description of a run from its record; empty if the record cannot be read."""
     try:
         record = read_json(path / "run.json")
     except (OSError, ValueError):

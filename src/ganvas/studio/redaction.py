@@ -1,4 +1,4 @@
-"""Redaction in the studio: finding regions in one picture, redacting uploads with the redaction log, training pairs."""
+"""Redaction tasks of the studio: region search in one picture, redaction of uploads, and training pairs."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from ganvas.video import is_film
 __all__ = ["FindTask", "Finder", "PairsTask", "RedactTask", "Source", "Strength"]
 
 HEAT_OPACITY = 0.75
-"""Of the heat map at its maximum."""
+"""Opacity of the heat map at its maximum."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finder:
-    """What finds regions.
+    """Classifier and detectors that find regions.
 
     Attributes:
         classifier: nsfw, imagenet or the path of an .onnx file; None for none.
@@ -56,7 +56,7 @@ class Finder:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing is looked for."""
+        """Return whether there is neither a classifier nor a detector."""
         return self.classifier is None and not self.detect
 
 
@@ -76,17 +76,17 @@ class Strength:
 
     @property
     def cover(self) -> Cover:
-        """Return the cover; checks the values."""
+        """Return the cover after validation."""
         return Cover(style=self.style, blocks=self.blocks, sigma=self.sigma)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An upload as a task sees it.
+    """Source of a task: an upload.
 
     Attributes:
-        id: of the upload.
-        name: of the result.
+        id: id of the upload.
+        name: name of the result.
         path: the file.
         mask: the painted region, or None.
     """
@@ -99,7 +99,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class FindTask:
-    """Search for regions in one picture, or in the first frame of a film: boxes with scores, and a heat map."""
+    """Search for regions in a picture, or the first frame of a film: boxes with scores, and a heat map."""
 
     source: Source
     finder: Finder
@@ -142,20 +142,20 @@ def _box(box: Box, label: str, score: float) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RedactTask:
-    """Redaction of uploads as `ganvas redact` does it, with its log."""
+    """Redaction of uploads like `ganvas redact`, with its log."""
 
     sources: Sequence[Source]
     finder: Finder
     strength: Strength
     folder: Path
     mask_only: bool = False
-    """Cover what is painted alone, even if nothing is painted."""
+    """Whether to cover only painted regions, even if nothing is painted."""
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Return for each upload its line of the log and the paths of result, view and page, or why it failed.
+        """Return for each upload its log line and the paths of result, view and page, or the reason of its failure.
 
         Raises:
-            GanvasError: the settings do not fit, or the classifier or a detector cannot be used.
+            GanvasError: the settings are invalid, or the classifier or a detector cannot be used.
         """
         source, out, masks = (self.folder / name for name in ("in", "out", "masks"))
         link_sources(self.sources, source)
@@ -178,7 +178,7 @@ class RedactTask:
         return {"results": results, "warning": warning}
 
     def _write_masks(self, masks: Path) -> None:
-        """Write the painted masks; without anything that finds regions, an unpainted picture gets a black one."""
+        """Write the painted masks; without classifier and detectors, pictures without a mask get a black one."""
         masks.mkdir()
         for one in self.sources:
             target = masks / f"{PurePath(one.name).stem}.png"
@@ -191,7 +191,7 @@ class RedactTask:
     def _result(self, source: Source, out: Path, line: dict[str, Any], failure: str | None) -> dict[str, Any]:
         result, problem = out / source.name, failure or line.get("failed")
         if problem or not line or not result.is_file():
-            return {"id": source.id, "problem": problem or "it was not reached", "line": line}
+            return {"id": source.id, "problem": problem or "it was not processed", "line": line}
         view = self.folder / f"{source.id}.view.png"
         film = "film" in line
         write_view(first_frame(result) if film else read_image(result), view)
@@ -203,7 +203,7 @@ class RedactTask:
 
 
 def link_sources(sources: Sequence[Source], folder: Path) -> None:
-    """Make a folder of uploads under the names that their results shall have."""
+    """Create a folder of links to uploads, with the names of their results."""
     folder.mkdir()
     for one in sources:
         os.link(one.path, folder / one.name)
@@ -216,11 +216,11 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class PairsTask:
-    """Training pairs from redacted pictures by `ganvas prepare`, whose content gate examines every picture."""
+    """Creation of training pairs from redacted pictures by `ganvas prepare`, with its content gate."""
 
     sources: Sequence[Source]
     boxes: dict[str, list[list[int]]]
-    """Name -> boxes that were covered."""
+    """Name -> covered boxes."""
     strength: Strength
     folder: Path
     out: Path

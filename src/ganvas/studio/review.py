@@ -1,4 +1,4 @@
-"""Review of redactions: how doubtful each one is, what a person said about it, and the archive to download."""
+"""Review of redactions: doubt of each result, sign-off by a person, and the archive to download."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ What nothing found has no score and is not covered. No score says whether a pers
 
 
 def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
-    """Return how doubtful a redaction is, from 0 to 1, and why, in words.
+    """Return the doubt about a redaction, from 0 to 1, and its reason.
 
     Args:
-        line: of the redaction log.
-        problem: why there is no result.
+        line: line of the redaction log.
+        problem: reason why there is no result.
     """
     if problem:
         return 1.0, "no result"
@@ -40,11 +40,11 @@ def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
     after = line.get("score_after")
     if after is not None:
         highest = max(after.values())
-        reasons.append((0.8 * highest, f"the classifier still gives {highest:.2f}"))
+        reasons.append((0.8 * highest, f"the classifier still returns {highest:.2f}"))
     scores = [one["score"] for one in line.get("detections", [])]
     scores += [track["lowest"] for track in line.get("film", {}).get("tracks", [])]
     if scores:
-        reasons.append((1 - min(scores), f"the weakest find has {min(scores):.2f}"))
+        reasons.append((1 - min(scores), f"the weakest detection has {min(scores):.2f}"))
     if line.get("film", {}).get("not_examined"):
         reasons.append((0.9, "some frames could not be examined"))
     if (widened := line.get("widened", 0)) > 0:
@@ -52,16 +52,16 @@ def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
     if region.get("whole"):
         reasons.append((0.3, "everything is covered"))
     if after is None and not scores and region.get("boxes"):
-        reasons.append((0.5, "painted, and not tested"))
-    return max(reasons, default=(0.2, "nothing stands out"))
+        reasons.append((0.5, "painted and not verified"))
+    return max(reasons, default=(0.2, "no doubts"))
 
 
 def record_redaction(storage: Storage, content: dict[str, Any]) -> dict[str, Any]:
-    """Attach the results of a redaction to its uploads, and return what the page is told."""
+    """Attach the results of a redaction to its uploads, and return the description for the page."""
     for one in content["results"]:
         try:
             upload = storage.get(one["id"])
-        except KeyError:  # removed meanwhile
+        except KeyError:  # removed in the meantime
             continue
         problem, line = one.get("problem"), one["line"]
         doubt, why = doubt_of(line, problem)
@@ -81,7 +81,7 @@ def record_redaction(storage: Storage, content: dict[str, Any]) -> dict[str, Any
 
 
 def media_type(path: Path) -> str:
-    """Return the media type of a result; of what browsers do not show, plain bytes."""
+    """Return the media type of a result; plain bytes for types that browsers do not display."""
     types = {
         ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
         ".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
@@ -90,7 +90,7 @@ def media_type(path: Path) -> str:
 
 
 def sign(upload: Upload, name: str) -> None:
-    """Record that a person looked at a redaction and is content with it; an empty name takes that back."""
+    """Record the sign-off of a redaction by a person; an empty name revokes it."""
     signed = {"by": name[:80], "time": datetime.now(UTC).isoformat(timespec="seconds")}
     upload.review = {**upload.review, "signed": signed if name else None}
 
@@ -121,7 +121,7 @@ def _explanation(done: Sequence[Upload]) -> str:
 
 
 def settings_in_words(line: dict[str, Any]) -> str:
-    """Return how a file was covered, in words."""
+    """Describe the settings with which a file was covered."""
     found = []
     if line.get("classifier"):
         found.append(f"the classifier {line['classifier']} for {line['class']!r}")

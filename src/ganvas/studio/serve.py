@@ -1,4 +1,4 @@
-"""Server of the studio: starts everything, listens, opens the page, and leaves nothing behind."""
+"""Server of the studio: listens, opens the page, and removes all temporary files at the end."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Listening", "opened_studio", "serve"]
 
 EXPIRY_SECONDS = 60.0
-"""Seconds between two searches for files that are too old."""
+"""Seconds between two searches for expired files."""
 CONNECTIONS = 100
 UPLOADS = ("/api/files",)
-"""Start of the paths that take files."""
+"""Prefix of the paths that accept files."""
 
 
 def serve(config: StudioConfig) -> None:
@@ -35,7 +35,7 @@ def serve(config: StudioConfig) -> None:
 
     Raises:
         MissingDependency: Starlette or uvicorn is not installed.
-        InputError: the port is in use, or the address is not of this machine.
+        InputError: the port is in use, or the address does not belong to this machine.
     """
     _require_server()
     from ganvas.studio.storage import Limits  # slow to import
@@ -58,7 +58,7 @@ def _require_server() -> None:
 
 
 class Listening:
-    """A bound socket, its address, and the token that the address needs.
+    """Bound socket with its address and token.
 
     Args:
         config: host and port.
@@ -73,25 +73,25 @@ class Listening:
             self.socket = socket.create_server((config.host, config.port), family=family, reuse_port=False)
         except OSError as error:
             raise InputError(
-                f"{config.host}:{config.port} cannot be listened on: {error.strerror or error}; give another --port"
+                f"{config.host}:{config.port} is not available: {error.strerror or error}; use another --port"
             ) from error
         self.port: int = self.socket.getsockname()[1]
         self.token = new_token() if config.needs_token else None
 
     @property
     def url(self) -> str:
-        """Return the address of the page, with the token where there is one."""
+        """Return the address of the page, with the token if there is one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": socket.gethostname(), "[::]": socket.gethostname()}.get(host, host)  # noqa: S104
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def announcement(self) -> str:
-        """Return what is printed at the start."""
-        reach = "Whoever has this address can use the page" if self.token else "Only this machine reaches the page"
-        return f"ganvas studio: {self.url}\n{reach}. Ctrl-C ends it and removes its temporary files."
+        """Return the message to print at the start."""
+        reach = "Whoever has this address can use the page" if self.token else "Only this machine can reach the page"
+        return f"ganvas studio: {self.url}\n{reach}. Ctrl-C stops it and removes its temporary files."
 
     def guarded(self, app: ASGIApp) -> ASGIApp:
-        """Return the application behind its guard."""
+        """Return the application wrapped in its guard."""
         from ganvas.studio.guard import Guard  # slow to import
 
         return Guard(app, host=self.host, port=self.port, token=self.token, uploads=UPLOADS)
@@ -107,12 +107,12 @@ class Listening:
 def opened_studio(
     config: StudioConfig, limits: Limits, *, prepare: Callable[[], None] | None = None
 ) -> Iterator[Studio]:
-    """Yield the state of a studio; at the end its trainings are stopped and its files removed.
+    """Yield the state of a studio; at the end, stop its training runs and remove its files.
 
     Args:
         config: runs and root.
         limits: of uploads.
-        prepare: called once in each worker process.
+        prepare: function to call once in each worker process.
     """
     from ganvas.studio.job_requests import Studio  # slow to import
     from ganvas.studio.jobs import JobQueue
@@ -148,7 +148,7 @@ async def _until_stopped(studio: Studio, listening: Listening) -> None:
     )  # fmt: skip
 
     class Server(uvicorn.Server):
-        """Server that does not raise the signal that ended it again, as uvicorn's does."""
+        """Server that, unlike uvicorn's, does not raise the signal again that ended it."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -174,7 +174,7 @@ def _handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 @asynccontextmanager
 async def _expiring(studio: Studio) -> AsyncIterator[None]:
-    """Remove old files now and then inside the block."""
+    """Remove expired files periodically inside the block."""
 
     async def expire() -> None:
         while True:

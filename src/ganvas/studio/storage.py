@@ -1,7 +1,7 @@
-"""Private temporary storage of the studio: uploads, views and results under random ids, with limits and an age limit.
+"""Private temporary storage of the studio: uploads, views and results under random ids, with size and age limits.
 
-Everything lies in one folder that only the user can read. It is removed at the end; what is left of a studio that was
-killed is removed by the next one. No path comes from the page: files are addressed by ids that are made here.
+All files are in one folder that only the user can read. It is removed at the end; the next studio removes the folder of
+a killed one. The page never sends a path: files are addressed by ids created here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Limits", "Piece", "Storage", "Upload", "opened_storage", "safe_stem"
 
 PREFIX = "ganvas-studio-"
 LONGEST_NAME = 80
-"""Characters of a name."""
+"""Largest number of characters of a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +36,29 @@ class Limits:
     """Limits of uploads."""
 
     bytes: int = 512 * 2**20
-    """Of one file."""
+    """Largest size of one file in bytes."""
     total_bytes: int = 4 * 2**30
-    """Of everything in the folder."""
+    """Largest size of all files in bytes."""
     pixels: int = 64_000_000
-    """Of one picture or frame."""
+    """Largest number of pixels of a picture or frame."""
     files: int = 200
-    """Uploads held at once."""
+    """Largest number of stored uploads."""
     seconds: float = 3600.0
-    """An upload and its results are removed when unused for so long."""
+    """Seconds without use after which an upload and its results are removed."""
     idle_seconds: float = 15.0
-    """An upload whose next piece takes longer ends."""
+    """Seconds without data after which an upload is aborted."""
     upload_seconds: float = 600.0
-    """Longest time of one upload."""
+    """Longest duration of one upload in seconds."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A file that the page may fetch.
+    """File that the page may download.
 
     Attributes:
-        path: where it lies.
-        media_type: as the page is told.
-        name: suggested when it is saved.
+        path: path of the file.
+        media_type: media type for the page.
+        name: suggested file name.
     """
 
     path: Path
@@ -68,18 +68,18 @@ class Piece:
 
 @dataclass
 class Upload:
-    """An uploaded picture or film, and everything made of it.
+    """Uploaded picture or film, with all of its results.
 
     Attributes:
-        id: random.
-        name: shown, and used for downloads; safe as a file name, unique among the uploads.
+        id: random id.
+        name: name for display and downloads; safe as a file name, unique among the uploads.
         path: the file.
-        facts: what the inspection found: kind, width, height, seconds and the like.
-        view: id of a picture that browsers show.
-        mask: the painted region, a picture in which all that is not black is covered.
-        mask_piece: id under which the page fetches it.
-        review: the last redaction and what a person said about it; empty before the first.
-        used: when it was last used, on the monotonic clock.
+        facts: results of the inspection: kind, width, height, seconds and others.
+        view: id of a picture that browsers can display.
+        mask: painted region, a picture of which every pixel that is not black is covered.
+        mask_piece: id of the mask for the page.
+        review: last redaction and its sign-off; empty before the first.
+        used: time of the last use on the monotonic clock.
     """
 
     id: str
@@ -93,18 +93,18 @@ class Upload:
     used: float = 0.0
 
     def as_record(self) -> dict[str, Any]:
-        """Return what the page may know, ready for JSON."""
+        """Return the description of the upload for the page, ready for JSON."""
         shown = {"id": self.id, "name": self.name, "view": self.view, "mask": self.mask_piece}
         return {**shown, "review": self.review, **self.facts}
 
 
 class Storage:
-    """Uploads and the files made of them.
+    """Storage of uploads and of their results.
 
     Args:
-        folder: private to this process.
+        folder: folder that is private to this process.
         limits: see `Limits`.
-        clock: monotonic seconds.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -115,9 +115,9 @@ class Storage:
         self._lock = threading.RLock()
 
     def size(self) -> int:
-        """Return the bytes of all files."""
+        """Return the size of all files in bytes."""
         total = 0
-        for folder, _, names in os.walk(self.folder):  # files may be removed meanwhile
+        for folder, _, names in os.walk(self.folder):  # files may be removed in the meantime
             for name in names:
                 with suppress(OSError):
                     total += Path(folder, name).stat().st_size
@@ -125,14 +125,14 @@ class Storage:
 
     @contextmanager
     def reserved(self) -> Iterator[Path]:
-        """Yield the path of a file to receive; it is removed if the block fails.
+        """Yield the path for a file to receive; the file is removed if the block fails.
 
         Raises:
-            InputError: too many files, or no room.
+            InputError: too many files, or not enough space.
         """
         with self._lock:
             if len(self._uploads) + self._pending >= self.limits.files:
-                raise InputError(f"{self.limits.files} files are here already; remove some")
+                raise InputError(f"{self.limits.files} files are already stored; remove some")
             self._pending += 1
         path = self.folder / f"{secrets.token_hex(16)}.part"
         try:
@@ -147,12 +147,12 @@ class Storage:
                 self._pending -= 1
 
     def add(self, path: Path, name: str, facts: dict[str, Any]) -> Upload:
-        """Take a received and inspected file.
+        """Add a received and inspected file.
 
         Args:
-            path: as `reserved` yielded it.
-            name: as the page gave it.
-            facts: of the inspection; `suffix` names the format by content.
+            path: path from `reserved`.
+            name: name from the page.
+            facts: facts of the inspection; `suffix` names the format by content.
         """
         with self._lock:
             shown = self._free_name(safe_stem(name), facts["suffix"])
@@ -161,10 +161,10 @@ class Storage:
         return upload
 
     def get(self, key: str) -> Upload:
-        """Return an upload, which counts as used.
+        """Return an upload, and mark it as used.
 
         Raises:
-            KeyError: there is none of this id.
+            KeyError: the id does not exist.
         """
         with self._lock:
             upload = self._uploads[key]
@@ -177,7 +177,7 @@ class Storage:
             return list(self._uploads.values())
 
     def remove(self, key: str) -> None:
-        """Remove an upload and everything made of it."""
+        """Remove an upload and all of its results."""
         with self._lock:
             upload = self._uploads.pop(key)
         for path in (upload.path, view_path(upload.path)):
@@ -186,13 +186,13 @@ class Storage:
         self._forget_missing()
 
     def work_folder(self, key: str | None = None) -> Path:
-        """Return a new empty folder for a job; it goes with the upload `key` if one is named."""
+        """Return a new empty folder for a job, which is removed together with the upload `key`, if given."""
         folder = self.folder / (key or "jobs") / secrets.token_hex(8)
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
     def publish(self, path: Path, media_type: str, name: str) -> str:
-        """Let the page fetch a file; return its id."""
+        """Allow the page to download a file, and return its id."""
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._pieces[key] = Piece(path, media_type, name)
@@ -202,7 +202,7 @@ class Storage:
         """Return a published file.
 
         Raises:
-            KeyError: there is none of this id.
+            KeyError: the id does not exist.
         """
         with self._lock:
             return self._pieces[key]
@@ -234,7 +234,7 @@ class Storage:
 
 
 def view_path(path: Path) -> Path:
-    """Return where the view of an upload lies."""
+    """Return the path of the view of an upload."""
     return path.with_suffix(".view.png")
 
 
@@ -251,7 +251,7 @@ def write_pieces(pieces: Sequence[Piece], path: Path) -> None:
 
 
 def safe_stem(name: str) -> str:
-    """Return the stem of a name from the page with nothing in it that a file system or a log could misread."""
+    """Return the stem of a name from the page, without characters that are unsafe in file systems and logs."""
     last = re.split(r"[/\\]", name)[-1]
     plain = re.sub(r"[^\w .()+-]", "_", PurePath(last).stem if last.strip(". ") else "").strip(". ")
     return plain[:LONGEST_NAME].strip(". ") or "picture"

@@ -1,4 +1,4 @@
-"""Trainings in the studio: the figures, previews and warnings of a run, and resumption and stop of runs from here."""
+"""Training runs in the studio: curves, previews and warnings of a run, and resuming and stopping of runs."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = ["Trainings", "read_figures"]
 
 NUMBERED = re.compile(r"\d{8}\.png")
 MOST_POINTS = 400
-"""Points of a curve that the page gets; longer ones are averaged."""
+"""Largest number of points of a curve; longer curves are averaged."""
 RECENT = 5
-"""Rows over which the speed is measured."""
+"""Number of rows over which the speed is measured."""
 BESIDE = {"kind", "images", "epoch", "learning_rate", "seconds"}
-"""Keys of a row that are no losses."""
+"""Keys of a row that are not losses."""
 LIVE_SECONDS = 90.0
-"""A run whose files changed within so many seconds is taken to be training."""
+"""Seconds since the last change of a run's files within which it counts as training."""
 SAVING_SECONDS = 120.0
-"""Time that a stopped training gets to save its state."""
+"""Seconds in which a stopped training run may save its state."""
 SHOWN_WORDS = 2000
-"""Characters of a training's last words."""
+"""Largest number of characters to show of a training run's last output."""
 
 
 @dataclass
 class _Running:
-    """A training that the studio started."""
+    """Training run that the studio started."""
 
     process: subprocess.Popen[bytes]
     words: Path
@@ -45,10 +45,10 @@ class _Running:
 
 
 class Trainings:
-    """Trainings that were started from the studio, each as `ganvas resume` in a process of its own.
+    """Training runs that the studio started, each as `ganvas resume` in a separate process.
 
     Args:
-        folder: for what they print.
+        folder: folder for their output.
         threads: number of CPU threads; None for that of the run.
     """
 
@@ -57,7 +57,7 @@ class Trainings:
         self._settings = [] if threads is None else ["--threads", str(threads)]
 
     def state(self, key: str, run: Path) -> dict[str, Any]:
-        """Return whether a run is training, by whom, and the last words of a training that ended."""
+        """Return the state of a run's training, and the last output of a training run that ended."""
         changed = last_change(run)
         state: dict[str, Any] = {"state": "idle", "changed": changed, "words": ""}
         if (own := self._running.get(key)) is None:
@@ -70,13 +70,13 @@ class Trainings:
         return state | {"words": "\n".join(words[-8:])[-SHOWN_WORDS:], "code": code}
 
     def resume(self, key: str, run: Path) -> None:
-        """Resume a run until its end or until it is stopped.
+        """Resume a run.
 
         Raises:
-            InputError: it is running.
+            InputError: the run is already training.
         """
         if (own := self._running.get(key)) is not None and own.process.poll() is None:
-            raise InputError("this training is running already")
+            raise InputError("this run is already training")
         words = self._folder / f"{key}.txt"
         with words.open("wb") as file:
             process = subprocess.Popen(  # noqa: S603 - the path is a run below the root
@@ -84,25 +84,25 @@ class Trainings:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that Ctrl-C in the terminal reaches it once, by way of `close`
+                start_new_session=True,  # so that Ctrl-C in the terminal reaches it only once, through `close`
             )
         self._running[key] = _Running(process, words)
 
     def stop(self, key: str) -> None:
-        """Stop a training as Ctrl-C does: it finishes its step and saves its state, so that it resumes exactly.
+        """Stop a training run like Ctrl-C: it finishes its step and saves its state, so that it resumes exactly.
 
         Raises:
-            InputError: it was not started from here, or has ended.
+            InputError: the studio did not start it, or it has ended.
         """
         own = self._running.get(key)
         if own is None or own.process.poll() is not None:
-            raise InputError("the studio did not start this training; stop it where it was started")
-        if not own.stopping:  # a second signal would end it at once
+            raise InputError("the studio did not start this training run; stop it where it was started")
+        if not own.stopping:  # a second signal would terminate it immediately
             own.stopping = True
             own.process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
-        """Stop all trainings and wait until their states are saved."""
+        """Stop all training runs, and wait until they have saved their states."""
         for key in self._running:
             with suppress(InputError):
                 self.stop(key)
@@ -113,7 +113,7 @@ class Trainings:
 
 
 def last_change(run: Path) -> float | None:
-    """Return the seconds since the metrics of a run changed, or None where it has none."""
+    """Return the seconds since the metrics of a run changed, or None if it has none."""
     try:
         return max(time.time() - (run / "metrics.jsonl").stat().st_mtime, 0.0)
     except OSError:
@@ -121,7 +121,7 @@ def last_change(run: Path) -> float | None:
 
 
 def read_figures(run: Path) -> dict[str, Any]:
-    """Return losses and validation of a run as curves, previews, speed, time left, and warnings in words."""
+    """Return curves of losses and validation metrics, previews, speed, remaining time and warnings of a run."""
     rows = [row for row in read_json_lines(run / "metrics.jsonl") if isinstance(row.get("images"), int)]
     training = [row for row in rows if row.get("kind") == "training"]
     validation = [row for row in rows if row.get("kind") == "validation"]
@@ -153,14 +153,14 @@ def curves(rows: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
 
 
 def thinned(points: list[list[float]]) -> list[list[float]]:
-    """Return means of consecutive points."""
+    """Average consecutive points."""
     size = -(-len(points) // MOST_POINTS)
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
 
 
 def speed(training: list[dict[str, Any]], epochs: float | None, minutes: float | None) -> dict[str, Any]:
-    """Return images seen and in all, images a second, and seconds left, as far as the rows tell."""
+    """Return images seen and in total, images per second, and remaining seconds, as far as the rows contain them."""
     result: dict[str, Any] = {"images": None, "total": None, "rate": None, "left": None, "seconds": None}
     if not training:
         return result
@@ -181,7 +181,7 @@ def speed(training: list[dict[str, Any]], epochs: float | None, minutes: float |
 
 
 def warnings_of(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the warnings that the training gave, from its rows."""
+    """Return the warnings of the training run, derived from its rows."""
     health, found = Health(), list[str]()
     for row in rows:
         values = {name: value for name, value in row.items() if name not in BESIDE and isinstance(value, int | float)}

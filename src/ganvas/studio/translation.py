@@ -1,4 +1,4 @@
-"""Translation in the studio: uploads through a run by the one translate path, and how much a cover hides."""
+"""Translation tasks of the studio, which use the same code as `ganvas translate`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["TranslateTask"]
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateTask:
-    """Translation of uploads by a run as `ganvas translate` does it: gated on both sides, and labeled."""
+    """Translation of uploads like `ganvas translate`: gated before and after, and labeled."""
 
     run_path: Path
     run_name: str
@@ -32,7 +32,7 @@ class TranslateTask:
     folder: Path
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Return for each upload the paths of result and view, or why there is none.
+        """Return for each upload the paths of result and view, or the reason why there is none.
 
         Raises:
             PolicyRefusal: the content gate refused the only upload, or its translation.
@@ -58,7 +58,7 @@ class TranslateTask:
         }
 
     def _refusals(self, out: Path, refusal: PolicyRefusal) -> dict[str, str]:
-        """Return name -> reason of the refused uploads, by the manifest."""
+        """Return name -> reason of the refused uploads, from the manifest."""
         rows = read_json_lines(out / "translate.jsonl")
         found = {row["name"]: f"{row['name']}: refused: {row['problem']}" for row in rows if row.get("problem")}
         return found or {one.name: str(refusal) for one in self.sources}
@@ -66,7 +66,7 @@ class TranslateTask:
     def _result(self, source: Source, out: Path, problems: dict[str, str]) -> dict[str, Any]:
         result = out / source.name
         if source.name in problems or not result.is_file():
-            return {"id": source.id, "problem": problems.get(source.name, "it was not reached")}
+            return {"id": source.id, "problem": problems.get(source.name, "it was not processed")}
         view = self.folder / f"{source.id}.view.png"
         picture = first_frame(result) if is_film(result) else read_image(result)
         write_view(picture, view)

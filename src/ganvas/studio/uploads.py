@@ -1,4 +1,4 @@
-"""Reception of uploads: bodies are written piece by piece, with limits on size and time."""
+"""Reception of uploads: writes request bodies to files, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ganvas.studio.storage import Limits
 __all__ = ["UploadProblem", "receive_file"]
 
 TYPE = "application/octet-stream"
-"""Media type of uploads. A form of another page cannot send it without the browser asking first."""
+"""Media type of uploads, which a form of another page cannot send without a CORS preflight."""
 
 
 class UploadProblem(Exception):
-    """An upload that is refused.
+    """Refused upload.
 
     Args:
-        status: of the answer.
-        problem: in words.
+        status: HTTP status of the response.
+        problem: message.
     """
 
     def __init__(self, status: int, problem: str) -> None:
@@ -34,13 +34,13 @@ async def receive_file(request: Request, path: Path, limits: Limits, *, most: in
     """Write the body of a request to a file and return its size.
 
     Args:
-        request: whose body is the file's bytes.
-        path: of the file.
+        request: request with the file as its body.
+        path: path of the file.
         limits: bytes and times.
-        most: bytes, instead of `limits.bytes`.
+        most: largest number of bytes, instead of `limits.bytes`.
 
     Raises:
-        UploadProblem: of another media type, too large, too slow, empty or cut short.
+        UploadProblem: the upload has another media type, or is too large, too slow, empty or truncated.
     """
     limit = limits.bytes if most is None else most
     if request.headers.get("content-type", "") != TYPE:
@@ -56,12 +56,12 @@ async def receive_file(request: Request, path: Path, limits: Limits, *, most: in
                 raise UploadProblem(413, f"larger than {limit / 2**20:.0f} MB")
             await asyncio.to_thread(file.write, piece)
     if received == 0 or (announced is not None and received != int(announced)):
-        raise UploadProblem(400, "the upload is empty or was cut short")
+        raise UploadProblem(400, "the upload is empty or truncated")
     return received
 
 
 async def _pieces(request: Request, limits: Limits, deadline: float) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body; raise where the next one takes too long."""
+    """Yield the pieces of a body; raise if the next one takes too long."""
     stream = aiter(request.stream())
     while True:
         patience = min(limits.idle_seconds, deadline - time.monotonic())
@@ -72,4 +72,4 @@ async def _pieces(request: Request, limits: Limits, deadline: float) -> AsyncIte
         except TimeoutError:
             raise UploadProblem(408, "the upload was too slow") from None
         except ClientDisconnect:
-            raise UploadProblem(400, "the upload was cut short") from None
+            raise UploadProblem(400, "the upload was interrupted") from None

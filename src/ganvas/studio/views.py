@@ -1,7 +1,7 @@
-"""Pictures for the page: inspection of uploads, and views that every browser shows.
+"""Inspection of uploads, and views that every browser can display.
 
-An upload counts only once a worker has decoded it whole: the header decides about the size before anything is decoded,
-and a file that is cut short, of another kind or too large is refused with the reason.
+An upload is accepted only after a worker has decoded it. The header determines the size before decoding, and truncated
+files, other formats and too large files are refused with a reason.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from ganvas.video import is_film, probe, read_video
 __all__ = ["InspectTask", "MaskTask", "first_frame", "write_view"]
 
 FILM_SUFFIX = {"mov": ".mp4", "matroska": ".mkv", "avi": ".avi", "gif": ".gif", "webp": ".webp", "apng": ".png"}
-"""Start of FFmpeg's name of the container -> suffix; others keep MPEG-4."""
+"""Prefix of FFmpeg's container name -> suffix; others use MPEG-4."""
 LONGEST_FILM = 30 * 60
-"""Seconds."""
+"""Longest film in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectTask:
-    """Decoding of an upload, whole for a picture and up to the first frame for a film, and its view."""
+    """Inspection of an upload, which decodes a picture, or the first frame of a film, and writes its view."""
 
     path: Path
     pixels: int
-    """Most pixels of a picture or frame."""
+    """Largest number of pixels of a picture or frame."""
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Return kind, suffix, size and path of the view.
 
         Raises:
-            InputError: neither a picture nor a film, damaged, or too large.
+            InputError: it is neither a picture nor a film, damaged, or too large.
         """
         del progress
         view = view_path(self.path)
@@ -69,27 +69,27 @@ class InspectTask:
         self._check(info.height, info.width)
         suffix = next((one for name, one in FILM_SUFFIX.items() if info.container.startswith(name)), ".mp4")
         if info.duration and info.duration > LONGEST_FILM:
-            raise InputError(f"the film lasts {info.duration / 60:.0f} minutes; at most {LONGEST_FILM // 60} here")
+            raise InputError(f"the film lasts {info.duration / 60:.0f} minutes; the limit is {LONGEST_FILM // 60}")
         return {"kind": "film", "suffix": suffix, "frames": info.num_frames, "seconds": info.duration}
 
     def _check(self, height: int, width: int) -> None:
         if height * width > self.pixels:
-            raise InputError(f"{width} x {height} pixels are too many; at most {self.pixels / 1e6:g} million here")
+            raise InputError(f"{width} x {height} pixels are too many; at most {self.pixels / 1e6:g} million")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskTask:
-    """Check of a painted mask: a picture of the size of its source."""
+    """Validation of a painted mask, which must have the size of its source."""
 
     path: Path
     width: int
     height: int
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Return how much of the picture the mask marks.
+        """Return the share of the picture under the mask.
 
         Raises:
-            InputError: it is no mask, or of another size.
+            InputError: it is not a mask, or has another size.
         """
         del progress
         if read_size(self.path) != (self.height, self.width):
@@ -119,12 +119,12 @@ def first_frame(path: Path) -> Picture:
 
 
 def write_view(picture: Picture, path: Path) -> None:
-    """Write a picture as 8-bit RGB PNG, which every browser shows, with nothing but pixels in it."""
+    """Write a picture as 8-bit RGB PNG with pixels only, which every browser can display."""
     write_rgb(picture.as_rgb8(), path)
 
 
 def write_rgb(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write (H, W, 3) or (H, W, 4) uint8 as PNG, quickly rather than small."""
+    """Write (H, W, 3) or (H, W, 4) uint8 as PNG, with fast compression."""
     try:
         Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
     except OSError as error:

@@ -1,8 +1,7 @@
-"""Worker process of the studio: runs one task after the other, reports progress, and stops a task on request.
+"""Worker process of the studio: runs tasks in order, reports progress, and cancels tasks.
 
-Tasks run in a process of their own: a task that crashes, or that does not stop between two steps, ends with its
-process and harms nothing else. The server sends pickled tasks; the worker answers in JSON, so that nothing that a
-picture could do to the worker reaches the server as code.
+Tasks run in a separate process, so that a task that crashes, or that does not stop, ends with this process only. The
+server sends pickled tasks; the worker responds in JSON, so that a compromised worker cannot send code to the server.
 """
 
 from __future__ import annotations
@@ -25,33 +24,33 @@ from ganvas.terminal import report_crash
 __all__ = ["CANCEL", "Task", "run_worker"]
 
 CANCEL = "cancel"
-"""Message that stops the running task."""
+"""Message that cancels the running task."""
 REPORT_SECONDS = 0.1
-"""Least time between two progress reports of a task."""
+"""Smallest interval between two progress reports of a task in seconds."""
 
 
 class Task(Protocol):
-    """Work of a job; can be pickled."""
+    """Picklable work of a job."""
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Do the work and return the result, ready for JSON.
+        """Run the task, and return the result, ready for JSON.
 
         Raises:
-            GanvasError: the message is shown.
+            GanvasError: the page shows the message.
             Cancelled: see `Progress.check`.
         """
         ...
 
 
 class SentProgress(Progress):
-    """Progress that is sent to the server."""
+    """Progress that sends its reports to the server."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
         self._send, self._last, self._task = send, 0.0, ""
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Send the report, unless one of the same task was just sent."""
+        """Send the report, unless one of the same task was sent recently."""
         now = time.monotonic()
         if task != self._task or done == total or now - self._last >= REPORT_SECONDS:
             self._task, self._last = task, now
@@ -62,11 +61,11 @@ def run_worker(connection: Connection, prepare: Callable[[], None] | None, threa
     """Run the tasks that arrive until the connection ends; the target of the process.
 
     Args:
-        connection: to the server.
-        prepare: called once before the first task.
+        connection: connection to the server.
+        prepare: function to call once before the first task.
         threads: number of CPU threads; None changes nothing.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends the connection
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the server handles Ctrl-C, and then closes the connection
     let_waiting_threads_sleep()
     if prepare is not None:
         prepare()
@@ -81,13 +80,13 @@ def run_worker(connection: Connection, prepare: Callable[[], None] | None, threa
             task = connection.recv()
         except (EOFError, OSError):
             return
-        if task != CANCEL:  # a late one, for a task that had just ended
+        if task != CANCEL:  # a late cancellation of a task that has just ended
             with using_threads(threads):
                 _run(task, connection, send)
 
 
 def _run(task: Task, connection: Connection, send: Callable[[dict[str, Any]], None]) -> None:
-    """Run one task, while another thread waits for its cancellation."""
+    """Run one task, while another thread waits for a cancellation."""
     progress, over = SentProgress(send), threading.Event()
     listener = threading.Thread(target=_listen, args=(connection, progress, over), daemon=True)
     listener.start()
@@ -98,7 +97,7 @@ def _run(task: Task, connection: Connection, send: Callable[[dict[str, Any]], No
 
 
 def _listen(connection: Connection, progress: Progress, over: threading.Event) -> None:
-    """Cancel the task on request, and when the server is gone."""
+    """Cancel the task on request, or if the server has ended."""
     while not over.is_set():
         try:
             if connection.poll(REPORT_SECONDS) and connection.recv() == CANCEL:
@@ -109,9 +108,9 @@ def _listen(connection: Connection, progress: Progress, over: threading.Event) -
 
 
 def outcome_of(task: Task, progress: Progress, *, note: Callable[[str], None]) -> dict[str, Any]:
-    """Run a task and return the last event of it: done, failed, refused or cancelled, with a message in words."""
+    """Run a task and return the last event of it: done, failed, refused or cancelled, with a message."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # arithmetic of other packages
+        warnings.simplefilter("ignore", RuntimeWarning)  # floating-point warnings of other packages
         warnings.showwarning = lambda message, *_where, **_more: note(str(message))
         try:
             with reporting_to(progress):

@@ -1,4 +1,4 @@
-"""Toy problems with known answers: densities and points in the plane; config of `density`. No torch here."""
+"""Toy problems with known answers, densities and points in the plane, and the config of `density`; imports no torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ganvas.hardware.threads import check_threads
 
 @dataclass(frozen=True)
 class DensityConfig:
-    """Study of one idea behind the methods on densities with known answers."""
+    """Study of an idea behind the methods on densities with known answers."""
 
     question: Literal["sample", "likelihood", "gan", "collapse", "dual"]
-    """sample, likelihood, gan, collapse or dual."""
+    """Experiment: sample, likelihood, gan, collapse or dual."""
     _: KW_ONLY
     out: Path
-    """The folder to write."""
+    """Output folder."""
     seed: int = 0
-    """Seed of every draw."""
+    """Seed of all random numbers."""
     steps: int | None = None
-    """Training steps; unset: as many as the question needs."""
+    """Number of training steps; unset: that of the experiment."""
     threads: int | None = None
     """Number of CPU threads; unset: all."""
 
@@ -32,5 +32,5 @@ class DensityConfig:
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"steps {self.steps} must be at least 1")
         if self.steps is not None and self.question in ("sample", "likelihood"):
-            raise ConfigError(f"{self.question} trains nothing: leave --steps out")
+            raise ConfigError(f"{self.question} does not train: omit --steps")
         check_threads(self.threads)

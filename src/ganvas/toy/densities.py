@@ -1,6 +1,6 @@
 """Exact densities: a piecewise density on the line and Gaussian mixtures in the plane.
 
-Needs NumPy alone. Every sampling function takes a random generator, so that a seed determines the result.
+Needs only NumPy. Every sampling function takes a random generator, so that a seed determines the result.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Mixture:
 
     Attributes:
         means: (K, 2) means of the components.
-        deviation: their common standard deviation along each axis.
+        deviation: common standard deviation of the components along each axis.
     """
 
     means: Floats

@@ -5,12 +5,12 @@ The two objectives of the likelihood differ by the entropy H(P), which does not 
     - mean log q(x)  ->  H(P, Q) = H(P) + KL(P || Q)
 
 Goodfellow et al. 2016, "Deep Learning", Sec. 5.5. The family is N(mu, s^2) with s fixed to the deviation of P, so that
-each curve is a function of mu alone and can be drawn.
+each curve is a function of mu only.
 
 In dual learning (He et al. 2016, "Dual learning for machine translation", arXiv:1611.00179), here of points in the
 plane, two translators train each other without pairs. One translates a point; a model of the target domain scores the
-likelihood of the translation; the second translates back and scores the likelihood of the start. The paper's model is
-a language model; here it is the exact density of the domain.
+likelihood of the translation; the second translates back and scores the likelihood of the original point. The paper's
+model is a language model; here it is the exact density of the domain.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Curves:
 
     @property
     def minimizers(self) -> dict[str, float]:
-        """Return curve -> the mu where it is lowest."""
+        """Return curve -> mu at its minimum."""
         curves = {"likelihood": self.likelihood, "cross_entropy": self.cross_entropy, "kl": self.kl}
         return {name: round(float(self.means[curve.argmin()]), 6) for name, curve in curves.items()}
 
@@ -114,7 +114,7 @@ class Sampling:
     Attributes:
         samples: (N,).
         distance: largest difference between the empirical and the exact CDF.
-        p_value: of a distance at least as large, were the sampler exact.
+        p_value: probability of a distance at least as large for an exact sampler.
     """
 
     samples: Floats
@@ -123,9 +123,9 @@ class Sampling:
 
 
 def sample_piecewise(*, seed: int, count: int = SAMPLES) -> Sampling:
-    """Draw from the piecewise density of `ganvas.toy.densities` and test."""
+    """Sample from the piecewise density of `ganvas.toy.densities`, and test the samples."""
     samples = piecewise_samples(count, np.random.default_rng(seed))
-    tested = kstest(piecewise_cdf(samples), "uniform")  # F(X) is uniform where X has the CDF F
+    tested = kstest(piecewise_cdf(samples), "uniform")  # F(X) is uniform if X has the CDF F
     return Sampling(samples, distance=float(tested.statistic), p_value=float(tested.pvalue))
 
 
@@ -146,11 +146,11 @@ class Domain:
 
 
 class Translator(nn.Module):
-    """P(y | x) = N(y; f(x), noise^2): a stochastic translator.
+    """Stochastic translator P(y | x) = N(y; f(x), noise^2).
 
     Args:
-        noise: its standard deviation; fixed.
-        width: of the two hidden layers of f.
+        noise: fixed standard deviation.
+        width: width of the two hidden layers of f.
     """
 
     def __init__(self, *, noise: float, width: int = 128) -> None:
@@ -174,17 +174,17 @@ class Translator(nn.Module):
 
 
 class DualLearning(Game):
-    """Algorithm 1, both games in each step.
+    """Dual learning, Algorithm 1 with both games in each step.
 
     Args:
         a: one domain.
         b: the other.
         alpha: share of fluency in the reward; 0.01 is the paper's.
-        noise: of both translators.
-        samples: K, translations drawn of each point. Their mean reward is subtracted from each one's, which changes no
-            expectation and calms the gradient; the paper takes the K likeliest of a beam instead.
-        batch_size: points of each domain a step.
-        width: of the translators' hidden layers.
+        noise: noise of both translators.
+        samples: K, number of translations sampled for each point. Their mean reward is the baseline, which reduces the
+            variance of the gradient; the paper uses the K most likely translations of a beam search instead.
+        batch_size: number of points of each domain per step.
+        width: width of the translators' hidden layers.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class DualLearning(Game):
         return GameResult(learn_there + learn_back, {name: float(value.mean()) for name, value in seen.items()})
 
     def optimizers(self) -> Optimizers:
-        """Return Adam; the paper's AdaDelta and SGD suit its recurrent networks."""
+        """Return Adam; the paper uses AdaDelta and SGD for its recurrent networks."""
         return adam(self, {"translators": 1e-3}, betas=(0.9, 0.999))
 
     def learn_from_pairs(self, a: Tensor, b: Tensor, *, steps: int = 300) -> None:
@@ -254,12 +254,12 @@ class DualRun:
     """Measurements of one run of dual learning, at equal intervals.
 
     Attributes:
-        pairs: number of known pairs, each of another mode, for the warm start.
+        pairs: number of known pairs of distinct modes, for the warm start.
         steps: steps of the measurements; 0 is after the warm start.
-        reward: mean over both games of that step; one fewer, for there is none at 0.
-        distance: mean between a point of a and its likeliest translation translated back.
+        reward: mean over both games of each step; one entry fewer, since there is none at step 0.
+        distance: mean distance between a point of a and the back translation of its most likely translation.
         right: share of points of a whose translation is nearest to the mode of the same number, in [0, 1].
-        fluent: share of them whose translation is within three deviations of a mode of b, in [0, 1].
+        fluent: share of points of a whose translation is within three deviations of a mode of b, in [0, 1].
     """
 
     pairs: int
@@ -273,13 +273,13 @@ class DualRun:
 def watch_dual_learning(*, pairs: int, seed: int, steps: int, progress: Progress = SILENT) -> DualRun:
     """Train two translators by dual learning, after a warm start on `pairs` pairs.
 
-    Domain a is a spiral of eight Gaussians, b a ring of eight; mode i of a and mode i of b mean the same.
+    Domain a is a spiral of eight Gaussians, b a ring of eight; mode i of a corresponds to mode i of b.
 
     Args:
-        pairs: 1 to 8, each of another mode.
+        pairs: number of pairs of distinct modes, 1 to 8.
         seed: seed of every draw.
         steps: steps of dual learning.
-        progress: shows each step.
+        progress: receives each step.
 
     Raises:
         DivergenceError: the losses of the last step are not finite.
@@ -301,7 +301,8 @@ def watch_dual_learning(*, pairs: int, seed: int, steps: int, progress: Progress
 
 @torch.no_grad()
 def _measure(run: DualRun, step: int, game: DualLearning, a: Mixture, b: Mixture) -> None:
-    rng = np.random.default_rng(0)  # the same probes at each moment, without a draw from the generators of the training
+    # The same probes at each measurement, without using the random generators of training.
+    rng = np.random.default_rng(0)
     modes = rng.integers(len(a.means), size=PROBES)
     points = _as_tensor(a.sample_modes(modes, rng))
     translated = game.to_b(points)
@@ -328,5 +329,5 @@ PANELS: dict[str, Callable[[DualRun], Curve]] = {
 
 
 def as_panels(runs: Sequence[DualRun]) -> dict[str, dict[str, Curve]]:
-    """Return title -> name of a run -> (steps, values), to draw."""
+    """Return title -> name of a run -> (steps, values) for plotting."""
     return {title: {f"{run.pairs} known pairs": curve(run) for run in runs} for title, curve in PANELS.items()}

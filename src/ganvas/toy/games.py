@@ -22,7 +22,7 @@ from ganvas.toy.densities import Mixture
 from ganvas.training.step import Optimizers, run_turns
 
 Draw = Callable[[int], Tensor]
-"""Count -> (count, D) points, new ones at each call."""
+"""Function from a count to (count, D) points, new ones at each call."""
 BATCH_SIZE = 128
 NOISE_SIZE = 2
 """Size of z, as in Lin et al. 2018, arXiv:1712.04086, for points."""
@@ -60,11 +60,11 @@ def play(game: Game, optimizers: Optimizers, *, steps: int) -> Iterator[dict[str
         losses = run_turns([game.turns()], optimizers)
         yield losses
     if not all(loss.isfinite() for loss in losses.values()):
-        raise DivergenceError(f"{type(game).__name__} on points diverged: give fewer steps or another seed")
+        raise DivergenceError(f"{type(game).__name__} on points diverged: use fewer steps or another seed")
 
 
 def train(game: Game, *, steps: int, name: str, progress: Progress = SILENT) -> None:
-    """Train a game with its own optimizers; `progress` shows each step under `name`.
+    """Train a game with its own optimizers; `progress` receives each step under `name`.
 
     Raises:
         DivergenceError: the losses of the last step are not finite.
@@ -99,7 +99,7 @@ def points_of(mixture: Mixture, rng: np.random.Generator) -> Draw:
 
 
 class GAN(Game):
-    """Goodfellow et al. 2014, arXiv:1406.2661, with the generator's non-saturating loss.
+    """GAN with the non-saturating generator loss: Goodfellow et al. 2014, arXiv:1406.2661.
 
     Args:
         source: input of the generator: noise, or points of another domain.
@@ -144,7 +144,7 @@ class GAN(Game):
 
 
 class WGAN(GAN):
-    """Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1: five steps of a critic with clipped weights, one of G.
+    """Wasserstein GAN: Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1: five steps of a clipped critic, one of G.
 
     Its rate, clipping and number of critic steps are the defaults of that algorithm.
     """
@@ -178,7 +178,7 @@ class WGAN(GAN):
 
 
 class ConditionalGAN(Game):
-    """Mirza and Osindero 2014, arXiv:1411.1784: G and D are both conditioned on the mode, as a one-hot vector.
+    """Conditional GAN: G and D receive the mode as a one-hot vector. Mirza and Osindero 2014, arXiv:1411.1784.
 
     Args:
         draw_modes: count -> (count,) indices of modes.
@@ -239,15 +239,15 @@ class ConditionalGAN(Game):
 
 
 class CycleGAN(Game):
-    """Zhu et al. 2017, arXiv:1703.10593, Eq. 3, on points, with the GAN's own objective instead of least squares.
+    """CycleGAN on points, with the objective of `GAN`. Zhu et al. 2017, arXiv:1703.10593, Eq. 3.
 
-    So it differs from two `GAN`s by the cycle term alone. The toy is that of Kim et al. 2017 (DiscoGAN),
+    It differs from two `GAN`s only by the cycle term. The toy problem is that of Kim et al. 2017 (DiscoGAN),
     arXiv:1703.05192.
 
     Args:
         domain_a: points of one domain.
         domain_b: points of the other.
-        cycle_weight: lambda of Eq. 3; 1 as in the toy of Kim et al., where pictures have 10.
+        cycle_weight: lambda of Eq. 3; 1 as in the toy problem of Kim et al. (for pictures, 10).
         width: width of the two hidden layers of all four networks.
         batch_size: points of each domain per turn.
         discriminator_rate: learning rate of Adam; the generators' is `RATE`.

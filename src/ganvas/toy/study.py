@@ -1,8 +1,8 @@
-"""Studies of `ganvas density`: each question answered with figures, a table and a plot.
+"""Studies of `ganvas density`: each experiment gives numbers, a table and a plot.
 
-Mode collapse compares a GAN, a Wasserstein GAN and a GAN with the cycle term on the same two domains. Each generator
-translates points of a spiral of as many Gaussians into the target. Network, optimizer, data and number of steps are the
-same where the method leaves them open, so that the three differ by their objective alone.
+`collapse` compares a GAN, a Wasserstein GAN and a GAN with the cycle term on the same two domains. Each generator
+translates points of a spiral of equally many Gaussians to the target. Network, optimizer, data and number of steps are
+equal unless the method specifies them, so that only the objective differs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KNOWN_PAIRS = (8, 5)
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer to a question.
+    """Result of an experiment.
 
     Attributes:
         rows: rows of the table.
@@ -51,7 +51,7 @@ class Answer:
 
 
 def answer_sample(*, seed: int, **_training: object) -> Answer:
-    """Draw the density beside the histogram, and run the Kolmogorov-Smirnov test."""
+    """Plot the density beside the histogram, and run the Kolmogorov-Smirnov test."""
     drawn = sample_piecewise(seed=seed)
     row: Row = {"samples": len(drawn.samples), "ks_distance": drawn.distance, "p_value": drawn.p_value}
     return Answer([row], draw_sampling(drawn))
@@ -66,7 +66,7 @@ def answer_likelihood(*, seed: int, **_training: object) -> Answer:
 
 
 def answer_gan(*, seed: int, steps: int, progress: Progress) -> Answer:
-    """Train GAN, WGAN and conditional GAN on the ring; the last is queried for each mode equally often."""
+    """Train GAN, WGAN and conditional GAN on the ring; the last is sampled equally often for each mode."""
     target = ring()
     samples: dict[str, Floats] = {}
     for name, kind in {"GAN": games.GAN, "WGAN": games.WGAN}.items():
@@ -111,10 +111,10 @@ COMPARED = ("GAN alone", "WGAN", "GAN + cycle")
 
 @dataclass(frozen=True)
 class Trial:
-    """One training from one seed.
+    """Training run from one seed.
 
     Attributes:
-        samples: (2500, 2) of the trained generator.
+        samples: (2500, 2) samples of the trained generator.
         seconds: processor time.
     """
 
@@ -143,7 +143,7 @@ def run_trial(target: str, game: str, *, seed: int, steps: int, progress: Progre
 
 
 def answer_collapse(*, seed: int, steps: int, progress: Progress) -> Answer:
-    """Measure which modes each of `COMPARED` keeps on each of `TARGETS`."""
+    """Measure the mode coverage of each of `COMPARED` on each of `TARGETS`."""
     pairs = [(target, game) for target in TARGETS for game in COMPARED]
     trials = [run_trial(target, game, seed=seed, steps=steps, progress=progress) for target, game in pairs]
     rows: list[Row] = [{"target": one.target, "method": one.game, **asdict(one.coverage)} for one in trials]
@@ -151,7 +151,7 @@ def answer_collapse(*, seed: int, steps: int, progress: Progress) -> Answer:
 
 
 def draw_trials(trials: Sequence[Trial]) -> Figure:
-    """Draw the points of each trial over its target's, one row per target; targets have equally many trials."""
+    """Plot the points of each trial over those of its target, one row per target; targets have equally many trials."""
     samples = {f"{one.game}: {one.coverage.covered} of {one.coverage.modes}": one.samples for one in trials}
     real = [_real(TARGETS[one.target]()) for one in trials]
     return draw_points(samples, real, columns=len(trials) // len(TARGETS))
@@ -192,12 +192,12 @@ ANSWERS: dict[str, Callable[..., Answer]] = {
 
 
 USUAL_STEPS = {"gan": 4000, "collapse": 3000, "dual": 2000}
-"""Of the questions that train."""
+"""Default number of steps of the experiments that train."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question answered; printed, its table and where the files lie."""
+    """Result of an experiment with its files; `str` gives the table and the paths."""
 
     rows: Sequence[Row]
     figure: Path
@@ -208,15 +208,15 @@ class Study:
 
 
 def study(config: DensityConfig, *, progress: Progress) -> Study:
-    """Answer a question and write OUT/QUESTION.png and OUT/QUESTION.json, each whole or not at all.
+    """Run an experiment, and write OUT/QUESTION.png and OUT/QUESTION.json atomically.
 
     Args:
-        config: the question and the folder to write.
-        progress: shows the training steps.
+        config: the experiment and the output folder.
+        progress: receives the training steps.
 
     Raises:
         MissingDependency: matplotlib is not installed.
-        DivergenceError: a training ended in NaN or infinity.
+        DivergenceError: training ended in NaN or infinity.
         OSError: the folder cannot be written.
     """
     question, out, seed = config.question, config.out, config.seed
@@ -232,7 +232,7 @@ def study(config: DensityConfig, *, progress: Progress) -> Study:
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """Format rows of the same names as lines with aligned columns."""
+    """Format rows of equal keys as lines with aligned columns."""
     names = list(rows[0])
     lines = [names, *([_shown(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -256,7 +256,7 @@ def check_matplotlib() -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically, the same bytes for the same figure."""
+    """Write a PNG atomically, with the same bytes for the same figure."""
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
 
@@ -273,7 +273,7 @@ def make_panels(rows: int, columns: int, *, width: float, height: float) -> tupl
 
 
 def draw_sampling(sampling: Sampling) -> Figure:
-    """Draw the density beside the histogram of the samples."""
+    """Plot the density beside the histogram of the samples."""
     figure, (exact, drawn) = make_panels(1, 2, width=4.6, height=3.2)
     x = grid_points()
     exact.plot(x, piecewise_density(x), color=BLUE)
@@ -284,7 +284,7 @@ def draw_sampling(sampling: Sampling) -> Figure:
 
 
 def draw_likelihood(curves: Curves) -> Figure:
-    """Draw cross-entropy, its estimate from samples and KL over the model's mean, each with its minimum."""
+    """Plot cross-entropy, its estimate from samples and KL over the model's mean, each with its minimum."""
     figure, (axes,) = make_panels(1, 1, width=6.4, height=4.2)
     lines = {
         "cross-entropy H(P, Q)": (curves.cross_entropy, BLUE, "-"),
@@ -305,7 +305,7 @@ def draw_likelihood(curves: Curves) -> Figure:
 
 
 def draw_points(generated: Mapping[str, Floats], real: Sequence[Floats], *, columns: int) -> Figure:
-    """Draw generated points over real ones in gray, one panel each.
+    """Plot generated points over real ones in gray, one panel each.
 
     Args:
         generated: title -> (N, 2).
@@ -322,7 +322,7 @@ def draw_points(generated: Mapping[str, Floats], real: Sequence[Floats], *, colu
 
 
 def draw_over_time(panels_of: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]]) -> Figure:
-    """Draw one panel per title, with named curves (steps, values)."""
+    """Plot one panel per title, with named curves (steps, values)."""
     figure, panels = make_panels(1, len(panels_of), width=3.4, height=3.0)
     for axes, (title, lines) in zip(panels, panels_of.items(), strict=True):
         for (name, (steps, values)), color in zip(lines.items(), (BLUE, ORANGE, GRAY), strict=False):

@@ -1,1 +1,1 @@
-"""The trainer: the only package that knows optimizers, processes, checkpoints and clocks."""
+"""Trainer: the only package that handles optimizers, processes, checkpoints and clocks."""

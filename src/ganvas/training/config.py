@@ -1,4 +1,4 @@
-"""Config of a training run. Imports no torch: the command line reads it."""
+"""Config of a training run; imports no torch, because the command line reads it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class TrainingConfig:
     """Settings of the trainer. Progress counts images seen, so batch size and process count never change a schedule."""
 
     epochs: float = 200.0
-    """Passes over the training pictures."""
+    """Number of passes over the training pictures."""
     batch_size: int = 1
-    """Pictures per step, over all processes together."""
+    """Number of pictures per step, over all processes together."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimizer of every player."""
     learning_rate: float = 2e-4
@@ -39,24 +39,25 @@ class TrainingConfig:
     decay: Decay = "linear"
     """Learning rate after `constant_fraction`: linear decay to 0, or a tenth (SRGAN)."""
     precision: PrecisionChoice = "float32"
-    """Arithmetic of the forward passes; weights stay float32. bfloat16 takes half the time on processors and GPUs with
+    """Precision of the forward passes; weights stay float32. bfloat16 takes half the time on processors and GPUs with
     such instructions and is an error elsewhere; auto is bfloat16 where that is fast, else float32."""
     ema_half_life: float = 0.0
-    """Half-life, in images, of an exponential moving average of the generators, used for all outputs; 0: off."""
+    """Half-life, in images, of an exponential moving average of the generators, which is used for all outputs; 0:
+    off."""
     minutes: float | None = None
-    """Stop after this many minutes of training, unless the epochs are done before."""
+    """Time limit of training in minutes; training ends earlier if the epochs are done."""
     checkpoint_every: int = 2000
-    """Images between checkpoints."""
+    """Number of images between checkpoints."""
     checkpoint_minutes: float = 10.0
-    """Most minutes between checkpoints, for slow machines."""
+    """Largest number of minutes between checkpoints, for slow machines."""
     validate_every: int = 2000
-    """Images between validations, if there is a validation split."""
+    """Number of images between validations, if there is a validation split."""
     validation_pictures: int = 100
-    """Most pictures of a validation, evenly spread over the split."""
+    """Largest number of pictures in a validation, evenly spread over the split."""
     sample_every: int = 2000
-    """Images between preview grids."""
+    """Number of images between preview grids."""
     log_every: int = 50
-    """Images between rows of metrics.jsonl."""
+    """Number of images between rows of metrics.jsonl."""
     tensorboard: bool = False
     """Write TensorBoard events in addition to metrics.jsonl: losses, metrics, learning rate, preview grids."""
     accumulate: int = 1
@@ -64,9 +65,10 @@ class TrainingConfig:
     compile: bool = False
     """Compile the networks with torch.compile, for runs of an hour or more on a GPU; no gain on a CPU."""
     capture: bool = False
-    """Capture the training step as a CUDA graph and replay it: for small batches, whose time is kernel launches."""
+    """Capture the training step as a CUDA graph and replay it, for small batches, whose speed kernel launches limit."""
     start_from: Path | None = None
-    """Run with the same generators that provides the initial weights: SRGAN's SRResNet, or a run to fine-tune."""
+    """Run with the same generators, from which the initial weights are copied: SRGAN's SRResNet, or a run to
+    fine-tune."""
     seed: int = 0
     """Seed of weights, order, crops and noise."""
     device: str = "auto"
@@ -82,7 +84,9 @@ class TrainingConfig:
         if self.accumulate < 1 or self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must be a divisor of batch_size {self.batch_size}")
         if self.capture and self.accumulate > 1:
-            raise ConfigError("capture and accumulate exclude each other: one is for small batches, one for large")
+            raise ConfigError(
+                "capture and accumulate exclude each other: capture is for small batches, accumulate for large ones"
+            )
         if not 0 <= self.constant_fraction <= 1:
             raise ConfigError(f"constant_fraction {self.constant_fraction} must lie in [0, 1]")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -111,22 +115,22 @@ class RunConfig:
         own, requested = getattr(self.method, "scale", 1), self.data.scale
         if own != requested:
             raise ConfigError(
-                f"the method enlarges pictures {own} times, the data {requested} times: give "
-                f"--scale {requested}, or --layout single --degrade reduce --strength {own} {own}"
+                f"the method has scale {own}, the data have scale {requested}: use --scale {requested}, or --layout "
+                f"single --degrade reduce --strength {own} {own}"
             )
         single = self.data.layout in ("auto", "single") and self.data.degrade != "none"
         if self.num_frames > 1 and not (single and self.data.direction == "a_to_b"):
             raise ConfigError(
-                f"frames {self.num_frames} needs films, of which the pairs are made here, from a to b: give --layout "
-                "single and --degrade"
+                f"frames {self.num_frames} needs films with degraded inputs in direction a_to_b: use --layout single "
+                "and --degrade"
             )
         if not self.data.aligned and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
-            raise ConfigError(f"{name} learns from pairs: give PairedData, or another method, such as CycleGANConfig")
+            raise ConfigError(f"{name} needs pairs: use PairedData, or another method, such as CycleGANConfig")
 
     @property
     def num_frames(self) -> int:
-        """Return the number of neighboring frames that the method takes together."""
+        """Return the number of neighboring frames in the input of the method."""
         return getattr(self.method, "frames", 1)
 
 
@@ -136,7 +140,7 @@ CHANGEABLE = {
     "training.log_every", "training.device", "training.threads", "training.tensorboard", "training.learning_rate",
     "training.precision", "training.accumulate", "training.compile", "training.capture",
 }  # fmt: skip
-"""Settings that may change on resuming: how long, how often, where, how fast, and the remedies after a divergence."""
+"""Settings that may change on resuming: length, intervals, device, speed, and remedies after a divergence."""
 
 
 def check_same_settings(before: RunConfig, now: RunConfig, run: Path) -> None:
@@ -149,7 +153,7 @@ def check_same_settings(before: RunConfig, now: RunConfig, run: Path) -> None:
     changed = [name for name in {**old, **new} if name not in CHANGEABLE and old.get(name) != new.get(name)]
     if changed:
         listed = "; ".join(f"{name} was {old.get(name)}, now {new.get(name)}" for name in changed)
-        raise RunError(f"{run} cannot be resumed with other settings: {listed}. Keep them, or choose another folder")
+        raise RunError(f"{run} cannot be resumed with other settings: {listed}. Keep them, or use another folder")
 
 
 def _flat_settings(config: RunConfig) -> dict[str, Any]:
@@ -160,28 +164,28 @@ def _flat_settings(config: RunConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResumeConfig:
-    """Resumption of a stopped run, perhaps with other settings."""
+    """Resumption of an interrupted run, optionally with other settings."""
 
     run: Path
-    """The run folder."""
+    """Run folder."""
     _: KW_ONLY
     epochs: float | None = None
     """New total number of epochs."""
     minutes: float | None = None
     """New total training time."""
     learning_rate: float | None = None
-    """New learning rate; use a lower one where losses became NaN."""
+    """New learning rate; use a lower one if losses became NaN."""
     precision: PrecisionChoice | None = None
     """New precision of the forward passes; auto is bfloat16 where that is fast."""
     device: str | None = None
     """auto, cpu, cuda, cuda:1 or mps."""
     threads: int | None = None
-    """Number of CPU threads; unset: as before, or as many as are fastest."""
+    """Number of CPU threads; unset: as before, or the fastest number."""
     data: Path | None = None
     """New folder of the training data, if it was moved."""
 
     def applied_to(self, before: RunConfig) -> RunConfig:
-        """Return the config of the run with these settings in place of its own."""
+        """Return the config of the run with these settings applied."""
         names = ("epochs", "minutes", "learning_rate", "precision", "device", "threads")
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         data = before.data if self.data is None else replace(before.data, folder=self.data)

@@ -38,8 +38,8 @@ class Dataset:
     Attributes:
         loader: batches for training.
         training: the training split.
-        validation: the validation split, or None where there is none.
-        config: how both are read and cropped.
+        validation: the validation split, or None if there is none.
+        config: settings of reading and cropping.
         device: device of the pictures.
     """
 
@@ -66,21 +66,21 @@ class Dataset:
 
     @property
     def shown(self) -> Cache:
-        """Return the split of the previews: validation where there is one, else training."""
+        """Return the split of the previews: validation if there is one, else training."""
         return self.training if self.validation is None else self.validation
 
     def validation_count(self, limit: int) -> int:
-        """Return how many pictures a validation translates: `limit` pairs, or as many of each side, there and back."""
+        """Return the number of pictures that a validation with `limit` pictures per side translates."""
         if self.validation is None:
             return 0
         return (1 if self.paired else 4) * min(len(self.validation), limit)
 
     def pairs(self, split: Cache, limit: int) -> Iterator[Pair]:
-        """Yield at most `limit` pairs, evenly spread over a split, the same ones each time."""
+        """Yield at most `limit` pairs, evenly spread over a split, always the same ones."""
         return evaluation_pairs(split, self.config, device=self.device, every=-(-len(split) // limit))
 
     def sides(self, split: Cache, limit: int) -> tuple[Iterator[Named], Iterator[Named]]:
-        """Return at most `limit` pictures of each side, evenly spread over a split, the same ones each time."""
+        """Return at most `limit` pictures of each side, evenly spread over a split, always the same ones."""
         return self._spread(split.a, limit), self._spread(split.b, limit)
 
     def _spread(self, side: Side, limit: int) -> Iterator[Named]:
@@ -88,11 +88,11 @@ class Dataset:
 
 
 def open_dataset(config: RunConfig, processes: Processes, run: Path, *, quiet: bool = True) -> Dataset:
-    """Open the data of a run: the first process decodes what is not cached yet, and lists the refusals in `run`.
+    """Open the data of a run; the first process decodes uncached pictures, and lists refusals in `run`.
 
     Args:
         config: method, data and training.
-        processes: the processes that train together.
+        processes: processes that train together.
         run: the run folder.
         quiet: show no progress bar while pictures are decoded.
 
@@ -112,13 +112,13 @@ def open_dataset(config: RunConfig, processes: Processes, run: Path, *, quiet: b
 
 
 def _open(config: RunConfig, processes: Processes, progress: Progress) -> Dataset:
-    # Pairs and unpaired sides differ in the configuration alone: one cache, one loader and one split view serve both.
+    # Pairs and unpaired sides differ only in the config; cache, loader and split view are shared.
     data, folder = config.data, cache_folder() / "pictures"
     make = partial(build_cache, config=data, folder=folder, num_frames=config.num_frames, progress=progress)
     splits: dict[Split, Cache] = {"train": make(split="train")}
     if has_pictures(data, "val"):
         splits["val"] = make(split="val")
-    # Gray pictures are repeated here, before any network is built for their channels.
+    # Repeat gray pictures here, before any network is built for their channels.
     agree_across_splits(splits)
     if method_type(config.method).needs_equal_channels(config.method):
         agree_across_sides(splits.values())

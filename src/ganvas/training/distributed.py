@@ -1,7 +1,7 @@
 """Distributed data-parallel training under `torchrun`: weights broadcast once, gradients summed per player.
 
-No DistributedDataParallel: one wrapper per network leaves gradients unsynchronized when a method calls anything but
-`forward`, and one around a whole method raises.
+DistributedDataParallel is not used: one wrapper per network leaves gradients unsynchronized when a method calls
+anything but `forward`, and a wrapper around a whole method raises.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ganvas.hardware.device import choose_device
 
 PATIENCE = timedelta(days=7)
 """Timeout of a collective: the others wait while the first process decodes and checks a large data set. torch's default
-is half an hour. A process that fails still ends all, because `torchrun` stops them.
+is half an hour. A failing process still ends all others, because `torchrun` stops them.
 """
 LARGE = 2**18
 """Number of elements above which a gradient is reduced in place: copying it takes longer than one more message."""
@@ -44,7 +44,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the first one, which writes files."""
         return self.rank == 0
 
     def broadcast(self, module: nn.Module) -> None:
@@ -79,7 +79,7 @@ class Processes:
         return values
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Return each flag, true where it is true in any process, so that all processes stop at the same image."""
+        """Return for each flag whether it is true in any process, so that all processes stop at the same image."""
         if self.world == 1:
             return flags
         votes = torch.tensor(flags, dtype=torch.int32)  # on the CPU, to avoid a synchronization with the GPU
@@ -97,8 +97,8 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
 
     Args:
         device: auto, cpu, cuda, cuda:1 or mps.
-        batch_size: over all processes; a multiple of their number times `accumulate`.
-        accumulate: micro-batches per process.
+        batch_size: total batch size over all processes; a multiple of their number times `accumulate`.
+        accumulate: number of micro-batches per process.
 
     Raises:
         ConfigError: the device does not exist, or the batch cannot be divided evenly.
@@ -110,7 +110,7 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
     try:
         if batch_size % (world * accumulate):
             parts = f"{world} processes" + (f" in {accumulate} parts each" if accumulate > 1 else "")
-            raise ConfigError(f"batch_size {batch_size} cannot be shared by {parts}; make it a multiple")
+            raise ConfigError(f"batch_size {batch_size} cannot be divided among {parts}; use a multiple")
         chosen = choose_device(device)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
@@ -121,7 +121,7 @@ def join(device: str, *, batch_size: int, accumulate: int = 1) -> Iterator[Proce
 
 
 def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: int, accumulate: int = 1) -> None:
-    """Warn where batch norm makes several processes or micro-batches differ from one batch.
+    """Warn if batch norm makes several processes or micro-batches differ from one batch.
 
     One picture per process and micro-batch is the setting of the pix2pix paper, and gives no warning.
     """
@@ -130,7 +130,6 @@ def warn_of_batch_norm(method: nn.Module, processes: Processes, *, batch_size: i
         share = "each process's share of the batch" if accumulate == 1 else "each part of the batch"
         warnings.warn(
             f"batch norm takes its statistics over {share}, so several {'processes' if accumulate == 1 else 'parts'} "
-            "do not equal one; use norm 'instance' or 'none', or a batch of one picture a process and part as the "
-            "paper's",
+            "do not equal one; use norm 'instance' or 'none', or one picture per process and part, as in the paper",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Health checks of a training from its losses and validations: a discriminator that wins, collapse. No torch here."""
+"""Health checks of a training run, for a winning discriminator and mode collapse; imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 __all__ = ["PATIENCE", "VALIDATIONS", "Health"]
 
 ADVERSARIES = ("discriminator", "critic")
-"""Words in the name of a player that marks it as a discriminator."""
+"""Words in the names of players that are discriminators."""
 WON = 0.03
 """Total loss below which a discriminator is almost always right (log 2 / 2 to 1 is chance level)."""
 PATIENCE = 20
@@ -19,7 +19,7 @@ VALIDATIONS = 3
 
 
 class Health:
-    """Health checks of a run: warn once about a discriminator that wins or about collapse (docs/training.md)."""
+    """Health checks of a run, which warn once about a winning discriminator or mode collapse (docs/training.md)."""
 
     def __init__(self) -> None:
         self._won: dict[str, int] = {}
@@ -27,7 +27,7 @@ class Health:
         self._said: set[str] = set()
 
     def losses(self, means: Mapping[str, float]) -> list[str]:
-        """Return the warnings after a row of losses, named `<player>/<loss>`."""
+        """Return the warnings after a row of losses with names `<player>/<loss>`."""
         warnings = []
         for player in {name.partition("/")[0] for name in means}:
             if not any(word in player for word in ADVERSARIES):
@@ -39,7 +39,7 @@ class Health:
                     f"won/{player}",
                     f"The {player} has been separating real from generated pictures almost without error (loss "
                     f"{loss:.3f}, {PATIENCE} rows), so the generator learns little from it. If the previews stop "
-                    "improving: a weaker discriminator (discriminator_width, receptive_field), more data, or more "
+                    "improving, use a weaker discriminator (discriminator_width, receptive_field), more data, or more "
                     "weight on L1 or the cycle.",
                 )
         return warnings
@@ -51,9 +51,8 @@ class Health:
             return []
         return self._once(
             "collapse",
-            "The outputs look almost alike whatever the input is (collapse). If that stays: "
-            "look at the previews, lower learning_rate, give L1 or the cycle more weight, and check that the pairs, if "
-            "there are pairs, belong together.",
+            "The outputs hardly depend on the input (mode collapse). If this persists, look at the previews, lower "
+            "learning_rate, increase the weight of L1 or of the cycle, and check that pairs, if any, belong together.",
         )
 
     def _once(self, key: str, text: str) -> list[str]:

@@ -35,7 +35,7 @@ from ganvas.training.step import set_rate, take_turns
 
 
 class Interrupts:
-    """Handler of SIGINT and SIGTERM: the first one sets `requested`, so that the step is finished; a second one kills.
+    """Handler of SIGINT and SIGTERM: the first sets `requested`, so that the step is finished; the second kills.
 
     It does nothing outside the main thread.
     """
@@ -65,46 +65,46 @@ class Interrupts:
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
-    """Train a run from start to end, or resume one.
+    """Train a run, or resume one.
 
     Args:
         config: method, data and training.
         out: the run folder; `ganvas.runs.folder` describes its files.
-        resume: resume the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise equal
-            to that of an uninterrupted run, if both compute with the same number of threads.
+        resume: resume the run in `out`, or start it if nothing was saved yet. On the CPU the result is bitwise equal to
+            that of an uninterrupted run if both use the same number of threads.
         quiet: show nothing.
 
     Raises:
-        RunError: `out` holds other files, is in use, or holds a run with other settings.
-        DataError, ImageError, ConfigError: the pictures or settings do not fit each other or the run in `out`; bfloat16
-            is required where it is not fast.
+        RunError: `out` contains other files or a run with other settings, or is in use.
+        DataError, ImageError, ConfigError: the pictures or settings do not match each other or the run in `out`, or
+            bfloat16 is required but not fast.
         PolicyRefusal: too many training pictures were refused.
         DivergenceError: a loss or weight became NaN or infinite; the last good state is kept.
     """
     with ExitStack() as stack:
-        # Processes first: the share of the batch, the precision and the owner of the folder depend on them
+        # Join processes first: the share of the batch, the precision and the writer of the folder depend on them
         config, processes = join_processes(config, out, stack)
         if processes.first:
             stack.enter_context(lock_run(out))
             check_run(config, out, resume=resume)
 
-        # Data before networks, whose channels follow from it; weights come from the seed or from the last checkpoint
+        # Open data before networks, whose channels depend on it; weights come from the seed or the last checkpoint
         dataset = open_dataset(config, processes, out, quiet=quiet)
         state = open_state(config, out, dataset, processes)
         observers = open_observers(config, out, dataset, state, processes, stack, quiet=quiet)
         clock, schedule = state.clock, observers.schedule
 
-        # A GPU gets its batches from another thread; the fastest number of CPU threads is found on the way
+        # Prefetch batches for a GPU in another thread; measure the fastest number of CPU threads during the steps
         take_step, threads = open_step(state, config, processes, stack), open_threads(config.training, processes, stack)
         batches = stack.enter_context(Prefetched(dataset.loader, enabled=processes.device.type == "cuda"))
         interrupts = stack.enter_context(Interrupts())
 
-        # A run that is done ends here; an evaluation that failed after the last checkpoint is repeated
+        # A finished run ends here; an evaluation that failed after the last checkpoint is repeated
         stopped, _ = agree_to_stop(observers, interrupted=False)
         observers.repeat_evaluation(last=stopped is not None)
 
         while stopped is None:
-            # Seed by the clock: a resumed run draws the same noise without stored generator states
+            # Seed by the clock, so that a resumed run draws the same noise without stored generator states
             torch.manual_seed(step_seed(config.training.seed, clock.images_seen, processes.rank))
             with threads.step():
                 batch = batches.batch(clock.images_seen)
@@ -113,14 +113,14 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, quiet: bool = F
                 set_rate(state.optimizers, schedule.learning_rate(clock.images_seen))
                 losses = take_step(batch, Progress(clock.images_seen, clock.step))
 
-            # Advance clock, moving average and running means; processes agree, or one would wait for the others forever
+            # Advance clock, moving average and running means; processes agree to stop, or some would wait forever
             clock.advance(config.training.batch_size)
             state.average.update(images=config.training.batch_size, images_seen=clock.images_seen)
             state.meter.add(losses)
             schedule.budget.took_step(threads.last)
             stopped, is_late = agree_to_stop(observers, interrupted=interrupts.requested)
 
-            # Metrics, validation and previews; the checkpoint last, so that a crash repeats what it may have lost
+            # Write metrics, validation and previews, and the checkpoint last: a crash repeats all that may be lost
             observers.after_step(stopped, checkpoint_is_late=is_late)
             observers.show(threads)
         return observers.result(stopped)
@@ -130,7 +130,7 @@ def check_run(config: RunConfig, run: Path, *, resume: bool) -> None:
     """Check that `config` may be trained in the folder `run`.
 
     Raises:
-        RunError: it holds other files and `resume` is off, or a run with other settings.
+        RunError: the folder contains other files and `resume` is False, or a run with other settings.
         InputError: training pictures and the run folder overlap.
     """
     check_folder(run, config.data, resume=resume)
@@ -142,8 +142,8 @@ def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunC
     """Join the processes that train together, and return the config with its precision chosen.
 
     Raises:
-        ConfigError: the device, the precision, the batch size or CUDA-graph capture is not possible here.
-        MissingDependency: TensorBoard is on and not installed.
+        ConfigError: the device, the precision, the batch size or CUDA-graph capture is not available.
+        MissingDependency: TensorBoard is enabled but not installed.
     """
     if config.training.tensorboard:
         check_tensorboard()
@@ -157,10 +157,11 @@ def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunC
 def with_precision(config: RunConfig, processes: Processes, run: Path) -> RunConfig:
     """Return the config with `auto` resolved: bfloat16 where it is fast in every process, else float32.
 
-    The record of the run holds the resolved precision, so that a resumption elsewhere does not change it silently.
+    The record of the run contains the resolved precision, so that resuming on another machine does not change it
+    silently.
 
     Raises:
-        ConfigError: bfloat16 is required, and not fast here.
+        ConfigError: bfloat16 is required but not fast.
     """
     choice = config.training.precision
     (is_slow,) = processes.agree(choose_precision("auto", processes.device) == "float32")
@@ -187,7 +188,7 @@ def open_observers(
         if state.saved_images is None:
             mark_unsaved(run)
         write_run_record(run, run_record(config, dataset, run))
-        # A resumption repeats what came after the checkpoint, so its traces are removed
+        # Remove rows after the checkpoint, because resuming repeats those steps
         truncate_metrics(run, images_seen, evaluation_due=state.evaluation_due)
         if not state.best:
             snapshot_path(run, "best").unlink(missing_ok=True)
@@ -209,7 +210,7 @@ def open_observers(
 
 
 def agree_to_stop(observers: Observers, *, interrupted: bool) -> tuple[Stopped | None, bool]:
-    """Return why to stop now, if at all, and whether a checkpoint is due by time; all processes agree."""
+    """Return the reason to stop now, if any, and whether a checkpoint is due by time; all processes agree."""
     state, schedule = observers.state, observers.schedule
     seconds = state.clock.seconds
     is_over = schedule.budget.is_over(seconds)
@@ -221,7 +222,7 @@ def agree_to_stop(observers: Observers, *, interrupted: bool) -> tuple[Stopped |
 
 
 def open_step(state: TrainingState, config: RunConfig, processes: Processes, stack: ExitStack) -> Step:
-    """Return the training step, captured as a CUDA graph where set; tunes the process until the stack is closed."""
+    """Return the training step, captured as a CUDA graph if set; tune the process until the stack is closed."""
     stack.enter_context(tuned(processes.device))
     stack.enter_context(memory_kept())
 
@@ -235,10 +236,10 @@ def open_step(state: TrainingState, config: RunConfig, processes: Processes, sta
 
 
 def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStack) -> StepThreads:
-    """Return the choice of CPU threads for the steps; closing the stack restores torch's number.
+    """Return the automatic number of CPU threads for the steps; closing the stack restores torch's number.
 
-    There is a choice only if none is set, one process trains, nothing is compiled (for a fixed number of threads), and
-    the CPU computes.
+    The number is automatic only on a CPU, in one process, if the user set none and nothing is compiled, since compiled
+    code is for a fixed number.
     """
     before = torch.get_num_threads()
     stack.callback(torch.set_num_threads, before)
@@ -251,7 +252,7 @@ def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStac
 
 
 def run_record(config: RunConfig, dataset: Dataset, out: Path) -> RunRecord:
-    """Return the content of `run.json`; a resumption keeps the time of the first start."""
+    """Return the content of `run.json`; resuming keeps the time of the first start."""
     record = RunRecord(
         method=config.method,
         input=dataset.input_spec,

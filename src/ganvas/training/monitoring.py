@@ -1,4 +1,4 @@
-"""Monitoring of a run: running means of the losses, and metrics files."""
+"""Monitoring of a run: running means of losses, and metrics files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LossMeter:
-    """Running means of the losses since the last row of metrics, summed without waiting for the device.
+    """Running means of the losses since the last row of metrics, summed without synchronizing with the device.
 
     Attributes:
         totals: name -> float32 scalar tensor.
@@ -47,7 +47,7 @@ class LossMeter:
         self.counts |= {name: self.counts.get(name, 0) + 1 for name in losses}
 
     def read(self, images_seen: int) -> dict[str, float]:
-        """Return the means since the last `clear`, over all processes. Waits for the device.
+        """Return the means since the last `clear`, over all processes; synchronizes with the device.
 
         Raises:
             DivergenceError: one of them is not finite; names it.
@@ -66,7 +66,7 @@ class LossMeter:
             self.totals[name] = self._processes.mean(total)
 
     def clear(self) -> None:
-        """Reset the means, for the next row."""
+        """Reset the means for the next row."""
         self.totals, self.counts = {}, {}
 
 
@@ -74,12 +74,12 @@ LEARNING_RATE = "learning_rate"
 
 
 class Metrics:
-    """Rows of figures, each with its `kind` (training or validation) and the number of `images` seen.
+    """Writer of metrics: rows with their `kind` (training or validation) and the number of `images` seen.
 
     Args:
         run: the run folder.
-        tensorboard: write events too.
-        images_seen: TensorBoard hides events after this, as a resumption repeats them.
+        tensorboard: whether to write TensorBoard events too.
+        images_seen: number of images after which TensorBoard hides events, because resuming repeats them.
     """
 
     def __init__(self, run: Path, *, tensorboard: bool, images_seen: int) -> None:
@@ -93,7 +93,7 @@ class Metrics:
             kind: training or validation.
             images_seen: images at that moment.
             figures: losses or metrics; TensorBoard shows them.
-            beside: further numbers of the row, of which TensorBoard shows the learning rate.
+            beside: additional numbers of the row, of which TensorBoard shows the learning rate.
         """
         numbers = {name: value if math.isfinite(value) else None for name, value in (figures | beside).items()}
         self._file.write(json.dumps({"kind": kind, "images": images_seen, **numbers}) + "\n")
@@ -104,7 +104,7 @@ class Metrics:
                 self._board.add_scalar(f"{kind}/{name}", value, images_seen)
 
     def preview(self, images_seen: int, grid: Path) -> None:
-        """Show a preview grid in TensorBoard, where it is on.
+        """Show a preview grid in TensorBoard, if enabled.
 
         Args:
             images_seen: images at that moment.
@@ -131,7 +131,7 @@ def check_tensorboard() -> None:
     try:
         import_module("torch.utils.tensorboard")
     except ImportError as error:
-        raise MissingDependency("tensorboard", "tensorboard", "training with tensorboard on") from error
+        raise MissingDependency("tensorboard", "tensorboard", "training with TensorBoard") from error
 
 
 def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
@@ -143,7 +143,7 @@ def _open_board(folder: Path, images_seen: int) -> SummaryWriter:
 
 @dataclass
 class Monitor:
-    """Everything that a run writes about itself: metrics files, the progress display and health warnings.
+    """Outputs of a run about its progress: metrics files, progress display and health warnings.
 
     Attributes:
         report: progress display.
@@ -156,7 +156,7 @@ class Monitor:
     health: Health = field(default_factory=Health)
 
     def losses(self, images_seen: int, means: dict[str, float], **beside: float) -> None:
-        """Write a row of mean losses with further numbers, and show it."""
+        """Write a row of mean losses with additional numbers, and show it."""
         if self.metrics is not None and means:
             self.metrics.write("training", images_seen, means, **beside)
             self.report.losses(means)
@@ -170,10 +170,10 @@ class Monitor:
         self.warn(self.health.validation(measures))
 
     def preview(self, images_seen: int, grid: Path, refusals: Iterable[str]) -> None:
-        """Show a preview grid in TensorBoard, where it is on, and report refused tiles."""
+        """Show a preview grid in TensorBoard, if enabled, and report refused tiles."""
         if self.metrics is not None:
             self.metrics.preview(images_seen, grid)
-        self.warn(f"A preview tile is shown gray: {sentence}" for sentence in refusals)
+        self.warn(f"A preview tile is gray: {sentence}" for sentence in refusals)
 
     def warn(self, sentences: Iterable[str]) -> None:
         """Print warnings."""
@@ -183,5 +183,5 @@ class Monitor:
 
 def _format_measures(measures: dict[str, float]) -> str:
     units = {"psnr": "{:.2f} dB PSNR", "ssim": "{:.4f} SSIM", "l1": "{:.4f} L1"}
-    units |= {f"cycle_{side}_psnr": f"{side} there and back {{:.2f}} dB PSNR" for side in "ab"}
+    units |= {f"cycle_{side}_psnr": f"cycle of {side} {{:.2f}} dB PSNR" for side in "ab"}
     return ", ".join(text.format(measures[name]) for name, text in units.items() if name in measures)

@@ -1,4 +1,4 @@
-"""Observers of a training: metrics, validation, preview grids, checkpoints and the progress display."""
+"""Observers of a training run: metrics, validation, preview grids, checkpoints and the progress display."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from ganvas.training.state import TrainingState
 from ganvas.training.validation import validate, write_preview
 
 REMEDY = (
-    "Go on with a lower rate (ganvas resume RUN --learning-rate R; a third of it is a good try), with --precision "
-    "float32 if it was bfloat16, and look for broken pictures in the data; or start anew in another folder"
+    "Continue with a lower learning rate (ganvas resume RUN --learning-rate R; try a third), with --precision float32 "
+    "if it was bfloat16, and check the data for damaged pictures; or start again in another folder"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observers:
-    """Everything that follows a training without changing a weight.
+    """Observers of a training run, which never change a weight.
 
-    Every process calls the same methods in the same order, because checks are collective; only the first one writes.
+    Every process calls the same methods in the same order, because checks are collective; only the first process
+    writes.
 
     Attributes:
         run: the run folder.
         config: method, data and training.
         processes: the processes that train together.
         dataset: pictures for validation and previews.
-        state: the state that is observed and saved.
+        state: the observed state.
         schedule: learning rate and time budget.
         monitor: metrics files, display and warnings.
     """
@@ -54,17 +55,17 @@ class Observers:
     monitor: Monitor
 
     def after_step(self, stopped: Stopped | None, *, checkpoint_is_late: bool) -> None:
-        """Write what is due after a step.
+        """Write the outputs that are due after a step.
 
         Args:
-            stopped: why the run ends now, if it does.
-            checkpoint_is_late: a checkpoint is due by time.
+            stopped: reason why the run ends now; None otherwise.
+            checkpoint_is_late: whether a checkpoint is due by time.
         """
-        last = stopped in ("done", "minutes")  # an interrupted run is resumed, and evaluated then
+        last = stopped in ("done", "minutes")  # an interrupted run is evaluated after resuming
         if last or self._reached(self.config.training.log_every):
             self.log()
         self.evaluate(last=last)
-        # The checkpoint is last: a crash before it repeats this step and all that was due after it
+        # The checkpoint comes last: after an earlier crash, resuming repeats this step and everything due after it
         if stopped or checkpoint_is_late or self._reached(self.config.training.checkpoint_every):
             self.checkpoint()
 
@@ -98,11 +99,11 @@ class Observers:
         )
 
     def evaluate(self, *, last: bool) -> None:
-        """Validate and write previews where they are due; both are where the run ends (`last`)."""
+        """Validate and write previews if they are due; both are due at the end of the run (`last`)."""
         validates = last or self._reached(self.config.training.validate_every)
         previews = last or self._reached(self.config.training.sample_every)
         if (validates or previews) and self.state.saved_images is None:
-            # Both may fail, so the first time the training is saved before; a resumption then starts with them
+            # Both may fail, so the state is saved before the first of them; resuming then starts with them
             self.state.evaluation_due = True
             self.checkpoint()
         if validates:
@@ -112,7 +113,7 @@ class Observers:
         self.state.evaluation_due = False
 
     def validate(self) -> None:
-        """Measure on the validation split, and keep the best generators."""
+        """Measure on the validation split, and save the best generators."""
         self._check()
         if not self.processes.first:
             return
@@ -122,7 +123,9 @@ class Observers:
         if not measures:
             return
         self.monitor.validation(state.clock.images_seen, measures, seconds=state.clock.seconds)
-        if measures.get("psnr", float("-inf")) > state.best.get("psnr", float("-inf")):  # only pairs have a best
+        if measures.get("psnr", float("-inf")) > state.best.get(
+            "psnr", float("-inf")
+        ):  # only pairs have a best snapshot
             state.best = {"images": float(state.clock.images_seen), **measures}
             state.save_generators(snapshot_path(self.run, "best"))
 
@@ -147,13 +150,13 @@ class Observers:
         with state.clock.pause(), budget.measuring("checkpoint"):
             state.reserved_seconds = budget.reserve + (budget.step_seconds or 0.0)
             counters = state.counters(self.dataset.loader.epoch_size)
-            # The state is last: after a crash between the two, the resumption writes both again
+            # The state comes last: after a crash between the two, resuming writes both again
             state.save_generators(snapshot_path(self.run, "last"))
             save_checkpoint(self.run / STATE_NAME, state.tensors(), counters)
             mark_saved(self.run)
 
     def result(self, stopped: Stopped) -> TrainingResult:
-        """Return the result of a training that has ended."""
+        """Return the result of a finished training run."""
         clock = self.state.clock
         return TrainingResult(
             run=self.run,
@@ -165,7 +168,7 @@ class Observers:
         )
 
     def _check(self) -> dict[str, float]:
-        """Return the mean losses since the last row. Waits for the device and for the other processes.
+        """Return the mean losses since the last row; synchronizes with the device and the other processes.
 
         Raises:
             DivergenceError: a loss, a weight or a moment is not finite.

@@ -1,9 +1,9 @@
 """Performance of a training step: CUDA graphs, compilation, memory formats and activation checkpointing.
 
-CUDA-graph capture makes one launch of a step instead of thousands. At batch size 1 the launches limit a GPU, not the
-arithmetic. A captured step repeats the same work on the same memory: each batch is copied into the captured one,
-learning rates are read from memory, and dropout draws from the generator as it is at the replay, so seeding before each
-step works as without capture.
+CUDA-graph capture launches a step once instead of thousands of kernels; at batch size 1, launches rather than
+arithmetic limit a GPU. A captured step repeats the same work on the same memory: each batch is copied into the captured
+one, learning rates are read from memory, and dropout uses the state of the generator at the replay, so seeding before
+each step works as without capture.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from ganvas.training.config import TrainingConfig
 from ganvas.training.distributed import Processes
 
 Step = Callable[[Batch, Progress], dict[str, Tensor]]
-"""One training step: `<player>/<loss>` -> detached scalar."""
+"""Training step, which returns `<player>/<loss>` -> detached scalar."""
 Work = Callable[[], None]
 Record = Callable[[Work], Work]
 """Function from work on fixed memory to a function that repeats it."""
 NUM_WARM_UPS = 3
-"""Steps before the capture, in which libraries select kernels and optimizers create their moments."""
+"""Number of steps before the capture, in which libraries select kernels and optimizers create their moments."""
 
 
 def check_capture(method: type[Method], processes: Processes) -> None:
     """Check that the step of this method can be captured.
 
     Raises:
-        ConfigError: no CUDA device, several processes, or a method whose steps are not identical.
+        ConfigError: there is no CUDA device, several processes train, or the steps of the method are not identical.
     """
     if processes.device.type != "cuda":
-        raise ConfigError(f"capture needs a CUDA GPU, not '{processes.device.type}'; leave it out")
+        raise ConfigError(f"capture needs a CUDA GPU, not '{processes.device.type}'; omit it")
     if processes.world > 1:
-        raise ConfigError("capture is for one process; leave it out under torchrun")
+        raise ConfigError("capture supports only one process; omit it under torchrun")
     if not method.capturable:
-        raise ConfigError(
-            f"the steps of {method.__name__} are not all alike, so capture cannot replay one; leave it out"
-        )
+        raise ConfigError(f"the steps of {method.__name__} are not identical, so capture cannot replay them; omit it")
 
 
 class CapturedStep:
-    """Training step that is captured at its first call and replayed from then on.
+    """Training step that is captured at its first call and replayed afterwards.
 
-    The capture restores weights, buffers, moments and random generators, so it may happen at a start or a resumption.
+    The capture restores weights, buffers, moments and random generators, so it works both at a start and after
+    resuming.
 
     Args:
         step: step to capture; it must not depend on the progress (`Method.capturable`).
-        tensors: returns everything that a step changes, by name; what the first step creates (moments) is set to 0.
-        clear: frees the gradients, so that the captured step allocates its own.
-        record: captures work; unset: `cuda_graph`.
+        tensors: function that returns all tensors that a step changes, by name; those that the first step creates
+            (moments) are set to 0.
+        clear: function that frees the gradients, so that the captured step allocates its own.
+        record: function that captures work; unset: `cuda_graph`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CapturedStep:
             self._recorded = self._make(batch, progress)
         static, replay = self._recorded
         for kept, new in ((static.a, batch.a), (static.b, batch.b)):
-            assert kept.shape == new.shape, "every batch of a run has one shape"
+            assert kept.shape == new.shape, "all batches of a run must have the same shape"
             kept.copy_(new, non_blocking=True)
         replay()
         return self._losses
@@ -95,7 +95,7 @@ class CapturedStep:
 
 @contextmanager
 def unmoved(tensors: Callable[[], Mapping[str, Tensor]]) -> Iterator[None]:
-    """Restore tensors and torch's random generators afterwards; tensors that did not exist before become 0."""
+    """Restore tensors and torch's random generators at the end of the block; new tensors become 0."""
     before = {name: value.clone() for name, value in tensors().items()}
     with torch.random.fork_rng():
         yield
@@ -138,8 +138,8 @@ def compile_networks(method: Method, device: torch.device) -> None:
     """
     if reason := missing_compiler(device):
         warnings.warn(
-            f"training continues without compilation, which does not work here ({reason}): install a C++ compiler "
-            "(on a GPU also triton), or leave compile out",
+            f"training continues without compilation, which does not work on this machine ({reason}): install a C++ "
+            "compiler (on a GPU also triton), or omit compile",
             stacklevel=2,
         )
         return
@@ -148,7 +148,7 @@ def compile_networks(method: Method, device: torch.device) -> None:
 
 
 def missing_compiler(device: torch.device) -> str | None:
-    """Return why compilation fails on the device, or None. Compiles a small function, which takes seconds."""
+    """Return the reason why compilation fails on the device, or None; takes seconds to compile a function."""
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
@@ -158,7 +158,7 @@ def missing_compiler(device: torch.device) -> str | None:
 
 @contextmanager
 def uncompiled(compiled: bool) -> Iterator[None]:
-    """Run eagerly inside: validation has other sizes and modes, and each would be compiled again."""
+    """Run eagerly inside the block: validation has other sizes and modes, each of which would be compiled again."""
     if not compiled:
         yield
         return
@@ -188,9 +188,9 @@ def channels_last(method: nn.Module) -> None:
 
 
 def to_training_layout(batch: Batch, settings: TrainingConfig) -> Batch:
-    """Return the batch in channels last for bfloat16, whose convolutions are faster so; features keep that format.
+    """Convert the batch to channels last for bfloat16, whose convolutions are then faster; features keep that format.
 
-    A float32 batch does not change: only discriminators gain there, and they convert it themselves.
+    A float32 batch is not converted: only discriminators benefit, and they convert it themselves.
     """
     if settings.precision == "float32" or batch.a.ndim != 4:
         return batch
@@ -212,7 +212,7 @@ def tuned(device: torch.device) -> Iterator[None]:
 # malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 KEEP = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
-"""No block is a separate mapping; no memory is returned."""
+"""Parameters of mallopt with which no block is a separate mapping and no memory is returned."""
 ORDINARY = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26}
 """Values to which glibc adapts in a process that frees large blocks."""
 
@@ -222,8 +222,8 @@ def memory_kept() -> Iterator[None]:
     """Keep freed memory in the process while the block runs; without glibc nothing changes.
 
     By default glibc returns large blocks to the system when they are freed, and every step then requests the same
-    gigabyte again, page by page: 5 to 10 % of a step on a CPU. The block keeps it (mallopt(3)): the process holds its
-    peak until the block ends, and about a tenth more.
+    gigabyte again, page by page: 5 to 10 % of a step on a CPU. Inside the block the process keeps it (mallopt(3)),
+    about a tenth more than its peak.
     """
     library = _glibc()
     if library is None:
@@ -250,8 +250,8 @@ def _set(library: ctypes.CDLL, options: dict[int, int]) -> None:
 def recomputing(networks: Sequence[nn.Module]) -> Iterator[None]:
     """Checkpoint activations: forward passes keep only the input of these networks and are repeated in the backward.
 
-    The result is the same to the bit: the second pass draws the same dropout, runs in the same precision, and restores
-    the running statistics of batch norm; weights do not change between a forward pass and its backward pass.
+    The result is bitwise equal: the second pass draws the same dropout, runs in the same precision, and restores the
+    running statistics of batch norm; weights do not change between a forward pass and its backward pass.
     """
     for network in networks:
         again = partial(_contexts, network)

@@ -1,4 +1,4 @@
-"""Progress report of a run: display, speed and expected end, and the result of a training."""
+"""Progress report of a training run: display, speed and estimated end, and its result."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ganvas.training.config import RunConfig
 from ganvas.training.schedule import Clock, Schedule, Stopped
 
 PLAIN_EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between lines without a terminal."""
 GPU_SECONDS = 5.0
 """Seconds in training steps after which the speed of a GPU is reported."""
 
 
 class Report:
-    """Progress display of a run: a bar with rate, losses and time left, or plain lines.
+    """Progress display of a run: a bar with speed, losses and remaining time, or plain lines.
 
     Args:
-        total: images of the whole run.
-        epoch_size: images of an epoch.
+        total: number of images of the whole run.
+        epoch_size: number of images of an epoch.
         quiet: show nothing.
         console: output; unset: standard error.
     """
@@ -42,7 +42,7 @@ class Report:
     def __init__(self, total: int, epoch_size: int, *, quiet: bool = False, console: Console | None = None) -> None:
         self._total, self._epoch_size = total, epoch_size
         self._console = console or Console(file=sys.stderr, quiet=quiet, highlight=False, force_jupyter=False)
-        # this column wraps text that is wider than the terminal; the default one truncates it
+        # this column wraps text that is wider than the terminal; the default column truncates it
         columns = (BarColumn(bar_width=16), TextColumn("{task.fields[text]}", markup=False, table_column=Column()))
         self._bar = Progress(*columns, console=self._console, refresh_per_second=2, transient=False)
         self._live = self._console.is_terminal and not quiet
@@ -70,7 +70,7 @@ class Report:
     def speed(
         self, config: RunConfig, device: torch.device, threads: StepThreads, clock: Clock, schedule: Schedule
     ) -> None:
-        """Print speed and expected end once they are known; later, each change of the number of threads."""
+        """Print speed and estimated end once they are known, and later each change of the number of threads."""
         is_wall_time = device.type == "cpu"  # steps on a GPU are asynchronous
         if threads.pace is None or not threads.is_settled or self._threads == threads.threads:
             return
@@ -95,7 +95,7 @@ class Report:
         self._threads = threads.threads
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     def __enter__(self) -> Self:
@@ -109,7 +109,7 @@ class Report:
 
 
 HOURS_MOST = 96
-"""Durations of at least this many hours are shown in days."""
+"""Number of hours from which durations are shown in days."""
 
 
 def duration(seconds: float) -> str:
@@ -140,10 +140,10 @@ def describe_speed(
     seconds_left: float,
     now: datetime,
 ) -> list[str]:
-    """Return lines that state the speed, the expected end and, for long runs, smaller settings.
+    """Return lines with the speed, the estimated end and, for long runs, smaller settings.
 
     Args:
-        config: of the run, its precision chosen.
+        config: config of the run, its precision chosen.
         device: device of the networks.
         threads: number of CPU threads.
         rate: measured images per second.
@@ -157,13 +157,13 @@ def describe_speed(
     lines = [f"{machine_line(device, threads, config.training.precision)}: {_format_rate(rate)} images/s"]
     if needed > seconds_left:
         lines.append(
-            f"The time is over in {duration(seconds)} ({end}), after about {rate * seconds:,.0f} more of "
+            f"The time limit ends the run in {duration(seconds)} ({end}), after about {rate * seconds:,.0f} more of "
             f"{images_left:,} images"
         )
     else:
         lines.append(f"{images_left:,} images end in about {duration(seconds)} ({end})")
     if seconds > LONG:
-        lines.append(f"That is long. {smaller_settings(config, device)}")
+        lines.append(f"This is long. {smaller_settings(config, device)}")
     return lines
 
 
@@ -192,7 +192,7 @@ def smaller_settings(config: RunConfig, device: torch.device) -> str:
     if config.training.precision == "float32" and choose_precision("auto", device) == "bfloat16":
         ways.append("--precision bfloat16 (about twice)")
     ways.append("fewer --epochs, or --minutes M")
-    return f"Smaller settings learn in hours: {'; '.join(ways)}"
+    return f"Smaller settings train in hours: {'; '.join(ways)}"
 
 
 def _format_rate(rate: float) -> str:
@@ -204,20 +204,20 @@ INTERRUPTED_EXIT = 130
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """Result of a training; its text names the next command."""
+    """Result of a training run; `str` gives a summary with the next command."""
 
     run: Path
-    """The run folder."""
+    """Run folder."""
     images_seen: int
-    """Over all resumptions."""
+    """Total over all resumptions."""
     seconds: float
-    """Over all resumptions, including validation and previews."""
+    """Total over all resumptions, including validation and previews."""
     images_per_second: float
-    """In training steps since the last resumption."""
+    """Speed of training steps since the last resumption."""
     stopped: Stopped
-    """done: all epochs; minutes: the time was over; interrupted: by Ctrl-C or SIGTERM."""
+    """Reason of the end: done (all epochs), minutes (time limit), or interrupted (Ctrl-C or SIGTERM)."""
     best: dict[str, float] = field(default_factory=dict)
-    """The best validation by PSNR: images, psnr, ssim, l1, spread; empty without a validation split."""
+    """Best validation by PSNR: images, psnr, ssim, l1, spread; empty without a validation split."""
 
     @property
     def exit_code(self) -> int:
@@ -225,9 +225,13 @@ class TrainingResult:
         return INTERRUPTED_EXIT if self.stopped == "interrupted" else 0
 
     def __str__(self) -> str:
-        ends = {"done": "done", "minutes": "the time is over", "interrupted": "interrupted; the state is saved"}
+        ends = {
+            "done": "done",
+            "minutes": "the time limit is reached",
+            "interrupted": "interrupted; the state is saved",
+        }
         text = f"{self.run}: {ends[self.stopped]} after {self.images_seen:,} images, {duration(self.seconds)}"
         if self.best:
             text += f"; best validation {self.best['psnr']:.2f} dB after {self.best['images']:,.0f} images"
         more = {"done": "", "minutes": " --minutes M, the new total", "interrupted": ""}[self.stopped]
-        return text if self.stopped == "done" else f"{text}. Go on with: ganvas resume {quote(str(self.run))}{more}"
+        return text if self.stopped == "done" else f"{text}. Continue with: ganvas resume {quote(str(self.run))}{more}"

@@ -1,4 +1,4 @@
-"""Schedule of a run: learning rate, intervals, clock, time budget and end."""
+"""Training schedule: learning rate, intervals, clock, time budget and end of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganvas.errors import ConfigError
 from ganvas.training.config import Decay, TrainingConfig
 
 Stopped = Literal["done", "minutes", "interrupted"]
-"""Why a training ends: all epochs are done, the minutes are over, or Ctrl-C or SIGTERM."""
+"""Reason why training ends: all epochs are done, the time limit is reached, or Ctrl-C or SIGTERM."""
 
 
 def learning_rate(
@@ -21,7 +21,7 @@ def learning_rate(
 ) -> float:
     """Return `full` for a `constant_fraction` of `total` images; then a tenth, or linear decay to 0 at `total`."""
     constant = constant_fraction * total
-    if images_seen <= constant or constant_fraction == 1:  # a last batch may reach beyond the total
+    if images_seen <= constant or constant_fraction == 1:  # the last batch may exceed the total
         return full
     if decay == "tenth":
         return full / 10
@@ -32,12 +32,12 @@ def num_images(epochs: float, epoch_size: int) -> int:
     """Return the number of images of a whole run.
 
     Raises:
-        ConfigError: the epochs round to no image at all.
+        ConfigError: the epochs round to zero images.
     """
     if total := round(epochs * epoch_size):
         return total
-    least = f"give at least {1 / epoch_size:.2g}"
-    raise ConfigError(f"epochs {epochs} of {epoch_size} pictures is not one picture; {least}")
+    least = f"use at least {1 / epoch_size:.2g}"
+    raise ConfigError(f"epochs {epochs} of {epoch_size} pictures is less than one picture; {least}")
 
 
 def reached(every: int, before: int, after: int) -> bool:
@@ -48,9 +48,9 @@ def reached(every: int, before: int, after: int) -> bool:
 def step_seed(seed: int, images_seen: int, rank: int) -> int:
     """Return the seed of one step's noise, in [0, 2**63).
 
-    All noise of a step comes from a generator with this seed, so a resumed run needs no stored generator state, and a
-    validation in between does not change the noise of training. The seed is a hash because neighboring seeds are not
-    independent in every generator.
+    All noise of a step comes from a generator with this seed, so that resuming needs no stored generator state, and a
+    validation does not change the noise of training. The seed is a hash because neighboring seeds are not independent
+    in every generator.
     """
     digest = hashlib.blake2b(f"{seed}/{images_seen}/{rank}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
@@ -58,11 +58,11 @@ def step_seed(seed: int, images_seen: int, rank: int) -> int:
 
 @dataclass
 class Clock:
-    """Progress of a run in images, steps and seconds, over all its resumptions, and the speed since the last one.
+    """Clock of a run: images, steps and seconds over all its resumptions, and the speed since the last one.
 
     Attributes:
-        images_seen: training images so far.
-        step: training steps so far.
+        images_seen: number of training images so far.
+        step: number of training steps so far.
         before: seconds spent before this resumption.
         started: time of this resumption, by `time.monotonic`.
         paused: seconds since then in validation, previews and checkpoints.
@@ -85,7 +85,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the first start, without the time between a stop and a resumption."""
+        """Seconds since the first start, excluding the time between a stop and a resumption."""
         return self.before + time.monotonic() - self.started
 
     @property
@@ -108,30 +108,30 @@ class Clock:
 
 
 Closing = Literal["validation", "sample", "checkpoint"]
-"""Work that is repeated after the last step."""
+"""Kinds of work that are repeated after the last step."""
 FORWARD_SHARE = 0.3
-"""Assumed share of a step on one picture that a forward pass takes, until a validation was measured."""
+"""Assumed share of a forward pass in the time of a step on one picture, until a validation was measured."""
 NUM_SHOWN = 4
-"""Pictures of a preview grid."""
+"""Number of pictures in a preview grid."""
 RESERVE_MOST = 1 / 3
-"""Largest share of the limit reserved for the work after the last step, however slow a validation is."""
+"""Largest share of the limit reserved for the work after the last step."""
 OVER_MOST = 0.1
-"""Share of the limit by which the last step may exceed it."""
+"""Largest share of the limit by which the last step may exceed it."""
 
 
 @dataclass
 class Budget:
-    """Time limit of a run, over all its resumptions.
+    """Time budget of a run, over all its resumptions.
 
-    Validations, preview grids and checkpoints count as training does, and time for the last of each is reserved: as
-    long as the previous one took, or an estimate from the step time before one was measured. The next step is taken if
-    the run then ends nearer to the limit than without it, and at most a tenth beyond.
+    Validations, preview grids and checkpoints count too, and time for the last of each is reserved: the duration of the
+    previous one, or an estimate from the step time. The next step is taken if the run then ends nearer to the limit
+    than without it, and at most a tenth beyond.
 
     Attributes:
-        limit: seconds; None for no limit.
-        batch_size: pictures per step.
-        validation_pictures: pictures translated in a validation; 0 where there is none.
-        kept: seconds that an earlier start of the run had reserved at its end; used until a step was measured.
+        limit: limit in seconds; None for no limit.
+        batch_size: number of pictures per step.
+        validation_pictures: number of pictures translated in a validation; 0 without validation.
+        kept: seconds that an earlier start of the run had reserved at its end, used until a step was measured.
         now: a clock in seconds.
     """
 
@@ -144,7 +144,7 @@ class Budget:
     _took: dict[Closing, float] = field(default_factory=dict, init=False)
 
     def took_step(self, seconds: float) -> None:
-        """Update the step time; a new time counts half, so that the slow first steps lose their weight."""
+        """Update the step time as a moving average with weight one half, which discounts the slow first steps."""
         self.step_seconds = seconds if self.step_seconds is None else (self.step_seconds + seconds) / 2
 
     @contextmanager
@@ -168,7 +168,7 @@ class Budget:
         return total if self.limit is None else min(total, RESERVE_MOST * self.limit)
 
     def is_over(self, seconds: float) -> bool:
-        """Return whether to stop after `seconds` in all."""
+        """Return whether to stop after `seconds` in total."""
         if self.limit is None:
             return False
         left = self.limit - seconds - self.reserve
@@ -181,8 +181,8 @@ class Schedule:
     """Learning rate and end of a run.
 
     Attributes:
-        settings: of the training.
-        total: images of the whole run.
+        settings: settings of the training.
+        total: number of images of the whole run.
         budget: time limit.
     """
 
@@ -200,11 +200,11 @@ class Schedule:
         return learning_rate(images_seen, total=self.total, full=full, constant_fraction=constant, decay=decay)
 
     def images_left(self, clock: Clock) -> int:
-        """Return the images until the epochs are done."""
+        """Return the number of images until the epochs are done."""
         return max(self.total - clock.images_seen, 0)
 
     def seconds_left(self, clock: Clock) -> float:
-        """Return the estimated seconds until the epochs are done or the minutes are over."""
+        """Return the estimated seconds until the epochs are done or the time limit is reached."""
         rate = clock.rate
         left = self.images_left(clock) / rate if rate else float("inf")
         return left if self.budget.limit is None else min(left, max(self.budget.limit - clock.seconds, 0))

@@ -1,4 +1,4 @@
-"""Training state: what a checkpoint saves and a resumption restores, with the moving average of the generators."""
+"""Training state, which checkpoints save and restore, with the moving average of the generators."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ from ganvas.training.step import Optimizers, make_optimizers
 class Average:
     """Exponential moving average with a half-life in images, without bias towards the initial weights.
 
-    After a batch of n images with N images seen in all, `average += (w - average) (1 - d(n)) / (1 - d(N))` with
-    `d(n) = 0.5 ** (n / half_life)`: the exact weighted mean of all weights so far, at any batch size; the first batch
-    sets it to the weights (the correction of Kingma & Ba 2015, Sec. 3, in images).
+    After a batch of n images with N images seen in total, `average += (w - average) (1 - d(n)) / (1 - d(N))` with `d(n)
+    = 0.5 ** (n / half_life)`: the exact weighted mean of all weights so far, at any batch size; the first batch sets it
+    to the weights (the correction of Kingma & Ba 2015, Sec. 3, in images).
 
     Args:
-        method: its generators are averaged.
-        half_life: half-life in images; 0 turns the average off.
+        method: method whose generators are averaged.
+        half_life: half-life in images; 0 disables the average.
     """
 
     def __init__(self, method: Method, half_life: float) -> None:
         self.half_life = half_life
         live = averaged_parameters(method) if half_life else {}
         self.weights = {name: value.detach().clone() for name, value in live.items()}
-        """`<network>.<key>` -> averaged parameter; empty where the average is off."""
+        """`<network>.<key>` -> averaged parameter; empty if the average is disabled."""
         self._averaged, self._live = list(self.weights.values()), [value.detach() for value in live.values()]
 
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
-        """Update with the weights after a batch of `images`, with `images_seen` in all (this batch included)."""
+        """Update with the weights after a batch of `images`, with `images_seen` in total, including this batch."""
         if not self.half_life:
             return
         share = (1 - 0.5 ** (images / self.half_life)) / (1 - 0.5 ** (images_seen / self.half_life))
@@ -88,16 +88,16 @@ def evaluating(method: Method, average: Average) -> Iterator[Method]:
 
 @dataclass
 class TrainingState:
-    """Training state of a run. Random generators are no part of it: each step is seeded by the clock.
+    """Training state of a run. It contains no random generators, because the clock seeds each step.
 
     Attributes:
-        method: networks.
-        optimizers: one for each player.
+        method: method with its networks.
+        optimizers: one optimizer for each player.
         average: moving average of the generators.
         meter: loss sums since the last row of metrics.
         clock: images, steps and seconds.
         best: metrics of the best validation; empty before the first.
-        evaluation_due: validation and preview grid at this image, which may fail, are not done yet.
+        evaluation_due: whether the validation and preview grid at this image, which may fail, are still due.
         saved_images: images seen at the last checkpoint; None before the first.
         saved_seconds: seconds at the last checkpoint.
         reserved_seconds: time that the last checkpoint reserved for another step and the work after it.
@@ -115,7 +115,7 @@ class TrainingState:
     reserved_seconds: float = 0.0
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor of the state by its name in a checkpoint."""
+        """Return all tensors of the state by their names in a checkpoint."""
         found = {f"method/{name}": value for name, value in self.method.state_dict().items()}
         for player, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
@@ -137,7 +137,7 @@ class TrainingState:
         )
 
     def check_finite(self) -> None:
-        """Check that all weights and moments are finite. Waits for the device.
+        """Check that all weights and moments are finite; synchronizes with the device.
 
         Raises:
             DivergenceError: names the first such tensor.
@@ -153,13 +153,13 @@ class TrainingState:
         """Load a checkpoint that was read from `path`.
 
         Raises:
-            RunError: the checkpoint is of other networks, optimizers or another moving average, or incomplete.
+            RunError: the checkpoint has other networks, optimizers or another moving average, or is incomplete.
         """
         self._check_fit(checkpoint, path)
         try:
             self.method.load_state_dict(checkpoint.below("method"))
         except RuntimeError as error:
-            raise RunError(f"{path} holds other networks than the run's: {error}") from error
+            raise RunError(f"{path} contains other networks than the run: {error}") from error
         for player, optimizer in self.optimizers.items():
             load_optimizer(optimizer, checkpoint.below(f"optimizer/{player}"), path)
         _load_average(self.average, checkpoint.below("average"), path)
@@ -174,15 +174,15 @@ class TrainingState:
 
     @contextmanager
     def evaluating(self, *, compiled: bool) -> Iterator[Method]:
-        """Switch to the method as a snapshot holds it: averaged weights, evaluation mode, no gradients, no compilation.
+        """Switch to the method of a snapshot: averaged weights, evaluation mode, no gradients, no compilation.
 
-        The clock is paused inside.
+        The clock is paused inside the block.
         """
         with self.clock.pause(), uncompiled(compiled), evaluating(self.method, self.average) as method:
             yield method
 
     def save_generators(self, path: Path) -> None:
-        """Write a snapshot of the generators, averaged where an average is kept."""
+        """Write a snapshot of the generators, averaged if an average is enabled."""
         save_snapshot(path, self.method, images_seen=self.clock.images_seen, weights=self.average.weights)
 
     def _check_fit(self, checkpoint: Checkpoint, path: Path) -> None:
@@ -192,17 +192,18 @@ class TrainingState:
             check_like(name, tensors[name], own[name], path)
         players = {name.split("/")[1] for name in tensors if name.startswith("optimizer/")}
         if strange := sorted(players - self.optimizers.keys()):
-            raise RunError(f"{path} holds the optimizer of {strange[0]}, which this run does not have")
+            raise RunError(f"{path} contains the optimizer of {strange[0]}, which this run does not have")
         if not checkpoint.is_complete and (missing := sorted(self.optimizers.keys() - players)):
-            raise RunError(f"{path} lacks the optimizer of {missing[0]}: the file is damaged; take a copy of it")
+            raise RunError(f"{path} lacks the optimizer of {missing[0]}: the file is damaged; use a backup")
 
 
 def open_state(config: RunConfig, run: Path, dataset: Dataset, processes: Processes) -> TrainingState:
-    """Build the state of a run, restored from its checkpoint where there is one.
+    """Build the state of a run, and restore it from the checkpoint if there is one.
 
     Raises:
-        RunError: the checkpoint is damaged, does not fit the settings or the data, or is not seen by every process.
-        ConfigError: the pictures are of other types than those that the run was trained on.
+        RunError: the checkpoint is damaged, does not match the settings or the data, or is not visible to every
+            process.
+        ConfigError: the pictures have other types than those of the run.
     """
     path, pictures = run / STATE_NAME, dataset.loader.epoch_size
     is_resumed = path.exists()
@@ -212,27 +213,27 @@ def open_state(config: RunConfig, run: Path, dataset: Dataset, processes: Proces
     if processes.first and (untrained := state.method.left_untrained(num_images(config.training.epochs, pictures))):
         warnings.warn(untrained, stacklevel=2)
     if processes.agree(is_resumed) != (is_resumed,):
-        raise RunError(f"process {processes.rank} does not see {path}; all must share the run folder")
+        raise RunError(f"process {processes.rank} cannot access {path}; all processes must share the run folder")
     if is_resumed:
         checkpoint = read_checkpoint(path)
         state.restore(checkpoint, path)
         if checkpoint.counters.pictures != pictures:
             before = checkpoint.counters.pictures
             raise RunError(f"{run} was trained on {before} pictures, the data now has {pictures}")
-    processes.broadcast(state.method)  # the same seed gives the same weights on machines of one kind only
+    processes.broadcast(state.method)  # the same seed gives the same weights only on machines of the same kind
     return state
 
 
 def build_state(
     config: RunConfig, dataset: Dataset, processes: Processes, *, is_resumed: bool = False
 ) -> TrainingState:
-    """Build the untrained method on its device, its weights drawn from the seed, with optimizers and averages.
+    """Build the untrained method with seeded weights on its device, with optimizers and averages.
 
     Args:
         config: method, data and training.
-        dataset: its picture types determine the channels.
-        processes: the processes that train together.
-        is_resumed: a checkpoint follows, so the initial weights of `start_from` are not loaded.
+        dataset: data set, whose picture types determine the channels.
+        processes: processes that train together.
+        is_resumed: whether a checkpoint follows, so that the weights of `start_from` are not loaded.
 
     Raises:
         RunError: `start_from` is not a run, or has other generators.
@@ -255,46 +256,46 @@ def build_state(
 
 
 def load_optimizer(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load moments by parameter index, in the parameter's memory format; the settings stay the run's own.
+    """Load moments by parameter index, in the parameter's memory format; the optimizer keeps its settings.
 
     Raises:
-        RunError: an entry belongs to no parameter, or does not fit its parameter.
+        RunError: an entry belongs to no parameter, or does not match its parameter.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, _, key = name.partition("/")
         if not (index.isascii() and index.isdigit() and int(index) < len(parameters)):
-            raise RunError(f"{path}: the optimizer's entry {name} is of no parameter of the run")
+            raise RunError(f"{path}: the optimizer's entry {name} belongs to no parameter of the run")
         like = parameters[int(index)]
         same = value.shape == like.shape
         if not value.is_floating_point() or not (same or value.numel() == 1):
-            raise RunError(f"{path}: the optimizer's entry {name} does not fit its parameter; the file is damaged")
+            raise RunError(f"{path}: the optimizer's entry {name} does not match its parameter; the file is damaged")
         entries.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value).detach() if same else value
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _load_average(average: Average, tensors: Mapping[str, Tensor], path: Path) -> None:
     if set(tensors) != set(average.weights):
-        raise RunError(f"{path} holds another moving average than the run's; keep ema_half_life as it was")
+        raise RunError(f"{path} contains another moving average than the run; do not change ema_half_life")
     for name, value in average.weights.items():
         check_like(f"average/{name}", tensors[name], value, path)
         value.copy_(tensors[name])
 
 
 def read_config(run: Path) -> RunConfig:
-    """Return the config that the run in this folder was started with.
+    """Return the config with which the run in this folder was started.
 
     Raises:
-        RunError: not a run, or one that was not trained here (an imported one).
+        RunError: the folder is not a run, or an imported run.
     """
     record = read_run_record(run)
     if record.training is None or record.data is None:
         if is_published(run):
             raise RunError(
-                f"{run_name(run)} was published without its training state, so there is nothing to resume; a new run "
-                "can start from it: ganvas train ... --start-from"
+                f"{run_name(run)} was published without its training state, so it cannot be resumed; a new run can "
+                "start from it: ganvas train ... --start-from"
             )
-        raise RunError(f"{run} was not trained by ganvas, so there is nothing to resume")
+        raise RunError(f"{run} was not trained by ganvas, so it cannot be resumed")
     training = from_record(TrainingConfig, record.training)
     return RunConfig(method=record.method, data=record.data, training=training)

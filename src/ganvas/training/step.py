@@ -1,4 +1,4 @@
-"""Training step: run a method to its next `yield`, update that player, continue."""
+"""Training step, which runs a method to its next `yield`, updates that player, and continues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganvas.training.performance import recomputing, to_training_layout
 Optimizers = Mapping[str, optim.Optimizer]
 """Player -> its optimizer."""
 Forward = Callable[[str | None], AbstractContextManager[object]]
-"""From the player whose turn it is, None where not known yet, to the context of a forward pass."""
+"""Function from the current player, None if not known yet, to the context of a forward pass."""
 
 
 def make_optimizers(method: Method, settings: TrainingConfig) -> Optimizers:
@@ -123,8 +123,8 @@ def run_turns(
         totals = _accumulate(turn, optimizer, share, len(steps))
         for step in others:
             other = _next_turn(step, forward(player))
-            assert other is not None, "all micro-batches take the same turns"
-            assert other.player == player, "all micro-batches take the same turns"
+            assert other is not None, "all micro-batches must yield the same turns"
+            assert other.player == player, "all micro-batches must yield the same turns"
             for name, loss in _accumulate(other, optimizer, share, len(steps)).items():
                 totals[name] = totals[name] + loss
 
@@ -134,7 +134,7 @@ def run_turns(
         optimizer.step()
         losses |= totals
     for step in others:  # lines after the last `yield` run for every micro-batch
-        assert _next_turn(step, forward(None)) is None, "all micro-batches take the same turns"
+        assert _next_turn(step, forward(None)) is None, "all micro-batches must yield the same turns"
     return losses
 
 

@@ -1,4 +1,4 @@
-"""Video files and animations: frames with exact time stamps, sound and other streams, and segments."""
+"""Video files and animations: frames with exact timestamps, sound and other streams, and segments."""
 
 from ganvas.video.film import ColorTags, FilmInfo, Frame, Segment, StreamInfo, WriteOptions, WriteReport
 from ganvas.video.label import read_film_label

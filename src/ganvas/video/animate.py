@@ -1,6 +1,6 @@
-"""Writing of GIF, WebP and APNG animations: each frame is encoded by Pillow and put into the container by itself.
+"""Writer of GIF, WebP and APNG animations, which encodes each frame with Pillow and writes the container itself.
 
-Pillow's own writers hold all frames in memory and merge equal ones, so that frames are lost.
+Pillow's own writers keep all frames in memory and merge equal ones, so frames would be lost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["AnimationWriter", "check_animation", "finish_animation", "write_anim
 MAX_SIZE = {"gif": 65535, "webp": 16383, "apng": 2**31 - 1}
 COLORS = 256
 KEEP, CLEAR = 1, 2
-"""What a GIF does with a frame before the next one."""
+"""Disposal methods of a GIF frame: keep it, or clear it before the next one."""
 
 
 def _format(out: Path) -> str:
@@ -39,13 +39,13 @@ def _format(out: Path) -> str:
 
 
 class AnimationWriter:
-    """An animation that is being written to a file, frame by frame; one frame is held back until the next is known.
+    """Writer of an animation, frame by frame, which keeps one frame until the next one is known.
 
     Args:
-        file: open for writing and seeking.
-        info: the film or animation that the frames are of.
-        out: the animation in messages; its suffix says the format.
-        options: what is kept; an animation has no sound.
+        file: file open for writing and seeking.
+        info: the film or animation of the frames.
+        out: path for messages; its suffix determines the format.
+        options: metadata to keep; an animation has no sound.
     """
 
     def __init__(self, file: BinaryIO, info: FilmInfo, out: Path, options: WriteOptions) -> None:
@@ -61,31 +61,31 @@ class AnimationWriter:
         """Add a frame.
 
         Raises:
-            VideoError: it is earlier than the frame before, or has another size.
+            VideoError: it is earlier than the previous frame, or has another size.
         """
         held, self._held = self._held, frame
         if held is None:
             self._file.write(self._header(_rgba(frame.picture)))
             return
         if frame.pts < held.pts:
-            raise VideoError(self._out, "earlier than the frame before", frame=frame.index)
+            raise VideoError(self._out, "earlier than the previous frame", frame=frame.index)
         self._add(held, frame.pts - held.pts)
 
     def finish(self) -> None:
-        """Write the last frame and the end.
+        """Write the last frame and the end of the file.
 
         Raises:
             VideoError: no frame was written.
         """
         if self._held is None:
-            raise VideoError(self._out, "no frame to write; an animation needs one at least")
+            raise VideoError(self._out, "no frame to write; an animation needs at least one")
         self._add(self._held, self._held.duration or self._usual())
         self._end()
         self._file.flush()
         self._verify(Path(self._file.name))
 
     def _verify(self, path: Path) -> None:
-        """Decode the finished file and compare its frames and delays with what was put in.
+        """Decode the finished file, and compare its frames and delays with the written ones.
 
         Raises:
             VideoError: they differ.
@@ -93,21 +93,25 @@ class AnimationWriter:
         found = probe_animation(path)
         delays = [frame.duration * found.time_base for frame in read_animation(found)]
         if len(delays) != self._count:
-            raise VideoError(self._out, f"{len(delays)} frames in the finished file where {self._count} were written")
+            raise VideoError(self._out, f"{len(delays)} frames in the finished file, but {self._count} were written")
         for number, (delay, wanted) in enumerate(zip(delays, self._delays, strict=True)):
             if abs(delay - wanted) > found.time_base:
                 problem = f"shown for {float(delay)} s in the finished file, and not {float(wanted)} s"
                 raise VideoError(self._out, problem, frame=number)
 
     def _usual(self) -> int:
-        """Return the delay of a last frame that has none: the average."""
+        """Return the delay of a last frame without one: the average."""
         return round(1 / (self._info.rate * self._info.time_base)) if self._info.rate else 0
 
     def _add(self, frame: Frame, delay: int) -> None:
-        """Write a frame that is shown for so many units of the time base."""
+        """Write a frame with a delay in units of the time base."""
         pixels = _rgba(frame.picture)
         if self._before is not None and pixels.shape != self._before.shape:
-            raise VideoError(self._out, "another size than the frames before; a film has one size", frame=frame.index)
+            raise VideoError(
+                self._out,
+                "another size than the previous frames; all frames of a film must have the same size",
+                frame=frame.index,
+            )
         box = _changed(pixels, self._before, even=self._format == "webp", whole=self._has_alpha(pixels))
         self._clock += delay * self._info.time_base
         match self._format:
@@ -123,7 +127,7 @@ class AnimationWriter:
         return self._format == "gif" and (self._info.has_alpha or pixels.shape[2] == 4)
 
     def _delay(self, ticks_a_second: int) -> int:
-        """Return the delay of a frame in whole ticks, so that rounding does not add up."""
+        """Return the delay of a frame in whole ticks, so that rounding errors do not accumulate."""
         until = round(self._clock * ticks_a_second)
         delay, self._ticks = until - self._ticks, until
         self._delays.append(Fraction(delay, ticks_a_second))
@@ -135,7 +139,9 @@ class AnimationWriter:
     def _header(self, pixels: NDArray[np.uint8]) -> bytes:
         height, width = pixels.shape[:2]
         if max(height, width) > MAX_SIZE[self._format]:
-            raise VideoError(self._out, f"{self._format} cannot hold {width} x {height} pixels; write .mkv or .mp4")
+            raise VideoError(
+                self._out, f"{self._format} does not support {width} x {height} pixels; write .mkv or .mp4"
+            )
         self._size = height, width
         label = self._label
         match self._format:
@@ -157,7 +163,7 @@ class AnimationWriter:
                 return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"acTL", control) + mark
 
     def _end(self) -> None:
-        """Write the end, and what is known only now at the places kept for it."""
+        """Write the end of the file, and fill in values that were unknown before."""
         if self._format == "gif":
             self._file.write(b";")
         elif self._format == "webp":
@@ -167,7 +173,7 @@ class AnimationWriter:
             self._file.write(struct.pack("<I", size))
         else:
             self._file.write(_chunk(b"IEND", b""))
-            self._file.seek(33)  # behind the signature and IHDR
+            self._file.seek(33)  # after the signature and IHDR
             self._file.write(_chunk(b"acTL", struct.pack(">II", self._count, self._loop())))
 
     def _write_gif(self, pixels: NDArray[np.uint8], box: Box) -> None:
@@ -208,7 +214,7 @@ class AnimationWriter:
 
 
 def _small_fraction(delay: Fraction) -> Fraction:
-    """Return a delay in seconds as two numbers of 16 bits; 0.033333 is 1/30."""
+    """Return a delay in seconds as a fraction of two 16-bit numbers; 0.033333 is 1/30."""
     largest = max(1, min(1000, int(65535 // max(delay, Fraction(1)))))
     return min(delay, Fraction(65535)).limit_denominator(largest)
 
@@ -223,7 +229,7 @@ def _rgba(picture: Picture) -> NDArray[np.uint8]:
 
 
 def _changed(pixels: NDArray[np.uint8], before: NDArray[np.uint8] | None, *, even: bool, whole: bool) -> Box:
-    """Return the box outside of which a frame equals the one before; one pixel if nothing differs."""
+    """Return the box outside which a frame equals the previous one; one pixel if nothing differs."""
     height, width = pixels.shape[:2]
     if before is None or whole:
         return Box(0, 0, width, height)
@@ -257,7 +263,7 @@ def _with_palette(pixels: NDArray[np.uint8]) -> tuple[Image.Image, int | None]:
 
 
 def _gif_image(image: Image.Image) -> bytes:
-    """Return flags, color table and LZW data of a picture, cut out of a GIF of its own."""
+    """Return flags, color table and LZW data of a picture, extracted from a GIF of that picture."""
     stream = BytesIO()
     image.save(stream, "GIF", optimize=False, interlace=0)
     data = stream.getvalue()
@@ -296,20 +302,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def check_animation(out: Path, info: FilmInfo, options: WriteOptions) -> None:
-    """Verify that an animation can hold what is to be kept (see `ganvas.video.check_writable`).
+    """Verify that an animation can store the streams and metadata to keep (see `ganvas.video.check_writable`).
 
     Raises:
         VideoError: it cannot.
     """
     if options.codec is not None or options.crf is not None:
-        raise VideoError(out, "an animation has no choice of codec or quality; leave them out")
+        raise VideoError(out, "animations do not support codec and quality; omit them")
     for kind, kept in (("sound", options.sound), ("subtitles", options.subtitles)):
         if kept and any(stream.kind == kind for stream in info.streams):
-            raise VideoError(out, f"{out.suffix} cannot hold {kind}; write .mkv or .mp4, or drop it ({kind}=False)")
+            raise VideoError(out, f"{out.suffix} cannot store {kind}; write .mkv or .mp4, or drop it ({kind}=False)")
 
 
 def write_animation(path: Path, frames: Iterable[Frame], info: FilmInfo, out: Path, options: WriteOptions) -> int:
-    """Write an animation atomically as the only part of itself; return the number of frames."""
+    """Write an animation atomically as a single part; return the number of frames."""
     count = 0
     with atomic_file(path) as temporary, temporary.open("w+b") as file:
         writer = AnimationWriter(file, info, out, options)
@@ -321,9 +327,9 @@ def write_animation(path: Path, frames: Iterable[Frame], info: FilmInfo, out: Pa
 
 
 def finish_animation(out: Path, parts: Sequence[Path]) -> WriteReport:
-    """Read an animation back and let it appear (see `ganvas.video.join_segments`)."""
+    """Verify an animation by reading it back, and move it into place (see `ganvas.video.join_segments`)."""
     if len(parts) != 1:
-        raise VideoError(out, f"{len(parts)} parts, and an animation is written as one")
+        raise VideoError(out, f"{len(parts)} parts, but an animation has only one")
     info = probe_animation(parts[0])
     with atomic_file(out) as temporary:
         shutil.copyfile(parts[0], temporary)

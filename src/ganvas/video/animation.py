@@ -1,4 +1,4 @@
-"""Reading of GIF, WebP and APNG animations with Pillow, frame by frame, with their delays and loop counts."""
+"""Reader of GIF, WebP and APNG animations with Pillow, frame by frame, with delays and loop counts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SRGB = ColorTags(matrix=0, full_range=True, range_tag=2, primaries=1, transfer=1
 
 
 def num_frames(file: BinaryIO, start: bytes) -> int:
-    """Return the number of frames of a GIF, WebP or PNG, at most 2: one, or more than one. Nothing is decoded.
+    """Return the number of frames of a GIF, WebP or PNG, at most 2 (more than one), without decoding.
 
     Args:
-        file: open at any place.
+        file: open file at any position.
         start: its first bytes, at least 21.
     """
     file.seek(0)
@@ -53,7 +53,7 @@ def _count_gif(file: BinaryIO) -> int:
     while found < 2:
         match file.read(1):
             case b"!":
-                file.seek(1, 1)  # what the extension is
+                file.seek(1, 1)  # label of the extension
             case b",":
                 found += 1
                 descriptor = file.read(9)
@@ -70,7 +70,7 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _count_png(file: BinaryIO) -> int:
-    """Return what an animation control chunk before the pixels says, up to 2."""
+    """Return the number of frames in the animation control chunk before the pixels, up to 2."""
     file.seek(8)
     while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
         length = int.from_bytes(head[:4], "big")
@@ -90,10 +90,10 @@ def _riff_chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def probe_animation(path: Path) -> FilmInfo:
-    """Return the properties of an animation (see `ganvas.video.probe`); every frame is decoded.
+    """Return the properties of an animation (see `ganvas.video.probe`); decodes every frame.
 
     Raises:
-        VideoError: cut short, or damaged.
+        VideoError: the file is truncated or damaged.
     """
     with _reading(path) as (image, container):
         delays, has_alpha = [], False
@@ -145,7 +145,7 @@ def read_animation(info: FilmInfo, *, start: int = 0, stop: int | None = None) -
 
 @contextmanager
 def _reading(path: Path) -> Iterator[tuple[ImageFile, str]]:
-    """Open an animation; whatever a decoder raises becomes a VideoError."""
+    """Open an animation; exceptions of decoders become a VideoError."""
     with open_regular(path) as file:
         start = file.read(16)
         file.seek(0)
@@ -158,13 +158,13 @@ def _reading(path: Path) -> Iterator[tuple[ImageFile, str]]:
             yield image, container
         except GanvasError:
             raise
-        except Exception as error:  # decoders raise many types on hostile bytes
-            problem = f"cannot be decoded ({error}); it may be cut short: copy it again"
+        except Exception as error:  # decoders raise many types on malicious bytes
+            problem = f"cannot be decoded ({error}); it may be truncated: copy it again"
             raise VideoError(path, problem, frame=image.tell() if image else None) from error
 
 
 def _composed(image: ImageFile) -> Iterator[int]:
-    """Move an animation from frame to frame, each decoded; yield their numbers."""
+    """Decode the frames of an animation one by one, and yield their numbers."""
     for index in range(int(getattr(image, "n_frames", 1))):
         image.seek(index)
         image.load()
@@ -172,7 +172,7 @@ def _composed(image: ImageFile) -> Iterator[int]:
 
 
 def _delay(image: ImageFile, container: str) -> int:
-    """Return how long the frame is shown, in units of the time base."""
+    """Return the delay of the frame in units of the time base."""
     milliseconds = float(image.info.get("duration", 0))
     return round(milliseconds * 1000) if container == "apng" else round(milliseconds)
 

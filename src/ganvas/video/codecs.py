@@ -1,4 +1,4 @@
-"""Choice of container, encoder and pixel format of a film to write."""
+"""Selection of container, encoder and pixel format of a film to write."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ CONTAINERS = {
     ".m2ts": "mpegts", ".mts": "mpegts", ".mpg": "mpeg", ".mpeg": "mpeg", ".avi": "avi", ".nut": "nut", ".3gp": "3gp",
     ".flv": "flv",
 }  # fmt: skip
-"""Suffix -> FFmpeg's name of the container that is written."""
+"""Suffix -> FFmpeg's name of the container to write."""
 STREAM_CODECS = {
     "mpegts": ("libx264", "libx265", "mpeg2video", "mpeg4"), "mpeg": ("mpeg2video",),
     "flv": ("libx264", "libx265"),
 }  # fmt: skip
-"""Containers that FFmpeg fills with anything, and what players find in them."""
+"""Containers for which FFmpeg accepts any codec -> codecs that players support."""
 GLOBAL_HEADER = 0x40
 BT709 = ColorTags(matrix=1, full_range=False, range_tag=1, primaries=1, transfer=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """All that decides how frames become packets; equal encodings of equal frames are equal bytes.
+    """All settings of an encoder; equal encodings of equal frames give equal bytes.
 
     Attributes:
         encoder: FFmpeg's name ("libx264").
-        pixel_format: of the stored frames.
-        is_lossless: what is stored is what comes out.
-        height: of the stored frames, before they are turned upright.
-        width: of the stored frames.
+        pixel_format: pixel format of the stored frames.
+        is_lossless: whether decoded frames equal the encoded ones.
+        height: height of the stored frames, before rotation.
+        width: width of the stored frames.
         aspect: sample aspect ratio of the stored frames.
-        orientation: how a player turns them upright.
+        orientation: rotation by which players turn frames upright.
         matrix: display matrix to store, or None.
-        rate: frames a second for rate control; times are each frame's own.
+        rate: frames per second for rate control; timestamps are independent of it.
         color: tags to store.
-        crf: quality, or None for codecs without a choice.
-        has_global_header: the container wants the stream's headers apart from its packets.
-        may_reorder: the container keeps times of display.
+        crf: quality, or None for codecs without this setting.
+        has_global_header: whether the container stores the stream's headers separately from its packets.
+        may_reorder: whether the container stores presentation timestamps.
         hdr: mastering display and content light level, as side data.
     """
 
@@ -81,16 +81,16 @@ class Encoding:
 
 
 def choose_encoding(info: FilmInfo, out: Path, options: WriteOptions, size: tuple[int, int]) -> Encoding:
-    """Return how a film is encoded.
+    """Choose the encoding of a film.
 
     Args:
-        info: the film that the frames are of, or one that describes them.
-        out: the file to write; its suffix says the container.
+        info: the film of the frames, or a description of them.
+        out: the output file; its suffix determines the container.
         options: codec and quality.
         size: height and width of the upright frames to write.
 
     Raises:
-        VideoError: no such encoder, or none that the container holds and that keeps what must be kept.
+        VideoError: the encoder does not exist, or no encoder of the container preserves the required properties.
     """
     container = Container(out)
     wants_lossless = info.is_lossless and options.crf is None and not info.is_animation
@@ -125,24 +125,24 @@ def choose_encoding(info: FilmInfo, out: Path, options: WriteOptions, size: tupl
 
 
 class Container:
-    """What the container of a suffix can hold.
+    """Capabilities of the container of a suffix.
 
     Raises:
-        VideoError: no container that ganvas writes has the suffix.
+        VideoError: ganvas writes no container with this suffix.
     """
 
     def __init__(self, out: Path) -> None:
         name = CONTAINERS.get(out.suffix.lower())
         if name is None:
             known = ", ".join(sorted(CONTAINERS))
-            raise VideoError(out, f"films are not written with the suffix {out.suffix!r}; choose of {known}")
+            raise VideoError(out, f"films cannot be written with the suffix {out.suffix!r}; choose of {known}")
         self.path, self.name = out, name
         with av.open(Nowhere(), "w", format=name) as trial:
             self.has_global_header = bool(trial.format.flags & GLOBAL_HEADER)
         self.keeps_matrix = name in ("mp4", "mov", "3gp", "matroska", "webm")
 
     def holds(self, encoder: str) -> bool:
-        """Return whether a stream of an encoder can be put into the container."""
+        """Return whether the container supports streams of an encoder."""
         if self.name in STREAM_CODECS:
             return encoder in STREAM_CODECS[self.name]
         try:
@@ -154,10 +154,10 @@ class Container:
 
 
 class Nowhere:
-    """A file that keeps nothing."""
+    """File object that discards its content."""
 
     def write(self, data: bytes) -> int:
-        """Return the number of bytes."""
+        """Discard the bytes, and return their number."""
         return len(data)
 
 
@@ -171,14 +171,14 @@ def _choose_encoder(info: FilmInfo, container: Container, options: WriteOptions,
         if _fits(encoder, info, container, lossless=lossless):
             return "libx264rgb" if encoder == "libx264" and _is_rgb8(info) else encoder
     kept = f"{info.bit_depth} bits" + (" without loss" if lossless else "")
-    raise VideoError(container.path, f"no codec that it can hold keeps {kept}; write .mkv, or choose codec and crf")
+    raise VideoError(container.path, f"none of its codecs preserves {kept}; write .mkv, or choose codec and crf")
 
 
 def _require(encoder: str, info: FilmInfo, container: Container) -> None:
-    """Verify a codec that the user chose.
+    """Verify a codec chosen by the user.
 
     Raises:
-        VideoError: FFmpeg has no such encoder here, the container does not hold it, or it has fewer bits.
+        VideoError: FFmpeg does not have the encoder, the container does not support it, or it has fewer bits.
     """
     try:
         is_video = Codec(encoder, "w").type == "video"
@@ -186,14 +186,15 @@ def _require(encoder: str, info: FilmInfo, container: Container) -> None:
         is_video = False
     if not is_video:
         raise VideoError(
-            container.path, f"no encoder {encoder!r}; known are {', '.join(sorted(ALIASES))} and FFmpeg's names"
+            container.path,
+            f"unknown encoder {encoder!r}; supported are {', '.join(sorted(ALIASES))} and FFmpeg's names",
         )
     if not container.holds(encoder):
         raise VideoError(
-            container.path, f"a {container.path.suffix} cannot hold {encoder}; write .mkv or choose a codec"
+            container.path, f"{container.path.suffix} does not support {encoder}; write .mkv or choose another codec"
         )
     if _pixel_format(encoder, info.pixel_format)[1] & PixFmtLoss.DEPTH:
-        raise VideoError(container.path, f"{encoder} holds fewer than {info.bit_depth} bits; choose hevc or ffv1")
+        raise VideoError(container.path, f"{encoder} has fewer than {info.bit_depth} bits; choose hevc or ffv1")
 
 
 def _fits(encoder: str, info: FilmInfo, container: Container, *, lossless: bool) -> bool:
@@ -207,7 +208,7 @@ def _is_rgb8(info: FilmInfo) -> bool:
 
 
 def _pixel_format(encoder: str, source: str) -> tuple[str, PixFmtLoss]:
-    """Return the format of an encoder that loses least of another, and what it loses."""
+    """Return the pixel format of an encoder that preserves most of another format, and its losses."""
     source = source.replace("yuvj", "yuv")
     layout = av.VideoFormat(source)
     if layout.has_palette or layout.is_bit_stream:
@@ -215,7 +216,7 @@ def _pixel_format(encoder: str, source: str) -> tuple[str, PixFmtLoss]:
     formats = [layout.name for layout in Codec(encoder, "w").video_formats or ()]
     if not formats or source in formats:
         return source, PixFmtLoss.NONE
-    if encoder.startswith("lib"):  # their opacity is kept beside the packets, where only some players look
+    if encoder.startswith("lib"):  # their opacity is stored in side data, which only some players read
         formats = [name for name in formats if not name.startswith(("yuva", "gbrap"))]
     plain = [name for name in formats if not name.startswith("yuvj")]
     best, loss = find_best_pix_fmt_of_list(plain, source, has_alpha=has_alpha(source))
@@ -231,7 +232,7 @@ def _without_subsampling(pixel_format: str) -> str:
 
 
 def _rate(rate: Fraction | None, encoder: str) -> Fraction:
-    """Return a rate near a film's average that an encoder can count in; times do not depend on it."""
+    """Return a rate near a film's average that an encoder supports; timestamps do not depend on it."""
     wanted = min(max(rate or Fraction(25), Fraction(1)), Fraction(240)).limit_denominator(1001)
     allowed = Codec(encoder, "w").frame_rates
     if allowed:

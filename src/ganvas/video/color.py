@@ -1,4 +1,4 @@
-"""Conversion of decoded planes to RGB and back with a film's own matrix and range, by libswscale."""
+"""Conversion of decoded planes to RGB and back with libswscale, with the film's own matrix and range."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RGB, BT709, BT601, BT2020 = 0, 1, 5, 9
 KNOWN_MATRICES = frozenset((RGB, BT709, 4, BT601, 6, 7, BT2020))
 LIMITED, FULL = 1, 2
 MARGIN = 32
-"""Pixels around a changed region that are converted with it."""
+"""Number of pixels around a changed region that are converted with it."""
 PRIMARIES_OF_2020 = 9
 WIDTH_OF_HD, HEIGHT_OF_SD = 1280, 576
 FLAGS = (
@@ -33,7 +33,7 @@ FLAGS = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.BITEXACT
 )
-"""Without the flags of accuracy, levels come out 1 to 3 too low."""
+"""Flags of libswscale; without the accuracy flags, levels are 1 to 3 too low."""
 
 
 def bit_depth(pixel_format: str) -> int:
@@ -62,10 +62,10 @@ def color_tags(frame: VideoFrame) -> ColorTags:
 
 
 def _matrix(info: FilmInfo, tags: ColorTags) -> int:
-    """Return the matrix to convert with; an unspecified one is what players take: BT.709 from HD on, else BT.601.
+    """Return the matrix to convert with; if unspecified, that of most players: BT.709 from HD on, else BT.601.
 
     Raises:
-        VideoError: libswscale does not know the matrix.
+        VideoError: libswscale does not support the matrix.
     """
     if tags.matrix in (UNSPECIFIED, 3):
         if tags.is_hdr or tags.primaries == PRIMARIES_OF_2020:
@@ -80,12 +80,12 @@ def _matrix(info: FilmInfo, tags: ColorTags) -> int:
 
 
 class PictureConverter:
-    """Conversion between the frames of one film and upright pictures; not for several threads at a time.
+    """Conversion between the frames of one film and upright pictures; not thread-safe.
 
     Args:
-        info: the film that the colors, the depth and the orientation are those of.
-        pixel_format: of the frames made by `to_frame`; unset: the film's.
-        color: of those frames; unset: the film's.
+        info: the film that determines colors, depth and orientation.
+        pixel_format: pixel format of the frames made by `to_frame`; unset: the film's.
+        color: color tags of those frames; unset: the film's.
     """
 
     def __init__(self, info: FilmInfo, pixel_format: str | None = None, color: ColorTags | None = None) -> None:
@@ -99,7 +99,7 @@ class PictureConverter:
         self._rgb_format = {
             (False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le",
         }[deep, alpha]  # fmt: skip
-        # one scaler a direction: its memory grows if it is set up anew
+        # one scaler per direction: its memory grows if it is set up repeatedly
         self._to_rgb, self._from_rgb, self._between = VideoReformatter(), VideoReformatter(), VideoReformatter()
 
     def to_picture(self, frame: VideoFrame) -> Picture:
@@ -113,14 +113,14 @@ class PictureConverter:
         return Picture(np.ascontiguousarray(pixels), self.info.has_alpha, source=self.info.path)
 
     def to_frame(self, picture: Picture, orientation: Orientation, box: Box | None = None) -> VideoFrame:
-        """Return an upright picture as a frame of the pixel format, turned as it is to be stored.
+        """Convert an upright picture to a frame of the pixel format in its stored orientation.
 
-        Opacity is dropped where the pixel format has none, and full where the picture has none.
+        Opacity is dropped if the pixel format has none, and full if the picture has none.
 
         Args:
             picture: RGB or RGBA, or gray.
-            orientation: how a player turns the stored frame.
-            box: the part of the stored frame to return; unset: all.
+            orientation: rotation by which players turn the stored frame.
+            box: part of the stored frame to return; unset: all.
         """
         stored = orientation.stored(picture.pixels)
         part = stored if box is None else stored[box.top : box.bottom, box.left : box.right]
@@ -134,7 +134,7 @@ class PictureConverter:
         )  # fmt: skip
 
     def as_stored(self, native: VideoFrame) -> VideoFrame:
-        """Return a copy of decoded planes in the pixel format, without anything else that the frame carries."""
+        """Return a copy of decoded planes in the pixel format, without tags and side data."""
         bare = _bare(native)
         is_alike = (self._matrix, self._range) == (self._stored_matrix, self._stored_range)
         if native.format.name == self.pixel_format and (is_alike or native.format.is_rgb):
@@ -173,9 +173,10 @@ def _as_rgb(picture: Picture) -> NDArray[Any]:
 
 
 def changed_box(changed: NDArray[np.bool_]) -> Box | None:
-    """Return the part of a stored frame to convert anew: all changed pixels and MARGIN around, on a grid of MARGIN.
+    """Return the part of a stored frame to convert again: all changed pixels with a MARGIN, on a grid of MARGIN.
 
-    Inside, samples are those of a conversion of the whole frame: filters reach less far, and chroma is in phase.
+    Inside, values equal those of a conversion of the whole frame: filters are smaller than the margin, and chroma is in
+    phase.
     """
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not rows.size:
@@ -187,13 +188,13 @@ def changed_box(changed: NDArray[np.bool_]) -> Box | None:
 
 
 def put_changed(native: VideoFrame, fresh: VideoFrame, box: Box, changed: NDArray[np.bool_]) -> None:
-    """Put fresh samples into native planes where a pixel has changed; all others stay, bit for bit.
+    """Replace values of native planes where a pixel has changed; all others stay bit-exact.
 
     Args:
         native: a copy of the decoded planes, written to.
         fresh: the part of the new frame in `box`, of the same format.
-        box: where it lies.
-        changed: (H, W) bool, as stored. A chroma sample counts as changed if any of its pixels has.
+        box: position of the part.
+        changed: (H, W) bool, in stored orientation. A chroma value counts as changed if any of its pixels has.
     """
     inside = changed[box.top : box.bottom, box.left : box.right]
     for plane, (rows, columns, size) in enumerate(_units(native)):
@@ -206,10 +207,10 @@ def put_changed(native: VideoFrame, fresh: VideoFrame, box: Box, changed: NDArra
 
 
 def _units(frame: VideoFrame) -> list[tuple[int, int, int]]:
-    """Return for each plane the rows and columns of pixels that one unit of it holds, and the bytes of the unit."""
+    """Return for each plane the rows and columns of pixels in one unit, and the bytes of the unit."""
     layout = frame.format
     across, down = 16 // layout.chroma_width(16), 16 // layout.chroma_height(16)
-    if len(frame.planes) == 1:  # a unit holds the pixels that share a chroma sample
+    if len(frame.planes) == 1:  # a unit consists of the pixels that share a chroma value
         return [(down, across, layout.padded_bits_per_pixel * across // 8)]
     found = []
     for plane in range(len(frame.planes)):
@@ -231,5 +232,5 @@ def _blocks(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.bool
 
 
 def _bytes_of(plane: Any) -> NDArray[np.uint8]:
-    """Return (rows, bytes a row) uint8 over the memory of a plane."""
+    """Return a view (rows, bytes per row) uint8 of the memory of a plane."""
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)

@@ -1,4 +1,4 @@
-"""Opening of film containers: the film's own stream, the check for files cut short, and errors that name the file."""
+"""Film containers: opening, selection of the video stream, and detection of truncated files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ganvas.video.film import FilmInfo, StreamInfo, StreamKind, matrix_of, orien
 
 __all__ = ["check_whole", "film_stream", "open_film", "probe_film", "reason", "stream_infos", "stream_kind"]
 
-CUT_SHORT = "cut short: {missing:,} bytes are missing; copy it again"
+CUT_SHORT = "truncated: {missing:,} bytes are missing; copy it again"
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
 _KINDS: dict[str, StreamKind] = {"audio": "sound", "subtitle": "subtitles", "attachment": "attachment"}
@@ -30,43 +30,43 @@ _KINDS: dict[str, StreamKind] = {"audio": "sound", "subtitle": "subtitles", "att
 
 @contextmanager
 def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film for reading; it is closed whatever happens.
+    """Open a film for reading, and close it at the end of the block.
 
     Raises:
-        VideoError: no film, or damaged at its head.
-        OSError: not there, or not readable.
+        VideoError: the file is not a film, or its header is damaged.
+        OSError: the file is missing or not readable.
     """
     open_regular(path).close()
     try:
         container = av.open(os.fspath(path), "r", metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(
-            path, f"cannot be opened as a film ({reason(error)}); it may be cut short, or of an unknown format"
+            path, f"cannot be opened as a film ({reason(error)}); it may be truncated, or of an unknown format"
         ) from error
     with container:
         yield container
 
 
 def reason(error: Exception) -> str:
-    """Return what FFmpeg says, without number and call."""
+    """Return FFmpeg's message without error number and function name."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text)
 
 
 def film_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the stream that the film is: the first of video that is not a cover picture, ready to decode strictly.
+    """Return the video stream of a film, the first that is not a cover picture, configured for strict decoding.
 
     Raises:
-        VideoError: no such stream, or no decoder for it.
+        VideoError: there is no such stream, or no decoder for it.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-        raise VideoError(path, f"no video stream (it holds {held}); give a film")
+        raise VideoError(path, f"no video stream (it contains {held}); pass a film")
     stream = streams[0]
     if stream.codec_context is None:
-        raise VideoError(path, "its video codec is unknown to FFmpeg; convert it to H.264 first")
-    # errors of the bit stream are raised, not painted over; slice threads, so that they come with their own packet
+        raise VideoError(path, "FFmpeg does not support its video codec; convert it to H.264 first")
+    # errors of the bit stream are raised, not concealed; slice threads, so that they belong to their own packet
     stream.codec_context.options = {"err_detect": "+crccheck+bitstream+buffer+explode"}
     stream.thread_type = "SLICE"
     return stream
@@ -92,14 +92,14 @@ def _codec_of(stream: Stream) -> str | None:
 
 
 def stream_kind(stream: Stream) -> StreamKind:
-    """Return what a stream is."""
+    """Return the kind of a stream."""
     if stream.type == "video":
         return "cover" if stream.disposition & Disposition.attached_pic else "video"
     return _KINDS.get(stream.type, "data")
 
 
 def check_whole(path: Path, stream: VideoStream) -> None:
-    """Verify that what the header announces lies within the file: MP4 samples, Matroska segments, RIFF chunks.
+    """Verify that the file contains all data that its header announces: MP4 samples, Matroska segments, RIFF chunks.
 
     Raises:
         VideoError: bytes are missing.
@@ -119,7 +119,7 @@ def check_whole(path: Path, stream: VideoStream) -> None:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Return where the first segment of a Matroska file ends, or 0 if its size is unknown, as in live recordings."""
+    """Return the end of the first segment of a Matroska file, or 0 if its size is unknown, as in live recordings."""
     file.seek(4)
     header = _variable_integer(file)
     file.seek(header or 0, os.SEEK_CUR)
@@ -148,7 +148,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     """Return the first frame that can be decoded.
 
     Raises:
-        VideoError: there is none.
+        VideoError: no frame can be decoded.
     """
     problem = "it has none"
     for packet in container.demux(stream):
@@ -163,7 +163,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def _describe(container: InputContainer, stream: VideoStream, frame: VideoFrame, path: Path) -> FilmInfo:
-    found: Any = frame.side_data  # the stub says a dictionary, and it is a sequence
+    found: Any = frame.side_data  # the stub declares a dictionary, but it is a sequence
     side = {found[number].type.name: bytes(found[number]) for number in range(len(found))}
     matrix = matrix_of(side["DISPLAYMATRIX"]) if "DISPLAYMATRIX" in side else None
     orientation = orientation_of(matrix)

@@ -1,4 +1,4 @@
-"""Decoding of films with PyAV: the frame table, seeking to key frames, damaged packets."""
+"""Decoding of films with PyAV: frame table, seeking to key frames, and damaged packets."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from ganvas.video.film import FilmInfo, Frame, Segment
 __all__ = ["FrameTable", "frame_table", "plan_film", "read_film", "time_stamp"]
 
 SEEK_BACK = (0.0, 2.0, 10.0)
-"""Seconds to seek before a key frame, one after the other: containers without an index land near a time, not at it."""
+"""Seconds to seek before a key frame, tried in order, because containers without an index seek only approximately."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """Time stamps of a film's packets, found without decoding.
+    """Timestamps of a film's packets, found without decoding.
 
     Attributes:
-        pts: (N,) int64, in order of display.
-        keys: (K,) int64, time stamps of the key frames, in order.
-        is_complete: every packet has a time stamp of its own, so that the table may stand for the frames.
+        pts: (N,) int64, in presentation order.
+        keys: (K,) int64, timestamps of the key frames, in order.
+        is_complete: whether every packet has a distinct timestamp, so that the table represents the frames.
     """
 
     pts: NDArray[np.int64]
@@ -45,20 +45,20 @@ class FrameTable:
     is_complete: bool
 
     def index_of(self, pts: int) -> int:
-        """Return the number of frames before a time stamp."""
+        """Return the number of frames before a timestamp."""
         return int(np.searchsorted(self.pts, pts))
 
     def key_before(self, index: int) -> int | None:
-        """Return the time stamp of the last key frame at or before a frame, or None for the beginning."""
+        """Return the timestamp of the last key frame at or before a frame, or None for the beginning."""
         place = int(np.searchsorted(self.keys, self.pts[index], side="right")) if index < len(self.pts) else 0
         return int(self.keys[place - 1]) if place > 1 else None
 
 
 def frame_table(path: Path) -> FrameTable:
-    """Return the table of a film's frames; the whole file is read, nothing is decoded.
+    """Build the table of a film's frames by reading the whole file without decoding.
 
     Raises:
-        VideoError: as for `probe`.
+        VideoError: see `probe`.
     """
     with open_film(path) as container:
         stream = film_stream(container, path)
@@ -73,7 +73,7 @@ def frame_table(path: Path) -> FrameTable:
                 cut += 1 if packet.is_corrupt else -cut
                 if packet.is_keyframe:
                     keys.append(packet.pts)
-    stamps = stamps[: len(stamps) - cut]  # where the file ends, the last packet is no frame
+    stamps = stamps[: len(stamps) - cut]  # if the file is truncated, the last packet is not a frame
     pts = np.array(sorted(stamps), np.int64)
     complete = complete and bool((np.diff(pts) > 0).all()) and bool(keys) and keys[0] == pts[0]
     return FrameTable(pts, np.array(sorted(keys), np.int64), complete)
@@ -81,7 +81,7 @@ def frame_table(path: Path) -> FrameTable:
 
 @dataclass(frozen=True)
 class _Span:
-    """Time stamps of a key frame to begin at (None: the beginning) and of the first frame to leave out (None: none)."""
+    """Timestamps of the first key frame (None: the beginning) and of the first frame after the end (None: no end)."""
 
     begin: int | None = None
     end: int | None = None
@@ -117,9 +117,9 @@ def read_film(
                 yield _frame(info, convert, native, index=index, pts=pts, repeated=repeated)
             index += 1
     if index == first:
-        raise VideoError(info.path, "no frame at all in its video stream; copy it again")
+        raise VideoError(info.path, "its video stream contains no frame; copy it again")
     if segment is not None and segment.num_frames not in (None, index - first):
-        problem = f"{index - first} frames where its packets announce {segment.num_frames}"
+        problem = f"{index - first} frames, but its packets announce {segment.num_frames}"
         raise VideoError(info.path, problem, frame=first)
 
 
@@ -139,20 +139,20 @@ def _frame(
 
 
 def _expected(table: FrameTable, span: _Span, path: Path) -> list[int]:
-    """Return the time stamps that frames must have.
+    """Return the expected timestamps of the frames.
 
     Raises:
-        VideoError: the container does not tell them.
+        VideoError: the container does not store them.
     """
     if not table.is_complete:
-        raise VideoError(path, "its packets have no times of their own, so damaged ones cannot be skipped; repair it")
+        raise VideoError(path, "its packets have no timestamps, so damaged ones cannot be skipped; repair it")
     low = 0 if span.begin is None else table.index_of(span.begin)
     high = len(table.pts) if span.end is None else table.index_of(span.end)
     return [int(pts) for pts in table.pts[low:high]]
 
 
 def _frame_before(info: FilmInfo, table: FrameTable | None, begin: int | None) -> VideoFrame | None:
-    """Return the last frame before a key frame that can be decoded, or None if there is none."""
+    """Return the last decodable frame before a key frame, or None if there is none."""
     keys = [] if table is None or begin is None else [int(key) for key in table.keys if key < begin]
     for key in reversed(keys):
         with open_film(info.path) as container:
@@ -166,12 +166,12 @@ def _frame_before(info: FilmInfo, table: FrameTable | None, begin: int | None) -
 def _accounted(
     frames: Iterator[tuple[VideoFrame, int]], expected: list[int] | None, before: Callable[[], VideoFrame | None]
 ) -> Iterator[tuple[VideoFrame, int, bool]]:
-    """Yield each frame with its time stamp, and, for each that is missing, the one before it.
+    """Yield each frame with its timestamp, and the previous frame in place of each missing one.
 
     Args:
-        frames: those that could be decoded.
-        expected: all time stamps; None: nothing is missing.
-        before: gives the frame before the first, if there is one; without, the one after stands in.
+        frames: the decodable frames.
+        expected: all timestamps; None: no frame is missing.
+        before: function that returns the frame before the first, if there is one; otherwise the next frame is used.
     """
     if expected is None:
         yield from ((frame, pts, False) for frame, pts in frames)
@@ -190,10 +190,10 @@ def _accounted(
 
 
 def _decoded(stream: VideoStream, path: Path, span: _Span, *, skip_damaged: bool) -> Iterator[tuple[VideoFrame, int]]:
-    """Yield decoded frames of a span with their time stamps, in order of display.
+    """Yield decoded frames of a span with their timestamps, in presentation order.
 
     Raises:
-        VideoError: a packet is damaged, unless they are skipped.
+        VideoError: a packet is damaged and damaged packets are not skipped.
     """
     counted, has_begun = count() if _lacks_times(stream) else None, span.begin is not None
     before: int | None = None
@@ -222,7 +222,7 @@ def _packets(stream: VideoStream, path: Path, span: _Span) -> Iterator[Packet[Vi
     """Yield the packets of a stream from the key frame at which a span begins.
 
     Raises:
-        VideoError: the file cannot be read on, or the key frame is not found.
+        VideoError: the rest of the file cannot be read, or the key frame is not found.
     """
     container = cast("InputContainer", stream.container)
     for other in container.streams:
@@ -241,27 +241,29 @@ def _packets(stream: VideoStream, path: Path, span: _Span) -> Iterator[Packet[Vi
                     yield from packets
                     return
                 if seconds is not None and packet.dts is not None and packet.dts > span.begin:
-                    break  # landed behind it
+                    break  # the position is behind the key frame
     except av.error.FFmpegError as error:
-        raise VideoError(path, f"cannot be read on ({reason(error)}); it may be damaged: copy it again") from error
+        raise VideoError(
+            path, f"the rest cannot be read ({reason(error)}); it may be damaged: copy it again"
+        ) from error
     raise _damaged(path, stream, span.begin, "its key frame cannot be found again")
 
 
 def _lacks_times(stream: VideoStream) -> bool:
-    """Return whether a container keeps no times of display for frames that are stored out of order (AVI)."""
+    """Return whether a container (AVI) stores no presentation timestamps for frames that are stored out of order."""
     return stream.container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
 def time_stamp(frame: VideoFrame, stream: VideoStream, *, after: int | None) -> int:
-    """Return the time of display of a frame.
+    """Return the presentation timestamp of a frame.
 
-    Where the container has none, it is the time of decoding, or, of frames stored out of order (in MPEG program
-    streams only some have times), the time of the frame before and its duration.
+    If the container stores none, it is the decoding timestamp or, for frames stored out of order (in MPEG program
+    streams only some have timestamps), the timestamp of the previous frame plus its duration.
 
     Args:
-        frame: decoded.
-        stream: that it is of.
-        after: time of the frame before; None for the first.
+        frame: decoded frame.
+        stream: stream of the frame.
+        after: timestamp of the previous frame; None for the first.
     """
     if frame.pts is not None:
         return frame.pts
@@ -272,8 +274,8 @@ def time_stamp(frame: VideoFrame, stream: VideoStream, *, after: int | None) -> 
 
 
 def _damaged(path: Path, stream: VideoStream, pts: int | None, problem: str) -> VideoError:
-    """Return the error that names the frame, by its place among the packets' time stamps."""
-    remedy = f"{problem}; copy the file again, or repeat the frame before each damaged one (--skip-damaged)"
+    """Return an error that names the frame, determined from the timestamps of the packets."""
+    remedy = f"{problem}; copy the file again, or replace each damaged frame by the previous one (--skip-damaged)"
     if pts is None or not stream.time_base:
         return VideoError(path, remedy)
     return VideoError(path, remedy, frame=frame_table(path).index_of(pts), seconds=float(pts * stream.time_base))
@@ -297,9 +299,9 @@ def plan_film(info: FilmInfo, seconds: float) -> list[Segment]:
 
 
 def _agrees(info: FilmInfo, table: FrameTable) -> bool:
-    """Return whether the frames up to the second key frame, or to a damaged one, have the times of their packets.
+    """Return whether the frames up to the second key frame, or a damaged one, have the timestamps of their packets.
 
-    Where fields are packets of their own, they have not.
+    They do not if fields are separate packets.
     """
     stop = int(table.keys[1]) if len(table.keys) > 1 else None
     expected = [int(pts) for pts in table.pts[: table.index_of(stop) if stop is not None else None]]

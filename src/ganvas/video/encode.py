@@ -1,4 +1,4 @@
-"""Encoding of frames to packets, alike on every run, and the part files that keep a segment's packets."""
+"""Reproducible encoding of frames to packets, and part files of a segment's packets."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = ["FilmEncoder", "Part", "PartWriter", "configure"]
 
 DEFAULT_CRF = 18
 THREADS = 4
-"""Of an encoder: a fixed number, because the bytes depend on it."""
+"""Number of threads of an encoder, which is fixed because the bytes depend on it."""
 QP_TO_LAMBDA = 118
 FULL = 2
 QUANTIZERS = {"mpeg2video": 2, "mpeg4": 2, "mjpeg": 2}
-"""Encoders whose quality is a quantizer, 1 (best) to 31, and what they take without `crf`."""
+"""Encoders whose quality is a quantizer, 1 (best) to 31 -> default."""
 
 
 def configure(context: VideoCodecContext, encoding: Encoding) -> None:
-    """Set up an encoder; it is opened by its first frame or by a container's header."""
+    """Configure an encoder, which is opened by its first frame or by a container's header."""
     if encoding.encoder == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to standard error by itself
+        os.environ.setdefault("SVT_LOG", "1")  # errors only, because it writes directly to standard error
     context.width, context.height, context.pix_fmt = encoding.width, encoding.height, encoding.pixel_format
     context.framerate, context.time_base = encoding.rate, 1 / encoding.rate
     context.sample_aspect_ratio = encoding.aspect
@@ -58,10 +58,12 @@ def configure(context: VideoCodecContext, encoding: Encoding) -> None:
 
 
 def _settings(encoding: Encoding, quality: int) -> dict[str, str]:
-    """Return the encoder's own options."""
+    """Return the options that are specific to the encoder."""
     exact = encoding.is_lossless
     match encoding.encoder:
-        case "libx264" | "libx264rgb":  # x264's macroblock tree reads memory that it has not set: other bytes each run
+        case (
+            "libx264" | "libx264rgb"
+        ):  # x264's macroblock tree reads uninitialized memory, so the bytes differ from run to run
             return {"preset": "fast", "x264-params": "mbtree=0", **({"qp": "0"} if exact else {"crf": str(quality)})}
         case "libx265":
             fixed = f"log-level=error:info=0:pools={THREADS}:frame-threads=2:open-gop=0"
@@ -71,7 +73,7 @@ def _settings(encoding: Encoding, quality: int) -> dict[str, str]:
         case "libvpx-vp9":
             speed = {"deadline": "good", "cpu-used": "4", "row-mt": "1"}
             return {**speed, **({"lossless": "1"} if exact else {"crf": str(quality), "b": "0"})}
-        case "libvpx":  # without frames that are not shown: in VP8 they are packets of their own
+        case "libvpx":  # without hidden frames, which are separate packets in VP8
             return {"crf": str(quality), "b": "50M", "deadline": "good", "cpu-used": "2", "auto-alt-ref": "0"}
         case "libsvtav1":
             return {"preset": "8", "crf": str(quality), "svtav1-params": f"lp={THREADS}"}
@@ -86,7 +88,7 @@ def _settings(encoding: Encoding, quality: int) -> dict[str, str]:
 
 
 def x265_hdr(side_data: Sequence[tuple[str, bytes]]) -> dict[str, str]:
-    """Return x265's options for the light of the mastering display and of the content (SMPTE ST 2086, CTA-861.3).
+    """Return x265's options for mastering display and content light level (SMPTE ST 2086, CTA-861.3).
 
     Args:
         side_data: AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two integers).
@@ -109,9 +111,9 @@ class FilmEncoder:
     """Encoding of the frames of a film, or of a segment of it.
 
     Args:
-        info: the film that the frames are of.
-        encoding: how.
-        out: the file in messages.
+        info: the film of the frames.
+        encoding: encoding of the frames.
+        out: path for messages.
     """
 
     def __init__(self, info: FilmInfo, encoding: Encoding, out: Path) -> None:
@@ -133,10 +135,10 @@ class FilmEncoder:
         return bytes(self._context.extradata or b"")
 
     def encode(self, frame: Frame) -> Iterator[tuple[int, bool, bytes]]:
-        """Encode one frame; yield the packets that are ready: number of the frame, whether it is a key, the data.
+        """Encode one frame, and yield the finished packets: number of the frame, whether it is a key frame, data.
 
         Raises:
-            VideoError: the frame has another size, or the encoder fails; for the first one a trial is made.
+            VideoError: the frame has another size, or the encoder fails; the first frame is encoded on trial.
         """
         stored = self._stored(frame)
         if self._count == 0:
@@ -146,27 +148,27 @@ class FilmEncoder:
         yield from self._packets(stored)
 
     def finish(self) -> Iterator[tuple[int, bool, bytes]]:
-        """Yield the packets that the encoder still holds."""
+        """Yield the remaining packets of the encoder."""
         yield from self._packets(None)
 
     def _packets(self, frame: VideoFrame | None) -> Iterator[tuple[int, bool, bytes]]:
         try:
             for packet in self._context.encode(frame):
                 if packet.pts is None:
-                    raise VideoError(self.out, f"{self.encoding.encoder} gave a packet without a time")
+                    raise VideoError(self.out, f"{self.encoding.encoder} returned a packet without a timestamp")
                 yield packet.pts, packet.is_keyframe, bytes(packet)
         except (av.error.FFmpegError, ValueError) as error:
             raise self._failed(error) from error
 
     def _try(self, frame: VideoFrame) -> None:
-        """Encode one real frame by itself, so that what an encoder cannot do shows before any work."""
+        """Encode one real frame on trial, so that unsupported settings raise before any work."""
         context = self._open()
         try:
             packets = [*context.encode(frame), *context.encode(None)]
         except (av.error.FFmpegError, ValueError) as error:
             raise self._failed(error) from error
         if not any(packet.size for packet in packets):
-            raise VideoError(self.out, f"{self.encoding.encoder} gave no packet for a frame; choose another codec")
+            raise VideoError(self.out, f"{self.encoding.encoder} returned no packet for a frame; choose another codec")
 
     def _failed(self, error: Exception) -> VideoError:
         if isinstance(error, VideoError):
@@ -177,7 +179,7 @@ class FilmEncoder:
         )
 
     def _stored(self, frame: Frame) -> VideoFrame:
-        """Return a frame as it is encoded: native samples where nothing changed, the picture's elsewhere."""
+        """Return the frame to encode: native values where nothing changed, the picture's elsewhere."""
         stored = self._picture_or_planes(frame)
         stored.color_range = self.encoding.color.range_tag or (FULL if self.encoding.color.full_range else 0)
         stored.colorspace, stored.color_primaries = self.encoding.color.matrix, self.encoding.color.primaries
@@ -201,24 +203,24 @@ class FilmEncoder:
         turned = self.encoding.orientation.transpose
         wanted = (self.encoding.width, self.encoding.height) if turned else (self.encoding.height, self.encoding.width)
         if (picture.height, picture.width) != wanted:
-            found = f"{picture.width} x {picture.height} pixels, and the frames before {wanted[1]} x {wanted[0]}"
-            raise VideoError(self.out, f"{found}; a film has one size", frame=index)
+            found = f"{picture.width} x {picture.height} pixels, but the previous frames have {wanted[1]} x {wanted[0]}"
+            raise VideoError(self.out, f"{found}; all frames of a film must have the same size", frame=index)
 
 
 MAGIC = b"ganvas film part 1\n"
 RECORD = struct.Struct("<qqBI")
-"""Time stamp and duration in units of the film's time base, key frame or not, bytes of data that follow."""
+"""Header of a record: timestamp and duration in units of the film's time base, key frame flag, number of data bytes."""
 END = 0xFFFFFFFF
 
 
 class PartWriter:
-    """A part file: the packets of consecutive frames, with the time stamps of their frames.
+    """Writer of a part file: the packets of consecutive frames, with the timestamps of their frames.
 
     Args:
-        file: open for writing.
-        info: the film that the frames are of.
-        out: the film to be written in the end.
-        options: how.
+        file: file open for writing.
+        info: the film of the frames.
+        out: the final film.
+        options: options of the encoding.
     """
 
     def __init__(self, file: BinaryIO, info: FilmInfo, out: Path, options: WriteOptions) -> None:
@@ -230,11 +232,11 @@ class PartWriter:
         """Encode one frame.
 
         Raises:
-            VideoError: it is not later than the frame before, has another size, or the encoder fails.
+            VideoError: it is not later than the previous frame, has another size, or the encoder fails.
         """
         if self._shown and frame.pts <= self._shown[-1][0]:
             raise VideoError(
-                self._out, "not later than the frame before, which no container can hold", frame=frame.index
+                self._out, "not later than the previous frame, which no container supports", frame=frame.index
             )
         self._shown.append((frame.pts, frame.duration))
         if self._encoder is None:
@@ -248,13 +250,13 @@ class PartWriter:
             self._write(self._encoder.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and the end.
+        """Write the remaining packets of the encoder, and the end of the file.
 
         Raises:
             VideoError: no frame was written.
         """
         if self._encoder is None:
-            raise VideoError(self._out, "no frame to write; a film needs one at least")
+            raise VideoError(self._out, "no frame to write; a film needs at least one")
         self._write(self._encoder.finish())
         self._file.write(RECORD.pack(len(self._shown), 0, 0, END))
 
@@ -282,20 +284,20 @@ def write_part(path: Path, frames: Iterable[Frame], info: FilmInfo, out: Path, o
 
 
 def digest(encoding: Encoding) -> str:
-    """Return a hash of everything that decides the bytes."""
+    """Return a hash of everything that determines the bytes."""
     return hashlib.sha256(repr((encoding, THREADS, DEFAULT_CRF, av.__version__)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part file that is complete.
+    """Complete part file.
 
     Attributes:
         path: the file.
         size: height and width of the upright frames.
         digest: hash of its encoding.
         extradata: headers of its stream.
-        start: place of the first record.
+        start: position of the first record.
     """
 
     path: Path
@@ -309,17 +311,17 @@ class Part:
         """Read the header of a part file.
 
         Raises:
-            VideoError: no part file.
+            VideoError: it is not a part file.
         """
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise VideoError(path, "not a part of a film; remove it and start again")
+                raise VideoError(path, "not a part of a film; remove it and run the command again")
             header = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
             height, width = header["size"]
             return Part(path, (height, width), header["encoding"], bytes.fromhex(header["extradata"]), file.tell())
 
     def records(self, *, with_data: bool) -> Iterator[tuple[int, int, bool, bytes]]:
-        """Yield time stamp, duration, whether it is a key, and the data (or nothing), in order of decoding.
+        """Yield timestamp, duration, key frame flag, and the data (or nothing), in decoding order.
 
         Raises:
             VideoError: the file is not complete.
@@ -334,4 +336,4 @@ class Part:
                 if not with_data:
                     file.seek(size, 1)
                 yield pts, duration, bool(is_key), data
-        raise VideoError(self.path, "a part of a film that is cut short; remove it and start again")
+        raise VideoError(self.path, "a truncated part of a film; remove it and run the command again")

@@ -1,4 +1,4 @@
-"""Films in memory: properties, streams, frames and segments."""
+"""Film types: properties, streams, frames and segments."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class ColorTags:
 
     Attributes:
         matrix: of YUV; 0 for RGB.
-        full_range: levels use the whole range of the samples.
-        range_tag: as stored: 0 unspecified, 1 limited, 2 full.
+        full_range: whether levels use the whole range of the data type.
+        range_tag: stored range: 0 unspecified, 1 limited, 2 full.
         primaries: chromaticities.
         transfer: characteristic curve; 16 is PQ, 18 is HLG.
     """
@@ -67,7 +67,7 @@ class ColorTags:
 
 @dataclass(frozen=True, kw_only=True)
 class Orientation:
-    """How stored frames become upright: transposed, then mirrored (one of the eight symmetries of a rectangle)."""
+    """Transformation of stored frames to upright ones: transposition, then mirroring."""
 
     transpose: bool = False
     flip_rows: bool = False
@@ -79,12 +79,12 @@ class Orientation:
         return not (self.transpose or self.flip_rows or self.flip_columns)
 
     def upright(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Return stored pixels (H, W, ...) the right way up; a view."""
+        """Return an upright view of stored pixels (H, W, ...)."""
         turned = stored.swapaxes(0, 1) if self.transpose else stored
         return turned[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
     def stored(self, upright: NDArray[Any]) -> NDArray[Any]:
-        """Return upright pixels (H, W, ...) as they are stored; a view. Inverse of `upright`."""
+        """Return a view of upright pixels (H, W, ...) in stored orientation; the inverse of `upright`."""
         mirrored = upright[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
         return mirrored.swapaxes(0, 1) if self.transpose else mirrored
 
@@ -94,11 +94,11 @@ class StreamInfo:
     """One stream of a film.
 
     Attributes:
-        index: its number in the file.
+        index: number of the stream in the file.
         kind: video (of the film, or a second one), cover (attached picture), sound, subtitles, data, attachment.
         codec: FFmpeg's name, or None for data without one.
-        language: as stored ("eng"), or None.
-        start: seconds on the film's clock, or None where the file does not say.
+        language: stored language code ("eng"), or None.
+        start: start in seconds on the film's clock, or None if unknown.
     """
 
     index: int
@@ -118,27 +118,27 @@ class FilmInfo:
         is_animation: a GIF, WebP or APNG animation, read and written frame by frame without FFmpeg.
         codec: FFmpeg's name of the codec ("h264").
         is_lossless: the codec loses nothing.
-        height: of the upright frames, in pixels.
-        width: of the upright frames, in pixels.
-        orientation: how the stored frames become upright.
-        rotation: counterclockwise degrees that a player turns the stored frames by; `matrix` has mirroring too.
+        height: height of the upright frames, in pixels.
+        width: width of the upright frames, in pixels.
+        orientation: transformation of stored frames to upright ones.
+        rotation: counterclockwise degrees by which players rotate the stored frames; `matrix` includes mirroring.
         matrix: display matrix (nine numbers, as stored), or None.
         sample_aspect_ratio: width to height of an upright pixel.
         time_base: seconds per unit of `Frame.pts`.
-        rate: average frames per second, as far as the header says; frames have times of their own.
+        rate: average frames per second according to the header; each frame has its own timestamp.
         pixel_format: FFmpeg's name ("yuv420p10le").
-        bit_depth: bits of a sample; more than 8 are read as uint16 over the whole range 0..65535.
-        has_alpha: pictures have opacity.
+        bit_depth: bits per value; more than 8 are read as uint16 over the whole range 0..65535.
+        has_alpha: whether pictures have opacity.
         color: color tags.
-        is_interlaced: the first frame is marked as interlaced.
-        duration: seconds, an estimate from the header, or None.
-        num_frames: an estimate for progress, or None; only decoding tells the number.
+        is_interlaced: whether the first frame is marked as interlaced.
+        duration: duration in seconds estimated from the header, or None.
+        num_frames: estimated number of frames for progress, or None; the exact number is known only after decoding.
         start: time of the first frame in seconds.
         streams: all streams of the file.
         video_index: index of the film's stream among them.
-        loop: loop count of an animation as its format has it, 0 for without end; None where none is stored.
-        num_chapters: chapters of the container.
-        hdr_metadata: mastering display and content light level, as their raw side data; empty for none.
+        loop: stored loop count of an animation, 0 for infinite; None if none is stored.
+        num_chapters: number of chapters of the container.
+        hdr_metadata: raw side data of mastering display and content light level; empty without HDR metadata.
     """
 
     path: Path
@@ -174,10 +174,10 @@ class FilmInfo:
         return self.color.is_hdr
 
     def expected_frames(self, seconds: float | None = None) -> int:
-        """Return an estimate of the number of frames for progress, 0 where the header does not say.
+        """Return an estimate of the number of frames for progress; 0 if the header does not contain it.
 
         Args:
-            seconds: of a preview; None for the whole film.
+            seconds: seconds of a preview; None for the whole film.
         """
         total = self.num_frames or 0
         if seconds is None or not self.rate:
@@ -195,15 +195,15 @@ class Frame:
     """One frame of a film.
 
     Attributes:
-        index: its number in the film, from 0, in order of display.
-        pts: time stamp in units of `FilmInfo.time_base`.
+        index: number of the frame, from 0, in presentation order.
+        pts: timestamp in units of `FilmInfo.time_base`.
         time: seconds, `pts` times the time base; films need not begin at 0.
-        duration: how long it is shown in units of the time base, 0 where the file does not say.
-        picture: the frame upright, RGB or RGBA, (H, W, 3 or 4) uint8, or uint16 for more than 8 bits.
-        is_key: decoding can start here.
-        repeated: the frame was damaged; this is the one before it.
-        native: the decoded planes, which the writer keeps outside `changed`; None for pictures from elsewhere.
-        changed: (H, W) bool, True where `picture` differs from the native planes; None if it is a picture of its own.
+        duration: duration in units of the time base; 0 if unknown.
+        picture: the upright frame, RGB or RGBA, (H, W, 3 or 4) uint8, or uint16 for more than 8 bits.
+        is_key: whether decoding can start at this frame.
+        repeated: whether the frame was damaged and this is the previous one.
+        native: decoded planes, which the writer keeps outside `changed`; None for other pictures.
+        changed: (H, W) bool, True where `picture` differs from the native planes; None if it is independent of them.
     """
 
     index: int
@@ -217,26 +217,26 @@ class Frame:
     changed: NDArray[np.bool_] | None = None
 
     def with_picture(self, picture: Picture, changed: NDArray[np.bool_] | None = None) -> Frame:
-        """Return the frame with another picture at the same time.
+        """Return the frame with another picture and the same timestamp.
 
         Args:
             picture: the new picture; another size is allowed if `changed` is None.
-            changed: (H, W) bool, upright: where the picture is new. Samples elsewhere are written as they were
-                decoded, bit for bit; a chroma sample is new if any of its pixels is. None: everywhere.
+            changed: (H, W) bool, upright, True where the picture is new. Other values are written bit-exactly as
+                decoded; a chroma value is new if any of its pixels is. None: everywhere.
         """
         return replace(self, picture=picture, native=self.native if changed is not None else None, changed=changed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A part of a film from one key frame up to another, which is decoded and encoded by itself.
+    """Part of a film from one key frame to another, which is decoded and encoded independently.
 
     Attributes:
-        number: from 0.
+        number: number of the segment, from 0.
         first: index of its first frame in the film.
-        num_frames: number of its frames, or None for a film whose frames only decoding can count.
-        start: time stamp of its first frame; None for the beginning.
-        stop: time stamp of the frame after its last; None for the end.
+        num_frames: number of frames, or None if it is known only after decoding.
+        start: timestamp of the first frame; None for the beginning.
+        stop: timestamp of the frame after the last; None for the end.
     """
 
     number: int
@@ -247,7 +247,7 @@ class Segment:
 
 
 def orientation_of(matrix: tuple[int, ...] | None) -> Orientation:
-    """Return the orientation in a display matrix (ISO/IEC 14496-12, 8.5.2); identity for turns by other angles.
+    """Return the orientation in a display matrix (ISO/IEC 14496-12, 8.5.2); identity for other angles.
 
     The matrix (a b u; c d v; x y w) maps a stored point (p, q) to (a p + c q, b p + d q).
     """
@@ -270,13 +270,14 @@ def turned_aspect(aspect: Fraction | None, orientation: Orientation) -> Fraction
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """How a film is written."""
+    """Options of writing a film."""
 
     codec: str | None = None
-    """h264, hevc, vp9, av1, mpeg2, ffv1, prores, or FFmpeg's name of an encoder; unset: of the film's own family."""
+    """h264, hevc, vp9, av1, mpeg2, ffv1, prores, or FFmpeg's name of an encoder; unset: one of the film's own
+    family."""
     crf: int | None = None
-    """Quality, smaller is better; unset: 18, or nothing lost for films of a lossless codec. For mpeg2, mpeg4 and mjpeg
-    the quantizer, 1 to 31."""
+    """Quality, smaller is better; unset: 18, or lossless for films of a lossless codec. For mpeg2, mpeg4 and mjpeg the
+    quantizer, 1 to 31."""
     sound: bool = True
     """Copy all sound tracks, packet by packet."""
     subtitles: bool = True
@@ -284,10 +285,10 @@ class WriteOptions:
     metadata: bool = True
     """Copy chapters, metadata (title, place, device), cover pictures, data streams and attachments."""
     until: float | None = None
-    """Copy the rest only up to this time in seconds on the film's clock, as for a preview."""
+    """Copy other streams only up to this time in seconds on the film's clock, for previews."""
     label: SyntheticLabel | None = None
-    """Mark the film as synthetic: in the container's comment, before the film's own; of an animation as XMP; where a
-    container has no comment (.ts, .mpg, .3gp) in a JSON file beside it."""
+    """Label that marks the film as synthetic: in the container's comment, before the film's own; in XMP for animations;
+    in a JSON file beside the film if the container has no comment (.ts, .mpg, .3gp)."""
 
     def __post_init__(self) -> None:
         if self.crf is not None and not 0 <= self.crf <= 63:
@@ -296,18 +297,18 @@ class WriteOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WriteReport:
-    """What was written.
+    """Report on a written film.
 
     Attributes:
         path: the file.
-        num_frames: of the file, counted by decoding it.
+        num_frames: number of frames of the file, counted by decoding it.
         encoder: FFmpeg's name.
-        pixel_format: of the stored frames.
+        pixel_format: pixel format of the stored frames.
         is_lossless: the codec loses nothing.
-        offset: seconds by which all times were shifted: 0, unless the film's clock does not fit the container.
-        sound_tracks: copied.
-        subtitle_tracks: copied.
-        dropped: what the film had and the file has not, a phrase each.
+        offset: seconds by which all timestamps were shifted: 0, unless the container does not support the film's clock.
+        sound_tracks: number of copied sound tracks.
+        subtitle_tracks: number of copied subtitle tracks.
+        dropped: streams and metadata of the film that the file does not contain, each a phrase.
     """
 
     path: Path

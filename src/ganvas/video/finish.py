@@ -1,4 +1,4 @@
-"""The last step of a written film: joining its parts, and reading the file back before it appears."""
+"""Finishing of a written film: joins its parts, and verifies the file by reading it back."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from ganvas.video.mux import SHIFTING, Assembled, Timing, assemble, check_stream
 __all__ = ["join_parts", "try_film"]
 
 WITH_COUNTED_SOUND = ("mp4", "mov", "matroska", "webm", "mpegts")
-"""Containers that give sound packets back as they were put in."""
+"""Containers that preserve the number of sound packets."""
 UNEVEN = 0.1
-"""Share of a frame's time by which rounded time stamps of a constant rate may be off."""
+"""Largest deviation of rounded timestamps from a constant rate, as a share of a frame's duration."""
 MAX_GRID = 4
-"""Places that a frame may take in a container of one rate; all but one are empty, and players stumble on many."""
+"""Largest number of grid positions per frame in a container of constant rate; all but one are empty, and players handle
+many badly."""
 
 
 def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteOptions) -> WriteReport:
@@ -37,7 +38,9 @@ def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteO
     encoding = choose_encoding(info, out, options, parts[0].size)
     for part in parts:
         if (part.size, part.digest) != (parts[0].size, digest(encoding)):
-            raise VideoError(part.path, "encoded with other settings than the film; remove it and start again")
+            raise VideoError(
+                part.path, "encoded with other settings than the film; remove it and run the command again"
+            )
     pts, order = _time_stamps(parts, out)
     times = Timing(pts, _decoding_times(pts, order), _tick(pts, info, encoding, out))
     with atomic_file(out) as temporary:
@@ -59,10 +62,10 @@ def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteO
 
 
 def _time_stamps(parts: Sequence[Part], out: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the time stamps of all packets in order of display, and the place of each packet of the parts in it.
+    """Return the timestamps of all packets in presentation order, and the index of each packet in this order.
 
     Raises:
-        VideoError: two frames have the same time, or a part does not follow the one before.
+        VideoError: two frames have the same time, or a part does not follow the previous one.
     """
     stamps = [np.array([record[0] for record in part.records(with_data=False)], np.int64) for part in parts]
     bounds = [(int(each.min()), int(each.max())) for each in stamps]
@@ -74,10 +77,10 @@ def _time_stamps(parts: Sequence[Part], out: Path) -> tuple[NDArray[np.int64], N
 
 
 def _tick(shown: NDArray[np.int64], info: FilmInfo, encoding: Encoding, out: Path) -> Fraction:
-    """Return the time base to ask of a container; one without times of its own counts frames of one rate.
+    """Return the time base to request from a container; containers without timestamps count frames at a constant rate.
 
     Raises:
-        VideoError: frames do not lie on a grid of one rate, and the container needs one.
+        VideoError: the timestamps are not on a grid of constant rate, and the container requires one.
     """
     steps = np.diff(shown)
     if encoding.may_reorder or not steps.size:
@@ -87,16 +90,18 @@ def _tick(shown: NDArray[np.int64], info: FilmInfo, encoding: Encoding, out: Pat
         return 1 / encoding.rate
     common = int(np.gcd.reduce(steps))
     if steps.min() > MAX_GRID * common:
-        raise VideoError(out, f"its frames come at uneven times, and {out.suffix} has one rate; write .mkv or .mp4")
+        raise VideoError(
+            out, f"its frame rate is variable, but {out.suffix} requires a constant one; write .mkv or .mp4"
+        )
     return common * info.time_base
 
 
 def _decoding_times(shown: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the times of decoding: the times of display, later by the depth of reordering, so that none is too late.
+    """Return the decoding timestamps: the presentation timestamps shifted by the depth of reordering.
 
     Args:
-        shown: times of display, in order.
-        order: for each packet its place in `shown`.
+        shown: presentation timestamps, in order.
+        order: for each packet its index in `shown`.
     """
     depth = int(max(0, (np.arange(len(order)) - order).max()))
     step = int(np.diff(shown).min()) if len(shown) > 1 else 1
@@ -105,7 +110,7 @@ def _decoding_times(shown: NDArray[np.int64], order: NDArray[np.int64]) -> NDArr
 
 
 def _lost(info: FilmInfo, encoding: Encoding, options: WriteOptions) -> list[str]:
-    """Return what the film has and the new one has not, besides streams."""
+    """Return the properties of the film, other than streams, that the new file lacks."""
     lost = [] if options.metadata or info.is_animation else ["metadata"]
     if info.num_chapters and not options.metadata:
         lost.append("chapters")
@@ -117,35 +122,35 @@ def _lost(info: FilmInfo, encoding: Encoding, options: WriteOptions) -> list[str
 
 
 def _verify(path: Path, out: Path, done: Assembled, times: Timing, info: FilmInfo) -> None:
-    """Decode a finished file and compare its frames and its sound with what was put in.
+    """Decode a finished file, and compare its frames and sound with the written ones.
 
     Raises:
-        VideoError: a frame or a packet is missing, or lies at another time.
+        VideoError: a frame or a packet is missing, or has another timestamp.
     """
     container = Container(out).name
     stamps, counts, starts, tick = _read_back(path)
     expected = (times.pts * float(info.time_base)) + float(done.offset)
     if len(stamps) != len(expected):
-        raise VideoError(out, f"{len(stamps)} frames in the finished file where {len(expected)} were written")
+        raise VideoError(out, f"{len(stamps)} frames in the finished file, but {len(expected)} were written")
     shift = stamps[0] - expected[0] if container in SHIFTING else 0.0
     wrong = np.flatnonzero(np.abs(stamps - expected - shift) > 0.5 * tick + 1e-6)
     if wrong.size:
         at = int(wrong[0])
-        problem = f"its time would become {stamps[at] - shift:.4f} s; {out.suffix} cannot keep it: write .mkv or .mp4"
+        problem = f"its time would become {stamps[at] - shift:.4f} s; {out.suffix} cannot store it: write .mkv or .mp4"
         raise VideoError(out, problem, frame=at, seconds=float(expected[at]))
     for index, kind in done.kinds.items():
         if kind != "sound" or container not in WITH_COUNTED_SOUND:
             continue
         if counts.get(index, 0) != done.copied[index]:
             found = f"{counts.get(index, 0)} packets of sound track {index} in the finished file"
-            raise VideoError(out, f"{found} where {done.copied[index]} were copied; write .mkv")
+            raise VideoError(out, f"{found}, but {done.copied[index]} were copied; write .mkv")
         late = starts.get(index, 0.0) - done.starts.get(index, 0.0) - shift
         if abs(late) > 0.0015:
             raise VideoError(out, f"sound track {index} would begin {late:.4f} s late; write .mkv")
 
 
 def _read_back(path: Path) -> tuple[NDArray[np.float64], dict[int, int], dict[int, float], float]:
-    """Return the frames' times in seconds, packets and first time of each other stream, and the tick in seconds."""
+    """Return frame timestamps in seconds, packets and first timestamp of other streams, and the tick."""
     stamps: list[float] = []
     counts: dict[int, int] = {}
     starts: dict[int, float] = {}
@@ -166,7 +171,7 @@ def _read_back(path: Path) -> tuple[NDArray[np.float64], dict[int, int], dict[in
 
 
 def _check_rate(out: Path, info: FilmInfo, encoding: Encoding) -> None:
-    """Verify that a container of one rate can keep the times of a film, as far as its packets tell them.
+    """Verify that a container of constant rate can store the timestamps of a film, as far as its packets contain them.
 
     Raises:
         VideoError: it cannot.
@@ -180,7 +185,7 @@ def _check_rate(out: Path, info: FilmInfo, encoding: Encoding) -> None:
     _tick(table.pts, info, encoding, out)
     frames = np.diff(table.pts) * float(info.time_base * encoding.rate)
     if is_program_stream and (np.abs(frames - 1) > UNEVEN).any():
-        problem = f"its frames come at uneven times or at a rate that MPEG-2 has not, and {out.suffix} has one rate"
+        problem = f"its frame rate is variable or not supported by MPEG-2, but {out.suffix} requires a constant one"
         raise VideoError(out, f"{problem}; write .mkv or .mp4")
 
 

@@ -1,4 +1,4 @@
-"""Provenance labels of synthetic films: a comment of the container, XMP in animations, a JSON file beside the others.
+"""Provenance labels of synthetic films: container comment, XMP of animations, or a JSON sidecar file.
 
 The label is the IPTC digital source type, as in pictures (`ganvas.image.label`).
 """
@@ -34,21 +34,21 @@ __all__ = [
 ]
 
 COMMENT = "comment"
-"""Key of the container's metadata."""
+"""Metadata key of the container's comment."""
 GIF_XMP = b"!\xff\x0bXMP DataXMP"
 """Application extension of a GIF (XMP specification, part 3, sec. 1.1.2)."""
 GIF_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
-"""Behind the packet, so that a reader of sub-blocks finds their end wherever it enters."""
+"""Bytes after the packet, so that a reader of sub-blocks finds their end from any position."""
 SEARCHED = 2**20
-"""Bytes at each end of an animation in which its label is looked for."""
+"""Number of bytes at each end of an animation to search for its label."""
 
 
 def label_comment(label: SyntheticLabel, former: Mapping[str, str]) -> str:
-    """Return the comment of a labeled film, before the comment that it has.
+    """Return the comment of a labeled film, followed by its previous comment.
 
     Args:
         label: the label.
-        former: metadata of the film that the new one is made of; their keys have any case.
+        former: metadata of the original film, with keys in any case.
     """
     own = one_line(f"{label.note} {label.software}; {label.model}; DigitalSourceType {SOURCE_TYPE}")
     before = [line for key, text in former.items() if key.lower() == COMMENT for line in text.splitlines()]
@@ -56,9 +56,9 @@ def label_comment(label: SyntheticLabel, former: Mapping[str, str]) -> str:
 
 
 def update_sidecar(out: Path, label: SyntheticLabel | None) -> None:
-    """Write the JSON file beside a film whose container holds no comment; remove one of an earlier film.
+    """Write the JSON file beside a film whose container has no comment; remove that of an earlier film.
 
-    Call it before the film appears, so that a kill at any moment leaves no synthetic film without a label.
+    Call it before the film is moved into place, so that a kill at any moment leaves no synthetic film without a label.
     """
     if out.suffix.lower() not in SIDECAR_SUFFIXES:
         return
@@ -72,7 +72,7 @@ def read_film_label(path: Path | str) -> str | None:
     """Return the IPTC digital source type in a film's metadata (a URI), or None.
 
     Raises:
-        VideoError: the file is no film.
+        VideoError: the file is not a film.
         MissingDependency: PyAV is not installed.
         OSError: the file cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Muxing: encoded parts, sound, subtitles and other streams joined in one container, by packet copy."""
+"""Muxing of encoded parts, sound, subtitles and other streams into one container, by packet copy."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from ganvas.video.label import COMMENT, label_comment
 __all__ = ["SHIFTING", "Assembled", "Timing", "assemble", "check_streams"]
 
 FREE_CLOCKS = ("mpegts", "mpeg")
-"""Containers whose times may begin anywhere."""
+"""Containers whose timestamps may begin at any time."""
 SHIFTING = (*FREE_CLOCKS, "nut", "flv", "avi")
-"""Containers that hold no time before 0, so that FFmpeg moves all streams alike."""
+"""Containers without negative timestamps, for which FFmpeg shifts all streams equally."""
 COPIES = {
     "mpegts": frozenset((
         "aac", "aac_latm", "ac3", "dts", "dvb_subtitle", "dvb_teletext", "eac3", "mp2", "mp3", "opus",
     )),
     "mpeg": frozenset(("ac3", "dts", "dvd_subtitle", "mp2", "mp3")),
 }  # fmt: skip
-"""Sound and subtitles in containers that FFmpeg fills with anything."""
+"""Sound and subtitle codecs of containers for which FFmpeg accepts any codec."""
 TECHNICAL = frozenset((
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id", "bps",
     "number_of_frames", "number_of_bytes",
 ))  # fmt: skip
-"""Metadata about the file itself, which the new file has of its own."""
+"""Metadata keys about the file itself, which are not copied."""
 MAX_TIMESCALE = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of the packets of a film.
+    """Timestamps of the packets of a film.
 
     Attributes:
-        pts: (N,) time stamps of the frames in order of display, in units of the film's time base.
-        dts: (N,) times of decoding, in the order of the packets.
-        tick: time base to ask of the container.
+        pts: (N,) timestamps of the frames in presentation order, in units of the film's time base.
+        dts: (N,) decoding timestamps, in the order of the packets.
+        tick: time base to request from the container.
     """
 
     pts: NDArray[np.int64]
@@ -65,14 +65,14 @@ class Timing:
 
 @dataclass
 class Assembled:
-    """What went into a file.
+    """Content of a written file.
 
     Attributes:
-        offset: seconds added to all times.
-        copied: output stream -> packets copied.
+        offset: seconds added to all timestamps.
+        copied: output stream -> number of copied packets.
         starts: output stream -> seconds of its first packet on the new file's clock.
-        kinds: output stream -> what it is.
-        dropped: what was left out.
+        kinds: output stream -> kind.
+        dropped: dropped streams.
     """
 
     offset: Fraction
@@ -95,15 +95,15 @@ def assemble(
 
     Args:
         temporary: the file to write, with the suffix of `out`.
-        out: the name in messages.
-        parts: in order.
-        times: of their packets.
-        info: the film that the sound and the rest come from; none is copied if it lists no streams.
-        encoding: of the parts.
-        options: what is copied.
+        out: path for messages.
+        parts: parts in order.
+        times: timestamps of their packets.
+        info: the film from which sound and other streams are copied; nothing is copied if it lists no streams.
+        encoding: encoding of the parts.
+        options: streams to copy.
 
     Raises:
-        VideoError: parts do not go together, or the container cannot hold a stream.
+        VideoError: parts do not belong together, or the container does not support a stream.
     """
     container = Container(out)
     try:
@@ -138,12 +138,12 @@ def assemble(
 
 
 def _source(info: FilmInfo) -> Any:
-    """Open the film that the rest is copied from, or nothing."""
+    """Open the film from which other streams are copied, or yield None."""
     return open_film(info.path) if info.streams and not info.is_animation else nullcontext()
 
 
 def _container_options(container: Container, info: FilmInfo, source: InputContainer | None) -> dict[str, str]:
-    """Return the muxer's options: nothing that differs between runs, and no shift of its own."""
+    """Return the muxer's options, which make files reproducible and prevent shifts of timestamps."""
     options = {"fflags": "+bitexact"}
     if container.name in ("mp4", "mov", "3gp"):
         streams = source.streams if source else ()
@@ -158,7 +158,7 @@ def _container_options(container: Container, info: FilmInfo, source: InputContai
 
 
 def _offset(container: Container, info: FilmInfo, source: InputContainer | None) -> Fraction:
-    """Return the seconds to add to all times: a clock that begins anywhere begins at 0 in other containers."""
+    """Return the seconds to add to all timestamps, so that containers without free clocks begin at 0."""
     if source is None or info.container not in FREE_CLOCKS or container.name in FREE_CLOCKS:
         return Fraction(0)
     starts = [s.start_time * s.time_base for s in source.streams if s.start_time is not None and s.time_base]
@@ -178,10 +178,10 @@ def _add_video(file: OutputContainer, tick: Fraction, encoding: Encoding) -> Vid
 def _add_copies(
     file: OutputContainer, source: InputContainer, container: Container, options: WriteOptions, done: Assembled
 ) -> dict[int, Stream]:
-    """Add a stream for each that is copied; return source index -> stream.
+    """Add a stream for each copied one; return source index -> stream.
 
     Raises:
-        VideoError: the container cannot hold sound or subtitles that are to be kept.
+        VideoError: the container does not support sound or subtitles to keep.
     """
     copies: dict[int, Stream] = {}
     main = next(s.index for s in source.streams.video if stream_kind(s) == "video")
@@ -205,7 +205,7 @@ def _add_copies(
 
 
 def _add_copy(file: OutputContainer, stream: Stream, container: Container) -> Stream | None:
-    """Add a copy of a stream, or return None if the container cannot hold it."""
+    """Add a copy of a stream, or return None if the container does not support it."""
     kind, name = stream_kind(stream), stream.codec_context.name if stream.codec_context is not None else ""
     if container.name in COPIES and name not in COPIES[container.name]:
         return None
@@ -215,7 +215,7 @@ def _add_copy(file: OutputContainer, stream: Stream, container: Container) -> St
 
 
 def _accepts(container: Container, stream: Stream) -> bool:
-    """Return whether a container can be begun with a copy of a stream; some take it and fail at the header."""
+    """Return whether a container accepts a copy of a stream; some accept it but fail at the header."""
     try:
         with av.open(BytesIO(), "w", format=container.name) as trial:
             trial.add_stream_from_template(stream, opaque=True)
@@ -231,7 +231,7 @@ def _attach(file: OutputContainer, stream: Stream) -> Stream:
         kind = stream.mimetype or "application/octet-stream"
         return file.add_attachment(stream.name or "attachment", kind, stream.data)
     kind = "png" if stream.codec_context.name == "png" else "jpeg"
-    with av.open(stream.container.name) as film:  # the header comes before the packets, and this one is a packet
+    with av.open(stream.container.name) as film:  # the header comes before the packets, and the attachment is a packet
         data = next(bytes(packet) for packet in film.demux(film.streams[stream.index]) if packet.size)
     return file.add_attachment(f"cover.{kind}", f"image/{kind}", data)
 
@@ -240,18 +240,21 @@ def _refusal(container: Container, stream: Stream, kind: str) -> str:
     name = stream.codec_context.name if stream.codec_context is not None else "unknown"
     option = "--no-sound, sound=False" if kind == "sound" else "subtitles=False"
     own = Path(stream.container.name).suffix
-    return f"{container.path.suffix} cannot hold {kind} in {name}; write {own}, as the film is, or drop it ({option})"
+    return (
+        f"{container.path.suffix} does not support {kind} in {name}; write {own}, the format of the film, or drop it "
+        f"({option})"
+    )
 
 
 def _describe(copy: Stream, stream: Stream, options: WriteOptions) -> None:
-    """Give a copied stream its language, its default and forced marks, and, with metadata, the rest."""
+    """Set language, default and forced flags of a copied stream and, with metadata, its other tags."""
     known = {key: value for key, value in stream.metadata.items() if key.lower() not in TECHNICAL}
     copy.metadata.update(known if options.metadata else {key: v for key, v in known.items() if key == "language"})
     copy.disposition = stream.disposition
 
 
 def _is_chapter_track(source: InputContainer, stream: Stream) -> bool:
-    """Return whether a data stream is the text track that MP4 keeps its chapters in; writing chapters makes it anew."""
+    """Return whether a data stream is the text track of MP4's chapters, which is created again with the chapters."""
     return bool(source.chapters()) and source.format.name.startswith("mov") and stream.codec_context is None
 
 
@@ -268,17 +271,17 @@ def _copy_chapters(file: OutputContainer, source: InputContainer, offset: Fracti
 
 
 def _check_headers(parts: Sequence[Part], video: VideoStream, out: Path) -> None:
-    """Verify that the parts have the stream headers that the container now has.
+    """Verify that the stream headers of the parts equal those of the container.
 
     Raises:
         VideoError: they differ.
     """
     if {part.extradata for part in parts} != {bytes(video.codec_context.extradata or b"")}:
-        raise VideoError(out, "its parts were encoded with other settings; remove them and start again")
+        raise VideoError(out, "its parts were encoded with other settings; remove them and run the command again")
 
 
 Timed = tuple[float, "Packet[Any]"]
-"""Seconds on the new file's clock, and a packet that is ready for it."""
+"""Seconds on the new file's clock, and a packet with its timestamps."""
 
 
 def _video_packets(
@@ -298,13 +301,13 @@ def _video_packets(
 def _copied_packets(
     source: InputContainer, copies: dict[int, Stream], options: WriteOptions, offset: Fraction, done: Assembled
 ) -> Iterator[Timed]:
-    """Yield the packets of the copied streams as they are, in the order of the file, but for the clock."""
+    """Yield the packets of the copied streams in the order of the file, unchanged except for timestamps."""
     for stream in source.streams:
         stream.discard = Discard.none if stream.index in copies else Discard.all
     time = -math.inf
     for packet in source.demux([source.streams[index] for index in copies]):
         if not packet.size:
-            continue  # the last of each stream; packets without dts are packets like others
+            continue  # the empty last packet of each stream; packets without dts are ordinary packets
         target = copies[packet.stream_index]
         begins = packet.pts if packet.pts is not None else packet.dts
         if begins is not None and options.until is not None and begins * packet.time_base >= options.until:
@@ -322,10 +325,10 @@ def _copied_packets(
 
 
 def check_streams(out: Path, info: FilmInfo, encoding: Encoding, options: WriteOptions) -> None:
-    """Verify that a container can hold all that is to go into it; nothing is written.
+    """Verify that a container supports all streams to write, without writing.
 
     Raises:
-        VideoError: it cannot; names the stream and the remedy.
+        VideoError: it does not; names the stream and the remedy.
     """
     container = Container(out)
     with _source(info) as source, av.open(Nowhere(), "w", format=container.name) as trial:

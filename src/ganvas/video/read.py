@@ -63,7 +63,7 @@ def is_film(path: Path | str) -> bool:
 
 
 def has_film_suffix(name: str) -> bool:
-    """Return whether a file name ends like a film's; pictures' endings, which animations share, do not count."""
+    """Return whether a file name has a suffix of films only; those shared with pictures do not count."""
     return PurePath(name).suffix.lower() in FILM_SUFFIXES | {".gif", ".apng"}
 
 
@@ -72,7 +72,7 @@ def _has_signature(start: bytes) -> bool:
         return False
     if any(start.startswith(magic, place) for place, magic in _SIGNATURES):
         return True
-    return any(  # a packet and the next; m2ts has four bytes more before each
+    return any(  # the sync bytes of a packet and the next; m2ts has four more bytes before each
         start[extra : extra + 1] == start[2 * extra + TS_PACKET :][:1] == TS_SYNC for extra in (0, 4)
     )
 
@@ -81,7 +81,7 @@ def probe(path: Path | str) -> FilmInfo:
     """Return the properties of a film or an animation, from its header and its first frame.
 
     Raises:
-        VideoError: no film, cut short, no video stream, unknown codec, or no frame at all.
+        VideoError: the file is not a film, is truncated, or has no video stream, no supported codec or no frame.
         MissingDependency: PyAV is not installed.
         OSError: the file cannot be read.
     """
@@ -104,20 +104,21 @@ def read_video(
     segment: Segment | None = None,
     skip_damaged: bool = False,
 ) -> Iterator[Frame]:
-    """Yield the frames of a film or an animation in order of display, one at a time.
+    """Yield the frames of a film or an animation in presentation order, one at a time.
 
-    Pictures are upright, RGB (RGBA where the film has opacity), converted with the film's own matrix and range, uint8,
-    or uint16 for more than 8 bits. The file is closed when the iterator ends or is closed.
+    Pictures are upright, RGB (RGBA if the film has opacity), converted with the film's own matrix and range, uint8, or
+    uint16 for more than 8 bits. The file is closed when the iterator ends or is closed.
 
     Args:
-        film: the file, or its properties as `probe` returned them.
+        film: the file, or its properties from `probe`.
         start: index of the first frame; decoding begins at the key frame before it.
         stop: index of the frame after the last.
         segment: read one segment of `plan_segments` instead.
-        skip_damaged: for a damaged frame, yield the one before it, with `Frame.repeated` set, instead of raising.
+        skip_damaged: replace a damaged frame by the previous one, with `Frame.repeated` set, instead of raising.
 
     Raises:
-        VideoError: no film, cut short, damaged, no video stream, unknown codec, or no frame; names frame and second.
+        VideoError: the file is not a film, is truncated or damaged, or has no video stream, no supported codec or no
+            frame; names frame and second.
         MissingDependency: PyAV is not installed.
         OSError: the file cannot be read.
     """
@@ -133,13 +134,13 @@ def read_video(
 
 
 def plan_segments(film: Path | str | FilmInfo, *, seconds: float = 10.0) -> list[Segment]:
-    """Divide a film at key frames into segments of at least so many seconds, which hold every frame once.
+    """Divide a film at key frames into segments of at least `seconds`, which contain every frame once.
 
-    The plan is a function of the file and `seconds`. An animation, and a film whose container does not tell the times
-    of its frames, are one segment.
+    The plan is a function of the file and `seconds`. An animation, and a film whose container does not store timestamps
+    of frames, are one segment.
 
     Raises:
-        VideoError: as for `probe`.
+        VideoError: see `probe`.
         MissingDependency: PyAV is not installed.
     """
     info = film if isinstance(film, FilmInfo) else probe(film)
@@ -152,7 +153,7 @@ def plan_segments(film: Path | str | FilmInfo, *, seconds: float = 10.0) -> list
 
 
 def is_animation(path: Path) -> bool:
-    """Return whether a file holds a GIF, WebP or PNG, by its first bytes."""
+    """Return whether a file is a GIF, WebP or PNG, judging by its first bytes."""
     with open_regular(path) as file:
         start = file.read(16)
     return start.startswith((b"GIF8", b"\x89PNG\r\n\x1a\n")) or start[8:12] == b"WEBP"

@@ -1,4 +1,4 @@
-"""Writing of films and animations: whole films, and segments that are joined in the end."""
+"""Writer of films and animations: whole films, and segments to join."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ BT709 = ColorTags(matrix=1, range_tag=1, primaries=1, transfer=1)
 
 
 class _Sink(Protocol):
-    """What takes frames one by one: a part of a film, or an animation."""
+    """Receiver of frames: a part of a film, or an animation."""
 
     def write(self, frame: Frame) -> None: ...
     def finish(self) -> None: ...
 
 
 class FilmWriter:
-    """A film that is being written, frame by frame; it appears whole at the end of the `with` block, or not at all.
+    """Writer of a film, frame by frame; the film is moved into place at the end of the `with` block.
 
-    Frames are encoded to a hidden part file beside it, then joined with the sound and the rest of the film that they
-    are of, and the result is read back: it must have as many frames, each at its time.
+    Frames are encoded to a hidden part file beside it, then joined with the sound and other streams of the original
+    film. The result is verified by reading it back: it must have as many frames with the same timestamps.
 
     Args:
-        out: the file; its suffix says the container. `.gif`, `.webp` and `.png` become animations.
-        like: the film that the frames are of: times, colors, codec, orientation, sound and the rest come from it.
-        options: codec, quality, and what is copied.
+        out: the file; its suffix determines the container. `.gif`, `.webp` and `.png` become animations.
+        like: the film of the frames, from which timestamps, colors, codec, orientation, sound and other streams are
+            taken.
+        options: codec, quality, and streams to copy.
 
     Attributes:
-        report: after the block, what was written.
+        report: report on the written film, available after the block.
 
     Raises:
-        VideoError: on writing, if the encoder fails; on leaving, if the container cannot hold what is to go into it,
-            or the finished file is not as it must be. `check_writable` tells before any work.
+        VideoError: while writing, if the encoder fails; at the end of the block, if the container does not support a
+            stream or the finished file is wrong. `check_writable` detects this before any work.
         MissingDependency: PyAV is not installed.
     """
 
@@ -80,7 +81,7 @@ class FilmWriter:
         """Add the next frame.
 
         Raises:
-            VideoError: it is not later than the one before, has another size, or cannot be encoded.
+            VideoError: it is not later than the previous one, has another size, or cannot be encoded.
         """
         assert self._sink is not None, "use the writer in a with block"
         self._sink.write(frame)
@@ -103,26 +104,26 @@ def write_video(
     rate: Fraction | float | None = None,
     options: WriteOptions = DEFAULTS,
 ) -> WriteReport:
-    """Write a film whole and atomically.
+    """Write a film atomically.
 
     Args:
-        out: the file; its suffix says the container.
-        frames: frames of a film, in order, or pictures (RGB, uint8 or uint16) of one size.
-        like: the film that the frames are of (see `FilmWriter`).
-        rate: pictures a second, for pictures that are of no film.
-        options: codec, quality, and what is copied.
+        out: the file; its suffix determines the container.
+        frames: frames of a film, in order, or pictures (RGB, uint8 or uint16) of equal size.
+        like: the film of the frames (see `FilmWriter`).
+        rate: pictures per second, for pictures that do not come from a film.
+        options: codec, quality, and streams to copy.
 
     Raises:
-        VideoError: as for `FilmWriter`.
+        VideoError: see `FilmWriter`.
         ConfigError: neither or both of `like` and `rate` are given.
         MissingDependency: PyAV is not installed.
     """
     out, items = Path(out), iter(frames)
     if (like is None) == (rate is None):
-        raise ConfigError("give either like, the film that the frames are of, or rate, the pictures a second")
+        raise ConfigError("pass either like, the film of the frames, or rate, the pictures per second")
     first = next(items, None)
     if first is None:
-        raise VideoError(out, "no frame to write; a film needs one at least")
+        raise VideoError(out, "no frame to write; a film needs at least one")
     given = chain([first], items)
     info = _info(like) if like is not None else _plain_info(first, Fraction(rate or 25).limit_denominator(1001))
     with FilmWriter(out, like=info, options=options) as writer:
@@ -142,17 +143,18 @@ def write_segment(
 ) -> int:
     """Encode the frames of one segment to a part file, atomically; return their number.
 
-    Equal frames and options give equal bytes, so that a film joined from parts is the same whenever they were made.
+    Equal frames and options give equal bytes, so that a film joined from parts does not depend on when they were
+    written.
 
     Args:
-        part: the file to write; any name.
-        frames: of the segment, in order.
-        like: the film that they are of.
-        out: the film that the parts will be joined to; its suffix says the container.
-        options: as for `join_segments`.
+        part: the output file, with any name.
+        frames: frames of the segment, in order.
+        like: the film of the frames.
+        out: the film to join from the parts; its suffix determines the container.
+        options: the same as for `join_segments`.
 
     Raises:
-        VideoError: as for `FilmWriter.write`.
+        VideoError: see `FilmWriter.write`.
         MissingDependency: PyAV is not installed.
     """
     out, info = Path(out), _info(like)
@@ -169,22 +171,22 @@ def write_segment(
 def join_segments(
     out: Path | str, parts: Sequence[Path | str], *, like: FilmInfo | Path | str, options: WriteOptions = DEFAULTS
 ) -> WriteReport:
-    """Join part files to a film with its sound and the rest, read it back, and let it appear.
+    """Join part files to a film with sound and other streams, verify it by reading it back, and move it into place.
 
     Args:
         out: the file.
-        parts: the part files of `write_segment`, in order; they are left as they are.
-        like: the film that the frames are of.
-        options: as for `write_segment`.
+        parts: the part files of `write_segment`, in order; they are not removed.
+        like: the film of the frames.
+        options: the same as for `write_segment`.
 
     Raises:
-        VideoError: a part is missing or of other settings, the container cannot hold a stream, or the finished file
-            has other frames or times than were written.
+        VideoError: a part is missing or has other settings, the container does not support a stream, or frames or
+            timestamps of the finished file differ from the written ones.
         MissingDependency: PyAV is not installed.
     """
     out, info, paths = Path(out), _info(like), [Path(part) for part in parts]
     if not paths:
-        raise VideoError(out, "no part to join; a film needs one at least")
+        raise VideoError(out, "no part to join; a film needs at least one")
     if _is_animated(out):
         from ganvas.video.animate import finish_animation  # slow to import
 
@@ -202,16 +204,16 @@ def check_writable(
     options: WriteOptions = DEFAULTS,
     picture: Picture | None = None,
 ) -> None:
-    """Verify before any work that a film can be written: container, codec, sound and subtitles, and one real frame.
+    """Verify before any work that a film can be written: container, codec, sound, subtitles, and a real frame.
 
     Args:
-        out: the file to be written; it is not touched.
-        like: the film that the frames will be of.
-        options: codec, quality, and what is copied.
-        picture: a picture of the size to be written; unset: the film's first frame.
+        out: the output file, which is not touched.
+        like: the film of the frames.
+        options: codec, quality, and streams to copy.
+        picture: a picture of the output size; unset: the film's first frame.
 
     Raises:
-        VideoError: it cannot; names what does not fit and the remedy.
+        VideoError: it cannot be written; names the reason and the remedy.
         MissingDependency: PyAV is not installed.
     """
     out, info = Path(out), _info(like)
@@ -237,7 +239,7 @@ def _is_animated(out: Path) -> bool:
 
 
 def _plain_info(item: Frame | Picture, rate: Fraction) -> FilmInfo:
-    """Return the properties of a film that is made of pictures: H.264, BT.709, at a constant rate."""
+    """Return the properties of a film of pictures: H.264, BT.709, at a constant rate."""
     picture = item.picture if isinstance(item, Frame) else item
     deep = picture.pixels.dtype.name != "uint8"
     return FilmInfo(

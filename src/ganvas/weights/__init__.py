@@ -1,5 +1,5 @@
 """Pretrained weights identified by records.
 
-Records are in `known`; `find` finds, fetches and verifies a file; `tensors` reads it. Importing this package is cheap:
-neither torch nor numpy is loaded.
+Records are in `known`; `find` finds, downloads and verifies a file; `tensors` reads it. Importing this package loads
+neither torch nor numpy.
 """

@@ -25,11 +25,11 @@ from ganvas.progress import Progress, progress_bars
 __all__ = ["Download", "download", "open_rest", "starts_at", "version_mark"]
 
 FAILURES = 3
-"""Number of consecutive failures without a byte after which a download is abandoned."""
+"""Number of consecutive failures without data after which a download is aborted."""
 PAUSE = 1.0
 """Seconds before the second attempt; doubles before each further one."""
 CHUNK = 1 << 20
-NO_SPACE_REMEDY = "free some, or name another folder for the cache in GANVAS_CACHE"
+NO_SPACE_REMEDY = "free some, or set GANVAS_CACHE to another folder"
 NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRANSIENT = (408, 416, 425, 429)
 """HTTP status codes from 400 to 499 that justify another attempt."""
@@ -42,16 +42,16 @@ class Download:
     address: str
     """http or https; a proxy is taken from the environment."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str
-    """64 hexadecimal digits."""
+    """SHA-256 as 64 hexadecimal digits."""
 
 
 def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
     """Download a file, unless it exists.
 
-    A partial download is a hidden file beside the target, and this call or a later one resumes it. A file that
-    does not verify is removed. Of several processes one downloads and the others wait for it.
+    A partial download is a hidden file beside the target, and this call or a later one resumes it. A file with a wrong
+    hash is removed. One of several processes downloads, and the others wait for it.
 
     Args:
         wanted: the file.
@@ -59,7 +59,7 @@ def download(wanted: Download, target: Path, *, progress: bool = True) -> None:
         progress: whether to show a progress bar.
 
     Raises:
-        WeightsError: no connection, no disk space, or other bytes than expected.
+        WeightsError: no connection, no disk space, or a wrong hash.
     """
     with FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():
@@ -90,7 +90,7 @@ class _Part:
         return self.path.stat().st_size if self.mark and self.path.is_file() else 0
 
     def restart(self, mark: str) -> None:
-        """Discard the bytes: another version follows."""
+        """Discard the downloaded bytes, because another version follows."""
         self.path.unlink(missing_ok=True)
         self._mark.write_text(mark, encoding="utf-8")
 
@@ -100,7 +100,7 @@ class _Part:
         self._mark.unlink(missing_ok=True)
 
     def become(self, target: Path) -> None:
-        """Publish the download as the target, atomically."""
+        """Verify the download, and move it to the target atomically."""
         self.path.replace(target)
         self._mark.unlink(missing_ok=True)
 
@@ -124,12 +124,12 @@ def _fetch_verified(wanted: Download, part: _Part, report_progress: Progress) ->
     if found != wanted.sha256:
         part.remove()
         raise WeightsError(
-            f"{wanted.address} gave a file with SHA-256 {found}, expected {wanted.sha256}; it is removed"
+            f"{wanted.address} returned a file with SHA-256 {found}, expected {wanted.sha256}; it is removed"
         )
 
 
 def _fetch(wanted: Download, part: _Part, report_progress: Progress) -> None:
-    """Retry while data arrive, and at most `FAILURES` times in a row without any."""
+    """Download with retries, at most `FAILURES` times in a row without data."""
     failures = 0
     while True:
         before = part.size
@@ -141,7 +141,7 @@ def _fetch(wanted: Download, part: _Part, report_progress: Progress) -> None:
         _require_transient(wanted, part, reason)
         failures = 1 if part.size > before else failures + 1
         if failures == FAILURES:
-            raise WeightsError(f"{wanted.address} cannot be fetched: {reason}") from reason
+            raise WeightsError(f"{wanted.address} cannot be downloaded: {reason}") from reason
         time.sleep(PAUSE * 2 ** (failures - 1))
 
 
@@ -152,7 +152,7 @@ def _require_transient(wanted: Download, part: _Part, reason: Exception) -> None
     if reason.code == 416:  # the partial download is longer than the server's file
         part.remove()
     elif reason.code < 500 and reason.code not in TRANSIENT:
-        raise WeightsError(f"{wanted.address} answers {reason.code} {reason.reason}") from reason
+        raise WeightsError(f"{wanted.address} responded with {reason.code} {reason.reason}") from reason
 
 
 def _fetch_rest(wanted: Download, part: _Part, report_progress: Progress) -> None:
@@ -168,7 +168,7 @@ def _fetch_rest(wanted: Download, part: _Part, report_progress: Progress) -> Non
         first = starts_at(response)
         if first not in (0, part.size):
             part.remove()
-            raise ConnectionError(f"the server went on at byte {first}")
+            raise ConnectionError(f"the server resumed at byte {first}")
         if first == 0:
             part.restart(version_mark(response.headers))
         done = _copy(response, part, report_progress, wanted.size)
@@ -185,7 +185,7 @@ def _copy(response: HTTPResponse, part: _Part, report_progress: Progress, size: 
                 done += _write(file, chunk)
                 report_progress(f"{part.name} (kB)", done // 1000, size // 1000)
                 if done > size:
-                    raise WeightsError(f"the server gives more than the {size} bytes of {part.name}")
+                    raise WeightsError(f"the server sends more than the {size} bytes of {part.name}")
             os.fsync(file.fileno())
     except WeightsError:
         part.remove()
@@ -207,7 +207,7 @@ def _write(file: FileIO, chunk: bytes) -> int:
 
 
 TIMEOUT = 30.0
-"""Seconds without an answer or a byte."""
+"""Timeout in seconds without a response or data."""
 SCHEMES = ("http", "https")
 
 
@@ -216,10 +216,10 @@ def open_rest(address: str, *, start: int, mark: str) -> HTTPResponse:
 
     Raises:
         WeightsError: the address is, or redirects to, another scheme.
-        OSError, http.client.HTTPException: no answer, or urllib.error.HTTPError.
+        OSError, http.client.HTTPException: no response, or urllib.error.HTTPError.
     """
     if urlsplit(address).scheme not in SCHEMES:
-        raise WeightsError(f"{address}: only http and https addresses are fetched")
+        raise WeightsError(f"{address}: only http and https addresses are supported")
     response = _opener().open(_Rest(address, start=start, mark=mark), timeout=TIMEOUT)
     assert isinstance(response, HTTPResponse), "the only handlers are those of http"
     return response
@@ -241,7 +241,7 @@ def version_mark(headers: Message) -> str:
 
 
 class _Rest(request.Request):
-    """A GET of a file from one byte on."""
+    """Response with a file from a given byte on."""
 
     def __init__(self, address: str, *, start: int, mark: str) -> None:
         headers = {"User-Agent": "ganvas", "Accept-Encoding": "identity"}
@@ -258,7 +258,7 @@ class _SafeRedirect(request.HTTPRedirectHandler):
     ) -> request.Request | None:
         """Return the redirected request; refuse a less secure scheme."""
         if urlsplit(newurl).scheme not in ("https", urlsplit(req.full_url).scheme):
-            raise WeightsError(f"{req.full_url} redirects to {newurl}; that is not followed, only https is")
+            raise WeightsError(f"{req.full_url} redirects to {newurl}; only redirects to https are followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

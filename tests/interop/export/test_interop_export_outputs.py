@@ -66,7 +66,7 @@ def test_an_output_below_a_file_is_refused_before_the_run_is_loaded(
 ) -> None:
     monkeypatch.setattr(exporting, "make_job", None)
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(InputError, match=r"notes is a file, not a folder; give another output"):
+    with pytest.raises(InputError, match=r"notes is a file, not a folder; use another output"):
         api.export(run, tmp_path / "notes" / "new" / "model", format=name)
     assert names(tmp_path) == ["notes", "run", "run/run.json", "run/snapshots", "run/snapshots/last.safetensors"]
 

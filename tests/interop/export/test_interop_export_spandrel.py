@@ -72,7 +72,7 @@ LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
         (SRResNetConfig(**SMALL, generator="rrdb", growth=8), (3, 3), "growth is 8, not 32"),
         (SRResNetConfig(**SMALL, generator="rrdb", residual=True), (3, 3), "adds its enlarged input"),
         (SRResNetConfig(**SMALL, generator="rrdb", frames=3), (3, 3), "takes 3 frames together"),
-        (SRResNetConfig(**SMALL, generator="rrdb", scale=3), (3, 3), r"scale 3, .* for another: ESRGAN .*, x2"),
+        (SRResNetConfig(**SMALL, generator="rrdb", scale=3), (3, 3), r"scale 3, .* for another one: ESRGAN .*, x2"),
         (SRResNetConfig(**SMALL, generator="rrdb", scale=2), (12, 3), r"12 to 3 channels, .* pixel-unshuffle 2"),
         (SRResNetConfig(**SMALL, generator="compact", activation="relu"), (3, 3), "its activation is relu"),
         (SRResNetConfig(width=4, **LEVELS, generator="nafnet", scale=2), (3, 3), "keeps size and channels"),
@@ -138,7 +138,7 @@ def test_an_imported_model_is_exported_as_it_was(tmp_path, make):
 
 def test_other_runs_are_refused_before_anything_is_written(tmp_path):
     write_tiny_run(tmp_path / "run", SRResNetConfig(width=4, num_blocks=1, scale=2))
-    with pytest.raises(ConfigError, match="knows no generator of SRResNetConfig"):
+    with pytest.raises(ConfigError, match="supports no generator of SRResNetConfig"):
         api.export(tmp_path / "run", tmp_path / "model.safetensors", format="spandrel")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     with pytest.raises(ConfigError, match="format spandrel has no --half"):

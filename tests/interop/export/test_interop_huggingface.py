@@ -225,7 +225,7 @@ def test_places_that_hold_something_else_are_left_alone(tmp_path: Path) -> None:
 def test_names_of_another_kind_are_no_output(tmp_path: Path) -> None:
     """A name with a suffix is a file that the user expects."""
     run = write_tiny_run(tmp_path / "run")
-    with pytest.raises(InputError, match="writes a folder; give --format onnx"):
+    with pytest.raises(InputError, match="writes a folder; use --format onnx"):
         export(run, tmp_path / "model.onnx")
     with pytest.raises(InputError, match=r"model\.txt: --format onnx writes \.onnx files"):
         api.export(run, tmp_path / "model.txt")

@@ -161,7 +161,7 @@ def test_channels_may_differ_unless_a_picture_must_stay_as_it_is():
     method = tiny(channels=(1, 3))
     assert method.translate(torch.zeros(1, 3, 32, 32), direction="b_to_a").shape == (1, 1, 32, 32)
     assert method.discriminator_a.blocks[0].conv.in_channels == 1
-    with pytest.raises(ConfigError, match=r"1 and 3 channels.*as many channels, or set identity_weight to 0"):
+    with pytest.raises(ConfigError, match=r"1 and 3 channels.*equal numbers of channels, or set identity_weight to 0"):
         tiny(channels=(1, 3), identity_weight=0.5)
 
 

@@ -108,7 +108,7 @@ def test_a_wasserstein_critic_has_no_batch_norm():
 
 
 def test_only_known_settings_build_a_method():
-    with pytest.raises(ConfigError, match=r"no method takes int; known: .*Pix2PixConfig"):
+    with pytest.raises(ConfigError, match=r"no method has the config int; known: .*Pix2PixConfig"):
         build(3, input_channels=3, output_channels=3, image_size=(32, 32))
 
 

@@ -210,7 +210,7 @@ def test_a_snapshot_holds_what_is_shared_once():
         ({"shared_blocks": 3}, r"must lie in 0\.\.2, the residual_blocks"),
         ({"discriminator_shared_layers": -1}, "must not be negative"),
         ({"kl_weight": -1.0}, "must not be negative"),
-        ({"adversarial_weight": 0.0}, "make it positive"),
+        ({"adversarial_weight": 0.0}, "must be positive"),
     ],
 )
 def test_settings_that_make_no_sense(options, mend):

@@ -1,1 +1,1 @@
-"""Export of trained runs to formats that other programs run: ONNX, torch.export, OpenVINO. Import the submodules."""
+"""Export of trained runs to ONNX, torch.export, OpenVINO and other formats. Import from the submodules."""

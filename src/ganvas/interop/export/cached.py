@@ -1,6 +1,6 @@
 """Cached ONNX files of runs, with which other runtimes than PyTorch translate (`ganvas translate --runtime`).
 
-A file is exported and verified once, then found again by the hash of everything that determines it: the weights, the
+A file is exported and verified once, and cached under the hash of everything that determines it: the weights, the
 record, the direction, and the versions of the exporters.
 """
 
@@ -29,15 +29,15 @@ EXPORTERS = ("ganvas", "torch", "onnxscript")
 
 
 def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) -> Path:
-    """Return the ONNX file of a run in the cache; it is exported and verified if it is not there.
+    """Return the ONNX file of a run from the cache, exporting and verifying it if necessary.
 
     Args:
         run: the run folder.
         snapshot: best, last or auto.
-        direction: of the translation.
+        direction: direction of the translation.
 
     Raises:
-        ConfigError: the snapshot is given as a file, which no export takes, or the run has no such direction.
+        ConfigError: the snapshot is a file, or the run does not have that direction.
         ExportError: the run cannot be exported, or the exported network differs from it.
         MissingDependency: onnxscript is missing.
         RunError: the run cannot be read.
@@ -46,7 +46,7 @@ def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) 
     from ganvas.interop.export.onnx_file import require_exporter
 
     if isinstance(snapshot, Path):
-        raise ConfigError(f"{snapshot}: another runtime takes the snapshots of a run by name: give best, last or auto")
+        raise ConfigError(f"{snapshot}: other runtimes require the name of a snapshot: pass best, last or auto")
     require_exporter(f"{run}: another runtime than torch")
     versions = [version(name) for name in EXPORTERS]
     key = hash_settings([hash_files(*model_files(run, snapshot)), direction, versions])

@@ -1,4 +1,4 @@
-"""Config of `export`. No torch here: the command line reads it."""
+"""Configs of `export` and `push`; imports no torch, because the command line reads them."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class ExportConfig:
     """Export of a trained run to a format of other programs."""
 
     run: Path
-    """The run folder."""
+    """Run folder."""
     out: Path
-    """The file to write, or a folder, in which the file is named after the run."""
+    """Output file, or a folder, in which the file is named after the run."""
     _: KW_ONLY
     format: ExportFormat = "onnx"
     """onnx; a torch.export program (torch, .pt2); OpenVINO IR (openvino, .xml and .bin); a model folder for the
     Hugging Face Hub with a card, which ganvas loads again (huggingface); the weights of an rrdb, compact or nafnet
     generator as spandrel and chaiNNer read them (spandrel, .safetensors); or a page that runs in browsers (web)."""
     direction: Direction = "a_to_b"
-    """b_to_a for the way back, of methods that learn both, such as CycleGAN."""
+    """b_to_a translates in the reverse direction, for methods that learn both, such as CycleGAN."""
     snapshot: SnapshotName = "auto"
-    """The best by validation, the last, or the best where there is one."""
+    """Snapshot: the best by validation, the last, or auto, the best if it exists, else the last."""
     size: tuple[int, int] | None = None
-    """Height and width of the only pictures that the network takes, one at a time; unset: any number of any size."""
+    """Fixed height and width, with batch size 1; unset: dynamic batch size, height and width."""
     half: bool = False
     """Weights and computation in float16, norms in float32; the input and the output stay float32."""
     noise: NoiseChoice = "off"
-    """Dropout that is the noise of the method: switched off, or its random numbers as further inputs."""
+    """Dropout that is the noise of the method: switched off, or with its random numbers as additional inputs."""
     license: str | None = None
     """License of the weights for the metadata, such as CC-BY-4.0; unset: not stated."""
     examples: tuple[Path, ...] = ()
-    """For huggingface: pictures that the card shows with their translations, and that everybody then sees."""
+    """For huggingface: pictures that the card shows with their translations, visible to everybody who sees the card."""
     repository: str | None = None
     """For huggingface: user/name on the Hub, for the card."""
     threads: int | None = None
@@ -65,14 +65,14 @@ class PushConfig:
     run: Path
     """The run folder, or a folder that `export --format huggingface` wrote."""
     repository: str
-    """Where to: user/name. It is made if there is none."""
+    """Repository user/name; created if missing."""
     _: KW_ONLY
     public: bool = False
-    """Let everybody see and download it; else it is private."""
+    """Make the repository public; otherwise it is private."""
     dry_run: bool = False
     """Only export, verify and list what would be uploaded."""
     snapshot: SnapshotName = "auto"
-    """The best by validation, the last, or the best where there is one."""
+    """Snapshot: the best by validation, the last, or auto, the best if it exists, else the last."""
     half: bool = False
     """Upload the weights in float16."""
     license: str | None = None
@@ -94,8 +94,8 @@ class PushConfig:
         )  # fmt: skip
 
     def check_exported(self) -> None:
-        """Raise ConfigError for settings that a folder which is exported already cannot follow."""
+        """Raise ConfigError for settings that do not apply to an exported folder."""
         given = {"snapshot": self.snapshot != "auto", "half": self.half, "license": self.license is not None}
         given["examples"] = bool(self.examples)
         if odd := [name for name, is_set in given.items() if is_set]:
-            raise ConfigError(f"{self.run} is exported already: give --{odd[0]} to ganvas export, or push the run")
+            raise ConfigError(f"{self.run} is already exported: pass --{odd[0]} to ganvas export, or push the run")

@@ -39,14 +39,14 @@ FORMATS: dict[ExportFormat, Format] = {
     "spandrel": SPANDREL,
     "web": WEB,
 }
-"""Format -> how it is written and run."""
+"""Name of a format -> its implementation."""
 REPORT_NAME = "export.json"
-"""Report of a format that is a folder."""
+"""Name of the report inside the folder of a format of several files."""
 NOISE = {
     "none": "the method has no noise",
     "kept": "the method's noise is drawn as in the run",
     "off": "the method's noise (dropout) is switched off: --noise input makes it inputs",
-    "input": "the method's noise (dropout) is further inputs, uniform random numbers in [0, 1)",
+    "input": "the method's noise (dropout) becomes additional inputs, uniform random numbers in [0, 1)",
 }
 
 
@@ -55,11 +55,11 @@ class Exported:
     """Result of an export.
 
     Attributes:
-        files: what was written, the main file last.
+        files: written files, the main file last.
         report: the report, as JSON.
         format: the format.
         checks: the comparisons with the run.
-        metadata: what the file says about itself.
+        metadata: metadata in the file.
     """
 
     files: tuple[Path, ...]
@@ -86,26 +86,26 @@ class Exported:
 
 
 def export_run(config: ExportConfig) -> Exported:
-    """Export a run; nothing is written unless the exported network agrees with the run.
+    """Export a run; nothing is written unless the exported network matches the run.
 
     Raises:
         ExportError: the run cannot be exported, or the exported network differs from it.
         MissingDependency: a package of the format is missing.
-        ConfigError: a setting does not fit the format or the method.
-        RunError: no run, or one without a snapshot.
+        ConfigError: a setting does not apply to the format or the method.
+        RunError: the folder is not a run, or has no snapshot.
         InputError: the output exists, or would overwrite the run.
         OSError: the output cannot be written.
     """
     kind = FORMATS[config.format]
-    # 1. Check what needs no network: the settings, the run, the packages, the output.
+    # 1. Check everything that does not need the network: the settings, the run, the packages, the output.
     _check_options(config, kind)
     read_run_record(config.run)
     find_snapshot(config.run, config.snapshot)
     kind.require()
     target = target_of(config, kind)
-    # 2. Load the run twice: as the translator that users know, and as a plain network.
+    # 2. Load the run twice: as a translator, the reference of the verification, and as a plain network.
     job = make_job(config, whole_run=kind.whole_run)
-    # 3. Write into a hidden folder, verify what was written there, and only then move it into place.
+    # 3. Write into a hidden folder, verify the written files, and only then move them into place.
     with swept_beside(target.parent), hidden_folder(target) as staged:
         files = kind.write(job, staged)
         checks = verify(job, opened(job, kind, files), runtime=kind.runtime)
@@ -118,12 +118,12 @@ def export_run(config: ExportConfig) -> Exported:
 
 
 def _check_options(config: ExportConfig, kind: Format) -> None:
-    """Raise ConfigError for a setting that the format cannot follow."""
+    """Raise ConfigError for a setting that the format does not support."""
     given = {"size": config.size is not None, "half": config.half, "noise": config.noise != "off"}
     given |= {"examples": bool(config.examples), "repository": config.repository is not None}
     for option, is_set in given.items():
         if is_set and option not in kind.options:
-            raise ConfigError(f"format {config.format} has no --{option}; leave it out")
+            raise ConfigError(f"format {config.format} has no --{option}; omit it")
 
 
 def opened(job: ExportJob, kind: Format, files: Sequence[Path]) -> Run:
@@ -152,24 +152,32 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
     out = config.out
     above = next(path for path in out.absolute().parents if path.exists())
     if not above.is_dir():
-        raise InputError(f"{out}: {above} is a file, not a folder; give another output")
+        raise InputError(f"{out}: {above} is a file, not a folder; use another output")
     others = [name for name, other in FORMATS.items() if other.suffix and other.suffix == out.suffix.lower()]
+
+    # 1. Formats of several files need a new or empty folder, which is replaced as a whole.
     if not kind.suffix:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} holds something else; give a new or empty folder")
+            raise InputError(f"{out} contains other files; use a new or empty folder")
         if others and not out.exists():
-            raise InputError(f"{out}: --format {config.format} writes a folder; give --format {others[0]}, or a folder")
+            raise InputError(f"{out}: --format {config.format} writes a folder; use --format {others[0]}, or a folder")
         return Path(os.path.realpath(out)) if out.is_symlink() else out
+
+    # 2. A file with the suffix of the format is replaced, unless it belongs to the run.
     if out.suffix.lower() == kind.suffix and not out.is_dir():
         return _free_target(out, config, kind)
+
+    # 3. Other suffixes are mistakes: a file of another format, another existing file, or a folder that looks like one.
     if others and kind.suffix != out.suffix.lower():
-        raise InputError(f"{out}: --format {config.format} writes {kind.suffix} files; give --format {others[0]}")
+        raise InputError(f"{out}: --format {config.format} writes {kind.suffix} files; use --format {others[0]}")
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file but no {kind.suffix}; give a {kind.suffix} file or a folder")
+        raise InputError(f"{out} is a file but not {kind.suffix}; use a {kind.suffix} file or a folder")
     if out.suffix and not out.exists():
         raise InputError(
             f"{out}: --format {config.format} writes {kind.suffix} files; name one, or a folder that exists"
         )
+
+    # 4. In a folder the file is named after the run; an existing file of that name was not chosen by the user.
     back = "" if config.direction == "a_to_b" else f"-{config.direction}"
     target = out / f"{run_name(config.run)}{back}{kind.suffix}"
     if target.exists():
@@ -186,7 +194,7 @@ def _free_target(target: Path, config: ExportConfig, kind: Format) -> Path:
     beside = [target.with_suffix(suffix) for suffix in kind.beside]
     require_apart([target, *beside, _report_path(target)], run_files(config.run))
     if found := [path for path in beside if path.exists() and not target.exists()]:
-        raise InputError(f"{found[0]} exists and would be replaced: {target.name} needs that name; give another one")
+        raise InputError(f"{found[0]} exists and would be replaced: {target.name} needs that name; use another name")
     return target
 
 
@@ -195,18 +203,21 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
 
     Args:
         config: the settings.
-        whole_run: leave the method as it is, with its noise, and do not rewrite its network for other programs.
+        whole_run: keep the method unchanged, with its noise, without converting its network for other programs.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the run cannot be read.
         ConfigError: its method does not translate in that direction.
         ExportError: its method cannot be exported.
     """
+    # 1. Load the translator, the reference of the verification.
     method, weights_sha256 = _load_whole(config.run, find_snapshot(config.run, config.snapshot))
     translator = Translator(method, read_run_record(config.run), direction=config.direction)
     record = translator.record
     with_noise = config.noise == "input"
     channels = method.num_frames * record.input.channels
+
+    # 2. Convert a copy of its network to plain layers, which exporters can trace.
     noise: ExportNoise
     if whole_run:
         network = ExportedNetwork(method, config.direction, (), {}, (), method.size_multiple)
@@ -215,7 +226,9 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         network = exported_network(method, config.direction, channels, with_noise=with_noise, half=config.half)
         noise = "none" if not network.dropout else "input" if with_noise else "off"
     if with_noise and noise == "none":
-        raise ConfigError(f"{config.run}: the method has no noise by dropout; leave --noise out")
+        raise ConfigError(f"{config.run}: the method has no noise by dropout; omit --noise")
+
+    # 3. Describe the input and output, so that other programs need no run record.
     metadata = ExportMetadata(
         version=version("ganvas"),
         run=one_line(f"{run_name(config.run)} {record.created}"),
@@ -265,13 +278,13 @@ def _report(config: ExportConfig, job: ExportJob, kind: Format, checks: Sequence
 
 
 def _place(files: Sequence[Path], target: Path, report: dict[str, Any], *, alone: bool, staged: Path) -> list[Path]:
-    """Move what was written into place and return its paths, the report last.
+    """Move the written files into place and return their paths, the report last.
 
     Args:
-        files: in the hidden folder, the main one last.
+        files: files in the hidden folder, the main one last.
         target: the main file, or a folder.
-        report: written beside the file, or into the folder.
-        alone: whether the target is a file.
+        report: report to write beside the file, or into the folder.
+        alone: whether the target is a single file.
         staged: the hidden folder.
     """
     if not alone:

@@ -1,4 +1,4 @@
-"""Job of an export, and the description of a format: what each format's module receives and provides."""
+"""Export job and format description: the interface between `ganvas export` and the modules of the formats."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Option = Literal["size", "half", "noise", "examples", "repository"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportJob:
-    """What a format writes.
+    """Content of an export, which a format writes.
 
     Attributes:
         run: the run folder.
-        record: of the run.
-        direction: of the translation.
-        translator: of the run and the direction, in float32, on the CPU: the reference of the verification.
+        record: record of the run.
+        direction: direction of the translation.
+        translator: translator of the run and the direction, in float32, on the CPU: the reference of the verification.
         network: the same as a plain network of PyTorch's own layers, with scaling, padding and clamping inside.
-        size: height and width of the only pictures that it takes; None: any.
+        size: fixed height and width; None: dynamic.
         half: whether weights and computation are float16.
         metadata: to write into the file.
         options: all settings.
@@ -57,14 +57,14 @@ class ExportJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format of exports.
+    """Export format.
 
     Attributes:
-        suffix: of its main file; empty: it is a folder of several files.
-        beside: suffixes of the files that lie beside the main file.
-        whole_run: whether it holds the run itself, of any method, and not a network for one direction.
+        suffix: suffix of its main file; empty: it is a folder of several files.
+        beside: suffixes of the files beside the main file.
+        whole_run: whether it contains the run itself, of any method, instead of a network for one direction.
         runtime: name of the program that runs it, for the report.
-        options: settings that it can follow; any other that is set is an error.
+        options: settings that it supports; setting any other is an error.
         require: raises MissingDependency if a package is missing.
         write: writes the files into an empty folder, and returns their paths, the main one last.
         open: returns the written files as a function, with which they are verified.
@@ -79,4 +79,4 @@ class Format:
     require: Callable[[], None]
     write: Callable[[ExportJob, Path], Sequence[Path]]
     open: Callable[[ExportJob, Sequence[Path]], Run]
-    closing: str = "the file has no content gate and labels nothing: whoever publishes its outputs has to"
+    closing: str = "the file has no content gate and does not label outputs: programs that use it must do both"

@@ -1,6 +1,6 @@
 """Model card of a published run: README.md for the Hugging Face Hub, with YAML front matter.
 
-The card says in words what the run was trained on and how; it names no folder, file or user of the training machine.
+The card describes the training data and settings of the run; it names no folder, file or user of the training machine.
 https://huggingface.co/docs/hub/model-cards
 """
 
@@ -36,7 +36,7 @@ LICENSES = {
 }  # fmt: skip
 """Identifiers of the Hub (https://huggingface.co/docs/hub/repositories-licenses)."""
 SPLITS = ("test", "val")
-"""Splits whose evaluation a card may show, the better first; figures on training pictures say nothing."""
+"""Splits whose evaluation a card may show, the preferred first; figures on training pictures are not meaningful."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +58,13 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a card tells.
+    """Content of a card.
 
     Attributes:
         title: name of the model.
-        address: how `ganvas.load` finds it.
+        address: address for `ganvas.load`.
         record: the record of the run, with its training data and settings.
-        method: built, for what it can do.
+        method: the method, for its capabilities.
         published: the content of `config.json`.
         measured: its evaluation, if there is one of this snapshot.
         examples: (input, translation) as paths inside the folder.
@@ -85,13 +85,13 @@ class Card:
 
 
 def read_measured(run: Path, *, snapshot: str, images_seen: int, direction: Direction) -> Measured | None:
-    """Return the figures of the newest `ganvas evaluate` of this very snapshot, or None.
+    """Return the figures of the newest `ganvas evaluate` of this snapshot, or None.
 
     Args:
         run: the run folder.
         snapshot: name of the snapshot that is published.
-        images_seen: training images up to it; a report on an earlier state is not used.
-        direction: of the translation.
+        images_seen: training images up to the snapshot; reports on earlier states are ignored.
+        direction: direction of the translation.
     """
     for split in SPLITS:
         try:
@@ -135,7 +135,7 @@ def model_card(card: Card) -> str:
 
 
 def _front_matter(card: Card) -> dict[str, Any]:
-    """Return the metadata of the card as the Hub knows them."""
+    """Return the metadata of the card in the format of the Hub."""
     license_id = card.published.license
     front: dict[str, Any] = {"library_name": "ganvas", "pipeline_tag": "image-to-image"}
     front |= _license_entry(license_id)
@@ -156,7 +156,7 @@ def _front_matter(card: Card) -> dict[str, Any]:
 
 
 def _license_entry(license_id: str | None) -> dict[str, str]:
-    """Return the license for the Hub, which has a list of identifiers and knows any other by its name."""
+    """Return the license for the Hub: one of its identifiers, or the name of any other license."""
     if license_id is None:
         return {"license": "other", "license_name": "not-stated"}
     if license_id.lower() in LICENSES:
@@ -277,7 +277,7 @@ GATE = (
 
 
 def training_data(record: RunRecord) -> str:
-    """Return what is known of the training data in words, without names and places."""
+    """Describe the training data without file names and folders."""
     data = record.data
     if data is None:
         return "Not recorded: the weights were imported from a checkpoint of another program."

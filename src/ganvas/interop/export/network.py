@@ -1,6 +1,6 @@
-"""Plain form of a trained network for exporters: PyTorch's own layers, [0, 1] in and out, any size of pictures.
+"""Plain network of a trained method for exporters: PyTorch's own layers, input and output in [0, 1], any size.
 
-Every picture of a batch is normalized on its own, as a translator does.
+Each picture of a batch is normalized separately, as by the translator.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from ganvas.methods.config import Direction
 from ganvas.networks import Generator, NAFNet, UNet
 
 PROBE = 32
-"""Side in pixels of the picture with which the use of the layers is found out."""
+"""Side in pixels of the picture with which the use of the layers is determined."""
 EXAMPLE = (37, 53)
-"""Height and width of the picture with which a network of any size is exported."""
+"""Height and width of the picture with which a network of dynamic size is exported."""
 SEED = 20
 """Seed of the pictures of random numbers."""
 
 
 @dataclass(frozen=True)
 class NoiseInput:
-    """Random numbers that the exported network takes, for one layer of dropout.
+    """Input of random numbers for one dropout layer of the exported network.
 
     Attributes:
-        name: of the input.
+        name: name of the input.
         layer: path of the layer in the method.
-        channels: of the input, (N, channels, h, w), uniform in [0, 1).
-        stride: h and w are the height and width of the padded picture divided by this; more is cut off.
+        channels: channels of the input, (N, channels, h, w), uniform in [0, 1).
+        stride: h and w are the height and width of the padded picture divided by the stride; larger inputs are cropped.
     """
 
     name: str
@@ -57,12 +57,12 @@ class ExportedNetwork(nn.Module):
     """A translation as one network: (N, C, H, W) in [0, 1], of any size -> (N, C', scale H, scale W) in [0, 1].
 
     Args:
-        method: of plain layers alone.
-        direction: of the translation.
+        method: method with plain layers only.
+        direction: direction of the translation.
         noise: the inputs after the image, in order.
-        dropout: paths of the layers of dropout that are noise, also where they are switched off.
-        draws: where the dropout layers find their inputs.
-        size_multiple: of the method.
+        dropout: paths of the dropout layers that are noise, even if they are switched off.
+        draws: store from which the dropout layers take their inputs.
+        size_multiple: size multiple of the method.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class ExportedNetwork(nn.Module):
 
 
 def mirror(images: Tensor, dim: int, multiple: int) -> Tensor:
-    """Mirror at the end of a dimension up to the next size that the network takes, as `pad_to_multiple`."""
+    """Pad the end of a dimension by mirroring up to the next size that the network accepts, like `pad_to_multiple`."""
     size = images.shape[dim]
     wanted = (larger(size, SMALLEST_SIDE) + multiple - 1) // multiple * multiple
     if isinstance(wanted, int) and wanted == size:
         return images
-    # 0 1 2 1 0 1 ...: the period as a tensor, because ONNX knows no remainder by a size
+    # 0 1 2 1 0 1 ...: the period is a tensor, because ONNX has no remainder by a size
     period = torch.scalar_tensor(larger(2 * size - 2, 1), dtype=torch.int64)
     index = torch.arange(wanted).remainder(period)
     return images.index_select(dim, torch.where(index < size, index, 2 * size - 2 - index))
@@ -123,20 +123,20 @@ def cropped(images: Tensor, like: Tensor) -> Tensor:
 
 
 def larger(size: int, least: int) -> int:
-    """Return the larger of two sizes, also of sizes that an exporter does not know."""
+    """Return the larger of two sizes, which may be symbolic sizes of an exporter."""
     most: Callable[[int, int], int] = torch.sym_max
     return most(size, least)
 
 
 @dataclass(frozen=True)
 class LayerUse:
-    """How a translation uses the layers of a method.
+    """Use of the layers of a method by a translation.
 
     Attributes:
-        called: paths of the layers that it runs.
+        called: paths of the executed layers.
         picture_norms: norms that take their statistics from the picture.
-        dropout: active layers of dropout: their path, and the channels and height of their features for a probe.
-        height: of the probing picture, padded.
+        dropout: active dropout layers: path, and channels and height of their features for the probing picture.
+        height: height of the padded probing picture.
     """
 
     called: frozenset[str]
@@ -146,7 +146,7 @@ class LayerUse:
 
 
 def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
-    """Translate a picture of random numbers and note which norms and dropout layers work as in training.
+    """Translate a picture of random numbers and record which norms and dropout layers are in training mode.
 
     Raises:
         ExportError: the method searches, or draws random numbers other than by dropout.
@@ -154,8 +154,8 @@ def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
     name = type(method).__name__
     if method.translates_by_search:
         raise ExportError(
-            f"{name} translates a picture by a search with gradients, which no exported network can do; "
-            "use ganvas translate, or train a method that translates in one pass"
+            f"{name} translates by a gradient-based search, which cannot be exported; use ganvas translate, or a "
+            "method that translates in one pass"
         )
     called, norms, dropout = set[str](), set[str](), dict[str, tuple[int, int]]()
 
@@ -188,7 +188,7 @@ def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
 
 @contextmanager
 def without_draws(method: Method) -> Iterator[None]:
-    """Let the dropout layers of a method return their input, drawing nothing."""
+    """Make the dropout layers of a method return their input, without drawing random numbers."""
     layers = [layer for layer in method.modules() if isinstance(layer, nn.Dropout)]
     for layer in layers:
         layer.forward = lambda input: input  # type: ignore[method-assign]  # noqa: A006
@@ -205,14 +205,14 @@ def exported_network(
     """Return a method's translation as a plain network; the method itself does not change.
 
     Args:
-        method: on the CPU, in evaluation mode, as `load_generators` returns it.
-        direction: of the translation.
-        channels: of its input, all frames together.
-        with_noise: make the random numbers of dropout inputs; else dropout is switched off.
+        method: method on the CPU, in evaluation mode, as returned by `load_generators`.
+        direction: direction of the translation.
+        channels: number of channels of the input, all frames together.
+        with_noise: turn the random numbers of dropout into inputs; otherwise dropout is switched off.
         half: compute in float16.
 
     Raises:
-        ExportError: the method cannot be exported; says why.
+        ExportError: the method cannot be exported; gives the reason.
     """
     use, draws, noise = layer_use(method, direction, channels), dict[str, Draw](), list[NoiseInput]()
     plain = copy.deepcopy(method)
@@ -230,7 +230,7 @@ def exported_network(
                 setattr(parent, name, plain_layer(layer, of_picture=path in use.picture_norms))
     for network in plain.modules():
         if isinstance(network, Generator):
-            network.norm = "instance"  # no picture depends on the others of its batch
+            network.norm = "instance"  # pictures of a batch are independent
         if isinstance(network, UNet):
             setattr(network, "ordered", lambda features: features)  # noqa: B010 - in one memory format throughout
         if isinstance(network, NAFNet):  # by index, as an exporter would assume odd sizes otherwise
@@ -243,7 +243,7 @@ def exported_network(
 
 
 def prune(method: Method, called: frozenset[str]) -> None:
-    """Drop the networks that a translation does not run: discriminators, the way back, layers of the other domain."""
+    """Remove networks that a translation does not run: discriminators, the reverse direction, the other domain."""
     for path, holder in list(method.named_modules()):
         for name, _ in list(holder.named_children()) if holder is method or isinstance(holder, nn.ModuleDict) else ():
             own = f"{path}.{name}" if path else name
@@ -252,12 +252,12 @@ def prune(method: Method, called: frozenset[str]) -> None:
 
 
 def example_inputs(network: ExportedNetwork, channels: int, size: tuple[int, int] | None) -> tuple[Tensor, ...]:
-    """Return inputs with which an exporter follows the network: two odd pictures, or one of the only size.
+    """Return example inputs for tracing the network: two pictures of odd size, or one of the fixed size.
 
     Args:
         network: the network.
-        channels: of its input, all frames together.
-        size: height and width of the only pictures that it takes; None: any.
+        channels: number of channels of the input, all frames together.
+        size: fixed height and width; None: dynamic.
     """
     count, sides = (2, EXAMPLE) if size is None else (1, size)
     shapes = [(one.channels, *(noise_side(side, network, one) for side in sides)) for one in network.noise]
@@ -266,7 +266,7 @@ def example_inputs(network: ExportedNetwork, channels: int, size: tuple[int, int
 
 
 def free_sizes(network: ExportedNetwork) -> dict[str, Any]:
-    """Return the dynamic shapes of a network of any number of pictures of any size, for torch.export."""
+    """Return the dynamic shapes for torch.export: batch size, height and width."""
     count = torch.export.Dim("count")
     free = torch.export.Dim.DYNAMIC
     noise = tuple({0: count, 2: free, 3: free} for _ in network.noise)
@@ -274,13 +274,13 @@ def free_sizes(network: ExportedNetwork) -> dict[str, Any]:
 
 
 def noise_side(side: int, network: ExportedNetwork, noise: NoiseInput) -> int:
-    """Return the height or width of a noise input for pictures of a height or width."""
+    """Return the height or width of a noise input for a height or width of pictures."""
     return padded_size(side, network.size_multiple) // noise.stride
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence an exporter, which prints its progress and logs each package and operation that it does without."""
+    """Silence an exporter, which prints its progress and logs missing optional packages and operations."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

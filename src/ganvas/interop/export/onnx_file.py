@@ -1,4 +1,4 @@
-"""ONNX files: one network for ONNX Runtime, chaiNNer, browsers and other programs."""
+"""ONNX export, for ONNX Runtime, chaiNNer, browsers and other programs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_onnx(job: ExportJob, folder: Path) -> list[Path]:
 
 
 def forget_sources(model: Any) -> None:
-    """Remove what PyTorch notes of the origin of each node and value, such as the paths of source files."""
+    """Remove PyTorch's metadata about the origin of nodes and values, such as paths of source files."""
     parts = [model, model.graph, *model.functions.values()]
     for node in model.graph.all_nodes():
         parts += [node, *node.outputs]

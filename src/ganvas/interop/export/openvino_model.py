@@ -1,4 +1,4 @@
-"""OpenVINO IR (.xml and .bin): one network for Intel processors, graphics and neural units."""
+"""OpenVINO export (.xml and .bin), for Intel CPUs, GPUs and NPUs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _antialiases(node: NodeProto) -> bool:
 
 
 def open_openvino(job: ExportJob, files: Sequence[Path]) -> Run:
-    """Return a model as a function, run by OpenVINO on the CPU in float32, which is not its default everywhere."""
+    """Return a model as a function, run by OpenVINO on the CPU in float32, which is not always its default."""
     del job
     import openvino  # optional dependency
 

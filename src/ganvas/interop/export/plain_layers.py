@@ -1,4 +1,4 @@
-"""Plain layers for exporters: PyTorch's own in place of those that choose between algorithms.
+"""Plain layers for exporters: PyTorch's own layers in place of those that choose between algorithms.
 
 The layers of ganvas choose an algorithm by the shape of the features, which no exporter can follow. A norm over the
 batch of one picture becomes an instance norm with the learned scale and offset.
@@ -28,7 +28,7 @@ __all__ = ["Draw", "GivenDropout", "first", "halve", "plain_layer"]
 
 
 def first(images: Tensor, dim: int, size: int) -> Tensor:
-    """Return the first rows or columns; by index, since a slice would make torch.export assume an odd size."""
+    """Return the first rows or columns; uses indices, since a slice would make torch.export assume an odd size."""
     if isinstance(size, int) and images.shape[dim] == size:
         return images
     return images.index_select(dim, torch.arange(size))
@@ -36,13 +36,13 @@ def first(images: Tensor, dim: int, size: int) -> Tensor:
 
 @dataclass(eq=False)
 class Draw:
-    """Place of the random numbers of one layer of dropout while a network runs."""
+    """Store of the random numbers of one dropout layer while a network runs."""
 
     values: Tensor | None = field(default=None)
 
 
 class GivenDropout(nn.Module):
-    """Dropout by given random numbers: a feature is kept where its number, uniform in [0, 1), is at least p."""
+    """Dropout with random numbers as input: a feature is kept if its number, uniform in [0, 1), is at least p."""
 
     def __init__(self, p: float, draw: Draw) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class GivenDropout(nn.Module):
 
 
 class PictureNorm(nn.Module):
-    """Norm of each picture over its own height and width, in float32, with a scale and an offset or without."""
+    """Norm of each picture over its height and width, in float32, optionally with a scale and an offset."""
 
     def __init__(self, layer: nn.BatchNorm2d | nn.InstanceNorm2d) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Upload of a run to the Hugging Face Hub: exported, verified, and committed whole or not at all.
+"""Upload of a run to the Hugging Face Hub: exported, verified, and uploaded as one commit.
 
-Nothing but the files of the export is uploaded. The token is that of huggingface_hub (`hf auth login`, HF_TOKEN).
+Only the files of the export are uploaded. The token is that of huggingface_hub (`hf auth login`, HF_TOKEN).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Pushed:
 
     Attributes:
         repository: `user/name`.
-        public: whether everybody may see it.
+        public: whether the repository is public.
         files: path in the repository -> bytes.
         left_out: files of the folder that are not uploaded.
-        license: of the weights.
+        license: license of the weights.
         commit: on the Hub; None for a dry run.
         page: web page of the repository; None for a dry run.
     """
@@ -73,7 +73,7 @@ class Pushed:
 
 
 def push_run(config: PushConfig) -> Pushed:
-    """Upload a run, or a folder that was exported for the Hub, to a repository, which is private unless asked for.
+    """Upload a run, or a folder that was exported for the Hub, to a repository, private by default.
 
     Raises:
         MissingDependency: huggingface_hub is missing.
@@ -83,14 +83,14 @@ def push_run(config: PushConfig) -> Pushed:
         ExportError: the export differs from its run.
         PolicyRefusal: the content gate refused an example.
     """
-    # 1. Check what needs neither the run nor the network.
+    # 1. Check everything that needs neither the run nor a connection.
     address = upload_address(config.repository)
     require_library("ganvas push")
     if not config.dry_run:
         _require_access(address)
         with hub_errors(address):
             exists = _check_repository(address, public=config.public)
-    # 2. Export and verify the run, or check the folder that an earlier export made.
+    # 2. Export and verify the run, or verify the folder of an earlier export.
     with _model_folder(config, address) as folder:
         paths = _files(folder)
         others = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -103,7 +103,7 @@ def push_run(config: PushConfig) -> Pushed:
         )
         if config.dry_run:
             return pushed
-        # 3. Upload everything as one commit, and compare what arrived.
+        # 3. Upload everything as one commit, and verify the uploaded weights.
         with hub_errors(address):
             return _upload(pushed, address, paths, exists=exists, weights_sha256=read_published(folder).weights_sha256)
 
@@ -115,7 +115,7 @@ def _require_access(address: HubAddress) -> None:
     if is_offline():
         raise HubError(f"{address}: HF_HUB_OFFLINE or GANVAS_OFFLINE is set, so nothing is uploaded; unset it")
     if get_token() is None:
-        raise ConfigError(f"{address}: no token; `hf auth login`, or set HF_TOKEN to one that may write")
+        raise ConfigError(f"{address}: no token; `hf auth login`, or set HF_TOKEN to a token with write access")
 
 
 def _check_repository(address: HubAddress, *, public: bool) -> bool:
@@ -123,7 +123,7 @@ def _check_repository(address: HubAddress, *, public: bool) -> bool:
 
     Raises:
         ConfigError: it exists and has another visibility than asked for.
-        RunError: it holds another model.
+        RunError: it contains another model.
     """
     from huggingface_hub import HfApi  # optional dependency
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -135,15 +135,13 @@ def _check_repository(address: HubAddress, *, public: bool) -> bool:
     except RepositoryNotFoundError:
         return False
     if bool(info.private) is public:
-        remedy = "make it public in its settings on the Hub" if public else "give --public, or make it private there"
-        raise ConfigError(
-            f"{address} exists and is {'private' if public else 'public'}; {remedy}, or give another name"
-        )
+        remedy = "make it public in its settings on the Hub" if public else "pass --public, or make it private there"
+        raise ConfigError(f"{address} exists and is {'private' if public else 'public'}; {remedy}, or use another name")
     if {CONFIG_NAME, WEIGHTS_NAME} & {file.rfilename for file in info.siblings or ()}:
         try:
             fetch_description(address)
         except RunError as error:
-            raise RunError(f"{error}; it would be overwritten: give the name of another repository") from error
+            raise RunError(f"{error}; it would be overwritten: use another repository") from error
     return True
 
 
@@ -162,14 +160,14 @@ def _model_folder(config: PushConfig, address: HubAddress) -> Iterator[Path]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Check a folder that was exported earlier, and may have been changed since.
+    """Verify a folder that was exported earlier and may have changed since.
 
     Raises:
         RunError: the weights are damaged, or do not belong to the record.
         PolicyRefusal: the content gate refused an example picture.
         InputError: a translation among the examples has lost its label.
     """
-    load_generators(folder)  # which compares the hash of the weights
+    load_generators(folder)  # verifies the hash of the weights
     for path in _examples(folder):
         admit(read_image(path), name=f"{EXAMPLES_NAME}/{path.name}")
         if path.stem.endswith("translation") and read_label(path) != SOURCE_TYPE:
@@ -193,18 +191,20 @@ def _upload(
     """Create the repository if there is none, commit the files, and check the hash of the weights on the Hub.
 
     Raises:
-        HubError: the Hub has other weights than were sent.
+        HubError: the hash of the weights on the Hub differs.
     """
     from huggingface_hub import CommitOperationAdd, HfApi  # optional dependency
 
     api = HfApi(library_name="ganvas", library_version=version("ganvas"))
     if not exists:
         api.create_repo(address.repository, private=not pushed.public)
-        _check_repository(address, public=pushed.public)  # before anything is shown to the wrong people
+        _check_repository(address, public=pushed.public)  # before anything could become public by mistake
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in paths.items()]
     commit = api.create_commit(address.repository, operations, commit_message=f"Model of ganvas {version('ganvas')}")
     there = api.model_info(address.repository, revision=commit.oid, files_metadata=True)
     found = {file.rfilename: file.lfs.sha256 for file in there.siblings or () if file.lfs is not None}
     if found.get(WEIGHTS_NAME) != weights_sha256:
-        raise HubError(f"{address}: the Hub has other weights than were sent (commit {commit.oid}); upload again")
+        raise HubError(
+            f"{address}: the weights on the Hub differ from the uploaded ones (commit {commit.oid}); upload again"
+        )
     return replace(pushed, commit=commit.oid, page=f"{api.endpoint}/{address.repository}")

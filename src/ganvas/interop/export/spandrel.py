@@ -1,7 +1,7 @@
-"""Layouts of shared restoration models: weights of a run by the names that spandrel, and so chaiNNer, recognizes.
+"""Export to spandrel (chaiNNer): weights of a run under the parameter names of community restoration models.
 
-spandrel tells architecture and sizes from names and shapes alone, as `shared_models` does, so a run has such a layout
-only if nothing else distinguishes its network.
+spandrel infers architecture and sizes from names and shapes, like `shared_models`, so only networks that these
+determine completely can be exported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganvas.methods.config import SHARED
 from ganvas.serialization import save_tensors
 
 GROWTH = 32
-"""Growth of an RRDBNet that spandrel takes for granted."""
+"""Growth of an RRDBNet that spandrel assumes."""
 INSTEAD = "use another format, such as onnx"
 
 
@@ -42,7 +42,7 @@ def write_spandrel(job: ExportJob, folder: Path) -> list[Path]:
 
 
 def open_spandrel(job: ExportJob, files: Sequence[Path]) -> Run:
-    """Return the file as a function: the network that its names and shapes describe, as an importer sees it."""
+    """Return the file as a function: the network that an importer infers from its names and shapes."""
     del job
     model = read_shared_model(files[-1])
     assert model is not None, "what was written is recognized"
@@ -68,14 +68,16 @@ SPANDREL = Format(
 
 
 def as_known(config: object) -> Pix2PixConfig | SRResNetConfig:
-    """Return the config of a method whose generator is one of those that people share.
+    """Return the config of a method if its generator is one of the community architectures.
 
     Raises:
-        ConfigError: it is another.
+        ConfigError: the generator is another.
     """
     if isinstance(config, Pix2PixConfig | SRResNetConfig) and config.generator in SHARED:
         return config
-    raise ConfigError(f"spandrel knows no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}")
+    raise ConfigError(
+        f"spandrel supports no generator of {type(config).__name__} but rrdb, compact and nafnet; {INSTEAD}"
+    )
 
 
 def to_spandrel(
@@ -84,13 +86,13 @@ def to_spandrel(
     """Return the weights of a run's generator in the layout that spandrel recognizes.
 
     Args:
-        config: of the run's method, see `as_known`.
-        weights: of its generator, by their names in `ganvas.networks`.
-        input_channels: of a picture.
-        output_channels: of a picture.
+        config: config of the run's method, see `as_known`.
+        weights: weights of its generator, by their names in `ganvas.networks`.
+        input_channels: input channels of a picture.
+        output_channels: output channels of a picture.
 
     Raises:
-        ConfigError: spandrel has no such network, or would take it for another; says why.
+        ConfigError: spandrel has no such network, or would mistake it for another; gives the reason.
     """
     scale = config.scale if isinstance(config, SRResNetConfig) else 1
     if problem := _difference(config, scale, input_channels, output_channels):
@@ -102,8 +104,8 @@ def to_spandrel(
     sizes = (scale, input_channels, output_channels)
     if found is None or (found.config.scale, found.input_channels, found.output_channels) != sizes:
         raise ConfigError(
-            f"spandrel would take this network of scale {scale}, {input_channels} to {output_channels} channels, for "
-            f"another: {found}; {INSTEAD}"
+            f"spandrel would mistake this network of scale {scale}, {input_channels} to {output_channels} channels, "
+            f"for another one: {found}; {INSTEAD}"
         )
     return old_names(weights) if config.dense_skips else dict(weights)
 
@@ -111,7 +113,7 @@ def to_spandrel(
 def _difference(
     config: Pix2PixConfig | SRResNetConfig, scale: int, input_channels: int, output_channels: int
 ) -> str | None:
-    """Return what distinguishes the network from those that spandrel builds, None if nothing does."""
+    """Return the difference from the networks that spandrel supports; None if there is none."""
     if config.frames > 1:
         return f"it takes {config.frames} frames together"
     if config.generator == "rrdb":

@@ -1,4 +1,4 @@
-"""torch.export programs (.pt2): one network for PyTorch without ganvas, also from C++ through AOTInductor."""
+"""torch.export programs (.pt2), for PyTorch without ganvas, also from C++ through AOTInductor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_torch(job: ExportJob, folder: Path) -> list[Path]:
     """Write `model.pt2` with its metadata into a folder.
 
     Raises:
-        ExportError: torch.export cannot follow the network.
+        ExportError: torch.export cannot trace the network.
     """
     path = folder / "model.pt2"
     with quiet():
@@ -41,7 +41,7 @@ def traced(job: ExportJob) -> ExportedProgram:
         program = torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:
         raise ExportError(
-            f"{job.run}: torch.export cannot follow {job.metadata.method} ({first_line(error)}); share the run itself "
+            f"{job.run}: torch.export cannot trace {job.metadata.method} ({first_line(error)}); share the run itself "
             "with --format huggingface"
         ) from error
     for node in program.graph.nodes:

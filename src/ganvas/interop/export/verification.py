@@ -22,7 +22,7 @@ from ganvas.interop.export.network import NoiseInput, first_line, noise_side
 from ganvas.interop.export.plain_layers import Draw, GivenDropout
 
 LIMITS = {"float32": 1.0, "float16": 3.0}
-"""Largest difference that an export may have, in gray levels of 255."""
+"""Largest allowed difference of an export, in gray levels of 255."""
 LARGEST_SIDE = 256
 """Pixels of the longest side of the pictures, unless the network needs more."""
 SEED = 19
@@ -55,16 +55,19 @@ def verify(job: ExportJob, run: Run, *, runtime: str) -> list[Check]:
     """Compare the exported network with the translator on pictures of several sizes.
 
     Args:
-        job: with the translator.
-        run: the exported network, as another program runs it.
-        runtime: the name of that program, for messages.
+        job: job with the translator.
+        run: the exported network in the other program.
+        runtime: name of the other program, for messages.
 
     Raises:
         ExportError: a difference is above the limit, or the other program fails.
     """
+    # 1. Compare at several shapes: padding, cropping and dynamic axes fail only at sizes other than the traced one.
     checks = [
         _compare(job, run, shape, runtime=runtime, seed=SEED + number) for number, shape in enumerate(_shapes(job))
     ]
+
+    # 2. Judge by the largest difference, because a mean hides errors at borders; the comparison also rejects NaN.
     limit, worst = LIMITS[job.metadata.precision], max(checks, key=lambda check: _finite(check.largest))
     if not worst.largest <= limit:
         raise ExportError(
@@ -80,7 +83,7 @@ def _finite(value: float) -> float:
 
 
 def _shapes(job: ExportJob) -> list[tuple[int, int, int]]:
-    """Return (pictures, height, width) of the comparisons: about the training's size, odd sizes, and a batch."""
+    """Return (pictures, height, width) of the comparisons: about the size of training, odd sizes, and a batch."""
     if job.size is not None:
         return [(1, *job.size)] * 3
     height, width = (min(side, LARGEST_SIDE) for side in job.record.image_size)
@@ -90,10 +93,13 @@ def _shapes(job: ExportJob) -> list[tuple[int, int, int]]:
 
 def _compare(job: ExportJob, run: Run, shape: tuple[int, int, int], *, runtime: str, seed: int) -> Check:
     """Compare on one batch; the translator takes its pictures one at a time."""
+    # 1. Draw the same pictures and noise for both programs.
     pictures, height, width = shape
     random = np.random.default_rng(seed)
     image = np.stack([natural_picture(job.channels, height, width, random) for _ in range(pictures)])
     noise = [_noise(job, one, shape, random) for one in job.network.noise]
+
+    # 2. Run both; the translator's layers are independent of those of the exported network.
     wanted, our_seconds = _timed(lambda: reference(job, image, noise))
     try:
         found, seconds = _timed(lambda: run(image, *noise))
@@ -107,6 +113,8 @@ def _compare(job: ExportJob, run: Run, shape: tuple[int, int, int], *, runtime: 
             f"{job.run}: {runtime} gives {found.shape} instead of {wanted.shape}; nothing was "
             "written. Try another format, or report this run"
         )
+
+    # 3. Measure in gray levels, in float64 so that the subtraction adds no rounding error.
     apart = 255 * np.abs(found.astype(np.float64) - wanted)
     return Check(
         pictures, height, width, float(apart.max()), float(apart.mean()), {"ganvas": our_seconds, runtime: seconds}
@@ -114,7 +122,7 @@ def _compare(job: ExportJob, run: Run, shape: tuple[int, int, int], *, runtime: 
 
 
 def natural_picture(channels: int, height: int, width: int, random: np.random.Generator) -> Floats:
-    """Return a picture with gradients, edges, flat parts and noise, as photographs have: (C, H, W) in [0, 1]."""
+    """Return a picture with gradients, edges, flat parts and noise, as in photographs: (C, H, W) in [0, 1]."""
     rows, columns = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
     picture = np.full((channels, height, width), 0.5)
     for plane in picture:
@@ -152,7 +160,7 @@ def reference(job: ExportJob, image: Floats, noise: Sequence[Floats] = ()) -> Fl
 
 @contextmanager
 def feeding(method: nn.Module, draws: dict[str, Tensor]) -> Iterator[None]:
-    """Replace the dropout layers of a method by layers with these random numbers, or by none."""
+    """Replace the dropout layers of a method by layers with these random numbers, or remove them."""
     with ExitStack() as undo:
         for path, layer in list(method.named_modules()):
             if isinstance(layer, nn.Dropout):
@@ -164,7 +172,7 @@ def feeding(method: nn.Module, draws: dict[str, Tensor]) -> Iterator[None]:
 
 
 def _timed(run: Callable[[], Floats]) -> tuple[Floats, float]:
-    """Return the result and the seconds of the faster of two runs; the first one includes preparations."""
+    """Return the result and the seconds of the faster of two runs; the first run includes initialization."""
     seconds, result = [], None
     for _ in range(2):
         started = time.perf_counter()

@@ -10,12 +10,12 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class CoGANConfig:
-    """Pairs of pictures from one z, of two sides that need not correspond. Liu and Tuzel 2016, arXiv:1606.07536."""
+    """CoGAN: pairs of pictures of two unpaired sides from one z. Liu and Tuzel 2016, arXiv:1606.07536."""
 
     paired: ClassVar[bool] = False
     """Trains on unpaired data; the pairing of paired data is ignored."""
     width: int = 1024
-    """Channels of the generators' first layer; each further layer halves them."""
+    """Channels of the generators' first layer; each further layer has half as many."""
     z_size: int = 100
     """Size of z."""
     noise: Literal["uniform", "normal"] = "uniform"

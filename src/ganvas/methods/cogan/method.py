@@ -19,7 +19,7 @@ from ganvas.networks.blocks import PReLU, at_least_float, initialize_he
 
 Size = tuple[int, int]
 SMALLEST_PICTURE = 12
-"""Pixels a side."""
+"""Smallest side of a picture in pixels."""
 LARGEST_START = 4
 """Largest smaller side in pixels of the output of a generator's first layer."""
 LARGEST_END = 6
@@ -27,15 +27,15 @@ LARGEST_END = 6
 
 
 class CoupledGenerator(nn.Module):
-    """Pairs of pictures from one z: the domains share all layers but the last.
+    """Generator of pairs of pictures from one z, whose domains share all layers but the last.
 
     For 28 and 32 pixels 1024-512-256-128 and a transposed 6x6 convolution (Liu and Tuzel 2016, arXiv:1606.07536, the
     digits); larger pictures have more layers, to 32 channels at 128 pixels as for the faces.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         size: height and width of the pictures, at least 12.
-        z_size: numbers in a z.
+        z_size: size of z.
         width: channels of the first layer; each further one has half as many.
     """
 
@@ -72,14 +72,14 @@ class CoupledGenerator(nn.Module):
 
 
 class CoupledDiscriminator(nn.Module):
-    """Scores of whole pictures: each domain has its own first convolution, all else is shared.
+    """Discriminator of whole pictures, whose domains share all layers but the first convolution.
 
     For 28 pixels 20-50-500: 5x5 convolutions, each followed by 2x2 max pooling, and a fully connected layer (Liu and
     Tuzel 2016, the digits); larger pictures have more convolutions. Its first convolution sees [0, 1], as in the
     paper's digits: the background, most of a digit, is then 0.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         size: height and width of the pictures, at least 12.
         width: channels of the first convolution; the second has 2.5 times as many, each further one twice as many as
             the one before, and the last hidden layer 25 times as many as the first.
@@ -115,7 +115,7 @@ class CoupledDiscriminator(nn.Module):
 def layer_sizes(size: Size) -> list[Size]:
     """Return the heights and widths that the layers of a generator produce, from the first to the one before the last.
 
-    The last adds 3 pixels; each one before it doubles the size, or doubles it less one.
+    The last layer adds 3 pixels; each earlier layer doubles the size, or doubles it minus one.
     """
     sizes = [(size[0] - 3, size[1] - 3)]
     while min(sizes[0]) > LARGEST_START:
@@ -136,16 +136,16 @@ def _after_pooling(size: Size) -> Size:
 
 
 def _finished(layer: nn.ConvTranspose2d) -> list[nn.Module]:
-    """Return the layer, a batch norm without scale and offset of its own, PReLU."""
+    """Return the layer followed by a batch norm without scale and offset, and a PReLU."""
     return [layer, nn.BatchNorm2d(layer.out_channels, affine=False), PReLU()]
 
 
 class CoGAN(Method):
-    """Coupled GANs: shared layers make the pictures of both generators correspond.
+    """Coupled GANs, whose shared layers make the pictures of both generators correspond.
 
     Liu and Tuzel 2016, "Coupled Generative Adversarial Networks", arXiv:1606.07536. As the paper's digits; larger
-    pictures have more layers. A discriminator gives one score in place of two with a softmax, which is the same
-    function. A picture is translated by finding its z.
+    pictures have more layers. A discriminator returns one score instead of two with a softmax, which is an equivalent
+    function. Translation searches for the z of a picture.
     """
 
     config_type = CoGANConfig
@@ -203,7 +203,7 @@ class CoGAN(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]: the other generator's picture of each one's z.
 
-        A picture outside the generator's range is translated as the nearest one inside it. Pictures of another size
+        A picture outside the generator's range is translated like the nearest one inside it. Pictures of another size
         than a training crop are resized to it and back. Computes gradients even where they are disabled.
         """
         self.check_direction(direction)
@@ -243,12 +243,12 @@ class CoGAN(Method):
 
     @property
     def size_multiple(self) -> int:
-        """Any size."""
+        """One, because any size is accepted."""
         return 1
 
     @property
     def context(self) -> int | None:
-        """The whole picture has one z."""
+        """None, because the whole picture has one z."""
         return None
 
 

@@ -18,7 +18,7 @@ class CUTConfig:
     width: int = 64
     """Channels of the generator's first layer."""
     residual_blocks: int | None = None
-    """Unset: 6 where a side of the crop is below 256 pixels, else 9, as CycleGAN."""
+    """Number of residual blocks; unset: 6 if a side of the crop is below 256 pixels, else 9, as CycleGAN."""
     norm: Norm = "instance"
     """Normalization layers of both networks."""
     antialias: bool = True
@@ -26,7 +26,7 @@ class CUTConfig:
     initialisation: Literal["xavier", "normal"] = "xavier"
     """Xavier's with gain 0.02, as the released code; `normal`: N(0, 0.02), as CycleGAN."""
     receptive_field: ReceptiveField = 70
-    """Receptive field of one PatchGAN score, in pixels; with `antialias` a few more (84 for 70)."""
+    """Receptive field of one PatchGAN score, in pixels; slightly larger with `antialias` (84 for 70)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
@@ -40,16 +40,17 @@ class CUTConfig:
     projection: int = 256
     """Size of the compared vectors."""
     temperature: float = 0.07
-    """tau: cosines are divided by it."""
+    """tau, the divisor of the cosines."""
     flip_equivariance: bool = False
-    """Flip equivariance of FastCUT: half of the pictures are mirrored before the generator, their features after."""
+    """Flip equivariance of FastCUT: half of the pictures are mirrored before the generator, and their features after
+    it."""
 
     def __post_init__(self) -> None:
         counts = (self.width, self.discriminator_width, self.projection)
         if min(counts) < 1 or (self.residual_blocks is not None and self.residual_blocks < 1):
             raise ConfigError("width, discriminator_width, projection and residual_blocks must be at least 1")
         if self.patches < 2:
-            raise ConfigError(f"patches {self.patches} must be at least 2: one is compared with the others")
+            raise ConfigError(f"patches {self.patches} must be at least 2, because each is compared with the others")
         if min(self.contrast_weight, self.identity_weight) < 0 or self.contrast_weight + self.identity_weight == 0:
             raise ConfigError("contrast_weight and identity_weight must not be negative, nor both 0")
         if self.temperature <= 0:

@@ -22,11 +22,11 @@ SEEN_BLOCKS = (1, 5)
 
 
 class ContrastiveResNet(ResNet):
-    """A ResNet whose encoder half gives features. Park et al. 2020, arXiv:2007.15651.
+    """ResNet whose encoder half returns features. Park et al. 2020, arXiv:2007.15651.
 
-    They are the picture itself, the outputs of the two downsampling convolutions before their norm, and the outputs of
-    the first and the fifth residual block, or the last if there are fewer. With antialiasing their receptive fields
-    have 1, 9, 15, 35 and 99 pixels a side.
+    The features are the picture itself, the outputs of the two downsampling convolutions before their norm, and the
+    outputs of the first and the fifth residual block, or the last if there are fewer. With antialiasing their receptive
+    fields have 1, 9, 15, 35 and 99 pixels a side.
     """
 
     @property
@@ -52,7 +52,7 @@ class ContrastiveResNet(ResNet):
         return self.finish(images, self.last(hidden)), features
 
     def _encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the output of the last block whose features are taken, and all features."""
+        """Return the output of the last block with features, and all features."""
         hidden, features = self.first(images), [images]
         for halve in self.encode_blocks:
             assert isinstance(halve, ConvBlock)
@@ -72,8 +72,8 @@ class PatchHeads(nn.Module):
     """Projection heads: for each feature map, two linear layers with a ReLU between them.
 
     Args:
-        channels: of each feature map.
-        size: of each layer.
+        channels: channels of each feature map.
+        size: size of each layer.
     """
 
     def __init__(self, channels: Sequence[int], *, size: int = 256) -> None:
@@ -81,7 +81,7 @@ class PatchHeads(nn.Module):
         self.heads = nn.ModuleList(MLP(count, size, width=size, hidden_layers=1) for count in channels)
 
     def forward(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
-        """Project features (N, C, h, w) at places from `draw_places`: (N, places, size) each."""
+        """Project features (N, C, h, w) at positions from `draw_places`: (N, positions, size) each."""
         return [
             head(values.flatten(2)[..., where].transpose(1, 2))
             for head, values, where in zip(self.heads, features, places, strict=True)
@@ -91,7 +91,7 @@ class PatchHeads(nn.Module):
 def draw_places(features: Sequence[Tensor], count: int) -> list[Tensor]:
     """Sample `count` different positions out of h * w for each feature map (N, C, h, w), or all if there are fewer.
 
-    They are the same for every picture of the batch, and drawn from torch's global generator.
+    The positions are the same for every picture of the batch and are drawn from torch's global generator.
     """
     sizes = (values.shape[2] * values.shape[3] for values in features)
     device = features[0].device
@@ -109,23 +109,24 @@ def initialize_xavier(network: nn.Module, *, gain: float = 0.02) -> None:
 
 @dataclass(frozen=True)
 class Translated:
-    """A translated picture, and the features that its patches are compared with."""
+    """Translated pictures, and the features with which their patches are compared."""
 
     picture: Tensor
     """(N, C, H, W) in [-1, 1], in training with gradients."""
     keys: list[Tensor]
     """Features of the input picture."""
     mirrored: Tensor | None
-    """(N, 1, 1, 1): which pictures were mirrored before the generator; None without flip equivariance."""
+    """Mask (N, 1, 1, 1) of pictures mirrored before the generator; None without flip equivariance."""
 
 
 class CUT(Method):
     """Contrastive unpaired translation: each output patch resembles the input patch at its position.
 
-    Park et al. 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. What the paper
-    leaves open follows the released code: filters, initial weights, and the mean instead of the sum over layers and
-    patches. Features are of the picture itself, the two halving convolutions before their norm, and the first and
-    fifth residual block (layers 0, 4, 8, 12 and 16 of the released code, whose layer 0 includes a mirrored border).
+    Park et al. 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. Details that the
+    paper does not specify follow the released code: filters, initial weights, and the mean instead of the sum over
+    layers and patches. The features are the picture itself, the outputs of the two downsampling convolutions before
+    their norm, and those of the first and fifth residual block (layers 0, 4, 8, 12 and 16 of the released code, whose
+    layer 0 includes a mirrored border).
     """
 
     config_type = CUTConfig
@@ -140,7 +141,7 @@ class CUT(Method):
         if input_channels != output_channels:
             raise ConfigError(
                 f"CUT compares patches of both sides in one encoder ({input_channels} and {output_channels} channels): "
-                "give both as many channels, or train CycleGAN"
+                "use equal numbers of channels, or train CycleGAN"
             )
         self.config = config
         self.players = {"generator": ("generator", "heads"), "discriminator": ("discriminator",)}
@@ -159,7 +160,7 @@ class CUT(Method):
 
     @classmethod
     def needs_equal_channels(cls, config: CUTConfig) -> bool:
-        """Return True: one encoder sees both sides."""
+        """Return True, because one encoder sees both sides."""
         del config
         return True
 
@@ -211,7 +212,7 @@ class CUT(Method):
         """(N, C, H, W) in [-1, 1] -> the same shape and range.
 
         Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
+            ImageError: height or width is not a multiple of `size_multiple`.
             ConfigError: direction b_to_a.
         """
         self.check_direction(direction)
@@ -219,12 +220,12 @@ class CUT(Method):
 
     @property
     def size_multiple(self) -> int:
-        """The product of the generator's strides."""
+        """Product of the generator's strides."""
         return ContrastiveResNet.size_multiple
 
     @property
     def context(self) -> int | None:
-        """None where a norm makes a tile differ from the whole picture."""
+        """None if a norm makes tiles differ from the whole picture."""
         return self.generator.context
 
 

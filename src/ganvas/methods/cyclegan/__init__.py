@@ -1,1 +1,1 @@
-"""CycleGAN: translation between two sets without pairs (Zhu et al. 2017, arXiv:1703.10593)."""
+"""CycleGAN: unpaired image-to-image translation (Zhu et al. 2017, arXiv:1703.10593)."""

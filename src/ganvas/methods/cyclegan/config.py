@@ -16,11 +16,11 @@ class CycleGANConfig:
     paired: ClassVar[bool] = False
     """Trains on unpaired data; the pairing of paired data is ignored."""
     generator: Literal["resnet", "unet"] = "resnet"
-    """`resnet`: Sec. 7.2; `unet` is pix2pix's."""
+    """Generator: `resnet` (Sec. 7.2), or `unet`, that of pix2pix."""
     width: int = 64
     """Channels of each generator's first layer."""
     residual_blocks: int | None = None
-    """Residual blocks of `resnet`; unset: 6 where a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
+    """Residual blocks of `resnet`; unset: 6 if a side of the crop is below 256 pixels, else 9 (Sec. 7.2)."""
     depth: int | None = None
     """Downsampling steps of `unet`; unset: as many as the crop size allows, at most 8."""
     norm: Norm = "instance"
@@ -28,13 +28,13 @@ class CycleGANConfig:
     dropout: float = 0.0
     """Dropout in residual blocks or the U-Net's decoder, also at test time; the paper has none."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling: `resize` is nearest-neighbor upsampling followed by a convolution, which avoids checkerboards."""
     receptive_field: ReceptiveField = 70
     """Receptive field of one PatchGAN score, in pixels."""
     discriminator_width: int = 64
     """Channels of each discriminator's first layer."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "least_squares"
-    """The adversarial loss; least squares is the paper's (Sec. 4)."""
+    """Adversarial loss; the paper uses least squares (Sec. 4)."""
     cycle_weight: float = 10.0
     """lambda of Eq. 3; 0 disables the cycle loss."""
     cycle_weight_a: float | None = None
@@ -51,7 +51,8 @@ class CycleGANConfig:
     order: Literal["generators_first", "discriminators_first"] = "generators_first"
     """Order of updates in a step; the released PyTorch code updates both generators, then both discriminators."""
     variant: Variant = "paper"
-    """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout), for its checkpoints."""
+    """`pytorch` follows the released PyTorch code where it deviates from the paper (biases, dropout), for its
+    checkpoints."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.discriminator_width) < 1 or (
@@ -63,12 +64,12 @@ class CycleGANConfig:
         if min(self.cycle_weight, *self.cycle_weights.values(), self.identity_weight, self.pool_size) < 0:
             raise ConfigError("cycle weights, identity_weight and pool_size must not be negative")
         if self.identity_weight > 0 and not any(self.cycle_weights.values()):
-            raise ConfigError("identity_weight counts in units of the cycle weights, which are 0: set both, or neither")
+            raise ConfigError("identity_weight is relative to the cycle weights, which are 0: set both, or neither")
         if self.depth is not None and not 1 <= self.depth <= 10:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")
 
     @property
     def cycle_weights(self) -> dict[Domain, float]:
-        """The weight of each side's cycle."""
+        """Weight of each side's cycle."""
         a, b = self.cycle_weight_a, self.cycle_weight_b
         return {"a": self.cycle_weight if a is None else a, "b": self.cycle_weight if b is None else b}

@@ -24,7 +24,7 @@ class CycleGAN(TwoWayMethod):
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
     arXiv:1703.10593, where `a_to_b` is G, `b_to_a` F, `discriminator_a` D_X and `discriminator_b` D_Y. Follows the
-    paper; what the paper leaves open follows the released PyTorch code.
+    paper; details that it does not specify follow the released PyTorch code.
     """
 
     config_type = CycleGANConfig
@@ -36,8 +36,8 @@ class CycleGAN(TwoWayMethod):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         if config.identity_weight > 0 and input_channels != output_channels:
             raise ConfigError(
-                f"the identity loss feeds each generator pictures of its output domain ({input_channels} and "
-                f"{output_channels} channels): give both as many channels, or set identity_weight to 0"
+                f"the identity loss applies each generator to pictures of its output domain ({input_channels} and "
+                f"{output_channels} channels): use equal numbers of channels, or set identity_weight to 0"
             )
         self.config = config
         self.players = {"generators": ("a_to_b", "b_to_a"), "discriminators": ("discriminator_a", "discriminator_b")}
@@ -52,11 +52,11 @@ class CycleGAN(TwoWayMethod):
 
     @classmethod
     def needs_equal_channels(cls, config: CycleGANConfig) -> bool:
-        """Return whether there is an identity loss, which feeds each generator its own output domain."""
+        """Return whether there is an identity loss, which applies each generator to its own output domain."""
         return config.identity_weight > 0
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Yield a step of both generators, then of both discriminators, or in reverse, by `order`."""
+        """Yield a step of both generators, then of both discriminators, or in reverse, depending on `order`."""
         del progress  # every step is identical
         fake_b, losses = self._translate_and_cycle(self.a_to_b, self.b_to_a, batch.a, domain="a")
         fake_a, backward = self._translate_and_cycle(self.b_to_a, self.a_to_b, batch.b, domain="b")
@@ -111,19 +111,20 @@ METHOD = CycleGAN
 
 
 class Replay(nn.Module):
-    """Image buffer of past fakes (image pool): Zhu et al. 2017, Sec. 4, after Shrivastava et al.
+    """Image pool, a buffer of past fakes: Zhu et al. 2017, Sec. 4, after Shrivastava et al.
 
-    While it fills, each fake is stored and returned. Once full, each fake is returned as it is or, half of the time,
-    swapped with a stored one chosen at random, which is returned. The images are buffers, so a checkpoint holds them;
-    each process has its own, and after a resumption all continue from the first one's. No operation synchronizes.
+    While it fills, each fake is stored and returned. Once full, each fake is returned unchanged or, half of the time,
+    exchanged for a random stored one, which is returned. The images are buffers, so checkpoints contain them; each
+    process has its own pool, and after resuming all continue with that of the first process. No operation synchronizes
+    with the device.
 
     Args:
-        capacity: number of fakes stored; 0 returns the newest only.
+        capacity: number of stored fakes; 0 always returns the newest.
         shape: (C, H, W) of one fake.
     """
 
     images: Tensor
-    """(capacity, C, H, W), zero where nothing is stored yet."""
+    """Stored fakes, (capacity, C, H, W); zero for empty entries."""
     count: Tensor
     """Number of stored fakes."""
 
@@ -147,7 +148,7 @@ class Replay(nn.Module):
         return shown
 
     def _exchange(self, fake: Tensor, place: Tensor, swap: Tensor) -> Tensor:
-        """Return one fake (1, C, H, W) or, where `swap` is set, the one stored at `place`."""
+        """Return one fake (1, C, H, W) or, if `swap` is set, the one stored at `place`."""
         full = self.count == self.capacity
         place = torch.where(full, place, self.count).view(1)
         stored = self.images.index_select(0, place)

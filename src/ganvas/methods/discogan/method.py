@@ -44,8 +44,8 @@ def encoder(input_channels: int, width: int) -> nn.ModuleList:
 class DiscoGenerator(Generator):
     """Four downsampling and four upsampling convolutions, batch norm except in the first and last layer (Fig. 3).
 
-    Kim et al. 2017. The paper's networks work in [0, 1] with a sigmoid; so does this one inside, since
-    2 sigmoid(x) - 1 = tanh(x / 2). Initial weights are PyTorch's defaults, as in the released code.
+    Kim et al. 2017. The paper's networks work in [0, 1] with a sigmoid; this one is equivalent, since 2 sigmoid(x) - 1
+    = tanh(x / 2). Initial weights are PyTorch's defaults, as in the released code.
 
     Args:
         input_channels: channels of the input images, in [-1, 1].
@@ -90,7 +90,7 @@ class DiscoGenerator(Generator):
         return context(self.needed_inputs, period=self.size_multiple)
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Return the needed inputs through the deepest features."""
+        """Return the inputs on which `needed` outputs depend through the deepest features."""
         for _ in range(NUM_HALVINGS):
             needed = before_transposed(needed, kernel=4, stride=2, padding=1)
         if self.bottleneck:
@@ -112,10 +112,10 @@ class DiscoGenerator(Generator):
 
 
 class DiscoDiscriminator(nn.Module):
-    """The generator's encoder, then a 4x4 convolution without padding: one score for 64 pixels, more for larger ones.
+    """Discriminator: the generator's encoder, then a 4x4 convolution without padding; one score for 64 pixels.
 
     Args:
-        input_channels: of the images scored.
+        input_channels: input channels of the images scored.
         width: channels of the first layer.
     """
 
@@ -138,7 +138,7 @@ class DiscoDiscriminator(nn.Module):
 
 
 def unit(images: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1]."""
+    """Convert [-1, 1] to [0, 1]."""
     return (images + 1) / 2
 
 
@@ -172,7 +172,7 @@ class DiscoGAN(TwoWayMethod):
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield a step of the discriminators, then of the generators; with an interval above 1 only one of them."""
         if self._single_place:
-            check_batch(batch.a, network="a bottleneck of one place")
+            check_batch(batch.a, network="a bottleneck of one position")
         interval = self.config.discriminator_interval
         scored = progress.step % interval == 0
         translated = interval == 1 or not scored
@@ -227,10 +227,10 @@ class DiscoGAN(TwoWayMethod):
         return self.config.early_reconstruction if early else self.config.reconstruction
 
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
-        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]; for b_to_a the channels are exchanged.
+        """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1]; for b_to_a the channels are swapped.
 
         Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
+            ImageError: height or width is not a multiple of `size_multiple`.
         """
         generator = self.generator_of(direction)
         generator.check_size(images)

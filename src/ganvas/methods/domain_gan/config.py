@@ -10,13 +10,13 @@ from ganvas.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DomainGANConfig:
-    """A GAN that generates both sides from one noise, then an encoder to it. Dong et al. 2017, arXiv:1701.02676."""
+    """GAN of both sides with shared noise, and an encoder to the noise. Dong et al. 2017, arXiv:1701.02676."""
 
     paired: ClassVar[bool] = False
     """Trains on unpaired data; the pairing of paired data is ignored."""
     encoder_after: int = 100_000
-    """Images after which the GAN is frozen and the encoder is trained. Must be below the number of images of the
-    whole run, since translation needs the encoder."""
+    """Number of images after which the GAN is frozen and the encoder is trained. Must be below the number of images of
+    the whole run, since translation needs the encoder."""
     z_size: int = 100
     """Size of the noise z."""
     embedding_size: int = 5
@@ -34,7 +34,7 @@ class DomainGANConfig:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1")
         if self.class_weight <= 0:
             raise ConfigError(
-                f"class_weight {self.class_weight} must be positive: without it nothing tells the sides apart"
+                f"class_weight {self.class_weight} must be positive, otherwise the sides cannot be distinguished"
             )
         if self.encoder_after < 0:
             raise ConfigError(f"encoder_after {self.encoder_after} must not be negative")

@@ -1,4 +1,4 @@
-"""Translation by a class-conditional GAN over shared noise, and an encoder that recovers a picture's noise."""
+"""Domain GAN: a class-conditional GAN over shared noise, and an encoder that recovers the noise of a picture."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LINEAR_DEVIATION = 0.02
 
 
 class ClassGenerator(nn.Module):
-    """Generator G(z, c): a fully connected layer on noise and class, then upsampling to 512-256-128 and the picture.
+    """Generator G(z, c): a fully connected layer on noise and class, then upsampling layers 512-256-128.
 
     Args:
         z_size: size of the noise.
-        num_classes: domains.
+        num_classes: number of domains.
         embedding_size: size of the class embedding.
-        output_channels: of the pictures.
+        output_channels: output channels of the pictures.
         width: half of the channels before the last layer.
         image_size: height and width of the pictures, multiples of 16.
     """
@@ -67,7 +67,7 @@ class PictureReader(nn.Module):
     """Encoder from pictures to vectors: strided convolutions 64-128-256-512, then one fully connected layer per head.
 
     Args:
-        input_channels: of the pictures.
+        input_channels: input channels of the pictures.
         heads: size of each vector.
         width: channels of the first layer.
         image_size: height and width of the pictures, multiples of 16.
@@ -128,8 +128,8 @@ class DomainGAN(Method):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         if input_channels != output_channels:
             raise ConfigError(
-                f"one generator draws both sides ({input_channels} and {output_channels} channels): "
-                "give both as many channels"
+                f"one generator generates both sides ({input_channels} and {output_channels} channels): "
+                "use equal numbers of channels"
             )
         check_crop(image_size, multiple=2**HALVINGS, network="DomainGAN")
         self.config, self.image_size = config, image_size
@@ -151,13 +151,13 @@ class DomainGAN(Method):
             return None
         return (
             f"this run ends after {images:,} images, before the encoder learns (encoder_after "
-            f"{self.config.encoder_after:,}), so that it can draw and not translate: give more --epochs, or a smaller "
-            "--encoder-after to a new run"
+            f"{self.config.encoder_after:,}), so it can sample but not translate: use more --epochs, or a smaller "
+            "--encoder-after in a new run"
         )
 
     @classmethod
     def needs_equal_channels(cls, config: DomainGANConfig) -> bool:
-        """Return True: one generator draws both sides."""
+        """Return True, because one generator generates both sides."""
         del config
         return True
 
@@ -179,14 +179,14 @@ class DomainGAN(Method):
             yield Turn("generator", self._adversarial_losses(self.generator(z, classes), classes))
 
     def _discriminator_losses(self, real: Tensor, fake: Tensor, classes: Tensor) -> Losses:
-        """Return the losses of the discriminator: real or generated, and of real pictures the class."""
+        """Return the losses of the discriminator: real or generated, and the class of real pictures."""
         real_scores, real_sides = self.discriminator(real)
         fake_scores, _ = self.discriminator(fake)
         losses = {"real": real_loss(real_scores, "vanilla"), "fake": fake_loss(fake_scores, "vanilla")}
         return losses | self._class_loss(real_sides, classes)
 
     def _adversarial_losses(self, fake: Tensor, classes: Tensor) -> Losses:
-        """Return the losses of the generator: real, and of the requested class."""
+        """Return the losses of the generator: classified as real, and as the requested class."""
         scores, sides = self.discriminator(fake)
         return {"adversarial": generator_loss(scores, "vanilla")} | self._class_loss(sides, classes)
 
@@ -208,8 +208,8 @@ class DomainGAN(Method):
     def translate(self, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
         """Translate, step 3: G(E(x), the other side), (N, C, H, W) in [-1, 1] of any size -> the same shape and range.
 
-        Pictures of another size than a training crop are resized to it and back. Before the encoder is trained, the
-        results do not depend on the input in a useful way.
+        Pictures of another size than a training crop are resized to it and back. Before the encoder is trained, results
+        do not depend on the input meaningfully.
 
         Raises:
             ConfigError: no such direction.
@@ -229,12 +229,12 @@ class DomainGAN(Method):
 
     @property
     def size_multiple(self) -> int:
-        """Any size."""
+        """One, because any size is accepted."""
         return 1
 
     @property
     def context(self) -> int | None:
-        """The whole picture goes into the noise."""
+        """None, because the whole picture determines the noise."""
         return None
 
 

@@ -26,11 +26,11 @@ class DualGANConfig:
     dropout: float = 0.5
     """Dropout as the paper's noise: in the first three decoder layers, also at test time; 0 disables it."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling: `resize` is nearest-neighbor upsampling followed by a convolution, which avoids checkerboards."""
     critic: Literal["patch", "global"] = "patch"
-    """`patch`: a PatchGAN; `global`: one score a picture, for crops of one size, as the released code."""
+    """`patch`: a PatchGAN; `global`: one score per picture, for crops of one size, as the released code."""
     receptive_field: ReceptiveField = 70
-    """Of `patch`: receptive field of one score, in pixels."""
+    """For `patch`: receptive field of one score, in pixels."""
     discriminator_width: int = 64
     """Channels of each critic's first layer."""
     critic_steps: int = 3

@@ -27,7 +27,7 @@ class GlobalCritic(nn.Module):
     As the released code of DualGAN (Yi et al. 2017, arXiv:1704.02510).
 
     Args:
-        input_channels: of the images scored.
+        input_channels: input channels of the images scored.
         image_size: height and width of all images.
         width: channels of the first layer.
         norm: after every convolution but the first.
@@ -68,7 +68,7 @@ Losses = dict[str, Tensor]
 
 
 class DualGAN(TwoWayMethod):
-    """Two translators that invert each other, against a Wasserstein critic for each side.
+    """Two translators that invert each other, trained against a Wasserstein critic for each side.
 
     Yi et al. 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510, where
     `a_to_b` is G_A, `discriminator_b` D_A, a is U and b is V. Dropout is the noise z, also at test time. The paper's
@@ -153,7 +153,7 @@ def make_critic(config: DualGANConfig, channels: int, image_size: tuple[int, int
     """Return a PatchGAN, or a critic with a single score."""
     width, norm = config.discriminator_width, config.norm
     if norm == "batch":
-        norm = "instance"  # clipping would limit its scales; a penalty needs independent scores (docs/dualgan.md)
+        norm = "instance"  # clipping would limit scales; a penalty needs independent scores (docs/dualgan.md)
     if config.critic == "global":
         check_crop(image_size, smallest=SMALLEST, network="a global critic")
         return GlobalCritic(channels, image_size=image_size, width=width, norm=norm)

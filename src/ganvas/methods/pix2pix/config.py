@@ -16,32 +16,33 @@ class Pix2PixConfig(RestorationSizes):
     paired: ClassVar[bool] = True
     """Trains on paired data only."""
     generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet"] = "unet"
-    """Sec. 3.2.1; `encoder_decoder` is the same without skips; `resnet` is CycleGAN's. `rrdb` (arXiv:1809.00219),
-    `compact` (arXiv:2107.10833) and `nafnet` (arXiv:2204.04676) are restoration networks, without norm and dropout."""
+    """Generator: `unet` (Sec. 3.2.1); `encoder_decoder` is the same without skips; `resnet` is CycleGAN's. `rrdb`
+    (arXiv:1809.00219), `compact` (arXiv:2107.10833) and `nafnet` (arXiv:2204.04676) are restoration networks, without
+    norm and dropout."""
     width: int = 64
     """Channels of the generator's first layer."""
     depth: int | None = None
     """Downsampling steps of the U-Net; unset: as many as the crop size allows, at most 8 (256 -> 1x1)."""
     residual_blocks: int = 9
-    """Residual blocks of `resnet`; RRDBs of `rrdb`; inner convolutions of `compact`."""
+    """Number of residual blocks of `resnet`, of RRDBs of `rrdb`, or of inner convolutions of `compact`."""
     norm: Norm = "batch"
     """Normalization, with batch statistics also at test time, as in the paper; `none` keeps colors exact."""
     dropout: float = 0.5
     """Dropout as the noise z (Sec. 3.1): in the first three decoder layers, also at test time; 0 disables it."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """`resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling: `resize` is nearest-neighbor upsampling followed by a convolution, which avoids checkerboards."""
     residual: bool = False
     """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close.
     `compact` and `nafnet` always do."""
     frames: int = 1
-    """Neighboring frames of a film that are given together, the one to translate in the middle; an odd number. Not
-    pix2pix: what one frame does not show, the next may. A picture repeats itself."""
+    """Number of neighboring frames of a film that are concatenated as input, with the one to translate in the middle;
+    odd. Not part of pix2pix. The window of a still picture repeats the picture."""
     receptive_field: ReceptiveField = 70
     """Receptive field of one PatchGAN score, in pixels (Sec. 4.4)."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     objective: Objective = "vanilla"
-    """The adversarial loss; vanilla is the paper's. A `wasserstein` critic has instance norm if `norm` is batch."""
+    """Adversarial loss; the paper uses vanilla. A `wasserstein` critic has instance norm if `norm` is batch."""
     gradient_penalty: float = 10.0
     """For `wasserstein`: weight of the gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3)."""
     adversarial_weight: float = 1.0
@@ -49,7 +50,8 @@ class Pix2PixConfig(RestorationSizes):
     l1_weight: float = 100.0
     """lambda of Eq. 4; 0: adversarial loss only."""
     variant: Variant = "paper"
-    """`pytorch`: as the released PyTorch code where it leaves the paper (biases, dropout, losses), to import it."""
+    """`pytorch` follows the released PyTorch code where it deviates from the paper (biases, dropout, losses), for its
+    checkpoints."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

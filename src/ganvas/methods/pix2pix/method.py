@@ -96,7 +96,7 @@ class Pix2Pix(Method):
         return losses
 
     def _generator_losses(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Return Eq. 4: the adversarial loss, and lambda times L1; a loss of weight 0 is left out."""
+        """Return Eq. 4: the adversarial loss, and lambda times L1; losses of weight 0 are omitted."""
         config, losses = self.config, {}
         if config.adversarial_weight > 0:
             fooled = generator_loss(self._scores(a, fake_b), config.objective)
@@ -114,7 +114,7 @@ class Pix2Pix(Method):
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, H, W) in [-1, 1], with dropout and batch statistics at test time.
 
         Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
+            ImageError: height or width is not a multiple of `size_multiple`.
             ConfigError: direction b_to_a.
         """
         self.check_direction(direction)
@@ -122,17 +122,17 @@ class Pix2Pix(Method):
 
     @property
     def num_frames(self) -> int:
-        """Frames that are given together."""
+        """Number of frames in the input."""
         return self.config.frames
 
     @property
     def size_multiple(self) -> int:
-        """The product of the generator's strides."""
+        """Product of the generator's strides."""
         return self.generator.size_multiple
 
     @property
     def context(self) -> int | None:
-        """None if a norm or dropout makes a tile differ from the whole picture."""
+        """None if a norm or dropout makes tiles differ from the whole picture."""
         return None if self.draws_noise else self.generator.context
 
 

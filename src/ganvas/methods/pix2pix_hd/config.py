@@ -35,16 +35,17 @@ class Pix2PixHDConfig(Pix2PixConfig):
     discriminator_scales: int = 3
     """Discriminators, each at half the resolution of the one before (Sec. 3.2); 2 by default in the released code."""
     objective: Objective = "least_squares"
-    """The adversarial loss; least squares is the paper's. A `wasserstein` critic is the sum over all scales."""
+    """Adversarial loss; the paper uses least squares. A `wasserstein` critic is the sum over all scales."""
     feature_weight: float = 10.0
     """lambda of Eq. 5: weight of the feature matching loss; 0 disables it."""
     perceptual: Perceptual = "none"
     """Classifier of the perceptual loss (Sec. 4), the distance of the features of five of its layers. The paper's is
     VGG19; VGG16 is an alternative if only its weights are available."""
     perceptual_weight: float = 10.0
-    """Weight of the perceptual loss, where there is one; the released code's is that of the feature matching loss."""
+    """Weight of the perceptual loss, if it is enabled; the released code uses the weight of the feature matching
+    loss."""
     l1_weight: float = 0.0
-    """Weight of the L1 distance of pixels; pix2pixHD has none."""
+    """Weight of the L1 loss on pixels; pix2pixHD has none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,11 +26,11 @@ from ganvas.networks.feature_extractors import VGG
 from ganvas.networks.patchgan import smallest_input
 
 Outputs = Sequence[Sequence[Tensor]]
-"""For each discriminator the outputs of its layers, the last of them the scores."""
+"""For each discriminator, the outputs of its layers; the last are the scores."""
 USUAL_LAYERS = 4
-"""Hidden layers of a discriminator of 70 pixels, whose distances the released code adds."""
+"""Number of hidden layers of a discriminator of 70 pixels, whose distances the released code adds."""
 VGG_LAYERS = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
-"""Layer -> weight in the perceptual loss, as the released code."""
+"""Layer -> weight in the perceptual loss, as in the released code."""
 
 
 def feature_matching(made: Outputs, wanted: Outputs) -> Tensor:
@@ -59,7 +59,7 @@ class PerceptualLoss:
     """L1 distance of the features of five layers of a VGG network (Wang et al. 2018, Sec. 4).
 
     The classifier is not part of the method: it is neither trained nor saved, and is loaded at the first call. Pictures
-    are normalized as it was trained, which the released code leaves out.
+    are normalized as for its training, which the released code omits.
     """
 
     def __init__(self, classifier: Literal["vgg16", "vgg19"]) -> None:
@@ -70,7 +70,7 @@ class PerceptualLoss:
         """Return the loss, a scalar, of two batches (N, 3, H, W) in [-1, 1]; gradients flow to the first.
 
         Raises:
-            WeightsError: the classifier's weights are not found, or differ from their record.
+            WeightsError: the classifier's weights are missing, or their hash differs.
         """
         if self._network is None:
             otherwise = "--perceptual vgg16, or --perceptual none"
@@ -104,11 +104,11 @@ class Pix2PixHD(Pix2Pix):
         if self._perceptual and output_channels != 3:
             raise ConfigError(
                 f"the features of {config.perceptual} are of RGB, the pictures made have {output_channels} channels: "
-                "give --perceptual none"
+                "use --perceptual none"
             )
 
     def _make_generator(self, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> Generator:
-        """Return the global generator, inside of local enhancers if there are any, or another network."""
+        """Return the global generator, inside local enhancers if there are any, or another network."""
         config = self.config
         if config.generator != "resnet":
             return super()._make_generator(input_channels, output_channels, image_size)
@@ -140,7 +140,7 @@ class Pix2PixHD(Pix2Pix):
         return network
 
     def _make_discriminator(self, channels: int, image_size: tuple[int, int]) -> MultiScaleDiscriminator:
-        """Return the discriminators of all scales, which differ in their weights alone."""
+        """Return the discriminators of all scales, which have the same architecture and separate weights."""
         config, field = self.config, self.config.receptive_field
         least = PixelGAN.smallest_input if field == 1 else smallest_input(NUM_LAYERS[field])
         check_crop(
@@ -175,7 +175,7 @@ class Pix2PixHD(Pix2Pix):
         return losses
 
     def _generator_losses(self, a: Tensor, *, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """Return Eq. 5, with the perceptual and the L1 loss where set; a loss of weight 0 is left out."""
+        """Return Eq. 5, with the perceptual and the L1 loss if they are set; losses of weight 0 are omitted."""
         config, losses = self.config, {}
         if config.adversarial_weight > 0:
             fake = self._outputs(a, fake_b)

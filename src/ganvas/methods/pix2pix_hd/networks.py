@@ -60,7 +60,7 @@ class LocalEnhancer(Generator):
         num_blocks: residual blocks.
         norm: after every convolution but the last.
         dropout: probability, between the two convolutions of a residual block.
-        bias: of convolutions that a norm may follow; unset: unless a batch norm does, which has its own offset.
+        bias: bias of convolutions before a norm; unset: unless it is a batch norm, which has its own offset.
         upsampling: as in `ResNet`.
         residual: add the raw output to the input, instead of tanh.
     """
@@ -107,7 +107,7 @@ class LocalEnhancer(Generator):
         return self.last.conv
 
     def needed_inputs(self, needed: Interval) -> Interval:
-        """Return the needed inputs of both paths, of the coarse generator's with the last convolution it had."""
+        """Return the needed inputs of both paths, for the coarse generator with its removed last convolution."""
         needed = before_convolution(needed, kernel=7, stride=1, padding=3)
         needed = before_upsampling(needed, kernel=3, upsampling=self.upsampling)
         for _ in range(2 * len(self.residual_blocks)):
@@ -122,7 +122,7 @@ class LocalEnhancer(Generator):
         return self.finish(images, self.last(self.features(images)))
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, input_channels, H, W) in [-1, 1] -> what the last convolution sees, (N, width, H, W)."""
+        """(N, input_channels, H, W) in [-1, 1] -> input of the last convolution, (N, width, H, W)."""
         features = self.encode_block(self.first(images)) + self.coarse.features(halve(images))
         for block in self.residual_blocks:
             features = block(features)
@@ -131,10 +131,10 @@ class LocalEnhancer(Generator):
 
 
 def halved_sizes(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
-    """Return height and width at each scale, as `halve` makes them."""
+    """Return height and width at each scale after `halve`."""
     return [(-(-size[0] // 2**scale), -(-size[1] // 2**scale)) for scale in range(scales)]
 
 
 def smallest_side(least: int, scales: int) -> int:
-    """Return the smallest side in pixels that has `least` at the coarsest of several scales."""
+    """Return the smallest side in pixels that has at least `least` pixels at the coarsest scale."""
     return ((least - 1) << (scales - 1)) + 1

@@ -41,6 +41,6 @@ class SRGANConfig(SRResNetConfig):
         if min(self.content_weight, self.pixel_weight, self.adversarial_weight) < 0:
             raise ConfigError("content_weight, pixel_weight and adversarial_weight must not be negative")
         if max(self.content_weight, self.pixel_weight, self.adversarial_weight) == 0:
-            raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: nothing would be learned")
+            raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: there is no loss")
         if self.discriminator_width < 1:
             raise ConfigError("discriminator_width must be at least 1")

@@ -33,10 +33,10 @@ BLOCKS = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2))
 
 
 class SRDiscriminator(nn.Module):
-    """3x3 convolutions of 64 to 512 channels, every second of stride 2, then 1024 units and a score; fixed input size.
+    """Discriminator of fixed-size crops: 3x3 convolutions, 64 to 512 channels, every second of stride 2; 1024 units.
 
     Args:
-        channels: of the images scored.
+        channels: channels of the images scored.
         image_size: height and width of a crop; at least 16.
         width: channels of the first layer.
         norm: after all convolutions but the first.
@@ -84,7 +84,7 @@ class ContentLoss:
 
     Args:
         content: the classifier, its block and convolution.
-        pre_activation: features before their ReLU.
+        pre_activation: compare features before their ReLU.
     """
 
     def __init__(self, content: Content, *, pre_activation: bool = False) -> None:
@@ -120,7 +120,7 @@ def load_content_features(content: Content, *, pre_activation: bool) -> VGG:
 
 Losses = dict[str, Tensor]
 SMALLEST = 17
-"""Smallest side in pixels: with 16 the discriminator's last batch norm would see a single position."""
+"""Smallest side in pixels; with 16 the discriminator's last batch norm would see a single position."""
 
 
 class SRGAN(SuperResolution):
@@ -139,8 +139,8 @@ class SRGAN(SuperResolution):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         if output_channels != 3 and config.content != "pixels":
             raise ConfigError(
-                f"the features of {config.content} are of RGB, the pictures made have {output_channels} channels: "
-                "give --content pixels --content-weight 1"
+                f"the features of {config.content} need RGB, but the outputs have {output_channels} channels: use "
+                "--content pixels --content-weight 1"
             )
         check_crop(image_size, smallest=SMALLEST, network="SRGAN's discriminator")
         self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}

@@ -22,7 +22,7 @@ STAGES: dict[Scale, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (
 
 
 class ResidualBlock(nn.Module):
-    """k3, norm, PReLU, k3, norm, added to the input."""
+    """Residual block: k3, norm, PReLU, k3, norm, added to the input."""
 
     def __init__(self, channels: int, *, norm: Norm, residual_scale: float) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class SRResNet(Generator):
         num_blocks: residual blocks; the paper's 16.
         norm: `batch`, the paper's, or `none`.
         residual_scale: factor of a block's output before it is added; the paper's 1.
-        residual: add the bicubically upscaled input (of several frames the middle one) to the output; the untrained
+        residual: add the bicubically upscaled input (with several frames, the middle one) to the output; the untrained
             network is then bicubic upscaling.
     """
 
@@ -122,7 +122,7 @@ def enlargement(width: int, factor: int) -> Iterator[nn.Module]:
 
 
 def make_upscaler(config: SRResNetConfig, input_channels: int, output_channels: int) -> Generator:
-    """Return the generator that `config` describes; `input_channels` are those of all frames together."""
+    """Return the generator that `config` describes; `input_channels` counts all frames together."""
     if config.generator in RESTORATION:
         return make_restoration(
             config, input_channels, output_channels, scale=config.scale, num_blocks=config.num_blocks
@@ -143,7 +143,7 @@ class SuperResolution(Method):
     """Super-resolution by one network that minimizes the squared error.
 
     Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
-    arXiv:1609.04802: SRResNet, as in the paper, or a restoration network in its place.
+    arXiv:1609.04802: SRResNet, as in the paper, or a restoration network instead.
     """
 
     config_type = SRResNetConfig
@@ -179,7 +179,7 @@ class SuperResolution(Method):
         """(N, C_in, H, W) in [-1, 1] -> (N, C_out, scale H, scale W) in [-1, 1].
 
         Raises:
-            ImageError: height or width is no multiple of `size_multiple`.
+            ImageError: height or width is not a multiple of `size_multiple`.
             ConfigError: direction b_to_a.
         """
         self.check_direction(direction)
@@ -189,7 +189,7 @@ class SuperResolution(Method):
 
     @property
     def num_frames(self) -> int:
-        """Frames that are given together."""
+        """Number of frames in the input."""
         return self.config.frames
 
     @property
@@ -199,7 +199,7 @@ class SuperResolution(Method):
 
     @property
     def size_multiple(self) -> int:
-        """The generator's: 1, or that of `residual_unet`, or of `rrdb` with unshuffling."""
+        """Size multiple of the generator: 1, or that of `residual_unet`, or of `rrdb` with unshuffling."""
         return self.generator.size_multiple
 
     @property

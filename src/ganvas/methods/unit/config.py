@@ -18,19 +18,20 @@ class UNITConfig:
     width: int = 64
     """Channels of each encoder's first layer; the latent space has 4 times as many."""
     residual_blocks: int = 4
-    """Residual blocks of each encoder, and of each generator."""
+    """Number of residual blocks of each encoder, and of each generator."""
     shared_blocks: int = 1
     """Number of an encoder's last and a generator's first blocks that both domains share; 0 in the released code."""
     norm: Norm = "instance"
     """Normalization of encoders and generators."""
     discriminator_width: int = 64
-    """Channels of each discriminator's first layer; they double each layer."""
+    """Channels of each discriminator's first layer; each further layer has twice as many."""
     discriminator_scales: int = 1
-    """Discriminators of each domain, each at half the resolution of the one before; the released code has 3."""
+    """Number of discriminators of each domain, each at half the resolution of the previous one; the released code has
+    3."""
     discriminator_shared_layers: int = 0
     """Number of a discriminator's last layers that both domains share; the paper shares some for domain adaptation."""
     objective: Literal["vanilla", "least_squares", "hinge"] = "vanilla"
-    """The adversarial loss; the released code's is least squares."""
+    """Adversarial loss; the released code uses least squares."""
     judged: Literal["all", "translations"] = "all"
     """Generated pictures that the discriminators see: reconstructions, translations and samples from the prior, or
     translations only."""
@@ -57,4 +58,4 @@ class UNITConfig:
         if min(getattr(self, name) for name in weights) < 0:
             raise ConfigError(f"{', '.join(weights)} must not be negative")
         if self.adversarial_weight == 0:
-            raise ConfigError("adversarial_weight 0 would leave nothing that translates: make it positive")
+            raise ConfigError("adversarial_weight must be positive: no other loss trains the translations")

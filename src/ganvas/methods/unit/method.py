@@ -18,7 +18,7 @@ Losses = dict[str, Tensor]
 
 
 class UNIT(Method):
-    """Two VAEs with one latent space; the other domain's generator translates.
+    """Two VAEs with a shared latent space; the generator of the other domain translates.
 
     Liu et al. 2017, "Unsupervised Image-to-Image Translation Networks", arXiv:1703.00848. Follows the paper; the
     residual blocks have as many channels as the convolution before them. KL and L1 are means over elements, not sums.
@@ -144,12 +144,12 @@ class UNIT(Method):
 
     @property
     def size_multiple(self) -> int:
-        """The product of the encoder's strides."""
+        """Product of the encoder's strides."""
         return int(2**NUM_HALVINGS)
 
     @property
     def context(self) -> int | None:
-        """The whole picture."""
+        """None, because every output depends on the whole picture."""
         return None
 
 

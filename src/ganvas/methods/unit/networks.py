@@ -21,22 +21,22 @@ from ganvas.networks.blocks import (
 
 NUM_HALVINGS = 2
 MOST_STRIDES = 5
-"""Strided convolutions of a discriminator (Liu et al. 2017, appendix)."""
+"""Largest number of strided convolutions of a discriminator (Liu et al. 2017, appendix)."""
 SLOPE = 0.01
 """Negative slope of LeakyReLU; PyTorch's default, since the paper gives none."""
 
 
 class SharedEncoder(nn.Module):
-    """Pictures of a or b -> means in one latent space: 3 convolutions, then residual blocks, the last of them shared.
+    """Encoder from pictures of a or b to latent means: 3 convolutions, then residual blocks, the last ones shared.
 
     Liu et al. 2017, arXiv:1703.00848, appendix: 7x7 of stride 1, two 3x3 of stride 2, 4 blocks.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         width: channels of the first convolution; the latent space has 4 times as many.
         num_blocks: residual blocks of each domain, including the shared ones.
         num_shared: number of the last blocks that are shared.
-        norm: of all layers.
+        norm: norm of all layers.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class SharedEncoder(nn.Module):
 
 
 class SharedDecoder(nn.Module):
-    """The latent space -> pictures of a or b: residual blocks, the first shared, then 3 transposed convolutions.
+    """Decoder to pictures of a or b: residual blocks, the first ones shared, then 3 transposed convolutions.
 
     Liu et al. 2017, appendix: two 3x3 of stride 2, one 1x1, tanh.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         width: channels before the last layer; the latent space has 4 times as many.
         num_blocks: residual blocks of each domain, including the shared ones.
         num_shared: number of the first blocks that are shared.
-        norm: of all layers but the last.
+        norm: norm of all layers but the last.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class SharedDecoder(nn.Module):
 
 
 class StridedDiscriminator(nn.Module):
-    """Scores of pictures of a or b: up to 5 convolutions 3x3 of stride 2, then one 2x2, without norm.
+    """Discriminator of pictures of a or b: up to five 3x3 convolutions of stride 2, then one 2x2, without norm.
 
-    Liu et al. 2017, appendix. Pictures too small for 5 have fewer.
+    Liu et al. 2017, appendix. Small pictures have fewer convolutions.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         size: height and width of the pictures, at least 4.
         width: channels of the first layer; they double each layer.
         num_shared: number of the last strided layers that both domains share; if any, the scoring layer is shared too.
@@ -154,14 +154,14 @@ class StridedDiscriminator(nn.Module):
 
 
 class DiscriminatorPyramid(nn.Module):
-    """One discriminator for each scale of the picture: the released code's multi-scale discriminator.
+    """Multi-scale discriminator of the released code: one discriminator for each scale of the picture.
 
     Args:
-        channels: of the pictures of a and of b.
+        channels: channels of the pictures of a and of b.
         size: height and width of the pictures, at least 4 at the smallest scale.
-        scales: number of discriminators; each sees half the height and width of the one before.
-        width: of each `StridedDiscriminator`.
-        num_shared: of each `StridedDiscriminator`.
+        scales: number of discriminators; each sees half the height and width of the previous one.
+        width: width of each `StridedDiscriminator`.
+        num_shared: number of shared of each `StridedDiscriminator`.
     """
 
     def __init__(

@@ -19,7 +19,8 @@ class VAEConfig:
     width: int = 64
     """Channels of the encoder's first layer; all others follow (Larsen et al. 2016, Table 1)."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """Upsampling in the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling in the decoder; `resize` is nearest-neighbor upsampling followed by a convolution, which avoids
+    checkerboards."""
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """p(x|z) (Appendix C): squared error, or cross-entropy for pictures that are nearly black and white."""
     deviation: float = 1.0

@@ -35,7 +35,7 @@ class VAEEncoder(nn.Module):
     """Encoder to the mean and log variance of q(z|x): strided convolutions 64-128-256, then 2048 units.
 
     Args:
-        input_channels: of the pictures.
+        input_channels: input channels of the pictures.
         latent_size: size of z.
         width: channels of the first layer.
         image_size: height and width of the pictures, multiples of 8.
@@ -64,10 +64,10 @@ class VAEDecoder(LatentDecoder):
 
     Args:
         latent_size: size of z.
-        output_channels: of the pictures.
+        output_channels: output channels of the pictures.
         width: a quarter of the channels of the first features.
         image_size: height and width of the pictures, multiples of 8.
-        upsampling: `resize` is nearest-neighbor then convolution, against checkerboards.
+        upsampling: `resize` is nearest-neighbor upsampling followed by a convolution, which avoids checkerboards.
     """
 
     def __init__(
@@ -145,21 +145,20 @@ class Autoencoder(Method):
 
     @property
     def size_multiple(self) -> int:
-        """Any size."""
+        """One, because any size is accepted."""
         return 1
 
     @property
     def context(self) -> int | None:
-        """The whole picture goes into the code."""
+        """None, because the whole picture determines the code."""
         return None
 
 
 class VAE(Autoencoder):
     """Variational autoencoder: codes are close to N(0, I), so that codes sampled from the prior decode to pictures.
 
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with one draw of z a picture
-    (Sec. 2.3). The paper's networks have one hidden layer; these are the convolutional ones of Larsen et al. 2016,
-    Table 1.
+    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with one draw of z per picture (Sec.
+    2.3). The paper's networks have one hidden layer; these are the convolutional ones of Larsen et al. 2016, Table 1.
     """
 
     config_type = VAEConfig
@@ -185,7 +184,7 @@ class VAE(Autoencoder):
         yield Turn("autoencoder", losses)
 
     def _reconstruction_loss(self, raw: Tensor, wanted: Tensor) -> Tensor:
-        """- log p(x|z)."""
+        """Return - log p(x|z)."""
         if self.config.likelihood == "bernoulli":  # (tanh(r) + 1) / 2 = sigmoid(2 r)
             return bernoulli_negative_log_likelihood(2 * raw, unit_from_signed(wanted))
         return gaussian_negative_log_likelihood(

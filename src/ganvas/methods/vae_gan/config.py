@@ -20,12 +20,13 @@ class VAEGANConfig:
     width: int = 64
     """Channels of the encoder's first layer; all others follow (Table 1)."""
     upsampling: Literal["transposed", "resize"] = "transposed"
-    """Upsampling in the decoder; `resize`: nearest-neighbor then convolution, against checkerboards."""
+    """Upsampling in the decoder; `resize` is nearest-neighbor upsampling followed by a convolution, which avoids
+    checkerboards."""
     gamma: float = 1e-6
     """Weight of the feature reconstruction loss of the decoder, relative to the adversarial loss (Algorithm 1).
 
-    The value of the released code for faces, whose discriminator does not see reconstructions there. Larger values keep
-    nearer to the picture, smaller ones invent more."""
+    The default is that of the released code for faces, whose discriminator does not see reconstructions. Larger values
+    preserve more of the picture, smaller ones invent more."""
     adversarial: Literal["minimax", "non_saturating"] = "minimax"
     """Adversarial loss of the decoder: maximize the GAN loss (Algorithm 1), or minimize -log Dis of its pictures."""
 

@@ -22,7 +22,7 @@ class FeatureDiscriminator(nn.Module):
     """Discriminator with features: 32 channels at full size, strided convolutions 128-256-256, 512 units, one score.
 
     Args:
-        input_channels: of the pictures scored.
+        input_channels: input channels of the pictures scored.
         width: twice the channels of the first layer.
         image_size: height and width of the pictures, multiples of 8.
     """
@@ -60,9 +60,9 @@ class VAEGAN(Autoencoder):
     """VAE whose reconstruction error is measured in the features of a GAN discriminator.
 
     Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300, Algorithm 1.
-    Where the paper is silent, the features are those of the third strided convolution and the features of real pictures
-    get no gradient, as in the released code; the discriminator sees real, reconstructed and sampled pictures as one
-    batch.
+    Where the paper gives no details, the released code is followed: features are those of the third strided
+    convolution, and the features of real pictures get no gradient; the discriminator sees real, reconstructed and
+    sampled pictures as one batch.
     """
 
     config_type = VAEGANConfig
@@ -78,9 +78,9 @@ class VAEGAN(Autoencoder):
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
         """Yield the turns of Algorithm 1. Its three updates are simultaneous, and so are these.
 
-        Each turn has its own graph and reads nothing that an earlier turn of the step has updated: the decoder's starts
-        from the codes computed before the encoder's update, the discriminator's from the pictures computed before the
-        decoder's update.
+        Each turn has its own graph and reads no weights that an earlier turn of the step has updated: the decoder's
+        starts from the codes computed before the encoder's update, the discriminator's from the pictures computed
+        before the decoder's update.
         """
         del progress  # every step is identical
         check_batch(batch.a, network="a VAE")
