@@ -228,7 +228,7 @@ def test_page_and_metrics_say_what_the_figures_say(
     assert f"After: restored by {name}" in page
     assert "Before: the noise, covered by a mosaic" in page
     assert f"by mean PSNR ({mean_scores(restorations, better)['psnr']:.2f} dB)" in page
-    assert "cup is left out: no." in page
+    assert "cup is excluded: no." in page
     assert "restored one of the two photographs not used for training. The content gate refused a restored" in page
     regions = page[page.index("The covered regions alone") : page.index("The same regions in their photographs")]
     assert regions.count("<img") == 5 + 4  # four renditions with their differences, and the original

@@ -143,7 +143,7 @@ def test_a_picture_that_cannot_be_read_is_listed(
     (kinds / "leaf" / "broken.png").write_bytes(b"no picture")
     words = ["audit", str(kinds), "--out", str(tmp_path / "out"), "--style", "solid", "--size", "32", "--steps", "2"]
     assert main(words) == PartialFailure.exit_code
-    assert "left out: leaf/broken.png" in capsys.readouterr().out
+    assert "excluded: leaf/broken.png" in capsys.readouterr().out
 
 
 def judged(*covers: AuditedCover, clear: int = 98, test: int = 100, chance: float = 0.1) -> Audit:
