@@ -165,6 +165,7 @@ def test_a_picture_of_another_size_is_translated_at_the_size_of_a_crop():
     assert method.translate(image).shape == (1, 3, 40, 21)
 
 
+@pytest.mark.slow
 def test_one_z_moves_both_pictures_while_training():
     method = tiny(channels=(1, 1))
     batch = Batch(torch.full((8, 1, 28, 28), 0.7), torch.full((8, 1, 28, 28), -0.7))
