@@ -30,6 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gives_the_pictures_of_the_run(
     tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
