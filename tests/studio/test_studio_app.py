@@ -103,7 +103,8 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     # A person corrects the region, runs it again, and signs it off.
     assert put_mask(page, one["id"], mask(0, 0, 20, 20)) == 200
     assert page.job("redact", files=[one["id"]], strength={"style": "solid"})["state"] == "done"
-    assert page.post(f"/api/files/{one['id']}/sign", {"by": "Kim"}).status_code == 200
+    assert page.post(f"/api/files/{one['id']}/sign", {"by": "Kim", "original_seen": True}).status_code == 200
+    assert page.post(f"/api/files/{one['id']}/sign", {"by": "Kim", "original_seen": "yes"}).status_code == 422
     archive = page.client.get("/api/review.zip")
     with zipfile.ZipFile(io.BytesIO(archive.content)) as file:
         names, log = file.namelist(), file.read("redaction.jsonl").decode()
@@ -111,7 +112,7 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     assert {"painted.png", "redaction.jsonl", "READ-ME.txt"} <= set(names)
     (line,) = [row for row in map(json.loads, log.splitlines()) if row["file"] == "painted.png"]
     assert line["region"]["boxes"] == [[0, 0, 20, 20]]
-    assert (line["signed_off"]["by"], line["rounds"]) == ("Kim", 2)
+    assert (line["signed_off"]["by"], line["signed_off"]["original_seen"], line["rounds"]) == ("Kim", True, 2)
     assert "keyed_in" in line
     assert "sha256_in" not in line
     assert "painted.png: solid over painted regions" in words

@@ -160,14 +160,43 @@ def test_a_mask_is_painted_and_covered_and_reviewed(opened: Opened, served: tupl
     page.get_by_role("link", name="Review and download").click()
     card = page.locator(".card")
     assert card.locator("img.veiled").count() == 1
+    needed = page.get_by_text("Give your name for the log first.")
+    card.get_by_role("button", name="Sign off").click()
+    needed.wait_for()
+    page.get_by_label("Your name for the log").fill("Kim")
+    needed.wait_for(state="hidden")
+    card.get_by_role("button", name="Sign off").click()
+    page.get_by_text("original looked at: no").wait_for()
+    card.get_by_role("button", name="Take back").click()
     card.get_by_role("button", name="Show the original").click()
     assert card.locator("img.veiled").count() == 0
-    page.get_by_label("Your name for the log").fill("Kim")
     card.get_by_role("button", name="Sign off").click()
     page.get_by_text("Signed off by Kim").wait_for()
+    page.get_by_text("original looked at: yes").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all with the log").click()
     assert download.value.suggested_filename == "redacted.zip"
+
+
+def test_a_sign_off_of_nothing_is_confirmed_and_nothing_redacted_is_no_download(opened: Opened) -> None:
+    page = opened("#redact/review")
+    everything = page.get_by_text("Download all with the log")
+    assert everything.get_attribute("href") is None
+    page.get_by_role("link", name="Mark and cover").click()
+    add(page, ("bare.png", png()))
+    page.get_by_role("button", name="Redact this file").click()
+    page.locator(".result").get_by_text("Nothing was painted, nothing is covered.").wait_for()
+    page.get_by_role("link", name="Review and download").click()
+    assert everything.get_attribute("href") == "/api/review.zip"
+    page.get_by_label("Your name for the log").fill("Kim")
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("button", name="Sign off").click()
+    assert asked == ["Nothing is covered in bare.png. Sign it off nevertheless?"]
+    assert page.get_by_text("Signed off by").count() == 0
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Sign off").click()
+    page.get_by_text("Signed off by Kim").wait_for()
 
 
 def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -285,8 +314,20 @@ def test_a_press_elsewhere_closes_the_jobs(opened: Opened) -> None:
 def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:
     page = opened("#train")
     page.get_by_role("link", name="begun/run").click()
-    page.locator(".chart").first.wait_for()
+    page.locator(".chart svg text").first.wait_for()
+    for width in (390, 1200):  # letters keep their size, and none is cut
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.chart svg')]"
+            ".every((one) => Math.abs(one.getScreenCTM().a - 1) < 0.01)"
+        )
+        assert page.evaluate(
+            "() => [...document.querySelectorAll('.chart svg text')].every((one) => one.getBoundingClientRect().right"
+            " <= one.closest('svg').getBoundingClientRect().right)"
+        )
     page.get_by_role("button", name="Resume").click()
+    page.get_by_text("starting", exact=True).wait_for()
+    assert page.get_by_text("Time left").count() == page.get_by_text("Speed").count() == 0
     page.get_by_text("training", exact=True).wait_for()
     images = page.locator("dt", has_text="Images").locator("xpath=following-sibling::dd")
     before = images.inner_text()

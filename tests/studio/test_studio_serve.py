@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from ganvas.cli import main
 from ganvas.errors import ConfigError, InputError
-from ganvas.studio import StudioConfig
+from ganvas.studio import StudioConfig, serve
 from ganvas.studio.serve import Listening
 
 SRC = Path(__file__).parents[2] / "src"
@@ -34,6 +35,26 @@ def test_only_another_address_needs_a_token() -> None:
         assert open_to_all.token is not None
         assert open_to_all.url.endswith(f":{open_to_all.port}/?token={open_to_all.token}")
         assert "Whoever has this address" in open_to_all.announcement()
+
+
+def test_all_interfaces_are_announced_by_name_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Listening(StudioConfig(port=0, host="0.0.0.0")) as open_to_all:
+        monkeypatch.setattr(serve, "outgoing_address", lambda _family: "192.0.2.7")
+        rest = f":{open_to_all.port}/?token={open_to_all.token}"
+        assert f"http://{socket.gethostname()}{rest} or http://192.0.2.7{rest}\n" in open_to_all.announcement()
+        monkeypatch.setattr(serve, "outgoing_address", lambda _family: None)
+        assert f"ganvas studio: http://{socket.gethostname()}{rest}\n" in open_to_all.announcement()
+
+
+def test_the_outgoing_address_is_found_or_missing_but_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = serve.outgoing_address(socket.AF_INET)
+    assert address is None or ipaddress.ip_address(address) != ipaddress.ip_address("0.0.0.0")
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    assert serve.outgoing_address(socket.AF_INET) is None
+
+
+def unreachable(*_: object) -> None:
+    raise OSError("network is unreachable")
 
 
 def test_a_port_in_use_is_an_error_with_its_remedy() -> None:

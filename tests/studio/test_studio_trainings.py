@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,47 @@ def test_only_trainings_from_here_are_stopped(tmp_path: Path) -> None:
         Trainings(tmp_path).stop("run")
 
 
+class Process:
+    """A process that ends when it is told to."""
+
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        return self.code
+
+
+@pytest.fixture
+def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainings, Process, Path]:
+    """A training of three rows that was just resumed."""
+    process = Process()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_args, **_settings: process)
+    write_rows(tmp_path / "run", [row(10), row(20), row(30)])
+    trainings = Trainings(tmp_path)
+    trainings.resume("run", tmp_path / "run")
+    return trainings, process, tmp_path / "run"
+
+
+def test_a_training_is_starting_until_it_adds_a_row(resumed: tuple[Trainings, Process, Path]) -> None:
+    trainings, process, run = resumed
+    assert trainings.state("run", run)["state"] == "starting"
+    write_rows(run, [row(10)])  # back to the checkpoint
+    assert trainings.state("run", run)["state"] == "starting"
+    write_rows(run, [row(10), row(20)])
+    assert trainings.state("run", run)["state"] == "running"
+    process.code = 1
+    assert trainings.state("run", run)["problem"] == "The training ended with an error"
+
+
+@pytest.mark.parametrize(("code", "problem"), [(5, "The training could not start"), (0, ""), (130, "")])
+def test_a_training_that_fails_at_the_start_says_so(
+    resumed: tuple[Trainings, Process, Path], code: int, problem: str
+) -> None:
+    trainings, process, run = resumed
+    process.code = code
+    ended = trainings.state("run", run)
+    assert (ended["state"], ended["problem"]) == ("idle", problem)
+
+
 @pytest.mark.slow
 def test_a_training_is_resumed_and_stopped_and_keeps_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begun_run(tmp_path)
@@ -109,7 +151,7 @@ def test_a_training_is_resumed_and_stopped_and_keeps_its_state(tmp_path: Path, m
     with pytest.raises(InputError, match="already training"):
         trainings.resume("run", run)
     while read_figures(run)["images"] == before:
-        assert trainings.state("run", run)["state"] == "running"
+        assert trainings.state("run", run)["state"] in ("starting", "running")
     trainings.stop("run")
     trainings.close()
     ended = trainings.state("run", run)

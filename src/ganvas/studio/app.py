@@ -24,7 +24,7 @@ from ganvas.studio.job_requests import JobRequest, Studio, make_job
 from ganvas.studio.jobs import Job
 from ganvas.studio.library import describe_run, title_of
 from ganvas.studio.redaction import Strength
-from ganvas.studio.review import sign, write_archive
+from ganvas.studio.review import PRIVATE, sign, write_archive
 from ganvas.studio.storage import Upload, view_path, write_pieces
 from ganvas.studio.trainings import previews, read_figures
 from ganvas.studio.uploads import UploadProblem, receive_file
@@ -178,10 +178,11 @@ class Handlers:
 
     async def sign(self, request: Request) -> Response:
         """Record or revoke a person's sign-off of a redaction."""
-        upload, name = self._studio.storage.get(request.path_params["id"]), (await _json(request)).get("by")
-        if not isinstance(name, str) or not upload.review.get("path"):
+        upload, content = self._studio.storage.get(request.path_params["id"]), await _json(request)
+        name, seen = content.get("by"), content.get("original_seen", False)
+        if not isinstance(name, str) or not isinstance(seen, bool) or not upload.review.get("path"):
             return _problem(422, "the result or the name for the sign-off is missing")
-        sign(upload, name)
+        sign(upload, name, original_seen=seen)
         return JSONResponse(_shown(upload))
 
     def archive(self, _request: Request) -> Response:
@@ -239,7 +240,10 @@ class Handlers:
         entry = self._studio.library.get(request.path_params["id"], "run")
         state = self._studio.trainings.state(entry.id, entry.path)
         about = {"id": entry.id, "name": entry.name, **describe_run(entry.path)}
-        return JSONResponse({**about, **state, **read_figures(entry.path)})
+        figures = read_figures(entry.path)
+        if state["state"] == "starting":  # those are of the time before
+            figures |= {"rate": None, "left": None}
+        return JSONResponse({**about, **state, **figures})
 
     def preview(self, request: Request) -> Response:
         """Return a preview grid of a run."""
@@ -261,7 +265,7 @@ class Handlers:
 def _shown(upload: Upload) -> dict[str, Any]:
     """Return the description of an upload for the page, without paths of this machine."""
     record = upload.as_record()
-    return {**record, "review": {name: value for name, value in record["review"].items() if name != "path"}}
+    return {**record, "review": {name: value for name, value in record["review"].items() if name not in PRIVATE}}
 
 
 async def _json(request: Request) -> dict[str, Any]:

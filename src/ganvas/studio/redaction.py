@@ -23,6 +23,7 @@ from ganvas.localization.cam import color_map, locate
 from ganvas.localization.detectors import DetectionConfig, covered_boxes, find_boxes
 from ganvas.localization.load import load_detectors
 from ganvas.progress import Progress
+from ganvas.redaction.film_report import frames_path, page_path
 from ganvas.redaction.redact import cosmetic
 from ganvas.redaction.verifier import Verifier
 from ganvas.studio.views import first_frame, write_rgb, write_view
@@ -195,10 +196,12 @@ class RedactTask:
         view = self.folder / f"{source.id}.view.png"
         film = "film" in line
         write_view(first_frame(result) if film else read_image(result), view)
-        page = out / f"{source.name}.redaction.html"
+        log = out / "redaction.jsonl"
+        beside = (frames_path(log, source.name), page_path(log, source.name)) if film else ()
         return {
             "id": source.id, "line": line, "result_path": str(result), "view_path": str(view),
-            "page_path": str(page) if film and page.is_file() else None,
+            "companions": [str(path) for path in beside if path.is_file()],
+            "sought": not (self.mask_only or self.finder.is_empty), "painted": source.mask is not None,
         }  # fmt: skip
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
+from ganvas.errors import InputError
 from ganvas.studio.storage import Storage, Upload
 
-__all__ = ["doubt_of", "record_redaction", "sign", "write_archive"]
+__all__ = ["PRIVATE", "doubt_of", "record_redaction", "settings_in_words", "sign", "write_archive"]
+
+PRIVATE = ("path", "companions")
+"""Keys of a review that hold paths of this machine, which the page is not told."""
 
 SCORES = """\
 The scores of redaction.jsonl, each in [0, 1]:
@@ -33,7 +38,7 @@ def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
     if problem:
         return 1.0, "no result"
     region, reasons = line.get("region", {}), list[tuple[float, str]]()
-    if not region.get("boxes"):
+    if not covers(line):
         reasons.append((0.95, "nothing is covered"))
     if line.get("cosmetic"):
         reasons.append((0.6, "the style hides little"))
@@ -56,6 +61,12 @@ def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
     return max(reasons, default=(0.2, "no doubts"))
 
 
+def covers(line: dict[str, Any]) -> bool:
+    """Return whether anything of a file is covered."""
+    region = line.get("region", {})
+    return bool(region.get("boxes") or region.get("whole") or region.get("share"))
+
+
 def record_redaction(storage: Storage, content: dict[str, Any]) -> dict[str, Any]:
     """Attach the results of a redaction to its uploads, and return the description for the page."""
     for one in content["results"]:
@@ -67,14 +78,17 @@ def record_redaction(storage: Storage, content: dict[str, Any]) -> dict[str, Any
         doubt, why = doubt_of(line, problem)
         before = upload.review
         review: dict[str, Any] = {"line": line, "problem": problem, "doubt": doubt, "why": why, "signed": None}
+        review |= {"sought": one.get("sought", False), "painted": one.get("painted", False)}
         review["rounds"] = before.get("rounds", 0) + 1
         if problem is None:
             result = Path(one["result_path"])
             review["view"] = storage.publish(Path(one["view_path"]), "image/png", f"{result.stem}.png")
             review["result"] = storage.publish(result, media_type(result), result.name)
-            review["path"] = str(result)
-            if one["page_path"]:
-                page = Path(one["page_path"])
+            review |= {"path": str(result), "companions": one["companions"]}
+            review |= {"words": settings_in_words(review), "covered": covers(line)}
+            if "film" in line:  # a person who signs it off can watch both
+                review["original"] = storage.publish(upload.path, media_type(Path(upload.name)), upload.name)
+            for page in (Path(path) for path in one["companions"] if path.endswith(".html")):
                 review["page"] = storage.publish(page, "text/html", page.name)
         upload.review = review
     return {"ids": [one["id"] for one in content["results"]], "warning": content["warning"]}
@@ -89,18 +103,32 @@ def media_type(path: Path) -> str:
     return types.get(path.suffix.lower(), "application/octet-stream")
 
 
-def sign(upload: Upload, name: str) -> None:
-    """Record the sign-off of a redaction by a person; an empty name revokes it."""
-    signed = {"by": name[:80], "time": datetime.now(UTC).isoformat(timespec="seconds")}
+def sign(upload: Upload, name: str, *, original_seen: bool) -> None:
+    """Record the sign-off of a redaction by a person; an empty name revokes it.
+
+    Args:
+        upload: with a result.
+        name: of the person.
+        original_seen: whether the page showed the original to the person; it is blurred until it is asked for.
+    """
+    signed = {"by": name[:80], "time": datetime.now(UTC).isoformat(timespec="seconds"), "original_seen": original_seen}
     upload.review = {**upload.review, "signed": signed if name else None}
 
 
 def write_archive(uploads: Sequence[Upload], path: Path) -> None:
-    """Write the results, the log with the reviews, and an explanation as a ZIP file."""
+    """Write the results, what belongs to films, the log with the reviews, and an explanation as a ZIP file.
+
+    Raises:
+        InputError: nothing is redacted yet.
+    """
     done = [one for one in uploads if one.review.get("path")]
+    if not done:
+        raise InputError("nothing is redacted yet")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for upload in done:
             archive.write(upload.review["path"], PurePath(upload.name))
+            for companion in upload.review["companions"]:
+                archive.write(companion, PurePath(companion).name)
         lines = [json.dumps(_line(one), ensure_ascii=False) for one in done]
         archive.writestr("redaction.jsonl", "".join(f"{line}\n" for line in lines))
         archive.writestr("READ-ME.txt", _explanation(done))
@@ -113,15 +141,37 @@ def _line(upload: Upload) -> dict[str, Any]:
 
 
 def _explanation(done: Sequence[Upload]) -> str:
-    signed = sum(one.review["signed"] is not None for one in done)
-    rows = [f"{one.name}: {settings_in_words(one.review['line'])}. {one.review['line']['verdict']}." for one in done]
     head = f"Redacted with ganvas {version('ganvas')} (studio), {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n"
-    head += f"{len(done)} files, {signed} signed off by a person who looked at them.\n"
+    head += f"{len(done)} file{'s' * (len(done) != 1)}: {_sign_offs(done)}.\n"
+    rows = [f"{one.name}: {one.review['words']}. {one.review['line']['verdict']}. {_sign_off(one)}." for one in done]
     return "\n".join([head, *rows, "", SCORES])
 
 
-def settings_in_words(line: dict[str, Any]) -> str:
-    """Describe the settings with which a file was covered."""
+def _sign_offs(done: Sequence[Upload]) -> str:
+    """Return who signed off how many files, and whether the originals were looked at, in words."""
+    counts = Counter(_sign_off(one) for one in done)
+    return ". ".join(
+        f"{count} {words}" for words, count in sorted(counts.items(), key=lambda item: item[0], reverse=True)
+    )
+
+
+def _sign_off(upload: Upload) -> str:
+    signed = upload.review["signed"]
+    if signed is None:
+        return "not signed off"
+    return f"signed off by {signed['by']}; original looked at: {'yes' if signed['original_seen'] else 'no'}"
+
+
+def settings_in_words(review: dict[str, Any]) -> str:
+    """Describe how a file was covered, or that nothing was.
+
+    Args:
+        review: with the `line` of the log, whether regions were `sought` and whether some were `painted`.
+    """
+    line = review["line"]
+    if not covers(line):
+        looked = "found" if review["sought"] else "painted"
+        return f"nothing was {looked}, nothing is covered"
     found = []
     if line.get("classifier"):
         found.append(f"the classifier {line['classifier']} for {line['class']!r}")
@@ -129,6 +179,9 @@ def settings_in_words(line: dict[str, Any]) -> str:
     labels |= {track["label"] for track in line.get("film", {}).get("tracks", [])}
     if labels:
         found.append(f"detections of {', '.join(sorted(labels))}")
-    where = " and ".join(found) if found else "painted regions"
+    if review["painted"] or not found:
+        found.append("painted regions")
     share = 100 * line["region"]["share"]
-    return f"{line['style']} over {where}, {share:.1f} % of all pixels{' (cosmetic)' if line.get('cosmetic') else ''}"
+    size = f"{share:.1f}" if share >= 0.05 else "less than 0.1"
+    cosmetic = " (cosmetic)" if line.get("cosmetic") else ""
+    return f"{line['style']} over {' and '.join(found)}, {size} % of all pixels{cosmetic}"

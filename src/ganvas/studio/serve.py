@@ -26,6 +26,8 @@ __all__ = ["Listening", "opened_studio", "serve"]
 EXPIRY_SECONDS = 60.0
 """Seconds between two searches for expired files."""
 CONNECTIONS = 100
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+"""Hosts that stand for all interfaces."""
 UPLOADS = ("/api/files",)
 """Prefix of the paths that accept files."""
 
@@ -80,15 +82,20 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """Return the address of the page, with the token if there is one."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        host = {"0.0.0.0": socket.gethostname(), "[::]": socket.gethostname()}.get(host, host)  # noqa: S104
-        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        """Return the address of the page, with its token; for all interfaces, it contains the host name."""
+        return self._url(socket.gethostname() if self.host in EVERYWHERE else self.host)
+
+    def _url(self, host: str) -> str:
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def announcement(self) -> str:
         """Return the message to print at the start."""
         reach = "Whoever has this address can use the page" if self.token else "Only this machine can reach the page"
-        return f"ganvas studio: {self.url}\n{reach}. Ctrl-C stops it and removes its temporary files."
+        urls = [self.url]
+        if self.host in EVERYWHERE and (address := outgoing_address(self.socket.family)) is not None:
+            urls.append(self._url(address))
+        return f"ganvas studio: {' or '.join(urls)}\n{reach}. Ctrl-C stops it and removes its temporary files."
 
     def guarded(self, app: ASGIApp) -> ASGIApp:
         """Return the application wrapped in its guard."""
@@ -101,6 +108,21 @@ class Listening:
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
+
+
+def outgoing_address(family: int) -> str | None:
+    """Return the address of the interface that connections to other machines leave by, or None without a network.
+
+    A UDP socket that is connected sends nothing; it only has the system choose the interface.
+    """
+    elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # of RFC 3849 and RFC 5737
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))
+            address: str = probe.getsockname()[0]
+    except OSError:
+        return None
+    return address
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import InputError
+from ganvas.runs.folder import METRICS_NAME
 from ganvas.serialization import read_json_lines
 from ganvas.studio.library import describe_run
 from ganvas.training.health import Health
@@ -31,6 +32,8 @@ LIVE_SECONDS = 90.0
 """Seconds since the last change of a run's files within which it counts as training."""
 SAVING_SECONDS = 120.0
 """Seconds in which a stopped training run may save its state."""
+INTERRUPTED = 130
+"""Exit code of a training run that Ctrl-C stopped."""
 SHOWN_WORDS = 2000
 """Largest number of characters to show of a training run's last output."""
 
@@ -41,7 +44,25 @@ class _Running:
 
     process: subprocess.Popen[bytes]
     words: Path
+    least: int
+    """Fewest bytes of metrics seen: `ganvas resume` removes the rows after the checkpoint before it adds new ones."""
+    begun: bool = False
+    """Whether a row was added."""
     stopping: bool = False
+
+    def look(self, run: Path) -> None:
+        """Note whether the training has added a row."""
+        size = metrics_size(run)
+        self.begun = self.begun or size > self.least
+        self.least = min(self.least, size)
+
+    @property
+    def problem(self) -> str:
+        """Return the heading of a failure; empty for a training that runs, was interrupted or came to its end."""
+        code = self.process.poll()
+        if code in (None, 0, INTERRUPTED) or self.stopping:
+            return ""
+        return "The training ended with an error" if self.begun else "The training could not start"
 
 
 class Trainings:
@@ -57,17 +78,22 @@ class Trainings:
         self._settings = [] if threads is None else ["--threads", str(threads)]
 
     def state(self, key: str, run: Path) -> dict[str, Any]:
-        """Return the state of a run's training, and the last output of a training run that ended."""
+        """Return the state of a run's training, and the last output and the problem of a training run that ended.
+
+        A training run is `starting` until it has added the first row to its metrics.
+        """
         changed = last_change(run)
-        state: dict[str, Any] = {"state": "idle", "changed": changed, "words": ""}
+        state: dict[str, Any] = {"state": "idle", "changed": changed, "words": "", "problem": ""}
         if (own := self._running.get(key)) is None:
             live = changed is not None and changed < LIVE_SECONDS
             return state | {"state": "elsewhere" if live else "idle"}
         code = own.process.poll()
+        own.look(run)
         if code is None:
-            return state | {"state": "stopping" if own.stopping else "running"}
+            begun = "running" if own.begun else "starting"
+            return state | {"state": "stopping" if own.stopping else begun}
         words = own.words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return state | {"words": "\n".join(words[-8:])[-SHOWN_WORDS:], "code": code}
+        return state | {"words": "\n".join(words[-8:])[-SHOWN_WORDS:], "code": code, "problem": own.problem}
 
     def resume(self, key: str, run: Path) -> None:
         """Resume a run.
@@ -86,7 +112,7 @@ class Trainings:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that Ctrl-C in the terminal reaches it only once, through `close`
             )
-        self._running[key] = _Running(process, words)
+        self._running[key] = _Running(process, words, metrics_size(run))
 
     def stop(self, key: str) -> None:
         """Stop a training run like Ctrl-C: it finishes its step and saves its state, so that it resumes exactly.
@@ -112,17 +138,25 @@ class Trainings:
                 own.process.wait(max(deadline - time.monotonic(), 0.1))
 
 
+def metrics_size(run: Path) -> int:
+    """Return the bytes of a run's metrics, 0 where it has none."""
+    try:
+        return (run / METRICS_NAME).stat().st_size
+    except OSError:
+        return 0
+
+
 def last_change(run: Path) -> float | None:
     """Return the seconds since the metrics of a run changed, or None if it has none."""
     try:
-        return max(time.time() - (run / "metrics.jsonl").stat().st_mtime, 0.0)
+        return max(time.time() - (run / METRICS_NAME).stat().st_mtime, 0.0)
     except OSError:
         return None
 
 
 def read_figures(run: Path) -> dict[str, Any]:
     """Return curves of losses and validation metrics, previews, speed, remaining time and warnings of a run."""
-    rows = [row for row in read_json_lines(run / "metrics.jsonl") if isinstance(row.get("images"), int)]
+    rows = [row for row in read_json_lines(run / METRICS_NAME) if isinstance(row.get("images"), int)]
     training = [row for row in rows if row.get("kind") == "training"]
     validation = [row for row in rows if row.get("kind") == "validation"]
     about = describe_run(run)

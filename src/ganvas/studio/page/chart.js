@@ -2,8 +2,7 @@
 import { h, number } from "./ui.js";
 
 const NS = "http://www.w3.org/2000/svg";
-const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 52, 26, 10, 12];
-let width = 640; // as wide as the chart is shown, so that its letters keep their size
+const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 52, 26, 10, 34]; // right: half of the last label
 
 const svg = (tag, attributes, text) => {
   const element = document.createElementNS(NS, tag);
@@ -14,18 +13,24 @@ const svg = (tag, attributes, text) => {
 
 /** Return a chart of {name: [[x, y], ...]}; `hidden` is a set of names that the legend toggles. */
 export function chart(title, lines, hidden, redraw) {
-  width = window.innerWidth < 736 ? 360 : 600;
   const names = Object.keys(lines).sort();
   const shown = names.filter((name) => !hidden.has(name));
   const points = shown.flatMap((name) => lines[name]);
-  const figure = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": describe(title, lines, shown) });
-  if (points.length) plot(figure, lines, names, shown, points);
-  return h("section", { class: "chart" }, h("h3", {}, title), figure, h("div", { class: "legend" }, names.map((name, index) =>
+  const figure = svg("svg", { role: "img", "aria-label": describe(title, lines, shown) });
+  const frame = h("div", { class: "plot" }, figure);
+  // Drawn as wide as it is shown, not scaled, so that its letters keep their size.
+  new ResizeObserver(() => {
+    const width = Math.round(frame.clientWidth);
+    figure.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    figure.replaceChildren();
+    if (points.length && width > LEFT + RIGHT) plot(figure, width, lines, names, shown, points);
+  }).observe(frame);
+  return h("section", { class: "chart" }, h("h3", {}, title), frame, h("div", { class: "legend" }, names.map((name, index) =>
     h("button", { class: `key s${index % 8}`, "aria-pressed": String(!hidden.has(name)), onclick: () => { hidden.has(name) ? hidden.delete(name) : hidden.add(name); redraw(); } },
       name, h("b", {}, short(lines[name].at(-1)[1]))))));
 }
 
-function plot(figure, lines, names, shown, points) {
+function plot(figure, width, lines, names, shown, points) {
   const xs = points.map(([x]) => x);
   const [low, high] = range(points.map(([, y]) => y));
   const [first, last] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
@@ -35,7 +40,7 @@ function plot(figure, lines, names, shown, points) {
     figure.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
       svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, short(tick)));
   }
-  for (const tick of ticks(first, last, 4)) {
+  for (const tick of ticks(first, last, width < 480 ? 3 : 6)) {
     figure.append(svg("text", { x: x(tick), y: HEIGHT - 7, "text-anchor": "middle" }, number(Math.round(tick))));
   }
   for (const name of shown) {

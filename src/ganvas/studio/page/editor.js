@@ -39,11 +39,12 @@ export class Editor {
     this.redoButton = h("button", { onclick: () => this.redo(), disabled: true, title: "Redo (Ctrl+Y)" }, "Redo");
     this.clearButton = h("button", { onclick: () => this.add({ kind: "clear" }), disabled: true }, "Clear");
     return h("div", { class: "toolbar", role: "toolbar", "aria-label": "Painting" }, this.tools,
-      h("label", { class: "inline" }, "Size ", this.slider), this.undoButton, this.redoButton, this.clearButton,
+      h("label", { class: "inline" }, "Size ", this.slider), h("span", { class: "together" }, this.undoButton, this.redoButton, this.clearButton),
       h("span", { class: "gap" }),
-      h("button", { onclick: () => this.zoom(1 / 1.4), "aria-label": "Zoom out" }, "−"),
-      h("button", { onclick: () => this.fit() }, "Fit"),
-      h("button", { onclick: () => this.zoom(1.4), "aria-label": "Zoom in" }, "+"));
+      h("span", { class: "together" },
+        h("button", { onclick: () => this.zoom(1 / 1.4), "aria-label": "Zoom out" }, "−"),
+        h("button", { onclick: () => this.fit() }, "Fit"),
+        h("button", { onclick: () => this.zoom(1.4), "aria-label": "Zoom in" }, "+")));
   }
 
   /** Show a picture (an HTMLImageElement that is loaded), with the strokes that it has already. */

@@ -3,7 +3,7 @@ import { attempt, choices, dropzone, field, h, number, percent, request, toast }
 import { changed, files, onFiles, removeFile, run, upload } from "./store.js";
 import { comparison } from "./compare.js";
 import { Editor, maskStroke } from "./editor.js";
-import { review } from "./review.js";
+import { film, inWords, review } from "./review.js";
 
 const ACCEPT = "image/*,video/*,.tif,.tiff,.npy,.mkv";
 export const strokes = new Map(); // id -> what is painted on it
@@ -98,7 +98,7 @@ function workshop(place, state) {
   }
 
   async function findRegions() {
-    if (!current) return toast("Add a picture first.");
+    if (!current) return toast("Add a picture first.", "ask");
     const id = current;
     const job = await run("find", jobRequest([id]));
     if (job?.state !== "done" || current !== id) return undefined;
@@ -160,7 +160,7 @@ function workshop(place, state) {
   }
 
   async function redact(ids) {
-    if (!ids.length) return toast("Add a picture first.");
+    if (!ids.length) return toast("Add a picture first.", "ask");
     const sent = await attempt(async () => { if (current) await sendMask(current); return true; });
     if (!sent) return undefined;
     const job = await run("redact", jobRequest(ids));
@@ -190,8 +190,8 @@ function workshop(place, state) {
     const { line } = one.review;
     const shown = comparison(`/pieces/${one.view}`, [{ source: `/pieces/${one.review.view}`, label: "After" }], one);
     closing = shown.close;
-    result.replaceChildren(...[h("h2", {}, "Result"), h("p", {}, `${line.verdict}. ${percent(line.region.share)} of the picture is covered.`), shown.element,
-      one.kind === "film" ? h("video", { controls: true, src: `/pieces/${one.review.result}`, preload: "metadata" }) : null,
+    result.replaceChildren(...[h("h2", {}, "Result"), h("p", {}, `${line.verdict}. ${inWords(one.review)}`), shown.element,
+      one.kind === "film" ? film(one.name, { src: one.review.result, still: one.review.view, label: `${one.name} after` }) : null,
       h("div", { class: "bar" }, h("a", { class: "button", href: "#redact/review" }, "Review"),
         h("a", { class: "button", href: `/pieces/${one.review.result}?save`, download: one.name }, "Download"))].filter(Boolean));
   }

@@ -50,7 +50,7 @@ export function open(place, _state, [chosen]) {
       const focus = place.contains(document.activeElement) ? document.activeElement.dataset.action : null;
       head.replaceChildren(h("h2", {}, run.name), facts(run), controls(run, look));
       notes.replaceChildren(...run.warnings.map((text) => h("p", { class: "problem" }, text)),
-        ...(run.words ? [h("pre", {}, run.words)] : []));
+        ...(run.words ? [lastWords(run)] : []));
       preview.update(run.previews);
       const redraw = () => charts.replaceChildren(...graphs(run, redraw));
       redraw();
@@ -60,11 +60,13 @@ export function open(place, _state, [chosen]) {
   }
 }
 
-const state = (one) => ({ running: ", training (started here)", stopping: ", stopping", elsewhere: ", training", idle: "" }[one.state] || "");
+const lastWords = (run) => (run.problem
+  ? h("div", { class: "problem", role: "alert" }, h("h3", {}, run.problem), h("pre", {}, run.words)) : h("pre", {}, run.words));
+const state = (one) => ({ starting: ", starting", running: ", training (started here)", stopping: ", stopping", elsewhere: ", training", idle: "" }[one.state] || "");
 
 function facts(run) {
   const cells = [
-    ["State", { running: "training", stopping: "stopping: the state is being saved", elsewhere: "training, started elsewhere", idle: "not training" }[run.state]],
+    ["State", { starting: "starting", running: "training", stopping: "stopping: the state is being saved", elsewhere: "training, started elsewhere", idle: "not training" }[run.state]],
     ["Method", run.method],
     ["Images", run.images === null ? null : number(run.images) + (run.total ? ` of ${number(run.total)}` : "")],
     ["Speed", run.rate ? `${run.rate >= 10 ? Math.round(run.rate) : run.rate.toFixed(2)} images/s` : null],
@@ -77,7 +79,7 @@ function facts(run) {
 function controls(run, look) {
   const act = (action) => attempt(async () => { await request("POST", `/api/runs/${run.id}/${action}`); await look(); });
   return h("div", { class: "bar" },
-    run.state === "running" ? h("button", { class: "primary", "data-action": "stop", onclick: () => act("stop") }, "Stop and save") : null,
+    ["starting", "running"].includes(run.state) ? h("button", { class: "primary", "data-action": "stop", onclick: () => act("stop") }, "Stop and save") : null,
     run.state === "idle" && run.trained ? h("button", { class: "primary", "data-action": "resume", onclick: () => act("resume") }, "Resume") : null,
     run.state === "elsewhere" ? h("p", { class: "soft" }, "Stop it with Ctrl-C where it was started; it resumes exactly.") : null);
 }
@@ -100,7 +102,8 @@ function previews(run) {
   const image = h("img", { alt: "", class: "preview" });
   const label = h("output", {});
   const slider = h("input", { type: "range", min: "0", value: "0", "aria-label": "Preview after so many images", oninput: () => { follow = slider.value === slider.max; show(); } });
-  const element = h("section", { class: "previews", hidden: true }, h("h3", {}, "Previews"), image, h("div", { class: "bar" }, slider, label));
+  const element = h("section", { class: "previews", hidden: true }, h("h3", {}, "Previews"),
+    h("div", { class: "preview-frame", tabindex: "0", role: "group", "aria-label": "Preview grid" }, image), h("div", { class: "bar" }, slider, label));
   const show = () => {
     const count = numbers[Number(slider.value)];
     image.src = `/api/runs/${run}/previews/${count}`;

@@ -73,8 +73,8 @@ export function open(place, state) {
 
   async function start(ids) {
     const wanted = ids.filter(Boolean);
-    if (!wanted.length) return toast("Add a picture first.");
-    if (!chosenRuns.size) return toast("Choose a run first.");
+    if (!wanted.length) return toast("Add a picture first.", "ask");
+    if (!chosenRuns.size) return toast("Choose a run first.", "ask");
     await Promise.all([...chosenRuns].map(async (id) => {
       const job = await run("translate", { files: wanted, run: id, direction, tile: tile || null });
       if (job?.state === "refused") wanted.forEach((file) => keep(file, id, { problem: job.message, run: job.title }));

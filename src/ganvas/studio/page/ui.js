@@ -35,13 +35,19 @@ export async function request(method, path, { json, body, headers = {}, signal }
   return content;
 }
 
-/** Show a message for a while; errors stay longer. */
+/** Show a message for a while; errors stay longer, and what the user is asked for goes with the next choice. */
 export function toast(text, kind = "info") {
-  const box = h("div", { class: `toast ${kind}` }, h("span", {}, text),
+  [...document.querySelectorAll(".toast")].filter((one) => one.dataset.text === text).forEach((one) => one.remove());
+  const box = h("div", { class: `toast ${kind}`, "data-text": text }, h("span", {}, text),
     h("button", { class: "quiet", "aria-label": "Dismiss", onclick: () => box.remove() }, "×"));
   document.getElementById("toasts").append(box);
   setTimeout(() => box.remove(), kind === "error" ? 15000 : 5000);
 }
+
+document.addEventListener("change", () => document.querySelectorAll(".toast.ask").forEach((one) => one.remove()));
+
+/** Return a time of the studio (ISO 8601) as the user writes it. */
+export const localTime = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
 /** Run an action of the user; a failure is shown in words. */
 export async function attempt(action) {
