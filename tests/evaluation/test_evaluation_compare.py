@@ -144,7 +144,7 @@ def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
     assert "Against the targets" not in str(comparison)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == (3 + 3) * 3  # both ways
-    assert "Evenly spread" in page
+    assert "Evenly spaced" in page
     assert "difference" not in page
     assert "Validation of cyclegan" not in page  # there is no split for it
     assert not (tmp_path / "out" / "pictures.csv").exists()

@@ -145,7 +145,7 @@ def test_nothing_is_overwritten(run: Path, photos: Path, tmp_path: Path) -> None
     shutil.copy(photos / "one.png", photos / "two.png")
     with pytest.raises(InputError, match=r"two pictures would be written to .*two\.tif"):
         translate(run, photos, tmp_path / "out", suffix=".tif")
-    with pytest.raises(InputError, match="is not supported"):
+    with pytest.raises(InputError, match="is not a picture format"):
         translate(run, photos, tmp_path / "out", suffix=".gif")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="contains no pictures"):
@@ -248,7 +248,7 @@ def test_a_device_is_no_picture(run: Path, tmp_path: Path, target: str) -> None:
 def test_two_masks_of_one_picture_fail_it(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("one.png", "one.tif"):
         write_image(tmp_path / "masks" / name, Picture(np.full((24, 30, 1), 255, np.uint8)))
-    with pytest.raises(ImageError, match=r"one\.png and one\.tif in .*masks are all masks of it; keep one"):
+    with pytest.raises(ImageError, match=r"one\.png and one\.tif in .*masks are all masks of this picture; keep one"):
         translate(run, photos / "one.png", tmp_path / "made.png", mask=tmp_path / "masks")
     assert not (tmp_path / "made.png").exists()
 

@@ -99,7 +99,7 @@ def test_a_file_has_the_direction_of_its_export(tmp_path: Path, rng: np.random.G
         ({key: value for key, value in described().items() if key != "ganvas.context"}, "ganvas.context is missing"),
         (described(scale=4), "its metadata declare scale 4 and 3 channels, but its output has scale 1"),
         (described(output=PictureSpec(channels=1)), "declare scale 1 and 1 channels, but its output has scale 1"),
-        (described(input=PictureSpec(channels=1)), "cannot be run on 16 x 16 pixels of 1 channels"),
+        (described(input=PictureSpec(channels=1)), "cannot run on 16 x 16 pixels of 1 channels"),
         (described(noise="input"), "expects noise as additional inputs; export it without --noise input"),
     ],
 )

@@ -82,7 +82,7 @@ def test_too_few_kinds(kinds: Path, keep: list[str], message: str) -> None:
 def test_too_few_pictures_of_a_kind(kinds: Path) -> None:
     for number in range(5):
         (kinds / "sky" / f"{number}.png").unlink()
-    with pytest.raises(DataError, match=r"sky: 3 pictures; 4 or more"):
+    with pytest.raises(DataError, match=r"sky: 3 pictures; at least 4"):
         opened(kinds)
 
 

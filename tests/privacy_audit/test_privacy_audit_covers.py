@@ -40,7 +40,7 @@ def test_a_cover_is_what_redaction_makes(rng: np.random.Generator) -> None:
     ("styles", "blocks", "sigmas", "message"),
     [
         ((), (8,), (2.0,), "one or more distinct styles"),
-        (("mosaic", "mosaic"), (8,), (2.0,), "each once"),
+        (("mosaic", "mosaic"), (8,), (2.0,), "distinct styles"),
         (("mosaic",), (), (2.0,), "mosaic: pass strengths"),
         (("blur",), (8,), (), "blur: pass strengths"),
         (("mosaic",), (17,), (), "17 blocks across 32 pixels: expected 1 to 16"),
