@@ -311,7 +311,7 @@ def test_a_fixed_size_and_batch_are_the_graphs(tmp_path, rng, photo):
     classifier = load_classifier(str(path))
     assert classifier.evidence(photo).features.shape == (CHANNELS, 12, 12)
     assert classifier.dense_evidence(photo).features.shape[1] > 12
-    with pytest.raises(ConfigError, match="takes 48 x 48 pixels"):
+    with pytest.raises(ConfigError, match="expects 48 x 48 pixels"):
         load_classifier(str(told(path, size=32)))
 
 

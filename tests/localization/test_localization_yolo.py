@@ -149,8 +149,8 @@ def test_classes_are_chosen_by_name(tmp_path) -> None:
         ({"rows": np.full((1, 6, 12), np.nan)}, r"scores are not in \[0, 1\]"),
         ({"rows": (RAW * [1 / 640, 1 / 640, 1, 1, 1, 1]).T[None]}, "boxes are not in pixels"),
         ({"rows": RAW.T[None], "size": (64, 9999)}, "its input is 9999 x 64"),
-        ({"rows": RAW.T[None], "kind": TensorProto.INT64}, "takes tensor"),
-        ({"rows": RAW.T[None], "inputs": ("images", "sizes")}, "takes 2 inputs"),
+        ({"rows": RAW.T[None], "kind": TensorProto.INT64}, "its input is tensor"),
+        ({"rows": RAW.T[None], "inputs": ("images", "sizes")}, "it has 2 inputs"),
         ({"rows": RAW.T[None], "task": "obb"}, "task is 'obb'"),
     ],
 )

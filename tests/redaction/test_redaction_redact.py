@@ -196,7 +196,7 @@ class TestFailingClosed:
     def test_nor_is_a_score_that_is_none(self, checkers: Any, scene: MakeScene, score: float) -> None:
         seen = checkers.evidence(scene())
         checkers.evidence = lambda rgb: replace(seen, scores=np.array([0, score], np.float32))
-        with pytest.raises(ImageError, match="no usable score"):
+        with pytest.raises(ImageError, match="returned invalid scores"):
             redact_picture(Picture(scene()), verifier=judge_of(checkers))
 
     def test_nor_one_that_comes_while_widening(self, checkers: Any, scene: MakeScene) -> None:

@@ -273,7 +273,7 @@ def read_detections(path: Path) -> Detections:
             manual.append(entry)
         elif isinstance(entry, _Header):
             if header or count or manual:
-                raise InputError(f"{where}: the size of the film must be the first line of the file")
+                raise InputError(f"{where}: the size of the film must be the first line")
             header = entry
         else:
             if entry.frame != count:
