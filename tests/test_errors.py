@@ -21,5 +21,7 @@ def test_what_the_system_says_of_a_file_has_no_number() -> None:
     assert str(PartialFailure({"none.png": problem_of(caught.value)}, 1)) == (
         "1 of 1 failed:\n  deep/none.png: No such file or directory"
     )
-    assert problem_of(OSError(28, "No space left on device")) == "No space left on device"
+    assert problem_of(OSError(28, "No space left on device")) == (
+        "No space left on device; make room, and run the same command again"
+    )
     assert problem_of(MemoryError()) == "MemoryError"

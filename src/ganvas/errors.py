@@ -24,12 +24,16 @@ A file or folder that cannot be read or written is an OSError, with exit code 2 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from importlib.metadata import requires
 from pathlib import Path
 from typing import ClassVar
 
 from ganvas.terminal import one_line
+
+NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""System errors of a full disk, a quota, and a limit on the size of files."""
 
 
 class GanvasError(Exception):
@@ -139,9 +143,10 @@ FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def problem_of(error: BaseException) -> str:
-    """Return an error's message, its class name if the message is empty, or file and reason of a system error."""
+    """Return an error's message, its class name if the message is empty, or file, reason and remedy of a system error."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        remedy = "; make room, and run the same command again" if error.errno in NO_SPACE_ERRORS else ""
+        return (f"{error.filename}: {error.strerror}" if error.filename else error.strerror) + remedy
     return str(error) or type(error).__name__
 
 

@@ -307,6 +307,39 @@ def test_located_detections_redact_the_film_and_may_be_edited(film: Path, tmp_pa
     found.detections.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     redact_files(film, tmp_path / "bare", detections=found.detections)
     assert all((rgb[:, :, 0] > 120).any() for rgb in pictures_of(tmp_path / "bare" / film.name))
+    assert line_of(tmp_path / "bare")["verdict"] == (
+        "no given region lies in the film; nothing is covered; nothing was verified"
+    )
+    lines[20]["time"] += 0.5
+    found.detections.write_text("".join(f"{json.dumps(line)}\n" for line in lines[:21]))
+    for line in lines[21:]:
+        line["time"] += 0.5
+    found.detections.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(PartialFailure, match=r"frame 19 is at 1\.26 s, but in the film at 0\.76 s"):
+        redact_files(film, tmp_path / "moved", detections=found.detections)
+
+
+def test_detections_of_a_person_are_verified_by_detectors(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    given = tmp_path / "given.jsonl"
+    given.write_text('{"start": 0.2, "end": 0.4, "box": [0, 0, 96, 64]}\n')
+    redact_files(film, tmp_path / "out", detections=given, detect=("squares",))
+    line = line_of(tmp_path / "out")
+    assert line["film"]["verified"] == COUNT
+    assert line["verdict"].startswith("the given regions are covered; examined again for squares, 30 covered frames")
+
+
+def test_the_report_has_the_name_of_the_result(film: Path, tmp_path: Path, use: Any) -> None:
+    use(Bright())
+    other = film.with_name(f"other{film.suffix}")
+    make_film(other, green=True)
+    redact_files(film, tmp_path / "out" / "one.mp4", detect=("squares",))
+    redact_files(other, tmp_path / "out" / film.name, detect=("squares",))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "one.mp4", "one.mp4.frames.jsonl", "one.mp4.redaction.html", "redaction.jsonl",
+        film.name, f"{film.name}.frames.jsonl", f"{film.name}.redaction.html",
+    }  # fmt: skip
+    assert "Redaction of one.mp4" in (tmp_path / "out" / "one.mp4.redaction.html").read_text()
 
 
 def test_pictures_and_films_are_located_together(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from film_maker import STEP, make_film, pixels, spoil
 
 from ganvas.errors import ConfigError, VideoError
 from ganvas.image.picture import Picture
-from ganvas.video import WriteOptions, check_writable, codecs, probe, read_video, write_video
+from ganvas.video import WRITTEN_SUFFIXES, WriteOptions, check_writable, codecs, probe, read_video, write_video
 
 DROP_ALL = WriteOptions(subtitles=False, metadata=False)
 
@@ -481,3 +481,7 @@ def test_data_streams_that_a_container_cannot_hold_are_dropped_and_said(tmp_path
         report = write_video(out_path, read_video(info), like=info, options=options)
         assert b"planted" not in out_path.read_bytes()
         assert "data stream 1" in report.dropped
+
+
+def test_the_written_suffixes_are_those_of_the_containers() -> None:
+    assert set(codecs.CONTAINERS) == WRITTEN_SUFFIXES

@@ -340,6 +340,8 @@ def _all_notes(film: FilmTranslation, records: Sequence[SegmentRecord], report: 
         notes[f"damaged frames, each replaced by the previous frame: {named}{more}"] = None
     if dropped := [what for what in report.dropped if film.write.sound or not what.startswith("sound")]:
         notes[f"dropped from the film: {', '.join(dropped)}"] = None
+    if report.path.suffix.lower() in ANIMATED_SUFFIXES and (film.write.crf, film.write.codec) != (None, None):
+        notes["--crf and --codec apply to video files; this is an animation"] = None
     if report.offset:
         notes[f"all timestamps were shifted by {report.offset:.3f} s, because {report.path.suffix} begins at 0"] = None
     return tuple(notes)

@@ -38,13 +38,13 @@ from ganvas.methods.config import Direction
 from ganvas.progress import Progress, progress_bars
 from ganvas.runs import SnapshotName
 from ganvas.runs.published import run_name
-from ganvas.video import FILM_SUFFIXES
+from ganvas.video import WRITTEN_SUFFIXES
 
 __all__ = ["TranslationReport", "as_one", "translate_files"]
 
 MANIFEST_NAME = "translate.jsonl"
 FILM_DEFAULTS = FilmOptions()
-FILMS = FILM_SUFFIXES | ANIMATED_SUFFIXES
+FILMS = WRITTEN_SUFFIXES | ANIMATED_SUFFIXES
 """Suffixes of films and animations."""
 
 

@@ -42,6 +42,8 @@ LONGEST_LINE = 1 << 24
 """Largest length of a line in bytes."""
 TIME_DIGITS = 6
 """Decimal digits of seconds, so that times are equal whether they come from the film or from the file."""
+TIME_TOLERANCE = 0.01
+"""Largest difference in seconds between the time of a frame in the file and in the film."""
 SHAPE = (
     'expected {"frame": 0, "time": 0.0, "boxes": [{"label": "face", "score": 0.9, "box": [left, top, right, bottom]}]}'
     ' or {"start": 1.5, "end": 3.0, "box": [left, top, right, bottom]}, in seconds'
@@ -133,6 +135,19 @@ class Detections:
                 f"{self.path}: {self.count} frames, but the film has {count}; pass the detections of this film, with "
                 "one line for each frame"
             )
+
+    def require_times(self, times: Sequence[float]) -> None:
+        """Compare the times of the frames with those of a film.
+
+        Raises:
+            InputError: a frame has another time than in the film; names it.
+        """
+        for frame in self.frames():
+            if frame.frame < len(times) and abs(frame.time - times[frame.frame]) > TIME_TOLERANCE:
+                raise InputError(
+                    f"{self.path}: frame {frame.frame} is at {frame.time:g} s, but in the film at"
+                    f" {times[frame.frame]:g} s; give the detections of this film"
+                )
 
     def require_reach(self, times: Sequence[float], *, width: int, height: int) -> None:
         """Require that each box is inside the frame, and that the span of each manual box contains a frame.

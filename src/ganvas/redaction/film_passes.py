@@ -195,6 +195,7 @@ class FilmPasses:
         found = Found(path, given.manual, given.last_track, self._times())
         count = len(found.times) if self.until is None else given.count  # a preview has fewer frames
         given.require_fit(count=count, width=self._info.width, height=self._info.height)
+        given.require_times(found.times)
         if self.until is None:  # a box may begin after the end of a preview
             given.require_reach(found.times, width=self._info.width, height=self._info.height)
         problems = {frame.frame: frame.problem for frame in given.frames() if frame.problem is not None}

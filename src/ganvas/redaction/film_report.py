@@ -46,7 +46,7 @@ def page_path(log: Path, name: str) -> Path:
 def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Sequence[str]) -> Record:
     """Return the film's entry in the redaction log, without its hashes."""
     tracks = redaction.tracker.tracks
-    whole = whole_frames(redaction)
+    whole, share = whole_frames(redaction), _share(redaction)
     is_cosmetic = settings.how.style != "solid" and cosmetic(settings.how) is not None
     return {
         "region": {
@@ -55,7 +55,7 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
                 *map(_hull, tracks),
                 *(_edges(box.pixels()) for box, _ in redaction.manual),
             ],
-            "share": round(_share(redaction), 6),
+            "share": round(share, 6),
             "whole": len(whole) == redaction.num_frames,
         },
         "style": settings.how.style,
@@ -81,17 +81,28 @@ def film_line(redaction: FilmRedaction, settings: FilmSettings, *, tested: Seque
         if redaction.sound_tracks
         else "no sound in the result",
         "dropped": list(redaction.dropped),
-        "verdict": verdict(redaction, tested),
+        "verdict": verdict(redaction, tested, by_hand=settings.detections is not None, covers=share > 0),
     }
 
 
-def verdict(redaction: FilmRedaction, tested: Sequence[str]) -> str:
-    """Return a sentence on exactly what was verified about the film."""
+def verdict(redaction: FilmRedaction, tested: Sequence[str], *, by_hand: bool, covers: bool) -> str:
+    """Return a sentence on exactly what was verified about the film.
+
+    Args:
+        redaction: redaction of the film.
+        tested: names of the detectors.
+        by_hand: whether the detections were given, so that the detectors only examined the covered frames.
+        covers: whether anything is covered.
+    """
+    if by_hand or not tested:
+        covered = "the given regions are covered" if covers else "no given region lies in the film; nothing is covered"
+    elif count := len(redaction.tracker.tracks):
+        covered = f"{counted(count, 'track')} {'is' if count == 1 else 'are'} covered"
+    else:
+        covered = f"nothing was found{'' if covers else ', nothing is covered'}"
     if not tested:
-        return "the given regions are covered; nothing was verified"
+        return f"{covered}; nothing was verified"
     what = ", ".join(tested)
-    count = len(redaction.tracker.tracks)
-    covered = f"{counted(count, 'track')} {'is' if count == 1 else 'are'} covered" if count else "nothing was found"
     if not redaction.verified:
         return f"{covered}; the covered frames were not examined again ({what})"
     return (
@@ -149,7 +160,7 @@ def as_html(name: str, redaction: FilmRedaction, settings: FilmSettings, line: R
         (f"{len(film['covered_whole']):,}", "frames covered completely"),
     ]
     sections = [("", html.figures(figures))]
-    tracks = sorted(redaction.tracker.tracks, key=lambda track: -len(track.frames))
+    tracks = sorted(redaction.tracker.tracks, key=lambda track: track.times[0] - track.times[-1])
     if tracks:
         sections.append(("Time line", _time_line(tracks[:SHOWN_BARS], redaction)))
         sections.append(("Covered tracks", _pictures({_surest(track): _caption(track) for track in tracks}, redaction)))
@@ -208,7 +219,7 @@ def _why(frame: int, redaction: FilmRedaction, scores: dict[int, float]) -> str:
 
 
 def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
-    """Return an SVG timeline with a bar for each track and marks for completely covered frames below."""
+    """Return an SVG timeline: a bar for each track, and below marks for widened and for completely covered frames."""
     end = max(redaction.times[-1], 1e-6)
     step = BAR_HEIGHT + 4
     bars = []
@@ -218,18 +229,29 @@ def _time_line(tracks: Sequence[Track], redaction: FilmRedaction) -> str:
         bars.append(
             f'<rect x="{left:.1f}" y="{row * step}" width="{max(right - left, 2):.1f}" height="{BAR_HEIGHT}" '
             f'fill="currentColor" opacity="0.6"><title>{title}</title></rect>'
+            f'<text x="-6" y="{row * step + BAR_HEIGHT - 1}" text-anchor="end" font-size="{BAR_HEIGHT}" '
+            f'fill="currentColor">{track.number}</text>'
         )
-    marks = "".join(
-        f'<rect x="{BAR_WIDTH * redaction.times[frame] / end:.1f}" y="{len(tracks) * step}" width="2" '
-        f'height="{BAR_HEIGHT}" fill="#c0392b"><title>frame {frame}: covered completely</title></rect>'
-        for frame in whole_frames(redaction)
-    )
-    height = (len(tracks) + 1) * step
-    label = f"Time line of {len(tracks)} tracks over {_clock(end)}"
+    widened = [one.frame for one in redaction.verified if one.boxes]
+    marks = _marks(widened, "widened", "#d68910", redaction, row=len(tracks), end=end)
+    marks += _marks(whole_frames(redaction), "covered completely", "#c0392b", redaction, row=len(tracks) + 1, end=end)
+    label = f"Time line of {counted(len(tracks), 'track')} over {_clock(end)}"
     return (
-        f'<svg viewBox="0 0 {BAR_WIDTH} {height}" role="img" aria-label="{escape(label)}" style="width:100%">'
-        f"{''.join(bars)}{marks}</svg>"
-        + html.note(f"0 to {_clock(end)}; one bar per track, the longest first; red below: completely covered frames.")
+        f'<svg viewBox="-40 0 {BAR_WIDTH + 40} {(len(tracks) + 2) * step}" role="img" aria-label="{escape(label)}" '
+        f'style="width:100%">{"".join(bars)}{marks}</svg>'
+        + html.note(
+            f"0 to {_clock(end)}; one bar per track with its number, the longest first; orange below: frames widened "
+            "after the verification; red: completely covered frames."
+        )
+    )
+
+
+def _marks(frames: Sequence[int], what: str, color: str, redaction: FilmRedaction, *, row: int, end: float) -> str:
+    """Return a mark for each frame in a row of the timeline."""
+    return "".join(
+        f'<rect x="{BAR_WIDTH * redaction.times[frame] / end:.1f}" y="{row * (BAR_HEIGHT + 4)}" width="2" '
+        f'height="{BAR_HEIGHT}" fill="{color}"><title>frame {frame}: {what}</title></rect>'
+        for frame in frames
     )
 
 

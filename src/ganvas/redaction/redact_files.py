@@ -31,9 +31,9 @@ from ganvas.redaction.redaction_log import (
 )
 from ganvas.redaction.tracks import TrackingConfig
 from ganvas.redaction.worker import RedactionSettings, Redactor, lost
-from ganvas.video import FILM_SUFFIXES, WriteOptions, has_film_suffix, is_film
+from ganvas.video import FILM_SUFFIXES, WRITTEN_SUFFIXES, WriteOptions, has_film_suffix, is_film
 
-FILMS = FILM_SUFFIXES | {".gif", ".apng", ".webp", ".png"}
+ANIMATED = frozenset((".gif", ".apng", ".webp", ".png"))
 """Suffixes of films and animations."""
 
 __all__ = ["Redacted", "find_sources", "redact_files"]
@@ -178,9 +178,9 @@ def find_sources(source: Path, out: Path, aside: set[Path]) -> dict[str, tuple[P
 
 
 def _target(path: Path, target: Path) -> Path | None:
-    return target if path.suffix.lower() in FILMS | IMAGE_SUFFIXES else None
+    return target if path.suffix.lower() in FILM_SUFFIXES | ANIMATED | IMAGE_SUFFIXES else None
 
 
 def _suffixes(source: Path) -> frozenset[str]:
     """Return the suffixes that the result of a file may have."""
-    return FILMS if source.is_file() and is_film(source) else frozenset(IMAGE_SUFFIXES)
+    return WRITTEN_SUFFIXES | ANIMATED if source.is_file() and is_film(source) else frozenset(IMAGE_SUFFIXES)

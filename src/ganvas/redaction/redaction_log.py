@@ -106,15 +106,19 @@ def _edges(box: Box) -> list[int]:
 
 def verdict(redaction: Redaction, verifier: Verifier | None, detect: Sequence[str] = ()) -> str:
     """Return a sentence on exactly what was verified about a picture."""
+    covers = bool(redaction.region.any())
     if detect and verifier is None:
-        result = "the whole picture is covered" if redaction.whole else f"{', '.join(detect)}: no more detections"
+        what = ", ".join(detect)
+        result = f"{what}: no more detections" if covers else f"{what}: no detections, nothing is covered"
+        if redaction.whole:
+            result = "the whole picture is covered"
         return f"{result}; recognition by people was not tested"
     if verifier is None or redaction.score_after is None or redaction.score_before is None:
-        return "the given region is covered; nothing was verified"
+        return f"{'the given region is covered' if covers else 'nothing is covered'}; nothing was verified"
     named = repr(verifier.class_name)
     if not verifier.passes(redaction.score_after):
         return f"the whole picture is covered; the classifier recognized {named} until then"
-    if redaction.region.any():
+    if covers:
         return f"the classifier no longer recognizes {named}; recognition by people was not tested"
     return f"the classifier does not recognize {named}; nothing was covered"
 

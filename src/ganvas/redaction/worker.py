@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings, working_folder
@@ -244,9 +244,9 @@ def _redact_film(
             region=lambda picture: settings.region.find(picture, job.name),
             progress=progress,
         )
-    tested = [] if settings.film.detections else [detector.name for detector in detectors]
-    line = film_line(redaction, settings.film, tested=tested)
-    write_film_report(job.name, settings.log, redaction, settings.film, line)
+    line = film_line(redaction, settings.film, tested=[detector.name for detector in detectors])
+    released = str(PurePath(job.name).with_name(target.name))  # its report is found, and released, by that name
+    write_film_report(released, settings.log, redaction, settings.film, line)
     return {"sha256_out": hash_file(target), **line}
 
 

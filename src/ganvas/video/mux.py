@@ -20,7 +20,7 @@ from av.stream import AttachmentStream, Discard, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ganvas.errors import VideoError
+from ganvas.errors import NO_SPACE_ERRORS, VideoError
 from ganvas.video.codecs import Container, Encoding, Nowhere
 from ganvas.video.container import open_film, reason, stream_kind
 from ganvas.video.encode import Part, configure
@@ -134,7 +134,9 @@ def assemble(
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, VideoError):
             raise
-        raise VideoError(out, f"cannot be written ({reason(error)}); try .mkv") from error
+        no_room = isinstance(error, av.error.FFmpegError) and error.errno in NO_SPACE_ERRORS
+        remedy = "make room, and run the same command again" if no_room else "try .mkv"
+        raise VideoError(out, f"cannot be written ({reason(error)}); {remedy}") from error
 
 
 def _source(info: FilmInfo) -> Any:

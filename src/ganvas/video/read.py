@@ -9,12 +9,23 @@ from ganvas.errors import MissingDependency
 from ganvas.image.files import open_regular
 from ganvas.video.film import FilmInfo, Frame, Segment
 
-__all__ = ["FILM_SUFFIXES", "has_film_suffix", "is_film", "plan_segments", "probe", "read_video", "require_av"]
+__all__ = [
+    "FILM_SUFFIXES",
+    "WRITTEN_SUFFIXES",
+    "has_film_suffix",
+    "is_film",
+    "plan_segments",
+    "probe",
+    "read_video",
+    "require_av",
+]
 
 FILM_SUFFIXES = frozenset((
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv",
     ".ts", ".vob", ".webm", ".wmv",
 ))  # fmt: skip
+WRITTEN_SUFFIXES = FILM_SUFFIXES - {".mxf", ".ogv", ".vob", ".wmv"}
+"""Suffixes of the video files that are written."""
 _SIGNATURES = (
     (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"FLV\x01"), (0, b"\x00\x00\x01\xba"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"\x06\x0e\x2b\x34"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from ganvas.errors import WeightsError
+from ganvas.errors import NO_SPACE_ERRORS, WeightsError
 from ganvas.filesystem.paths import sha256_of
 from ganvas.progress import Progress, progress_bars
 
@@ -30,7 +29,6 @@ PAUSE = 1.0
 """Seconds before the second attempt; doubles before each further one."""
 CHUNK = 1 << 20
 NO_SPACE_REMEDY = "free some, or set GANVAS_CACHE to another folder"
-NO_SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRANSIENT = (408, 416, 425, 429)
 """HTTP status codes from 400 to 499 that justify another attempt."""
 
