@@ -31,7 +31,8 @@ from ganvas.image.cover import Cover
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import DetectionConfig, covered_boxes, region_of
 from ganvas.localization.load import load_detectors
-from ganvas.redaction.detections import FrameDetections, examine
+from ganvas.redaction.detections import FrameDetections
+from ganvas.redaction.examination import examine
 from ganvas.redaction.film_covers import CoverPlan, cover_frame, plan_covers
 from ganvas.redaction.tracks import Tracker, TrackingConfig
 from ganvas.video import read_video

@@ -143,7 +143,7 @@ FILE_ERRORS = (GanvasError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def problem_of(error: BaseException) -> str:
-    """Return an error's message, its class name if the message is empty, or file, reason and remedy of a system error."""
+    """Return an error's message, its class name if that is empty, or file, reason and remedy of a system error."""
     if isinstance(error, OSError) and error.strerror:
         remedy = "; make room, and run the same command again" if error.errno in NO_SPACE_ERRORS else ""
         return (f"{error.filename}: {error.strerror}" if error.filename else error.strerror) + remedy

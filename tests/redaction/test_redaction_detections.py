@@ -12,7 +12,8 @@ from ganvas.errors import InputError
 from ganvas.hardware.threads import using_threads
 from ganvas.image.picture import Box
 from ganvas.localization.detectors import Detection, DetectionConfig
-from ganvas.redaction.detections import FrameDetections, ManualBox, examine, header_line, read_detections
+from ganvas.redaction.detections import FrameDetections, ManualBox, header_line, read_detections
+from ganvas.redaction.examination import examine
 
 SCORES = st.floats(0, 1).map(lambda score: round(score, 4))
 BOXES = st.builds(

@@ -126,7 +126,7 @@ def test_sound_can_be_left_out_and_ends_with_a_preview(tmp_path: Path) -> None:
 
 def test_a_container_that_cannot_hold_the_sound_is_refused_before_any_work(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mp4", sound=("eng",))
-    with pytest.raises(VideoError, match=r"b\.webm: \.webm cannot store sound in aac; write \.mp4, .*--no-sound"):
+    with pytest.raises(VideoError, match=r"b\.webm: \.webm does not support sound in aac; write \.mp4, .*--no-sound"):
         check_writable(tmp_path / "b.webm", like=film)
     check_writable(tmp_path / "b.webm", like=film, options=WriteOptions(sound=False))
     with pytest.raises(VideoError, match=r"cannot be written with the suffix '\.xyz'"):

@@ -22,15 +22,8 @@ from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import DetectionConfig, Detector
 from ganvas.progress import Progress
-from ganvas.redaction.detections import (
-    TIME_DIGITS,
-    FrameDetections,
-    ManualBox,
-    examine,
-    header_line,
-    in_threads,
-    read_detections,
-)
+from ganvas.redaction.detections import TIME_DIGITS, FrameDetections, ManualBox, header_line, read_detections
+from ganvas.redaction.examination import examine, in_threads
 from ganvas.redaction.film_verification import VerifiedFrame, WidenedPlan, covered_frame, verify_frame
 from ganvas.redaction.tracks import TrackingConfig
 from ganvas.serialization import read_json, read_json_lines

@@ -19,7 +19,8 @@ from ganvas.localization.detectors import Detection, DetectionConfig, Detector, 
 from ganvas.localization.load import load_detectors
 from ganvas.localization.locate_files import RECORD, detection_of, locate_files
 from ganvas.progress import SILENT, Progress
-from ganvas.redaction.detections import FrameDetections, examine, header_line
+from ganvas.redaction.detections import FrameDetections, header_line
+from ganvas.redaction.examination import examine
 from ganvas.redaction.film_report import counted
 from ganvas.redaction.tracks import Tracker, TrackingConfig
 from ganvas.terminal import one_line
