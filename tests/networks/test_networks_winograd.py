@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from ganvas.networks import winograd
+from ganvas.networks import ResidualUNet, UNetDiscriminator, convolutions, winograd
 from ganvas.networks.convolutions import ReflectConvolution, WideConvolution
 from ganvas.networks.winograd import convolve_winograd, suits_winograd
 
@@ -143,3 +146,29 @@ def test_counting_operations_and_inference_mode_leave_no_trace() -> None:
     torch.testing.assert_close(wide(features).detach(), made.clone(), atol=0, rtol=0)
     wide(features).sum().backward()
     assert wide.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: UNetDiscriminator(3, width=4),
+        lambda: ResidualUNet(3, 3, width=4, encoder_blocks=(1,), middle_blocks=0, decoder_blocks=(0,)),
+    ],
+    ids=["UNetDiscriminator", "ResidualUNet"],
+)
+def test_networks_with_wide_convolutions_train(
+    network: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their activations may not work in place: the output of a Winograd convolution is a view."""
+    monkeypatch.setattr(winograd, "WIDE", 4)
+    made, used = network(), []
+    convolve = convolutions.convolve_winograd
+
+    def noted(*given: Any) -> Tensor:
+        used.append(given[1].shape)
+        return convolve(*given)
+
+    monkeypatch.setattr(convolutions, "convolve_winograd", noted)
+    made(torch.rand(2, 3, 32, 32)).square().mean().backward()
+    assert used
+    assert all(value.grad is not None for value in made.parameters())

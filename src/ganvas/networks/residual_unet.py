@@ -19,7 +19,7 @@ class PlainBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = (WideConvolution(channels, channels, 3, 1, 1) for _ in range(2))
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = nn.ReLU()  # not in place, as the output of a `WideConvolution` may be a view
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, channels, H, W) -> the same shape."""

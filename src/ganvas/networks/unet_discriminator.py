@@ -66,5 +66,5 @@ def constrained(before: int, after: int) -> nn.Module:
 
 
 def leaky_relu(features: Tensor) -> Tensor:
-    """Apply LeakyReLU to the fresh output of a convolution, in place."""
-    return functional.leaky_relu(features, SLOPE, inplace=True)
+    """Apply LeakyReLU; not in place, as the output of a `WideConvolution` may be a view."""
+    return functional.leaky_relu(features, SLOPE)
