@@ -138,7 +138,7 @@ def test_an_imported_model_is_exported_as_it_was(tmp_path, make):
 
 def test_other_runs_are_refused_before_anything_is_written(tmp_path):
     write_tiny_run(tmp_path / "run", SRResNetConfig(width=4, num_blocks=1, scale=2))
-    with pytest.raises(ConfigError, match="supports no generator of SRResNetConfig"):
+    with pytest.raises(ConfigError, match="run: spandrel supports no generator of SRResNetConfig"):
         api.export(tmp_path / "run", tmp_path / "model.safetensors", format="spandrel")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     with pytest.raises(ConfigError, match="format spandrel has no --half"):

@@ -33,9 +33,12 @@ def write_spandrel(job: ExportJob, folder: Path) -> list[Path]:
     Raises:
         ConfigError: spandrel has no such network.
     """
-    config, generator = as_known(job.record.method), job.network.method.get_submodule("generator")
     channels = {"input_channels": job.record.input.channels, "output_channels": job.record.output.channels}
-    weights = to_spandrel(config, generator.state_dict(), **channels)
+    try:
+        config = as_known(job.record.method)
+        weights = to_spandrel(config, job.network.method.get_submodule("generator").state_dict(), **channels)
+    except ConfigError as error:
+        raise ConfigError(f"{job.run}: {error}") from error
     path = folder / "model.safetensors"
     save_tensors(path, weights, job.metadata.to_strings())
     return [path]
