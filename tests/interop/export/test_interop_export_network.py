@@ -57,7 +57,7 @@ TOGETHER = ("generator", "norm", "upsampling")
 ALONE: dict[str, tuple[Any, ...]] = {
     "antialias": (True, False), "variant": ("paper", "pytorch"), "residual": (True,), "dense_skips": (True,),
     "unshuffle": (2,), "activation": ("relu", "leaky_relu"), "scale": (1, 3, 4, 8), "frames": (3,), "bottleneck": (4,),
-    "shared_blocks": (0, 2), "depth": (1, 3), "residual_scale": (0.1,), "encoder_after": (0,),
+    "shared_blocks": (0, 2), "depth": (1, 3), "residual_scale": (0.1,), "encoder_after": (0,), "enhancers": (1, 2),
 }  # fmt: skip
 """Settings that are tried one by one, with each generator."""
 
