@@ -116,7 +116,7 @@ def test_inceptions_weights_are_read_by_name_and_strictly(tmp_path):
     torch.save(state, file)
     assert_same(inception_from(torch.load(file, weights_only=True), file).state_dict(), state)
     state.pop("fc.bias")
-    with pytest.raises(WeightsError, match=r"6726825d\.pth does not hold"):
+    with pytest.raises(WeightsError, match=r"6726825d\.pth does not contain"):
         inception_from(state, Path(file))
 
 
