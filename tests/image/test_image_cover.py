@@ -73,7 +73,7 @@ def test_a_mask_covers_what_it_marks(how):
 
 
 def test_masks_that_cannot_be_meant():
-    with pytest.raises(ImageError, match="nothing"):
+    with pytest.raises(ImageError, match="no pixel"):
         cover(noise(), np.zeros((20, 24), bool), Cover())
     with pytest.raises(ImageError, match="shape"):
         cover(noise(), np.ones((24, 20), bool), Cover())
