@@ -4,7 +4,7 @@
         --minutes 2 10 60 --processes 2
 
     unet          the recipe as it is: a U-Net without norms, added to its input
-    residual_unet a U-Net of residual blocks (`--generator residual_unet`)
+    residual_unet a U-Net of residual blocks as wide and deep as the NAFNet
     nafnet        a small NAFNet
     compact       Compact at the resolution of the mosaic: it sees the means of the blocks, and enlarges eight times
 
@@ -84,10 +84,9 @@ def candidates(given: argparse.Namespace) -> dict[str, RunConfig]:
     )  # fmt: skip
     base = replace(recipe, data=data, training=training)
     plain: dict[str, Any] = {"norm": "none", "loss": "l1"}
-    nafnet = replace(
-        recipe.method, generator="nafnet", width=16, encoder_blocks=(1, 1, 2), middle_blocks=2, decoder_blocks=(1, 1, 1)
-    )
-    residual_unet = SRResNetConfig(generator="residual_unet", scale=1, width=24, num_blocks=2, **plain)
+    blocks: dict[str, Any] = {"width": 16, "encoder_blocks": (1, 1, 1), "middle_blocks": 2, "decoder_blocks": (1, 1, 1)}
+    nafnet = replace(recipe.method, generator="nafnet", **blocks)
+    residual_unet = SRResNetConfig(generator="residual_unet", scale=1, **blocks, **plain)
     compact = SRResNetConfig(generator="compact", scale=BLOCK, width=64, num_blocks=12, **plain)
     means = replace(data, degrade="means", crop_size=(2 * data.crop_size[0], 2 * data.crop_size[1]))
     return {
