@@ -22,6 +22,7 @@ from ganvas.inference import film as inference_film
 from ganvas.inference.folder import translate_files
 from ganvas.localization.detectors import Detection
 from ganvas.redaction import worker
+from ganvas.video import read_video
 from redact_command import redact_files
 
 OPTIONS = {"g": "5", "sc_threshold": "0", "preset": "ultrafast"}
@@ -114,9 +115,10 @@ def test_covers_that_a_person_gives_are_spread(films: Path, tmp_path: Path, clus
     given: dict[str, Any] = {"boxes": boxes}
     if "detections" in how:
         given = {"detections": tmp_path / "detections.jsonl"}
+        boxes_of_a_frame = [{"label": "face", "box": [4, 4, 12, 12]}]
+        times = [float(found.time) for found in read_video(film)]
         entries = (
-            {"frame": number, "time": number / 2, "boxes": [{"label": "face", "box": [4, 4, 12, 12]}]}
-            for number in range(60)
+            {"frame": number, "time": time - times[0], "boxes": boxes_of_a_frame} for number, time in enumerate(times)
         )
         given["detections"].write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
     if "verified" in how:
