@@ -172,3 +172,13 @@ def test_networks_with_wide_convolutions_train(
     made(torch.rand(2, 3, 32, 32)).square().mean().backward()
     assert used
     assert all(value.grad is not None for value in made.parameters())
+
+
+@pytest.mark.parametrize("size", [10, 11, 12])
+def test_an_activation_may_change_the_output_in_place(size: int) -> None:
+    """Also where it is made of whole tiles."""
+    features, weight, _ = layer(1, (size, size), 3, channels=(4, 4), dtype=torch.float32)
+    made = functional.leaky_relu(convolve_winograd(features, weight, None, 1), 0.2, inplace=True)
+    assert not made._is_view()
+    made.sum().backward()
+    assert features.grad is not None

@@ -301,8 +301,10 @@ class _Grid:
         return torch.empty(shape, dtype=features.dtype, memory_format=self.layout)
 
     def cut_outputs(self, outputs: Tensor) -> Tensor:
-        """Crop the output of whole tiles to the size of the result."""
+        """Crop the output of whole tiles to the size of the result; no view, which may not be changed in place."""
         height, width = self.output_size
+        if outputs.shape[-2:] == (height, width):
+            return outputs
         return outputs[:, :, :height, :width].contiguous(memory_format=self.layout)
 
     def padded_outputs(self, gradient: Tensor) -> Tensor:
