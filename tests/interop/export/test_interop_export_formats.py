@@ -125,7 +125,7 @@ NORMED = [
     Pix2PixConfig(width=4, depth=3, norm="instance", dropout=0.0),
     CycleGANConfig(width=4, residual_blocks=1, norm="batch"),
     CycleGANConfig(width=4, residual_blocks=1, norm="instance"),
-    UNITConfig(width=8, residual_blocks=2, norm="batch"),
+    UNITConfig(width=8, residual_blocks=2, norm="instance"),
 ]
 
 

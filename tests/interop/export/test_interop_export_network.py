@@ -149,7 +149,10 @@ def test_every_generator_becomes_a_plain_network_that_agrees(config: Any) -> Non
     assert tried >= len(list(variants(config))) - 2
 
 
-@pytest.mark.parametrize("config", SMALL, ids=lambda config: type(config).__name__)
+ENHANCED = Pix2PixHDConfig(width=4, residual_blocks=1, halvings=1, enhancers=1, receptive_field=1)
+
+
+@pytest.mark.parametrize("config", [*SMALL, ENHANCED], ids=lambda config: type(config).__name__)
 def test_every_method_has_a_network_of_half_precision(config: Any) -> None:
     """Its rounding is bounded here by twice the limit of an export, as the weights are random."""
     method = built(config)

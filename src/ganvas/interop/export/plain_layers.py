@@ -148,6 +148,8 @@ def halve(network: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             layer.half()
             layer.register_forward_pre_hook(lambda _layer, features: features[0].half())
-    for generator in network.modules():
-        if isinstance(generator, Generator):
+    generators = [layer for layer in network.modules() if isinstance(layer, Generator)]
+    inner = {part for generator in generators for part in generator.modules() if part is not generator}
+    for generator in generators:
+        if generator not in inner:  # one inside another gives it features, and may have no last layer
             generator.last_layer.register_forward_hook(lambda _layer, _features, made: made.float())
