@@ -77,7 +77,7 @@ def test_it_trains_and_is_read_back(installed: Path, capsys: pytest.CaptureFixtu
 
 def test_its_recipe_is_offered_with_its_own_flags(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 0
-    assert "simgan           Rendered pictures refined" in capsys.readouterr().out
+    assert re.search(r"^  simgan +Rendered pictures refined", capsys.readouterr().out, flags=re.MULTILINE)
     with pytest.raises(SystemExit, match="0"):
         main(["train", "simgan", "--help"])
     told = capsys.readouterr().out
@@ -90,7 +90,8 @@ def test_its_recipe_is_offered_with_its_own_flags(installed: Path, capsys: pytes
 
 @pytest.mark.slow
 def test_it_goes_on_in_processes_of_its_own(package: Path) -> None:
-    assert "simgan           Rendered pictures refined" in run(package, "-m", "ganvas", "train")
+    listed = run(package, "-m", "ganvas", "train")
+    assert re.search(r"^  simgan +Rendered pictures refined", listed, flags=re.MULTILINE)
     assert "run: done after 12 images" in run(package, "train.py")
     assert "after 16 images" in run(package, "-m", "ganvas", "resume", "run", "--epochs", "4")
 
