@@ -287,6 +287,24 @@ def test_an_original_is_never_overwritten_and_a_stranger_neither(film: Path, tmp
     assert (tmp_path / "out" / film.name).read_bytes() == b"mine"
 
 
+def test_killed_before_its_log_entry_a_film_is_recognized_and_another_one_is_not(
+    film: Path, tmp_path: Path, use: Any
+) -> None:
+    use(Bright())
+    out = tmp_path / "out"
+    redact_files(film, out, detect=("squares",))
+    expected, line = (out / film.name).read_bytes(), line_of(out)
+    (out / "redaction.jsonl").unlink()
+    redact_files(film, out, detect=("squares",))
+    assert (out / film.name).read_bytes() == expected
+    assert {**line_of(out), "time": ""} == {**line, "time": ""}
+    (out / "redaction.jsonl").unlink()
+    (out / film.name).write_bytes(b"mine")
+    with pytest.raises(PartialFailure, match="already exists, and is another film"):
+        redact_files(film, out, detect=("squares",))
+    assert (out / film.name).read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("settings", [{"verify": -1}, {"preview": 0.0}, {"hold": -1.0}, {"crf": 99}])
 def test_settings_out_of_range_are_errors(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -19,7 +19,16 @@ from ganvas.filesystem.atomic import append_line, claimed, write_text
 from ganvas.image.files import open_regular
 from ganvas.serialization import read_json_lines, to_record
 
-__all__ = ["Journal", "Record", "hash_file", "hash_files", "hash_settings", "joined_hashes", "working_folder"]
+__all__ = [
+    "Journal",
+    "Record",
+    "has_working_folder",
+    "hash_file",
+    "hash_files",
+    "hash_settings",
+    "joined_hashes",
+    "working_folder",
+]
 
 Record = dict[str, Any]
 """JSON object."""
@@ -131,6 +140,11 @@ def working_folder(target: Path, identity: str) -> Iterator[Path]:
             shutil.rmtree(folder)
             raise
         shutil.rmtree(folder)
+
+
+def has_working_folder(target: Path) -> bool:
+    """Return whether an interrupted command left the working folder of an output file."""
+    return _folder_of(target).is_dir()
 
 
 def _folder_of(target: Path) -> Path:

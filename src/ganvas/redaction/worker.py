@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
-from ganvas.bulk.journal import Record, hash_file, hash_files, hash_settings, working_folder
+from ganvas.bulk.journal import Record, has_working_folder, hash_file, hash_files, hash_settings, working_folder
 from ganvas.bulk.runner import Division, Job, Result
 from ganvas.data.regions import UserRegions
 from ganvas.errors import FILE_ERRORS, ConfigError, InputError, problem_of
@@ -25,7 +25,7 @@ from ganvas.progress import SILENT, Progress
 from ganvas.redaction.film import redact_film
 from ganvas.redaction.film_parts import do_film_part, film_parts
 from ganvas.redaction.film_passes import FilmSettings
-from ganvas.redaction.film_report import film_line, write_film_report
+from ganvas.redaction.film_report import film_line, frames_path, write_film_report
 from ganvas.redaction.redact import CosmeticWarning, Redaction, cosmetic, redact_detected, redact_picture
 from ganvas.redaction.redaction_log import (
     KEYED_ORIGINAL,
@@ -229,24 +229,29 @@ def _redact_film(
     On a cluster, workers process the passes first.
     """
     settings = redactor.settings
-    if target.exists() and not job.known:
+    released = str(PurePath(job.name).with_name(target.name))  # its report is found, and released, by that name
+    # A process killed after the film has its name, but before its log entry, leaves its working folder or its report.
+    is_resumed = target.exists() and not job.known
+    if is_resumed and not (has_working_folder(target) or frames_path(settings.log, released).exists()):
         raise InputError(f"{target} already exists, and this log does not list it; move it, or use another folder")
     detectors = _all_detectors(redactor)
     with working_folder(target, identity) as work:
         if in_parts:
             yield from film_parts(job.source, target, work, settings.film, detectors=detectors)
+        out = work / f"finished{target.suffix}" if is_resumed else target
         redaction = redact_film(
             job.source,
-            target,
+            out,
             work,
             settings.film,
             detectors=detectors,
             region=lambda picture: settings.region.find(picture, job.name),
             progress=progress,
         )
-    line = film_line(redaction, settings.film, tested=[detector.name for detector in detectors])
-    released = str(PurePath(job.name).with_name(target.name))  # its report is found, and released, by that name
-    write_film_report(released, settings.log, redaction, settings.film, line)
+        if is_resumed and hash_file(out) != hash_file(target):
+            raise InputError(f"{target} already exists, and is another film; move it, or use another folder")
+        line = film_line(redaction, settings.film, tested=[detector.name for detector in detectors])
+        write_film_report(released, settings.log, redaction, settings.film, line)
     return {"sha256_out": hash_file(target), **line}
 
 
