@@ -140,7 +140,7 @@ def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Pa
         evaluate(other, truth)
     with pytest.raises(ConfigError, match="use --data FILM"):
         ganvas.evaluate(truth)
-    with pytest.raises(VideoError, match="no film"):
+    with pytest.raises(VideoError, match="not a film"):
         evaluate(truth, tmp_path)
     report = tmp_path / "x" / "report.html"
     report.parent.mkdir()

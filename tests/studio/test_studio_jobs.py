@@ -65,6 +65,8 @@ def test_positions_and_removal_from_the_queue(queue: JobQueue) -> None:
     assert [places[job.id] for job in (first, *waiting)] == [None, 1, 2, 3]
     queue.cancel(waiting[0].id)
     assert waiting[0].state == "cancelled"
+    while first.progress is None:
+        assert not first.over.is_set()
     queue.cancel(first.id)
     assert waiting[2].over.wait()
     assert [job.state for job in waiting] == ["cancelled", "done", "done"]

@@ -303,9 +303,8 @@ class _Grid:
     def cut_outputs(self, outputs: Tensor) -> Tensor:
         """Crop the output of whole tiles to the size of the result; no view, which may not be changed in place."""
         height, width = self.output_size
-        if outputs.shape[-2:] == (height, width):
-            return outputs
-        return outputs[:, :, :height, :width].contiguous(memory_format=self.layout)
+        is_whole = outputs.shape[-2:] == (height, width)
+        return outputs if is_whole else outputs[:, :, :height, :width].contiguous(memory_format=self.layout)
 
     def padded_outputs(self, gradient: Tensor) -> Tensor:
         """Fill the last tiles with zeros."""
