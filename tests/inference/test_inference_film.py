@@ -362,7 +362,7 @@ def test_a_film_grows_by_the_scale_of_the_method(tmp_path: Path) -> None:
     ("out", "message"),
     [
         ("made.jpg", r"\.jpg cannot be written; use one of .*\.mkv"),
-        ("made.wmv", r"cannot be written with the suffix '\.wmv'"),
+        ("made.wmv", r"\.wmv cannot be written; use one of .*\.mkv"),
         ("made.webm", "does not support"),
     ],
 )

@@ -148,7 +148,7 @@ def test_nothing_is_overwritten(run: Path, photos: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="is not a picture format"):
         translate(run, photos, tmp_path / "out", suffix=".gif")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="contains no pictures"):
+    with pytest.raises(InputError, match="no pictures in it"):
         translate(run, tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="tile 2"):
         translate(run, photos, tmp_path / "out", tile=2)

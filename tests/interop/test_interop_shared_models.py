@@ -332,7 +332,7 @@ def test_settings_of_other_models_are_refused(tmp_path):
     with pytest.raises(RunError, match=r"is a ESRGAN .* imported by itself"):
         api.import_reference((tmp_path / "model.pth", tmp_path / "model.pth"), out=tmp_path / "run")
     torch.save({"net.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ConfigError, match="scale: not for checkpoints of the reference"):
+    with pytest.raises(ConfigError, match="scale: does not apply to checkpoints of the reference"):
         api.import_reference((tmp_path / "other.pth",), out=tmp_path / "run", scale=3)
 
 

@@ -89,7 +89,7 @@ def test_a_crop_that_does_not_fit_is_told_the_mend(options, image_size, mend):
 
 
 def test_residual_needs_equal_channels():
-    with pytest.raises(ConfigError, match="as many channels"):
+    with pytest.raises(ConfigError, match="use equal numbers of channels"):
         build(Pix2PixConfig(residual=True), input_channels=1, output_channels=3, image_size=(32, 32))
 
 
