@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.errors import ConfigError, WeightsError
+from ganvas.errors import ConfigError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.base import Method
 from ganvas.methods.config import Direction, Norm, ReceptiveField, Variant
@@ -28,11 +27,7 @@ from ganvas.networks import (
     UnitRangeGenerator,
     as_in_training,
 )
-from ganvas.networks.feature_extractors import VGG
 from ganvas.networks.generators import NUM_HALVINGS
-from ganvas.weights.find import find_weights
-from ganvas.weights.known import VGG16, VGG19
-from ganvas.weights.tensors import load_convolutions
 
 NUM_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Receptive field of a PatchGAN -> number of its strided convolutions."""
@@ -197,26 +192,6 @@ def patch_discriminator(
     num_layers = NUM_LAYERS[receptive_field]
     network = PatchGAN(input_channels, width=width, num_layers=num_layers, norm=norm, bias=bias, antialias=antialias)
     check_crop(image_size, smallest=network.smallest_input, network=f"receptive_field {receptive_field}")
-    return network
-
-
-def load_vgg(name: Literal["vgg16", "vgg19"], taps: Sequence[str], *, otherwise: str) -> VGG:
-    """Return a classifier up to its last tap, frozen, with its published weights.
-
-    Args:
-        name: the classifier.
-        taps: names of the outputs, see `VGG`.
-        otherwise: the settings to give where its weights are missing, for the error.
-
-    Raises:
-        WeightsError: the weights are not found, or differ from their record.
-    """
-    network, record = (VGG(depth=19, taps=taps), VGG19) if name == "vgg19" else (VGG(depth=16, taps=taps), VGG16)
-    try:
-        weights = find_weights(record)
-    except WeightsError as error:
-        raise WeightsError(f"{error}\nOr compare otherwise: {otherwise}") from error
-    network.load_convolutions(load_convolutions(weights))
     return network
 
 

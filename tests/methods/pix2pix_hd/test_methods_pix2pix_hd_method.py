@@ -13,9 +13,8 @@ from torch.nn.functional import l1_loss, mse_loss
 from training_runs import tensors_of, tiny_picture, tiny_run
 
 from ganvas.errors import ConfigError, WeightsError
-from ganvas.methods import Pix2PixConfig, Pix2PixHDConfig, architectures
+from ganvas.methods import Pix2PixConfig, Pix2PixHDConfig, perceptual
 from ganvas.methods.base import Batch, Progress, build
-from ganvas.methods.pix2pix_hd import method as hd_method
 from ganvas.methods.pix2pix_hd.method import VGG_LAYERS, Pix2PixHD, feature_matching
 from ganvas.networks.feature_extractors import VGG
 from ganvas.recipes import RECIPES
@@ -128,7 +127,7 @@ def vgg(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         torch.manual_seed(1)
         return VGG(depth=16, taps=taps)
 
-    monkeypatch.setattr(hd_method, "load_vgg", load)
+    monkeypatch.setattr(perceptual, "load_vgg", load)
     return asked
 
 
@@ -154,7 +153,7 @@ def test_weights_that_are_nowhere_name_the_settings_to_give(monkeypatch: pytest.
     def nowhere(record: object) -> None:
         raise WeightsError(f"{record.title}: not found")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(architectures, "find_weights", nowhere)
+    monkeypatch.setattr(perceptual, "find_weights", nowhere)
     method, batch = made(perceptual="vgg19")
     turns = method.training_step(batch, Progress(0, 0))
     next(turns)

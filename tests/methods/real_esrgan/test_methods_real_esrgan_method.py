@@ -10,9 +10,8 @@ from test_methods_srresnet_method import SmallInput
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganvas.errors import ConfigError, WeightsError
-from ganvas.methods import RealESRGANConfig, SRResNetConfig, architectures
+from ganvas.methods import RealESRGANConfig, SRResNetConfig, perceptual
 from ganvas.methods.base import Progress, build
-from ganvas.methods.real_esrgan import method as real_esrgan
 from ganvas.networks.feature_extractors import VGG
 from ganvas.recipes import real_restoration, real_restoration_l1
 from ganvas.testing import MethodContract
@@ -53,7 +52,7 @@ def vgg(monkeypatch):
         torch.manual_seed(0)
         return VGG(depth=16 if name == "vgg16" else 19, taps=taps)
 
-    monkeypatch.setattr(real_esrgan, "load_vgg", load)
+    monkeypatch.setattr(perceptual, "load_vgg", load)
     return asked
 
 
@@ -104,7 +103,7 @@ def test_missing_weights_are_told_at_the_first_step_with_the_remedy(monkeypatch)
     def nowhere(record):
         raise WeightsError(f"{record.title}: not found")
 
-    monkeypatch.setattr(architectures, "find_weights", nowhere)
+    monkeypatch.setattr(perceptual, "find_weights", nowhere)
     tested = case(replace(COMPACT, perceptual="vgg19"))
     turns = tested.make().training_step(tested.batch(), Progress(0, 0))  # a trained run needs none
     next(turns)

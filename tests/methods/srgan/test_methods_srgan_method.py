@@ -4,7 +4,7 @@ from test_methods_srresnet_method import SmallInput
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganvas.errors import ConfigError, WeightsError
-from ganvas.methods import SRGANConfig, architectures
+from ganvas.methods import SRGANConfig, perceptual
 from ganvas.methods.base import Progress, build
 from ganvas.methods.srgan import method as srgan_method
 from ganvas.networks.feature_extractors import VGG
@@ -93,7 +93,7 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
     def nowhere(record):
         raise WeightsError(f"{record.title}: not found")
 
-    monkeypatch.setattr(architectures, "find_weights", nowhere)
+    monkeypatch.setattr(perceptual, "find_weights", nowhere)
     tested = case()
     method = tested.make()  # a trained run needs none
     turns = method.training_step(tested.batch(), Progress(0, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,14 +14,13 @@ from ganvas.methods.architectures import (
     NUM_LAYERS,
     check_crop,
     has_biases,
-    load_vgg,
     make_generator,
     patch_discriminator,
 )
+from ganvas.methods.perceptual import PerceptualLoss
 from ganvas.methods.pix2pix.method import Pix2Pix, critic_norm
 from ganvas.methods.pix2pix_hd.networks import LocalEnhancer, MultiScaleDiscriminator, halved_sizes, smallest_side
 from ganvas.networks import Generator, PixelGAN, ResNet
-from ganvas.networks.feature_extractors import VGG
 from ganvas.networks.patchgan import smallest_input
 
 Outputs = Sequence[Sequence[Tensor]]
@@ -30,7 +28,7 @@ Outputs = Sequence[Sequence[Tensor]]
 USUAL_LAYERS = 4
 """Number of hidden layers of a discriminator of 70 pixels, whose distances the released code adds."""
 VGG_LAYERS = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
-"""Layer -> weight in the perceptual loss, as in the released code."""
+"""Layer -> weight in the perceptual loss, as in the released code, which does not normalize the pictures for it."""
 
 
 def feature_matching(made: Outputs, wanted: Outputs) -> Tensor:
@@ -55,34 +53,6 @@ def all_scores(outputs: Outputs) -> Tensor:
     return torch.cat([layers[-1].flatten() for layers in outputs])
 
 
-class PerceptualLoss:
-    """L1 distance of the features of five layers of a VGG network (Wang et al. 2018, Sec. 4).
-
-    The classifier is not part of the method: it is neither trained nor saved, and is loaded at the first call. Pictures
-    are normalized as for its training, which the released code omits.
-    """
-
-    def __init__(self, classifier: Literal["vgg16", "vgg19"]) -> None:
-        self._classifier = classifier
-        self._network: VGG | None = None
-
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar, of two batches (N, 3, H, W) in [-1, 1]; gradients flow to the first.
-
-        Raises:
-            WeightsError: the classifier's weights are missing, or their hash differs.
-        """
-        if self._network is None:
-            otherwise = "--perceptual vgg16, or --perceptual none"
-            self._network = load_vgg(self._classifier, tuple(VGG_LAYERS), otherwise=otherwise)
-        network = self._network.to(output.device)
-        ours = network(output)
-        with torch.no_grad():
-            theirs = network(target)
-        weighted = zip(VGG_LAYERS.values(), ours, theirs, strict=True)
-        return torch.stack([weight * l1_loss(one, other) for weight, one, other in weighted]).sum()
-
-
 class Pix2PixHD(Pix2Pix):
     """Conditional GAN with discriminators at several scales, whose features of real and generated pictures must match.
 
@@ -100,7 +70,7 @@ class Pix2PixHD(Pix2Pix):
         self, config: Pix2PixHDConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
-        self._perceptual = None if config.perceptual == "none" else PerceptualLoss(config.perceptual)
+        self._perceptual = None if config.perceptual == "none" else PerceptualLoss(config.perceptual, VGG_LAYERS)
         if self._perceptual and output_channels != 3:
             raise ConfigError(
                 f"the features of {config.perceptual} are of RGB, the pictures made have {output_channels} channels: "

@@ -18,8 +18,9 @@ from ganvas.losses import (
     relativistic_generator_loss,
 )
 from ganvas.methods import SRGANConfig
-from ganvas.methods.architectures import check_crop, load_vgg
+from ganvas.methods.architectures import check_crop
 from ganvas.methods.base import Batch, Progress, Turn
+from ganvas.methods.perceptual import load_vgg
 from ganvas.methods.srgan.config import Content
 from ganvas.methods.srresnet.method import SuperResolution
 from ganvas.networks.blocks import Norm, make_norm
