@@ -37,5 +37,5 @@ def test_the_ten_lines_for_onnx_runtime_give_the_pictures_of_the_run(
     assert np.abs(theirs - ganvas.load(run, device="cpu")(picture).pixels).max() <= 1
 
     keys = {key.removeprefix("ganvas.") for key in result.metadata.to_strings()}
-    listed = PAGE.split("The metadata of the file (")[1].split("\n\n")[0]
+    listed = PAGE.split("The metadata of the file ")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", listed)) - {"blended"} == keys - {"format", "version", "notice"}
