@@ -8,7 +8,7 @@ Without --compare: the loss (Isola et al. 2017, Table 1), the generator (Table 2
 discriminator (Table 3). `--compare hd`: pix2pix; the losses of pix2pixHD (Wang et al. 2018) with the generator of
 pix2pix, without and with the perceptual loss on VGG16; and pix2pixHD with its own generator.
 
-Every variant trains for the same minutes on one thread, --processes at a time, seed after seed, so that an interrupted
+Every variant trains for the same minutes of a processor core, --processes at a time, seed after seed, so that an interrupted
 command leaves whole comparisons; the same command then goes on. A variant that is finished with these settings is not
 trained again; more --minutes lengthen every run. Each is measured on the held pictures: L1, PSNR, LPIPS, and the
 Frechet distance of the features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json, ablations.md and
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measure.budget import processor_time
 from measure.seeds import Measure, Trial, seed_table
 from measure.table import Table, markdown
 from quality import machine, write_split
@@ -228,7 +229,8 @@ def run_job(job: Job) -> bool:
     torch.set_num_threads(1)
     print(f"{job.name}: begins", flush=True)
     try:
-        trained = train(job.config, job.run, resume=True, quiet=True)
+        with processor_time():
+            trained = train(job.config, job.run, resume=True, quiet=True)
     except WeightsError as error:
         print(f"{job.name} is left out: {error}", flush=True)
         return True

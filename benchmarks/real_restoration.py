@@ -4,7 +4,7 @@
     python benchmarks/real_restoration.py --data ../shared/data --out runs/real2 --scale 2 --minutes 60 --processes 2
 
 All ways have one generator, Compact, and learn from the same photographs (the training halves of flowers and of
-BSDS500), half of the minutes with L1 alone and half with their adversarial losses:
+BSDS500), for the same minutes of a processor core, half of them with L1 alone and half with their adversarial losses:
 
     srgan                 recipe `srgan_modern`, on pictures that were reduced by bicubic interpolation
     srgan_second_order    the same losses on the second-order degradation, to tell the two apart (on request)

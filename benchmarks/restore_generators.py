@@ -8,7 +8,7 @@
     nafnet        a small NAFNet
     compact       Compact at the resolution of the mosaic: it sees the means of the blocks, and enlarges eight times
 
-Each learns with L1 alone, on one thread, on the flowers that quality.py trains on; a run of other minutes is another
+Each learns with L1 alone, for the same minutes of a processor core, on the flowers that quality.py trains on; a run of other minutes is another
 training, whose learning rate falls to 0 with its time. Measured on the flowers held out: PSNR of RGB, LPIPS of AlexNet,
 and pictures a second of the network alone, beside the mosaic and bicubic interpolation of its means; intervals are
 95 %, by the bootstrap over pictures. Stopped, the same command goes on. Writes restore_generators.json and a grid for

@@ -1,19 +1,27 @@
-"""Trainings of equal minutes: a short trial finds how many epochs fit, so that each schedule ends with its time."""
+"""Trainings of equal minutes: a short trial finds how many epochs fit, so that each schedule ends with its time.
+
+The minutes are those of a processor core, so that other programs on the machine take nothing from a training.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
+from unittest import mock
 
 import torch
 
 from ganvas.data.cache_writer import build_cache
 from ganvas.filesystem.paths import cache_folder
+from ganvas.training import schedule
 from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
 from ganvas.training.report import TrainingResult
@@ -32,9 +40,17 @@ Made = TypeVar("Made")
 
 def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
     """Train for about so many minutes, or go on where it stopped; return what it took."""
-    config = read_config(run) if (run / "run.json").exists() else scheduled(config, run, minutes)
-    result = uninterrupted(train(config, run, resume=True, quiet=True))
+    with processor_time():
+        config = read_config(run) if (run / "run.json").exists() else scheduled(config, run, minutes)
+        result = uninterrupted(train(config, run, resume=True, quiet=True))
     return {"images": result.images_seen, "seconds": round(result.seconds, 1)}
+
+
+@contextmanager
+def processor_time() -> Iterator[None]:
+    """Let the clock of a training count the seconds of processor time of this process."""
+    with mock.patch.object(schedule, "time", SimpleNamespace(monotonic=time.process_time)):
+        yield
 
 
 def scheduled(config: RunConfig, run: Path, minutes: float) -> RunConfig:

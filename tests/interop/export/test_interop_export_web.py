@@ -397,13 +397,12 @@ class TestUse:
     """The page in the hands of a person."""
 
     def test_cancel(self, browser: Any, page_of: Any, photograph: Path, tmp_path: Path) -> None:
-        large = write_image_at(tmp_path / "large.png", np.zeros((600, 1200, 3), np.uint8))
+        large = write_image_at(tmp_path / "large.png", np.zeros((1500, 2000, 3), np.uint8))
         page = page_of("exact")
         change_settings(page, tile=32)
         with visiting(browser, page) as visit:
             visit.page.set_input_files("#file", large)
-            visit.page.wait_for_selector(r"text=/tile \d+ of/")
-            assert "left" in visit.page.inner_text("#left")
+            visit.page.wait_for_selector(r"#work:has(:text-matches('tile \\d+ of')) #left:text-matches('left')")
             visit.page.click("#cancel")
             visit.page.wait_for_selector("#work[hidden]", state="attached")
             assert not visit.page.is_visible("#result")
