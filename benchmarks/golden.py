@@ -27,17 +27,18 @@ from safetensors.torch import load_file
 
 import ganvas
 from ganvas.recipes import RECIPES
+from ganvas.training.config import RunConfig
 
 STEPS, BATCH, SIDE = 30, 2, 64
 NARROW: dict[str, Any] = {
     "width": 4, "discriminator_width": 4, "num_blocks": 2, "residual_blocks": 2, "z_size": 8, "search_steps": 5,
-    "search_restarts": 1, "content": "pixels",
+    "search_restarts": 1, "content": "pixels", "perceptual": "none",
 }  # fmt: skip
 """Small values of settings, for methods that have them."""
 OWN: dict[str, dict[str, Any]] = {
     "cogan": {"width": 64},
     "cogan_port": {"width": 64},
-    "pix2pix_hd": {"receptive_field": 34},
+    "pix2pix_hd": {"receptive_field": 16},
 }
 """Settings of single recipes."""
 FORGETTABLE = ("seconds", "images_per_second", "time", "minutes", "memory")
@@ -99,8 +100,8 @@ def write_pictures(folder: Path) -> None:
     (folder / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
 
 
-def trained(folder: Path, name: str) -> Record:
-    """Return the losses of each step, and hashes of the weights."""
+def small_config(folder: Path, name: str) -> RunConfig:
+    """Return the recipe with little data, a narrow network and few steps."""
     config = RECIPES[name]()
     own = {field.name for field in fields(config.method)}
     method = replace(config.method, **{key: value for key, value in (NARROW | OWN.get(name, {})).items() if key in own})
@@ -116,8 +117,13 @@ def trained(folder: Path, name: str) -> Record:
         config.training, epochs=STEPS * BATCH / 4, batch_size=BATCH, log_every=BATCH, device="cpu", threads=1,
         precision="float32", minutes=None, validate_every=10**6, sample_every=10**6, checkpoint_every=10**6,
     )  # fmt: skip
+    return replace(config, method=method, data=data, training=training)
+
+
+def trained(folder: Path, name: str) -> Record:
+    """Return the losses of each step, and hashes of the weights."""
     run = folder / "runs" / name
-    ganvas.train(replace(config, method=method, data=data, training=training), run)
+    ganvas.train(small_config(folder, name), run)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     kept = [
         {key: value for key, value in line.items() if not any(part in key for part in FORGETTABLE)} for line in lines

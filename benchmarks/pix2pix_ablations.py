@@ -8,11 +8,11 @@ Without --compare: the loss (Isola et al. 2017, Table 1), the generator (Table 2
 discriminator (Table 3). `--compare hd`: pix2pix; the losses of pix2pixHD (Wang et al. 2018) with the generator of
 pix2pix, without and with the perceptual loss on VGG16; and pix2pixHD with its own generator.
 
-Every variant trains for the same minutes of a processor core, --processes at a time, seed after seed, so that an interrupted
-command leaves whole comparisons; the same command then goes on. A variant that is finished with these settings is not
-trained again; more --minutes lengthen every run. Each is measured on the held pictures: L1, PSNR, LPIPS, and the
-Frechet distance of the features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json, ablations.md and
-grid.png.
+Every variant trains for the same minutes of a processor core, --processes at a time, seed after seed, so that an
+interrupted command leaves whole comparisons; the same command then goes on. A variant that is finished with these
+settings is not trained again; more --minutes lengthen every run. Each is measured on the held pictures: L1, PSNR,
+LPIPS, and the Frechet distance of the features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json,
+ablations.md and grid.png.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ def test_every_verb_is_a_function_with_a_docstring() -> None:
         assert inspect.getdoc(getattr(importlib.import_module(HOMES.get(verb, "ganvas.api")), name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_parses_and_can_be_changed(recipe: str) -> None:
     method = RECIPES[recipe]().method
@@ -232,6 +233,7 @@ def test_under_torchrun_one_process_tells_the_result(
         assert capsys.readouterr().out == told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--epochs", "--learning-rate", "--l1-weight"])
 def test_settings_that_are_no_number_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -189,6 +189,7 @@ def call(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return result
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,6 +82,7 @@ def given(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *more: str) -> ar
     return namespace
 
 
+@pytest.mark.slow
 def test_two_variants_from_end_to_end_and_another_seed(
     ablations: ModuleType, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

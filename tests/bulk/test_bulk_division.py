@@ -93,6 +93,7 @@ def lines(path: Path) -> list[Record]:
     return sorted(({**line, "time": None} for line in found), key=lambda line: str(line.get("file", line.get("name"))))
 
 
+@pytest.mark.slow
 def test_every_pass_of_a_redaction_is_spread(films: Path, tmp_path: Path, cluster: Cluster) -> None:
     for backend in ("local", "ray"):
         redact_files(films, tmp_path / backend, detect=("red",), backend=backend)
@@ -107,6 +108,7 @@ def test_every_pass_of_a_redaction_is_spread(films: Path, tmp_path: Path, cluste
     assert not list((tmp_path / "ray").glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["boxes", "detections", "verified detections"])
 def test_covers_that_a_person_gives_are_spread(films: Path, tmp_path: Path, cluster: Cluster, how: str) -> None:
     film = films / "long.mp4"
@@ -163,6 +165,7 @@ def test_a_segment_that_fails_fails_its_film_alone(
     assert [*told[0]] == ["long.mp4"]
 
 
+@pytest.mark.slow
 def test_segments_of_a_translation_are_spread(
     films: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

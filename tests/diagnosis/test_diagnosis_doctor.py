@@ -49,6 +49,7 @@ def diagnosis(small: None, monkeypatch: pytest.MonkeyPatch) -> Diagnosis:
     return diagnose(DoctorConfig(device="cpu", seconds=0.05))
 
 
+@pytest.mark.slow
 def test_it_measures_what_is_fast_and_leaves_random_numbers_alone(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "bfloat16_obstacle", lambda device: None)
     torch.set_num_threads(2)
@@ -115,6 +116,7 @@ def test_the_cache_is_told_by_entry() -> None:
     assert list_cache() == (folder, {"pictures": 1000, "scores.sqlite": 10})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["restore", "srresnet"])
 def test_operations_are_counted_as_the_step_asks_for_them(recipe: str) -> None:
     config = RECIPES[recipe]()

@@ -135,6 +135,7 @@ def test_the_worst_pictures_come_first_with_their_figures(two_methods: Compariso
     assert float(rows[2]["l1"]) == unchanged["l1"]
 
 
+@pytest.mark.slow
 def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
     comparison = run(["cyclegan", "horse2zebra_port"], sides, tmp_path / "out", pictures=3)
     found = record(tmp_path / "out")
@@ -174,6 +175,7 @@ def test_one_that_fails_is_listed_and_the_others_go_on(
     assert "still to come" not in page
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_still_to_come(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page is rewritten after each method, also after one that failed."""
     pages, train = list[str](), comparing.train
@@ -202,6 +204,7 @@ def test_a_crop_that_no_method_takes_fails_all(pairs: Path, tmp_path: Path) -> N
         run(["pix2pix", "cyclegan"], pairs, tmp_path / "out", crop_size=(9, 9))
 
 
+@pytest.mark.slow
 def test_interrupted_the_same_call_goes_on(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, calls = comparing.train, list[str]()
 
@@ -221,6 +224,7 @@ def test_interrupted_the_same_call_goes_on(pairs: Path, tmp_path: Path, monkeypa
     assert again.methods["pix2pix"].training_seconds > 0
 
 
+@pytest.mark.slow
 def test_with_more_epochs_the_runs_go_on(pairs: Path, tmp_path: Path) -> None:
     run(["pix2pix"], pairs, tmp_path / "out")
     assert run(["pix2pix"], pairs, tmp_path / "out", epochs=2).methods["pix2pix"].trained.images_seen == 12
@@ -232,6 +236,7 @@ def test_other_settings_need_another_folder(pairs: Path, tmp_path: Path) -> None
         run(["pix2pix"], pairs, tmp_path / "out", crop_size=(24, 24))
 
 
+@pytest.mark.slow
 def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as before, so that their number tells nothing; also where both folders are called alike."""
     for name in ("first", "second"):
@@ -311,6 +316,7 @@ def test_without_pictures_to_measure_on_nothing_is_trained(pairs: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_translation_is_what_the_translator_makes(sides: Path, tmp_path: Path) -> None:
     run(["cyclegan"], sides, tmp_path / "out")
     test = open_test_pictures(plan_data(settings(sides)), limit=9)

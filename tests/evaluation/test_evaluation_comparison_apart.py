@@ -47,6 +47,7 @@ def test_both_sides_are_seen_wholly_and_targets_are_there_to_validate_on(pairs: 
     assert all(torch.allclose(a, -b, atol=0.01) for _, a, b in pictures.pairs(pictures.shown, 3))
 
 
+@pytest.mark.slow
 def test_resumed_it_ends_as_if_never_stopped(pairs: Path, tmp_path: Path) -> None:
     whole = config(pairs)
     train(whole, tmp_path / "whole", quiet=True)

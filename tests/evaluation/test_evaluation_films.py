@@ -75,6 +75,7 @@ def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Pa
     assert "Best frames" not in page
 
 
+@pytest.mark.slow
 def test_a_smaller_input_is_shown_enlarged_and_the_best_frames_follow_the_worst(tmp_path: Path) -> None:
     long = make_film(tmp_path / "long.mkv", frames=9, codec="ffv1", pixel_format="bgr0")
     made = changed(long, tmp_path / "made.mkv", lambda n, p: p + 3 * n)
@@ -150,6 +151,7 @@ def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["x"]
 
 
+@pytest.mark.slow
 def test_counts_that_only_decoding_tells_are_compared_too(truth: Path, tmp_path: Path) -> None:
     """The frames of an animation are counted by decoding; an input that is longer is named with its count."""
     shorter = tmp_path / "made.gif"
@@ -169,6 +171,7 @@ def test_a_refused_frame_refuses_the_evaluation(truth: Path, tmp_path: Path, mon
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table(truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(truth), "--data", str(truth), "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out

@@ -109,6 +109,7 @@ def test_settings_out_of_range(settings_):
         Cover(**settings_)
 
 
+@pytest.mark.slow
 @given(whole_pictures(), st.integers(1, 15))
 def test_mosaic_is_the_rounded_mean_of_each_block(pixels, size):
     result, means = mosaic(pixels, size), block_means(pixels, size)

@@ -209,6 +209,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_parts_of_other_settings_or_damaged_ones_are_made_again(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,6 +204,7 @@ class Crowd:
                 self._inside -= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "tile", "largest", "threads", "most"),
     [

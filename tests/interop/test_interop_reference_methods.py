@@ -175,6 +175,7 @@ def test_a_discriminators_folder_must_agree_with_itself(tmp_path):
         load_discriminator(tmp_path / "discriminator")
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
     paths = [path for path in sorted(parity.rglob("*.pth")) if "community" not in path.parts]  # others' networks

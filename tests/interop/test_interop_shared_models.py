@@ -205,6 +205,7 @@ def test_wrappers_prefixes_counters_and_precisions(tmp_path, content, entry):
         torch.testing.assert_close(value, STATE[name], atol=4e-3, rtol=4e-3)
 
 
+@pytest.mark.slow
 def test_a_model_becomes_a_run_that_translates_in_exact_tiles(tmp_path):
     state, compute = esrgan("old", unshuffle=2, blocks=1)
     save_file(state, tmp_path / "2x_Model.safetensors")

@@ -55,6 +55,7 @@ def test_a_face_is_found_where_it_is(astronaut) -> None:
     assert 40 < box.top < 80 < 160 < box.bottom < 200
 
 
+@pytest.mark.slow
 @needs_faces
 def test_a_face_is_found_at_any_size_and_place(astronaut) -> None:
     """Sides that are no multiples of 32, a face in a corner, and one that only the coarse look sees whole."""
@@ -87,6 +88,7 @@ def test_a_smaller_look_finds_the_face_at_its_place(astronaut, longest) -> None:
     assert abs(face.box.bottom - 178) < 20
 
 
+@pytest.mark.slow
 @needs_text
 def test_lines_of_text_are_found_whole() -> None:
     canvas = Image.new("RGB", (400, 160), (235, 235, 230))

@@ -110,6 +110,7 @@ def test_fid_needs_the_users_inception(tmp_path):
         inception_features(path=tmp_path / "own.pth")
 
 
+@pytest.mark.slow
 def test_inceptions_weights_are_read_by_name_and_strictly(tmp_path):
     state = InceptionFID().state_dict()
     file = tmp_path / INCEPTION_FID.files[0].name

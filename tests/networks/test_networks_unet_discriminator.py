@@ -36,6 +36,7 @@ def test_the_layers_of_the_release() -> None:
     assert sum(value.numel() for value in network.parameters()) == 4_376_897  # as the released model
 
 
+@pytest.mark.slow
 def test_sigma_is_one_after_power_iterations() -> None:
     torch.manual_seed(0)
     network = UNetDiscriminator(3, width=4)

@@ -68,6 +68,7 @@ def learnt(attacker: Attacker) -> Tensor:
     return attacker.learn(attacker.see(pictures), kinds, 2, 5)(attacker.see(unseen))
 
 
+@pytest.mark.slow
 def test_the_network_learns_colours_and_repeats_itself() -> None:
     before = torch.random.get_rng_state()
     first, second = learnt(small_network(steps=40)), learnt(small_network(steps=40))

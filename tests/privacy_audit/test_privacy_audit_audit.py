@@ -26,6 +26,7 @@ def run(folder: Path, out: Path, **changes: Any) -> Audit:
     return audit(AuditConfig(folder, out=out, **(given | changes)), progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_attackers")
 def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
     found = run(kinds, tmp_path / "out", style=("mosaic", "blur", "solid"))
@@ -69,6 +70,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     assert found.conclusion().startswith("With 6 test pictures it is undecided what these hide: solid.")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_attackers")
 def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Path) -> None:
     found = run(kinds, tmp_path / "out", minutes=0.001)
@@ -77,6 +79,7 @@ def test_a_restorer_is_trained_where_minutes_are_given(kinds: Path, tmp_path: Pa
     assert all("restorer" in made for made in found.covers[0].shown.values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_attackers")
 def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +98,7 @@ def test_what_the_gate_refuses_of_a_restorer_is_left_out_and_listed(
     assert found.exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_attackers")
 def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -110,6 +114,7 @@ def test_other_pictures_need_another_folder(kinds: Path, tmp_path: Path) -> None
     assert (out / "audit.json").read_bytes() == report
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_attackers")
 def test_the_same_pictures_go_on_with_their_restorers(kinds: Path, tmp_path: Path) -> None:
     run(kinds, tmp_path / "out", minutes=0.001)

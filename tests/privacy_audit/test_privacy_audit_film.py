@@ -61,6 +61,7 @@ def psnr(guess: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / np.mean((guess.astype(float) - truth) ** 2)))
 
 
+@pytest.mark.slow
 def test_fused_frames_recover_a_moving_texture_under_a_fixed_grid_alone() -> None:
     clip = follow(moving_frames(), REGION, NUM_FRAMES // 2, 0, (0, 0))
     assert len(clip.frames) == NUM_FRAMES
@@ -92,6 +93,7 @@ def test_a_region_that_leaves_the_window_ends_the_clip() -> None:
     assert clip.region == REGION
 
 
+@pytest.mark.slow
 def test_frames_that_do_not_fit_do_no_harm() -> None:
     frames, strange = moving_frames(), np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     clip = follow(frames, REGION, NUM_FRAMES // 2, 0, (0, 0))
@@ -142,6 +144,7 @@ def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_page_and_the_record_of_a_film(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["--box", "24", "24", "56", "56", "--blocks", "8", "--frames", "12", "--clips", "1"]
@@ -215,6 +218,7 @@ def test_settings_of_films_do_not_fit_a_folder(kinds: Path, tmp_path: Path) -> N
         api.audit(kinds, out=tmp_path / "out", clips=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 3])
 def test_a_trained_run_attacks_too_with_its_window_of_frames(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int

@@ -42,6 +42,7 @@ def test_answers_in_one_folder_replace_none_of_the_others(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert main(["density", "sample", "--out", str(tmp_path / name)]) == 0

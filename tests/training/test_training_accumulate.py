@@ -202,6 +202,7 @@ class PowerCutError(Exception):
     """Stands for a crash."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_bfloat16")
 @pytest.mark.parametrize(
     "changes",

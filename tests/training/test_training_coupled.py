@@ -52,6 +52,7 @@ def test_a_run_translates_both_ways_the_same_each_time(config: RunConfig, tmp_pa
         assert np.array_equal(made, translator(pixels))
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(config: RunConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "whole", quiet=True)
     half = replace(config, training=replace(config.training, epochs=0.5))

@@ -53,6 +53,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     method: MethodConfig, tiny_pictures: Path, tiny_sides: Path, tmp_path: Path
@@ -69,6 +70,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     assert [name for name in one if one[name].numpy().tobytes() != two[name].numpy().tobytes()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS[2:], ids=lambda method: type(method).__name__)
 def test_a_seeded_run_repeats(method: MethodConfig, tiny_pictures: Path, tiny_sides: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):

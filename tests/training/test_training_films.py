@@ -85,6 +85,7 @@ def test_a_window_of_three_is_recorded_and_repeats_pictures(run: Path) -> None:
     assert np.abs(made.astype(int) - levels(expected)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_film_is_translated_with_neighbors_whatever_its_segments(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

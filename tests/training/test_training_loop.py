@@ -147,6 +147,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(
     assert_same_run(whole, tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_with_a_given_number_of_threads_a_resumed_run_is_the_same_to_the_bit(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -240,6 +241,7 @@ def test_how_often_things_are_written_does_not_change_the_weights(
     assert all(torch.equal(often[name], seldom_tensors[name]) for name in often)
 
 
+@pytest.mark.slow
 def test_minutes_are_counted_over_resumptions(tiny_config: MakeConfig, tmp_path: Path) -> None:
     run, config = tmp_path / "run", tiny_config(epochs=10_000, minutes=0.01)
     first = train(config, run, quiet=True)
@@ -253,6 +255,7 @@ def test_minutes_are_counted_over_resumptions(tiny_config: MakeConfig, tmp_path:
     assert longer.seconds > first.seconds
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_lengthened(tiny_config: MakeConfig, tmp_path: Path) -> None:
     train(tiny_config(epochs=2, constant_fraction=1.0), tmp_path / "run", quiet=True)
     result = train(tiny_config(epochs=4, constant_fraction=1.0), tmp_path / "run", resume=True, quiet=True)
@@ -486,6 +489,7 @@ def test_a_start_that_failed_leaves_the_folder_free(tiny_config: MakeConfig, tmp
     assert train(config, tmp_path / "run", quiet=True).stopped == "done"
 
 
+@pytest.mark.slow
 def test_a_run_that_saved_nothing_may_be_begun_anew(
     tiny_config: MakeConfig, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None]
 ) -> None:

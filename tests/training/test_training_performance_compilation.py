@@ -95,6 +95,7 @@ def use(total: list[float]) -> None:
     total.append(sum(torch.ones(20_000_000).sum().item() for _ in range(3)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_kept_and_given_back_after() -> None:
     total: list[float] = []

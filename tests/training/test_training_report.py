@@ -121,6 +121,7 @@ def test_another_number_of_threads_is_told(
     assert said.count("1 thread is now faster: 10 images/s") == 1
 
 
+@pytest.mark.slow
 def test_a_training_says_it_once(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,6 +151,7 @@ def write_in_first_format(path: Path) -> set[str]:
     return {part for name in [*tensors, *counters["loss_counts"]] for part in re.findall(r"[^/.]+", name)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "former"),
     [(tiny_cyclegan, {"judge_a", "judge_b"}), (tiny_domain_gan, {"judge"})],

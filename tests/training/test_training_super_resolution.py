@@ -108,6 +108,7 @@ def test_another_generator_s_weights_are_refused(photographs: Path, tmp_path: Pa
         train(config(photographs, start_from=tmp_path / "nowhere"), tmp_path / "third", quiet=True)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_record_is_read_back(tiny_sides: Path, tmp_path: Path) -> None:
     assert (record["method"]["kind"], record["data"]["kind"]) == ("CycleGANConfig", "UnpairedData")
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides: Path, tmp_path: Path) -> None:
     """The pool of five past fakes is full by then."""
     whole = tiny_cyclegan(tiny_sides, epochs=2, constant_fraction=1.0)
@@ -67,12 +68,14 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides:
     assert any("replay_a" in name for name in one)
 
 
+@pytest.mark.slow
 def test_a_seeded_run_repeats(tiny_sides: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         train(tiny_cyclegan(tiny_sides, epochs=1), tmp_path / name, quiet=True)
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_the_grid_shows_each_side_translated_and_back(
     tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
     assert grey.sum() >= 6 * 16 * 16
 
 
+@pytest.mark.slow
 def test_cyclegan_learns_from_pairs_too(tiny_data: Path, tmp_path: Path) -> None:
     config = replace(tiny_cyclegan(tiny_data, epochs=2), data=tiny_run(tiny_data).data)
     result = train(config, tmp_path / "run", quiet=True)

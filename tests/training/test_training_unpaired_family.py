@@ -42,6 +42,7 @@ def tiny(folder: Path, name: str, **training: object) -> RunConfig:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     tiny_sides: Path, tmp_path: Path, name: str
@@ -64,6 +65,7 @@ def test_a_run_is_validated_and_translates(tiny_sides: Path, tmp_path: Path, nam
     assert (picture.height, picture.width) == (20, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_goes_through_in_parts(tiny_sides: Path, tmp_path: Path, name: str) -> None:
     result = train(tiny(tiny_sides, name, epochs=1.0, accumulate=2), tmp_path / "run", quiet=True)

@@ -116,6 +116,7 @@ def test_dropout_is_noise_in_training_and_at_test():
         assert torch.equal(quiet.translate(images), quiet.translate(images))
 
 
+@pytest.mark.slow
 def test_a_trained_critic_prefers_the_real():
     """What it learns by clipping: scores of real pictures above those of made ones."""
     method, batch = tiny(recovery_weight_a=0.0, recovery_weight_b=0.0, critic_steps=1000), random_batch(4)

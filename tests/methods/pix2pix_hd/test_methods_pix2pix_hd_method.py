@@ -203,6 +203,7 @@ def test_the_recipe_is_the_papers() -> None:
     assert (run.training.epochs, run.training.constant_fraction, run.training.batch_size) == (200, 0.5, 1)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tmp_path: Path, rng: np.random.Generator) -> None:
     for split in ("train", "val"):
         for index in range(3):

@@ -87,6 +87,7 @@ def test_the_losses_are_those_of_the_paper(vgg) -> None:
     assert vgg == [("vgg16", places, "--perceptual vgg16, or --perceptual none")]
 
 
+@pytest.mark.slow
 def test_the_classifier_is_no_part_of_the_method_and_sees_gray_pictures(vgg) -> None:
     tested = case(replace(COMPACT, perceptual="vgg19"))
     tested.input_channels = tested.output_channels = 1
@@ -99,6 +100,7 @@ def test_the_classifier_is_no_part_of_the_method_and_sees_gray_pictures(vgg) -> 
     assert [asked[:2] for asked in vgg] == [("vgg19", ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"))]
 
 
+@pytest.mark.slow
 def test_missing_weights_are_told_at_the_first_step_with_the_remedy(monkeypatch) -> None:
     def nowhere(record):
         raise WeightsError(f"{record.title}: not found")
