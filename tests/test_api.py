@@ -17,11 +17,11 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 
 FUNCTIONS = [name for name in api.CONFIGS if hasattr(api, name)]
-"""All but the studio, which stands above `api` and registers its config when it is imported."""
+"""All but those of the studio and of the catalog, which are above `api` and register when they are imported."""
 
 
 def test_every_verb_but_train_has_a_config() -> None:
-    assert api.CONFIGS.keys() | {"studio"} == {name for name, _ in VERBS.values()} - {"train"}
+    assert api.CONFIGS.keys() | {"studio", "list_recipes"} == {name for name, _ in VERBS.values()} - {"train"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -48,6 +48,7 @@ EXEMPT = {
     "locate": "looks at pictures; learns nothing and makes none but their overlays",
     "redact": "covering is what protects people; it must take any picture",
     "import": "reads weights, no pictures",
+    "recipes": "prints texts; reads no picture",
     "doctor": "measures on random numbers; reads no picture",
     "density": "numbers and points drawn from formulas; no picture is read, and its charts show nobody",
     "load": "reads weights; what it returns is gated at each call",

@@ -27,7 +27,7 @@ LAYERS = [
     {"evaluation"},
     {"demonstration", "privacy_audit", "diagnosis"},
     {"api", "flags"},
-    {"studio"},
+    {"studio", "catalog"},
     {"cli"},
     {"__main__"},
 ]

@@ -37,6 +37,7 @@ VERBS = {
     "demo": ("demo", "run the whole workflow on sample photographs and write a report"),
     "locate": ("locate", "locate what a classifier responds to, or what detectors find"),
     "prepare": ("prepare", "create training pairs from photographs"),
+    "recipes": ("list_recipes", "list the training recipes and when to choose each"),
     "train": ("train", "train a translation model by recipe"),
     "resume": ("resume", "resume an interrupted training run"),
     "translate": ("translate", "apply a trained run to pictures and films"),
@@ -54,7 +55,7 @@ VERBS = {
     "studio": ("studio", "open a local web page to redact, translate and monitor training"),
 }
 """Verb -> (function of `api` or of its own package, one line of help)."""
-HOMES = {"studio": "ganvas.studio"}
+HOMES = {"recipes": "ganvas.catalog", "studio": "ganvas.studio"}
 """Verb -> module of its function, where that is not `ganvas.api`."""
 EXIT_CODES = {
     0: "done",

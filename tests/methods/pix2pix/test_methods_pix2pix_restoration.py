@@ -30,13 +30,22 @@ class TestNAFNet(MethodContract):
     overfit_is_slow = True
 
 
+@pytest.mark.slow
+class TestResidualUNet(MethodContract):
+    config = Pix2PixConfig(
+        **TINY, generator="residual_unet", width=4, encoder_blocks=(1, 0), middle_blocks=1, decoder_blocks=(0, 1)
+    )
+    overfit_steps = 150
+    overfit_is_slow = True
+
+
 def test_crops_suit_the_generator():
     config = Pix2PixConfig(**TINY, generator="nafnet", width=4)
     with pytest.raises(ConfigError, match="nafnet needs crops that are multiples of 16, not 40x48: for example 32x48"):
         build(config, input_channels=3, output_channels=3, image_size=(40, 48))
 
 
-@pytest.mark.parametrize("generator", ["compact", "nafnet"])
+@pytest.mark.parametrize("generator", ["compact", "nafnet", "residual_unet"])
 def test_generators_that_add_their_input_need_as_many_channels(generator):
     config = Pix2PixConfig(**TINY, generator=generator, width=4)
     with pytest.raises(ConfigError, match=rf"{generator} adds the input \(2 channels\).*or another generator"):

@@ -15,10 +15,10 @@ class Pix2PixConfig(RestorationSizes):
 
     paired: ClassVar[bool] = True
     """Trains on paired data only."""
-    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet"] = "unet"
+    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet", "residual_unet"] = "unet"
     """Generator: `unet` (Sec. 3.2.1); `encoder_decoder` is the same without skips; `resnet` is CycleGAN's. `rrdb`
-    (arXiv:1809.00219), `compact` (arXiv:2107.10833) and `nafnet` (arXiv:2204.04676) are restoration networks, without
-    norm and dropout."""
+    (arXiv:1809.00219), `compact` (arXiv:2107.10833), `nafnet` (arXiv:2204.04676) and `residual_unet`, a U-Net of plain
+    residual blocks (after DRUNet, arXiv:2008.13751), are restoration networks, without norm and dropout."""
     width: int = 64
     """Channels of the generator's first layer."""
     depth: int | None = None
@@ -33,7 +33,7 @@ class Pix2PixConfig(RestorationSizes):
     """Upsampling: `resize` is nearest-neighbor upsampling followed by a convolution, which avoids checkerboards."""
     residual: bool = False
     """Add the network's output to its input. Not part of pix2pix; for restoration, where input and target are close.
-    `compact` and `nafnet` always do."""
+    `compact`, `nafnet` and `residual_unet` always do."""
     frames: int = 1
     """Number of neighboring frames of a film that are concatenated as input, with the one to translate in the middle;
     odd. Not part of pix2pix. The window of a still picture repeats the picture."""

@@ -19,7 +19,7 @@ MOST_SCALES = 6
 class Pix2PixHDConfig(Pix2PixConfig):
     """pix2pix with multi-scale discriminators and feature matching. Wang et al. 2018, arXiv:1711.11585."""
 
-    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet"] = "resnet"
+    generator: Literal["unet", "encoder_decoder", "resnet", "rrdb", "compact", "nafnet", "residual_unet"] = "resnet"
     """`resnet` is the paper's (Sec. 3.2): the global generator, with local enhancers if `enhancers` is set."""
     halvings: int = 4
     """For `resnet`: downsampling convolutions, each of which doubles the channels; CycleGAN's has 2."""
