@@ -4,9 +4,9 @@
 
 The protocol of the papers: the seed draws 2,000 MNIST and 1,800 USPS digits, only the labels of the source are used,
 and the accuracy is measured on the remaining digits of the target. The labels of the target select nothing: each
-training ends after a fixed number of steps. MNIST stands for the 10,000 digits of t10k.
+training ends after a fixed number of steps. MNIST means the 10,000 digits of t10k.
 
-The file records finished trainings, which are not repeated; after an interruption, the same command resumes.
+The output file records finished trainings, which are not repeated; after an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PUBLISHED = {
 NOTES = (
     "Accuracy on the target's digits that were not drawn: mean and deviation over the seeds. `source` is CoGAN's "
     "classifier without CoGAN, `source_unit` UNIT's without UNIT. `best along the way` is chosen by the target's "
-    "labels, as UNIT's released code chooses what it reports; it is no result of a method without labels.",
+    "labels, as in UNIT's released code; it is not a result of a method without labels.",
     "From memory, not looked up: UNIT's figures, and that its paper has CoGAN at .9565 and .9315. CoGAN's released "
     "code names .95 and .93 for all digits of the training sets, 60,000 and 7,438, and .94 and .92 for 2,000 and "
     "1,800, both as the best of a training by the target's labels (USAGE_PYTORCH.md), so UNIT's are probably of all.",
@@ -157,8 +157,8 @@ def main() -> int:
     parser.add_argument("--methods", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--targets", nargs="+", choices=list(NUM_DRAWN), default=list(NUM_DRAWN), help="adapted to")
     parser.add_argument("--drawn", type=int, nargs=2, default=list(NUM_DRAWN.values()), help="digits of MNIST, of USPS")
-    parser.add_argument("--width", type=int, default=None, help="of the generators; unset: each method's own")
-    parser.add_argument("--steps", type=int, default=None, help="of training; unset: each method's own")
+    parser.add_argument("--width", type=int, default=None, help="width of the generators; unset: each method's own")
+    parser.add_argument("--steps", type=int, default=None, help="training steps; unset: each method's own")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -203,13 +203,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a folder with flowers and digits in it")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", choices=SUBJECTS, default=[*SUBJECTS])
-    parser.add_argument("--images", type=int, help="that each training goes through; unset: as many as was found to do")
+    parser.add_argument("--images", type=int, help="images per training; unset: a number that suffices")
     parser.add_argument("--gamma", type=float, default=1e-2, help="of VAE/GAN")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    table = Table("Gradient energy as a share of the real pictures' own")
+    table = Table("Gradient energy relative to that of the real pictures")
     record: dict[str, Any] = {"machine": describe(), "seed": given.seed, "configs": {}}
     for name in given.sets:
         subject, looks = SUBJECTS[name](given.data, given.out / name), dict[str, Look]()

@@ -47,7 +47,7 @@ def main() -> int:
     if given.child:
         print(json.dumps(train_child(json.loads(given.child))))
         return 0
-    table = Table("Compiled and not")
+    table = Table("Training steps with and without compilation")
     for work in given.only:
         for precision in PRECISIONS:
             try:
@@ -64,7 +64,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=7, help="timed, after those that are not")
+    parser.add_argument("--steps", type=int, default=7, help="timed steps, after untimed ones")
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--child", help=argparse.SUPPRESS)

@@ -1,10 +1,10 @@
-"""Coverage of objects by redaction with a classifier, and needlessly covered area: first regions and released pictures.
+"""Coverage of objects by redaction with a classifier, and needlessly covered area, before and after verification.
 
     python benchmarks/coverage.py --data ../shared/data --out coverage.json
 
 Truth: the hand-drawn boxes of `benchmarks/zebra_boxes.json` (47 pictures, 94 zebras). A first region is that of the
-class map, before verification; a released one is the covered region when the classifier no longer recognizes the class.
-Needless is the share of the picture that is covered but in no object's box.
+class map, before verification; a released one is the covered region when the classifier no longer recognizes the
+class. Needless is the share of the picture that is covered but outside every box.
 """
 
 from __future__ import annotations

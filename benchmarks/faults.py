@@ -6,11 +6,12 @@
 kills   Every verb is killed (SIGKILL or SIGTERM) at random moments and repeated until it finishes. No original may
         change, no output may be incomplete, no temporary file may remain, and the result must equal that of an
         uninterrupted command.
-files   Files of every format that ganvas reads, with bits flipped, bytes overwritten, parts cut, doubled or inserted.
-        Each is read or is an error that names it; nothing else may be raised, and no process may die or hang.
+files   Files of every format that ganvas reads, with bits flipped, bytes overwritten, or parts cut, duplicated or
+        inserted. Each is read or refused with an error that names it; nothing else may be raised, and no process may
+        die or hang.
 bombs   Small files that declare enormous contents: time and memory.
 disk    A disk that becomes full at every possible moment (a tmpfs, which needs root to mount): the error names the
-        file, nothing is half written, and with room again the same command ends.
+        file, nothing is half written, and the same command succeeds once there is space.
 
 Commands run in forked children with a gate that passes everything. About 25 minutes on two cores; with --quick 2.
 """
@@ -113,7 +114,7 @@ def _differences(verb: str, ended: Ended, out: Path, whole: Path) -> Iterator[st
     """Return the differences between an interrupted and resumed command and an uninterrupted one."""
     found, wanted = fingerprint(out), fingerprint(whole)
     complete = found.keys() == wanted.keys()
-    if ended.code and not (ended.code == 2 and complete):  # killed after all was done: told that it is there
+    if ended.code and not (ended.code == 2 and complete):  # killed after it had finished: the output exists
         yield f"did not go on: {ended.code}: {ended.said[-300:]}"
     yield from (f"left {name}" for name in leftovers(out))
     if not complete:
@@ -131,7 +132,7 @@ def mutate_files(plan: Plan, lab: Lab) -> Table:
         table.rows.append({"format": name, **counts, "problems": len(problems)})
         table.failures += [f"FAILED: {name}: {problem}" for problem in problems]
     table.notes.append(
-        "refused: an error that names the file. otherwise: read without an error as another picture; BMP, .npy and "
+        "refused: an error that names the file. otherwise: read without an error as a different picture; BMP, .npy and "
         "uncompressed TIFF carry no checksum, and JPEG and WebP have none over their pixels."
     )
     return table
@@ -222,9 +223,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="JSON with all figures")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kills", type=int, help="of each verb; 40, with --quick 3")
-    parser.add_argument("--mutants", type=int, help="of each format; 1000, with --quick 40")
-    parser.add_argument("--verbs", nargs="+", help="unset: all; with --quick those that take seconds")
+    parser.add_argument("--kills", type=int, help="kills per verb; default 40, with --quick 3")
+    parser.add_argument("--mutants", type=int, help="mutants per format; default 1000, with --quick 40")
+    parser.add_argument("--verbs", nargs="+", help="verbs to test; unset: all, with --quick those that take seconds")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--quick", action="store_true")
     given, started = parser.parse_args(), time.monotonic()

@@ -1,4 +1,4 @@
-"""Convolution to few output channels by rows of its kernel, compared with PyTorch's.
+"""Convolution to few output channels, computed by rows of its kernel, compared with PyTorch's.
 
     python benchmarks/few_channels.py --threads 2
 

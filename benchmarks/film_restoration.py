@@ -107,7 +107,7 @@ def run_config(data: Path, degrade: str, frames: int, given: argparse.Namespace)
         training=TrainingConfig(
             batch_size=given.batch,
             learning_rate=4e-4,
-            constant_fraction=0.5 if given.minutes is None else 1.0,  # where the minutes end is not known before
+            constant_fraction=0.5 if given.minutes is None else 1.0,  # the number of steps in the minutes is unknown
             minutes=given.minutes,
             threads=None if given.minutes is None else 1,
             seed=given.seed,
@@ -192,8 +192,8 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=8000, help="crops that each run sees")
-    parser.add_argument("--minutes", type=float, help="that each run trains, instead of --images")
-    parser.add_argument("--width", type=int, default=16, help="of the networks")
+    parser.add_argument("--minutes", type=float, help="training minutes per run, instead of --images")
+    parser.add_argument("--width", type=int, default=16, help="width of the networks")
     parser.add_argument("--crop", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)

@@ -37,8 +37,8 @@ TILED_SIZES, SMALL_TILE, ROUNDS = (1024, 2048, 4096, 8192), 256, 3
 MODELS = ("U-Net of restore", "U-Net 256")
 PRECISIONS = ("float32", "bfloat16")
 PICTURE_NOTE = (
-    "Content gate and all. Peak memory above the loaded program and the picture that is given (3 bytes a pixel); the "
-    "result, 3 bytes a pixel more, is part of it."
+    "Includes the content gate. Peak memory above the loaded program and the input picture (3 bytes a pixel); the "
+    "result, 3 bytes a pixel more, is included."
 )
 
 
@@ -226,9 +226,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--figures", type=Path, help="folder for growth-picture.svg, growth-batch.svg, growth-data.svg")
-    parser.add_argument("--only", choices=GROWTHS, action="append", help="one of them; may be given more than once")
+    parser.add_argument("--only", choices=GROWTHS, action="append", help="part to run; may be given more than once")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--quick", action="store_true", help="leave the two largest of each out")
+    parser.add_argument("--quick", action="store_true", help="leave out the two largest of each")
     given = parser.parse_args()
     from measure.machine import describe
 

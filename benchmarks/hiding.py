@@ -24,14 +24,15 @@ from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.privacy_audit import AuditConfig
 from ganvas.privacy_audit.audit import audit
-from ganvas.privacy_audit.report import AXES, JSON_NAME
+from ganvas.privacy_audit.audit_page import AXES
+from ganvas.privacy_audit.report import JSON_NAME
 
 PLACES_OF_A_KIND = 80
 """Numbers per kind of Oxford flowers, which are numbered from 1; some may be missing."""
 
 
 def lay_out_flowers(data: Path, folder: Path, count: int) -> None:
-    """Copy at most `count` flowers of each kind into a folder named by its number."""
+    """Copy at most `count` flowers of each kind into a folder named after the number of the kind."""
     for path in sorted((data / "flowers").glob("*.jpg")):
         kind = folder / f"kind-{(int(path.stem.rpartition('_')[2]) - 1) // PLACES_OF_A_KIND + 1:02d}"
         kind.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ def lay_out_flowers(data: Path, folder: Path, count: int) -> None:
 
 
 def lay_out_digits(data: Path, folder: Path, count: int) -> None:
-    """Write the first `count` of each of MNIST's ten test digits as PNG."""
+    """Write the first `count` MNIST test pictures of each digit as PNG."""
     digits = read_mnist(data / "digits")
     for digit in range(10):
         (folder / str(digit)).mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def draw(record: Path, figure: Path) -> None:
             named = f"covered pictures, {state}"
             lines[named] = [(cover["strength"], share) for cover, share in zip(covers, best, strict=True)]
         lines["guessing"] = [(cover["strength"], 100 * found["chance"]) for cover in covers]
-        panels.append(Panel(f"{style}", axis, "named rightly (%)", lines))
+        panels.append(Panel(f"{style}", axis, "accuracy (%)", lines))
     write_panels(figure, panels)
 
 
@@ -77,9 +78,9 @@ def main() -> None:
     parser.add_argument("pictures", choices=LAY_OUT)
     parser.add_argument("--data", type=Path, required=True, help="the folder with flowers and digits")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=100, help="pictures of a kind, at most")
-    parser.add_argument("--minutes", type=float, default=0.0, help="of training for a restorer of each cover; 0: none")
-    parser.add_argument("--steps", type=int, default=800, help="of the small network that names pictures")
+    parser.add_argument("--count", type=int, default=100, help="maximum number of pictures per kind")
+    parser.add_argument("--minutes", type=float, default=0.0, help="training minutes per restorer; 0: no restorers")
+    parser.add_argument("--steps", type=int, default=800, help="training steps of the small classifier")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     parser.add_argument("--figures", type=Path, help="a folder for the plot")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Preservation of content in unpaired translation: share of digits with the same class after translating MNIST to USPS.
+"""Preservation of content in unpaired translation: share of digits that keep their class between MNIST and USPS.
 
     python benchmarks/kept_digits.py --data ../shared/data/digits --out runs/kept --minutes 10 --threads 1
 
@@ -107,7 +107,7 @@ def translated(run: Path, way: Direction, pictures: Sequence[Rgb]) -> list[Rgb]:
 
 def table_of(record: dict[str, Any]) -> Table:
     """Return a row for each method and reference."""
-    table = Table("Digits that are still the same after a translation")
+    table = Table("Digits that keep their class after a translation")
     for name, ways in record["rows"].items():
         row: dict[str, Any] = {"": name, "images seen": record["images"].get(name)}
         for way, title in zip(SIDES, ("MNIST to USPS", "USPS to MNIST"), strict=True):
@@ -147,7 +147,7 @@ def write_grid(path: Path, shown: dict[str, dict[Direction, list[Rgb]]]) -> None
     """Write a row for each direction and method; the first row of each direction is the input."""
     labels = [f"{way}: {name}" for way in SIDES for name in shown]
     rows = [made[way][:SHOWN] for way in SIDES for made in shown.values()]
-    label = SyntheticLabel(software="ganvas benchmarks/kept_digits.py", model="several", note="All rows but the given.")
+    label = SyntheticLabel(software="ganvas benchmarks/kept_digits.py", model="several", note="All but the inputs.")
     write_image(path, Picture(make_grid(rows, row_labels=labels)), synthetic=label)
 
 
@@ -156,8 +156,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST's t10k files and usps_all.mat")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=["domain_gan", "discogan", "cyclegan"])
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, for each method")
-    parser.add_argument("--encoder-after", type=int, default=40_000, help="images, of the conditioned GAN")
+    parser.add_argument("--minutes", type=float, default=10.0, help="training minutes per method")
+    parser.add_argument("--encoder-after", type=int, default=40_000, help="images before the encoder trains")
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     given = parser.parse_args()

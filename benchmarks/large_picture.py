@@ -1,4 +1,4 @@
-"""Super-resolution of a large picture in tiles: time, memory, and differences from the whole.
+"""Super-resolution of a large picture in tiles: time, memory, and differences from processing it whole.
 
     python benchmarks/large_picture.py --out large.json --size 4000 3000
     python benchmarks/large_picture.py --run runs/larger --picture photo.jpg --out large.json
@@ -82,8 +82,8 @@ def compare_with_whole(translator: Translator, pixels: Pixels, whole: int, tile:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="a run that enlarges")
-    parser.add_argument("--picture", type=Path, help="a photograph, brought to --size")
+    parser.add_argument("--run", type=Path, help="a super-resolution run")
+    parser.add_argument("--picture", type=Path, help="a photograph, resized to --size")
     parser.add_argument("--size", type=int, nargs=2, default=(4000, 3000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--whole", type=int, default=256, help="side of the part that is also enlarged in one piece")

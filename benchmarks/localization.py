@@ -54,7 +54,7 @@ class Photo:
 
     @property
     def share(self) -> float:
-        """Share of the picture's area inside the boxes."""
+        """Return the share of the picture's area inside the boxes."""
         return float(boxes_mask(self.boxes, *self.rgb.shape[:2]).mean())
 
 
@@ -111,7 +111,7 @@ def energies(photos: list[Photo], heats: list[Floats]) -> Floats:
 def measure(photos: list[Photo], heats: list[Floats]) -> dict[str, object]:
     masks = [boxes_mask(photo.boxes, *photo.rgb.shape[:2]) for photo in photos]
     overlaps = np.stack([best_overlaps(one, photo.boxes) for photo, one in zip(photos, heats, strict=True)])
-    half, other = overlaps[::2], overlaps[1::2]  # each half is judged at the thresholds that suit the other
+    half, other = overlaps[::2], overlaps[1::2]  # each half is evaluated at the best threshold of the other
     hits = np.concatenate([box_hits(half, other), box_hits(other, half)])
     peaks = [bool(mask.ravel()[one.argmax()]) for mask, one in zip(masks, heats, strict=True)]
     return {

@@ -2,11 +2,11 @@
 
     python benchmarks/mosaic.py --data ../shared/data/flowers --out runs/mosaic --minutes 20 --threads 1
 
-For each side of a block: the mosaic as it is, bicubic interpolation of the means of its blocks, pix2pix on the mosaic
-(L1; L1 and GAN, recipe `restore`), and SRResNet and SRGAN on the means (recipes `srresnet_modern`, `srgan_modern`,
-which begins with the first). Each is trained for the same minutes on the same flowers; the split is quality.py's.
-Seconds are those of a translation, the content gate before and after it included. After an interruption, the same
-command resumes. Writes mosaic.json and a grid for each side.
+For each block size: the mosaic itself, bicubic interpolation of its block means, pix2pix on the mosaic (L1; L1 and GAN,
+recipe `restore`), and SRResNet and SRGAN on the block means (recipes `srresnet_modern` and `srgan_modern`, which starts
+from the former). Each is trained for the same minutes on the same flowers, with the split of quality.py. The measured
+seconds are those of a translation, including the content gate before and after it. After an interruption, the same
+command resumes. Writes mosaic.json and a grid for each block size.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ganvas.training.loop import train
 
 Rgb = NDArray[np.uint8]
 Way = Callable[[Rgb], Rgb]
-"""A clear picture -> what is made of its mosaic."""
+"""Clear picture -> restoration of its mosaic."""
 SIDE = 256
 """Shorter side of the pictures."""
 CROP = 128
@@ -51,13 +51,13 @@ NUM_SHOWN = 6
 
 
 def configs(block: int, given: argparse.Namespace) -> dict[str, RunConfig]:
-    """Way -> run, in the order in which they are trained."""
+    """Return the name of each trained method -> its run, in the order of training."""
     split, size = write_split(given.data, given.out), (float(block), float(block))
     recipe, larger, adversarial = restore(), srresnet_modern(), srgan_modern()
     shown = replace(recipe.data, folder=given.data, split_file=split, strength=size)
     means = replace(shown, degrade="means", crop_size=(CROP, CROP))
     scaled = {"scale": block, "width": given.width, "num_blocks": given.num_blocks}
-    content: Any = {"content": "vgg16-5,3"}  # VGG19's weights are not everywhere
+    content: Any = {"content": "vgg16-5,3"}  # the weights of VGG19 may be missing
     made = {
         "pix2pix, L1": replace(recipe, data=shown),
         "pix2pix, L1 + GAN": replace(recipe, data=shown, method=replace(recipe.method, adversarial_weight=1.0)),
@@ -68,7 +68,7 @@ def configs(block: int, given: argparse.Namespace) -> dict[str, RunConfig]:
 
 
 def with_budget(name: str, config: RunConfig, given: argparse.Namespace, block: int) -> RunConfig:
-    """The same minutes for all; SRGAN begins where SRResNet ended. The rate stays: nobody knows the epochs before."""
+    """Return the run with the minutes, at a constant rate, as its epochs are unknown; SRGAN starts from SRResNet."""
     training = replace(
         timed(config, given.minutes, EVERY), epochs=100_000.0, ema_half_life=3000.0, constant_fraction=1.0
     )
@@ -78,12 +78,12 @@ def with_budget(name: str, config: RunConfig, given: argparse.Namespace, block: 
 
 
 def run_of(name: str, out: Path, block: int) -> Path:
-    """Its run folder."""
+    """Return the run folder of a method."""
     return out / f"{block}-{name.replace(', ', '-').replace(' + ', '-').lower()}"
 
 
 def ways(block: int, given: argparse.Namespace) -> tuple[dict[str, Way], dict[str, Any]]:
-    """Every way, trained where it has to be, and what that took."""
+    """Return all methods, after training the missing ones, and the cost of the trainings."""
     found: dict[str, Way] = {
         "nearest": lambda picture: mosaic(picture, block),
         "bicubic": lambda picture: bicubic_resize(block_means(picture, block), *picture.shape[:2]),
@@ -98,7 +98,7 @@ def ways(block: int, given: argparse.Namespace) -> tuple[dict[str, Way], dict[st
 
 
 def by(translator: Translator, block: int, *, means: bool) -> Way:
-    """What a run makes of the mosaic, or of the means of its blocks."""
+    """Return the function that restores a picture's mosaic by a run, from the mosaic or from its block means."""
 
     def make(picture: Rgb) -> Rgb:
         given = block_means(picture, block) if means else mosaic(picture, block)
@@ -108,7 +108,7 @@ def by(translator: Translator, block: int, *, means: bool) -> Way:
 
 
 def flowers(given: argparse.Namespace, block: int) -> list[Rgb]:
-    """The held-out ones, their shorter side brought to SIDE, cut to whole blocks."""
+    """Return the held-out flowers, resized to a shorter side of SIDE and cropped to whole blocks."""
     split = write_split(given.data, given.out).read_text(encoding="utf-8")
     names = json.loads(split)["test"][: given.pictures]
     made = []
@@ -122,7 +122,7 @@ def flowers(given: argparse.Namespace, block: int) -> list[Rgb]:
 
 
 def score(way: Way, picture: Rgb, judge: LPIPS) -> tuple[dict[str, float], Rgb]:
-    """PSNR, SSIM, LPIPS and seconds of one picture, and what was made."""
+    """Return PSNR, SSIM, LPIPS and seconds for one picture, and the restored picture."""
     started = time.perf_counter()
     made = way(picture)
     seconds = time.perf_counter() - started
@@ -134,7 +134,7 @@ def score(way: Way, picture: Rgb, judge: LPIPS) -> tuple[dict[str, float], Rgb]:
 
 
 def run_block(block: int, given: argparse.Namespace, judge: LPIPS) -> dict[str, Any]:
-    """Train, measure, and write the grid of one side of a block."""
+    """Train, measure, and write the grid for one block size."""
     found, costs = ways(block, given)
     pictures, means, shown = flowers(given, block), {}, {}
     for name, way in found.items():
@@ -156,7 +156,7 @@ def run_block(block: int, given: argparse.Namespace, judge: LPIPS) -> dict[str, 
 
 
 def tables(record: dict[str, Any]) -> list[Table]:
-    """One for each side of a block."""
+    """Return a table for each block size."""
     made = []
     for block, found in record["blocks"].items():
         table = Table(f"Blocks of {block} pixels, {record['pictures']} flowers")
@@ -173,11 +173,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training, for each run")
-    parser.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16], help="sides of blocks in pixels")
-    parser.add_argument("--width", type=int, default=64, help="of SRResNet and SRGAN")
-    parser.add_argument("--num-blocks", type=int, default=8, help="of SRResNet and SRGAN")
-    parser.add_argument("--pictures", type=int, default=51, help="held-out flowers to measure on")
+    parser.add_argument("--minutes", type=float, default=20.0, help="training minutes per run")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16], help="block sizes in pixels")
+    parser.add_argument("--width", type=int, default=64, help="width of SRResNet and SRGAN")
+    parser.add_argument("--num-blocks", type=int, default=8, help="blocks of SRResNet and SRGAN")
+    parser.add_argument("--pictures", type=int, default=51, help="number of held-out flowers to measure")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     given = parser.parse_args()
     if given.threads:

@@ -8,11 +8,11 @@ Without --compare: the loss (Isola et al. 2017, Table 1), the generator (Table 2
 discriminator (Table 3). `--compare hd`: pix2pix; the losses of pix2pixHD (Wang et al. 2018) with the generator of
 pix2pix, without and with the perceptual loss on VGG16; and pix2pixHD with its own generator.
 
-Every variant trains for the same minutes of a processor core, --processes at a time, seed after seed, so that an
-interrupted command leaves whole comparisons; the same command then goes on. A variant that is finished with these
-settings is not trained again; more --minutes lengthen every run. Each is measured on the held pictures: L1, PSNR,
-LPIPS, and the Frechet distance of the features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json,
-ablations.md and grid.png.
+Every variant trains for the same processor time of one core, --processes at a time, seed by seed, so that an
+interrupted command leaves complete comparisons; the same command then resumes. A variant that is finished with these
+settings is not trained again; more --minutes extend every run. The metrics on the held-out pictures are L1, PSNR, LPIPS
+and the Frechet distance of features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json, ablations.md and
+grid.png.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "Table 2: generator": ("encoder-decoder, L1", "encoder-decoder, L1 + cGAN", "L1", "L1 + cGAN"),
     "Table 3: receptive field": ("1 pixel", "16 pixels", "L1 + cGAN", "286 pixels"),
 }
-"""The U-Net with L1 + cGAN and 70 pixels is one run in all three."""
+"""The U-Net with L1 + cGAN and 70 pixels is the same run in all three tables."""
 PUBLISHED = {
     "Table 1: loss": "L1 + cGAN .66, cGAN .57, L1 .42",
     "Table 2: generator": "L1 + cGAN .55, L1 .48, encoder-decoder, L1 .35, encoder-decoder, L1 + cGAN .29",
     "Table 3: receptive field": "L1 + cGAN .66, 16 pixels .65, 286 pixels .42, 1 pixel .39",
 }
-"""Per-pixel accuracy of a segmentation network on Cityscapes labels to photo, best first."""
+"""Per-pixel accuracy of a segmentation network on photos made from Cityscapes labels, best first."""
 HD = ("pix2pix", "HD losses", "HD losses, VGG16", "HD, global generator")
 FRECHET = "Frechet distance"
 MEASURES = (
@@ -81,17 +81,17 @@ MEASURES = (
     Measure(name="frechet", caption=FRECHET),
 )
 QUIET = {"checkpoint_every": 10**9, "validate_every": 10**9, "sample_every": 10**9, "validation_pictures": 1}
-"""The minutes are spent on training alone."""
+"""Settings without checkpoints, validations and previews during the minutes."""
 NUM_SHOWN = 6
 SMALLEST_FOR_THREE = 93
-"""Side of a crop that three scales of 70 pixels need; smaller ones have two, as in the released code."""
+"""Smallest crop side for three discriminator scales of 70 pixels; smaller crops have two, as in the released code."""
 SIZES = {"facades": 256, "restore": 64}
-"""Task -> side of a crop, as its recipe."""
+"""Task -> crop side of its recipe."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A variant to train with a seed, and where."""
+    """Training of a variant with one seed."""
 
     variant: str
     config: RunConfig
@@ -100,27 +100,27 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of its run folder and its result."""
+        """Return the name of its run folder and result."""
         kept = "".join(letter if letter.isalnum() else " " for letter in self.variant.lower())
         return f"{'-'.join(kept.split())}-{self.config.training.seed}"
 
     @property
     def result(self) -> Path:
-        """Of its figures."""
+        """Return the path of its metrics."""
         return self.out / "results" / f"{self.name}.json"
 
     @property
     def run(self) -> Path:
-        """Of its training."""
+        """Return the path of its run folder."""
         return self.out / "runs" / self.name
 
     def is_done(self) -> bool:
-        """Whether it is trained and measured with these settings."""
+        """Return whether it is trained and measured with these settings."""
         return self.result.exists() and read_json(self.result)["settings"] == self.settings
 
 
 def ablations(method: Pix2PixConfig) -> dict[str, Pix2PixConfig]:
-    """The rows of the paper's tables 1 to 3."""
+    """Return the variants in tables 1 to 3 of the paper."""
     l1_alone: dict[str, Any] = {"adversarial_weight": 0.0}
     without_skips: dict[str, Any] = {"generator": "encoder_decoder"}
     changes: dict[str, dict[str, Any]] = {
@@ -137,7 +137,7 @@ def ablations(method: Pix2PixConfig) -> dict[str, Pix2PixConfig]:
 
 
 def against_hd(method: Pix2PixConfig, task: str, size: int) -> dict[str, Pix2PixConfig]:
-    """pix2pix, its generator with the losses of pix2pixHD, and pix2pixHD with its own generator."""
+    """Return pix2pix, its generator with the losses of pix2pixHD, and pix2pixHD with its own generator."""
     own = pix2pix_hd().method
     assert isinstance(own, Pix2PixHDConfig)
     scales = own.discriminator_scales if size >= SMALLEST_FOR_THREE else 2
@@ -150,7 +150,7 @@ def against_hd(method: Pix2PixConfig, task: str, size: int) -> dict[str, Pix2Pix
 
 
 def data_of(given: argparse.Namespace) -> PairedData:
-    """The pictures of the task at the size given."""
+    """Return the data config of the task at the given size."""
     size, folder = (given.size, given.size), given.data.absolute()
     if given.task == "facades":
         loaded = round(given.size * 286 / 256)
@@ -159,13 +159,13 @@ def data_of(given: argparse.Namespace) -> PairedData:
 
 
 def paired(config: RunConfig) -> PairedData:
-    """The data of a run on pairs."""
+    """Return the data config of a run on pairs."""
     assert isinstance(config.data, PairedData)
     return config.data
 
 
 def variants_of(given: argparse.Namespace) -> dict[str, Pix2PixConfig]:
-    """Variant -> method."""
+    """Return variant -> method config."""
     recipe = facades() if given.task == "facades" else restore()
     assert isinstance(recipe.method, Pix2PixConfig)
     method = replace(recipe.method, width=given.width, discriminator_width=given.width, depth=given.depth)
@@ -176,13 +176,13 @@ def variants_of(given: argparse.Namespace) -> dict[str, Pix2PixConfig]:
 
 
 def jobs_of(given: argparse.Namespace) -> list[Job]:
-    """Every variant with every seed; the seeds outermost."""
+    """Return a job for every variant and seed, seed by seed."""
     data = data_of(given)
     recipe = (facades() if given.task == "facades" else restore()).training
     epochs = 1e6
     if given.images:
         epochs = given.images / len(build_cache(data, "train", cache_folder() / "pictures"))
-    # The rate stays, because nobody knows in which epoch the minutes end
+    # Constant rate, because the number of epochs in the minutes is unknown
     training = replace(
         recipe, epochs=epochs, minutes=given.minutes, constant_fraction=1.0, precision="auto", threads=1, device="cpu",
         ema_half_life=3000.0 if given.task == "restore" else 0.0, **QUIET,
@@ -198,7 +198,7 @@ def jobs_of(given: argparse.Namespace) -> list[Job]:
 
 @cache
 def held_pictures(data: PairedData, limit: int) -> TestPictures:
-    """The test pairs, degraded as in validation, admitted by the content gate; at most so many, evenly spread."""
+    """Return at most `limit` evenly spaced test pairs, degraded as in validation and admitted by the content gate."""
     pictures = build_cache(data, "test", cache_folder() / "pictures")
     specs = {"a": pictures.a.spec, "b": pictures.b.spec}
     sides: AdmittedSides = {"a": {}, "b": {}}
@@ -216,16 +216,16 @@ def instruments_of(data: PairedData, limit: int) -> Instruments:
 
 
 def figures(measured: Measured) -> dict[str, float]:
-    """Measure -> mean over the pictures, as far as it could be measured."""
+    """Return metric -> mean over the pictures, for the metrics that were computed."""
     found = {name: measured.fidelity[name].mean for name in ("l1", "psnr", "lpips") if name in measured.fidelity}
     for distance in measured.distances["a_to_b"]:
-        if distance.measure == FRECHET:  # with weights of Inception there is an FID too
+        if distance.measure == FRECHET:  # with Inception's weights there is an FID too
             found["frechet"] = distance.value
     return {name: value for name, value in found.items() if value is not None}
 
 
 def run_job(job: Job) -> bool:
-    """Train what is not trained, measure it, and write the result; False if the training was interrupted."""
+    """Train the variant if needed, measure it, and write the result; return False if the training was interrupted."""
     torch.set_num_threads(1)
     print(f"{job.name}: begins", flush=True)
     try:
@@ -254,14 +254,14 @@ def run_job(job: Job) -> bool:
 
 
 def run_all(jobs: Sequence[Job], processes: int) -> bool:
-    """Run the jobs that are not done, in order, some at a time; False if a training was interrupted."""
+    """Run the unfinished jobs in order, `processes` at a time; return False if a training was interrupted."""
     missing = [job for job in jobs if not job.is_done()]
     if processes == 1:
         return all(run_job(job) for job in missing)
     running, finished = set[Future[bool]](), True
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         while finished and (missing or running):
-            while missing and len(running) < processes:  # no queue: an interruption would begin what waits in it
+            while missing and len(running) < processes:  # a queued job would start after an interruption
                 running.add(pool.submit(run_job, missing.pop(0)))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             results = [one.result() for one in done]
@@ -270,7 +270,7 @@ def run_all(jobs: Sequence[Job], processes: int) -> bool:
 
 
 def write_grid(jobs: Sequence[Job], test: TestPictures, path: Path) -> None:
-    """Rows: pictures; columns: input, every variant with its first seed, target. All have passed the content gate."""
+    """Write a grid: rows are pictures; columns are input, each variant's first seed, target. All passed the gate."""
     names = list(test.sides["a"])
     names = [names[index] for index in evenly(len(names), NUM_SHOWN)]
     shown = {job.variant: job.run for job in reversed(jobs) if job.is_done()}
@@ -289,7 +289,7 @@ def write_grid(jobs: Sequence[Job], test: TestPictures, path: Path) -> None:
 
 
 def report(jobs: Sequence[Job], given: argparse.Namespace) -> str:
-    """Write the tables and the grid of what is finished; return the tables as Markdown."""
+    """Write the tables and the grid of the finished jobs; return the tables as Markdown."""
     results = [read_json(job.result) for job in jobs if job.is_done()]
     names = ("variant", "seed", "images", "figures")
     trials = [Trial(**{name: result[name] for name in names}) for result in results]
@@ -323,20 +323,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--compare", choices=("ablations", "hd"), default="ablations")
     parser.add_argument("--task", choices=("facades", "restore"), default="facades")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training, for each variant and seed")
-    parser.add_argument("--images", type=int, help="stop a training after so many images, if that is earlier")
+    parser.add_argument("--minutes", type=float, default=8.0, help="training minutes per variant and seed")
+    parser.add_argument("--images", type=int, help="stop a training after this many images, if that is earlier")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these variants alone")
-    parser.add_argument("--width", type=int, default=32, help="of generators and discriminators")
-    parser.add_argument("--size", type=int, help="side of a crop, in pixels; unset: 256, and 64 for restore")
-    parser.add_argument("--depth", type=int, help="of the U-Net; unset: as deep as the size allows, 4 for restore")
-    parser.add_argument("--pictures", type=int, default=200, help="measure on at most so many")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="only these variants")
+    parser.add_argument("--width", type=int, default=32, help="width of generators and discriminators")
+    parser.add_argument("--size", type=int, help="crop side in pixels; unset: 256, and 64 for restore")
+    parser.add_argument("--depth", type=int, help="depth of the U-Net; unset: what the size allows, 4 for restore")
+    parser.add_argument("--pictures", type=int, default=200, help="maximum number of pictures to measure")
     parser.add_argument("--processes", type=int, default=1, choices=(1, 2), help="trainings at a time")
     given = parser.parse_args()
     given.size = given.size or SIZES[given.task]
     given.depth = given.depth or (4 if given.task == "restore" else None)
     if given.task == "restore" and given.compare != "hd":
-        parser.error("the ablations are those of facades: give --compare hd for restore")
+        parser.error("the ablations need the task facades; use --compare hd for restore")
     return given
 
 
@@ -346,12 +346,12 @@ def main() -> None:
     jobs = jobs_of(given)
     try:
         finished = run_all(jobs, given.processes)
-    except KeyboardInterrupt:  # Ctrl-C reaches all processes, each of which saves its training
+    except KeyboardInterrupt:  # Ctrl-C reaches every process, and each saves its training
         finished = False
     if any(job.is_done() for job in jobs):
         print(report(jobs, given))
     if not finished:
-        raise SystemExit("interrupted: the same command goes on")
+        raise SystemExit("interrupted: run the same command to resume")
 
 
 if __name__ == "__main__":

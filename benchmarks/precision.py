@@ -1,10 +1,10 @@
-"""Convergence in bfloat16 compared with float32: the same runs in both with several seeds, as curves.
+"""Convergence of training in bfloat16 compared with float32: curves of the same runs with several seeds.
 
     python benchmarks/precision.py --data ../shared/data --out runs/precision --figures docs/figures
 
 Small versions of three recipes: facades (pix2pix with batch norm), restore (flowers, no norm) and CycleGAN on horses
-and zebras (instance norm). Writes OUT/precision.json and one figure a recipe (needs the extra `figures`). Interrupted,
-the same command goes on.
+and zebras (instance norm). Writes OUT/precision.json and one figure per recipe (needs the extra `figures`). After an
+interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from ganvas.training.loop import train
 
 Precision = Literal["float32", "bfloat16"]
 Curve = list[tuple[float, float]]
-"""(images seen, value)."""
+"""Points (images seen, value)."""
 Curves = dict[str, Curve]
 COLOURS = {"float32": "#1f4e8c", "bfloat16": "#c2571a"}
 ROWS, VALIDATIONS = 30, 6
-"""Rows of losses and validations in a run."""
+"""Number of logged losses and of validations in a run."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A small version of a recipe.
+    """Small version of a recipe.
 
     Attributes:
-        configure: (data, out) -> the run.
-        pictures: in its training split.
-        epochs: how long it runs.
-        shown: measure -> the label in the figure.
+        configure: function from (data, out) to the run.
+        pictures: number of pictures in the training split.
+        epochs: length of the training.
+        shown: metric -> label in the figure.
     """
 
     configure: Callable[[Path, Path], RunConfig]
@@ -53,7 +53,7 @@ class Experiment:
 
 
 def small_facades(data: Path, out: Path) -> RunConfig:
-    """Facades at 128 pixels and half the width."""
+    """Return the recipe facades at 128 pixels and half the width."""
     del out
     config = facades()
     pictures = replace(config.data, folder=data / "facades", load_size=(143, 143), crop_size=(128, 128))
@@ -61,14 +61,14 @@ def small_facades(data: Path, out: Path) -> RunConfig:
 
 
 def small_restore(data: Path, out: Path) -> RunConfig:
-    """Flowers under an 8-pixel mosaic, as the recipe is."""
+    """Return the recipe restore, unchanged: flowers under an 8-pixel mosaic."""
     config = restore()
     split = write_split(data / "flowers", out)
     return replace(config, data=replace(config.data, folder=data / "flowers", split_file=split))
 
 
 def small_cyclegan(data: Path, out: Path) -> RunConfig:
-    """Horses and zebras at 96 pixels and half the width."""
+    """Return CycleGAN on horses and zebras at 96 pixels and half the width."""
     del out
     config = cyclegan()
     pictures = replace(config.data, folder=data / "horse2zebra", load_size=(108, 108), crop_size=(96, 96))
@@ -106,7 +106,7 @@ EXPERIMENTS = {
 
 
 def run_once(experiment: Experiment, config: RunConfig, run: Path, *, precision: Precision, seed: int) -> Curves:
-    """Train (or go on, or only read what is there); the curves of `metrics.jsonl`."""
+    """Train or resume the run if it is unfinished; return the curves of `metrics.jsonl`."""
     images = round(experiment.epochs * experiment.pictures)
     training = replace(
         config.training,
@@ -125,7 +125,7 @@ def run_once(experiment: Experiment, config: RunConfig, run: Path, *, precision:
 
 
 def read_curves(path: Path) -> Curves:
-    """Every figure of every row, by name."""
+    """Return name -> curve of every metric in the file."""
     curves: Curves = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -136,18 +136,18 @@ def read_curves(path: Path) -> Curves:
 
 
 def last_part(curve: Curve) -> float:
-    """The mean over the last quarter."""
+    """Return the mean over the last quarter of a curve."""
     return fmean(value for _, value in curve[-max(len(curve) // 4, 1) :])
 
 
 def summarize(runs: Sequence[Curves], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Measure -> mean over seeds of the last quarter, and the deviation between seeds."""
+    """Return metric -> mean and deviation over the seeds of the last quarter."""
     ends = {name: [last_part(run[name]) for run in runs] for name in names}
     return {name: {"mean": round(fmean(e), 4), "deviation": round(pstdev(e), 4)} for name, e in ends.items()}
 
 
 def draw(experiment: Experiment, runs: dict[str, list[Curves]], path: Path) -> None:
-    """One panel a measure: the mean over seeds, and their range."""
+    """Draw a panel per metric: mean and range over the seeds."""
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, len(experiment.shown), figsize=(4.2 * len(experiment.shown), 3.2))
@@ -167,7 +167,7 @@ def draw(experiment: Experiment, runs: dict[str, list[Curves]], path: Path) -> N
 
 
 def run_experiment(name: str, data: Path, out: Path, *, seeds: int) -> tuple[dict[str, Any], dict[str, list[Curves]]]:
-    """All seeds in both precisions, in turn."""
+    """Run all seeds in both precisions, in turn."""
     experiment = EXPERIMENTS[name]
     config = experiment.configure(data, out)
     runs: dict[str, list[Curves]] = {precision: [] for precision in get_args(Precision)}
@@ -182,9 +182,9 @@ def run_experiment(name: str, data: Path, out: Path, *, seeds: int) -> tuple[dic
 def main() -> None:
     """Run the chosen experiments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="with facades, flowers and horse2zebra in it")
+    parser.add_argument("--data", type=Path, required=True, help="folder with facades, flowers and horse2zebra")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--figures", type=Path, help="where to draw; unset: no figures")
+    parser.add_argument("--figures", type=Path, help="folder for the figures; unset: no figures")
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")

@@ -1,12 +1,12 @@
-"""Speedup of training with several processes: the same step in one process and in N, with the cores divided equally.
+"""Speedup of training with several processes: the same step in one process and in N, which share the cores equally.
 
     python benchmarks/processes.py --out processes.json
     python benchmarks/processes.py --processes 2 --rounds 3 --only pix2pix
 
-Every row does the same work, a step on the whole batch: by one process with one thread, by one with N threads, and
-under torchrun by N with one thread each. Rounds go through the rows in turn, each in processes of its own. On a machine
-with GPUs each process has one, and the row of N threads is left out. About 25 minutes on
-two cores, 6 with --only pix2pix.
+Every row is a step on the whole batch: by one process with one thread, by one process with N threads, and under
+torchrun by N processes with one thread each. Rounds alternate between the rows, each in separate processes. On a
+machine with GPUs each process has one GPU, and the row with N threads is left out. Takes about 25 minutes on two cores,
+6 with --only pix2pix.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ WORKS: dict[str, tuple[MethodConfig, int]] = {
     "pix2pix": (Pix2PixConfig(norm="instance", dropout=0.0), 8),
     "CycleGAN": (CycleGANConfig(), 2),
 }
-"""Method and pictures a step; norms of one picture, so that N processes do what one does."""
+"""Method and batch size; the norms are per picture, so that N processes compute the same as one."""
 PRECISIONS = ("float32", "bfloat16")
 NOTES = (
-    "Efficiency: images/s over N times those of one process with one thread; 1 is all that N can bring. Exchange: the "
-    "share of the step spent in sending gradients, waiting for the slower process included.",
-    "N processes on one machine share its memory, its cache and its clock, and send through memory: this shows what "
-    "the exchange costs the step, not what a network between machines would.",
+    "Efficiency: images/s over N times those of one process with one thread; 1 is ideal. Exchange: the share of the "
+    "step spent in averaging gradients, including the wait for the slowest process.",
+    "N processes on one machine share its memory, caches and clock rate, and communicate through memory: this shows "
+    "the cost of the exchange itself, not that of a network between machines.",
 )
 
 
 @dataclass(frozen=True)
 class Team:
-    """Who does the step."""
+    """Processes and threads of a row."""
 
     processes: int
     threads: int
 
     @property
     def name(self) -> str:
-        """For the table."""
+        """Return the name in the table."""
         many, threads = "es" if self.processes > 1 else "", "s" if self.threads > 1 else ""
         return f"{self.processes} process{many}, {self.threads} thread{threads}{' each' if many else ''}"
 
@@ -85,11 +85,11 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=max(2, torch.cuda.device_count()))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4, help="timed in each round, after two that are not")
+    parser.add_argument("--steps", type=int, default=4, help="timed steps per round, after two untimed ones")
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -97,7 +97,7 @@ def parse() -> argparse.Namespace:
 
 
 def rows(work: str, precision: str, given: argparse.Namespace) -> list[Row]:
-    """A row for each team."""
+    """Return a row for each team."""
     number, gpu = given.processes, device().type == "cuda"
     teams = [Team(1, 1), *([] if gpu else [Team(1, number)]), Team(number, 1)]
     found: dict[Team, list[dict[str, float]]] = {team: [] for team in teams}
@@ -124,7 +124,7 @@ def _row(work: str, precision: str, team: Team, timings: dict[Team, Timing], fou
 
 
 def run_team(team: Team, work: str, precision: str, steps: int) -> dict[str, float]:
-    """Seconds of a step and, within it, of the exchange, by processes of its own."""
+    """Return the seconds of a step and of the exchange within it, in separate processes."""
     words = {"work": work, "precision": precision, "threads": team.threads, "steps": steps}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(team.processes)]
     command = [sys.executable, *(torchrun if team.processes > 1 else []), __file__, "--child", json.dumps(words)]
@@ -138,10 +138,10 @@ def run_team(team: Team, work: str, precision: str, steps: int) -> dict[str, flo
 
 @dataclass(frozen=True)
 class TimedProcesses(Processes):
-    """Adds up the seconds spent in the exchange."""
+    """Processes that add up the seconds spent in the exchange."""
 
     def sum_gradients(self, parameters: Any) -> None:
-        """As ever; the GPU's work before it is not counted."""
+        """Sum the gradients and measure the time, without that of earlier work on the GPU."""
         finish()
         begun = time.perf_counter()
         super().sum_gradients(parameters)
@@ -153,7 +153,7 @@ EXCHANGE: list[float] = []
 
 
 def work_child(given: dict[str, Any]) -> None:
-    """In a process of a team: the steps; the first process prints its figures."""
+    """Run the steps in one process of a team; the first process prints its figures."""
     torch.set_num_threads(given["threads"])
     config, batch_size = WORKS[given["work"]]
     settings = TrainingConfig(batch_size=batch_size, precision=given["precision"])

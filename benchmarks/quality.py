@@ -1,12 +1,12 @@
-"""Quality on real photographs, one command an experiment; figures go to docs/experiments.md.
+"""Quality of translation on real photographs, one command per experiment, for docs/experiments.md.
 
     python benchmarks/quality.py facades --data ../shared/data/facades --out runs/facades --minutes 60
     python benchmarks/quality.py facades-ablation --data ../shared/data/facades --out runs/ablation --minutes 10
     python benchmarks/quality.py flowers --data ../shared/data/flowers --out runs/flowers --minutes 60
     python benchmarks/quality.py flowers-gan --data ../shared/data/flowers --out runs/flowers-gan --minutes 60
 
-Each trains, evaluates on pictures never trained on, and writes OUT/quality.json with all that decides the figures.
-Interrupted, the same command goes on where it stopped.
+Each command trains, evaluates on held-out pictures, and writes OUT/quality.json with the figures and all settings that
+they depend on. After an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ganvas.training.loop import train
 
 BLOCK = 8
 IMAGES_PER_KIND = 24
-"""Oxford flowers here: 24 pictures of each kind in order of name; the last 3 are held out, the one before validates."""
+"""Pictures per kind of Oxford flowers, by name: the last 3 are the test split, the one before the validation split."""
 Runs = dict[str, RunConfig]
 
 
@@ -52,7 +52,7 @@ def run_facades(data: Path, out: Path, minutes: float) -> Runs:
 
 
 def run_ablation(data: Path, out: Path, minutes: float) -> Runs:
-    """L1 alone, cGAN alone and both (Isola et al., Table 1), at 128 pixels and half the width."""
+    """Compare L1 alone, cGAN alone and both (Isola et al., Table 1), at 128 pixels and half the width."""
     del out
     config = facades()
     pictures = replace(config.data, folder=data, load_size=(143, 143), crop_size=(128, 128))
@@ -70,7 +70,7 @@ def run_ablation(data: Path, out: Path, minutes: float) -> Runs:
 
 
 def run_flowers(data: Path, out: Path, minutes: float, *, adversarial_weight: float = 0.0, epochs: float = 780) -> Runs:
-    """An 8-pixel mosaic everywhere; as many epochs as fit an hour on one core, so that the rate falls to 0."""
+    """Restore an 8-pixel mosaic; the epochs fit into an hour on one core, so that the learning rate decays to 0."""
     config = restore()
     name = "l1_gan" if adversarial_weight else "l1"
     training = replace(timed(config, minutes, 40_000), epochs=epochs * minutes / 60, ema_half_life=5000.0)
@@ -80,12 +80,12 @@ def run_flowers(data: Path, out: Path, minutes: float, *, adversarial_weight: fl
 
 
 def run_flowers_gan(data: Path, out: Path, minutes: float) -> Runs:
-    """The same with the adversarial term at the paper's weight; a step costs about twice as much."""
+    """Run the same with the adversarial loss at the paper's weight; a step costs about twice as much."""
     return run_flowers(data, out, minutes, adversarial_weight=1.0, epochs=520)
 
 
 def timed(config: RunConfig, minutes: float, every: int) -> TrainingConfig:
-    """The recipe's training with a limit of time, in bfloat16."""
+    """Return the run with a time limit, in bfloat16."""
     return replace(
         config.training,
         minutes=minutes,
@@ -98,7 +98,7 @@ def timed(config: RunConfig, minutes: float, every: int) -> TrainingConfig:
 
 
 def write_split(data: Path, out: Path) -> Path:
-    """Which flowers train, validate and test, by their place among their kind."""
+    """Write the split of the flowers, by their position within their kind."""
     split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for place, path in enumerate(sorted(data.glob("*.jpg"))):
         rest = IMAGES_PER_KIND - place % IMAGES_PER_KIND
@@ -108,7 +108,7 @@ def write_split(data: Path, out: Path) -> Path:
 
 
 def bicubic_of_mosaic(given: Tensor) -> Tensor:
-    """(1, C, H, W) -> the same size: the means of the blocks, interpolated (a = -0.5, antialiased)."""
+    """Interpolate the block means of a mosaic (1, C, H, W) to its size, bicubic (a = -0.5) and antialiased."""
     height, width = given.shape[-2:]
     means = functional.avg_pool2d(given, BLOCK, ceil_mode=True, count_include_pad=False)
     size = (means.shape[-2] * BLOCK, means.shape[-1] * BLOCK)
@@ -116,7 +116,7 @@ def bicubic_of_mosaic(given: Tensor) -> Tensor:
 
 
 def measure_baselines(config: RunConfig) -> dict[str, dict[str, float]]:
-    """The mosaic as it is, and its blocks interpolated, over the test split."""
+    """Measure the mosaic itself and the interpolation of its blocks on the test split."""
     cache = build_cache(config.data, "test", cache_folder() / "pictures")
     methods: dict[str, Callable[[Tensor], Tensor]] = {"mosaic": lambda given: given, "bicubic": bicubic_of_mosaic}
     rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in methods}
@@ -129,7 +129,7 @@ def measure_baselines(config: RunConfig) -> dict[str, dict[str, float]]:
 
 
 def summarize(rows: list[tuple[float, float, float]]) -> dict[str, float]:
-    """Mean and deviation of PSNR, SSIM and L1."""
+    """Return mean and deviation of PSNR, SSIM and L1."""
     summary: dict[str, float] = {}
     for name, values in zip(("psnr", "ssim", "l1"), zip(*rows, strict=True), strict=True):
         summary[name], summary[f"{name}_deviation"] = round(fmean(values), 4), round(pstdev(values), 4)
@@ -137,7 +137,7 @@ def summarize(rows: list[tuple[float, float, float]]) -> dict[str, float]:
 
 
 def run_experiment(name: str, config: RunConfig, run: Path) -> dict[str, Any]:
-    """Train (or go on), then evaluate the last snapshot on the test split."""
+    """Train or resume, then evaluate the last snapshot on the test split."""
     result = train(config, run, resume=(run / "run.json").exists())
     print(result)
     evaluation = evaluate_run(EvaluateConfig(run, snapshot="last", split="test"))
@@ -154,7 +154,7 @@ def run_experiment(name: str, config: RunConfig, run: Path) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what the figures were made."""
+    """Return a description of machine and software."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {"commit": commit.stdout.strip(), "processor": platform.processor(), "threads": torch.get_num_threads(),
             "torch": torch.__version__}  # fmt: skip
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0, help="of training, for each run of the experiment")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training minutes for each run of the experiment")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     chosen = parser.parse_args()
     if chosen.threads:

@@ -1,20 +1,20 @@
-"""Real-world restoration against SRGAN and bicubic interpolation, at equal minutes, under a degradation held back.
+"""Real-world restoration compared with SRGAN and bicubic interpolation after equal training times.
 
     python benchmarks/real_restoration.py --data ../shared/data --out runs/real --minutes 60 --processes 2
     python benchmarks/real_restoration.py --data ../shared/data --out runs/real2 --scale 2 --minutes 60 --processes 2
 
-All ways have one generator, Compact, and learn from the same photographs (the training halves of flowers and of
-BSDS500), for the same minutes of a processor core, half of them with L1 alone and half with their adversarial losses:
+All methods have the same generator, Compact, and train on the same photographs (the training halves of flowers and of
+BSDS500) for the same processor time of one core, half of it with L1 alone and half with their adversarial losses:
 
-    srgan                 recipe `srgan_modern`, on pictures that were reduced by bicubic interpolation
-    srgan_second_order    the same losses on the second-order degradation, to tell the two apart (on request)
+    srgan                 recipe `srgan_modern`, on pictures downsampled by bicubic interpolation
+    srgan_second_order    the same losses on the second-order degradation, to separate both effects (on request)
     real_restoration      recipes `real_restoration_l1` and `real_restoration`
 
-They are measured on BSD100 and on flowers held out, under two degradations that none was trained on: `held`, below,
-with other kinds, another order and other strengths than the second-order degradation's, and `resaved`, photographs
-that were reduced and then saved ten times as JPEG of quality 30. PSNR is of RGB, LPIPS of AlexNet; intervals are 95 %,
-by the bootstrap over pictures. Stopped, the same command goes on. Writes real_restoration.json and a grid for each
-degradation. At scale 1 there is no SRGAN, and the input takes the place of bicubic interpolation.
+They are measured on BSD100 and on held-out flowers, under two degradations that no training uses: `held` (see below)
+differs from the second-order degradation in kinds, order and strengths; `resaved` downsamples photographs and saves
+them ten times as JPEG of quality 30. PSNR is computed on RGB, LPIPS with AlexNet; intervals are 95 % bootstrap
+intervals over pictures. After an interruption, the same command resumes. Writes real_restoration.json and a grid for
+each degradation. At scale 1 there is no SRGAN, and the input replaces bicubic interpolation.
 """
 
 from __future__ import annotations
@@ -57,20 +57,20 @@ from ganvas.training.config import RunConfig
 
 Rgb = NDArray[np.uint8]
 Degrade = Callable[[Rgb, int, np.random.Generator], Rgb]
-"""A picture, the factor by which it becomes smaller, and where to draw from."""
+"""Function from picture, downsampling factor and random generator to the degraded picture."""
 STAGES = ("l1", "gan")
 WAYS = {"srgan": "reduce", "srgan_second_order": "second_order", "real_restoration": "second_order"}
-"""Way -> the degradation that it learns from."""
+"""Method -> the degradation in its training."""
 SHOWN, WINDOW = 6, 192
-"""Rows of a grid, and the side of their windows in pixels."""
+"""Number of rows of a grid, and the side in pixels of its crops."""
 RESAVED, RESAVED_QUALITY = 10, 30
 
 
 def held(picture: Rgb, factor: int, random: np.random.Generator) -> Rgb:
-    """Noise in linear light, JPEG, defocus, Lanczos reduction, sharpening, JPEG: what training does not do.
+    """Apply noise in linear light, JPEG, defocus, Lanczos downsampling, sharpening and JPEG, which no training uses.
 
-    The second-order degradation blurs, resizes, adds noise and compresses, twice. Here noise comes first and is made in
-    linear light, the blur is a disk, the reduction is antialiased, and sharpening follows it.
+    The second-order degradation blurs, resizes, adds noise and compresses, twice. Here the noise comes first and is
+    added in linear light, the blur is a disk, and the downsampling is antialiased and followed by sharpening.
     """
     light = (picture / np.float32(255)) ** 2.2
     photons = random.uniform(100, 2000)
@@ -85,8 +85,8 @@ def held(picture: Rgb, factor: int, random: np.random.Generator) -> Rgb:
 
 
 def resaved(picture: Rgb, factor: int, random: np.random.Generator) -> Rgb:
-    """Reduced by bicubic interpolation, then saved ten times as JPEG of quality 30."""
-    del random  # nothing is
+    """Downsample by bicubic interpolation, then save ten times as JPEG of quality 30."""
+    del random  # deterministic
     small = bicubic_resize(picture, *(side // factor for side in picture.shape[:2]))
     for _ in range(RESAVED):
         small = jpeg(small, RESAVED_QUALITY)
@@ -97,7 +97,7 @@ DEGRADATIONS: dict[str, Degrade] = {"held": held, "resaved": resaved}
 
 
 def disk(radius: float) -> NDArray[np.float64]:
-    """The kernel of a defocused lens; pixels at the rim count by their share."""
+    """Return the kernel of a defocused lens, a disk with antialiased rim."""
     reach, fine = int(np.ceil(radius)), 8
     places = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
     inside = (places[:, None] ** 2 + places**2 <= radius**2).astype(float)
@@ -118,7 +118,7 @@ def jpeg(picture: Rgb, quality: int) -> Rgb:
 
 @dataclass(frozen=True)
 class Job:
-    """The trainings of a way, one after the other."""
+    """Trainings of a method, one after the other."""
 
     way: str
     given: argparse.Namespace
@@ -129,7 +129,7 @@ def run_of(job: Job, stage: str) -> Path:
 
 
 def configs(job: Job) -> dict[str, RunConfig]:
-    """Stage -> its run; the second starts where the first ended."""
+    """Return stage -> its run; the second starts from the first."""
     given, scale = job.given, float(job.given.scale)
     sizes: dict[str, Any] = {"width": given.width, "num_blocks": given.num_blocks, "scale": given.scale}
     first, second = real_restoration_l1(), real_restoration()
@@ -156,13 +156,13 @@ def configs(job: Job) -> dict[str, RunConfig]:
 
 
 def train_way(job: Job) -> dict[str, dict[str, float]]:
-    """Train both stages; return what each took."""
+    """Train both stages; return the cost of each."""
     minutes = job.given.minutes / len(STAGES)
     return {stage: train_for(config, run_of(job, stage), minutes) for stage, config in configs(job).items()}
 
 
 def gather(data: Path, out: Path) -> None:
-    """Link the photographs to train on into OUT/pictures/train: BSD100 lies in neither half of BSDS500 here."""
+    """Link the training photographs into OUT/pictures/train; BSD100 is disjoint from both halves of BSDS500 here."""
     flowers = read_json(write_split(data / "flowers", out))["train"]
     bsds = [path for half in ("train", "test") for path in list_images(data / "bsds500" / half)]
     folder = out / "pictures" / "train"
@@ -174,7 +174,7 @@ def gather(data: Path, out: Path) -> None:
 
 
 def held_out(data: Path, out: Path, scale: int, limit: int) -> Iterator[tuple[str, str, Rgb]]:
-    """Yield set, name and picture, cut to multiples of the scale."""
+    """Yield set, name and picture, cropped to multiples of the scale."""
     flowers = [data / "flowers" / name for name in read_json(out / "split.json")["test"]]
     for name, paths in {"BSD100": list_images(data / "sr" / "BSD100"), "flowers": flowers}.items():
         for index in evenly(len(paths), min(limit, len(paths))):
@@ -188,14 +188,14 @@ def enlarged(small: Rgb, size: tuple[int, ...], how: Image.Resampling) -> Rgb:
 
 
 def score(made: Rgb, truth: Rgb, judge: LPIPS) -> dict[str, float]:
-    """PSNR and LPIPS."""
+    """Return PSNR and LPIPS."""
     images, targets = (unit_from_picture(Picture(rgb), Picture(rgb).spec) for rgb in (made, truth))
     with torch.inference_mode():
         return {"psnr": psnr(images, targets).item(), "lpips": judge(2 * images - 1, 2 * targets - 1).item()}
 
 
 def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each picture, degradation and way; writes the grids."""
+    """Return a row for each picture, degradation and method, and write the grids."""
     runs = {way: run_of(Job(way, given), "gan") for way in given.ways}
     if "real_restoration" in given.ways:
         runs = {"real_restoration_l1": run_of(Job("real_restoration", given), "l1")} | runs
@@ -223,20 +223,20 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
         label = SyntheticLabel(
             software="ganvas benchmarks/real_restoration.py",
             model=", ".join(translators),
-            note="All columns but the first two and the last are made by models.",
+            note="All columns but the first two and the last were made by models.",
         )
         write_image(given.out / f"{degradation}.png", Picture(make_grid(cells, captions=captions)), synthetic=label)
     return rows
 
 
 def window(picture: Rgb) -> Rgb:
-    """The middle of a picture."""
+    """Return the center of a picture."""
     top, left = (max(side - WINDOW, 0) // 2 for side in picture.shape[:2])
     return np.ascontiguousarray(picture[top : top + WINDOW, left : left + WINDOW])
 
 
 def tables(rows: list[dict[str, Any]]) -> list[Table]:
-    """One for each set and degradation."""
+    """Return a table for each set and degradation."""
     made = []
     for name, degradation in dict.fromkeys((row["set"], row["degradation"]) for row in rows):
         chosen = [row for row in rows if (row["set"], row["degradation"]) == (name, degradation)]
@@ -255,18 +255,18 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder with flowers, bsds500 and sr")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0, help="of training, for each way, both stages together")
-    parser.add_argument("--processes", type=int, default=1, help="ways that train at the same time, one thread each")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training minutes per method, both stages together")
+    parser.add_argument("--processes", type=int, default=1, help="methods trained at the same time, one thread each")
     parser.add_argument("--scale", type=int, choices=(1, 2, 4), default=4)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["srgan", "real_restoration"])
-    parser.add_argument("--width", type=int, default=48, help="of the generator")
-    parser.add_argument("--num-blocks", type=int, default=12, help="of the generator")
+    parser.add_argument("--width", type=int, default=48, help="width of the generator")
+    parser.add_argument("--num-blocks", type=int, default=12, help="blocks of the generator")
     parser.add_argument("--discriminator-width", type=int, default=32)
-    parser.add_argument("--crop", type=int, default=128, help="side of a crop in pixels")
+    parser.add_argument("--crop", type=int, default=128, help="crop side in pixels")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pictures", type=int, default=51, help="of each set to measure on")
+    parser.add_argument("--pictures", type=int, default=51, help="number of pictures of each set to measure")
     given = parser.parse_args()
     if given.scale == 1:
         given.ways = [way for way in given.ways if WAYS[way] != "reduce"]

@@ -1,4 +1,4 @@
-"""Redaction of pictures with and without the class: number of changed pictures, covered area, and pictures that pass.
+"""Results of redaction on pictures with and without a class: numbers of changed and of passing pictures, covered area.
 
     python benchmarks/redaction.py ../shared/data/horse2zebra/testB --classifier imagenet --class-name zebra
 
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--classifier", default="nsfw")
     parser.add_argument("--class-name")
-    parser.add_argument("--every", type=int, default=1, help="take each n-th picture")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--out", type=Path, default=Path("redaction.json"))
     given = parser.parse_args()
     verifier = Verifier.of(load_classifier(given.classifier), given.class_name)

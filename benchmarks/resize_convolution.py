@@ -2,7 +2,7 @@
 
     python benchmarks/resize_convolution.py --threads 2
 
-A training step of the demo's U-Net, both ways in turn in one process; prints the medians and the ratio, round by round.
+A training step of the demo's U-Net, both variants in turn in one process; prints medians, and the ratio of each round.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ganvas.networks.blocks import ResizeConvolution
 
 
 class EnlargeThenConvolve(ResizeConvolution):
-    """The same layer, computed as its definition says."""
+    """Resize-convolution computed by its definition."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, 2 H, 2 W)."""
@@ -29,7 +29,7 @@ class EnlargeThenConvolve(ResizeConvolution):
 
 
 def make_network(layer: type[ResizeConvolution]) -> UNet:
-    """The demo's generator with its upsampling computed by `layer`."""
+    """Return the demo's generator with `layer` for upsampling."""
     network = UNet(3, 3, width=32, depth=3, norm="none", dropout=0.0, residual=True, upsampling="resize")
     for module in network.modules():
         if isinstance(module, ResizeConvolution):
@@ -38,7 +38,7 @@ def make_network(layer: type[ResizeConvolution]) -> UNet:
 
 
 def step_seconds(network: UNet, images: Tensor) -> float:
-    """One forward and backward pass."""
+    """Return the seconds of one forward and backward pass."""
     started = time.perf_counter()
     (network(images) - images / 2).abs().mean().backward()
     return time.perf_counter() - started

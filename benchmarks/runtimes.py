@@ -1,12 +1,12 @@
-"""Runtimes of a translation: PyTorch as the translator prepares it, ONNX Runtime and OpenVINO, in alternating rounds.
+"""Comparison of runtimes for translation: PyTorch as the translator prepares it, ONNX Runtime and OpenVINO.
 
     python benchmarks/runtimes.py --work runs/runtimes --prepare
     python benchmarks/runtimes.py --work runs/runtimes --out runtimes.json
 
-Each network translates pictures as a folder is translated: several pictures at once, each on its share of the cores,
-without files and content gate. Compared is the processor time of a picture, which other programs on the machine
-hardly change; the speed beside it is by the clock. `--prepare` makes the runs and exports them, which takes longer
-than the measurement. docs/speed.md explains the table.
+Each network translates several pictures at once, each on its share of the cores, as for a folder, but without files and
+content gate. The rounds of the runtimes alternate. The main figure is processor time per picture, which depends little
+on other programs; the speed is wall time. `--prepare` creates and exports the runs, which takes longer than the
+measurement. docs/speed.md explains the table.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_ru
 
 RUNTIMES: tuple[Runtime, ...] = tuple(name for name in get_args(Runtime) if name != "auto")
 FIRST: Runtime = "torch"
-"""The others are compared with it."""
+"""Runtime with which the others are compared."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A network and the side of the pictures that it is given."""
+    """Network and the side of its input pictures."""
 
     method: MethodConfig
     side: int = 256
@@ -78,19 +78,19 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="a folder for the runs and their exports")
-    parser.add_argument("--prepare", action="store_true", help="make and export the runs, and measure nothing")
-    parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS), help="some of the networks")
+    parser.add_argument("--prepare", action="store_true", help="create and export the runs, without measuring")
+    parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS), help="networks to measure")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--budget", type=float, default=30.0, help="seconds a network")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds per network")
     parser.add_argument("--out", type=Path, help="JSON to write")
     return parser.parse_args()
 
 
 def load(run: Path, work: Work, runtime: Runtime) -> Translator:
-    """The run in that runtime; it is made where it is missing."""
+    """Load the run in a runtime; create it if it is missing."""
     if not (run / "run.json").exists():
         torch.manual_seed(0)
         size = (work.side, work.side)
@@ -106,7 +106,7 @@ def load(run: Path, work: Work, runtime: Runtime) -> Translator:
 def measure(
     name: str, work: Work, translators: dict[Runtime, Translator], *, rounds: int, budget: float
 ) -> list[dict[str, Any]]:
-    """A row for each runtime."""
+    """Return a row for each runtime."""
     signed = signed_from_unit(natural_picture(3, work.side, work.side, np.random.default_rng(0)))
     outputs = {runtime: translator._network(signed) for runtime, translator in translators.items()}
     clocks: dict[Runtime, list[float]] = {runtime: [] for runtime in translators}
@@ -116,7 +116,10 @@ def measure(
 
 
 def timer(translator: Translator, signed: np.ndarray[Any, Any], clock: list[float]) -> Callable[[int], float]:
-    """Processor seconds a picture, when as many are in the network at once as in a folder; `clock` gets the others."""
+    """Return a timer of processor seconds per picture, with as many pictures at once as for a folder.
+
+    `clock` receives the wall times.
+    """
 
     def several(count: int) -> None:
         for _ in range(count):
@@ -134,7 +137,7 @@ def timer(translator: Translator, signed: np.ndarray[Any, Any], clock: list[floa
 
 
 def row(name: str, runtime: str, timings: dict[str, Timing], speed: float, outputs: dict[str, Any]) -> dict[str, Any]:
-    """One line of the table."""
+    """Return a row of the table."""
     timing = timings[runtime]
     return {
         "network": name,
@@ -149,7 +152,7 @@ def row(name: str, runtime: str, timings: dict[str, Timing], speed: float, outpu
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The rows as a table."""
+    """Format the rows as a Markdown table."""
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     return "\n".join([*lines, *("| " + " | ".join(str(value) for value in one.values()) + " |" for one in rows)])
 

@@ -4,7 +4,7 @@
 
 Networks run with one thread; a core-second is a second of processor time over all threads of the process, which depends
 little on other load. Needs ganvas[ray]; about 6 minutes on two cores. Not measured: a network, shared storage, failing
-machines, GPUs. docs/scale.md says what is assumed instead.
+machines, GPUs. docs/scale.md states the assumptions for these.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 MANY = 100_000_000
 SHARD = 1_000_000
-"""Pictures of one call."""
+"""Pictures per call."""
 CORES_OF_MACHINE = 64
 WEEK = 7 * 24 * 3600
 SEED = 0
@@ -36,10 +36,10 @@ Record = dict[str, Any]
 def main() -> int:
     """Measure, compute, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="real pictures, all that the content gate admits")
+    parser.add_argument("folder", type=Path, help="folder of real pictures, which the content gate admits")
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="of the manifest whose reading is measured")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest whose reading is measured")
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     parser.add_argument("--memory", choices=("manifest", "audit", "files"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def measure(given: argparse.Namespace, folder: Path) -> Record:
-    """Everything; the figures of a picture and of 100 million."""
+    """Measure everything; return the figures of one picture and of 100 million."""
     import torch
 
     torch.set_num_threads(1)
@@ -71,7 +71,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Record:
 
 
 def sample(source: Path, photos: Path, count: int) -> Path:
-    """So many pictures, evenly over the folder and again from its start where it has fewer."""
+    """Copy `count` pictures, evenly spaced over the folder, or repeated if it has fewer."""
     from ganvas.image.files import list_images
 
     found = list_images(source, recursive=True)
@@ -89,7 +89,7 @@ def megapixels(photos: Path) -> float:
 
 
 def works(photos: Path, folder: Path) -> dict[str, Callable[..., Any]]:
-    """Name -> what to do with the pictures, but where to and on which backend."""
+    """Return name -> function that processes the pictures, given the output folder and the backend."""
     from ganvas.api import redact
     from ganvas.inference.folder import translate_files
 
@@ -104,7 +104,7 @@ def works(photos: Path, folder: Path) -> dict[str, Callable[..., Any]]:
 
 
 def write_run(folder: Path) -> Path:
-    """pix2pix's U-Net for 256-pixel pictures, with fresh weights."""
+    """Write a run of pix2pix's U-Net for 256-pixel pictures, with random weights."""
     import torch
 
     from ganvas.image.picture import PictureSpec
@@ -121,9 +121,9 @@ def write_run(folder: Path) -> Path:
 
 
 def measure_work(name: str, work: Callable[..., Any], folder: Path, given: argparse.Namespace) -> Record:
-    """One kind of work: here, on Ray, and again on Ray when all is done; no score comes from the cache.
+    """Measure one kind of work in this process, on Ray, and again on Ray when all is done, with an empty score cache.
 
-    The last takes the start-up and the checking from the one before: what is left is the workers' rate.
+    The last measurement is startup and checking alone; subtracting it from the second gives the rate of the workers.
     """
     seconds, log = {}, ""
     for backend, settings in (("local", {}), ("ray", {"backend": "ray", "workers": given.workers})):
@@ -148,7 +148,7 @@ def measure_work(name: str, work: Callable[..., Any], folder: Path, given: argpa
 
 
 def core_seconds(log: Path, work: Callable[..., Any], out: Path) -> float:
-    """Of a picture in this process, with everything imported; the loading of weights is in it."""
+    """Return the core-seconds per picture in this process, with everything imported, including loading the weights."""
     shutil.rmtree(os.environ["GANVAS_CACHE"], ignore_errors=True)
     start = time.process_time()
     work(out=out)
@@ -163,11 +163,11 @@ def timed(work: Callable[..., Any], **settings: Any) -> float:
 
 def assert_same_bytes(local: Path, written: Sequence[Path]) -> None:
     for path in written:
-        assert path.read_bytes() == (local / path.name).read_bytes(), f"{path.name} differs between the engines"
+        assert path.read_bytes() == (local / path.name).read_bytes(), f"{path.name} differs between the backends"
 
 
 def measure_ray(workers: int) -> Record:
-    """Start-up of a cluster with workers that load nothing, and the cost of a job that does nothing."""
+    """Measure the startup of a cluster with workers that load nothing, and the cost of an empty job."""
     from ganvas.bulk.ray_backend import Work, spread
 
     def run(count: int) -> tuple[float, float]:
@@ -186,7 +186,7 @@ def measure_ray(workers: int) -> Record:
 
 
 def measure_driver(folder: Path, rows: int) -> Record:
-    """Memory of what the driver holds of each picture, each kind in a process of its own."""
+    """Measure the driver's memory per picture, for each kind of source in a separate process."""
     folder = folder / "driver"
     (folder / "files").mkdir(parents=True)
     return {kind: in_child(kind, folder, rows) for kind in ("manifest", "audit", "files")}
@@ -198,7 +198,7 @@ def in_child(kind: str, folder: Path, rows: int) -> Record:
 
 
 def memory_of(kind: str, folder: Path, rows: int) -> Record:
-    """Bytes of memory and microseconds for each of many rows or files."""
+    """Return the bytes of memory and microseconds per row or file."""
     from ganvas.bulk.journal import Journal, joined_hashes
     from ganvas.redaction.redact_files import find_sources
     from ganvas.redaction.redaction_log import open_log
@@ -251,12 +251,12 @@ def write_files(folder: Path, count: int) -> None:
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def estimate(row: Record, bytes_in: float) -> Record:
-    """What 100 million such pictures take on such cores, were they busy with nothing else."""
+    """Estimate the cost of 100 million such pictures on such cores without other load."""
     core_seconds = MANY * row["core_seconds_a_picture"]
     return {
         "work": row["work"],

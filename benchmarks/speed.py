@@ -46,19 +46,19 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", type=Path, help="a checkout of the reference; without it only ours is measured")
-    parser.add_argument("--reference-packages", type=Path, help="a folder with what it imports and is not installed")
+    parser.add_argument("--reference", type=Path, help="checkout of the reference; unset: only ganvas is measured")
+    parser.add_argument("--reference-packages", type=Path, help="folder with missing packages of the reference")
     parser.add_argument("--data", type=Path, help="a folder with facades, horse2zebra and flowers")
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--only", type=parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--work", default="", help="steps and networks whose name has this text alone: 'batch 1'")
+    parser.add_argument("--only", type=parts, default=list(PARTS), help=f"parts to run, of {','.join(PARTS)}")
+    parser.add_argument("--work", default="", help="only steps and networks whose name contains this text")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and pictures")
     return parser.parse_args()
 
 
 def parts(text: str) -> list[str]:
-    """`step,data` as a list.
+    """Parse a list of parts such as `step,data`.
 
     Raises:
         argparse.ArgumentTypeError: there is no such part.
@@ -70,7 +70,7 @@ def parts(text: str) -> list[str]:
 
 
 def run_each(given: argparse.Namespace) -> dict[str, Any]:
-    """Every part by this same program in a process of its own."""
+    """Run every part by this program in a separate process."""
     record: dict[str, Any] = {"seconds": {}, "tables": []}
     with tempfile.TemporaryDirectory() as folder:
         for name in given.only:
@@ -90,7 +90,7 @@ def run_each(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def passed_on(given: argparse.Namespace) -> list[str]:
-    """The flags that each part gets too."""
+    """Return the flags that are passed on to each part."""
     flags = {"--reference": given.reference, "--reference-packages": given.reference_packages, "--data": given.data}
     flags["--work"] = given.work
     words = [word for flag, value in flags.items() if value for word in (flag, str(value))]
@@ -98,7 +98,7 @@ def passed_on(given: argparse.Namespace) -> list[str]:
 
 
 def run_here(given: argparse.Namespace) -> dict[str, Any]:
-    """One part in this process, under a cache folder of its own."""
+    """Run one part in this process, with its own cache folder."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GANVAS_CACHE"] = str(Path(folder) / "cache")
         from measure.machine import describe

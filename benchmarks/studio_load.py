@@ -1,11 +1,11 @@
-"""Load on the studio over loopback: eight clients, mixed requests, one in ten hostile; answers, memory, leftovers.
+"""Load test of the studio over loopback: eight clients with mixed requests, one in ten of them hostile.
 
     python benchmarks/studio_load.py --out studio_load.json
 
-Starts `ganvas studio` on a free port with a run of fresh weights and a private temporary folder. Good requests upload,
-redact, translate, read and remove; hostile ones are of another type, bombs, cut short, huge forms, too slow, or try
-paths and foreign origins. All good ones must succeed, no hostile one may be accepted, memory must return to within 10 %
-of that after a first round, and no file may be left. Takes about two minutes.
+Starts `ganvas studio` on a free port with a run of random weights and a private temporary folder. Good requests upload,
+redact, translate, read and remove; hostile ones send wrong types, bombs, truncated bodies or huge forms, are too slow,
+or try paths and foreign origins. All good requests must succeed, no hostile one may be accepted, the memory must return
+to within 10 % of that after a first round, and no file may remain. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_ru
 CLIENTS, REQUESTS, HOSTILE_EVERY = 8, 200, 10
 WARM_UP = 24
 SLOW_SECONDS = 17.0
-"""Longer than the studio waits for the next piece of an upload."""
+"""Pause longer than the studio's timeout for the next piece of an upload."""
 HUGE = 600 * 2**20
 KEPT_MEMORY = 1.10
 
 
 def picture(number: int, side: int = 256) -> bytes:
-    """A PNG file of smooth noise."""
+    """Return a PNG file of smooth noise."""
     small = np.random.default_rng(number).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     file = BytesIO()
     Image.fromarray(small).resize((side, side)).save(file, format="PNG")
@@ -54,7 +54,7 @@ def picture(number: int, side: int = 256) -> bytes:
 
 
 def bomb() -> bytes:
-    """A PNG file whose header announces 3.6 billion pixels."""
+    """Return a PNG file whose header declares 3.6 billion pixels."""
     head = bytearray(picture(0))
     head[16:24] = (60_000).to_bytes(4) * 2
     head[29:33] = zlib.crc32(head[12:29]).to_bytes(4)
@@ -62,13 +62,13 @@ def bomb() -> bytes:
 
 
 class Client:
-    """One client of the studio, with its own connection for each request."""
+    """Client of the studio, with a new connection for each request."""
 
     def __init__(self, port: int) -> None:
         self.port, self.origin = port, f"http://127.0.0.1:{port}"
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
-        """Send a request; return status and content. Names of headers have _ for -."""
+        """Send a request; return status and content. In names of headers, _ stands for -."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = {"origin": self.origin} | {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -100,7 +100,7 @@ class Client:
         return False
 
     def partial(self, head: bytes, pieces: list[bytes], pause: float) -> int:
-        """Send the head of a request and pieces of its body, with pauses; return the status, 0 for a closed line."""
+        """Send the head of a request and pieces of its body, with pauses; return the status, 0 if it disconnects."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.connect()
@@ -118,7 +118,7 @@ class Client:
 
 
 def head(port: int, length: int, kind: str = "application/octet-stream") -> bytes:
-    """The head of an upload."""
+    """Return the head of an upload request."""
     return (
         f"POST /api/files HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
@@ -126,7 +126,7 @@ def head(port: int, length: int, kind: str = "application/octet-stream") -> byte
 
 
 def good(client: Client, number: int, run: str) -> bool:
-    """Do one of the ordinary things, and remove what was uploaded; return whether it succeeded."""
+    """Send one of the good requests, and remove the upload; return whether it succeeded."""
     if number % 4 == 3:
         paths = ("/", "/api/state", "/api/library", "/api/files", "/assets/style.css", f"/api/runs/{run}")
         return client.ask("GET", paths[number % len(paths)])[0] == 200
@@ -148,7 +148,7 @@ def good(client: Client, number: int, run: str) -> bool:
 
 
 def hostile(client: Client, number: int) -> tuple[str, int]:
-    """Do something that must be refused; return what, and the status."""
+    """Send a request that must be refused; return its kind and the status."""
     port = client.port
     tricks: dict[str, Callable[[], int]] = {
         "wrong type": lambda: client.upload(b"\x7fELF" + bytes(5000))[0],
@@ -167,19 +167,19 @@ def hostile(client: Client, number: int) -> tuple[str, int]:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants, whichever thread started them."""
+    """Return a process and its descendants, whichever thread started them."""
     lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return [pid, *(one for children in lists for child in map(int, children) for one in tree(child))]
 
 
 def memory(pid: int) -> float:
-    """Resident memory of the studio with its workers, in MB."""
+    """Return the resident memory of the studio and its workers, in MB."""
     rss = (re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text()) for one in tree(pid))
     return sum(int(found[1]) for found in rss if found) / 1024
 
 
 def make_run(folder: Path) -> None:
-    """A run with fresh weights."""
+    """Write a run with random weights."""
     method = Pix2PixConfig(width=8, depth=3, dropout=0.0)
     record = RunRecord(method=method, input=PictureSpec(), output=PictureSpec(), image_size=(64, 64))
     write_run_record(folder, record)
@@ -189,7 +189,7 @@ def make_run(folder: Path) -> None:
 
 
 class Load:
-    """Requests that the clients take one after the other, and what became of them."""
+    """Requests that the clients take one after the other, and their results."""
 
     def __init__(self, port: int, run: str) -> None:
         self.port, self.run = port, run
@@ -235,7 +235,7 @@ class Load:
 
 
 def measure(place: Path) -> dict[str, Any]:
-    """Start a studio, put the load on it, and return the figures."""
+    """Start a studio, run the load test, and return the figures."""
     make_run(place / "root" / "run")
     (place / "tmp").mkdir()
     words = [
@@ -281,7 +281,7 @@ def measure(place: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the figures, write them as JSON, and return 1 where something is not as it must be."""
+    """Print the figures, write them as JSON, and return 1 if a requirement is not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("studio_load.json"))
     options = parser.parse_args()

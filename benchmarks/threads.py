@@ -1,10 +1,10 @@
-"""Training throughput beside busy programs, with one thread, with all threads, and with the automatic choice.
+"""Training throughput beside busy programs with one thread, all threads, and the automatic choice of threads.
 
     python benchmarks/threads.py --out threads.json
     python benchmarks/threads.py --seconds 8 --rounds 1 --waiting default passive 1000
 
 pix2pix on 128-pixel pictures (width 32, batch 1, float32), as `ganvas.train` runs it, for some seconds beside 0, 1
-and 2 busy programs, which are Python processes that spin. Settings go in turn in every round, each in its own process.
+and 2 busy programs, which are spinning Python processes. Every round runs all settings, each in its own process.
 `--waiting` adds rows that let OpenMP threads wait in other ways. About 12 minutes.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def write_pairs(folder: Path) -> Path:
-    """Soft spots and their negatives."""
+    """Write pairs of smooth spots and their negatives."""
     rng = np.random.default_rng(0)
     for index in range(PAIRS):
         pixels = np.kron(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((SIDE // 8, SIDE // 8, 1), np.uint8))
@@ -75,7 +75,7 @@ def write_pairs(folder: Path) -> Path:
 
 
 def train_for_a_while(order: dict[str, Any]) -> dict[str, Any]:
-    """Train in this process; how many images were seen."""
+    """Train in this process; return the number of images seen."""
     from ganvas.training.loop import train
 
     data = PairedData(folder=Path(order["data"]), load_size=(SIDE, SIDE), crop_size=(SIDE, SIDE))
@@ -100,7 +100,7 @@ def _measure(order: dict[str, Any], waiting: str, load: int, folder: Path) -> in
 
 
 def waiting_variables(waiting: str) -> dict[str, str]:
-    """Return the environment of a way of waiting; `ganvas` is what the command line sets, `default` nothing."""
+    """Return the environment variables of a waiting policy: `ganvas` those of the command line, `default` none."""
     if waiting == "default":
         return {}
     if waiting == "passive":
@@ -110,7 +110,7 @@ def waiting_variables(waiting: str) -> dict[str, str]:
 
 @contextmanager
 def busy_programs(count: int) -> Iterator[None]:
-    """Processes that spin while the block runs."""
+    """Run spinning processes during the block."""
     spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -121,7 +121,7 @@ def busy_programs(count: int) -> Iterator[None]:
 
 
 def as_table(counts: dict[tuple[str, str, int], list[int]], given: argparse.Namespace) -> Table:
-    """A row a setting; images in the seconds asked for, medians of the rounds, and the share of the best row's."""
+    """Return a row per setting: median number of images over the rounds, and its share of the best row's."""
     rows: list[Row] = []
     best = {load: max(median(seen) for (_, _, other), seen in counts.items() if other == load) for load in given.loads}
     for name, waiting in dict.fromkeys((name, waiting) for name, waiting, _ in counts):
@@ -137,13 +137,13 @@ def as_table(counts: dict[tuple[str, str, int], list[int]], given: argparse.Name
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each training")
+    parser.add_argument("--seconds", type=float, default=30.0, help="seconds of each training")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--loads", type=int, nargs="+", default=list(LOADS), help="busy programs beside")
+    parser.add_argument("--loads", type=int, nargs="+", default=list(LOADS), help="numbers of busy programs")
     parser.add_argument(
-        "--waiting", nargs="+", default=["ganvas"], help="ganvas, default, passive, or turns of the loop"
+        "--waiting", nargs="+", default=["ganvas"], help="waiting policies: ganvas, default, passive, or a spin count"
     )
-    parser.add_argument("--settings", nargs="+", help="of: '1 thread', 'N threads', automatic")
+    parser.add_argument("--settings", nargs="+", help="settings to measure, of '1 thread', 'N threads', automatic")
     parser.add_argument("--out", type=Path, help="JSON")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()

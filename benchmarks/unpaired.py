@@ -1,19 +1,20 @@
-"""Unpaired translation of horses and zebras, scored by an ImageNet classifier; writes JSON and a grid, prints a table.
+"""Unpaired translation of horses and zebras, evaluated with an ImageNet classifier; writes JSON and a grid.
 
     python benchmarks/unpaired.py horses --data ../shared/data/horse2zebra --runs cyclegan=RUN cut=RUN --out DIR
     python benchmarks/unpaired.py ablation --data ../shared/data/horse2zebra --out DIR --epochs 15 --threads 1
 
-`horses` measures trained runs on the test pictures, each at the size that its run learnt at, with its last snapshot:
+`horses` measures the last snapshots of trained runs on the test pictures, at the size of their training:
 
-- the share called zebra: the likeliest class of EfficientNet-lite0 (ImageNet), which is installed with ganvas, and the
-  mean probability of that class; of the horses before and after, and of the real zebras, the ceiling;
-- the reverse with `sorrel`, ImageNet's one class of horses: a horse of another colour is none, so the real horses'
-  share is the ceiling;
-- Frechet and kernel distance to the real pictures of the other side, on named features;
-- how much comes back, of methods that learn both ways.
+- the share classified as zebra by EfficientNet-lite0 (ImageNet), which is installed with ganvas, and the mean
+  probability of that class: for the horses before and after, and for the real zebras, an upper bound;
+- the same in the other direction with `sorrel`, ImageNet's only class of horses; it excludes horses of other colors, so
+  the share of the real horses is the upper bound;
+- Frechet and kernel distance to the real pictures of the other domain, with the features named;
+- the PSNR of translation there and back, for methods that learn both directions.
 
-Intervals are 95 %: Wilson's of shares, the bootstrap's of means. `ablation` trains CycleGAN with its cycle, without it,
-and with either half of it (Zhu et al. 2017, Sec. 5.1.4), then does the same. Stopped, the same command goes on.
+Intervals are 95 %: Wilson's for shares, the bootstrap for means. `ablation` trains CycleGAN with its cycle loss,
+without it, and with either half of it (Zhu et al. 2017, Sec. 5.1.4), then measures the same. After an interruption, the
+same command resumes.
 """
 
 from __future__ import annotations
@@ -58,22 +59,22 @@ from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
 
 CLASSES: dict[Direction, str] = {"a_to_b": "zebra", "b_to_a": "sorrel"}
-"""What a translation that way should be seen as."""
+"""Direction -> the class that its translations should have."""
 TITLES: dict[Direction, str] = {"a_to_b": "horse to zebra", "b_to_a": "zebra to horse"}
 SHOWN: dict[Direction, int] = {"a_to_b": 8, "b_to_a": 4}
-"""Rows of the grid."""
+"""Number of rows of the grid."""
 ABLATION: dict[str, dict[str, Any]] = {
     "both cycles": {},
     "GAN alone": {"cycle_weight": 0.0},
     "forward cycle": {"cycle": "forward"},
     "backward cycle": {"cycle": "backward"},
 }
-"""Run -> settings: the rows of the paper's tables 4 and 5."""
+"""Run -> settings, as in the rows of tables 4 and 5 of the paper."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of n pictures with Wilson's interval."""
+    """Share of n pictures with Wilson's interval."""
 
     count: int
     of: int
@@ -83,13 +84,13 @@ class Share:
 
 
 def wilson(count: int, of: int) -> Share:
-    """The share and its 95 % interval."""
+    """Return the share and its 95 % interval."""
     return Share(count, of, count / of, *interval(count, of))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The test pictures at one size, and what looks at them."""
+    """Test pictures at one size, and the networks that evaluate them."""
 
     data: UnpairedData
     test: TestPictures
@@ -103,14 +104,14 @@ def open_bench(data: UnpairedData, limit: int) -> Bench:
 
 
 def data_of(record: RunRecord, folder: Path) -> UnpairedData:
-    """The run's own sizes, on the folder given."""
+    """Return the data config of a run, with the given folder."""
     if isinstance(record.data, UnpairedData):
         return replace(record.data, folder=folder)
     return UnpairedData(folder=folder, load_size=record.image_size, crop_size=record.image_size)
 
 
 def judge(classifier: Classifier, pictures: Sequence[AdmittedPicture], way: Direction) -> dict[str, Any]:
-    """How many are seen as what a translation that way should be, and as what it should no longer be."""
+    """Return the share of pictures in each class, horse and zebra, and the mean probability of the class."""
     scores = [classifier.evidence(one.picture.as_rgb8()).scores for one in pictures]
     seen: dict[str, Any] = {"pictures": len(pictures)}
     for name in CLASSES.values():
@@ -124,7 +125,7 @@ def judge(classifier: Classifier, pictures: Sequence[AdmittedPicture], way: Dire
 
 
 def rows_of(bench: Bench, classifier: Classifier) -> dict[Direction, dict[str, Any]]:
-    """What no run made: the pictures before, and the real ones of the other side."""
+    """Return the rows of real pictures: the inputs, and those of the other domain."""
     before = identity_baseline(bench.test, bench.instruments)
     draw = training_reference(bench.data, bench.test, bench.instruments)
     rows: dict[Direction, dict[str, Any]] = {}
@@ -143,7 +144,7 @@ def as_records(distances: Sequence[Distance]) -> list[dict[str, Any]]:
 
 
 def judged(measured: Measured, classifier: Classifier) -> dict[Direction, dict[str, Any]]:
-    """Each direction of a run."""
+    """Return the row of each direction of a run."""
     return {
         way: judge(classifier, list(one.outputs.values()), way)
         | {
@@ -156,9 +157,9 @@ def judged(measured: Measured, classifier: Classifier) -> dict[Direction, dict[s
 
 
 def measure_horses(runs: Mapping[str, Path], data: Path, out: Path, limit: int) -> dict[str, Any]:
-    """Everything, written to OUT."""
+    """Measure everything and write it to OUT."""
     classifier = load_classifier("imagenet")
-    record: dict[str, Any] = {"classifier": "EfficientNet-lite0, ImageNet, centre 7/8", "classes": CLASSES, "sizes": {}}
+    record: dict[str, Any] = {"classifier": "EfficientNet-lite0, ImageNet, center 7/8", "classes": CLASSES, "sizes": {}}
     shown: dict[str, tuple[Bench, Measured]] = {}
     for name, run in runs.items():
         bench = open_bench(data_of(read_run_record(run), data), limit)
@@ -178,7 +179,7 @@ def measure_horses(runs: Mapping[str, Path], data: Path, out: Path, limit: int) 
 
 
 def write_grid(shown: Mapping[str, tuple[Bench, Measured]], path: Path) -> None:
-    """Inputs and every run's outputs; every picture here has passed the content gate."""
+    """Write a grid of inputs and the outputs of every run; every picture has passed the content gate."""
     test = next(iter(shown.values()))[0].test
     cells: list[list[AdmittedPicture | None]] = []
     labels: list[str] = []
@@ -199,7 +200,7 @@ def write_grid(shown: Mapping[str, tuple[Bench, Measured]], path: Path) -> None:
 
 
 def tables(record: dict[str, Any]) -> list[Table]:
-    """One a size and direction."""
+    """Return a table for each size and direction."""
     found = []
     for size, group in record["sizes"].items():
         for way, title in TITLES.items():
@@ -229,7 +230,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
 
 
 def ablated(chosen: argparse.Namespace) -> dict[str, RunConfig]:
-    """Four runs that differ in nothing but the cycle."""
+    """Return four runs that differ only in the cycle loss."""
     base = cyclegan()
     size = (chosen.size, chosen.size)
     loaded = round(chosen.size * 286 / 256)
@@ -250,7 +251,7 @@ def ablated(chosen: argparse.Namespace) -> dict[str, RunConfig]:
 
 
 def run_ablation(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Train what is not trained yet, then measure all."""
+    """Train the unfinished runs, then measure all."""
     runs: dict[str, Path] = {}
     for name, config in ablated(chosen).items():
         runs[name] = chosen.out / "runs" / name.replace(" ", "_")
@@ -275,12 +276,12 @@ def arguments() -> argparse.Namespace:
     for verb in (horses, ablation):
         verb.add_argument("--data", type=Path, required=True, help="the folder horse2zebra")
         verb.add_argument("--out", type=Path, required=True)
-        verb.add_argument("--pictures", type=int, default=1000, help="at most so many test pictures of each side")
+        verb.add_argument("--pictures", type=int, default=1000, help="maximum number of test pictures of each domain")
         verb.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     horses.add_argument("--runs", type=named_run, nargs="+", required=True, metavar="NAME=RUN")
     ablation.add_argument("--epochs", type=float, default=15.0)
     ablation.add_argument("--width", type=int, default=32)
-    ablation.add_argument("--size", type=int, default=64, help="side of a crop, in pixels")
+    ablation.add_argument("--size", type=int, default=64, help="crop side in pixels")
     ablation.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
     ablation.add_argument("--seed", type=int, default=0)
     ablation.add_argument("--checkpoint-every", type=int, default=1000, help="images")

@@ -1,11 +1,11 @@
-"""Two versions of ganvas in alternating rounds: generators, training steps and the loader, without and with a change.
+"""Speed of two versions of ganvas in alternating rounds: generators, training steps and the loader.
 
     git worktree add ../before COMMIT
     python benchmarks/versions.py ../before --data DATA
 
-Each row is a process of each version that does the same work in turn, so that what else runs meets both. The ratio is
-the median over the rounds of (this version / the other one): below 1, this version is faster. Both checkouts need the
-workers of `benchmarks/measure`; installed packages are shared.
+For each row, one process per version does the same work in turn, so that other load affects both. The ratio is the
+median over the rounds of (this version / the other one): below 1, this version is faster. Both checkouts need the
+workers of `benchmarks/measure`; they share the installed packages.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ ROWS = {
     ("pipeline", "batch 1"): 15,
     ("pipeline", "batch 8"): 15,
 }
-"""Module of `measure` and its work -> number of rounds."""
+"""Module of `measure` and its workload -> number of rounds."""
 
 
 def main() -> int:
-    """Measure the rows and print a Markdown table; 1 where a row failed."""
+    """Measure the rows and print a Markdown table; return 1 if a row failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="checkout of the other version")
-    parser.add_argument("--data", type=Path, help="a folder with facades; without it pictures are made")
+    parser.add_argument("--data", type=Path, help="folder that contains facades; unset: generated pictures")
     parser.add_argument("--work", default="", help="only rows whose name contains this")
-    parser.add_argument("--rounds", type=int, default=0, help="of each row; 0: as many as it needs")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds per row; 0: a number that suits the row")
     given = parser.parse_args()
     print(f"{describe()['device']}, {torch.get_num_threads()} threads\n")
     print("| work | other, s | this, s | ratio | lowest, highest |\n|---|---|---|---|---|")

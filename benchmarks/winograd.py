@@ -1,10 +1,10 @@
-"""Winograd convolution against PyTorch's, for the layers that use it.
+"""Speed of the Winograd convolution compared with PyTorch's, for the layers that use it.
 
     python benchmarks/winograd.py --threads 2
 
-Forward and backward, both ways in turn in one process; prints the medians, the ratio round by round, and the largest
-difference of the results as a share of the largest value. docs/speed.md says how a processor without AVX-512 is
-imitated; set `MKL_ENABLE_INSTRUCTIONS=AVX2` too, because the matrix products are MKL's where PyTorch has it.
+Forward and backward of both in turn in one process; prints the medians, the ratio of each round, and the largest
+difference of the results relative to the largest value. docs/speed.md describes how to emulate a processor without
+AVX-512; set `MKL_ENABLE_INSTRUCTIONS=AVX2` too, because PyTorch may compute the matrix products with MKL.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ LAYERS = {
     "the same, batch 8 (PatchGAN)": ((8, 256, 32, 32), 512, 4, 1),
     "VGG19's fourth block, 16 crops of 96": ((16, 512, 12, 12), 512, 3, 1),
 }
-"""Shape of the features, channels made, side of the kernel, padding."""
+"""Shape of the features, output channels, side of the kernel, padding."""
 Convolution = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def plain(features: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
-    """PyTorch's convolution."""
+    """Compute the convolution with PyTorch."""
     return functional.conv2d(features, weight, bias, padding=padding)
 
 
@@ -43,7 +43,7 @@ WAYS: dict[str, Convolution] = {"torch": plain, "winograd": convolve_winograd}
 
 
 def compare(shape: tuple[int, ...], channels: int, kernel: int, padding: int, *, rounds: int) -> dict[str, float]:
-    """Medians in milliseconds, of the rounds' ratios, and the difference."""
+    """Return the medians in milliseconds, the median of the rounds' ratios, and the difference."""
     torch.manual_seed(0)
     features = torch.randn(shape, requires_grad=True)
     weight = (0.02 * torch.randn(channels, shape[1], kernel, kernel)).requires_grad_()

@@ -1,9 +1,9 @@
-"""Refresh of the vendored ONNX Runtime Web: `npm pack`, comparison with the manifest, compression.
+"""Update of the vendored ONNX Runtime Web: `npm pack`, comparison with the manifest, compression.
 
     python tools/refresh_onnxruntime_web.py                   restore the files of the manifest's version
-    python tools/refresh_onnxruntime_web.py --version 1.31.0  take another version, and write down its hashes
+    python tools/refresh_onnxruntime_web.py --version 1.31.0  switch to another version, and record its hashes
 
-Needs npm. The notices of the software inside the runtime are those of the Python package onnxruntime.
+Needs npm. The third-party notices are those of the Python package onnxruntime.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOTICES = "ThirdPartyNotices.txt"
 
 
 def pack(package: str, version: str, folder: Path) -> tarfile.TarFile:
-    """Fetch a package from the registry that npm is configured with."""
+    """Fetch a package from npm's configured registry."""
     npm = shutil.which("npm") or sys.exit("npm is not installed")
     command = [npm, "pack", f"{package}@{version}", "--pack-destination", str(folder), "--silent"]
     subprocess.run(command, check=True, cwd=folder)
@@ -45,14 +45,14 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def refresh(version: str | None) -> None:
-    """Write the vendored files; refuse other bytes than the manifest's unless a version is given."""
+    """Write the vendored files; unless a version is given, exit if their hashes differ from the manifest's."""
     manifest: dict[str, Any] = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         archive = pack(manifest["package"], version or manifest["version"], Path(folder))
         contents = {name: read(archive, name) for name in manifest["files"] if version or name != NOTICES}
     found = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     if version is None and (other := [name for name, sha256 in found.items() if manifest["files"][name] != sha256]):
-        sys.exit(f"{', '.join(other)}: other bytes than those of the manifest; nothing was written")
+        sys.exit(f"{', '.join(other)}: the bytes differ from those of the manifest; nothing was written")
     for name, data in contents.items():
         if name.endswith((".wasm", ".txt")):
             packed = lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
@@ -65,5 +65,5 @@ def refresh(version: str | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--version", help="of onnxruntime-web; unset: the vendored one, whose hashes must agree")
+    parser.add_argument("--version", help="version of onnxruntime-web; unset: the vendored one")
     refresh(parser.parse_args().version)

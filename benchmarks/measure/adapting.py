@@ -1,7 +1,7 @@
-"""A classifier that learns from the labels of one domain while a method couples it to the other, which has none.
+"""Domain adaptation of a classifier: it learns from the labels of one domain while a method adapts it to the other.
 
-Each method trains as it does without labels, by its own training step. The classifier is one layer on the last hidden
-layer of its discriminators, which both domains share, and moves with them.
+Each method runs its own training step, which needs no labels. The classifier is one layer on top of the last hidden
+layer of the discriminators, which both domains share, and is trained together with them.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from measure.digit_discriminator import DigitDiscriminator, start_alike
 from measure.digits import SIZE, Digits
 
 NUM_CLASSES = 10
-AT_ONCE = 1000
-"""Pictures that are classified at once."""
+BATCH = 1000
+"""Number of pictures classified in one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Of one method's training.
+    """Settings of the training of one method.
 
     Attributes:
-        width: of its generators.
-        discriminator_width: of its discriminators.
-        steps: of training.
-        batch: pictures of each domain in a step.
-        rate: of Adam, with betas .5 and .999.
-        constant_fraction: share of the steps at the full rate; then it falls linearly to 0.
-        decay: of the weights.
-        dropout: of the features that the classifier is trained on; UNIT's discriminator has its own.
-        class_weight: of the classifier's cross-entropy.
-        match_weight: of the distance between both domains' features of corresponding pictures.
+        width: width of the generators.
+        discriminator_width: width of the discriminators.
+        steps: number of training steps.
+        batch: pictures of each domain per step.
+        rate: learning rate of Adam, with betas .5 and .999.
+        constant_fraction: share of the steps at the full rate, which then decays linearly to 0.
+        decay: weight decay.
+        dropout: dropout rate of the classifier's input in training; UNIT's discriminator has rates of its own.
+        class_weight: weight of the classifier's cross-entropy.
+        match_weight: weight of the distance between the features of corresponding pictures of both domains.
     """
 
     width: int
@@ -80,14 +80,14 @@ SETTINGS = {
     "cogan": COGAN,
     "unit": UNIT_OF_DIGITS,
 }
-"""Chosen by accuracy on the target's test digits, both ways, on seed 100, which is none of those reported."""
+"""Chosen by the accuracy on the target's test digits in both directions, with seed 100, which is not reported."""
 
 
 class Adapter(nn.Module):
-    """A method and a classifier on its discriminators. The source is its domain a, the target b."""
+    """A method with a classifier on top of its discriminators; the source is domain a, the target domain b."""
 
     discriminators: str
-    """The player that the classifier belongs to."""
+    """Player whose turn also updates the classifier."""
 
     def __init__(self, method: CoGAN | UNIT, settings: Settings) -> None:
         super().__init__()
@@ -104,12 +104,12 @@ class Adapter(nn.Module):
         return logits
 
     def training_step(self, batch: Batch, labels: Tensor, progress: Progress) -> Iterator[Turn]:
-        """The method's own turns; that of the discriminators bears the classifier's losses too.
+        """Yield the method's own turns, with the classifier's losses added to those of the discriminators.
 
         Args:
-            batch: a from the source, b from the target.
-            labels: of a.
-            progress: where training stands.
+            batch: pictures a of the source and b of the target.
+            labels: labels of a.
+            progress: progress of the training.
         """
         self.made.clear()
         for turn in self.method.training_step(batch, progress):
@@ -118,31 +118,31 @@ class Adapter(nn.Module):
             yield turn
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
-        """As the method's, with the classifier's among the discriminators'."""
+        """Return the parameters of a player; those of the classifier belong to the discriminators."""
         own = [*self.head.parameters()] if player == self.discriminators else []
         return self.method.player_parameters(player) + own
 
     def corresponding(self) -> tuple[Tensor, Tensor]:
-        """Pictures of a and b that show the same, of what the method has made in this step."""
+        """Return pictures of a and b with the same content, made by the generators in this step."""
         raise NotImplementedError
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Between features of corresponding pictures, (N, F) each."""
+        """Return the distance between the features of corresponding pictures, (N, F) each."""
         raise NotImplementedError
 
     def _features(self, images: Tensor, domain: str) -> Tensor:
         features: Tensor = self.method.discriminator.features(images, domain)
         return features
 
-    def _learnt_from(self, images: Tensor) -> Tensor:
-        """Features of the source, some of them left out."""
+    def _training_features(self, images: Tensor) -> Tensor:
+        """Return the features of source pictures after dropout."""
         discriminator = self.method.discriminator
         if isinstance(discriminator, DigitDiscriminator):
             return discriminator.features(images, "a", leaving_out=True)
         return functional.dropout(self._features(images, "a"), self.settings.dropout)
 
     def _with_labels(self, batch: Batch, labels: Tensor) -> dict[str, Tensor]:
-        wrong = functional.cross_entropy(self.head(self._learnt_from(batch.a)), labels)
+        wrong = functional.cross_entropy(self.head(self._training_features(batch.a)), labels)
         losses = {"class": self.settings.class_weight * wrong}
         if self.settings.match_weight > 0:
             a, b = self.corresponding()
@@ -152,64 +152,64 @@ class Adapter(nn.Module):
 
 
 class CoGANAdapter(Adapter):
-    """Liu and Tuzel 2016, Sec. 5. The features of a pair are pulled together by the square, as the released code."""
+    """Liu and Tuzel 2016, Sec. 5, with the squared distance between the features of a pair, as in the released code."""
 
     def corresponding(self) -> tuple[Tensor, Tensor]:
-        """The pairs that were drawn."""
+        """Return the generated pairs."""
         ((a, b),) = self.made
         return a, b
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Sum of squares, on average over the pictures."""
+        """Return the squared distance, averaged over the pictures."""
         return (a - b).square().sum(dim=1).mean()
 
 
 class UNITAdapter(Adapter):
-    """Liu et al. 2017, Sec. 4: discriminators that share their later layers, features of pairs close in L1."""
+    """Liu et al. 2017, Sec. 4: discriminators with shared later layers, and an L1 loss on the features of pairs."""
 
     def corresponding(self) -> tuple[Tensor, Tensor]:
-        """Reconstructions and translations of the same codes: first the source's, then the target's."""
+        """Return reconstructions and translations of the same codes: first the source's, then the target's."""
         _, _, (own_a, of_b, *_), (own_b, of_a, *_) = (made.chunk(2) for made in self.made)
         return torch.cat([own_a, of_b]), torch.cat([of_a, own_b])
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Mean absolute difference."""
+        """Return the mean absolute difference."""
         return (a - b).abs().mean()
 
 
 class SourceOnly(Adapter):
-    """The classifier of a method without the method: it sees the source alone, and takes the target for it."""
+    """Baseline without adaptation: trains on the source alone, and classifies the target as if it were the source."""
 
     def training_step(self, batch: Batch, labels: Tensor, progress: Progress) -> Iterator[Turn]:
-        """One turn."""
+        """Yield the turn of the classifier."""
         del progress
         yield Turn(self.discriminators, self._with_labels(batch, labels))
 
     def classify(self, images: Tensor, domain: str) -> Tensor:
-        """(N, 1, 28, 28) in [-1, 1] -> logits (N, 10), of either domain through the source's first layer."""
+        """(N, 1, 28, 28) in [-1, 1] -> logits (N, 10), through the source's first layer for both domains."""
         del domain
         return super().classify(images, "a")
 
 
 def make_adapter(name: str, settings: Settings) -> Adapter:
-    """The untrained adapter, its weights drawn from torch's global generator."""
+    """Return an untrained adapter, whose weights come from torch's global generator."""
     make = make_unit if name in ("unit", "source_unit") else make_cogan
     kind = {"cogan": CoGANAdapter, "unit": UNITAdapter}.get(name, SourceOnly)
     return kind(make(settings), settings)
 
 
 def make_cogan(settings: Settings) -> CoGAN:
-    """CoGAN of grey 28-pixel pictures."""
+    """Return a CoGAN for gray pictures of 28 pixels."""
     config = CoGANConfig(width=max(settings.width, 1), discriminator_width=settings.discriminator_width)
     return CoGAN(config, input_channels=1, output_channels=1, image_size=(SIZE, SIZE))
 
 
 def make_unit(settings: Settings) -> UNIT:
-    """UNIT of grey 28-pixel pictures, with the discriminator that its released code adapts with.
+    """Return a UNIT for gray pictures of 28 pixels, with the discriminator that its released code uses for adaptation.
 
-    With batch norm: with instance norm the flat ground of digits becomes noise. The discriminators judge translations
-    alone, as the proceedings' L_GAN. Both domains start from the same weights, which no paper says: else the
-    discriminator of the target begins with features of its own, which the classifier does not know.
+    It has batch norm, since instance norm turns the flat background of digits into noise. The discriminators score
+    translations only, as L_GAN in the proceedings. Unlike in the papers, both domains start from the same weights;
+    otherwise the target's discriminator starts with features that the classifier has not been trained on.
     """
     config = UNITConfig(width=max(settings.width, 1), residual_blocks=2, norm="batch", judged="translations")
     method = UNIT(config, input_channels=1, output_channels=1, image_size=(SIZE, SIZE))
@@ -219,14 +219,14 @@ def make_unit(settings: Settings) -> UNIT:
 
 
 def scaled(settings: Settings, *, width: int | None, steps: int | None) -> Settings:
-    """With another width or number of steps, where one is given; a source-only classifier has no width."""
+    """Return the settings with another width or number of steps; a source-only classifier keeps its width of 0."""
     if steps is not None:
         settings = replace(settings, steps=steps)
     return replace(settings, width=width) if width is not None and settings.width else settings
 
 
 def train(adapter: Adapter, source: Digits, target: Tensor) -> Iterator[int]:
-    """Train on labelled source digits and on target pictures (N, 1, 28, 28) in [-1, 1]; yields the steps done so far.
+    """Train on labeled source digits and on target pictures (N, 1, 28, 28) in [-1, 1]; yield the number of steps done.
 
     Batches are drawn from torch's global generator.
     """
@@ -251,16 +251,16 @@ def train(adapter: Adapter, source: Digits, target: Tensor) -> Iterator[int]:
 
 
 def share_of_rate(done: float, constant_fraction: float) -> float:
-    """Of the full rate, when that share of the steps is done."""
+    """Return the learning rate relative to the full rate, after this share of the steps."""
     return 1.0 if done < constant_fraction else (1 - done) / (1 - constant_fraction)
 
 
 @torch.no_grad()
 def accuracy(adapter: Adapter, digits: Digits, domain: str) -> float:
-    """Share of the digits that it classifies rightly, nothing left out."""
+    """Return the share of correctly classified digits, without dropout."""
     training = adapter.training
     adapter.eval()
-    parts = zip(digits.images.split(AT_ONCE), digits.labels.split(AT_ONCE), strict=True)
+    parts = zip(digits.images.split(BATCH), digits.labels.split(BATCH), strict=True)
     right = sum(int((adapter.classify(images, domain).argmax(1) == labels).sum()) for images, labels in parts)
     adapter.train(training)
     return right / len(digits)

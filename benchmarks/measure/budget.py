@@ -1,6 +1,6 @@
-"""Trainings of equal minutes: a short trial finds how many epochs fit, so that each schedule ends with its time.
+"""Training for a fixed time: a short trial finds how many epochs fit, so that the schedule ends with the time.
 
-The minutes are those of a processor core, so that other programs on the machine take nothing from a training.
+The time is processor time of one core, so that other programs on the machine do not shorten a training.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from ganvas.training.report import TrainingResult
 from ganvas.training.state import read_config
 
 TRIAL_MINUTES = 0.15
-"""Of the trial, which is not counted."""
+"""Duration of the trial, which is not counted."""
 OVER = 1.1
-"""A training stops after so many times its minutes, if the machine became slower after the trial."""
+"""A training stops after this multiple of its minutes if the machine became slower after the trial."""
 NEVER = 10**9
 QUIET: dict[str, Any] = {"sample_every": NEVER, "validate_every": NEVER, "log_every": 1000}
-"""Nothing on the way but checkpoints, which come by time."""
+"""Settings without previews and validations; checkpoints are written by time."""
 Job = TypeVar("Job")
 Made = TypeVar("Made")
 
 
 def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
-    """Train for about so many minutes, or go on where it stopped; return what it took."""
+    """Train for about this many minutes, or resume; return the number of images and the seconds."""
     with processor_time():
         config = read_config(run) if (run / "run.json").exists() else scheduled(config, run, minutes)
         result = uninterrupted(train(config, run, resume=True, quiet=True))
@@ -48,13 +48,13 @@ def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
 
 @contextmanager
 def processor_time() -> Iterator[None]:
-    """Let the clock of a training count the seconds of processor time of this process."""
+    """Make the clock of a training count processor time of this process."""
     with mock.patch.object(schedule, "time", SimpleNamespace(monotonic=time.process_time)):
         yield
 
 
 def scheduled(config: RunConfig, run: Path, minutes: float) -> RunConfig:
-    """Return the config with as many epochs as fit the minutes by a trial, on one thread."""
+    """Return the config for one thread with as many epochs as fit into the minutes, measured by a trial."""
     training = replace(config.training, epochs=1e6, threads=1, **QUIET, checkpoint_every=NEVER, checkpoint_minutes=2.0)
     config = replace(config, training=replace(training, minutes=min(TRIAL_MINUTES, minutes)))
     trial = run.with_name(f".{run.name}-trial")
@@ -69,13 +69,13 @@ def scheduled(config: RunConfig, run: Path, minutes: float) -> RunConfig:
 
 
 def uninterrupted(result: TrainingResult) -> TrainingResult:
-    """Return the result; end the program where Ctrl-C or SIGTERM stopped the training, which is saved."""
+    """Return the result; exit if Ctrl-C or SIGTERM interrupted the training, whose state is saved."""
     if result.stopped == "interrupted":
         raise SystemExit(result.exit_code)
     return result
 
 
 def in_processes(work: Callable[[Job], Made], jobs: Iterable[Job], count: int) -> list[Made]:
-    """Return what `work` makes of each job, so many at a time, each in a process of one thread."""
+    """Return the results of `work` for all jobs, `count` at a time, each in a process with one thread."""
     with ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         return list(pool.map(work, jobs))

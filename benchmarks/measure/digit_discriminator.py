@@ -1,4 +1,4 @@
-"""The discriminator that UNIT adapts a classifier of digits with."""
+"""Discriminator of UNIT for the domain adaptation of a digit classifier."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NUM_HALVINGS = 4
-LEFT_OUT = (0.0, 0.1, 0.3, 0.5, 0.5)
-"""Share of the features before each layer, and before what follows the last, that a pass leaves out."""
+DROPOUT = (0.0, 0.1, 0.3, 0.5, 0.5)
+"""Dropout rate of the input of each layer, and of the output layer."""
 
 
 class DigitDiscriminator(nn.Module):
-    """5x5 convolutions, ReLU and 2x2 maxima, four times; each domain has its own first layer, all else is shared.
+    """Four times 5x5 convolution, ReLU and 2x2 max pooling; each domain has its own first layer, the rest is shared.
 
-    Widths and shares left out as in the released code for digits (github.com/mingyuliutw/UNIT, version_01,
-    CoDis32x32: 64-128-256-512 on 32 pixels), by `width` 64. What is left out changes from pass to pass while it trains.
+    Widths (for `width` 64) and dropout rates as in the released code for digits (github.com/mingyuliutw/UNIT,
+    version_01, CoDis32x32: 64-128-256-512 on 32 pixels).
 
     Args:
         size: height and width of the digits, in pixels.
-        width: channels of the first layer; they double each layer.
+        width: channels of the first layer; each further layer doubles them.
     """
 
     def __init__(self, size: int, *, width: int = 64) -> None:
@@ -34,9 +34,9 @@ class DigitDiscriminator(nn.Module):
         self.last = nn.Linear(self.num_features, 1)
 
     def features(self, images: Tensor, domain: str, *, leaving_out: bool = False) -> Tensor:
-        """(N, 1, H, W) in [-1, 1] -> what the last layer sees, (N, num_features)."""
+        """(N, 1, H, W) in [-1, 1] -> the input of the output layer, (N, num_features); dropout only in training."""
         hidden = images
-        for layer, share in zip([self.own[domain], *self.shared, nn.Flatten()], LEFT_OUT, strict=True):
+        for layer, share in zip([self.own[domain], *self.shared, nn.Flatten()], DROPOUT, strict=True):
             hidden = layer(functional.dropout(hidden, share, training=leaving_out and self.training))
         return hidden
 
@@ -54,7 +54,7 @@ def _halving(given: int, made: int) -> nn.Sequential:
 
 
 def start_alike(networks: nn.Module) -> None:
-    """Where the domains a and b have layers of their own, b's begin as a's: what one network makes, both do."""
+    """Copy the weights of the layers of domain a to those of domain b, so that both compute the same."""
     for part in networks.modules():
         if isinstance(part, nn.ModuleDict) and set(part) == {"a", "b"}:
             part["b"].load_state_dict(part["a"].state_dict())

@@ -1,4 +1,4 @@
-"""MNIST and USPS as CoGAN and UNIT see them: 28x28, grey, in [-1, 1]."""
+"""MNIST and USPS as inputs of CoGAN and UNIT: 28x28, gray, in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SIZE = 28
 IMAGES, LABELS, USPS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", "usps_all.mat"
 UNSIGNED_BYTES = 0x08
 USPS_SIDE, USPS_BORDER = 16, 3
-"""Pixels. With this border the mean USPS digit comes nearest to MNIST's: the authors' own alignment of the two sets
+"""In pixels. With this border the mean USPS digit is closest to MNIST's: the authors' own alignment of the two sets
 (github.com/mingyuliutw/CoGAN, cogan/data)."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Pictures (N, 1, 28, 28) in [-1, 1] and what they show, (N,) in 0..9."""
+    """Pictures (N, 1, 28, 28) in [-1, 1] and their labels, (N,) in 0..9."""
 
     images: Tensor
     labels: Tensor
@@ -35,12 +35,12 @@ class Digits:
         return len(self.labels)
 
     def at(self, places: Tensor) -> Digits:
-        """Those at these places."""
+        """Return the digits at these indices."""
         return Digits(self.images[places], self.labels[places])
 
 
 def read_mnist(folder: Path) -> Digits:
-    """The 10,000 of `t10k`.
+    """Read the 10,000 digits of `t10k`.
 
     Raises:
         InputError: a file is missing or is no such file.
@@ -52,7 +52,7 @@ def read_mnist(folder: Path) -> Digits:
 
 
 def read_usps(folder: Path) -> Digits:
-    """The 9,298 of `usps_all.mat`, with a border, enlarged to 28x28.
+    """Read the 9,298 digits of `usps_all.mat`, add a border, and enlarge them to 28x28.
 
     Raises:
         InputError: the file is missing or is no such file.
@@ -72,7 +72,7 @@ def read_usps(folder: Path) -> Digits:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of unsigned bytes in LeCun's format, gzipped.
+    """Read an array of unsigned bytes in the gzipped idx format of MNIST.
 
     Raises:
         InputError: it cannot be read as such.
@@ -90,7 +90,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def draw(digits: Digits, count: int, *, seed: int) -> tuple[Digits, Digits]:
-    """`count` drawn without replacement, and the rest."""
+    """Draw `count` digits without replacement; return them and the rest."""
     order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(seed))
     return digits.at(order[:count]), digits.at(order[count:])
 

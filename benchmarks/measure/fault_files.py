@@ -1,4 +1,4 @@
-"""Mutated files and bombs for the campaign of faults (benchmarks/faults.py)."""
+"""Mutated files and decompression bombs for fault injection (benchmarks/faults.py)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from measure.fault_lab import Lab, picture, run
 SECONDS = 20
 """A file that takes longer counts as a hang."""
 MEMORY = 1.5e9
-"""Bytes that reading a bomb may take."""
+"""Number of bytes that reading a bomb may allocate."""
 Read = Callable[[Path], NDArray[np.generic] | None]
-"""Reads a file; of a picture its pixels."""
+"""Function that reads a file; returns the pixels of a picture, None for other files."""
 
 
 def _pixels(path: Path) -> NDArray[np.generic]:
@@ -77,7 +77,7 @@ def _state(path: Path) -> None:
     shutil.copyfile(path, folder / "state.safetensors")
     ended = run(["resume", str(folder), "--epochs", "5"])
     shutil.rmtree(folder)
-    if ended.code not in (0, 2, 4):  # 4: a weight became NaN, and is told so
+    if ended.code not in (0, 2, 4):  # 4: a weight became NaN, which is reported
         raise AssertionError(f"resume ends with {ended.code}: {ended.said[-300:]}")
     if ended.code:
         raise InputError(f"{path}: {ended.said}")
@@ -100,17 +100,17 @@ READERS: dict[str, Read] = {
 }  # fmt: skip
 FORMATS = tuple(READERS)
 CHECKED = ("png", "16.png", "deflate.tif")
-"""Formats with a checksum over all pixels, which may never be read otherwise."""
+"""Formats with a checksum over all pixels, of which no mutant may be read as another picture."""
 
 
 def read_mutants(name: str, lab: Lab, folder: Path, *, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Mutate a good file of a format so many times and read each in a child; what came of it, and the problems."""
+    """Mutate a valid file `count` times and read each mutant in a child; return counts of outcomes, and problems."""
     folder = lab.home / folder.name
     folder.mkdir(exist_ok=True)
     good = _good_file(name, lab)
     count = max(count // 20, 5) if name == "state.safetensors" else count
     report, done, counts, problems = folder / "report.jsonl", 0, Counter[str](), list[str]()
-    while done < count:  # a child that dies is a problem of one file; the next one goes on behind it
+    while done < count:  # if a child dies at a file, the next child continues after it
         report.unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
@@ -130,7 +130,7 @@ def read_mutants(name: str, lab: Lab, folder: Path, *, count: int, seed: int) ->
 
 
 def _read_each(name: str, good: Path, folder: Path, report: Path, numbers: range, seed: int) -> None:
-    """In a child: read the mutants of these numbers, and note what came of each."""
+    """Read the mutants with these numbers, in a child, and report the outcome of each."""
     data, read = good.read_bytes(), READERS[name]
     expected = read(good)
     signal.signal(signal.SIGALRM, _give_up)
@@ -172,7 +172,7 @@ def _check_named(error: GanvasError, path: Path) -> None:
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """Flip bits, overwrite, cut, insert or double parts of a file, once or a few times."""
+    """Flip bits of a file, or overwrite, cut, insert or duplicate parts, once or a few times."""
     made = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         at, length = chance.randrange(max(len(made), 1)), chance.randint(1, 16)
@@ -282,7 +282,7 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def read_bomb(path: Path) -> tuple[dict[str, str | float], str | None]:
-    """Read in a child: what came of it, seconds and memory; the problem, if there is one."""
+    """Read a bomb in a child; return the outcome, seconds and memory, and the problem if there is one."""
     reader, writer = os.pipe()
     started, child = time.monotonic(), os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""Inputs, commands and checks for the campaign of faults (benchmarks/faults.py)."""
+"""Inputs, commands and checks for fault injection (benchmarks/faults.py)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_ru
 
 SIDE = 32
 OWN_HIDDEN = {".prepare.jsonl", ".sample.json", ".unsaved", ".ganvas-demo", ".ganvas.lock"}
-"""Hidden files that may lie in a folder between two runs of a command."""
+"""Hidden files that may remain in a folder between two runs of a command."""
 
 
 def picture(seed: int, side: int = SIDE) -> Picture:
-    """Smooth spots and some noise."""
+    """Return a picture of smooth spots and some noise."""
     draw = np.random.default_rng(seed)
     coarse = np.repeat(np.repeat(draw.integers(0, 230, (4, 4, 3)), side // 4, axis=0), side // 4, axis=1)
     return Picture((coarse + draw.integers(0, 25, coarse.shape)).astype(np.uint8))
@@ -38,13 +38,13 @@ def picture(seed: int, side: int = SIDE) -> Picture:
 
 @dataclass(frozen=True)
 class Lab:
-    """A folder with originals for every verb."""
+    """Folder with the inputs of every verb."""
 
     home: Path
 
     @property
     def originals(self) -> Path:
-        """All that commands read."""
+        """Return the folder with all inputs of the commands."""
         return self.home / "originals"
 
     def make(self) -> None:
@@ -67,7 +67,7 @@ class Lab:
         torch.save(_discriminator(), home / "latest_net_D.pth")
 
     def commands(self) -> dict[str, Callable[[Path], list[str]]]:
-        """Verb -> the words of a command that writes into a folder."""
+        """Return verb -> arguments of a command that writes into a folder."""
         home = self.originals
         tiny = ["--width", "2", "--discriminator-width", "2", "--depth", "2", "--receptive-field", "16", "--batch-size"]
         pairs = ["--data", f"{home}/pairs", "--load-size", "32", "32", "--crop-size", "32", "32", "--device", "cpu"]
@@ -101,7 +101,7 @@ def _write_run(folder: Path, config: Pix2PixConfig | VAEConfig) -> None:
 
 
 def _discriminator() -> dict[str, torch.Tensor]:
-    """A PatchGAN of one layer with the names of the reference's checkpoints."""
+    """Return a one-layer PatchGAN with the parameter names of the reference's checkpoints."""
     draw = torch.Generator().manual_seed(0)
     shapes = {"0": (4, 6, 4, 4), "2": (8, 4, 4, 4), "5": (1, 8, 4, 4)}
     found = {f"model.{name}.weight": torch.randn(shape, generator=draw) for name, shape in shapes.items()}
@@ -111,7 +111,7 @@ def _discriminator() -> dict[str, torch.Tensor]:
 
 
 def warm_up() -> None:
-    """Import once what children need, with one thread and a gate that passes everything."""
+    """Import everything that the children need, with one thread and a gate that passes everything."""
     methods()
     torch.set_num_threads(1)
     gate.load_scorer = lambda: lambda _rgb: 0.0
@@ -120,7 +120,7 @@ def warm_up() -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command in a child ended: its exit code, or minus the signal's number; what it said; its seconds."""
+    """End of a command in a child: exit code (or minus the signal's number), output, and seconds."""
 
     code: int
     said: str
@@ -128,7 +128,7 @@ class Ended:
 
 
 def run(words: Sequence[str], *, kill_after: float | None = None, number: int = signal.SIGKILL) -> Ended:
-    """Run a command in a forked child, and send it a signal after so many seconds."""
+    """Run a command in a forked child, and send it a signal after `kill_after` seconds."""
     said = Path(os.environ["GANVAS_CACHE"]) / "said.txt"
     started, child = time.monotonic(), os.fork()
     if child == 0:
@@ -150,13 +150,13 @@ def run(words: Sequence[str], *, kill_after: float | None = None, number: int = 
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file, by its name in the folder."""
+    """Return the SHA-256 of every file, by its path in the folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def half_written(folder: Path) -> list[str]:
-    """Return the visible files that cannot be read as what their names say."""
+    """Return the visible files that cannot be read in the format of their suffix."""
     bad = []
     for path in folder.rglob("*"):
         if path.is_file() and not path.name.startswith("."):
@@ -172,7 +172,7 @@ def _read(path: Path) -> None:
         read_image(path)
     elif path.suffix == ".json":
         json.loads(path.read_text())
-    elif path.suffix == ".jsonl":  # a line may be cut short by a kill, and is passed over
+    elif path.suffix == ".jsonl":  # a kill may leave an incomplete last line, which readers skip
         for line in path.read_text().split("\n")[:-1]:
             json.loads(line)
     elif path.suffix == ".safetensors":

@@ -1,4 +1,4 @@
-"""Part `folder`: finding and covering in a folder of pictures, each time as a whole process."""
+"""Part `folder`: localization and redaction of a folder of pictures, each measured as a whole process."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from measure.timing import Timing
 
 GANVAS = (sys.executable, "-m", "ganvas")
 NOTE = (
-    "Whole processes on the first {count} pictures of each folder ({origin}), start-up and every later look included. "
-    "A redaction covers, looks again and widens until nothing shows, so its time depends on what it finds."
+    "Whole processes on the first {count} pictures of each folder ({origin}), including startup and verification. A "
+    "redaction covers, verifies and widens until nothing is found, so its time depends on the pictures."
 )
 JOBS = {
     "locate, imagenet": ("horse2zebra/testB", ("locate",), ("--classifier", "imagenet")),
     "redact, nsfw": ("flowers", ("redact",), ("--classifier", "nsfw")),
     "redact, imagenet zebra": ("horse2zebra/testB", ("redact",), ("--classifier", "imagenet", "--class", "zebra")),
 }
-"""Name -> (folder of the data, verb, flags)."""
+"""Name -> (folder with the pictures, verb, flags)."""
 
 
 def measure_folders(options: Options) -> list[Table]:
-    """A row for each job."""
+    """Return a table with a row for each job."""
     count = options.of(48, 12)
-    table = Table("Localisation and redaction of a folder")
+    table = Table("Localization and redaction of a folder")
     table.notes.append(NOTE.format(count=count, origin=options.pictures.origin))
     for name, (data, verb, flags) in JOBS.items():
         source = options.pictures.photographs(data, count)

@@ -1,4 +1,4 @@
-"""The content gate alone in a process: every picture is read and scored, then asked for once more."""
+"""Time of the content gate in a separate process: every picture is read and scored, then scored from the cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from measure.child import given_words
 
 
 def main() -> None:
-    """Seconds for loading the scorer, for reading, for scoring, and for asking again."""
+    """Print the seconds for loading the scorer, for reading, for scoring, and for scoring from the cache."""
     given = given_words()
     torch.set_num_threads(given["threads"])
     start = time.perf_counter()

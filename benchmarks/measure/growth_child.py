@@ -1,4 +1,4 @@
-"""One point of growth.py in a process of its own: its time and its peak memory."""
+"""Time and peak memory of one point of growth.py, in a separate process."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ MODELS = {
     "U-Net of restore": replace(restore().method),
     "U-Net 256": Pix2PixConfig(dropout=0.0),
 }
-"""One with a finite reach, whose tiles are exact, and one with a norm, whose tiles are blended."""
+"""A network with a finite receptive field, whose tiles are exact, and one with a norm, whose tiles are blended."""
 Found = dict[str, float]
 
 
 def picture_point(given: dict[str, Any]) -> Found:
-    """A square picture translated, content gate and all."""
+    """Measure the translation of a square picture, including the content gate."""
     config, spec, size = MODELS[given["model"]], PictureSpec(channels=3), (256, 256)
     method = build(config, input_channels=3, output_channels=3, image_size=size)
     record = RunRecord(method=config, input=spec, output=spec, image_size=size)
@@ -55,7 +55,7 @@ def picture_point(given: dict[str, Any]) -> Found:
     def translate() -> None:
         nonlocal calls
         calls += 1
-        pixels[0, 0] = calls  # new to the gate, whose scores are kept
+        pixels[0, 0] = calls  # a new picture for the gate, which caches its scores
         if tile is None:
             translator(pixels)
         else:
@@ -65,7 +65,7 @@ def picture_point(given: dict[str, Any]) -> Found:
 
 
 def batch_point(given: dict[str, Any]) -> Found:
-    """Training steps of pix2pix 256 at some batch size, networks and optimizers included."""
+    """Measure training steps of pix2pix 256 with a batch size, including networks and optimizers."""
     pair = Pictures(None, Path(given["folder"])).batch(given["batch"])
     placed = pair[0].to(device()), pair[1].to(device())
     steps: list[Callable[[], object]] = []
@@ -81,7 +81,7 @@ def batch_point(given: dict[str, Any]) -> Found:
 
 
 def data_point(given: dict[str, Any]) -> Found:
-    """Listing a data set, building and opening its cache, and batches from it."""
+    """Measure the listing of a data set, building and opening its cache, and loading batches."""
     config, home = _config(given), Path(given["folder"]) / "pictures"
     found: Found = {}
     found["list s"], _ = _timed(lambda: find_entries(config, "train"))
@@ -97,9 +97,9 @@ def data_point(given: dict[str, Any]) -> Found:
 
 
 def training_point(given: dict[str, Any]) -> Found:
-    """The memory of a short training of a tiny network, its cache being there: what the data set itself costs.
+    """Measure the memory of a short training of a tiny network on an existing cache, which is the cost of the data set.
 
-    Mapped files are left out: their pages count as the process's where it has read near them, and are the system's.
+    Memory-mapped files do not count: their resident pages belong to the page cache of the system.
     """
     method = Pix2PixConfig(width=8, depth=4, norm="none", dropout=0.0, adversarial_weight=0.0)
     training = TrainingConfig(batch_size=16, epochs=2000 / given["entries"], log_every=2000, sample_every=2000)
@@ -118,7 +118,7 @@ def _config(given: dict[str, Any]) -> PairedData:
 
 
 def _measured(work: Callable[[], object], *, longest: float = 3.0) -> Found:
-    """Peak memory of the first call; seconds of the next three, or of the first where it took longer than `longest`."""
+    """Return the peak memory of the first call and the median seconds of three more, or of a first above `longest`."""
     first: list[float] = []
     peak = peak_bytes_of(lambda: first.append(_timed(work)[0]))
     if longest and first[0] > longest:
@@ -138,7 +138,7 @@ POINTS = {"picture": picture_point, "batch": batch_point, "data": data_point, "t
 
 
 def main() -> None:
-    """The point that was asked for."""
+    """Measure the requested point and print it as JSON."""
     given = given_words()
     torch.set_num_threads(given["threads"])
     os.environ["GANVAS_CACHE"] = str(Path(given["folder"]) / "cache")

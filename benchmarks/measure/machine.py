@@ -1,4 +1,4 @@
-"""The machine: which one, its measured matrix-multiply peak, and the memory that a process took."""
+"""Description of the machine, its measured peak of matrix products, and the memory of a process."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from measure.timing import timer
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SIZES = {"cpu": ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 512, 512)),
          "cuda": ((4096, 4096, 4096), (8192, 8192, 8192), (16384, 4096, 4096))}  # fmt: skip
-"""(m, k, n) of the products of which the fastest is the peak: (m, k) times (k, n). Small ones fit the caches."""
+"""(m, k, n) of the products (m, k) times (k, n), the fastest of which is the peak; small ones fit into the caches."""
 STATUS = Path("/proc/self/status")
 
 
 def device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def precisions() -> dict[str, str]:
-    """Precision -> why its rows are left out here; empty for what is measured."""
+    """Return precision -> the reason why it cannot be measured here; empty if it can."""
     from ganvas.hardware.device import bfloat16_obstacle
 
     return {"float32": "", "bfloat16": bfloat16_obstacle(device()) or ""}
 
 
 def measured_precisions(table: Table) -> list[str]:
-    """The precisions whose rows can be had; the table says why others are left out."""
+    """Return the precisions that can be measured; notes below the table give the reasons for the others."""
     found = precisions()
     table.notes += [f"No rows for {name}: {reason}." for name, reason in found.items() if reason]
     return [name for name, reason in found.items() if not reason]
 
 
 def finish() -> None:
-    """Wait until the GPU has done what it was given."""
+    """Wait until the GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def describe() -> dict[str, Any]:
-    """Where and with what figures were made."""
+    """Return a description of machine and software for a record of measurements."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "commit": commit.stdout.strip(),
@@ -74,10 +74,10 @@ def _processor() -> str:
 
 
 def matmul_peak(precision: str, *, seconds: float = 0.5) -> float:
-    """Operations a second of the fastest matrix product; `seconds` for each size and each library.
+    """Return the operations per second of the fastest matrix product; each size and library runs for `seconds`.
 
-    On a CPU two libraries are asked: torch.mm may use one that does not use the whole width of this processor's
-    registers, while convolutions use oneDNN. On a GPU float32 may use TF32 here, as its convolutions do by default.
+    On a CPU two libraries are measured: that of torch.mm may not use the full vector width of the processor, and
+    convolutions use oneDNN. On a GPU float32 may use TF32 here, as convolutions do by default.
     """
     where, before = device(), torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -91,7 +91,7 @@ def matmul_peak(precision: str, *, seconds: float = 0.5) -> float:
 def _products(
     size: tuple[int, int, int], dtype: torch.dtype, where: torch.device
 ) -> list[tuple[int, Callable[[], object]]]:
-    """Operations of a product, and the product, by each library."""
+    """Return the number of operations of a product, and a function that computes it, for each library."""
     m, k, n = size
     a, b = torch.randn(m, k, device=where).to(dtype), torch.randn(k, n, device=where).to(dtype)
     out = torch.empty(m, n, device=where, dtype=dtype)
@@ -104,7 +104,7 @@ def _products(
 
 
 def _fastest(work: Callable[[], object], seconds: float) -> float:
-    """Seconds of the fastest call."""
+    """Return the seconds of the fastest call."""
     timed, fastest, begun = timer(work, finish), float("inf"), time.perf_counter()
     timed(1)
     while time.perf_counter() - begun < seconds:
@@ -113,10 +113,10 @@ def _fastest(work: Callable[[], object], seconds: float) -> float:
 
 
 def peak_bytes_of(work: Callable[[], object]) -> int:
-    """The most memory held during `work` above what was held before: the GPU's where there is one, else the process's.
+    """Return the peak memory during `work` above that before: of the GPU if there is one, else of the process.
 
     Raises:
-        RuntimeError: this system does not tell the peak of a stretch of time.
+        RuntimeError: this system does not report a peak that can be reset.
     """
     if torch.cuda.is_available():
         before = torch.cuda.memory_allocated()
@@ -125,15 +125,15 @@ def peak_bytes_of(work: Callable[[], object]) -> int:
         finish()
         return torch.cuda.max_memory_allocated() - before
     if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)  # what is free already must not serve the work unseen
+        ctypes.CDLL(None).malloc_trim(0)  # else free memory of the heap hides allocations
     before = resident_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
     work()
     return resident_bytes("VmHWM") - before
 
 
 def most_of(field: str, work: Callable[[], object], *, every: float = 0.005) -> int:
-    """The most that `resident_bytes(field)` told while `work` ran, for fields of which the system keeps no peak."""
+    """Return the maximum of `resident_bytes(field)` during `work`, for fields without a peak in /proc."""
     most, over = [resident_bytes(field)], threading.Event()
 
     def watch() -> None:
@@ -151,8 +151,8 @@ def most_of(field: str, work: Callable[[], object], *, every: float = 0.005) -> 
 
 
 def resident_bytes(field: str) -> int:
-    """Of this process: VmRSS now, VmHWM at most so far, RssAnon without mapped files."""
+    """Return memory of this process: VmRSS now, VmHWM its peak so far, RssAnon without mapped files."""
     for line in STATUS.read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
-    raise RuntimeError(f"{STATUS} does not tell {field}")
+    raise RuntimeError(f"{STATUS} does not report {field}")

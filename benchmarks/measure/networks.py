@@ -1,7 +1,7 @@
-"""Part `network`: generators alone, on pictures that lie on the device: no files, no gate.
+"""Part `network`: forward passes of generators on pictures in device memory, without files and content gate.
 
-Beside the reference, and on a CPU beside ONNX Runtime and OpenVINO, which are given the same network through
-`torch.onnx.export` (packages onnxscript and openvino; a runtime that is not installed is left out with the reason).
+They are compared with the reference and, on a CPU, with ONNX Runtime and OpenVINO, which run the same network through
+`torch.onnx.export` (packages onnxscript and openvino; a note gives the reason if a runtime is left out).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from measure.timing import Timing, Work, in_turn, ratio
 from measure.workers import Team, team
 
 NOTE = (
-    "Forward passes in evaluation mode on 256x256, ours made ready as the translator does. Each variant lives in a "
-    "process of its own; rounds go through them in turn. Memory: the peak of that process over the first two passes, "
-    "above what it held before the network was made."
+    "Forward passes in evaluation mode on 256x256, ours prepared as by the translator. Each variant runs in a separate "
+    "process; rounds alternate between them. Memory: the peak of that process over the first two passes, above that "
+    "before the network was created."
 )
 REFERENCE, PLAIN = "reference float32", "plain"
-"""`plain`: our network as it is trained, of which the operations are counted."""
+"""`plain` is our network as in training; its operations are counted."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A generator as both sides call it; the reference has none of it where its name is empty."""
+    """Generator in ganvas and in the reference; the reference has no such generator if its name is empty."""
 
     method: MethodConfig
     reference_name: str
@@ -60,7 +60,7 @@ NETWORKS = {
 
 
 def measure_networks(options: Options) -> list[Table]:
-    """A row for each variant of each network; the largest batch only on a GPU."""
+    """Return a table with a row for each variant of each network; batches above 8 only on a GPU."""
     table = Table("Networks alone", notes=[NOTE])
     peaks = {precision: matmul_peak(precision) for precision in measured_precisions(table)}
     runtimes = installed_runtimes(table) if device().type == "cpu" else []
@@ -75,7 +75,7 @@ def measure_networks(options: Options) -> list[Table]:
 
 
 def prepare(given: dict[str, Any]) -> Callable[[], Work]:
-    """Import all that is needed; what comes back makes the network, and then the pass."""
+    """Import everything, and return a function that creates the network and returns its forward pass."""
     network, variant = NETWORKS[given["work"]], given["variant"]
     images = torch.rand(network.batch, 3, network.size, network.size, device=device()) * 2 - 1
     reference = Reference(**given["reference"]) if given["reference"] else None
@@ -136,6 +136,6 @@ def _row(
 
 
 def _beside_runtimes(timings: dict[str, Timing], timing: Timing) -> float | None:
-    """How many times as fast as the faster of the other runtimes."""
+    """Return the speedup over the faster of the other runtimes; None without one."""
     others = [timings[name] for name in RUNTIMES if name in timings]
     return ratio(min(others, key=lambda other: other.median), timing) if others else None

@@ -11,10 +11,10 @@ from measure.training import REFERENCE, TRAININGS, precision_of
 from measure.workers import Team, team
 
 NOTE = (
-    "A step is all between two batches: forward, backward and update of every player, on pictures that lie on the "
-    "device. Each variant lives in a process of its own; three steps are not timed, then rounds go through them in "
-    "turn; the ratio is the median over rounds. Memory: the peak of that process over the first two steps, above what "
-    "it held before the networks were made. The share is of the measured peak of matrix products of the same type: {}."
+    "A step is everything between two batches: forward, backward and update of every player, on pictures in device "
+    "memory. Each variant runs in a separate process; after three untimed steps, rounds alternate between the "
+    "variants; the ratio is the median over rounds. Memory: the peak of that process over the first two steps, above "
+    "that before the networks were created. The share is of the measured peak of matrix products of the same type: {}."
 )
 
 WARM_UP = 3

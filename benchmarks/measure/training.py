@@ -1,4 +1,4 @@
-"""One training step of each side, as its own training makes it, on pictures that lie on the device already."""
+"""One training step of ganvas and of the reference, as in their own training loops, on pictures in device memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from measure.reference import Reference
 from measure.timing import Work
 
 UNTIL_THE_END = ExitStack()
-"""Never closed: what a step has set for its process holds as long as the process."""
+"""Never closed, so that the settings of a training step apply until the process ends."""
 Pair = tuple[Tensor, Tensor]
 REFERENCE = "reference float32"
 OURS: dict[str, dict[str, Any]] = {
@@ -40,26 +40,26 @@ OURS: dict[str, dict[str, Any]] = {
     "ganvas bfloat16, captured": {"precision": "bfloat16", "capture": True},
     "ganvas bfloat16, compiled": {"precision": "bfloat16", "compile": True},
 }
-"""Variant -> settings of the training."""
+"""Variant -> training settings."""
 PLAIN, MIXED = ("ganvas float32", "ganvas bfloat16"), ("ganvas bfloat16", "ganvas bfloat16, captured")
 
 
 def precision_of(variant: str) -> str:
-    """Of a variant's name."""
+    """Return the precision of a variant, from its name."""
     return "bfloat16" if "bfloat16" in variant else "float32"
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained.
+    """Training step to measure.
 
     Attributes:
-        method: ours.
-        words: the reference's options for the same; None where it has nothing of the kind.
-        batch: pictures a step.
-        data: as the method is given them; their crops are of the facades.
-        on_gpu: variants of ours that a GPU goes through: as many as its memory holds side by side.
-        on_cpu: and a CPU, whose launches cost nothing to save.
+        method: config of our method.
+        words: options of the reference for the same training; None if it has no such method.
+        batch: pictures per step.
+        data: data config of the method; the crops come from the facades.
+        on_gpu: our variants that are measured on a GPU: as many as fit into its memory together.
+        on_cpu: our variants that are measured on a CPU: the plain ones, since kernel launches cost little there.
     """
 
     method: MethodConfig
@@ -70,7 +70,7 @@ class Training:
     on_cpu: tuple[str, ...] = PLAIN
 
     def variants(self, *, beside_reference: bool) -> list[str]:
-        """Who trains on this machine; none where it is too much for it."""
+        """Return the variants for this machine; none if the training is too large for it."""
         ours = self.on_gpu if device().type == "cuda" else self.on_cpu
         return [REFERENCE, *ours] if beside_reference and ours and self.words is not None else list(ours)
 
@@ -79,9 +79,9 @@ PIX2PIX = Pix2PixConfig()
 CYCLEGAN = CycleGANConfig(identity_weight=0.5)
 """The reference's default, so that both sides do the same."""
 SRGAN = SRGANConfig(content="vgg16-5,3")
-"""The paper's VGG19 is as much work in its first 13 convolutions, and has 3 more."""
+"""VGG16 instead of the paper's VGG19, which has the same cost in its first 13 convolutions, and 3 more."""
 QUARTERS = PairedData(layout="single", degrade="reduce", strength=(4, 4), resize="none", crop_size=(96, 96))
-"""Crops and batch of Ledig et al. 2017, Sec. 3.2."""
+"""Crop size and batch size of Ledig et al. 2017, Sec. 3.2."""
 TRAININGS = {
     "pix2pix 256, batch 1": Training(PIX2PIX, ("--model", "pix2pix"), 1),
     "pix2pix 256, batch 8": Training(PIX2PIX, ("--model", "pix2pix"), 8),
@@ -92,7 +92,7 @@ TRAININGS = {
 
 
 def prepare(given: dict[str, Any]) -> Callable[[], Work]:
-    """Import and read all that is needed; what comes back makes the networks, and then the step."""
+    """Import and read everything, and return a function that creates the networks and returns the training step."""
     reference = Reference(**given["reference"]) if given["reference"] else None
     folder, training = Path(given["folder"]), TRAININGS[given["work"]]
     pair = pictures_of(training, Pictures(Path(given["data"]) if given["data"] else None, folder))
@@ -106,7 +106,7 @@ def prepare(given: dict[str, Any]) -> Callable[[], Work]:
 
 
 def pictures_of(training: Training, pictures: Pictures) -> Pair:
-    """A batch of the size that the training asks for; what is to be enlarged is reduced here, before the step."""
+    """Return a batch for the training; inputs of super-resolution are downsampled here, before the step."""
     given, wanted = pictures.batch(training.batch)
     if not isinstance(training.method, SRGANConfig):
         return given, wanted
@@ -116,7 +116,7 @@ def pictures_of(training: Training, pictures: Pictures) -> Pair:
 
 
 def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
-    """As the training loop makes it, from the batch on; the machine stays tuned for it until the process ends."""
+    """Return the step of our training loop; its process-wide settings apply until the process ends."""
     chosen = replace(TrainingConfig(batch_size=training.batch), **settings)
     config = RunConfig(method=training.method, data=training.data, training=chosen)
     processes, spec = Processes(device()), PictureSpec(channels=3)
@@ -137,7 +137,7 @@ def our_step(training: Training, settings: dict[str, Any], pair: Pair) -> Work:
 
 
 def reference_step(training: Training, pair: Pair, reference: Reference, folder: Path) -> Work:
-    """As its training loop makes it."""
+    """Return the step of the reference's training loop."""
     assert training.words is not None
     common = ("--dataroot", folder, "--checkpoints_dir", folder, "--name", "step", "--batch_size", training.batch)
     options = reference.options([*map(str, common), *training.words], training=True, device=device())

@@ -1,4 +1,4 @@
-"""Part `translate`: a folder through a U-Net 256, each time as a whole process: start, files, content gate and all."""
+"""Part `translate`: translation of a folder by a U-Net 256 as a whole process, with startup, files and content gate."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ GANVAS = (sys.executable, "-m", "ganvas")
 REFERENCE = "reference test.py"
 NOTES = (
     "{pictures} pictures of 256x256 ({origin}) as PNG, U-Net 256 with the reference's weights on both sides, no "
-    "dropout, batch statistics of each picture alone. Whole processes in turn. The reference writes each input beside "
-    "its output, and a page, and asks no gate. `scores known`: every picture and translation was scored before.",
+    "dropout, batch statistics of each picture alone. Whole processes in turn. The reference also writes each input "
+    "and a page, and has no content gate. `scores known`: every picture and translation was scored before.",
     "The gate alone: {scores} scores take {score:.1f} s one after the other, {known:.2f} s when known; its model loads "
     "in {load:.2f} s.",
 )
@@ -31,11 +31,11 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Job:
-    """What each variant translates, and where to.
+    """Input and outputs of the variants.
 
     Attributes:
-        run: ours.
-        checkpoints: the reference's, with the same weights.
+        run: our run folder.
+        checkpoints: checkpoints of the reference, with the same weights.
     """
 
     source: Path
@@ -45,7 +45,7 @@ class Job:
     options: Options
 
     def ours(self, precision: str, *, known: bool) -> Callable[[], object]:
-        """`ganvas translate`; the cache of scores starts empty unless `known`: then the last run has filled it."""
+        """Return a call of `ganvas translate`; the score cache is empty, or with `known` filled by an earlier call."""
         out, cache = self.out / f"ganvas-{precision}", self.out / f"cache-{precision}"
         words = [*GANVAS, "translate", str(self.run), str(self.source), str(out)]
         if precision != "float32":
@@ -60,7 +60,7 @@ class Job:
         return translate
 
     def theirs(self) -> Callable[[], object]:
-        """The reference's test script."""
+        """Return a call of the reference's test script."""
         reference, out = self.options.reference, self.out / "reference"
         assert reference is not None
         words = [sys.executable, "-m", "measure.reference_script", reference.checkout, reference.packages]
@@ -76,7 +76,7 @@ class Job:
 
 
 def measure_translation(options: Options) -> list[Table]:
-    """A row for each variant, and what the gate costs."""
+    """Return a table with a row for each variant, and the cost of the gate in a note."""
     pictures = options.of(200, 40)
     job = _prepare(options, pictures)
     table = Table("Translating a folder")
@@ -115,7 +115,7 @@ def _row(name: str, timings: dict[str, Timing], pictures: int) -> Row:
 
 
 def _prepare(options: Options, pictures: int) -> Job:
-    """Pictures, the reference's checkpoint, and a run imported from it; without a reference, ours in its form."""
+    """Write pictures, a checkpoint of the reference and the run imported from it; or just a run without a reference."""
     work = options.pictures.work
     checkpoint = work / "checkpoints" / "unet" / "latest_net_G.pth"
     checkpoint.parent.mkdir(parents=True)
@@ -141,14 +141,15 @@ def _untrained_run(folder: Path) -> None:
 
 
 def _agreement(job: Job) -> str:
-    """How far apart the two sides' pictures are, so that it is known that both did the same work."""
+    """Return the mean difference between the pictures of both sides, as evidence that both did the same work."""
     theirs = {path.name.removesuffix("_fake.png"): path for path in job.out.rglob("reference/**/*_fake.png")}
-    told = []
+    differences = []
     for folder in sorted(job.out.glob("ganvas-*")):
         gaps = [_gap(path, theirs[path.stem]) for path in sorted(folder.glob("*.png"))]
-        told.append(f"{folder.name.removeprefix('ganvas-')} {np.mean(gaps):.2f} ({len(gaps)} pictures)")
+        differences.append(f"{folder.name.removeprefix('ganvas-')} {np.mean(gaps):.2f} ({len(gaps)} pictures)")
     return (
-        f"Mean difference from the reference's pictures in grey levels of 255, which it rounds down: {', '.join(told)}."
+        "Mean difference from the reference's pictures in gray levels of 255, which it rounds down: "
+        f"{', '.join(differences)}."
     )
 
 

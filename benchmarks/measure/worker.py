@@ -1,6 +1,6 @@
-"""One variant's work in a process of its own: made at once, then done as the lines on standard input say.
+"""Process that creates the workload of one variant, then measures it for each command on standard input.
 
-`made` is answered with the peak memory, `time 3` with seconds a call over three, `count 1` with the operations of one.
+`made` returns the peak memory, `time 3` the seconds per call over three calls, `count 1` the operations of one call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from measure.timing import Work, timer
 
 
 def main() -> None:
-    """Answer until the other side ends."""
+    """Answer commands until standard input closes."""
     given, answers = given_words(), sys.stdout
     sys.stdout = sys.stderr
     torch.set_num_threads(given["threads"])

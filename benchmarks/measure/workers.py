@@ -1,4 +1,4 @@
-"""Variants that each live in a process of their own and work in turn: no setting or memory of one is another's."""
+"""Worker processes, one per variant, which run in turn, so that variants share neither settings nor memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from measure.table import Table
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that has made one variant's work and waits to be told to do it.
+    """Process that has created the workload of one variant and waits for commands.
 
     Attributes:
-        name: for messages.
-        said: its standard error.
+        name: name for messages.
+        said: standard error of the process.
     """
 
     name: str
@@ -29,22 +29,22 @@ class Worker:
     said: IO[str]
 
     def peak_bytes(self) -> float:
-        """The most memory that making the work and doing it twice took."""
+        """Return the peak memory of creating the workload and running it twice."""
         return self._ask("made")
 
     def seconds(self, calls: int) -> float:
-        """Do the work so often: seconds a call."""
+        """Run the workload `calls` times; return the seconds per call."""
         return self._ask(f"time {calls}")
 
     def operations(self) -> float:
-        """Floating-point operations of one call."""
+        """Return the floating-point operations of one call."""
         return self._ask("count 1")
 
     def _ask(self, words: str) -> float:
-        """The answer to one line.
+        """Send a command; return the answer.
 
         Raises:
-            ChildFailure: the process has ended; the message tells what it said last.
+            ChildFailure: the process has ended; the message ends with its last output.
         """
         assert self.process.stdin
         assert self.process.stdout
@@ -59,7 +59,7 @@ class Worker:
 
 @contextmanager
 def started(name: str, given: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
-    """A worker while the block runs; `measure.worker` makes its work of what is given."""
+    """Start a worker for the block; `given` are the arguments of `measure.worker`."""
     command, pipe = [sys.executable, "-m", "measure.worker", json.dumps(given)], subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+") as said,
@@ -75,24 +75,24 @@ def started(name: str, given: Mapping[str, Any], *, environment: Mapping[str, st
 
 @dataclass(frozen=True)
 class Team:
-    """The workers that could be made.
+    """Workers that started successfully.
 
     Attributes:
-        workers: variant -> its process.
-        peaks: variant -> bytes.
+        workers: variant -> worker.
+        peaks: variant -> peak memory in bytes.
     """
 
     workers: dict[str, Worker]
     peaks: dict[str, float]
 
     def count(self, variant: str) -> float:
-        """Operations of one call; those of a captured or compiled variant are the plain one's."""
+        """Return the operations of one call; for a captured or compiled variant, those of the plain one."""
         return self.workers[variant.partition(",")[0]].operations()
 
 
 @contextmanager
 def team(what: str, given: Mapping[str, Mapping[str, Any]], table: Table) -> Iterator[Team]:
-    """Make the variants one after the other; one that cannot be made is told in the table and left out."""
+    """Start the variants one after the other; the table lists those that fail."""
     made = Team({}, {})
     with ExitStack() as stack:
         for name, words in given.items():

@@ -160,19 +160,19 @@ def test_a_mask_is_painted_and_covered_and_reviewed(opened: Opened, served: tupl
     page.get_by_role("link", name="Review and download").click()
     card = page.locator(".card")
     assert card.locator("img.veiled").count() == 1
-    needed = page.get_by_text("Give your name for the log first.")
+    needed = page.get_by_text("Enter your name for the log first.")
     card.get_by_role("button", name="Sign off").click()
     needed.wait_for()
     page.get_by_label("Your name for the log").fill("Kim")
     needed.wait_for(state="hidden")
     card.get_by_role("button", name="Sign off").click()
-    page.get_by_text("original looked at: no").wait_for()
+    page.get_by_text("original viewed: no").wait_for()
     card.get_by_role("button", name="Take back").click()
     card.get_by_role("button", name="Show the original").click()
     assert card.locator("img.veiled").count() == 0
     card.get_by_role("button", name="Sign off").click()
     page.get_by_text("Signed off by Kim").wait_for()
-    page.get_by_text("original looked at: yes").wait_for()
+    page.get_by_text("original viewed: yes").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all with the log").click()
     assert download.value.suggested_filename == "redacted.zip"
@@ -192,7 +192,7 @@ def test_a_sign_off_of_nothing_is_confirmed_and_nothing_redacted_is_no_download(
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     page.get_by_role("button", name="Sign off").click()
-    assert asked == ["Nothing is covered in bare.png. Sign it off nevertheless?"]
+    assert asked == ["Nothing is covered in bare.png. Sign it off anyway?"]
     assert page.get_by_text("Signed off by").count() == 0
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Sign off").click()

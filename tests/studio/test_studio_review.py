@@ -61,8 +61,8 @@ def test_a_sign_off_tells_whether_the_original_was_looked_at(storage: Storage) -
     sign(unseen, "Kim", original_seen=False)
     files = archived(storage)
     words = files["READ-ME.txt"]
-    assert "3 files: 1 signed off by Kim; original looked at: yes. " in words
-    assert "1 signed off by Kim; original looked at: no. 1 not signed off." in words
+    assert "3 files: 1 signed off by Kim; original viewed: yes. " in words
+    assert "1 signed off by Kim; original viewed: no. 1 not signed off." in words
     assert "unseen.png: mosaic over painted regions, 10.0 % of all pixels. as told. signed off by Kim" in words
     assert "who looked" not in words
     signed = [json.loads(row)["signed_off"] for row in files["redaction.jsonl"].splitlines()]

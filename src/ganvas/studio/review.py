@@ -159,7 +159,7 @@ def _sign_off(upload: Upload) -> str:
     signed = upload.review["signed"]
     if signed is None:
         return "not signed off"
-    return f"signed off by {signed['by']}; original looked at: {'yes' if signed['original_seen'] else 'no'}"
+    return f"signed off by {signed['by']}; original viewed: {'yes' if signed['original_seen'] else 'no'}"
 
 
 def settings_in_words(review: dict[str, Any]) -> str:

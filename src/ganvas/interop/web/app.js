@@ -1,30 +1,30 @@
-// Page: one picture at a time is handed to the worker, which loads the model, gates and translates.
+// User interface of the page. It passes one picture at a time to the worker, which checks and translates it.
 
 const $ = (id) => document.getElementById(id);
 const show = (id, visible) => ($(id).hidden = !visible);
 const RELOADED = "ganvas: reloaded for threads";
-const PATIENCE = 3000; // milliseconds in which a service worker starts
+const START_TIMEOUT = 3000; // milliseconds to wait for the service worker
 
 let worker = null;
 let settings = null;
 let loaded = false;
 let waiting = null; // a picture that was chosen before the model was loaded
 let working = null; // the picture in the worker
-const addresses = []; // of the two pictures on the page
+const addresses = []; // object URLs of the two pictures on the page
 
 if (await isolate()) begin();
 
-// Threads need two headers. A service worker sets them, from the second load of the page on.
+// Threads need two response headers, which a service worker adds from the second load of the page on.
 async function isolate() {
   if (self.crossOriginIsolated || !self.isSecureContext || !navigator.serviceWorker) return true;
   try {
     await navigator.serviceWorker.register("isolation.js");
-    const waited = new Promise((resolve) => setTimeout(resolve, PATIENCE)); // a browser may never start it
+    const waited = new Promise((resolve) => setTimeout(resolve, START_TIMEOUT)); // a browser may never start it
     const started = await Promise.race([navigator.serviceWorker.ready, waited]);
     if (!started || sessionStorage.getItem(RELOADED)) return true;
     sessionStorage.setItem(RELOADED, "yes");
   } catch {
-    return true; // private windows may forbid it: one thread then
+    return true; // private windows may forbid service workers; one thread then
   }
   location.reload();
   return false;
@@ -83,10 +83,10 @@ const answers = {
 
 function listen() {
   $("file").addEventListener("change", ({ target }) => {
-    if (target.files.length) take(target.files);
-    target.value = ""; // the same file may be chosen again
+    if (target.files.length) chooseFrom(target.files);
+    target.value = ""; // so that the same file can be chosen again
   });
-  addEventListener("paste", ({ clipboardData }) => take(clipboardData.files));
+  addEventListener("paste", ({ clipboardData }) => chooseFrom(clipboardData.files));
   for (const kind of ["dragenter", "dragover"]) {
     addEventListener(kind, (event) => {
       event.preventDefault();
@@ -97,14 +97,14 @@ function listen() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("drop").classList.remove("over");
-    take(event.dataTransfer.files);
+    chooseFrom(event.dataTransfer.files);
   });
   $("cancel").addEventListener("click", cancel);
   for (const id of ["choose", "another"]) $(id).addEventListener("click", () => $("file").click());
   $("position").addEventListener("input", place);
 }
 
-function take(files) {
+function chooseFrom(files) {
   if (working || !files.length) return;
   const pictures = [...files].filter(({ type }) => type.startsWith("image/") || !type);
   if (!pictures.length) return fail("That is not a picture. PNG, JPEG and WebP work everywhere.");
@@ -125,7 +125,7 @@ function translate(file) {
   worker.postMessage(file);
 }
 
-// A network that runs cannot be interrupted, so the worker ends and another one loads the model again.
+// A running network cannot be interrupted, so terminate the worker and start another, which loads the model again.
 function cancel() {
   worker.terminate();
   rest();
@@ -154,7 +154,7 @@ function fail(text) {
   if (hadFocus) $("choose").focus();
 }
 
-// What is shown is the labeled file itself, so that "save image as" gives no other.
+// Show the labeled file itself, so that "Save image as" saves it with its label.
 function finish({ png, notes, width, height, seconds, device }) {
   const name = (working.name || "picture").replace(/\.[^.]*$/, "");
   addresses.push(URL.createObjectURL(working), URL.createObjectURL(png));

@@ -1,23 +1,24 @@
 // Content gate of the page: Open NSFW scores each picture before the network and each result after it.
 //
-// The rules are those of ganvas/content_gate/gate.py, and the preprocessing gives the same bytes. The gate fails closed:
-// a model that is missing or is not the expected one, an error, and a score that is no number in [0, 1] all refuse.
+// The rules are those of ganvas/content_gate/gate.py, and the preprocessing gives the same bytes. The gate fails
+// closed: it refuses if the model is missing or not the expected one, on any error, and if a score is not a number in
+// [0, 1].
 
 import { jpegRoundTrip } from "./jpeg.js";
 import { resizeToRGB } from "./resize.js";
 import { sha256 } from "./sha256.js";
 
 const THRESHOLD = 0.8;
-const LEAST_CONTRAST = 64;
-const THINNED = 2 ** 17;
+const LEAST_CONTRAST = 64; // levels
+const SAMPLED_PIXELS = 2 ** 17; // for measuring the contrast
 const [RESIZED, CROP, OFFSET] = [256, 224, 16];
 const MEAN_BGR = [104, 117, 123];
 const KEY = Symbol("content gate");
 
-/** Error of a picture that the gate refuses. */
+/** Error thrown for a picture that the gate refuses. */
 export class Refusal extends Error {}
 
-/** Picture that the gate has admitted; the network and the writer of results take nothing else. */
+/** Picture that the gate has admitted; the network and the writer of results accept nothing else. */
 export class Admitted {
   constructor(picture, score, key) {
     if (key !== KEY) throw new Error("only the content gate admits pictures");
@@ -27,14 +28,14 @@ export class Admitted {
   }
 }
 
-/** Return whether the bytes of the model are those that the page was exported with. */
+/** Return whether the bytes of the model have the SHA-256 that the export recorded. */
 export const isPublished = async (bytes, expected) => /^[0-9a-f]{64}$/.test(expected) && (await sha256(bytes)) === expected;
 
 /**
  * Admit a picture or refuse it.
  *
- * picture: { pixels: RGBA, width, height, gray }; classify: resolves (224, 224, 3) BGR minus the mean to two
- * probabilities.
+ * picture: { pixels: RGBA, width, height, gray }; classify: resolves (224, 224, 3), BGR minus the mean, to the
+ * probabilities [safe, unsafe].
  */
 export async function admit(picture, classify) {
   let score = 0;
@@ -51,13 +52,13 @@ export async function admit(picture, classify) {
   if (score > THRESHOLD) {
     throw new Refusal(
       `The content gate refuses this picture: Open NSFW scores it ${score.toFixed(3)}, above ${THRESHOLD}. ` +
-        "A sheet of many pictures can score so by mistake: cut it into its pictures.",
+        "A sheet of many pictures can score high by mistake: split it into its pictures.",
     );
   }
   return new Admitted(picture, score, KEY);
 }
 
-// The picture, and a second time with its range stretched if it is very dark, very bright or flat.
+// Yield the picture and, if it is very dark, very bright or flat, a copy with stretched contrast.
 function* views({ pixels, width, height, gray }) {
   yield pixels;
   const [low, high] = tails(pixels, width, height, gray ? 1 : 3);
@@ -74,9 +75,9 @@ function roundHalfEven(value) {
   return below % 2 ? below + 1 : below;
 }
 
-// The .5th and the 99.5th percentile of the levels of every n-th row and column.
+// Return the 0.5th and 99.5th percentiles of the levels in every n-th row and column.
 function tails(pixels, width, height, channels) {
-  const step = Math.max(1, Math.floor(Math.sqrt(Math.floor((width * height) / THINNED))));
+  const step = Math.max(1, Math.floor(Math.sqrt(Math.floor((width * height) / SAMPLED_PIXELS))));
   const counts = new Float64Array(256);
   let count = 0;
   for (let y = 0; y < height; y += step) {
@@ -98,7 +99,7 @@ function percentile(counts, place, last) {
   return share < 0.5 ? low + (high - low) * share : high - (high - low) * (1 - share);
 }
 
-/** Return the network input of the score of record, (224, 224, 3): resize, JPEG, center crop, BGR minus the mean. */
+/** Return the classifier input of the record score, (224, 224, 3): resize, JPEG, center crop, BGR minus the mean. */
 export function recordInput(rgba, width, height) {
   const seen = jpegRoundTrip(resizeToRGB(rgba, width, height, RESIZED, RESIZED), RESIZED, RESIZED);
   const input = new Float32Array(3 * CROP * CROP);

@@ -1,5 +1,5 @@
 // Service worker that lets the page use threads: browsers share memory only under two headers, which static servers do
-// not send. It answers from the server alone and keeps nothing.
+// not send. It forwards each request to the server, adds the headers to the response, and caches nothing.
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -8,7 +8,7 @@ self.addEventListener("fetch", (event) => event.respondWith(answer(event.request
 async function answer(request) {
   const response = await fetch(request);
   if (response.type === "opaque" || !response.ok) return response;
-  // Another page that is served here later is none of ours.
+  // Unregister if another page is served at this address later.
   if (request.mode === "navigate" && !(await response.clone().text()).includes('content="ganvas web"')) {
     await self.registration.unregister();
     return response;

@@ -1,7 +1,7 @@
 // JPEG round trip of libjpeg at quality 75, 4:2:0, without its lossless entropy coding.
 //
-// Open NSFW was trained on pictures that had passed a JPEG file, and the round trip changes its scores. A canvas has an
-// encoder of its own in each browser; this one gives the bytes of libjpeg-turbo, which ganvas uses, in all of them.
+// Open NSFW was trained on JPEG pictures, and the round trip changes its scores. The JPEG encoders of browsers differ;
+// this one gives the same pixels in all of them as libjpeg-turbo, which ganvas uses.
 
 const LUMA = [
   16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
@@ -18,13 +18,13 @@ const halved = (table) => table.map((value) => Math.floor((value * 50 + 50) / 10
 const fixed16 = (value) => Math.floor(value * 65536 + 0.5);
 const HALF = 32768;
 
-/** Return (height, width, 3) as a JPEG decoder gives it back; both sides must be multiples of 16. */
+/** Return the (height, width, 3) pixels after encoding and decoding; both sides must be multiples of 16. */
 export function jpegRoundTrip(rgb, width, height) {
   const [luma, blue, red] = toYCC(rgb, width, height);
   const [w, h] = [width / 2, height / 2];
   const planes = [
     codePlane(luma, width, height, halved(LUMA)),
-    ...[blue, red].map((plane) => enlarge(codePlane(reduce(plane, width, height), w, h, halved(CHROMA)), w, h)),
+    ...[blue, red].map((plane) => upsample(codePlane(downsample(plane, width, height), w, h, halved(CHROMA)), w, h)),
   ];
   return toRGB(planes);
 }
@@ -55,8 +55,8 @@ function toRGB([luma, blue, red]) {
   return rgb;
 }
 
-// Means of 2 x 2 pixels; halves are rounded down and up in turn.
-function reduce(plane, width, height) {
+// Return means of 2 x 2 pixels; halves are rounded down and up alternately.
+function downsample(plane, width, height) {
   const out = new Uint8Array((width * height) / 4);
   let place = 0;
   for (let y = 0; y < height; y += 2) {
@@ -68,8 +68,8 @@ function reduce(plane, width, height) {
   return out;
 }
 
-// Triangle filter: the nearer row and column count three times.
-function enlarge(plane, width, height) {
+// Double both sides with a triangle filter: the nearer row and column have three times the weight.
+function upsample(plane, width, height) {
   const out = new Uint8Array(4 * width * height);
   const sums = new Int32Array(width);
   for (let row = 0; row < 2 * height; row++) {
@@ -108,7 +108,7 @@ function quantize(value, divisor) {
   return value < 0 ? -size : size;
 }
 
-// Constants of Loeffler, Ligtenberg and Moschytz (1989), with 13 bits behind the point.
+// Constants of Loeffler, Ligtenberg and Moschytz (1989), in fixed point with 13 fractional bits.
 const [C0298, C0390, C0541, C0765, C0899, C1175, C1501, C1847, C1961, C2053, C2562, C3072] = [
   2446, 3196, 4433, 6270, 7373, 9633, 12299, 15137, 16069, 16819, 20995, 25172,
 ];

@@ -1,14 +1,14 @@
-// The model and the classifier of the content gate in ONNX Runtime Web: loading, the device, and single runs.
+// Model and content-gate classifier in ONNX Runtime Web: loading, choice of the device, and inference.
 
 import * as ort from "./ort/ort.webgpu.min.js";
 import { isPublished } from "./gate.js";
 import { Failure } from "./picture.js";
 
-const MOST_THREADS = 8;
-const LARGEST_DIFFERENCE = 2;
+const MAX_THREADS = 8;
+const MAX_DIFFERENCE = 2; // gray levels
 const folder = new URL("./", import.meta.url);
 
-/** Return the bytes of a file beside the page; report(bytes) is called as they arrive. */
+/** Return the bytes of a file of the page; report(count) is called with the size of each part that arrives. */
 async function fetchBytes(name, report = () => {}) {
   const response = await fetch(new URL(name, folder));
   if (!response.ok) throw new Failure(`${name} cannot be loaded (${response.status}); export the page again`);
@@ -35,12 +35,12 @@ export async function readSettings() {
   return JSON.parse(new TextDecoder().decode(await fetchBytes("ganvas.json")));
 }
 
-/** Load everything; return { classify, network }. report(bytes, of) is called as files arrive. */
+/** Load all files and return { classify, network }; report(loaded, total) is called in bytes as they arrive. */
 export async function load(settings, report) {
   let loaded = 0;
   const total = settings.model.bytes + settings.gate.bytes + settings.runtime.bytes;
   const count = (bytes) => report((loaded += bytes), total);
-  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MAX_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: new URL(settings.runtime.loader, folder).href };
   ort.env.wasm.wasmBinary = await fetchBytes(settings.runtime.file, count);
@@ -50,7 +50,7 @@ export async function load(settings, report) {
   return { classify, network };
 }
 
-// Whatever goes wrong is kept: the gate then refuses every picture and says why.
+// On any error, return { problem } instead of the classifier: the gate then refuses every picture and gives the reason.
 async function loadClassifier(gate, count) {
   try {
     const bytes = await fetchBytes(gate.file, count);
@@ -65,7 +65,7 @@ async function loadClassifier(gate, count) {
   }
 }
 
-/** The model on the graphics processor, or on the processor where there is none or where it computes wrongly. */
+/** The model on the graphics processor, or on the processor if there is no other or its results are wrong. */
 class Network {
   static async load(settings, bytes, threads) {
     const network = new Network();
@@ -80,7 +80,7 @@ class Network {
     return `processor, ${this.threads} thread${this.threads > 1 ? "s" : ""} (WebAssembly)`;
   }
 
-  // Returns why it cannot be used: the empty text where there is none.
+  // Return why the graphics processor cannot be used: "" if it can, " " if there is none.
   async tryGraphics() {
     const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
     if (!adapter || adapter.info?.isFallbackAdapter) return " ";
@@ -88,7 +88,7 @@ class Network {
       this.session = await ort.InferenceSession.create(this.bytes, { executionProviders: ["webgpu"] });
       this.graphics = true;
       const difference = await this.check();
-      if (difference <= LARGEST_DIFFERENCE) return "";
+      if (difference <= MAX_DIFFERENCE) return "";
       return `it differs from ganvas by ${difference} gray levels on the check picture`;
     } catch (error) {
       return error.message;
@@ -103,7 +103,7 @@ class Network {
     this.bytes = null; // the session has its own copy
   }
 
-  // The largest difference in gray levels from what ganvas made of the check picture at the export.
+  // Return the largest difference, in gray levels, from the result of ganvas on the check picture at the export.
   async check() {
     const { file, height, width } = this.settings.check;
     const bytes = await fetchBytes(file);

@@ -1,9 +1,9 @@
-// Pictures from files: decoded by the browser to 8 bits, upright, in sRGB, with the colors under transparency.
+// Picture decoding by the browser: 8 bits, upright, sRGB, with the colors of transparent pixels.
 
 const STRIP = 512;
 const LONGEST_SIDE = 16384;
 
-/** Error that the user can do something about. */
+/** Error whose message is written for the user. */
 export class Failure extends Error {}
 
 /**
@@ -21,7 +21,7 @@ export async function readPicture(file, { most, scale }) {
     const transparent = some(pixels, 3, (level) => level < 255);
     if (transparent) {
       const exact = await readTexture(bitmap);
-      if (!exact) notes.push("Colors under transparency are approximate: this browser gives them no other way.");
+      if (!exact) notes.push("This browser reads the colors of transparent pixels only approximately.");
       pixels = exact ?? pixels;
     }
     return { pixels, width, height, transparent, gray: isGray(pixels), notes };
@@ -46,7 +46,7 @@ function requireFit(width, height, most, scale) {
   if (wide * high <= most && Math.max(wide, high) <= LONGEST_SIDE) return;
   const result = scale > 1 ? `Its result would have ${wide} × ${high} pixels` : `The picture has ${wide} × ${high} pixels`;
   throw new Failure(
-    `${result}; this page makes at most ${Math.floor(most / 1e6)} million, and ${LONGEST_SIDE} on a side. ` +
+    `${result}; this page supports at most ${Math.floor(most / 1e6)} million, and ${LONGEST_SIDE} on a side. ` +
       "Make a smaller copy, or translate it with ganvas itself.",
   );
 }
@@ -55,13 +55,13 @@ function notesOnFormat(start) {
   const has = (text, from, to) => String.fromCharCode(...start.subarray(from, to)).includes(text);
   const notes = [];
   const png = has("PNG", 0, 8);
-  if (png && start[24] === 16) notes.push("The picture has 16 bits a sample; the browser gives 8 of them.");
+  if (png && start[24] === 16) notes.push("The picture has 16 bits per sample; the browser gives 8 of them.");
   const animated = (png && has("acTL", 8)) || has("GIF8", 0, 4) || (has("WEBPVP8X", 8, 16) && start[20] & 2);
-  if (animated) notes.push("Of an animation the first frame is translated.");
+  if (animated) notes.push("Only the first frame of the animation is translated.");
   return notes;
 }
 
-// In strips, since the area of a canvas is limited.
+// Read in strips, since the area of a canvas is limited.
 function readCanvas(bitmap) {
   const { width, height } = bitmap;
   const canvas = new OffscreenCanvas(width, Math.min(height, STRIP));
@@ -76,7 +76,7 @@ function readCanvas(bitmap) {
   return pixels;
 }
 
-// A canvas multiplies colors by their opacity; a texture does not. Null where there is no WebGL.
+// Read through a texture, which, unlike a canvas, does not multiply colors by alpha. Return null if that fails.
 async function readTexture(bitmap) {
   const { width, height } = bitmap;
   const gl = new OffscreenCanvas(1, 1).getContext("webgl2");

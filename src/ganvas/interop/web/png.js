@@ -1,4 +1,4 @@
-// PNG files with text chunks, written here because a canvas drops colors under transparency and writes no text.
+// PNG encoder with text chunks, because a canvas loses the colors of transparent pixels and writes no text.
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const CRC = Uint32Array.from({ length: 256 }, (_, index) => {
@@ -9,7 +9,7 @@ const CRC = Uint32Array.from({ length: 256 }, (_, index) => {
 /**
  * Return a PNG file as a Blob.
  *
- * pixels: RGBA; samples: the ones of each pixel that are stored, [0] for gray, [0, 1, 2] for RGB, with 3 for opacity;
+ * pixels: RGBA; samples: which samples of each pixel are stored: [0] for gray, [0, 1, 2] for RGB, and 3 for alpha;
  * texts: keyword -> text of the iTXt chunks.
  */
 export async function encodePNG(pixels, width, height, samples, texts) {
@@ -26,7 +26,7 @@ export async function encodePNG(pixels, width, height, samples, texts) {
   return new Blob([Uint8Array.from(SIGNATURE), ...parts, chunk("IEND", new Uint8Array(0))], { type: "image/png" });
 }
 
-// Each row as differences from the row above or from the pixel before, whichever are smaller.
+// Yield each row with the PNG filter Sub or Up, whichever gives the smaller differences.
 function* filteredRows(pixels, width, height, samples) {
   const size = samples.length;
   let above = new Uint8Array(width * size);

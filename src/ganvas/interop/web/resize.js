@@ -1,8 +1,8 @@
-// Antialiased bilinear resizing, bit for bit as Pillow does it and as the content gate of ganvas expects it.
+// Antialiased bilinear resizing, bit for bit as in Pillow, which the content gate of ganvas uses.
 
 const BITS = 22;
 
-/** Return (newHeight, newWidth, 3) of RGBA pixels, opacity left out: rows first, then columns. */
+/** Return RGBA pixels resized to (newHeight, newWidth, 3), without alpha: along the rows first, then the columns. */
 export function resizeToRGB(rgba, width, height, newWidth, newHeight) {
   const narrow = new Uint8ClampedArray(3 * newWidth * height);
   const columns = coefficients(width, newWidth);
@@ -29,7 +29,7 @@ export function resizeToRGB(rgba, width, height, newWidth, newHeight) {
   return out;
 }
 
-// For each new pixel the first old one and the weights of the triangle over it, in fixed point.
+// Return for each output pixel its first input pixel and the weights of the triangle filter, in fixed point.
 function coefficients(size, newSize) {
   const scale = size / newSize;
   const reach = Math.max(scale, 1);

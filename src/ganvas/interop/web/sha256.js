@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4): the browser's own, which it offers only to pages of https and localhost, else in JavaScript.
+// SHA-256 (FIPS 180-4) by the browser, which offers it only to pages from https and localhost; else in JavaScript.
 
 const isPrime = (n) => Array.from({ length: Math.floor(Math.sqrt(n)) - 1 }, (_, i) => i + 2).every((d) => n % d);
 const PRIMES = Array.from({ length: 310 }, (_, i) => i + 2).filter(isPrime);
@@ -13,7 +13,7 @@ export async function sha256(bytes) {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Return the same without the browser's help. */
+/** Return the SHA-256 of bytes, computed in JavaScript. */
 export function plainSHA256(bytes) {
   const hash = Int32Array.from(START);
   const words = new Int32Array(64);

@@ -1,4 +1,4 @@
-// Padding by mirroring and plans of overlapped tiles: ganvas/inference/tiling.py in the browser.
+// Reflection padding and plans of overlapping tiles: ganvas/inference/tiling.py in the browser.
 
 const SMALLEST_SIDE = 16;
 const roundUp = (value, multiple) => Math.ceil(value / multiple) * multiple;
@@ -6,7 +6,7 @@ const roundUp = (value, multiple) => Math.ceil(value / multiple) * multiple;
 /** Return the next larger size that the network accepts. */
 export const paddedSize = (size, multiple) => roundUp(Math.max(size, SMALLEST_SIDE), multiple);
 
-/** Return the index in 0 .. size - 1 of a place beyond the edge: 0 1 2 1 0 1 ..., the edge not repeated. */
+/** Return the index in 0 .. size - 1 for a place beyond the edge, as reflection padding does: 0 1 2 1 0 1 .... */
 export function mirrored(place, size) {
   const index = place % Math.max(2 * size - 2, 1);
   return index < size ? index : 2 * size - 2 - index;
@@ -87,8 +87,9 @@ function ramp({ keepStart, keepStop }, length, fade) {
  * Compute tile after tile and write each part once it is final.
  *
  * make(row, column): resolves to the network's output for that tile, planes of (row.stop - row.start) x
- * (column.stop - column.start) values. write(top, left, height, width, values): receives finished rows; the rest is kept
- * in one strip as wide as the picture. done(tiles, of): called after each tile.
+ * (column.stop - column.start) values. write(top, finished, height, width, band): receives a band (C, height, width),
+ * the first `finished` rows of which are final; only the rows below them are kept. done(count, total): called after
+ * each tile.
  */
 export async function runTiles(plan, make, write, done, channels) {
   const width = plan.columns.at(-1).keepStop;
@@ -97,7 +98,7 @@ export async function runTiles(plan, make, write, done, channels) {
   let [strip, count] = [new Float32Array(0), 0];
   for (const [index, row] of plan.rows.entries()) {
     const height = row.keepStop - row.keepStart;
-    // The band holds the sums of this row of tiles; its first rows begin with what the row above shares with it.
+    // The band accumulates this row of tiles; its first rows start from the sums that the row above left there.
     const band = new Float32Array(channels * height * width);
     const shared = strip.length / channels;
     for (let channel = 0; channel < channels; channel++) {

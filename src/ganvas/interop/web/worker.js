@@ -1,4 +1,4 @@
-// Worker of the page: decodes, gates, translates, gates and encodes one picture at a time.
+// Web worker of the page: decodes, checks and translates one picture at a time, then checks and encodes the result.
 //
 // In:  File
 // Out: { kind: "loading", done, total } { kind: "ready", device, notes, gate } { kind: "step", text, done, total, left }
@@ -48,7 +48,7 @@ async function translateFile(file, { settings, classify, network }) {
   if (!exact) {
     notes.push(
       "The picture was translated in tiles whose seams are blended: each pixel depends on the whole picture, so the " +
-        "result differs slightly from one in a single piece.",
+        "result differs slightly from that without tiles.",
     );
   }
   step("Checking the result");
@@ -63,7 +63,7 @@ async function translateFile(file, { settings, classify, network }) {
 
 function checkChannels({ gray }, { channels }) {
   if (channels.input === 3) return [];
-  if (!gray) throw new Failure("The picture has colors, but the model takes gray ones; convert it to gray first.");
+  if (!gray) throw new Failure("The picture has colors, but the model takes gray pictures; convert it to gray first.");
   return [];
 }
 
@@ -71,8 +71,8 @@ function scaleNotes({ width, height }, { trained_side: trained }) {
   const side = Math.min(width, height);
   if (!trained || (trained < OTHER_SCALE * side && side < OTHER_SCALE * trained)) return [];
   return [
-    `The picture is at least ${OTHER_SCALE} times as ${side > trained ? "large" : "small"} as those of the training, ` +
-      `whose shorter side had ${trained} pixels: details have another scale than the model knows.`,
+    `The picture is at least ${OTHER_SCALE} times as ${side > trained ? "large" : "small"} as the training's pictures, ` +
+      `whose shorter side had ${trained} pixels: details have another scale than in training.`,
   ];
 }
 
@@ -98,7 +98,7 @@ async function translate(admitted, settings, network) {
   return { result, exact: plan.exact };
 }
 
-// A part of the picture as planes in [0, 1], mirrored beyond the edges, once for each frame that the model takes.
+// Return a part of the picture as planes in [0, 1], reflected beyond the edges, repeated for each frame of the input.
 function cut({ pixels, width, height }, { channels, frames }, top, left, rows, columns) {
   const size = rows * columns;
   const planes = new Float32Array(frames * channels.input * size);
@@ -133,7 +133,7 @@ function writeRows(result, channels, top, finished, height, width, band) {
       const to = 4 * ((top + y) * result.width + x);
       for (let channel = 0; channel < 3; channel++) {
         const value = band[(Math.min(channel, channels - 1) * height + y) * width + x];
-        if (!Number.isFinite(value)) throw new Error("the network gave values that are no numbers");
+        if (!Number.isFinite(value)) throw new Error("the network gave values that are not finite");
         result.pixels[to + channel] = 255 * value; // a clamped array rounds halves to even
       }
     }

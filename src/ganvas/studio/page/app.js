@@ -1,4 +1,4 @@
-// Entry of the page: sections by the address, and files that are pasted.
+// Entry point of the page: opens the section named in the URL fragment and passes pasted files to it.
 import { attempt, h, request } from "./ui.js";
 import { loadFiles, showJobs } from "./store.js";
 import * as redact from "./redact.js";
@@ -35,7 +35,7 @@ document.addEventListener("paste", (event) => {
   }
 });
 for (const kind of ["dragover", "drop"]) {
-  window.addEventListener(kind, (event) => event.preventDefault()); // a file beside the zone must not replace the page
+  window.addEventListener(kind, (event) => event.preventDefault()); // else a file dropped outside the drop zone replaces the page
 }
 window.addEventListener("hashchange", show);
 
@@ -45,4 +45,4 @@ await attempt(async () => {
   showJobs();
   await show();
 });
-if (!state) main.replaceChildren(h("p", { class: "empty" }, "The studio does not answer. Start it again with: ganvas studio"));
+if (!state) main.replaceChildren(h("p", { class: "empty" }, "The studio does not respond. Start it again with: ganvas studio"));

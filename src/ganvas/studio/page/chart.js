@@ -1,8 +1,8 @@
-// Line charts of training: SVG, one axis of images seen, a legend that hides lines.
+// Line charts of a training run as SVG: images seen on the x axis, and a legend that shows and hides lines.
 import { h, number } from "./ui.js";
 
 const NS = "http://www.w3.org/2000/svg";
-const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 52, 26, 10, 34]; // right: half of the last label
+const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 52, 26, 10, 34]; // pixels; RIGHT leaves room for half of the last label
 
 const svg = (tag, attributes, text) => {
   const element = document.createElementNS(NS, tag);
@@ -18,7 +18,7 @@ export function chart(title, lines, hidden, redraw) {
   const points = shown.flatMap((name) => lines[name]);
   const figure = svg("svg", { role: "img", "aria-label": describe(title, lines, shown) });
   const frame = h("div", { class: "plot" }, figure);
-  // Drawn as wide as it is shown, not scaled, so that its letters keep their size.
+  // Redraw at the displayed width instead of scaling, so that the text keeps its size.
   new ResizeObserver(() => {
     const width = Math.round(frame.clientWidth);
     figure.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);

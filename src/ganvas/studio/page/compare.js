@@ -1,13 +1,13 @@
-// Comparison of pictures at full resolution: a slider between two, or several side by side, with one zoom for all.
+// Comparison of pictures at full resolution: two with a slider, or several side by side, with a shared zoom.
 import { choices, h } from "./ui.js";
 
-const LARGEST = 32;
+const MAX_SCALE = 32;
 
-/** A view of one or two pictures; several panes can share one `Sight`, so that they zoom and move together. */
-export class Sight {
+/** Zoom and position that several panes share, so that they zoom and move together. */
+export class Viewport {
   constructor() {
     this.panes = new Set();
-    this.scale = null; // screen pixels for a pixel of the picture; null fits it into the pane
+    this.scale = null; // screen pixels per picture pixel; null fits the picture into the pane
     this.center = { x: 0.5, y: 0.5 };
   }
 
@@ -17,8 +17,8 @@ export class Sight {
 
   zoom(factor, at = null) {
     const pane = [...this.panes][0];
-    const before = this.scale ?? pane.fitting();
-    const after = Math.min(Math.max(before * factor, pane.fitting() / 2), LARGEST);
+    const before = this.scale ?? pane.fitScale();
+    const after = Math.min(Math.max(before * factor, pane.fitScale() / 2), MAX_SCALE);
     if (at) {
       const shift = (1 / before - 1 / after);
       this.center.x += (at.x * shift) / pane.width;
@@ -43,7 +43,7 @@ export class Sight {
     return h("div", { class: "toolbar", role: "toolbar", "aria-label": "Zoom" },
       h("button", { onclick: () => this.zoom(1 / 1.5), "aria-label": "Zoom out" }, "−"),
       h("button", { onclick: () => this.fit() }, "Fit"),
-      h("button", { onclick: () => this.exact(), title: "One pixel of the picture on one of the screen" }, "1:1"),
+      h("button", { onclick: () => this.exact(), title: "One picture pixel per screen pixel" }, "1:1"),
       h("button", { onclick: () => this.zoom(1.5), "aria-label": "Zoom in" }, "+"));
   }
 }
@@ -51,13 +51,13 @@ export class Sight {
 /** A pane with a picture, or with two and a divider between them. */
 export class Pane {
   /**
-   * @param sight shared zoom and position
+   * @param viewport shared zoom and position
    * @param size {width, height} of the picture at full resolution
-   * @param sources [before, after] or [picture]: addresses
-   * @param labels names of them
+   * @param sources URLs: [before, after] or [picture]
+   * @param labels captions of the sources
    */
-  constructor(sight, size, sources, labels) {
-    this.sight = sight;
+  constructor(viewport, size, sources, labels) {
+    this.viewport = viewport;
     this.width = size.width;
     this.height = size.height;
     this.split = 0.5;
@@ -65,12 +65,12 @@ export class Pane {
     this.images = sources.map((source, index) => h("img", { src: source, alt: labels[index], draggable: "false" }));
     this.layers = this.images.map((image, index) => h("div", { class: `layer layer-${index}` }, image));
     this.frame = h("div", { class: "pane", tabindex: "0", role: "group",
-      "aria-label": `${labels.join(" and ")}: drag to move, plus and minus zoom` }, this.layers,
+      "aria-label": `${labels.join(" and ")}: drag to move, plus and minus to zoom` }, this.layers,
       labels.map((label, index) => h("span", { class: `tag tag-${index}` }, label)));
     if (sources.length === 2) this.addHandle(labels);
     this.element = this.frame;
     this.listen();
-    sight.panes.add(this);
+    viewport.panes.add(this);
     this.watcher = new ResizeObserver(() => this.place());
     this.watcher.observe(this.frame);
   }
@@ -106,18 +106,18 @@ export class Pane {
 
   close() {
     this.watcher.disconnect();
-    this.sight.panes.delete(this);
+    this.viewport.panes.delete(this);
   }
 
-  fitting() {
+  fitScale() {
     const box = this.frame.getBoundingClientRect();
     return Math.max(Math.min(box.width / this.width, box.height / this.height), 1e-3);
   }
 
   place() {
     const box = this.frame.getBoundingClientRect();
-    const scale = this.sight.scale ?? this.fitting();
-    const { center } = this.sight;
+    const scale = this.viewport.scale ?? this.fitScale();
+    const { center } = this.viewport;
     const [left, top] = [box.width / 2 - center.x * this.width * scale, box.height / 2 - center.y * this.height * scale];
     for (const image of this.images) {
       image.style.width = `${this.width * scale}px`;
@@ -134,10 +134,10 @@ export class Pane {
   }
 
   listen() {
-    const { frame, sight } = this;
+    const { frame, viewport } = this;
     frame.addEventListener("wheel", (event) => {
       event.preventDefault();
-      sight.zoom(Math.exp(-event.deltaY / 400), this.offset(event));
+      viewport.zoom(Math.exp(-event.deltaY / 400), this.offset(event));
     }, { passive: false });
     frame.addEventListener("pointerdown", (event) => {
       frame.setPointerCapture(event.pointerId);
@@ -148,9 +148,9 @@ export class Pane {
     frame.addEventListener("keydown", (event) => {
       const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
       if (event.key in moves) this.shift(moves[event.key].map((one) => -40 * one));
-      else if (event.key === "+" || event.key === "=") sight.zoom(1.5);
-      else if (event.key === "-") sight.zoom(1 / 1.5);
-      else if (event.key === "0") sight.fit();
+      else if (event.key === "+" || event.key === "=") viewport.zoom(1.5);
+      else if (event.key === "-") viewport.zoom(1 / 1.5);
+      else if (event.key === "0") viewport.fit();
       else return;
       event.preventDefault();
     });
@@ -168,7 +168,7 @@ export class Pane {
     if (this.pointers.size === 2) {
       const other = [...this.pointers.entries()].find(([id]) => id !== event.pointerId)[1];
       const distance = (one) => Math.max(Math.hypot(one.x - other.x, one.y - other.y), 1);
-      this.sight.zoom(distance(now) / distance(before), this.offset({ clientX: other.x, clientY: other.y }));
+      this.viewport.zoom(distance(now) / distance(before), this.offset({ clientX: other.x, clientY: other.y }));
     } else {
       this.shift([now.x - before.x, now.y - before.y]);
     }
@@ -176,30 +176,30 @@ export class Pane {
   }
 
   shift([x, y]) {
-    const scale = this.sight.scale ?? this.fitting();
-    this.sight.scale = scale;
-    this.sight.center.x -= x / (this.width * scale);
-    this.sight.center.y -= y / (this.height * scale);
-    this.sight.update();
+    const scale = this.viewport.scale ?? this.fitScale();
+    this.viewport.scale = scale;
+    this.viewport.center.x -= x / (this.width * scale);
+    this.viewport.center.y -= y / (this.height * scale);
+    this.viewport.update();
   }
 }
 
 /** A before/after view of one picture and its versions; returns {element, close}. */
 export function comparison(before, versions, size) {
-  const sight = new Sight();
+  const viewport = new Viewport();
   const place = h("div", { class: "panes" });
   let panes = [];
   const build = (mode) => {
     panes.forEach((pane) => pane.close());
     panes = mode === "slider"
-      ? [new Pane(sight, size, [before, versions[0].source], ["Before", versions[0].label])]
-      : [{ source: before, label: "Before" }, ...versions].map((one) => new Pane(sight, size, [one.source], [one.label]));
+      ? [new Pane(viewport, size, [before, versions[0].source], ["Before", versions[0].label])]
+      : [{ source: before, label: "Before" }, ...versions].map((one) => new Pane(viewport, size, [one.source], [one.label]));
     place.className = `panes ${mode}`;
     place.replaceChildren(...panes.map((pane) => pane.element));
   };
   const mode = versions.length > 1 ? "side" : "slider";
   build(mode);
   const switcher = choices("Layout", [["slider", "Slider"], ["side", "Side by side"]], mode, build);
-  const element = h("div", { class: "comparison" }, h("div", { class: "bar" }, switcher, sight.buttons()), place);
+  const element = h("div", { class: "comparison" }, h("div", { class: "bar" }, switcher, viewport.buttons()), place);
   return { element, close: () => panes.forEach((pane) => pane.close()) };
 }

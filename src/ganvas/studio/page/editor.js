@@ -1,13 +1,13 @@
 // Mask editor: brush, eraser, rectangle and lasso on a picture, with undo, zoom, pan, touch and keyboard.
-// Strokes are kept in pixels of the picture and replayed, so that undo costs no memory and the mask has the
-// picture's own size however the screen shows it.
+// Strokes are stored in picture coordinates and replayed: undo needs no copies of the mask, and the mask has the size of
+// the picture, not of the screen.
 import { choices, h } from "./ui.js";
 
-const MOST_SHOWN = 2e6;
+const MAX_OVERLAY_PIXELS = 2e6;
 const TOOLS = [["brush", "Brush", "B"], ["erase", "Erase", "E"], ["rectangle", "Rectangle", "R"], ["lasso", "Lasso", "L"], ["pan", "Move", "H"]];
 
 export class Editor {
-  /** @param onchange called after each change of the mask. */
+  /** @param onchange called whenever the mask changes. */
   constructor(onchange) {
     this.onchange = onchange;
     this.strokes = [];
@@ -18,14 +18,14 @@ export class Editor {
     this.pointers = new Map();
     this.cursor = null;
     this.canvas = h("canvas", { tabindex: "0", class: "stage-canvas", role: "application",
-      "aria-label": "Picture to paint on. Arrow keys move the cross, Enter paints or sets a corner, plus and minus zoom.",
+      "aria-label": "Picture to paint on. Arrow keys move the crosshair, Enter paints or sets a corner, plus and minus zoom.",
       "aria-describedby": "editor-help" });
-    this.shown = document.createElement("canvas");
+    this.overlay = document.createElement("canvas");
     this.message = h("span", { class: "visually-hidden", "aria-live": "polite" });
     this.element = h("div", { class: "editor" }, this.toolbar(), h("div", { class: "stage" }, this.canvas), this.message,
       h("p", { id: "editor-help", class: "soft small" },
-        "Painted parts are always covered. Wheel or two fingers zoom, the space bar or Move pans. ",
-        "Keyboard: arrows move the cross, Enter paints, + and − zoom, 0 fits, Ctrl+Z undoes."));
+        "Painted regions are always covered. Zoom with the wheel or two fingers; to pan, hold the space bar or choose Move. ",
+        "Keyboard: arrow keys move the crosshair, Enter paints, + and − zoom, 0 fits the picture, Ctrl+Z undoes."));
     this.listen();
     this.watcher = new ResizeObserver(() => this.fit());
     this.watcher.observe(this.canvas);
@@ -47,16 +47,16 @@ export class Editor {
         h("button", { onclick: () => this.zoom(1.4), "aria-label": "Zoom in" }, "+")));
   }
 
-  /** Show a picture (an HTMLImageElement that is loaded), with the strokes that it has already. */
+  /** Show a loaded HTMLImageElement with its existing strokes. */
   open(image, strokes = []) {
     this.image = image;
     this.heat = null;
     this.strokes = strokes;
     this.undone = [];
     this.cursor = null;
-    const share = Math.min(1, Math.sqrt(MOST_SHOWN / (image.naturalWidth * image.naturalHeight)));
-    this.shown.width = Math.max(1, Math.round(image.naturalWidth * share));
-    this.shown.height = Math.max(1, Math.round(image.naturalHeight * share));
+    const share = Math.min(1, Math.sqrt(MAX_OVERLAY_PIXELS / (image.naturalWidth * image.naturalHeight)));
+    this.overlay.width = Math.max(1, Math.round(image.naturalWidth * share));
+    this.overlay.height = Math.max(1, Math.round(image.naturalHeight * share));
     this.slider.max = Math.max(40, Math.round(Math.min(image.naturalWidth, image.naturalHeight) / 2));
     this.size = Math.max(4, Math.round(Math.min(image.naturalWidth, image.naturalHeight) / 14));
     this.slider.value = this.size;
@@ -73,7 +73,7 @@ export class Editor {
     this.draw();
   }
 
-  /** Add boxes that were found, in pixels of the picture. */
+  /** Add detected boxes, [left, top, right, bottom] in picture pixels. */
   addBoxes(boxes) {
     if (boxes.length) this.add({ kind: "boxes", boxes });
   }
@@ -107,12 +107,12 @@ export class Editor {
   }
 
   replay() {
-    const paper = this.shown.getContext("2d");
-    paper.setTransform(1, 0, 0, 1, 0, 0);
-    paper.clearRect(0, 0, this.shown.width, this.shown.height);
-    const share = this.shown.width / this.image.naturalWidth;
-    paper.setTransform(share, 0, 0, share, 0, 0);
-    this.strokes.forEach((stroke) => drawStroke(paper, stroke, "#e0245e"));
+    const context = this.overlay.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.overlay.width, this.overlay.height);
+    const share = this.overlay.width / this.image.naturalWidth;
+    context.setTransform(share, 0, 0, share, 0, 0);
+    this.strokes.forEach((stroke) => drawStroke(context, stroke, "#e0245e"));
     this.undoButton.disabled = !this.strokes.length;
     this.redoButton.disabled = !this.undone.length;
     this.clearButton.disabled = this.isEmpty;
@@ -121,16 +121,16 @@ export class Editor {
 
   /** Return the mask as a PNG file of the picture's size, white where covered. */
   async mask() {
-    const sheet = document.createElement("canvas");
-    sheet.width = this.image.naturalWidth;
-    sheet.height = this.image.naturalHeight;
-    const paper = sheet.getContext("2d");
-    this.strokes.forEach((stroke) => drawStroke(paper, stroke, "#fff"));
-    paper.setTransform(1, 0, 0, 1, 0, 0);
-    paper.globalCompositeOperation = "destination-over";
-    paper.fillStyle = "#000";
-    paper.fillRect(0, 0, sheet.width, sheet.height);
-    return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
+    const canvas = document.createElement("canvas");
+    canvas.width = this.image.naturalWidth;
+    canvas.height = this.image.naturalHeight;
+    const context = canvas.getContext("2d");
+    this.strokes.forEach((stroke) => drawStroke(context, stroke, "#fff"));
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalCompositeOperation = "destination-over";
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
 
   fit() {
@@ -159,33 +159,33 @@ export class Editor {
   }
 
   paint() {
-    const paper = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d");
     const { scale, x, y } = this.view;
     const [width, height] = [this.image.naturalWidth, this.image.naturalHeight];
-    paper.setTransform(1, 0, 0, 1, 0, 0);
-    paper.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    paper.setTransform(scale, 0, 0, scale, x, y);
-    paper.imageSmoothingEnabled = scale < 3;
-    paper.drawImage(this.image, 0, 0, width, height);
-    if (this.heat) paper.drawImage(this.heat, 0, 0, width, height);
-    paper.globalAlpha = 0.5;
-    paper.drawImage(this.shown, 0, 0, width, height);
-    paper.globalAlpha = 1;
-    if (this.pending) drawStroke(paper, this.pending, "rgba(224, 36, 94, .45)", true);
-    if (this.cursor && document.activeElement === this.canvas) this.drawCross(paper, scale);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.setTransform(scale, 0, 0, scale, x, y);
+    context.imageSmoothingEnabled = scale < 3;
+    context.drawImage(this.image, 0, 0, width, height);
+    if (this.heat) context.drawImage(this.heat, 0, 0, width, height);
+    context.globalAlpha = 0.5;
+    context.drawImage(this.overlay, 0, 0, width, height);
+    context.globalAlpha = 1;
+    if (this.pending) drawStroke(context, this.pending, "rgba(224, 36, 94, .45)", true);
+    if (this.cursor && document.activeElement === this.canvas) this.drawCross(context, scale);
   }
 
-  drawCross(paper, scale) {
+  drawCross(context, scale) {
     const arm = 12 / scale;
     for (const [color, wide] of [["#000", 4], ["#fff", 2]]) {
-      paper.strokeStyle = color;
-      paper.lineWidth = wide / scale;
-      paper.beginPath();
-      paper.moveTo(this.cursor.x - arm, this.cursor.y);
-      paper.lineTo(this.cursor.x + arm, this.cursor.y);
-      paper.moveTo(this.cursor.x, this.cursor.y - arm);
-      paper.lineTo(this.cursor.x, this.cursor.y + arm);
-      paper.stroke();
+      context.strokeStyle = color;
+      context.lineWidth = wide / scale;
+      context.beginPath();
+      context.moveTo(this.cursor.x - arm, this.cursor.y);
+      context.lineTo(this.cursor.x + arm, this.cursor.y);
+      context.moveTo(this.cursor.x, this.cursor.y - arm);
+      context.lineTo(this.cursor.x, this.cursor.y + arm);
+      context.stroke();
     }
   }
 
@@ -218,7 +218,7 @@ export class Editor {
     const place = this.place(event);
     this.pointers.set(event.pointerId, place);
     if (this.pointers.size === 2) {
-      this.pending = null; // the first finger began a stroke that is a pinch
+      this.pending = null; // the stroke of the first finger turns into a pinch
       return;
     }
     this.panning = this.tool === "pan" || this.spaced || event.button === 1;
@@ -255,7 +255,7 @@ export class Editor {
     if (!this.pointers.delete(event.pointerId)) return;
     const stroke = this.pending;
     this.pending = null;
-    if (stroke && event.type === "pointerup" && isReal(stroke)) this.add(stroke);
+    if (stroke && event.type === "pointerup" && coversPixels(stroke)) this.add(stroke);
     this.draw();
   }
 
@@ -289,21 +289,21 @@ export class Editor {
     this.message.textContent = `${Math.round(this.cursor.x)}, ${Math.round(this.cursor.y)}`;
   }
 
-  /** Paint at the cross; a rectangle needs a second corner, a lasso its first point again. */
+  /** Paint at the crosshair; a rectangle needs a second corner, a lasso the same point twice to close it. */
   stamp() {
     this.cursor ??= { x: this.image.naturalWidth / 2, y: this.image.naturalHeight / 2 };
     const point = { ...this.cursor };
     if (this.tool === "rectangle" && !this.pending) {
       this.pending = this.begin(point);
-      this.message.textContent = "first corner";
+      this.message.textContent = "first corner set";
     } else if (this.tool === "lasso" && (!this.pending || !near(this.pending.points.at(-1), point))) {
       if (this.pending) this.pending.points.push(point);
       else this.pending = this.begin(point);
-      this.message.textContent = "point set; Enter again on the same place closes the shape";
+      this.message.textContent = "point set; press Enter again at the same place to close the shape";
     } else {
       const stroke = this.pending || this.begin(point);
       this.pending = null;
-      if (isReal(stroke)) this.add(stroke);
+      if (coversPixels(stroke)) this.add(stroke);
       this.message.textContent = "painted";
     }
   }
@@ -311,65 +311,65 @@ export class Editor {
 
 const near = (one, other) => Math.hypot(one.x - other.x, one.y - other.y) < 2;
 
-/** Whether a stroke covers anything; a click with the rectangle does not. */
-function isReal(stroke) {
+/** Return whether a stroke covers anything; a single click with the rectangle or the lasso does not. */
+function coversPixels(stroke) {
   if (stroke.kind === "rectangle") return Math.abs(stroke.to.x - stroke.from.x) >= 1 && Math.abs(stroke.to.y - stroke.from.y) >= 1;
   return stroke.kind !== "lasso" || stroke.points.length > 2;
 }
 
-/** Return a mask that was painted before, as the first stroke on its picture. */
+/** Load a saved mask as a stroke, which the editor replays first. */
 export async function maskStroke(address) {
   const image = new Image();
   image.src = address;
   await image.decode();
-  const sheet = document.createElement("canvas");
-  [sheet.width, sheet.height] = [image.naturalWidth, image.naturalHeight];
-  const paper = sheet.getContext("2d");
-  paper.drawImage(image, 0, 0);
-  const pixels = paper.getImageData(0, 0, sheet.width, sheet.height);
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let at = 0; at < pixels.data.length; at += 4) pixels.data[at + 3] = pixels.data[at];
-  paper.putImageData(pixels, 0, 0);
-  return { kind: "mask", sheet };
+  context.putImageData(pixels, 0, 0);
+  return { kind: "mask", canvas };
 }
 
-function drawMask(paper, { sheet }, color) {
+function drawMask(context, { canvas }, color) {
   const tinted = document.createElement("canvas");
-  [tinted.width, tinted.height] = [sheet.width, sheet.height];
+  [tinted.width, tinted.height] = [canvas.width, canvas.height];
   const brush = tinted.getContext("2d");
-  brush.drawImage(sheet, 0, 0);
+  brush.drawImage(canvas, 0, 0);
   brush.globalCompositeOperation = "source-in";
   brush.fillStyle = color;
-  brush.fillRect(0, 0, sheet.width, sheet.height);
-  paper.drawImage(tinted, 0, 0);
+  brush.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(tinted, 0, 0);
 }
 
-function drawStroke(paper, stroke, color, outlined = false) {
-  paper.save();
-  paper.fillStyle = color;
-  paper.strokeStyle = color;
-  if (stroke.erase && !outlined) paper.globalCompositeOperation = "destination-out";
+function drawStroke(context, stroke, color, outlined = false) {
+  context.save();
+  context.fillStyle = color;
+  context.strokeStyle = color;
+  if (stroke.erase && !outlined) context.globalCompositeOperation = "destination-out";
   if (stroke.kind === "clear") {
-    paper.clearRect(0, 0, 1e5, 1e5);
+    context.clearRect(0, 0, 1e5, 1e5);
   } else if (stroke.kind === "mask") {
-    drawMask(paper, stroke, color);
+    drawMask(context, stroke, color);
   } else if (stroke.kind === "boxes") {
-    for (const [left, top, right, bottom] of stroke.boxes) paper.fillRect(left, top, right - left, bottom - top);
+    for (const [left, top, right, bottom] of stroke.boxes) context.fillRect(left, top, right - left, bottom - top);
   } else if (stroke.kind === "rectangle") {
     const { from, to } = stroke;
-    paper.fillRect(Math.min(from.x, to.x), Math.min(from.y, to.y), Math.abs(to.x - from.x), Math.abs(to.y - from.y));
+    context.fillRect(Math.min(from.x, to.x), Math.min(from.y, to.y), Math.abs(to.x - from.x), Math.abs(to.y - from.y));
   } else {
-    paper.lineCap = "round";
-    paper.lineJoin = "round";
-    paper.beginPath();
-    stroke.points.forEach(({ x, y }, index) => (index ? paper.lineTo(x, y) : paper.moveTo(x, y)));
+    context.lineCap = "round";
+    context.lineJoin = "round";
+    context.beginPath();
+    stroke.points.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
     if (stroke.kind === "lasso") {
-      paper.closePath();
-      paper.fill();
+      context.closePath();
+      context.fill();
     } else {
-      if (stroke.points.length === 1) paper.lineTo(stroke.points[0].x + 0.01, stroke.points[0].y);
-      paper.lineWidth = stroke.size;
-      paper.stroke();
+      if (stroke.points.length === 1) context.lineTo(stroke.points[0].x + 0.01, stroke.points[0].y);
+      context.lineWidth = stroke.size;
+      context.stroke();
     }
   }
-  paper.restore();
+  context.restore();
 }

@@ -1,4 +1,4 @@
-// Section Redact: pictures in, regions found or painted, covers, and the review.
+// Section Redact: add pictures, find or paint regions, cover them, and review the results.
 import { attempt, choices, dropzone, field, h, number, percent, request, toast } from "./ui.js";
 import { changed, files, onFiles, removeFile, run, upload } from "./store.js";
 import { comparison } from "./compare.js";
@@ -6,7 +6,7 @@ import { Editor, maskStroke } from "./editor.js";
 import { film, inWords, review } from "./review.js";
 
 const ACCEPT = "image/*,video/*,.tif,.tiff,.npy,.mkv";
-export const strokes = new Map(); // id -> what is painted on it
+export const strokes = new Map(); // file id -> its painted strokes
 const settings = { classifier: "", className: "", detect: new Set(), style: "solid", blocks: 4, sigma: 0, margin: 0.2, coverage: 0.9 };
 let current = null; // id of the open file
 let take = () => {};
@@ -21,7 +21,7 @@ export function open(place, state, [view]) {
   return view === "review" ? review(place, jobRequest, edit) : workshop(place, state);
 }
 
-/** The settings as the studio takes them. */
+/** Return the body of a request to find or redact regions in files. */
 export function jobRequest(ids) {
   const finder = { classifier: settings.classifier || null, class_name: settings.className || null, detect: [...settings.detect],
     margin: settings.margin, coverage: settings.classifier ? settings.coverage : null };
@@ -83,7 +83,7 @@ function workshop(place, state) {
     image.src = `/pieces/${files.get(id).view}`;
     await image.decode().catch(() => toast("The picture cannot be shown.", "error"));
     const { mask } = files.get(id);
-    if (mask && !strokes.has(id)) strokes.set(id, [await maskStroke(`/pieces/${mask}`)]); // of an earlier visit
+    if (mask && !strokes.has(id)) strokes.set(id, [await maskStroke(`/pieces/${mask}`)]); // painted on an earlier visit
     if (current !== id) return;
     editor.open(image, strokes.get(id) || []);
     if (files.get(id).review?.view) showResult();
@@ -111,17 +111,17 @@ function workshop(place, state) {
       await layer.decode();
       editor.setHeat(layer);
     }
-    const words = boxes.length ? `${boxes.length} region${boxes.length > 1 ? "s" : ""}: ` : "Nothing was found. ";
+    const words = boxes.length ? `${boxes.length} region${boxes.length > 1 ? "s" : ""}: ` : "No regions were found. ";
     found.replaceChildren(
       h("p", {}, words, boxes.slice(0, 12).map((one) => h("span", { class: "chip" }, `${one.label} ${one.score.toFixed(2)}`)),
-        score !== null ? ` The picture has a score of ${score.toFixed(2)}; up to 0.2 counts as gone.` : ""),
+        score !== null ? ` The classifier scores the picture ${score.toFixed(2)}; at most 0.2 counts as no longer recognized.` : ""),
       h("div", { class: "bar" },
-        boxes.length ? h("button", { onclick: () => editor.addBoxes(boxes.map((one) => one.box)) }, "Paint these regions, to edit them") : null,
+        boxes.length ? h("button", { onclick: () => editor.addBoxes(boxes.map((one) => one.box)) }, "Paint these regions") : null,
         heat ? h("label", { class: "inline" }, shown, " Heat map") : null));
     return undefined;
   }
 
-  /** Show what was measured of this style and strength before, if it was. */
+  /** Show the earlier measurement of this style and strength, if there is one. */
   async function recall(verdict) {
     const { style, ...values } = strength();
     const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
@@ -141,9 +141,9 @@ function workshop(place, state) {
     const sigma = h("input", { type: "number", min: "0", max: "500", step: "1", value: settings.sigma,
       oninput: () => { settings.sigma = Number(sigma.value) || 0; verdict.replaceChildren(); recall(verdict); } });
     const show = () => {
-      verdict.replaceChildren(settings.style === "solid" ? "No pixel of the region is left: the only style fit to hide." : "");
-      more.replaceChildren(...(settings.style === "mosaic" ? [field("Blocks across a region", blocks, "At most 6 for release")]
-        : settings.style === "blur" ? [field("Sigma in pixels", sigma, "0: an eighth of the region")] : []));
+      verdict.replaceChildren(settings.style === "solid" ? "Replaces every pixel of the region: the only style that hides reliably." : "");
+      more.replaceChildren(...(settings.style === "mosaic" ? [field("Blocks across a region", blocks, "At most 6 if you publish the result")]
+        : settings.style === "blur" ? [field("Sigma in pixels", sigma, "0 stands for an eighth of the region's longer side")] : []));
       measure.hidden = settings.style === "solid";
       if (settings.style !== "solid") recall(verdict);
     };
@@ -177,7 +177,7 @@ function workshop(place, state) {
   async function savePairs() {
     const done = [...files.values()].filter((one) => one.review?.view && one.kind === "picture").map((one) => one.id);
     const job = await run("pairs", { files: done, strength: strength() });
-    if (job?.state === "done") toast(`Saved below the root folder as ${job.result.folder}: ${job.result.text}`);
+    if (job?.state === "done") toast(`Saved in the root folder as ${job.result.folder}: ${job.result.text}`);
   }
 
   function showResult() {
@@ -200,12 +200,12 @@ function workshop(place, state) {
 function auditWords(result) {
   const words = result.text[0].toUpperCase() + result.text.slice(1);
   const range = `${percent(result.low)} to ${percent(result.high)} at 95 % confidence`;
-  return h("span", {}, h("strong", {}, words), `, by a classifier that was trained on such covers of handwritten digits (${range}).`);
+  return h("span", {}, h("strong", {}, words), `, by a classifier trained on handwritten digits under such covers (${range}).`);
 }
 
 function finderForm(state, find) {
   const className = h("input", { type: "text", value: settings.className, placeholder: "zebra", oninput: () => { settings.className = className.value; } });
-  const classRow = field("Class", className, "A class of the classifier; nsfw needs none");
+  const classRow = field("Class", className, "A class of the classifier, such as zebra");
   const names = { nsfw: "Nudity (Open NSFW)", imagenet: "ImageNet classes" };
   const select = h("select", { onchange: () => { settings.classifier = select.value; show(); } },
     h("option", { value: "" }, "None"),

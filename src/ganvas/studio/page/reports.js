@@ -1,4 +1,4 @@
-// Section Reports: reports of compare, evaluate, audit, demo and redacted films below the root, inside the page.
+// Section Reports: lists and displays the reports of compare, evaluate, audit, demo and redacted films below the root.
 import { attempt, h, request } from "./ui.js";
 
 export function open(place, _state, [chosen]) {
@@ -12,23 +12,23 @@ export function open(place, _state, [chosen]) {
   return undefined;
 }
 
-/** Show one report; it runs no scripts and has no origin, here and in a tab of its own. */
+/** Show one report, which runs no scripts and has no origin, in the page as in a separate tab. */
 function show(place, title, id, report) {
   const address = `/reports/${encodeURIComponent(id)}`;
   if (!report) {
-    place.append(h("p", { class: "empty" }, "This report is no longer there. ", h("a", { href: "#reports" }, "All reports")));
+    place.append(h("p", { class: "empty" }, "This report no longer exists. ", h("a", { href: "#reports" }, "All reports")));
     return;
   }
   title.textContent = report.title;
   place.append(
     h("p", { class: "report-links" }, h("a", { href: "#reports" }, "All reports"),
-      h("a", { href: address, target: "_blank", rel: "noopener" }, "Open in a tab of its own"), h("small", { class: "soft" }, report.name)),
+      h("a", { href: address, target: "_blank", rel: "noopener" }, "Open in a new tab"), h("small", { class: "soft" }, report.name)),
     h("iframe", { class: "report", src: address, title: report.title, sandbox: "" }));
 }
 
 function list(reports) {
   if (!reports.length) {
-    return h("p", { class: "empty" }, "No report lies below the root folder. `ganvas compare`, `evaluate`, `audit` and `demo` write one.");
+    return h("p", { class: "empty" }, "There are no reports below the root folder. `ganvas compare`, `evaluate`, `audit` and `demo` write reports.");
   }
   return h("ul", { class: "list" }, reports.map((one) =>
     h("li", {}, h("a", { href: `#reports/${one.id}` }, h("strong", {}, one.title), h("small", {}, one.name)))));

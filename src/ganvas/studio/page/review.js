@@ -1,16 +1,17 @@
-// Review: before (hidden until it is asked for), after, regions with scores, the most doubtful first, and sign-off.
+// Review of results, the most doubtful first: the original (blurred until revealed), the result, regions with scores,
+// and the sign-off.
 import { attempt, h, localTime, percent, request } from "./ui.js";
 import { changed, files, onFiles } from "./store.js";
 
 let reviewer = "";
-const seen = new Set(); // ids of the uploads whose originals were shown here
+const seen = new Set(); // ids of the uploads whose originals were revealed
 
 /** Return how much is covered, as a sentence. */
 export function inWords(review) {
   return `${review.words[0].toUpperCase()}${review.words.slice(1)}.`;
 }
 
-/** Return an element that plays a film: { src, still } are pieces. */
+/** Return an element that plays a film; src (the film) and still (its poster) are ids below /pieces/. */
 export function film(name, { src, still, label }) {
   if (/\.(gif|webp|png)$/i.test(name)) return h("img", { src: `/pieces/${src}`, alt: label });
   return h("video", { controls: true, src: `/pieces/${src}`, poster: `/pieces/${still}`, preload: "metadata", "aria-label": label });
@@ -19,7 +20,7 @@ export function film(name, { src, still, label }) {
 export function review(place, jobRequest, edit) {
   const name = h("input", { type: "text", value: reviewer, id: "reviewer", autocomplete: "name", "aria-describedby": "reviewer-needed",
     oninput: () => { reviewer = name.value; needed.hidden = Boolean(reviewer.trim()) || needed.hidden; } });
-  const needed = h("span", { class: "problem", id: "reviewer-needed", role: "alert", hidden: true }, "Give your name for the log first.");
+  const needed = h("span", { class: "problem", id: "reviewer-needed", role: "alert", hidden: true }, "Enter your name for the log first.");
   const all = h("a", { class: "button primary", download: "redacted.zip" }, "Download all with the log");
   const list = h("ol", { class: "cards" });
   const summary = h("p", { class: "soft", "aria-live": "polite" });
@@ -46,7 +47,7 @@ export function review(place, jobRequest, edit) {
     const before = state.original ? film(one.name, { src: state.original, still: one.view, label: `${one.name} before` })
       : h("img", { src: `/pieces/${one.view}`, alt: `${one.name} before` });
     before.classList.add("veiled");
-    before.controls = false; // of a film, until it is shown
+    before.controls = false; // a blurred film shows no controls
     const cover = h("button", { class: "veil", onclick: () => {
       const hidden = before.classList.toggle("veiled");
       before.controls = !hidden;
@@ -69,7 +70,7 @@ export function review(place, jobRequest, edit) {
           h("button", { onclick: () => edit(one.id) }, "Correct the region"),
           state.result ? h("a", { class: "button", href: `/pieces/${state.result}?save`, download: one.name }, "Download") : null,
           state.page ? h("a", { class: "button", href: `/pieces/${state.page}`, target: "_blank", rel: "noopener" }, "Frames and tracks") : null),
-        state.signed ? h("p", { class: "soft" }, `Signed off by ${state.signed.by}, ${localTime(state.signed.time)}; original looked at: ${state.signed.original_seen ? "yes" : "no"}`) : null));
+        state.signed ? h("p", { class: "soft" }, `Signed off by ${state.signed.by}, ${localTime(state.signed.time)}; original viewed: ${state.signed.original_seen ? "yes" : "no"}`) : null));
   }
 
   function signButton(one) {
@@ -81,7 +82,7 @@ export function review(place, jobRequest, edit) {
         name.focus();
         return;
       }
-      if (!signed && !one.review.covered && !window.confirm(`Nothing is covered in ${one.name}. Sign it off nevertheless?`)) return;
+      if (!signed && !one.review.covered && !window.confirm(`Nothing is covered in ${one.name}. Sign it off anyway?`)) return;
       const answer = await attempt(() => request("POST", `/api/files/${one.id}/sign`, { json: { by: signed ? "" : reviewer.trim(), original_seen: seen.has(one.id) } }));
       if (!answer) return;
       files.set(one.id, answer);

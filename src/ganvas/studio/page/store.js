@@ -7,7 +7,7 @@ const waiting = new Map();
 let polling = null;
 let jobs = [];
 
-/** Call a function whenever uploads change; returns a function that ends this. */
+/** Register a listener for changes of the uploads; returns a function that removes it. */
 export function onFiles(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -51,7 +51,7 @@ export async function removeFile(id) {
   changed();
 }
 
-/** Start a job and wait for its end; resolves to the finished job, or to undefined where it could not start. */
+/** Start a job and wait for its end; resolves to the ended job, or to undefined if it could not start. */
 export async function run(kind, jobRequest, onstart = () => {}) {
   const started = await attempt(() => request("POST", `/api/jobs/${kind}`, { json: jobRequest }));
   if (!started) return undefined;
@@ -98,14 +98,14 @@ export function showJobs() {
   const panel = document.getElementById("jobs");
   const shown = [...active, ...jobs.filter((job) => !active.includes(job)).reverse().slice(0, 8)];
   const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.job : null;
-  panel.replaceChildren(h("h2", {}, "Jobs"), ...(shown.length ? shown.map(row) : [h("p", { class: "soft" }, "Nothing runs.")]));
+  panel.replaceChildren(h("h2", {}, "Jobs"), ...(shown.length ? shown.map(row) : [h("p", { class: "soft" }, "There are no jobs.")]));
   if (focused) panel.querySelector(`[data-job="${focused}"]`)?.focus();
 }
 
 function row(job) {
   const active = ["queued", "running"].includes(job.state);
   const [task, done, total] = job.progress || ["", 0, 0];
-  const words = { queued: `waiting, place ${job.position}`, running: task ? `${task}: ${number(done)} of ${number(total)}` : "running",
+  const words = { queued: `queued, position ${job.position}`, running: task ? `${task}: ${number(done)} of ${number(total)}` : "running",
     done: `done in ${duration(job.seconds)}`, failed: job.message, refused: job.message, cancelled: "stopped" };
   return h("div", { class: `job ${job.state}` },
     h("strong", {}, job.title),
@@ -124,7 +124,7 @@ function openJobs(open) {
 }
 
 jobsButton.addEventListener("click", () => openJobs(jobsPanel.hidden));
-// The panel lies over the page: a press elsewhere or Escape closes it.
+// The panel overlays the page; a press outside it or Escape closes it.
 document.addEventListener("pointerdown", ({ target }) => {
   if (!jobsPanel.hidden && target.isConnected && !jobsPanel.contains(target) && !jobsButton.contains(target)) openJobs(false);
 });

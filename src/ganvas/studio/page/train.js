@@ -1,8 +1,8 @@
-// Section Train: runs below the root, live: curves, previews over time, speed, warnings, stop and resume.
+// Section Train: runs below the root, updated live: curves, previews over time, speed, warnings, stop and resume.
 import { attempt, duration, h, number, request } from "./ui.js";
 import { chart } from "./chart.js";
 
-const EVERY = 2000; // milliseconds between two looks at a run
+const POLL_INTERVAL = 2000; // milliseconds
 const hidden = new Set();
 
 export function open(place, _state, [chosen]) {
@@ -22,8 +22,8 @@ export function open(place, _state, [chosen]) {
       if (over || !found) return;
       table.replaceChildren(...found.runs.map((one) => h("li", {}, h("a", { href: `#train/${one.id}` },
         h("strong", {}, one.name), h("small", {}, one.method || "cannot be read", state(one))))));
-      if (!found.runs.length) table.replaceChildren(h("li", { class: "empty" }, "There is no run below the root folder. Train one: ganvas train restore --data PICTURES --out RUN"));
-      timer = setTimeout(look, 2 * EVERY);
+      if (!found.runs.length) table.replaceChildren(h("li", { class: "empty" }, "There are no runs below the root folder. Train one: ganvas train restore --data PICTURES --out RUN"));
+      timer = setTimeout(look, 2 * POLL_INTERVAL);
     };
     look();
   }
@@ -44,13 +44,13 @@ export function open(place, _state, [chosen]) {
         if (now !== last) draw(run);
         last = now;
       }
-      timer = setTimeout(look, EVERY);
+      timer = setTimeout(look, POLL_INTERVAL);
     };
     const draw = (run) => {
       const focus = place.contains(document.activeElement) ? document.activeElement.dataset.action : null;
       head.replaceChildren(h("h2", {}, run.name), facts(run), controls(run, look));
       notes.replaceChildren(...run.warnings.map((text) => h("p", { class: "problem" }, text)),
-        ...(run.words ? [lastWords(run)] : []));
+        ...(run.words ? [lastOutput(run)] : []));
       preview.update(run.previews);
       const redraw = () => charts.replaceChildren(...graphs(run, redraw));
       redraw();
@@ -60,13 +60,13 @@ export function open(place, _state, [chosen]) {
   }
 }
 
-const lastWords = (run) => (run.problem
+const lastOutput = (run) => (run.problem
   ? h("div", { class: "problem", role: "alert" }, h("h3", {}, run.problem), h("pre", {}, run.words)) : h("pre", {}, run.words));
 const state = (one) => ({ starting: ", starting", running: ", training (started here)", stopping: ", stopping", elsewhere: ", training", idle: "" }[one.state] || "");
 
 function facts(run) {
   const cells = [
-    ["State", { starting: "starting", running: "training", stopping: "stopping: the state is being saved", elsewhere: "training, started elsewhere", idle: "not training" }[run.state]],
+    ["State", { starting: "starting", running: "training", stopping: "stopping, saving the state", elsewhere: "training, started elsewhere", idle: "not training" }[run.state]],
     ["Method", run.method],
     ["Images", run.images === null ? null : number(run.images) + (run.total ? ` of ${number(run.total)}` : "")],
     ["Speed", run.rate ? `${run.rate >= 10 ? Math.round(run.rate) : run.rate.toFixed(2)} images/s` : null],
@@ -81,7 +81,7 @@ function controls(run, look) {
   return h("div", { class: "bar" },
     ["starting", "running"].includes(run.state) ? h("button", { class: "primary", "data-action": "stop", onclick: () => act("stop") }, "Stop and save") : null,
     run.state === "idle" && run.trained ? h("button", { class: "primary", "data-action": "resume", onclick: () => act("resume") }, "Resume") : null,
-    run.state === "elsewhere" ? h("p", { class: "soft" }, "Stop it with Ctrl-C where it was started; it resumes exactly.") : null);
+    run.state === "elsewhere" ? h("p", { class: "soft" }, "This run was started outside the studio. Stop it there with Ctrl-C; it resumes exactly.") : null);
 }
 
 function graphs(run, redraw) {
@@ -92,16 +92,16 @@ function graphs(run, redraw) {
     (groups[title] ??= {})[name] = points;
   }
   const shown = Object.entries(groups).filter(([, lines]) => Object.keys(lines).length);
-  return shown.length ? shown.map(([title, lines]) => chart(title, lines, hidden, redraw)) : [h("p", { class: "empty" }, "No figures yet: the first row comes after some steps.")];
+  return shown.length ? shown.map(([title, lines]) => chart(title, lines, hidden, redraw)) : [h("p", { class: "empty" }, "No metrics yet: the first values appear after some steps.")];
 }
 
-/** Preview grids with a slider over time. It stays at the newest until it is moved. */
+/** Return preview grids with a slider over time, which follows the newest grid until the user moves it. */
 function previews(run) {
   let numbers = [];
   let follow = true;
   const image = h("img", { alt: "", class: "preview" });
   const label = h("output", {});
-  const slider = h("input", { type: "range", min: "0", value: "0", "aria-label": "Preview after so many images", oninput: () => { follow = slider.value === slider.max; show(); } });
+  const slider = h("input", { type: "range", min: "0", value: "0", "aria-label": "Preview by images seen", oninput: () => { follow = slider.value === slider.max; show(); } });
   const element = h("section", { class: "previews", hidden: true }, h("h3", {}, "Previews"),
     h("div", { class: "preview-frame", tabindex: "0", role: "group", "aria-label": "Preview grid" }, image), h("div", { class: "bar" }, slider, label));
   const show = () => {

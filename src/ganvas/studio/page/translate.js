@@ -1,4 +1,4 @@
-// Section Translate: pictures and films through one run or several, compared at full resolution.
+// Section Translate: translate pictures and films with one or several runs and compare them at full resolution.
 import { attempt, dropzone, field, h, number, request, toast } from "./ui.js";
 import { files, onFiles, removeFile, run, upload } from "./store.js";
 import { comparison } from "./compare.js";
@@ -20,7 +20,7 @@ export function open(place, state) {
   const zone = dropzone("Add pictures or a film", "image/*,video/*,.tif,.tiff,.npy,.mkv", (chosen) => take(chosen));
   const way = h("select", { onchange: () => { direction = way.value; } },
     h("option", { value: "a_to_b", selected: direction === "a_to_b" }, "As trained (a to b)"),
-    h("option", { value: "b_to_a", selected: direction === "b_to_a" }, "Back (b to a), where the method learns it"));
+    h("option", { value: "b_to_a", selected: direction === "b_to_a" }, "Reverse (b to a), if the method learns it"));
   const tiles = h("select", { onchange: () => { tile = Number(tiles.value); } },
     [[0, "Whole picture"], [256, "Tiles of 256 pixels"], [512, "Tiles of 512 pixels"], [1024, "Tiles of 1,024 pixels"]]
       .map(([value, text]) => h("option", { value, selected: tile === value }, text)));
@@ -47,7 +47,7 @@ export function open(place, state) {
     [...chosenRuns].forEach((id) => usable.some((one) => one.id === id) || chosenRuns.delete(id));
     if (!chosenRuns.size && usable.length) chosenRuns.add(usable[0].id);
     runs.replaceChildren(...(usable.length ? usable.map(option)
-      : [h("p", { class: "soft" }, "There is no trained run below the root folder. Name one: ganvas studio RUN")]));
+      : [h("p", { class: "soft" }, "There are no trained runs below the root folder. Open one with: ganvas studio RUN")]));
   }
 
   function option(one) {
@@ -113,7 +113,7 @@ export function open(place, state) {
       ...shown.filter((result) => result.film).map((result) => h("video", { controls: true, src: `/pieces/${result.result}`, preload: "metadata" })));
   }
 
-  /** Links to all translations of each run, as a ZIP file. */
+  /** Return, for each run, a link to a ZIP file of its translations. */
   function archives() {
     const byRun = new Map();
     for (const [file, ofFile] of results) {

@@ -1,4 +1,4 @@
-// Elements, messages and requests: the few helpers that every section of the page uses.
+// Helpers for elements, messages and requests, shared by all sections of the page.
 
 /** Make an element: attributes and properties, listeners (onclick, ...), then children. */
 export function h(tag, options = {}, ...children) {
@@ -14,7 +14,7 @@ export function h(tag, options = {}, ...children) {
   return element;
 }
 
-/** Send a request to the studio; throws an Error with the studio's own words. */
+/** Send a request to the studio; throws an Error with the studio's message. */
 export async function request(method, path, { json, body, headers = {}, signal } = {}) {
   const options = { method, signal, headers: { ...headers } };
   if (json !== undefined) {
@@ -28,14 +28,14 @@ export async function request(method, path, { json, body, headers = {}, signal }
   try {
     answer = await fetch(path, options);
   } catch {
-    throw new Error("The studio does not answer. Is it still running?");
+    throw new Error("The studio does not respond. Is it still running?");
   }
   const content = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(content.error || `The studio answered ${answer.status}.`);
   return content;
 }
 
-/** Show a message for a while; errors stay longer, and what the user is asked for goes with the next choice. */
+/** Show a message for 5 s, an error for 15 s; a message of kind "ask" disappears when the user changes a setting. */
 export function toast(text, kind = "info") {
   [...document.querySelectorAll(".toast")].filter((one) => one.dataset.text === text).forEach((one) => one.remove());
   const box = h("div", { class: `toast ${kind}`, "data-text": text }, h("span", {}, text),
@@ -46,10 +46,10 @@ export function toast(text, kind = "info") {
 
 document.addEventListener("change", () => document.querySelectorAll(".toast.ask").forEach((one) => one.remove()));
 
-/** Return a time of the studio (ISO 8601) as the user writes it. */
+/** Return an ISO 8601 time in the format of the user's locale. */
 export const localTime = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
-/** Run an action of the user; a failure is shown in words. */
+/** Run an action; if it fails, show its message and resolve to undefined. */
 export async function attempt(action) {
   try {
     return await action();
@@ -69,7 +69,7 @@ export function duration(seconds) {
 export const number = (value) => value.toLocaleString("en-US");
 export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-/** A labeled form control. */
+/** Return a form control with its label. */
 export function field(label, control, hint) {
   const id = control.id || (control.id = `f${Math.random().toString(36).slice(2)}`);
   const note = hint ? h("small", { id: `${id}-hint` }, hint) : null;
@@ -77,7 +77,7 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: id }, label), control, note);
 }
 
-/** A set of buttons of which one is pressed. */
+/** Return a group of buttons, exactly one of which is pressed. */
 export function choices(label, options, chosen, onchange) {
   const group = h("div", { class: "choices", role: "group", "aria-label": label });
   const press = (value) => [...group.children].forEach((one) => one.setAttribute("aria-pressed", one.dataset.value === value));
@@ -90,7 +90,7 @@ export function choices(label, options, chosen, onchange) {
   return group;
 }
 
-/** A place where files and folders are dropped, pasted or chosen. */
+/** Return an area where the user drops, pastes or chooses files and folders. */
 export function dropzone(text, accept, onfiles) {
   const chooser = (options) => {
     const input = h("input", { type: "file", multiple: true, class: "visually-hidden", ...options,
@@ -113,11 +113,11 @@ export function dropzone(text, accept, onfiles) {
   return place;
 }
 
-/** Return the files of a dropped entry, those of its folders included. */
+/** Return the files of a dropped entry, including those in its folders. */
 async function filesOf(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader(), found = [];
-  for (;;) { // a reader gives about a hundred entries at a time
+  for (;;) { // a reader returns about a hundred entries per call
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!some.length) break;
     found.push(...some);
@@ -125,7 +125,7 @@ async function filesOf(entry) {
   return (await Promise.all(found.map(filesOf))).flat();
 }
 
-/** Leave out hidden files of folders, such as .DS_Store; sort as a folder is listed. */
+/** Drop hidden files such as .DS_Store and sort the rest by path, numbers by value. */
 function usable(list) {
   const order = new Intl.Collator("en", { numeric: true }).compare;
   return list.filter((file) => !file.name.startsWith(".") && file.name !== "Thumbs.db")
