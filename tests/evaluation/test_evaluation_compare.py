@@ -246,7 +246,7 @@ def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeyp
     run(["cyclegan"], relative, out)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     monkeypatch.chdir(tmp_path / "second")
-    with pytest.raises(ConfigError, match=r"first.sides, not on .*second.sides: give another --out; .* ganvas resume"):
+    with pytest.raises(ConfigError, match=r"first.sides, not on .*second.sides: use another --out; .* ganvas resume"):
         run(["cut", "cyclegan"], relative, out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert run(["cyclegan"], tmp_path / "second" / ".." / "first" / "sides", out).exit_code == 0

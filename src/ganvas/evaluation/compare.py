@@ -129,8 +129,8 @@ def _check_same_data(config: RunConfig, run: Path) -> None:
         return
     if before != (now := config.data.folder.resolve()):
         raise ConfigError(
-            f"{run} was trained on {before}, not on {now}: give another --out; if the pictures were only moved, "
-            f"say so with: ganvas resume {shlex.quote(str(run))} --data {shlex.quote(str(now))}"
+            f"{run} was trained on {before}, not on {now}: use another --out; if the pictures were only moved, "
+            f"record it with: ganvas resume {shlex.quote(str(run))} --data {shlex.quote(str(now))}"
         )
 
 

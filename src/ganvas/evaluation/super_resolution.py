@@ -43,8 +43,8 @@ __all__ = ["SuperResolutionTable", "benchmark_super_resolution"]
 Enlarge = Callable[[Picture, str], Tensor]
 """A low-resolution picture and its name -> (1, 3 or 1, H, W) in [0, 1], in whole gray levels."""
 PROTOCOL = (
-    "High resolution cut to multiples of the scale, reduced by antialiased bicubic interpolation (a = -0.5) to 8 bits; "
-    f"PSNR and SSIM on Y, {BORDER} pixels of border cut; LPIPS on RGB, whole."
+    "Pictures cropped to multiples of the scale, downsampled by antialiased bicubic interpolation (a = -0.5), 8 bits; "
+    f"PSNR and SSIM on Y without {BORDER} pixels at the border; LPIPS on RGB of the whole picture."
 )
 JSON_NAME, MARKDOWN_NAME = "sr.json", "sr.md"
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}

@@ -25,7 +25,7 @@ def find_layout(state: State) -> str | None:
 
 
 def release_name(name: str) -> str:
-    """Return the release's name of a parameter of an older layout, where it does not depend on the depth."""
+    """Return the release's name of a parameter of an older layout, if it does not depend on the depth."""
     dense = r"(?:model\.1\.sub|RRDB_trunk)\.(\d+)\.RDB(\d)\.(conv\d|conv1x1)(?:\.0)?\.(weight|bias)"
     if match := re.fullmatch(dense, name):
         return f"body.{match[1]}.rdb{match[2]}.{match[3]}.{match[4]}"

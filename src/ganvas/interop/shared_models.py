@@ -126,7 +126,7 @@ def import_shared_model(model: SharedModel, path: Path) -> ImportedMethod:
 
 
 def strides(config: SRResNetConfig) -> int:
-    """Return what sides of training crops, at the size of the input, must be multiples of."""
+    """Return the number of which the sides of training crops, at the size of the input, must be multiples."""
     return 2 ** len(config.encoder_blocks) if config.generator == "nafnet" else config.unshuffle
 
 

@@ -133,7 +133,7 @@ class Detections:
             if frame.frame < len(times) and abs(frame.time - times[frame.frame]) > TIME_TOLERANCE:
                 raise InputError(
                     f"{self.path}: frame {frame.frame} is at {frame.time:g} s, but in the film at"
-                    f" {times[frame.frame]:g} s; give the detections of this film"
+                    f" {times[frame.frame]:g} s; pass the detections of this film"
                 )
 
     def require_reach(self, times: Sequence[float], *, width: int, height: int) -> None:
@@ -142,7 +142,7 @@ class Detections:
         Args:
             times: times of all frames, in seconds from the first, ascending.
             width: width of the frames, in pixels.
-            height: likewise.
+            height: height of the frames, in pixels.
 
         Raises:
             InputError: a box covers nothing; names it.

@@ -229,7 +229,7 @@ def _redact_film(
     On a cluster, workers process the passes first.
     """
     settings = redactor.settings
-    released = str(PurePath(job.name).with_name(target.name))  # its report is found, and released, by that name
+    released = str(PurePath(job.name).with_name(target.name))  # the report of the result has the same name
     # A process killed after the film has its name, but before its log entry, leaves its working folder or its report.
     is_resumed = target.exists() and not job.known
     if is_resumed and not (has_working_folder(target) or frames_path(settings.log, released).exists()):

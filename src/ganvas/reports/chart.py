@@ -13,9 +13,9 @@ from ganvas.reports.tables import Cell
 Point = tuple[float, float]
 LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 46
 SIZES = {"wide": (720, 340), "narrow": (380, 300)}
-"""Class -> width and height: the style sheet shows the one that fits, so that letters keep their size on a phone."""
+"""CSS class -> width and height; the style sheet shows the one that fits, so that text keeps its size on a phone."""
 MAX_POINTS = 600
-"""Longer series are thinned to the lowest and highest point of each stretch, so that spikes stay."""
+"""Longer series are thinned to the lowest and highest point of each interval, which preserves spikes."""
 SERIES_COLORS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
 """CSS variables of chart series, in order; distinguishable on light and dark backgrounds and with color blindness."""
 DASHES = (("solid", ""), ("dashed", "8 4"), ("dotted", "2 4"))
@@ -26,7 +26,7 @@ Ink = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: data values to a length in pixels.
+    """Axis that maps data values to relative positions.
 
     Attributes:
         low, high: the values at its ends.
@@ -48,7 +48,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Frame:
-    """Both axes on a drawing of that many pixels."""
+    """Drawing with both axes and a size in pixels."""
 
     x_axis: Axis
     y_axis: Axis
@@ -66,11 +66,11 @@ class Frame:
         return self.height - BOTTOM
 
     def x(self, value: float) -> float:
-        """Return pixels from the left."""
+        """Return the position of a value in pixels from the left."""
         return LEFT + self.x_axis.place(value) * (self.right - LEFT)
 
     def y(self, value: float) -> float:
-        """Return pixels from the top."""
+        """Return the position of a value in pixels from the top."""
         return self.bottom - self.y_axis.place(value) * (self.bottom - TOP)
 
 
@@ -81,11 +81,11 @@ def line_chart(
 
     Args:
         series: name -> points (x, y) by rising x; values that are not finite (or not positive on a logarithmic
-            axis) are left out and break nothing.
-        x_label: plain text below.
-        y_label: plain text at the left.
-        log_y: logarithmic y axis.
-        title: above the chart, plain text.
+            axis) are skipped.
+        x_label: plain text below the x axis.
+        y_label: plain text beside the y axis.
+        log_y: whether the y axis is logarithmic.
+        title: plain text above the chart.
     """
     clean = {name: thin([p for p in points if _drawable(p, log_y)]) for name, points in series.items()}
     everything = [point for points in clean.values() for point in points]
@@ -112,7 +112,7 @@ def line_chart(
 
 
 def _values(series: Mapping[str, Sequence[Point]], x_label: str) -> str:
-    """Return the first, lowest, highest and last value of each line as a table behind a summary that opens it."""
+    """Return the first, lowest, highest and last value of each line as a collapsed table."""
     rows: list[list[Cell]] = []
     for name, points in series.items():
         if points:
@@ -152,7 +152,7 @@ def linear_axis(values: Sequence[float], *, tight: bool = False, steps: int = 5)
 def log_axis(values: Sequence[float]) -> Axis:
     """Return an axis over positive values, with ticks at 1, 2 and 5 times the powers of ten, or at the powers alone."""
     low, high = min(values), max(values)
-    if math.isclose(low, high, rel_tol=1e-6):  # ends nearer than ticks may be off would meet
+    if math.isclose(low, high, rel_tol=1e-6):  # otherwise both ends could round to the same tick
         low, high = low / 2, high * 2
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if high / low < 1000 else (1,)

@@ -14,20 +14,20 @@ from ganvas.serialization import parse_json
 __all__ = ["Curves", "curves", "training_charts"]
 
 Curves = Mapping[str, Mapping[str, list[Point]]]
-"""Kind of row (training, validation) -> measure -> (images seen, value)."""
+"""Kind of row (training, validation) -> loss or metric -> points (images seen, value)."""
 LOSSES = "loss"
-BESIDE = ("seconds", "rate", "images", "step", "epoch", "spread")
-"""Parts of the names of what is no loss and no measure."""
+EXCLUDED = ("seconds", "rate", "images", "step", "epoch", "spread")
+"""Parts of the names of entries that are neither losses nor metrics."""
 LOG_RATIO = 30
 """Ratio of the largest to the smallest value from which the axis of positive losses is logarithmic."""
 
 
 def training_charts(curves: Curves, *, of: str = "") -> str:
-    """Return a chart of the losses, and one of each measure of the validation; empty where nothing was logged.
+    """Return a chart of the losses and one of each validation metric; empty if nothing was logged.
 
     Args:
-        curves: as `curves` returns them.
-        of: the run, for the titles.
+        curves: result of `curves`.
+        of: name of the run for the titles.
     """
     charts = []
     for kind, lines in curves.items():
@@ -40,13 +40,13 @@ def training_charts(curves: Curves, *, of: str = "") -> str:
 
 
 def _groups(lines: Mapping[str, list[Point]], titles: Mapping[str, str]) -> dict[str, dict[str, list[Point]]]:
-    """Return label of the y axis -> lines: all losses together, and each measure by itself; rates and clocks left out.
+    """Return label of the y axis -> lines: all losses together, and each metric separately, without other entries.
 
-    The measures of both ways of an unpaired run (cycle_a_psnr, cycle_b_psnr) share a chart.
+    The metrics of both directions of an unpaired run (cycle_a_psnr, cycle_b_psnr) share a chart.
     """
     groups: dict[str, dict[str, list[Point]]] = {}
     for name, points in lines.items():
-        if any(word in name for word in BESIDE):
+        if any(word in name for word in EXCLUDED):
             continue
         measure = _measure_in(name, titles)
         label = LOSSES if measure is None else titles[measure]
@@ -55,14 +55,14 @@ def _groups(lines: Mapping[str, list[Point]], titles: Mapping[str, str]) -> dict
 
 
 def _measure_in(name: str, measures: Iterable[str]) -> str | None:
-    """Return the measure that a name of the log is of; None for a loss."""
+    """Return the metric that a name in the log denotes; None for a loss."""
     if name in measures:
         return name
     return next((one for one in measures if name.startswith("cycle_") and name.endswith(f"_{one}")), None)
 
 
 def curves(run: Path) -> dict[str, dict[str, list[Point]]]:
-    """Read `metrics.jsonl` of a run: kind of row -> measure -> (images seen, value); empty without the file."""
+    """Read the curves from `metrics.jsonl` of a run; empty without the file."""
     found: dict[str, dict[str, list[Point]]] = {}
     path = run / METRICS_NAME
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []

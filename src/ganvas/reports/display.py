@@ -1,7 +1,7 @@
-"""Pictures beside their target: difference images, channel by channel, and levels that a screen can show.
+"""Display of pictures beside their target: difference images, single channels, and mapping of levels to 8 bits.
 
-These functions do not run the content gate: give pictures that passed it. The gate itself looks at each channel and at
-deep pictures stretched between the same percentiles, so nothing is shown that it has not seen.
+These functions do not run the content gate; pass pictures that it has admitted. The gate scores each channel, and deep
+pictures between the same percentiles, so that it has scored everything that is shown.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ __all__ = ["DIFFERENCE_SCALE", "MAX_CHANNELS_SHOWN", "Display", "difference_imag
 DIFFERENCE_SCALE = 4
 """Factor of difference images, the same in all reports, so that they can be compared."""
 TAIL = 0.5
-"""Percent of the pixels at either end of the range shown of deep pictures."""
+"""Percentage of the pixels of deep pictures that is clipped at either end of the displayed range."""
 MAX_CHANNELS_SHOWN = 8
-"""Channels shown of a picture with more: those that differ most from the target."""
+"""Largest number of channels to show; of more, those that differ most from the target are shown."""
 DIFFERENCE = (
     f"Below a picture: its absolute difference from the target, times {DIFFERENCE_SCALE}, at each pixel the largest of "
     f"all channels shown. Black is equal; white is 1/{DIFFERENCE_SCALE} of the range shown, or more."
 )
 DEEP = (
     f"16-bit and float pictures are shown between the levels stated below them: from percentile {TAIL} to "
-    f"{100 - TAIL} of the target, or of the picture itself where it is of another kind."
+    f"{100 - TAIL} of the target, or of the picture itself if it is of another kind."
 )
 CHANNELS = "Pictures with 2 or with more than 3 channels are shown channel by channel."
 MANY_CHANNELS = f"Of more than {MAX_CHANNELS_SHOWN} channels, only those that differ most from the target are shown."
 LARGE = f"Shown with at most {LARGEST} pixels a side; the figures are of the whole pictures."
 SELECT = "Select a picture to enlarge it."
 Limits = tuple[float, float]
-"""Levels that are shown black and white."""
+"""Levels displayed as black and as white."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Display:
     """Pictures of one comparison, ready for a page.
 
     Attributes:
-        rows: (label, tiles); one row without a label, or one for each channel shown.
-        notes: sentences that explain what is shown.
+        rows: (label, tiles): one row without a label, or one for each channel shown.
+        notes: sentences that explain the display.
     """
 
     rows: tuple[tuple[str, tuple[Tile, ...]], ...]
@@ -60,14 +60,14 @@ class Display:
 def display(
     pictures: Sequence[Picture | None], target: Picture | None, captions: Sequence[str] = (), *, lossy: bool = True
 ) -> Display:
-    """Return pictures and their target beside each other, with the difference image below each.
+    """Return pictures and their target side by side, with a difference image below each picture.
 
     Pictures of the target's kind and size get a difference image and are shown with the target's range.
 
     Args:
-        pictures: input and outputs; None where one is not shown.
-        target: the last column; None: there is none.
-        captions: below each of the pictures, plain text; may be shorter.
+        pictures: input and outputs; None for one that is not shown.
+        target: target for the last column; None without a target.
+        captions: plain text below each picture; may be shorter.
         lossy: JPEG instead of PNG.
     """
     columns = [*pictures, *([] if target is None else [target])]
@@ -94,17 +94,17 @@ def display(
 
 
 def num_rows(*channels: int) -> int:
-    """Return how many rows pictures of so many channels take."""
+    """Return the number of rows for pictures with a number of channels."""
     return max(min(1 if count in (1, 3) else count, MAX_CHANNELS_SHOWN) for count in channels)
 
 
 def gallery(shown: Mapping[str, Display], columns: Sequence[str], ranking: Ranking | None = None) -> str:
-    """Return displays below each other, with the notes that apply.
+    """Return several displays, one below the other, with the applicable notes.
 
     Args:
-        shown: name -> its display.
-        columns: titles.
-        ranking: order and places for links; None: the order of `shown`.
+        shown: name -> display.
+        columns: titles of the columns.
+        ranking: order, with links to the worst, median and best; None: the order of `shown`.
     """
     notes = dict.fromkeys(note for one in shown.values() for note in one.notes)
     head = paragraph(" ".join([SELECT, *notes]))
@@ -129,12 +129,12 @@ def _grid(shown: Mapping[str, Display], columns: Sequence[str], anchors: Mapping
 
 
 def difference_image(picture: Picture, target: Picture, channel: int | None = None) -> NDArray[np.uint8]:
-    """Return the absolute difference times `DIFFERENCE_SCALE`, at each pixel the largest of all channels.
+    """Return the absolute difference times `DIFFERENCE_SCALE`, the maximum over the channels at each pixel.
 
     Args:
-        picture: of the target's kind and size.
-        target: what it is compared with.
-        channel: of this channel alone.
+        picture: picture of the target's kind and size.
+        target: the target.
+        channel: compare only this channel.
 
     Returns:
         (H, W) uint8; 255 for a difference of 1 / `DIFFERENCE_SCALE` of the range shown, or more.
@@ -146,7 +146,7 @@ def difference_image(picture: Picture, target: Picture, channel: int | None = No
 
 
 def limits_of(picture: Picture, channel: int | None = None) -> Limits:
-    """Return the levels that are shown black and white: all of 8 bits, else the range without its tails."""
+    """Return the levels displayed as black and as white: 0 and 255 for 8 bits, else the range without its tails."""
     if picture.pixels.dtype == np.uint8:
         return NATURAL_RANGE["uint8"]
     low, high = tail_percentiles(_planes(picture, channel), TAIL)
@@ -163,7 +163,7 @@ def _planes(picture: Picture, channel: int | None) -> Pixels:
 
 
 def _channels_shown(columns: Sequence[Picture | None], target: Picture | None, count: int) -> list[int]:
-    """Return the channels to show, in order; of many, those with the largest mean difference from the target."""
+    """Return the channels to show, in order; of too many, those with the largest mean difference from the target."""
     if count <= MAX_CHANNELS_SHOWN:
         return list(range(count))
     if target is None or _num_planes(target) != count:
@@ -200,7 +200,7 @@ def _tile(
 
 
 def _with_limits(caption: str, low: float, high: float, planes: Pixels) -> str:
-    """Append the levels that are shown, and whether the picture has none of them."""
+    """Append the displayed range of levels to a caption, and whether all levels of the picture are outside it."""
     if planes.dtype == np.uint8:
         return caption
     shown = f"levels {_level(low)} to {_level(high)}"

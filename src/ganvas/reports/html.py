@@ -1,7 +1,7 @@
 """HTML reports: a whole page and its parts, self-contained, without scripts and external resources.
 
-Each function returns a piece of HTML; `page` puts pieces together. Whatever comes from outside is escaped. A name may
-break after a separator and nowhere else; where a part of it does not fit, it ends in dots and is whole in its tooltip.
+Each function returns a fragment of HTML; `page` assembles them. All text from outside is escaped. Names break only
+after separators; a name that does not fit ends in an ellipsis, and its tooltip shows it completely.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ganvas.reports.style import STYLE
 from ganvas.reports.tables import Cell, format_value
 
 BREAKS = re.compile(r"(?<=[/\\_])(?=[^/\\_])")
-"""Places where a name may break: after a slash or an underscore, and, as browsers do by themselves, after a hyphen."""
+"""Positions where a name may break: after a slash or an underscore; browsers also break after a hyphen."""
 SPACES = re.compile(r"(\s+)")
 LONG = 16
-"""Letters up to which a name in a text goes to the next line whole."""
+"""Largest number of characters of a name that never breaks within a paragraph."""
 WORDS = 32
-"""Letters from which a cell of a table holds words: these stand to the left and wrap."""
+"""Smallest number of characters of a table cell that is left-aligned and wraps."""
 
 
 def breakable(text: str) -> str:
@@ -72,7 +72,7 @@ def points(sentences: Sequence[str], *, numbered: bool = False) -> str:
 
 
 def commands(lines: Sequence[str]) -> str:
-    """Return command lines, plain text, set as code."""
+    """Return command lines in plain text as a code block."""
     return f'<pre class="commands">{escape(chr(10).join(lines))}</pre>'
 
 
@@ -82,7 +82,7 @@ def folded(summary: str, text: str) -> str:
 
 
 def links(targets: Mapping[str, str]) -> str:
-    """Return links to places of the page: words -> id."""
+    """Return links within the page, from text -> id."""
     parts = [f'<a href="#{escape(key)}">{escape(words)}</a>' for words, key in targets.items()]
     return f'<p class="links">{" ".join(parts)}</p>'
 
@@ -101,7 +101,7 @@ def figures(values: Sequence[tuple[str, str]]) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str = "") -> str:
     """Return a table of plain text and numbers: numbers right-aligned, None as a dash; the first column names the row.
 
-    On a phone each row becomes a list, and each value carries the name of its column. A wider table scrolls by itself.
+    On a phone each row becomes a list of column names and values. Elsewhere a wide table scrolls horizontally.
     """
     head = "".join(f'<th scope="col">{breakable(name)}</th>' for name in header)
     body = "".join(f"<tr>{_row(row, header)}</tr>" for row in rows)

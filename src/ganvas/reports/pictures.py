@@ -39,7 +39,7 @@ SMALL = 128
 """Pictures with no side above so many pixels are enlarged by whole pixels, not smoothed."""
 DIFFERENCE = "difference from the target"
 LARGEST = 640
-"""Pictures with a side above so many pixels are reduced to it, so that a report stays of bounded size."""
+"""Largest side of a picture in pixels; larger pictures are downsampled, to limit the size of reports."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Tile:
-    """Place of a grid.
+    """Cell of a picture grid.
 
     Attributes:
-        image: the picture; None where there is none to show.
-        caption: below it, plain text.
-        difference: its difference image, below the picture.
-        blank: nothing belongs here; otherwise a missing picture is named as not shown.
+        image: the picture; None if there is none to show.
+        caption: plain text below the picture.
+        difference: difference image below the picture.
+        blank: whether the cell stays empty; otherwise a missing picture is marked as not shown.
     """
 
     image: Encoded | None = None
@@ -81,7 +81,7 @@ def encode(image: Image, *, lossy: bool = False) -> Encoded:
     """Encode a picture as 8-bit RGB in a data URI, with no side above `LARGEST` pixels.
 
     Args:
-        image: the picture; channels other than 1 or 3 stand beside each other in gray.
+        image: the picture; unless it has 1 or 3 channels, they are shown side by side in gray.
         lossy: JPEG instead of PNG, for many photographs.
     """
     if not isinstance(image, Picture):
@@ -102,19 +102,19 @@ def _reduced(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def animation(path: Path, title: str) -> str:
-    """Return a GIF, WebP or PNG file as it is, so that an animation moves, with a plain caption."""
+    """Return an unchanged GIF, WebP or PNG file, so that an animation plays, with a caption in plain text."""
     kind, data = path.suffix[1:].lower(), base64.b64encode(path.read_bytes()).decode()
     shown = f'<img src="data:image/{kind};base64,{data}" alt="{escape(title)}">'
     return f"<figure>{shown}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def side_by_side(shown: Sequence[str]) -> str:
-    """Return a few figures beside each other, one above the other on a phone."""
+    """Return a few figures side by side, or stacked on a phone."""
     return f'<div class="hero">{"".join(shown)}</div>'
 
 
 def hero(pictures: Sequence[tuple[Image, str]]) -> str:
-    """Return a few large pictures beside each other, one above the other on a phone: (picture, plain caption)."""
+    """Return a few large pictures side by side, or stacked on a phone, from (picture, caption in plain text)."""
     return side_by_side([picture(image, title, caption=title, lossy=True) for image, title in pictures])
 
 
@@ -127,14 +127,14 @@ def picture_grid(
     lossy: bool = False,
     anchors: Mapping[int, str] | None = None,
 ) -> str:
-    """Return pictures in rows and columns; a click or the space bar shows one as large as the window.
+    """Return pictures in rows and columns; a click or the space bar enlarges one to the size of the window.
 
-    On a phone each row stands alone, two or three pictures beside each other, each with the title of its column.
+    On a phone each row becomes a block of two or three pictures per line, each with the title of its column.
 
     Args:
-        rows: pictures or tiles, or None for an empty place (a refused picture).
-        column_titles: one a column, plain text.
-        row_titles: one a row, plain text.
+        rows: pictures or tiles, or None for a missing (refused) picture.
+        column_titles: plain text for each column.
+        row_titles: plain text for each row.
         captions: below each picture, plain text, in the layout of `rows`; may be shorter. A tile has its own.
         lossy: JPEG instead of PNG, for many photographs.
         anchors: number of a row -> its id, for links within the page.
@@ -159,7 +159,7 @@ def picture_grid(
 
 
 def _title(kind: str, text: str, *, key: str | None = None) -> str:
-    """Return the title of a row or a column; what does not fit is in the tooltip."""
+    """Return the title of a row or a column, with the full text in its tooltip."""
     place = "" if key is None else f' id="{escape(key)}"'
     tooltip = f' title="{escape(text)}"' if text else ""
     return f'<span class="{kind}"{place}{tooltip}>{breakable(text)}</span>'

@@ -1,4 +1,4 @@
-"""Order of the pictures of a report, the worst first, and which of many it shows."""
+"""Ranking of the pictures of a report, the worst first, and the selection of pictures to show."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Ranking:
 
     Attributes:
         names: all of them, the worst first.
-        limit: number that is shown at most, 3 or more.
-        by: what orders them, for the headings.
+        limit: largest number of pictures to show, 3 or more.
+        by: name of the metric that orders them, for the headings.
     """
 
     names: Sequence[str]
@@ -49,7 +49,7 @@ class Ranking:
         return links({f"{key.capitalize()} by {self.by}": key for key in (WORST, MEDIAN, BEST)})
 
     def describe(self) -> str:
-        """Return in a sentence what is shown."""
+        """Describe the shown pictures in a sentence."""
         total = len(self.names)
         if total <= self.limit:
             return f"All {total} pictures, the lowest {self.by} first." if total > 1 else "The picture."
@@ -73,7 +73,7 @@ class Ranking:
             return [(WORST, "", self.names)]
         num_median, num_best = max(self.limit // 4, 1), max(self.limit // 4, 1)
         num_worst = self.limit - num_median - num_best
-        # Where few more pictures exist than are shown, the parts meet and must not overlap.
+        # With only a few more pictures than are shown, the parts are adjacent and must not overlap.
         start = min(max(self._middle - num_median // 2, num_worst), total - num_best - num_median)
         median = self.names[start : start + num_median]
         return [

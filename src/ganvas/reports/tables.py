@@ -1,4 +1,4 @@
-"""Tables of figures: cells as text for the terminal and the page, and as CSV files for spreadsheets."""
+"""Tables of numbers, formatted for the terminal and the page, and as CSV files for spreadsheets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Cell = str | float | int | None
 Rows = tuple[list[str], list[list[Cell]]]
 """Header and rows."""
 WIDTH = 150
-"""Letters in a line."""
+"""Characters per line."""
 EN_DASH, MINUS = "\u2013", "\u2212"
 
 
 def mean_and_deviation(mean: float | None, deviation: float | None) -> str | None:
-    """Return "mean ± deviation" with the digits of the mean, or None where there is no mean."""
+    """Return "mean ± deviation" with the digits of the mean, or None without a mean."""
     if mean is None or deviation is None:
         return None
     return f"{format_value(mean)} ± {format_value(deviation, like=mean)}"
@@ -62,8 +62,8 @@ def format_value(value: str | float | int | None, *, like: float | None = None) 
     """Format a number with about four significant digits and a true minus sign; None as a dash.
 
     Args:
-        value: text is left as it is.
-        like: give as many digits as this number would get.
+        value: number to format; text is returned unchanged.
+        like: number whose digits determine the format; unset: `value` itself.
     """
     if value is None:
         return EN_DASH

@@ -241,7 +241,7 @@ class Handlers:
         state = self._studio.trainings.state(entry.id, entry.path)
         about = {"id": entry.id, "name": entry.name, **describe_run(entry.path)}
         figures = read_figures(entry.path)
-        if state["state"] == "starting":  # those are of the time before
+        if state["state"] == "starting":  # its rows are from before the resumption
             figures |= {"rate": None, "left": None}
         return JSONResponse({**about, **state, **figures})
 

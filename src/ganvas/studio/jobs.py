@@ -184,7 +184,7 @@ class JobQueue:
             event = self._follow(job, worker)
         except (EOFError, OSError):
             worker.kill()
-            event = {"failed": _epitaph(worker.process.exitcode)}
+            event = {"failed": _crash_message(worker.process.exitcode)}
         self._settle(job, event)
 
     def _follow(self, job: Job, worker: _Worker) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class _Worker:
             self.process.join()
 
 
-def _epitaph(code: int | None) -> str:
+def _crash_message(code: int | None) -> str:
     """Describe why a worker process ended by itself."""
     if code is not None and code < 0:
         why = f"signal {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"

@@ -17,14 +17,14 @@ from ganvas.studio.storage import Storage, Upload
 __all__ = ["PRIVATE", "doubt_of", "record_redaction", "settings_in_words", "sign", "write_archive"]
 
 PRIVATE = ("path", "companions")
-"""Keys of a review that hold paths of this machine, which the page is not told."""
+"""Keys of a review with paths of this machine, which are not sent to the page."""
 
 SCORES = """\
 The scores of redaction.jsonl, each in [0, 1]:
-  record, dense, window   how strongly the classifier sees the class in the whole picture, at its own aspect ratio, and
-                          in the strongest window of it; score_before: in the original, score_after: in the result
+  record, dense, window   probability of the class in the classifier's own center crop, in the whole picture, and in its
+                          strongest window; score_before: in the original, score_after: in the result
   score of a detection    confidence of the detector that the object is there
-What nothing found has no score and is not covered. No score says whether a person recognizes what is covered.
+Undetected objects have no score and are not covered. No score tells whether people recognize what is covered.
 """
 
 
@@ -107,16 +107,16 @@ def sign(upload: Upload, name: str, *, original_seen: bool) -> None:
     """Record the sign-off of a redaction by a person; an empty name revokes it.
 
     Args:
-        upload: with a result.
-        name: of the person.
-        original_seen: whether the page showed the original to the person; it is blurred until it is asked for.
+        upload: upload with a result.
+        name: name of the person.
+        original_seen: whether the person revealed the original, which is blurred at first.
     """
     signed = {"by": name[:80], "time": datetime.now(UTC).isoformat(timespec="seconds"), "original_seen": original_seen}
     upload.review = {**upload.review, "signed": signed if name else None}
 
 
 def write_archive(uploads: Sequence[Upload], path: Path) -> None:
-    """Write the results, what belongs to films, the log with the reviews, and an explanation as a ZIP file.
+    """Write a ZIP file of the results, the reports of films, the log with the reviews, and an explanation.
 
     Raises:
         InputError: nothing is redacted yet.
@@ -148,7 +148,7 @@ def _explanation(done: Sequence[Upload]) -> str:
 
 
 def _sign_offs(done: Sequence[Upload]) -> str:
-    """Return who signed off how many files, and whether the originals were looked at, in words."""
+    """Describe who signed off how many files, and whether they viewed the originals."""
     counts = Counter(_sign_off(one) for one in done)
     return ". ".join(
         f"{count} {words}" for words, count in sorted(counts.items(), key=lambda item: item[0], reverse=True)

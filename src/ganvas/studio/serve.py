@@ -111,9 +111,9 @@ class Listening:
 
 
 def outgoing_address(family: int) -> str | None:
-    """Return the address of the interface that connections to other machines leave by, or None without a network.
+    """Return the address of the interface that connects to other machines, or None without a network.
 
-    A UDP socket that is connected sends nothing; it only has the system choose the interface.
+    Connecting a UDP socket sends nothing, but selects the interface.
     """
     elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # of RFC 3849 and RFC 5737
     try:
@@ -133,7 +133,7 @@ def opened_studio(
 
     Args:
         config: runs and root.
-        limits: of uploads.
+        limits: limits of uploads.
         prepare: function to call once in each worker process.
     """
     from ganvas.studio.job_requests import Studio  # slow to import
@@ -170,7 +170,7 @@ async def _until_stopped(studio: Studio, listening: Listening) -> None:
     )  # fmt: skip
 
     class Server(uvicorn.Server):
-        """Server that, unlike uvicorn's, does not raise the signal again that ended it."""
+        """Server that, unlike uvicorn's, does not re-raise the signal that stopped it."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:

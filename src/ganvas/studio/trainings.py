@@ -26,7 +26,7 @@ MOST_POINTS = 400
 """Largest number of points of a curve; longer curves are averaged."""
 RECENT = 5
 """Number of rows over which the speed is measured."""
-BESIDE = {"kind", "images", "epoch", "learning_rate", "seconds"}
+EXCLUDED = {"kind", "images", "epoch", "learning_rate", "seconds"}
 """Keys of a row that are not losses."""
 LIVE_SECONDS = 90.0
 """Seconds since the last change of a run's files within which it counts as training."""
@@ -34,7 +34,7 @@ SAVING_SECONDS = 120.0
 """Seconds in which a stopped training run may save its state."""
 INTERRUPTED = 130
 """Exit code of a training run that Ctrl-C stopped."""
-SHOWN_WORDS = 2000
+SHOWN_OUTPUT = 2000
 """Largest number of characters to show of a training run's last output."""
 
 
@@ -45,7 +45,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     words: Path
     least: int
-    """Fewest bytes of metrics seen: `ganvas resume` removes the rows after the checkpoint before it adds new ones."""
+    """Smallest size of the metrics yet; `ganvas resume` removes the rows after the checkpoint, then adds new ones."""
     begun: bool = False
     """Whether a row was added."""
     stopping: bool = False
@@ -58,7 +58,7 @@ class _Running:
 
     @property
     def problem(self) -> str:
-        """Return the heading of a failure; empty for a training that runs, was interrupted or came to its end."""
+        """Return the heading of a failure; empty for a training that is running, finished or interrupted."""
         code = self.process.poll()
         if code in (None, 0, INTERRUPTED) or self.stopping:
             return ""
@@ -78,7 +78,7 @@ class Trainings:
         self._settings = [] if threads is None else ["--threads", str(threads)]
 
     def state(self, key: str, run: Path) -> dict[str, Any]:
-        """Return the state of a run's training, and the last output and the problem of a training run that ended.
+        """Return the state of a run's training; if it has ended, also its last output and problem.
 
         A training run is `starting` until it has added the first row to its metrics.
         """
@@ -93,7 +93,7 @@ class Trainings:
             begun = "running" if own.begun else "starting"
             return state | {"state": "stopping" if own.stopping else begun}
         words = own.words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return state | {"words": "\n".join(words[-8:])[-SHOWN_WORDS:], "code": code, "problem": own.problem}
+        return state | {"words": "\n".join(words[-8:])[-SHOWN_OUTPUT:], "code": code, "problem": own.problem}
 
     def resume(self, key: str, run: Path) -> None:
         """Resume a run.
@@ -139,7 +139,7 @@ class Trainings:
 
 
 def metrics_size(run: Path) -> int:
-    """Return the bytes of a run's metrics, 0 where it has none."""
+    """Return the size of a run's metrics in bytes, 0 without metrics."""
     try:
         return (run / METRICS_NAME).stat().st_size
     except OSError:
@@ -181,7 +181,7 @@ def curves(rows: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
     found: dict[str, list[list[float]]] = {}
     for row in rows:
         for name, value in row.items():
-            if name not in BESIDE and isinstance(value, int | float):
+            if name not in EXCLUDED and isinstance(value, int | float):
                 found.setdefault(name, []).append([row["images"], value])
     return {name: thinned(points) for name, points in found.items()}
 
@@ -218,6 +218,6 @@ def warnings_of(rows: Iterable[dict[str, Any]]) -> list[str]:
     """Return the warnings of the training run, derived from its rows."""
     health, found = Health(), list[str]()
     for row in rows:
-        values = {name: value for name, value in row.items() if name not in BESIDE and isinstance(value, int | float)}
+        values = {name: value for name, value in row.items() if name not in EXCLUDED and isinstance(value, int | float)}
         found += health.losses(values) if row.get("kind") == "training" else health.validation(values)
     return found

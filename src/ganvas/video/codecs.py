@@ -13,7 +13,7 @@ from ganvas.errors import VideoError
 from ganvas.video.color import bit_depth, has_alpha
 from ganvas.video.film import ColorTags, FilmInfo, Orientation, WriteOptions
 
-__all__ = ["ALIASES", "CONTAINERS", "Container", "Encoding", "Nowhere", "choose_encoding"]
+__all__ = ["ALIASES", "CONTAINERS", "Container", "Encoding", "NullFile", "choose_encoding"]
 
 ALIASES = {
     "h264": "libx264", "avc": "libx264", "hevc": "libx265", "h265": "libx265", "vp8": "libvpx", "vp9": "libvpx-vp9",
@@ -137,7 +137,7 @@ class Container:
             known = ", ".join(sorted(CONTAINERS))
             raise VideoError(out, f"films cannot be written with the suffix {out.suffix!r}; choose of {known}")
         self.path, self.name = out, name
-        with av.open(Nowhere(), "w", format=name) as trial:
+        with av.open(NullFile(), "w", format=name) as trial:
             self.has_global_header = bool(trial.format.flags & GLOBAL_HEADER)
         self.keeps_matrix = name in ("mp4", "mov", "3gp", "matroska", "webm")
 
@@ -146,14 +146,14 @@ class Container:
         if self.name in STREAM_CODECS:
             return encoder in STREAM_CODECS[self.name]
         try:
-            with av.open(Nowhere(), "w", format=self.name) as trial:
+            with av.open(NullFile(), "w", format=self.name) as trial:
                 trial.add_stream(encoder, rate=25)
         except ValueError:
             return False
         return True
 
 
-class Nowhere:
+class NullFile:
     """File object that discards its content."""
 
     def write(self, data: bytes) -> int:

@@ -41,7 +41,7 @@ class ColorTags:
     """Color description as code points of ITU-T H.273; 2 is "unspecified".
 
     Attributes:
-        matrix: of YUV; 0 for RGB.
+        matrix: YUV matrix; 0 for RGB.
         full_range: whether levels use the whole range of the data type.
         range_tag: stored range: 0 unspecified, 1 limited, 2 full.
         primaries: chromaticities.
@@ -115,9 +115,9 @@ class FilmInfo:
     Attributes:
         path: the file.
         container: FFmpeg's name of the container ("mov,mp4,m4a,3gp,3g2,mj2"), or "gif", "webp", "apng".
-        is_animation: a GIF, WebP or APNG animation, read and written frame by frame without FFmpeg.
+        is_animation: whether it is a GIF, WebP or APNG animation, read and written frame by frame without FFmpeg.
         codec: FFmpeg's name of the codec ("h264").
-        is_lossless: the codec loses nothing.
+        is_lossless: whether the codec is lossless.
         height: height of the upright frames, in pixels.
         width: width of the upright frames, in pixels.
         orientation: transformation of stored frames to upright ones.
@@ -304,7 +304,7 @@ class WriteReport:
         num_frames: number of frames of the file, counted by decoding it.
         encoder: FFmpeg's name.
         pixel_format: pixel format of the stored frames.
-        is_lossless: the codec loses nothing.
+        is_lossless: whether the codec is lossless.
         offset: seconds by which all timestamps were shifted: 0, unless the container does not support the film's clock.
         sound_tracks: number of copied sound tracks.
         subtitle_tracks: number of copied subtitle tracks.

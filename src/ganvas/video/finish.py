@@ -25,7 +25,7 @@ __all__ = ["join_parts", "try_film"]
 
 WITH_COUNTED_SOUND = ("mp4", "mov", "matroska", "webm", "mpegts")
 """Containers that preserve the number of sound packets."""
-UNEVEN = 0.1
+MAX_DEVIATION = 0.1
 """Largest deviation of rounded timestamps from a constant rate, as a share of a frame's duration."""
 MAX_GRID = 4
 """Largest number of grid positions per frame in a container of constant rate; all but one are empty, and players handle
@@ -86,7 +86,7 @@ def _tick(shown: NDArray[np.int64], info: FilmInfo, encoding: Encoding, out: Pat
     if encoding.may_reorder or not steps.size:
         return info.time_base if encoding.may_reorder else 1 / encoding.rate
     frames = steps * float(info.time_base * encoding.rate)
-    if (np.abs(frames - np.rint(frames)) < UNEVEN).all() and frames.min() > UNEVEN:
+    if (np.abs(frames - np.rint(frames)) < MAX_DEVIATION).all() and frames.min() > MAX_DEVIATION:
         return 1 / encoding.rate
     common = int(np.gcd.reduce(steps))
     if steps.min() > MAX_GRID * common:
@@ -184,7 +184,7 @@ def _check_rate(out: Path, info: FilmInfo, encoding: Encoding) -> None:
         return
     _tick(table.pts, info, encoding, out)
     frames = np.diff(table.pts) * float(info.time_base * encoding.rate)
-    if is_program_stream and (np.abs(frames - 1) > UNEVEN).any():
+    if is_program_stream and (np.abs(frames - 1) > MAX_DEVIATION).any():
         problem = f"its frame rate is variable or not supported by MPEG-2, but {out.suffix} requires a constant one"
         raise VideoError(out, f"{problem}; write .mkv or .mp4")
 

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ganvas.errors import NO_SPACE_ERRORS, VideoError
-from ganvas.video.codecs import Container, Encoding, Nowhere
+from ganvas.video.codecs import Container, Encoding, NullFile
 from ganvas.video.container import open_film, reason, stream_kind
 from ganvas.video.encode import Part, configure
 from ganvas.video.film import FilmInfo, WriteOptions
@@ -333,7 +333,7 @@ def check_streams(out: Path, info: FilmInfo, encoding: Encoding, options: WriteO
         VideoError: it does not; names the stream and the remedy.
     """
     container = Container(out)
-    with _source(info) as source, av.open(Nowhere(), "w", format=container.name) as trial:
+    with _source(info) as source, av.open(NullFile(), "w", format=container.name) as trial:
         _add_video(trial, info.time_base, encoding)
         if source:
             _add_copies(trial, source, container, options, Assembled(Fraction(0)))

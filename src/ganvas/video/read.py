@@ -30,12 +30,12 @@ _SIGNATURES = (
     (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"FLV\x01"), (0, b"\x00\x00\x01\xba"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"\x06\x0e\x2b\x34"),
 )  # fmt: skip
-"""Where each container has its magic bytes: MP4, Matroska, AVI, FLV, MPEG program stream, ASF, MXF."""
+"""Position and magic bytes of each container: MP4, Matroska, AVI, FLV, MPEG program stream, ASF, MXF."""
 TS_PACKET, TS_SYNC = 188, b"\x47"
 AMBIGUOUS = frozenset((".ts", ".mts", ".vob"))
-"""TypeScript files among others: here the content decides."""
+"""Suffixes that other file types share, such as TypeScript's: here the content decides."""
 STILL_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"crx "))
-"""MP4-like files that hold pictures."""
+"""Brands of MP4-like files that contain still pictures."""
 
 
 def require_av(purpose: str = "reading and writing films") -> None:
@@ -51,14 +51,14 @@ def require_av(purpose: str = "reading and writing films") -> None:
 
 
 def is_film(path: Path | str) -> bool:
-    """Return whether a file is a film: by its content, or by its suffix where the content says nothing.
+    """Return whether a file is a film, judging by its content, or by its suffix if the content is inconclusive.
 
-    GIF, WebP and PNG files are films if they hold more than one frame. A file with a film's suffix that is damaged
-    at its head is a film, so that reading it says what is wrong. Nothing is decoded, and PyAV is not needed.
+    GIF, WebP and PNG files are films if they contain more than one frame. A file with a film's suffix and a damaged
+    header counts as a film, so that reading it reports the damage. Nothing is decoded, and PyAV is not needed.
 
     Raises:
         OSError: the file cannot be read.
-        ImageError: a device or a pipe.
+        ImageError: the file is a device or a pipe.
     """
     path = Path(path)
     suffix = path.suffix.lower()

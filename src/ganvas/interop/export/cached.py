@@ -42,7 +42,7 @@ def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) 
         MissingDependency: onnxscript is missing.
         RunError: the run cannot be read.
     """
-    from ganvas.interop.export.export import export_run  # which a translation by PyTorch need not load
+    from ganvas.interop.export.export import export_run  # not needed for translation by PyTorch
     from ganvas.interop.export.onnx_file import require_exporter
 
     if isinstance(snapshot, Path):
@@ -52,7 +52,7 @@ def cached_onnx(run: Path, snapshot: SnapshotName | Path, direction: Direction) 
     key = hash_settings([hash_files(*model_files(run, snapshot)), direction, versions])
     folder = cache_folder() / FOLDER
     path = folder / f"{key}.onnx"
-    checked = path.with_suffix(".sha256")  # of the file as it was verified: a damaged or altered one is made again
+    checked = path.with_suffix(".sha256")  # hash of the verified file; a damaged or altered file is exported again
     if (
         not path.is_file()
         or not checked.is_file()

@@ -35,7 +35,7 @@ class ExportJob:
         network: the same as a plain network of PyTorch's own layers, with scaling, padding and clamping inside.
         size: fixed height and width; None: dynamic.
         half: whether weights and computation are float16.
-        metadata: to write into the file.
+        metadata: metadata of the file.
         options: all settings.
     """
 

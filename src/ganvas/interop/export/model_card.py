@@ -45,9 +45,9 @@ class Measured:
 
     Attributes:
         split: test or val.
-        pictures: how many were measured.
-        output: measure -> mean of the run's outputs.
-        baseline: measure -> mean of the unchanged inputs; empty where they cannot be compared.
+        pictures: number of measured pictures.
+        output: metric -> mean over the run's outputs.
+        baseline: metric -> mean over the unchanged inputs; empty if they cannot be compared with the targets.
     """
 
     split: str
@@ -107,7 +107,7 @@ def read_measured(run: Path, *, snapshot: str, images_seen: int, direction: Dire
 
 
 def _means(summaries: Any) -> dict[str, float]:
-    """Return measure -> mean, for the measures that have one."""
+    """Return metric -> mean, for the metrics that have one."""
     given = summaries.items() if isinstance(summaries, dict) else ()
     means = {name: summary.get("mean") for name, summary in given if name in TITLES and isinstance(summary, dict)}
     return {name: mean for name, mean in means.items() if isinstance(mean, float)}
@@ -186,7 +186,7 @@ def _scalar(value: str | float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Escape text for Markdown."""
     return re.sub(r"([\\`*_\[\]<>&#|~])", r"\\\1", text)
 
 

@@ -292,7 +292,7 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of the innermost cause, which names the operation; of a runtime what it says itself."""
+    """Return the first line of the innermost cause, which names the operation, or of a runtime's own message."""
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
     if INTERNALS.search(" ".join(str(error).split())):

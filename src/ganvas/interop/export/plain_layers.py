@@ -151,5 +151,5 @@ def halve(network: nn.Module) -> None:
     generators = [layer for layer in network.modules() if isinstance(layer, Generator)]
     inner = {part for generator in generators for part in generator.modules() if part is not generator}
     for generator in generators:
-        if generator not in inner:  # one inside another gives it features, and may have no last layer
+        if generator not in inner:  # an inner generator returns features to the outer one, and may have no last layer
             generator.last_layer.register_forward_hook(lambda _layer, _features, made: made.float())

@@ -49,7 +49,7 @@ class Pushed:
         files: path in the repository -> bytes.
         left_out: files of the folder that are not uploaded.
         license: license of the weights.
-        commit: on the Hub; None for a dry run.
+        commit: commit on the Hub; None for a dry run.
         page: web page of the repository; None for a dry run.
     """
 
@@ -109,7 +109,7 @@ def push_run(config: PushConfig) -> Pushed:
 
 
 def _require_access(address: HubAddress) -> None:
-    """Raise unless uploads are possible: not offline, and a token is there."""
+    """Raise unless uploads are possible: not in offline mode, and with a token."""
     from huggingface_hub import get_token  # optional dependency
 
     if is_offline():
@@ -122,7 +122,7 @@ def _check_repository(address: HubAddress, *, public: bool) -> bool:
     """Return whether the repository exists already.
 
     Raises:
-        ConfigError: it exists and has another visibility than asked for.
+        ConfigError: it exists with another visibility.
         RunError: it contains another model.
     """
     from huggingface_hub import HfApi  # optional dependency

@@ -33,9 +33,9 @@ class Check:
     """Comparison on pictures of one size.
 
     Attributes:
-        pictures: number in the batch.
-        height, width: of the pictures.
-        largest, mean: difference in gray levels of 255.
+        pictures: batch size.
+        height, width: size of the pictures.
+        largest, mean: largest and mean difference in gray levels of 255.
         seconds: runtime -> seconds of the faster of two runs.
     """
 
@@ -56,7 +56,7 @@ def verify(job: ExportJob, run: Run, *, runtime: str) -> list[Check]:
 
     Args:
         job: job with the translator.
-        run: the exported network in the other program.
+        run: function that runs the exported network in the other program.
         runtime: name of the other program, for messages.
 
     Raises:
@@ -147,7 +147,7 @@ def reference(job: ExportJob, image: Floats, noise: Sequence[Floats] = ()) -> Fl
     """Translate (N, C, H, W) in [0, 1] by the translator's own networks, one picture at a time."""
     method, direction, made = job.translator.method, job.direction, list[Tensor]()
     with torch.inference_mode(), torch.random.fork_rng(devices=[]), computing_with(cores_for_networks()):
-        torch.manual_seed(SEED)  # of methods that draw more than dropout
+        torch.manual_seed(SEED)  # for methods that draw random numbers other than dropout
         for number in range(len(image)):
             alone = [torch.from_numpy(values[number : number + 1]) for values in (image, *noise)]
             draws = {one.layer: values for one, values in zip(job.network.noise, alone[1:], strict=True)}
