@@ -4,8 +4,9 @@
         --minutes 2 10 60 --processes 2
 
     unet          the recipe as it is: a U-Net without norms, added to its input
-    residual_unet a U-Net of residual blocks as wide and deep as the NAFNet
-    nafnet        a small NAFNet
+    residual_unet a U-Net of residual blocks
+    half_size     the same, behind a pixel-unshuffle of 2: as many weights, on pictures of half the size
+    nafnet        a small NAFNet, as wide and deep as residual_unet
     compact       Compact at the resolution of the mosaic: it sees the means of the blocks, and enlarges eight times
 
 Each learns with L1 alone, for the same minutes of a processor core, on the flowers that quality.py trains on; a run of
@@ -87,11 +88,13 @@ def candidates(given: argparse.Namespace) -> dict[str, RunConfig]:
     blocks: dict[str, Any] = {"width": 16, "encoder_blocks": (1, 1, 1), "middle_blocks": 2, "decoder_blocks": (1, 1, 1)}
     nafnet = replace(recipe.method, generator="nafnet", **blocks)
     residual_unet = SRResNetConfig(generator="residual_unet", scale=1, **blocks, **plain)
+    halved = replace(residual_unet, unshuffle=2, width=32, encoder_blocks=(1, 1), decoder_blocks=(1, 1))
     compact = SRResNetConfig(generator="compact", scale=BLOCK, width=64, num_blocks=12, **plain)
     means = replace(data, degrade="means", crop_size=(2 * data.crop_size[0], 2 * data.crop_size[1]))
     return {
         "unet": base,
         "residual_unet": replace(base, method=residual_unet),
+        "half_size": replace(base, method=halved),
         "nafnet": replace(base, method=nafnet),
         "compact": replace(base, method=compact, data=means, training=replace(training, learning_rate=4e-4)),
     }
@@ -187,7 +190,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder flowers")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 10.0, 60.0], help="of training")
-    parser.add_argument("--candidates", nargs="+", default=["unet", "residual_unet", "nafnet", "compact"])
+    parser.add_argument("--candidates", nargs="+", default=["unet", "residual_unet", "half_size", "nafnet", "compact"])
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time, one thread each")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--seed", type=int, default=0)

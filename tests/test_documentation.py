@@ -38,6 +38,17 @@ def test_internal_links_and_anchors_resolve() -> None:
     assert broken == []
 
 
+def test_python_examples_parse() -> None:
+    examples = [
+        (page.name, example)
+        for page in PAGES
+        for example in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(examples) > 10
+    for name, example in examples:
+        ast.parse(example, filename=name)
+
+
 def test_lines_are_at_most_120_columns() -> None:
     lines = [(page, *one) for page in PAGES for one in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)]
     assert [f"{page.name}:{number}" for page, number, line in lines if len(line) > 120] == []

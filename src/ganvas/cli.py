@@ -65,6 +65,7 @@ EXIT_CODES = {
     5: "some of many files failed",
     6: "missing package, or an export that differs from its run",
     7: "missing weights, or the Hub cannot be reached",
+    70: "unexpected error: a bug, please report it",
     130: "interrupted",
 }
 """Exit code -> its meaning, for the help; `ganvas.errors` has the classes."""

@@ -263,10 +263,10 @@ class TestTranslate:
             translate(run, photos, tmp_path / "out", backend="ray")
         assert not files(tmp_path / "out")
 
-    def test_grey_among_colour_is_said_once(
+    def test_gray_among_colour_is_said_once(
         self, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in ("grey.png", "pale.png"):
+        for name in ("gray.png", "pale.png"):
             write_image(photos / name, Picture(np.full((20, 20, 1), 99, np.uint8)))
         send(monkeypatch, partial(ray_helpers.with_gate, scorer=ray_helpers.bright))
         with pytest.warns(UserWarning, match=r"gray was repeated .* \(2 files\)"):

@@ -20,7 +20,7 @@ def noise(height: int, width: int, channels: int = 3, *, seed: int = 0, dtype: s
 
 
 def save(path: Path, pixels: NDArray[np.generic]) -> None:
-    """PNG for 8-bit grey and RGB, TIFF for anything else."""
+    """PNG for 8-bit gray and RGB, TIFF for anything else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path)

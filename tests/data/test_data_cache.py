@@ -90,14 +90,14 @@ def test_views_cannot_be_written(tmp_path: Path) -> None:
 def test_pictures_are_cached_at_their_size(
     tmp_path: Path, settings: dict[str, Any], split: str, size: tuple[int, int]
 ) -> None:
-    config = PairedData(folder=photographs(tmp_path / "set", split=split), degrade="grey", **settings)
+    config = PairedData(folder=photographs(tmp_path / "set", split=split), degrade="gray", **settings)
     cache = build(config, tmp_path, split)
     assert cache.degraded
     assert pair(cache, 0)[0].shape == (*size, 3)
 
 
 def test_resizing_is_pillows_bicubic(tmp_path: Path) -> None:
-    config = PairedData(folder=photographs(tmp_path / "set"), degrade="grey", load_size=(13, 11), crop_size=(8, 8))
+    config = PairedData(folder=photographs(tmp_path / "set"), degrade="gray", load_size=(13, 11), crop_size=(8, 8))
     expected = Image.fromarray(noise(20, 24, seed=1)).resize((11, 13), Image.Resampling.BICUBIC)
     resized = pair(build(config, tmp_path), 1)[1].astype(int)
     assert np.abs(resized - np.asarray(expected).astype(int)).max() <= 1
@@ -151,16 +151,16 @@ def test_floats_beyond_their_range_are_told(tmp_path: Path, bad: float) -> None:
         build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
 
 
-def test_grey_files_among_colored_ones_are_repeated(tmp_path: Path) -> None:
+def test_gray_files_among_colored_ones_are_repeated(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
-    save(tmp_path / "set/train/grey.png", noise(20, 24, 1))
+    save(tmp_path / "set/train/gray.png", noise(20, 24, 1))
     save(tmp_path / "set/train/alpha.png", noise(20, 24, 4))
     with pytest.warns(OpacityWarning, match="opacity was dropped from 1 picture of train; if that channel is data"):
         cache = build(PairedData(folder=tmp_path / "set", degrade="blur", **ALL_OF_IT), tmp_path)
     assert cache.b.spec.channels == 3
-    grey = pair(cache, cache.a.names.index("grey"))[1]
-    assert grey.shape == (20, 24, 3)
-    np.testing.assert_array_equal(grey, np.repeat(noise(20, 24, 1), 3, axis=2))
+    gray = pair(cache, cache.a.names.index("gray"))[1]
+    assert gray.shape == (20, 24, 3)
+    np.testing.assert_array_equal(gray, np.repeat(noise(20, 24, 1), 3, axis=2))
     np.testing.assert_array_equal(pair(cache, cache.a.names.index("alpha"))[1], noise(20, 24, 4)[:, :, :3])
 
 
@@ -450,7 +450,7 @@ def test_facades_are_kept_level_for_level_at_their_own_size(real_data: Path, tmp
 
 
 def test_another_look_of_the_gate_makes_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = PairedData(folder=photographs(tmp_path / "set"), degrade="grey", **ALL_OF_IT)
+    config = PairedData(folder=photographs(tmp_path / "set"), degrade="gray", **ALL_OF_IT)
     build(config, tmp_path)
     before = set(tmp_path.rglob("index.json"))
     monkeypatch.setattr(content_gate, "VIEWS_VERSION", content_gate.VIEWS_VERSION + 1)

@@ -19,7 +19,7 @@ from ganvas.errors import ConfigError
         ({"evaluation_size": (0, 1)}, "evaluation_size"),
         ({"value_range": (1.0, 1.0)}, "value_range"),
         ({"degrade": "mosaic", "strength": (7.5, 8.0)}, "whole pixels"),
-        ({"layout": "folders", "degrade": "grey"}, "layout single"),
+        ({"layout": "folders", "degrade": "gray"}, "layout single"),
         ({"layout": "single"}, "degrade"),
     ],
 )

@@ -30,7 +30,7 @@ from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
 from ganvas.training.config import RunConfig
 
-NAMES = ("mosaic", "downscale", "blur", "grey", "edges")
+NAMES = ("mosaic", "downscale", "blur", "gray", "edges")
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -81,7 +81,7 @@ def test_blur_is_scipys_gaussian(sigma: float, size: tuple[int, int]) -> None:
     np.testing.assert_allclose(blur(given_images, sigma).numpy(), expected, atol=2e-6)
 
 
-def test_grey_weighs_colors_as_pillow_does() -> None:
+def test_gray_weighs_colors_as_pillow_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     luminance = np.asarray(Image.fromarray(pixels).convert("L")).astype(np.float32)
     result = gray(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1)
@@ -91,7 +91,7 @@ def test_grey_weighs_colors_as_pillow_does() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-def test_grey_of_other_channel_counts_is_their_mean(channels: int) -> None:
+def test_gray_of_other_channel_counts_is_their_mean(channels: int) -> None:
     given_images = images(1, channels, 4, 4)
     torch.testing.assert_close(gray(given_images)[:, 0], given_images.mean(1))
 

@@ -96,7 +96,7 @@ def test_an_empty_split_is_told(tmp_path: Path, layout: str) -> None:
 def split_file(tmp_path: Path, record: object) -> PairedData:
     photographs(tmp_path, split=".")
     (tmp_path / "splits.json").write_text(json.dumps(record))
-    return PairedData(folder=tmp_path, degrade="grey", split_file=tmp_path / "splits.json")
+    return PairedData(folder=tmp_path, degrade="gray", split_file=tmp_path / "splits.json")
 
 
 def test_a_split_file_takes_stems_and_file_names(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
 def test_pictures_smaller_than_the_crop_are_named(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
     save(tmp_path / "set/train/small.png", noise(20, 9))
-    data = PairedData(folder=tmp_path / "set", degrade="grey", resize="none", crop_size=(10, 10))
+    data = PairedData(folder=tmp_path / "set", degrade="gray", resize="none", crop_size=(10, 10))
     with pytest.raises(DataError, match=r"1 pictures are smaller than the crop of 10x10; make.*small \(9x20\)"):
         loader(build_cache(data, "train", tmp_path / "cache"), data)
 
@@ -171,7 +171,7 @@ def test_pictures_smaller_than_the_crop_are_named(tmp_path: Path) -> None:
 def test_pictures_of_many_sizes_share_a_batch(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
     save(tmp_path / "set/train/large.png", noise(50, 31))
-    data = PairedData(folder=tmp_path / "set", degrade="grey", resize="none", crop_size=(10, 10))
+    data = PairedData(folder=tmp_path / "set", degrade="gray", resize="none", crop_size=(10, 10))
     cache = build_cache(data, "train", tmp_path / "cache")
     assert loader(cache, data, 5).batch(0).a.shape == (5, 3, 10, 10)
     shapes = {name: images.shape for name, images, _ in evaluation_pairs(cache, data)}

@@ -39,11 +39,11 @@ def test_each_picture_has_its_own_crop() -> None:
         assert torch.equal(image, signed_crops([picture], [crop], (16, 16), PictureSpec(), CPU)[0])
 
 
-def test_grey_that_is_repeated_and_views_that_cannot_be_written_are_fine() -> None:
-    grey = np.broadcast_to(noise(8, 8, 1).transpose(2, 0, 1), (3, 8, 8))
-    image = signed_crops([grey], [Crop(0, 0, mirror=True)], (8, 8), PictureSpec(), CPU)[0]
+def test_gray_that_is_repeated_and_views_that_cannot_be_written_are_fine() -> None:
+    gray = np.broadcast_to(noise(8, 8, 1).transpose(2, 0, 1), (3, 8, 8))
+    image = signed_crops([gray], [Crop(0, 0, mirror=True)], (8, 8), PictureSpec(), CPU)[0]
     assert torch.equal(image[0], image[2])
-    assert torch.equal(signed_picture(grey, PictureSpec(), CPU)[0], image.flip(-1))
+    assert torch.equal(signed_picture(gray, PictureSpec(), CPU)[0], image.flip(-1))
 
 
 @pytest.mark.gpu

@@ -89,12 +89,12 @@ def test_sizes_of_training_and_evaluation(tmp_path: Path) -> None:
     assert build(replace(data, evaluation_size=(5, 6)), tmp_path, "val").a[0].shape == (3, 5, 6)
 
 
-def test_grey_files_among_colored_ones_are_repeated(data: UnpairedData, tmp_path: Path) -> None:
-    save(data.folder / "trainB" / "grey.png", noise(12, 12, 1))
+def test_gray_files_among_colored_ones_are_repeated(data: UnpairedData, tmp_path: Path) -> None:
+    save(data.folder / "trainB" / "gray.png", noise(12, 12, 1))
     cache = build(data, tmp_path)
     assert cache.b.spec.channels == 3
-    grey = cache.b[cache.b.names.index("grey.png")]
-    np.testing.assert_array_equal(grey, np.repeat(noise(12, 12, 1), 3, axis=2).transpose(2, 0, 1))
+    gray = cache.b[cache.b.names.index("gray.png")]
+    np.testing.assert_array_equal(gray, np.repeat(noise(12, 12, 1), 3, axis=2).transpose(2, 0, 1))
 
 
 def test_a_second_call_takes_what_is_there_and_a_changed_file_does_not(data: UnpairedData, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
 
 @pytest.mark.realdata
 @pytest.mark.filterwarnings("ignore:.*colors were converted from the file's profile")
-def test_horse2zebra_has_grey_files_and_sides_of_its_own(real_data: Path, tmp_path: Path) -> None:
+def test_horse2zebra_has_gray_files_and_sides_of_its_own(real_data: Path, tmp_path: Path) -> None:
     data = UnpairedData(folder=real_data / "horse2zebra")
     cache = build(data, tmp_path, "test")
     assert (len(cache.a), len(cache.b)) == (120, 140)

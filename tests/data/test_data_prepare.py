@@ -98,7 +98,7 @@ class TestPairs:
             difference = pixels(tmp_path / "out", pair, "a").astype(int) - mosaic(source, 4)
             assert np.abs(difference).max() <= 1
 
-    @pytest.mark.parametrize("degrade", ["mosaic", "downscale", "blur", "grey", "edges"])
+    @pytest.mark.parametrize("degrade", ["mosaic", "downscale", "blur", "gray", "edges"])
     def test_only_the_boxes_change(self, photos: Path, tmp_path: Path, degrade: str) -> None:
         boxes = {f"{seed:02}.png": [[5, 7, 31, 33], [-4, 40, 10, 60]] for seed in range(20)}
         (tmp_path / "boxes.json").write_text(json.dumps(boxes))
@@ -264,7 +264,7 @@ class TestDuplicates:
             lambda image: image.mean(axis=2, keepdims=True).astype(np.uint8),
             lambda image: bicubic_resize(image, 31, 40)[:, ::-1],
         ],
-        ids=["mirrored", "smaller", "flatter", "noisy", "deeper", "grey", "smaller and mirrored"],
+        ids=["mirrored", "smaller", "flatter", "noisy", "deeper", "gray", "smaller and mirrored"],
     )
     def test_a_copy_is_one(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         for seed in range(20):

@@ -101,7 +101,7 @@ def test_colors():
         {"sigma": 0},
         {"blocks": -1},
         {"block_size": 1},
-        {"style": "grey"},
+        {"style": "gray"},
     ],
 )
 def test_settings_out_of_range(settings_):

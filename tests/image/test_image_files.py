@@ -90,7 +90,7 @@ def test_webp_keeps_no_opacity_that_is_full_everywhere(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.webp").pixels, smooth())
 
 
-def test_grey_in_webp_becomes_three_equal_channels(tmp_path):
+def test_gray_in_webp_becomes_three_equal_channels(tmp_path):
     picture = Picture(smooth(channels=1))
     write_image(tmp_path / "a.webp", picture)
     assert np.array_equal(read_image(tmp_path / "a.webp").pixels, picture.pixels.repeat(3, axis=2))
@@ -225,7 +225,7 @@ def test_one_bit_becomes_black_and_white(tmp_path, rng, suffix):
 
 
 @pytest.mark.parametrize("depth", [2, 4])
-def test_few_bits_of_grey_spread_over_eight(tmp_path, depth):
+def test_few_bits_of_gray_spread_over_eight(tmp_path, depth):
     levels = np.arange(1 << depth, dtype=np.uint8)
     packed = np.packbits(np.unpackbits(levels[:, None], axis=1)[:, -depth:]).tobytes()
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1 << depth, 1, depth, 0, 0, 0, 0))

@@ -62,9 +62,9 @@ def test_every_kind_gives_its_own_kind(tmp_path: Path, rng: np.random.Generator)
     assert translator(path).source == path
 
 
-def test_grey_arrays_keep_two_axes(rng: np.random.Generator) -> None:
-    grey = PictureSpec(channels=1)
-    translator = translator_of(tiny_record(input=grey, output=grey))
+def test_gray_arrays_keep_two_axes(rng: np.random.Generator) -> None:
+    gray = PictureSpec(channels=1)
+    translator = translator_of(tiny_record(input=gray, output=gray))
     assert translator(rng.integers(0, 256, (20, 30), dtype=np.uint8)).shape == (20, 30)
     assert translator(Image.new("L", (30, 20), 90)).mode == "L"
 
@@ -117,12 +117,12 @@ def test_opacity_is_carried_through(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(translator(pixels)[:, :, 3], pixels[:, :, 3].astype(np.uint16) * 257)
 
 
-def test_grey_is_repeated_for_an_rgb_model_and_said(rng: np.random.Generator) -> None:
-    grey = rng.integers(0, 256, (20, 20, 1), dtype=np.uint8)
+def test_gray_is_repeated_for_an_rgb_model_and_said(rng: np.random.Generator) -> None:
+    gray = rng.integers(0, 256, (20, 20, 1), dtype=np.uint8)
     translator = translator_of()
     with pytest.warns(ConversionWarning, match="gray was repeated"):
-        result = translator(grey)
-    np.testing.assert_array_equal(result, translator(np.repeat(grey, 3, axis=2)))
+        result = translator(gray)
+    np.testing.assert_array_equal(result, translator(np.repeat(gray, 3, axis=2)))
 
 
 def test_other_depths_are_converted_full_range_and_said(rng: np.random.Generator) -> None:
@@ -265,9 +265,9 @@ def test_the_way_back_swaps_what_goes_in_and_comes_out(tmp_path: Path, rng: np.r
     record = tiny_record(BOTH, input=PictureSpec(), output=PictureSpec(dtype="uint16", channels=1))
     there, back = (Translator(tiny_method(record), record, direction=way) for way in ("a_to_b", "b_to_a"))
     colour = rng.integers(0, 256, (20, 21, 3), dtype=np.uint8)
-    grey = there(colour)
-    assert (grey.dtype, grey.shape) == (np.uint16, (20, 21, 1))
-    again = back(grey)
+    gray = there(colour)
+    assert (gray.dtype, gray.shape) == (np.uint16, (20, 21, 1))
+    again = back(gray)
     assert (again.dtype, again.shape) == (np.uint8, (20, 21, 3))
     assert back.record.input == record.output
     with pytest.raises(ImageError, match="3 channels, but the model expects 1"):

@@ -120,7 +120,7 @@ def test_nothing_hot_gives_nothing():
     assert not mask_from_map(cold).any()
 
 
-def test_overlay_leaves_cold_places_grey(two_blobs, rng):
+def test_overlay_leaves_cold_places_gray(two_blobs, rng):
     rgb = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     drawn = overlay(rgb, two_blobs, boxes=[Box(12, 10, 25, 18)])
     assert drawn.shape == rgb.shape

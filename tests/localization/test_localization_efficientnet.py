@@ -39,8 +39,8 @@ def test_coffee_is_an_espresso(classifier):
 
 
 def test_a_camera_stands_on_a_tripod(classifier):
-    grey = skimage.data.camera()
-    assert best(classifier, np.repeat(grey[:, :, None], 3, axis=2), 1) == ["tripod"]
+    gray = skimage.data.camera()
+    assert best(classifier, np.repeat(gray[:, :, None], 3, axis=2), 1) == ["tripod"]
 
 
 @pytest.mark.parametrize(

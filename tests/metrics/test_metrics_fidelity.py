@@ -39,11 +39,11 @@ def noisy_pair(*shape: int, noise: float = 0.1) -> tuple[torch.Tensor, torch.Ten
 
 
 def test_known_values() -> None:
-    black, grey = torch.zeros(2, 3, 16, 16), torch.full((2, 3, 16, 16), 0.1)
-    assert psnr(grey, black).tolist() == pytest.approx([20.0, 20.0], abs=1e-6)
-    assert l1(grey, black).tolist() == pytest.approx([0.1, 0.1], abs=1e-8)
+    black, gray = torch.zeros(2, 3, 16, 16), torch.full((2, 3, 16, 16), 0.1)
+    assert psnr(gray, black).tolist() == pytest.approx([20.0, 20.0], abs=1e-6)
+    assert l1(gray, black).tolist() == pytest.approx([0.1, 0.1], abs=1e-8)
     # constant pictures: the contrast factor is 1, the luminance factor C1 / (0.1^2 + C1)
-    assert ssim(grey, black).tolist() == pytest.approx([1e-4 / (0.01 + 1e-4)] * 2, rel=1e-6)
+    assert ssim(gray, black).tolist() == pytest.approx([1e-4 / (0.01 + 1e-4)] * 2, rel=1e-6)
 
 
 def test_identical_pictures() -> None:
@@ -153,7 +153,7 @@ def test_y_is_that_of_rgb2ycbcr(rgb, level):
     assert round(luma(images).item() * 255) == level
 
 
-def test_grey_stays():
+def test_gray_stays():
     images = torch.rand(2, 1, 3, 3)
     assert torch.equal(luma(images), images)
 
@@ -180,7 +180,7 @@ def test_of_a_ramp_it_is_the_squared_slope():
     torch.testing.assert_close(gradient_energy(ramp.mT), gradient_energy(ramp))
 
 
-def test_of_a_checkerboard_it_is_2_and_of_one_grey_0():
+def test_of_a_checkerboard_it_is_2_and_of_one_gray_0():
     board = (torch.arange(6)[:, None] + torch.arange(8)) % 2
     pictures = torch.stack([board.float(), torch.full((6, 8), 0.3)])[:, None]
     assert gradient_energy(pictures).tolist() == [2.0, 0.0]

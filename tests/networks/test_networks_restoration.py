@@ -104,20 +104,24 @@ def test_one_channel_is_added_to_all():
     )
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_a_residual_unet_depends_on_the_pixels_of_its_context_alone(scale):
+@pytest.mark.parametrize(("scale", "unshuffle"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_a_residual_unet_depends_on_the_pixels_of_its_context_alone(scale, unshuffle):
     torch.manual_seed(0)
     sizes = {"width": 2, "encoder_blocks": (1, 1), "middle_blocks": 1, "decoder_blocks": (1, 1)}
-    network = ResidualUNet(1, 1, scale=scale, **sizes).double()
+    network = ResidualUNet(1, 1, scale=scale, unshuffle=unshuffle, **sizes).double()
     for values in network.parameters():
         nn.init.normal_(values, 0.1, 0.2)
-    size = 4 * (network.context // 2 + 2)
-    spans = ((at, reached(network, size=size, at=at, pixels=1)) for at in range(size // 2, size // 2 + 4))
+    multiple = 4 * unshuffle
+    size = multiple * (2 * network.context // multiple + 2)
+    start = size // 2 // multiple * multiple
+    spans = ((at, reached(network, size=size, at=at, pixels=1)) for at in range(start, start + multiple))
     assert max(max(at - first, last - at) for at, (first, last) in spans) == network.context
 
 
-def test_an_untrained_residual_unet_returns_its_input():
-    network = ResidualUNet(3, 3, width=4, encoder_blocks=(1, 2), middle_blocks=1, decoder_blocks=(2, 1))
+@pytest.mark.parametrize("unshuffle", [1, 2])
+def test_an_untrained_residual_unet_returns_its_input(unshuffle):
+    sizes = {"width": 4, "encoder_blocks": (1, 2), "middle_blocks": 1, "decoder_blocks": (2, 1)}
+    network = ResidualUNet(3, 3, unshuffle=unshuffle, **sizes)
     images = torch.rand(1, 3, 16, 8) * 2 - 1
     torch.testing.assert_close(network(images), images)
     features = torch.rand(1, 4, 8, 8)

@@ -53,7 +53,7 @@ def test_a_split_made_by_hand_is_kept(kinds: Path, tmp_path: Path) -> None:
     assert len(album.train) == 6
 
 
-def test_the_middle_is_cut_out_and_grey_becomes_rgb(kinds: Path) -> None:
+def test_the_middle_is_cut_out_and_gray_becomes_rgb(kinds: Path) -> None:
     wide = np.zeros((16, 48, 1), np.uint8)
     wide[:, 16:32] = 200
     write_image(kinds / "brick" / "wide.png", Picture(wide))

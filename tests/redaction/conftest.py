@@ -33,9 +33,9 @@ class Checkers:
         return self.look(rgb, Box(0, 0, rgb.shape[1], rgb.shape[0]))
 
     def look(self, rgb: np.ndarray, extent: Box) -> Evidence:
-        grey = rgb.mean(axis=2)
-        across = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-        down = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
+        gray = rgb.mean(axis=2)
+        across = np.abs(np.diff(gray, axis=1, append=gray[:, -1:]))
+        down = np.abs(np.diff(gray, axis=0, append=gray[-1:]))
         corners = ((across > 60) & (down > 60)).astype(np.float32)[:, :, None]
         features = block_means(corners, CELL).transpose(2, 0, 1)
         logit = 200 * features.mean() - 4

@@ -15,7 +15,7 @@ from torch import nn
 
 from ganvas.data.config import PairedData
 from ganvas.errors import RunError
-from ganvas.methods import Pix2PixConfig, base
+from ganvas.methods import CUTConfig, Pix2PixConfig, base
 from ganvas.methods.pix2pix.method import Pix2Pix
 from ganvas.runs.record import (
     _SkipInitialization,
@@ -51,6 +51,19 @@ def test_record_is_strict(tmp_path: Path, change: dict[str, object], message: st
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunError, match=message):
         read_run_record(tmp_path)
+
+
+def test_earlier_spellings_are_read(tmp_path: Path) -> None:
+    data = PairedData(folder=Path("set"), degrade="gray")
+    write_run_record(tmp_path / "run", tiny_record(method=CUTConfig(initialization="normal"), data=data))
+    path = tmp_path / "run/run.json"
+    text = path.read_text(encoding="utf-8")
+    earlier = text.replace('"initialization"', '"initialisation"').replace('"gray"', '"grey"')
+    assert earlier.count("grey") == earlier.count("initialisation") == 1
+    path.write_text(earlier, encoding="utf-8")
+    record = read_run_record(tmp_path / "run")
+    assert record.method.initialization == "normal"
+    assert record.data == data
 
 
 def test_what_is_no_run_says_so(tmp_path: Path) -> None:

@@ -429,7 +429,7 @@ def test_every_optimizer_trains_on_a_gpu(tiny_config: MakeConfig, tmp_path: Path
     assert train(config, tmp_path / "run", quiet=True).stopped == "done"
 
 
-def test_refused_outputs_are_drawn_grey(
+def test_refused_outputs_are_drawn_gray(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admit = validation.admit

@@ -96,7 +96,7 @@ def test_the_grid_shows_each_side_translated_and_back(
     assert picture.width >= 3 * 16
 
 
-def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_tile_is_drawn_gray(tiny_sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_cyclegan(tiny_sides, epochs=1)
     pictures = open_dataset(config, Processes(torch.device("cpu")), tmp_path)
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if rgb.min() >= 127 else 0.0)
@@ -110,8 +110,8 @@ def test_a_refused_tile_is_drawn_grey(tiny_sides: Path, tmp_path: Path, monkeypa
 
     refused = validation.write_preview(tmp_path / "grid.png", Same(), pictures)
     assert len(refused) == 6  # both bright pictures, given, made and made back
-    grey = np.all(read_image(tmp_path / "grid.png").pixels == validation.GRAY, axis=2)
-    assert grey.sum() >= 6 * 16 * 16
+    gray = np.all(read_image(tmp_path / "grid.png").pixels == validation.GRAY, axis=2)
+    assert gray.sum() >= 6 * 16 * 16
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from ganvas.errors import ConfigError
 from ganvas.hardware.threads import check_threads
 
 DegradationName = Literal[
-    "none", "identity", "mosaic", "downscale", "blur", "grey", "edges", "reduce", "means", "wear", "second_order"
+    "none", "identity", "mosaic", "downscale", "blur", "gray", "edges", "reduce", "means", "wear", "second_order"
 ]
 
 REDUCING = ("reduce", "means", "wear", "second_order")
@@ -82,7 +82,7 @@ class PairedData:
             )
         if self.layout == "single" and self.degrade == "none":
             raise ConfigError(
-                "layout 'single' creates the input itself: pass --degrade mosaic, downscale, blur, grey or edges, "
+                "layout 'single' creates the input itself: pass --degrade mosaic, downscale, blur, gray or edges, "
                 "or identity for a method that reconstructs"
             )
 
@@ -171,10 +171,10 @@ class PrepareConfig:
     out: Path
     """Output folder."""
     _: KW_ONLY
-    degrade: Literal["mosaic", "downscale", "blur", "grey", "edges"] = "mosaic"
+    degrade: Literal["mosaic", "downscale", "blur", "gray", "edges"] = "mosaic"
     """Degradation that creates the input (a) from the picture (b)."""
     strength: tuple[float, float] = (8.0, 8.0)
-    """Smallest and largest block side or scale in pixels, or blur sigma, drawn for each picture; grey and
+    """Smallest and largest block side or scale in pixels, or blur sigma, drawn for each picture; gray and
     edges have none."""
     where: Literal["everywhere", "classifier", "boxes"] = "everywhere"
     """Region: the whole picture, the class activation map of a classifier, or the boxes of a file."""

@@ -200,7 +200,7 @@ def degrade_each(
     match name:
         case "none" | "identity":
             return images
-        case "grey":
+        case "gray":
             return gray(images)
         case "edges":
             return edges(images)

@@ -237,7 +237,7 @@ def _write_pair(
     strength = strength_at(config.degrade, config.strength, _uniform(config.seed, item.name))
     target = Picture(picture.color)
     given = Picture(_degraded(target, boxes, config, strength))
-    pair = _entry(item, split, boxes, None if config.degrade in ("grey", "edges") else strength, target)
+    pair = _entry(item, split, boxes, None if config.degrade in ("gray", "edges") else strength, target)
     folder.write(pair, given, target)
     return pair
 

@@ -108,7 +108,8 @@ class SampleConfig:
     run: Path
     """Run folder."""
     out: Path
-    """New or empty output folder; methods that sample two sides write pairs of equal names into OUT/a and OUT/b."""
+    """Output folder: new, empty, or of an interrupted `sample` with the same settings. Methods that sample two sides
+    write pairs of equal names into OUT/a and OUT/b."""
     _: KW_ONLY
     count: int = 64
     """Number of pictures of each side."""

@@ -145,8 +145,8 @@ def make_restoration(
         return Compact(
             input_channels, output_channels, scale=scale, width=width, num_blocks=num_blocks, activation=activation
         )
-    network = ResidualUNet if config.generator == "residual_unet" else NAFNet
-    return network(
+    plain = config.generator == "residual_unet"
+    return (ResidualUNet if plain else NAFNet)(
         input_channels,
         output_channels,
         scale=scale,
@@ -154,6 +154,7 @@ def make_restoration(
         encoder_blocks=config.encoder_blocks,
         middle_blocks=config.middle_blocks,
         decoder_blocks=config.decoder_blocks,
+        unshuffle=config.unshuffle if plain else 1,
     )
 
 

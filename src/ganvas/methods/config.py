@@ -40,8 +40,8 @@ class RestorationSizes:
     growth: int = 32
     """For `rrdb`: number of channels that each convolution of a dense block adds."""
     unshuffle: Literal[1, 2, 4] = 1
-    """For `rrdb`: factor of an initial pixel-unshuffle, which reduces the computation; Real-ESRGAN has 2 at scale 2 and
-    4 at scale 1."""
+    """For `rrdb` and `residual_unet`: factor of an initial pixel-unshuffle, which reduces the computation; Real-ESRGAN
+    has 2 at scale 2 and 4 at scale 1."""
     dense_skips: bool = False
     """For `rrdb`: the additional skips of ESRGAN+ (arXiv:2001.08073)."""
     activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"

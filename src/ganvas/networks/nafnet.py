@@ -76,6 +76,7 @@ class NAFNet(UnitRangeGenerator):
         encoder_blocks: number of blocks of each level before downsampling.
         middle_blocks: number of blocks at the smallest size.
         decoder_blocks: number of blocks of each level after upsampling, smallest first; as many entries.
+        unshuffle: factor of an initial pixel-unshuffle, so that all levels work on a smaller picture; 1 is the paper's.
     """
 
     def __init__(
@@ -88,13 +89,14 @@ class NAFNet(UnitRangeGenerator):
         encoder_blocks: Sequence[int] = (2, 2, 4, 8),
         middle_blocks: int = 12,
         decoder_blocks: Sequence[int] = (2, 2, 2, 2),
+        unshuffle: int = 1,
     ) -> None:
         super().__init__(scale=scale, size_multiple=1, residual=True)
-        self.output_channels = output_channels
-        self.stride: int = 2 ** len(encoder_blocks)
+        self.output_channels, self.unshuffle = output_channels, unshuffle
+        self.stride: int = unshuffle * 2 ** len(encoder_blocks)
         sizes = [width * 2**level for level in range(len(encoder_blocks) + 1)]
-        self.intro = nn.Conv2d(input_channels, width, 3, 1, 1)
-        self.ending = nn.Conv2d(width, output_channels * scale**2, 3, 1, 1)
+        self.intro = nn.Conv2d(input_channels * unshuffle**2, width, 3, 1, 1)
+        self.ending = nn.Conv2d(width, output_channels * (scale * unshuffle) ** 2, 3, 1, 1)
         self.encoders = nn.ModuleList(
             self.make_blocks(count, size) for count, size in zip(encoder_blocks, sizes, strict=False)
         )
@@ -128,7 +130,10 @@ class NAFNet(UnitRangeGenerator):
     def restore(self, pictures: Tensor) -> Tensor:
         """(N, input_channels, H, W) in [0, 1] -> (N, output_channels, scale H, scale W), not clamped."""
         # 1. Encode, and keep the features of each level.
-        features, skips = self.intro(self.padded(pictures)), []
+        inputs = self.padded(pictures)
+        if self.unshuffle > 1:
+            inputs = functional.pixel_unshuffle(inputs, self.unshuffle)
+        features, skips = self.intro(inputs), []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             skips.append(encoder(features))
             features = down(skips[-1])
@@ -137,8 +142,9 @@ class NAFNet(UnitRangeGenerator):
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             features = decoder(up(features) + skips.pop())
         output, base = self.ending(features), middle(pictures, self.output_channels)
+        if self.scale * self.unshuffle > 1:
+            output = functional.pixel_shuffle(output, self.scale * self.unshuffle)
         if self.scale > 1:
-            output = functional.pixel_shuffle(output, self.scale)
             base = functional.interpolate(base, scale_factor=self.scale, mode="bilinear")
         return self.cropped(output, base) + base
 
@@ -154,7 +160,7 @@ class NAFNet(UnitRangeGenerator):
 
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels on which outputs depend through the smallest level, ignoring channel attention."""
-        needed = before_nearest(needed, factor=self.scale)
+        needed = before_nearest(needed, factor=self.scale * self.unshuffle)
         needed = before_layers(needed, self.ending)
         for decoder in reversed(self.decoders):
             needed = before_nearest(before_layers(needed, decoder), factor=2)
@@ -162,7 +168,8 @@ class NAFNet(UnitRangeGenerator):
         for encoder in reversed(self.encoders):
             needed = before_convolution(needed, kernel=2, stride=2, padding=0)
             needed = before_layers(needed, encoder)
-        return before_layers(needed, self.intro)
+        first, last = before_layers(needed, self.intro)
+        return first * self.unshuffle, last * self.unshuffle + self.unshuffle - 1
 
 
 def before_layers(needed: Interval, layers: nn.Module) -> Interval:

@@ -38,6 +38,9 @@ from ganvas.runs.published import (
 from ganvas.serialization import check_name, from_record, read_json, save_tensors, to_record
 
 RECORD_VERSION = 1
+RENAMED_SETTINGS = {"initialisation": "initialization"}
+RENAMED_VALUES = {"degrade grey": "gray"}
+"""Earlier spellings in records -> the current ones."""
 
 
 def _now() -> str:
@@ -87,10 +90,20 @@ def read_run_record(run: Path) -> RunRecord:
     if found != RECORD_VERSION:
         raise RunError(f"{path} has record version {found}; this version of ganvas reads {RECORD_VERSION}")
     try:
-        record = from_record(RunRecord, content)
+        record = from_record(RunRecord, _current(content))
         return replace(record, method=_read_method(record.method))
     except RunError as error:
         raise RunError(f"{path}: {error}") from error
+
+
+def _current(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of `run.json` with earlier names and values replaced by the current ones."""
+    content = dict(content)
+    for part in ("method", "data"):
+        if isinstance(content.get(part), dict):
+            renamed = {RENAMED_SETTINGS.get(name, name): value for name, value in content[part].items()}
+            content[part] = {name: RENAMED_VALUES.get(f"{name} {value}", value) for name, value in renamed.items()}
+    return content
 
 
 def _read_json(run: Path) -> Any:

@@ -41,7 +41,7 @@ class TestStrides(CUTContract):
     config = CUTConfig(
         **TINY,
         antialias=False,
-        initialisation="normal",
+        initialization="normal",
         norm="none",
         receptive_field=1,
         objective="hinge",
@@ -167,9 +167,9 @@ def test_bfloat16_moves_every_weight_that_float32_does(options):
 
 
 def test_initial_weights_are_the_released_codes_or_cyclegans():
-    for initialisation, wanted in (("xavier", 0.02 * (2 / (2 * 64 * 9)) ** 0.5), ("normal", 0.02)):
+    for initialization, wanted in (("xavier", 0.02 * (2 / (2 * 64 * 9)) ** 0.5), ("normal", 0.02)):
         torch.manual_seed(0)
-        method = tiny(width=16, initialisation=initialisation)
+        method = tiny(width=16, initialization=initialization)
         weight = method.generator.residual_blocks[0].first.conv.weight
         assert weight.std().item() == pytest.approx(wanted, rel=0.05)
 

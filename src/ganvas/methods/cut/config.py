@@ -23,7 +23,7 @@ class CUTConfig:
     """Normalization layers of both networks."""
     antialias: bool = True
     """Downsample by a blur and upsample by a bilinear filter (Zhang 2019), as the released code; else by strides."""
-    initialisation: Literal["xavier", "normal"] = "xavier"
+    initialization: Literal["xavier", "normal"] = "xavier"
     """Xavier's with gain 0.02, as the released code; `normal`: N(0, 0.02), as CycleGAN."""
     receptive_field: ReceptiveField = 70
     """Receptive field of one PatchGAN score, in pixels; slightly larger with `antialias` (84 for 70)."""

@@ -155,7 +155,7 @@ class CUT(Method):
             image_size=image_size,
             antialias=config.antialias,
         )
-        if config.initialisation == "xavier":
+        if config.initialization == "xavier":
             initialize_xavier(self)
 
     @classmethod
