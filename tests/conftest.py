@@ -1,4 +1,4 @@
-"""Fixtures that every test may use, and settings that make a test independent of the machine and its load."""
+"""Fixtures for all tests, and settings that make tests independent of the machine and its load."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# One thread for each test process and each process that it starts: the suite itself runs several side by side, and
-# threads that outnumber the cores wait for each other. Tests of several threads let the waiting ones sleep, as the
-# command line does. Read when numpy, torch and onnxruntime are first imported.
+# One thread for each test process and its children: the suite runs several processes in parallel, and more threads than
+# cores wait for each other. In tests with several threads, waiting ones sleep early, as on the command line. The
+# variables are read when numpy, torch and onnxruntime are first imported.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
 
 import numpy as np
@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-# How long an example takes depends on the machine and on what else runs there.
+# The duration of an example depends on the machine and its load.
 settings.register_profile("ganvas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ganvas")
 
@@ -25,7 +25,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared_folder(variable: str, name: str) -> Path:
-    """A folder that is not part of the project; skips where it is absent, unless CI says it must be there."""
+    """Return a folder outside the project; skip if it is missing, unless CI requires it."""
     folder = Path(os.environ.get(variable, SHARED / name))
     if not folder.is_dir():
         if os.environ.get("GANVAS_REQUIRE_DATA"):
@@ -45,25 +45,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The real pictures that tests may read and never copy."""
+    """Return the folder of real pictures, which tests read but never copy."""
     return shared_folder("GANVAS_DATA", "data")
 
 
 @pytest.fixture(scope="session")
 def parity() -> Path:
-    """Numbers of the reference implementation to agree with."""
+    """Return the folder with results of the reference implementation."""
     return shared_folder("GANVAS_PARITY", "parity")
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Undo what an earlier test set."""
+    """Reset the number of threads that an earlier test set."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def no_flushing() -> Iterator[None]:
-    """Wait for no disk: what is flushed differs from what is written only when the power fails."""
+    """Do not flush to disk: flushing makes a difference only if the power fails."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
         yield
@@ -74,13 +74,13 @@ CACHE_NUMBERS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
+    """Give each test its own cache folder."""
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path_factory.getbasetemp() / "caches" / str(next(CACHE_NUMBERS))))
 
 
 @pytest.fixture(autouse=True)
 def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The content gate asks a stub that passes everything, unless the test is marked `real_gate`."""
+    """Replace the content gate's scorer by a stub that passes everything, unless the test is marked `real_gate`."""
     from ganvas.content_gate import gate
 
     if "real_gate" not in request.keywords:
@@ -92,11 +92,11 @@ def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def any_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let bfloat16 be asked for on every processor: tiny networks show the arithmetic where it is emulated too."""
+    """Allow bfloat16 on every processor: tiny networks also run where it is emulated."""
     monkeypatch.setattr("ganvas.hardware.device.bfloat16_obstacle", lambda device: None)
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """Seeded random numbers."""
+    """Return a seeded random generator."""
     return np.random.default_rng(0)

@@ -14,5 +14,5 @@ from ganvas.progress import SILENT, Progress
 def locate_files(
     photos: Sequence[Path], out: Path, *, progress: Progress = SILENT, **settings: Any
 ) -> list[dict[str, object]]:
-    """Locate as `ganvas locate` does."""
+    """Locate like `ganvas locate`."""
     return module.locate_files(LocateConfig(tuple(photos), out=out, **settings), photos, progress=progress)

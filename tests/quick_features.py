@@ -1,4 +1,4 @@
-"""Features that cost nothing, in place of a large network's."""
+"""Cheap features in place of a large network's."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def quick_extractor() -> FeatureExtractor:
 
 
 def absent(*_: object, **__: object) -> None:
-    """Stand for weights that are nowhere."""
+    """Raise as for missing weights."""
     raise WeightsError("not here")

@@ -1,4 +1,4 @@
-"""What tests send to Ray's workers, which cannot import the tests: a gate that is a stub, and a death on the way."""
+"""Worker classes for Ray's processes, which cannot import the tests: a stub gate, and deaths while working."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Start = Callable[[], Worker]
 
 
 def with_gate(start: Start, scorer: gate.Scorer | None) -> Worker:
-    """A worker whose gate asks `scorer`; None for one that has no model."""
+    """Return a worker whose gate uses `scorer`; None for one without a model."""
 
     def load() -> gate.Scorer:
         if scorer is None:
@@ -29,17 +29,17 @@ def with_gate(start: Start, scorer: gate.Scorer | None) -> Worker:
 
 
 def dark(rgb: np.ndarray) -> float:
-    """A scorer that refuses what is black."""
+    """Scorer that refuses black pictures."""
     return float(rgb.max() == 0)
 
 
 def bright(rgb: np.ndarray) -> float:
-    """A scorer that passes everything."""
+    """Scorer that passes everything."""
     return 0.0
 
 
 def dying(start: Start, name: str, mark: Path | None) -> Worker:
-    """A worker that is killed before the job of that name: once, where there is a file to mark it by, else always."""
+    """Return a worker that is killed before the job of this name: once if there is a marker file, else always."""
     worker = start()
 
     def work(jobs: Sequence[Record]) -> Iterator[Record]:
@@ -54,7 +54,7 @@ def dying(start: Start, name: str, mark: Path | None) -> Worker:
 
 
 def squares() -> Worker:
-    """A worker that squares; it has a bug at 13."""
+    """Return a worker that squares numbers, with a bug at 13."""
 
     def work(jobs: Sequence[Record]) -> Iterator[Record]:
         for job in jobs:
@@ -64,17 +64,17 @@ def squares() -> Worker:
 
 
 def broken() -> Worker:
-    """One that cannot start."""
+    """Return a worker that cannot start."""
     raise ValueError("no such run here")
 
 
 def processes_of(driver: int) -> list[int]:
-    """The processes of the cluster that a driver started: its session's name ends with the driver's number."""
+    """Return the processes of the cluster that a driver started, whose number ends the name of its session."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        except OSError:  # gone meanwhile
+        except OSError:  # it has ended meanwhile
             continue
         if f"_{driver}/".encode() in words and b"session_" in words:
             found.append(int(process.name))

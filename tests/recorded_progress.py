@@ -1,4 +1,4 @@
-"""Progress that keeps its reports, for tests."""
+"""Progress that records its reports, for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganvas.progress import Progress
 
 
 class RecordedProgress(Progress):
-    """Keeps every report, and hands it to `then` as well."""
+    """Record every report, and pass it to `then` too."""
 
     def __init__(self, then: Callable[[str, int, int], object] = lambda *_: None) -> None:
         super().__init__()

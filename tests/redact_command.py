@@ -12,5 +12,5 @@ from ganvas.redaction.redact_files import Redacted
 
 
 def redact_files(source: Path, out: Path, *, progress: Progress = SILENT, **settings: Any) -> Redacted:
-    """Redact as `ganvas redact` does."""
+    """Redact like `ganvas redact`."""
     return module.redact_files(RedactConfig(source, out, **settings), progress=progress)

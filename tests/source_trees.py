@@ -1,4 +1,4 @@
-"""Syntax trees of source files, each parsed once for all tests of a process that read the source."""
+"""Syntax trees of source files, each parsed once per process."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from pathlib import Path
 
 @cache
 def tree_of(path: Path) -> ast.Module:
-    """Return the syntax tree of a file, which nobody changes."""
+    """Return the syntax tree of a file, which must not be changed."""
     return ast.parse(path.read_text(encoding="utf-8"))

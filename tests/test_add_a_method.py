@@ -1,4 +1,4 @@
-"""The method of docs/add-a-method.md is one: taken out of the page, installed, trained, and held to the contract."""
+"""Example of docs/add-a-method.md: extracted from the page, installed, trained, and tested by the method contract."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def package(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """The page's files, as pip would install them, and pictures to train on."""
+    """Write the files of the page, as pip would install them, and pictures to train on."""
     for name, code in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL):
         (tmp_path / name).write_text(code, encoding="utf-8")
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -47,7 +47,7 @@ def package(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 
 def run(package: Path, *words: str) -> str:
-    """A Python of its own, with the package installed and nothing of this process."""
+    """Run a separate Python with the package installed."""
     paths = os.pathsep.join([str(package), *sys.path])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -59,7 +59,7 @@ def run(package: Path, *words: str) -> str:
 
 @pytest.fixture
 def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The package, installed for this process, which stands in its folder."""
+    """Install the package for this process by its folder."""
     monkeypatch.syspath_prepend(package)
     monkeypatch.chdir(package)
     methods.cache_clear()

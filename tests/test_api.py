@@ -1,4 +1,4 @@
-"""The functions of `api` have the parameters of their configs, and return objects."""
+"""Functions of `api`: their parameters are those of their configs, and they return objects."""
 
 import inspect
 import subprocess

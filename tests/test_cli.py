@@ -1,4 +1,4 @@
-"""The command line: flags are pinned, errors are clear, exit codes are those of `ganvas.errors`."""
+"""Command line: recorded flags, clear errors, and the exit codes of `ganvas.errors`."""
 
 import ast
 import importlib
@@ -36,7 +36,7 @@ def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_flags_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
-    """Change a flag on purpose only: then put the new list into tests/golden/flags.txt, and say so in the changelog."""
+    """Change a flag only on purpose: update tests/golden/flags.txt, and mention it in the changelog."""
     found = []
     for words in [[verb] for verb in VERBS if verb != "train"] + [["train", "pix2pix"], ["train", "cyclegan"]]:
         flags = sorted(set(re.findall(r"(?<![\w-])--[a-z0-9][a-z0-9-]*", help_of(words, capsys))) - {"--help"})
@@ -46,7 +46,7 @@ def test_the_flags_are_pinned(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_setting_of_every_recipe_has_a_help_text(recipe: str) -> None:
-    """Those of the method, inherited or its own, and of the data and the training."""
+    """Settings of the method, inherited or its own, of the data, and of the training."""
     config = RECIPES[recipe]()
     for part in (config.method, config.data, config.training):
         assert api.field_docs(type(part)).keys() == {one.name for one in fields(part)}
@@ -77,7 +77,7 @@ def test_every_recipe_parses_and_can_be_changed(recipe: str) -> None:
 
 @pytest.mark.parametrize("verb", ["redact", "translate", "audit"])
 def test_settings_of_films_stand_under_a_heading_of_their_own(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every field that a config lists in a group is one of its fields, in one group, and its flag stands below it."""
+    """Each field in a group of a config exists, is in one group only, and its flag is below the group's heading."""
     from ganvas import api
 
     config = api.CONFIGS[verb]
@@ -103,7 +103,7 @@ def test_a_recipe_has_the_flags_of_its_own_types(capsys: pytest.CaptureFixture[s
 
 
 def test_a_cyclegan_from_pictures_to_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Trained on two folders, gone on with, and measured on pairs, which it never saw."""
+    """Train on two folders, resume, and evaluate on pairs, which the training did not contain."""
     for name in ("trainA", "trainB", "pairs/test/a", "pairs/test/b"):
         for index in range(3):
             pixels = np.random.default_rng(index).integers(0, 256, (16, 16, 3)).astype(np.uint8)
@@ -148,7 +148,7 @@ def test_the_help_names_the_exit_code_of_every_error(capsys: pytest.CaptureFixtu
 
 
 BY_TYPES = {(type(config.method), type(config.data)): name for name, one in RECIPES.items() for config in [one()]}
-"""A recipe of each kind; recipes of one kind have the same flags with the same help texts."""
+"""One recipe for each type of method and data; such recipes have the same flags and help texts."""
 REPOSITORY = re.compile(r"docs/|\.md\b|README|benchmarks/")
 
 
@@ -156,7 +156,7 @@ REPOSITORY = re.compile(r"docs/|\.md\b|README|benchmarks/")
     "words", [*([verb] for verb in VERBS if verb != "train"), *(["train", one] for one in BY_TYPES.values())]
 )
 def test_help_points_at_no_file_of_the_repository(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Who installed a wheel has none of them."""
+    """Users who install a wheel do not have them."""
     assert not REPOSITORY.search(help_of(words, capsys))
 
 
@@ -293,7 +293,7 @@ WORDS = {
     "redact": ["photos", "out"], "density": ["gan", "--out", "out"], "doctor": [],
     "export": ["run", "out"], "push": ["run", "user/name"], "studio": [],
 }  # fmt: skip
-"""Verb -> what it needs to be parsed; none of it exists."""
+"""Verb -> arguments with which it is parsed; the paths do not exist."""
 
 
 def test_every_verb_that_computes_takes_threads(

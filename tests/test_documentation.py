@@ -1,4 +1,4 @@
-"""Pages of the documentation: links and anchors, code names, widths, and the form of the decisions."""
+"""Pages of the documentation: links and anchors, names in code, widths, and the format of decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganvas"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
-"""Pages that name what is there now."""
+"""Pages on the current state."""
 DECISIONS = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^## (\d+)\. (.+) \((\d{4}-\d\d-\d\d)\)$", flags=re.MULTILINE)
 
@@ -96,14 +96,14 @@ def members() -> dict[str, set[str]]:
 
 
 def test_code_names_exist() -> None:
-    """Files, modules and members of classes that a page names are there; the changelog names former ones too."""
+    """Files, modules and members of classes that a page names exist; the changelog also names former ones."""
     texts = {page.name: re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL) for page in CURRENT}
     spans = [(name, span) for name, text in texts.items() for span in re.findall(r"`([^`\n]+)`", text)]
     assert [f"{name}: {span}" for name, span in spans if not _exists(span)] == []
 
 
 def _exists(span: str) -> bool:
-    """Whether a file, a member of a class or a name of a module is there; True for all other code."""
+    """Return whether a file, a member of a class or a name of a module exists; True for all other code."""
     if re.fullmatch(r"[\w/-]+/[\w.-]+\.py", span):
         return (ROOT / span).exists() or (SOURCE / span).exists()
     if (match := re.fullmatch(r"([A-Z]\w+)\.(\w+)", span)) and match[1] in members():
@@ -114,7 +114,7 @@ def _exists(span: str) -> bool:
 
 
 def test_names_of_the_top_level_are_public() -> None:
-    """What a page writes as `ganvas.name` is public, a package or a module."""
+    """A page that writes `ganvas.name` means a public name, a package or a module."""
     known = {*ganvas.__all__, *(path.stem for path in SOURCE.iterdir())}
     named = {page.name: set(re.findall(r"(?<![\w/.\"])ganvas\.(\w+)", page.read_text("utf-8"))) for page in CURRENT}
     assert {page: names - known for page, names in named.items() if names - known} == {}
@@ -127,7 +127,7 @@ FOREIGN = (
 
 
 def test_flags_exist() -> None:
-    """A flag that a page names belongs to a command, a benchmark or a foreign tool."""
+    """A flag on a page belongs to a command, a benchmark or another tool."""
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
     known = set(re.findall(r"--[a-z][a-z-]+", scripts + (ROOT / "tests" / "golden" / "flags.txt").read_text("utf-8")))
     configs = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "methods").rglob("config.py"))
@@ -140,7 +140,7 @@ def test_flags_exist() -> None:
 
 
 def _is_module_or_member(parts: list[str]) -> bool:
-    """Whether the names lead to a package, a module, or a name that occurs in it."""
+    """Return whether the names lead to a package, a module, or a name in it."""
     place = SOURCE
     for index, part in enumerate(parts):
         if (place / part).is_dir():

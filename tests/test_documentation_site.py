@@ -1,4 +1,4 @@
-"""The site: all pages are in its navigation, it builds strictly, loads nothing from elsewhere; notebooks run."""
+"""Documentation site: complete navigation, strict build, no external resources, and notebooks that run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GENERATED = ("index.md", "changelog.md", "reference/")
 
 
 def require(module: str) -> None:
-    """Skip where the extra `docs` is not installed; in the continuous run that is an error."""
+    """Skip if the extra `docs` is not installed; in CI this is an error."""
     if importlib.util.find_spec(module) is None:
         if os.environ.get("GANVAS_REQUIRE_DOCS"):
             pytest.fail(f"{module} is missing: pip install '.[docs]'")

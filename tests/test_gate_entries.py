@@ -1,4 +1,4 @@
-"""Every way into ganvas is gated or known to need no gate; a new one without either fails here."""
+"""Entry points of ganvas: each is gated or listed as needing no gate; this test fails for a new one that is neither."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ DRAWS = VAEConfig(width=2, latent_size=4)
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """A data set of 16-pixel pairs, and its b halves as a folder of photographs."""
+    """Write a data set of 16-pixel pairs, and its b halves as a folder of photographs."""
     for split in ("train", "val", "test"):
         for number in range(4):
             image = np.random.default_rng(number).integers(0, 256, (16, 16, 3)).astype(np.uint8)
@@ -76,7 +76,7 @@ def pairs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run with fresh weights."""
+    """Write a run with random weights."""
     record = RunRecord(method=METHOD, input=PictureSpec(), output=PictureSpec(), image_size=(16, 16))
     write_run_record(tmp_path / "run", record)
     with torch.random.fork_rng():
@@ -149,7 +149,7 @@ def do_evaluate_film(pairs: Path, run: Path, out: Path) -> None:
 
 
 def do_compare(pairs: Path, run: Path, out: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:  # distances are not what is asked here, and cost seconds
+    with pytest.MonkeyPatch.context() as patch:  # distances are irrelevant here, and take seconds
         patch.setattr("ganvas.evaluation.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
         patch.setitem(RECIPES, "pix2pix", lambda: RunConfig(method=METHOD))
         ganvas.compare(data=pairs, methods=("pix2pix",), out=out, epochs=1, crop_size=(16, 16), device="cpu")
@@ -166,7 +166,7 @@ def do_audit(pairs: Path, run: Path, out: Path) -> None:
         for number in range(4):
             image = np.random.default_rng(number).integers(0, 128, (16, 16, 3)) + 127 * (kind == "light")
             write_image(pairs / "kinds" / kind / f"{number}.png", Picture(image.astype(np.uint8)))
-    with pytest.MonkeyPatch.context() as patch:  # nor are features
+    with pytest.MonkeyPatch.context() as patch:  # so are features
         patch.setattr("ganvas.privacy_audit.audit.efficientnet_features", quick_extractor)
         patch.setattr("ganvas.privacy_audit.audit.load_lpips", absent)
         api.audit(pairs / "kinds", out=out, blocks=(4,), size=16, steps=1, device="cpu")
@@ -180,7 +180,7 @@ def do_audit_film(pairs: Path, run: Path, out: Path) -> None:
 
 
 def do_export(pairs: Path, run: Path, out: Path) -> None:
-    """The network itself is no picture; the examples of its card are."""
+    """The network itself is no picture, but the examples of its card are."""
     api.export(run, out, format="huggingface", examples=(pairs / "train" / "a" / "1.png",))
 
 
@@ -245,7 +245,7 @@ def test_a_refusing_gate_stops_it_and_no_picture_is_written(
     with pytest.raises(PolicyRefusal):
         entry(pairs, run, out)
     left = {path.name for path in out.rglob("*") if path.is_file()}
-    assert left <= {"translate.jsonl"}, left  # which holds the refusals
+    assert left <= {"translate.jsonl"}, left  # contains the refusals
 
 
 def test_a_refusing_gate_stops_the_demo_before_it_writes_or_removes(tmp_path: Path, refusing: None) -> None:

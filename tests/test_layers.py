@@ -1,4 +1,4 @@
-"""An import may only point down the layers of docs/design.md."""
+"""Layers of docs/design.md: imports point down only."""
 
 import ast
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_modules_stay_short() -> None:
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
-    """Names of a module's functions, inner ones included, with their lines."""
+    """Return the functions of a module by name, including inner ones, with their numbers of lines."""
     nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
     return [(f"{path.relative_to(ROOT)}: {node.name}", (node.end_lineno or 0) - node.lineno + 1) for node in nodes]
 
@@ -83,12 +83,12 @@ def test_functions_stay_short() -> None:
 
 
 def test_imports_inside_functions_have_a_reason() -> None:
-    """The first import of a block has a comment; `ganvas.api` gives its reason once, in its docstring."""
+    """The first import of a block has a comment; `ganvas.api` gives the reason once, in its docstring."""
     assert [place for path in MODULES if path != ROOT / "api.py" for place in bare_imports(path)] == []
 
 
 def bare_imports(path: Path) -> list[str]:
-    """Places of imports inside functions that have no comment beside or above them."""
+    """Return the positions of imports inside functions without a comment beside or above them."""
     lines = path.read_text(encoding="utf-8").splitlines()
     functions = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     inner = (node for function in functions for node in ast.walk(function))
@@ -104,7 +104,7 @@ def test_the_median_function_is_short() -> None:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Modules of the package that a module imports anywhere, also inside functions, but not for type checks alone."""
+    """Return the modules of the package that a module imports anywhere, including functions, except for type checks."""
     tree = tree_of(path)
     for_types = {
         id(inner)
@@ -132,7 +132,7 @@ NAMES = {name_of(path): path for path in ROOT.rglob("*.py")}
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
-    """The modules of one cycle in order; empty where there is none."""
+    """Return the modules of one cycle in order; empty without one."""
     done: set[str] = set()
 
     def visit(name: str, trail: list[str]) -> list[str]:

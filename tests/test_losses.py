@@ -1,4 +1,4 @@
-"""Loss functions against their equations and hand-computed values."""
+"""Loss functions compared with their equations and with values computed by hand."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_feature_matching_is_the_cross_entropy_of_the_paper():
 
 
 def test_feature_matching_is_the_released_codes_form_too():
-    """The positive apart, and its place among the negatives at -10."""
+    """The positive separately, and in its position among the negatives at -10."""
     queries, keys = (torch.nn.functional.normalize(values, dim=-1) for values in torch.randn(2, 2, 6, 8))
     positive = (queries * keys).sum(dim=-1, keepdim=True)
     negative = (queries @ keys.transpose(1, 2)).masked_fill(torch.eye(6, dtype=torch.bool), -10.0)

@@ -1,4 +1,4 @@
-"""The Makefile on a machine that does not suit, and the continuous run that calls it."""
+"""The Makefile on an unsuitable machine, and the CI workflow that calls it."""
 
 from __future__ import annotations
 

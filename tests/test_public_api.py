@@ -1,4 +1,4 @@
-"""The public names, and that importing them is cheap."""
+"""Public names, and cheap imports of them."""
 
 import pkgutil
 import subprocess
@@ -47,7 +47,7 @@ def test_start_up_imports_no_torch() -> None:
 
 
 def test_no_public_name_is_also_a_module() -> None:
-    """Importing `ganvas.x` puts the module in the place of the function `ganvas.x`."""
+    """Importing a module `ganvas.x` would replace a function `ganvas.x`."""
     modules = {module.name for module in pkgutil.iter_modules(ganvas.__path__)}
     assert not modules & set(ganvas.__all__)
 
@@ -70,7 +70,7 @@ def test_asking_for_help_loads_nothing_slow() -> None:
 
 
 def test_translating_loads_nothing_that_it_does_not_use() -> None:
-    """scipy and the decoders of rarer formats cost half a second of start-up; onnx is for localisation alone."""
+    """scipy and decoders of rare formats would add half a second to the startup; only localization needs onnx."""
     code = (
         "import sys, ganvas.inference.folder, ganvas.localization.open_nsfw\n"
         "ganvas.localization.open_nsfw.NSFWScorer()\n"

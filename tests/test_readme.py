@@ -1,4 +1,4 @@
-"""What README and the walk-throughs say is there, is there."""
+"""README and walk-throughs: what they name exists."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ HOME = PROJECT["urls"]["Repository"]
 
 
 def test_links_of_the_readme_are_absolute_and_lead_to_files() -> None:
-    """An index shows README outside the repository, where relative links lead nowhere."""
+    """A package index displays README outside the repository, where relative links are broken."""
     links = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", README, flags=re.MULTILINE))
     assert not re.search(r"\]\((?!http)", README)
     text = " ".join(README.split())
@@ -45,7 +45,7 @@ def test_the_metadata_has_the_addresses_of_the_project() -> None:
 
 
 def test_installing_needs_no_package_index_of_that_name() -> None:
-    """ganvas is not published: `pip install ganvas` would fetch whatever has that name."""
+    """ganvas is not published: `pip install ganvas` would install an unrelated package of that name."""
     for path in [*(page for page in PAGES if page.name != "decisions.md"), *sorted((ROOT / "src").rglob("*.py"))]:
         assert not re.search(r"pip install[^\n`#]*['\" ]ganvas\b(?!/)", path.read_text(encoding="utf-8")), path.name
     assert "--index-url https://download.pytorch.org/whl/cpu" in README

@@ -1,4 +1,4 @@
-"""Recipes of installed packages stand beside those of ganvas."""
+"""Recipes of installed packages: they are listed beside those of ganvas."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from ganvas.recipes import ENTRY_POINT_GROUP, RECIPES, recipe_summary, recipes
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed distribution with one recipe that works and one that does not."""
+    """Return an installed distribution with a working and a broken recipe."""
     (tmp_path / "sketches.py").write_text(
         'from ganvas.recipes import pix2pix\n\n\ndef sketches():\n    """Sketches coloured."""\n    return pix2pix()\n'
     )

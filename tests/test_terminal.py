@@ -1,4 +1,4 @@
-"""Terminal text, signals, and unexpected errors: one line, a trace in a file, and exit code 70."""
+"""Terminal text, signals, and unexpected errors: one line, a traceback in a file, and exit code 70."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_odd_names_go_through_every_verb(
 
 
 def test_labels_hold_no_control_characters() -> None:
-    """XML has no place for them, and PNG's text wants UTF-8."""
+    """XML does not allow them, and text in PNG files must be UTF-8."""
     label = SyntheticLabel(software="ganvas", model=f"Pix2Pix ({ESCAPE}\udcff)", note="made")
     assert b"\x1b" not in label.as_xmp()
     assert not set("\x1b\udcff") & set("".join(label.as_text().values()))
@@ -92,7 +92,7 @@ def test_a_verb_that_is_terminated_ends_with_130(
 
 
 class Unforeseen(Exception):
-    """None of ours."""
+    """Exception of another package."""
 
 
 def broken(**settings: object) -> str:
@@ -101,14 +101,14 @@ def broken(**settings: object) -> str:
 
 
 class Unshowable:
-    """A result that cannot be printed."""
+    """Result that cannot be printed."""
 
     def __str__(self) -> str:
         raise Unforeseen
 
 
 def unshowable(**settings: object) -> Unshowable:
-    """Return what cannot be shown."""
+    """Return a result that cannot be printed."""
     return Unshowable()
 
 

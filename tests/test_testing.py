@@ -1,4 +1,4 @@
-"""The method contract finds faults, and says what it needs."""
+"""Method contract: it finds faults, and names missing requirements."""
 
 import runpy
 import sys
@@ -21,7 +21,7 @@ def test_without_pytest_it_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Broken(MethodContract):
-    """A contract over a method whose translation is made to break a rule."""
+    """Contract with a method whose translation violates a rule."""
 
     config = TINY
     __test__ = False
@@ -39,7 +39,7 @@ def test_a_method_whose_pictures_influence_each_other_fails() -> None:
 
 
 class Unowned(Broken):
-    """A parameter that belongs to no player."""
+    """Method with a parameter that belongs to no player."""
 
     def make(self, seed: int = 0) -> Method:
         method = MethodContract.make(self, seed)

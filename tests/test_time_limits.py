@@ -1,4 +1,4 @@
-"""Time limits in tests: there are none, for a test must pass on a slow machine and on a busy one."""
+"""Ban on time limits in tests, which must also pass on slow and on busy machines."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 WAITING = {"acquire", "communicate", "get", "join", "result", "wait"}
-"""Methods whose first argument, or whose timeout, is a number of seconds."""
+"""Methods whose first argument or timeout is a number of seconds."""
 STARTING = {"call", "check_call", "check_output", "run"}
 """Functions of subprocess that take a timeout."""
 LIMITS = {"deadline", "timeout"}
 MAYBE = re.compile(rf"\b({'|'.join(LIMITS)})\b|\b({'|'.join(WAITING)})\(\s*[\d.]")
-"""What a file with a time limit says somewhere; without it, there is none to look for."""
+"""Names in every file with a time limit; other files need not be parsed."""
 
 
 def limits(source: str) -> list[int]:
-    """Lines that give up after some time."""
+    """Return the lines with a time limit."""
     if not MAYBE.search(source):
         return []
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]

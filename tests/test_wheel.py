@@ -1,4 +1,4 @@
-"""A wheel and an sdist that are built and installed into an empty environment work without the checkout."""
+"""Wheel and sdist: built and installed into an empty environment, they work without the checkout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as `pip wheel` builds it, with the build backend of this environment."""
+    """Build the wheel as `pip wheel` does, with the build backend of this environment."""
     folder = tmp_path_factory.mktemp("wheel")
     build = "from hatchling.build import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, capture_output=True, text=True)
@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_package_its_type_marker_and_its_license(wheel: Path
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a new environment that has ganvas, from the wheel of its sdist, and what it requires."""
+    """Return the Python of a new environment with ganvas, from the wheel of its sdist, and its requirements."""
     folder = tmp_path_factory.mktemp("clean")
     build = "from hatchling.build import build_sdist; import sys; print(build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, capture_output=True, check=True)
@@ -91,7 +91,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the layout of an environment differs there")
 def test_the_programs_of_the_readme_run_in_a_clean_environment(clean: Path, tmp_path: Path) -> None:
-    """The quick start of the README, from training on pairs to a written picture, outside the checkout."""
+    """The quick start of README, from training on pairs to a written picture, outside the checkout."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"GANVAS_CACHE": str(tmp_path / "cache")}
 

@@ -1,4 +1,4 @@
-"""The adaptation of classifiers: what is read and drawn, who is trained on what, and that nothing is done twice."""
+"""Benchmark of domain adaptation: readers, sampling, training, and resumption."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def as_idx(array: np.ndarray) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Forty of each set, in their owners' formats."""
+    """Write forty digits of each set, in their original formats."""
     digits = module("measure.digits")
     images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
     (tmp_path / digits.IMAGES).write_bytes(as_idx(images))
@@ -59,7 +59,7 @@ def test_both_sets_are_read_alike(folder: Path) -> None:
         assert found.images.abs().max() <= 1
         assert found.labels.tolist() == [number % 10 for number in range(40)]
     border = digits.read_usps(folder).images[:, 0, :3]
-    assert torch.equal(border, torch.full_like(border, -1.0))  # 3 pixels of nothing around 16, enlarged
+    assert torch.equal(border, torch.full_like(border, -1.0))  # a border of 3 pixels around 16, enlarged
 
 
 def test_a_file_that_is_missing_or_another_is_named(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_methods_own_step_with_the_classifier_on_its_discriminators(name: st
     adapting = module("measure.adapting")
     torch.manual_seed(0)
     adapter = adapting.make_adapter(name, small(name))
-    adapter.method.discriminator.eval()  # nothing left out by chance
+    adapter.method.discriminator.eval()  # no dropout
     batch, labels = Batch(*torch.rand(2, 4, 1, 28, 28)), torch.arange(4)
     torch.manual_seed(1)
     plain = {turn.player: turn.losses for turn in adapter.method.training_step(batch, Progress(0, 0))}
@@ -142,7 +142,7 @@ def test_features_are_matched_of_pictures_that_correspond(name: str) -> None:
     "name", ["source", "source_unit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cogan", "unit"))]
 )
 def test_the_classifier_learns_the_source(name: str) -> None:
-    """Bright and dark pictures; both domains alike."""
+    """Bright and dark pictures, alike in both domains."""
     adapting, digits = module("measure.adapting"), module("measure.digits")
     torch.manual_seed(0)
     labels = torch.arange(40) % 2

@@ -1,4 +1,4 @@
-"""What the benchmark of VAE and VAE/GAN computes from its pictures is right."""
+"""Computations of the benchmark of VAE and VAE/GAN."""
 
 from __future__ import annotations
 

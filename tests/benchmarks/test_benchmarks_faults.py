@@ -1,4 +1,4 @@
-"""A short, seeded part of the campaign of faults: kills, mutated files of every format, bombs."""
+"""Fault injection: a short, seeded part with kills, mutated files of every format, and bombs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_nothing_is_harmed_and_nothing_unforeseen_is_raised(tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     kills, files, bombs = json.loads((tmp_path / "faults.json").read_text())["tables"]
     assert sum(row["kills"] for row in kills["rows"]) >= len(verbs)
-    assert sum(row["refused"] for row in files["rows"]) >= 5 * mutants  # mutants are not all harmless
+    assert sum(row["refused"] for row in files["rows"]) >= 5 * mutants  # not all mutants are harmless
     assert {row["outcome"] for row in bombs["rows"]} == {"refused"}
 
 

@@ -1,4 +1,4 @@
-"""The hand-drawn faces of the film benchmark, and what its accuracy counts."""
+"""Hand-drawn faces of the film benchmark, and its accuracy."""
 
 from __future__ import annotations
 

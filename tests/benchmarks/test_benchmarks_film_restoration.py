@@ -1,4 +1,4 @@
-"""The benchmark of restoration from one frame and from three."""
+"""Benchmark of film restoration from one frame and from three."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganvas.video import read_video, write_video
 
 
 def frames(count: int) -> list[Picture]:
-    """Return a soft pattern that moves by a pixel a frame."""
+    """Return a smooth pattern that moves by one pixel per frame."""
     y, x = np.mgrid[:32, : 40 + count]
     wide = np.stack([128 + 100 * np.sin(x / 4), 3 * x, 120 + 100 * np.cos(y / 3)], -1).clip(0, 255).astype(np.uint8)
     return [Picture(np.ascontiguousarray(wide[:, number : number + 40])) for number in range(count)]
@@ -25,7 +25,7 @@ def test_the_end_of_the_film_is_held_out(tmp_path: Path) -> None:
     whole = [frame.picture.pixels for frame in read_video(tmp_path / "film.mkv")]
     data, held_out = divide(tmp_path / "film.mkv", tmp_path / "out")
     parts = [frame.picture.pixels for part in (data / "train" / "first.mkv", held_out) for frame in read_video(part)]
-    np.testing.assert_allclose(np.array(parts, float), np.array(whole, float), atol=8)  # chroma is subsampled anew
+    np.testing.assert_allclose(np.array(parts, float), np.array(whole, float), atol=8)  # chroma is subsampled again
     assert len([*read_video(held_out)]) == 3
 
 

@@ -1,4 +1,4 @@
-"""The golden record: every recipe has a small version that can be built."""
+"""Golden record: every recipe has a small version that can be built."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def test_every_recipe_has_a_small_version(recipe: str, monkeypatch: pytest.Monke
     golden = importlib.import_module("golden")
     config = golden.small_config(Path("pictures"), recipe)
     assert config.training.epochs * 4 == golden.STEPS * golden.BATCH
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # shapes only
         build(config.method, input_channels=3, output_channels=3, image_size=config.data.crop_size)

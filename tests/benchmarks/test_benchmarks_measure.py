@@ -1,4 +1,4 @@
-"""The benchmarks start, and what they compute from their measurements is right."""
+"""Benchmarks start, and their computations from measurements are right."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_help(script: str) -> None:
 
 def test_ratio_is_the_median_of_each_rounds_own() -> None:
     timing = module("measure.timing")
-    slow, fast = timing.Timing((2.0, 20.0, 3.0)), timing.Timing((1.0, 10.0, 1.0))  # all busy in the second round
+    slow, fast = timing.Timing((2.0, 20.0, 3.0)), timing.Timing((1.0, 10.0, 1.0))  # both are slow in the second round
     assert timing.ratio(slow, fast) == 2.0
     assert slow.median == 3.0
     assert slow.spread == "2-20"
@@ -86,7 +86,7 @@ def test_operations_of_both_kinds_of_convolution_forward_and_backward(transposed
     weight = torch.randn(3, 5, 4, 4) if transposed else torch.randn(5, 3, 4, 4)
     weight.requires_grad_()
     convolve = functional.conv_transpose2d if transposed else functional.conv2d
-    products = 2 * 5 * 3 * 16 * (64 if transposed else 16)  # each pixel of the smaller picture meets the whole kernel
+    products = 2 * 5 * 3 * 16 * (64 if transposed else 16)  # each pixel of the smaller picture meets the kernel
     counted = module("measure.operations").count_operations
     assert counted(lambda: convolve(images, weight, stride=2, padding=1)) == 2 * products
     assert counted(lambda: convolve(images, weight, stride=2, padding=1).sum().backward()) == 3 * 2 * products
@@ -120,7 +120,7 @@ def test_every_part_has_its_function() -> None:
 
 
 def test_cache_pays_after() -> None:
-    rows = [{"pairs/s": 1000.0}, {"pairs/s": 100.0}]  # 400 pairs: 0.4 s and 4 s an epoch
+    rows = [{"pairs/s": 1000.0}, {"pairs/s": 100.0}]  # 400 pairs: 0.4 s and 4 s per epoch
     assert module("measure.pipeline").pays_after(400, rows, {"seconds": 18.0}) == pytest.approx(5.0)
 
 

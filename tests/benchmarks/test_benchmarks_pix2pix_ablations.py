@@ -1,4 +1,4 @@
-"""The ablations of pix2pix: their variants, their tables, and that they go on where they stopped."""
+"""Ablations of pix2pix: variants, tables, and resumption."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def ablations(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark with a network of three features and without LPIPS."""
+    """Replace the feature network by one with three features, and leave out LPIPS."""
 
     def nowhere(**options: object) -> None:
         raise WeightsError("none")
@@ -102,7 +102,7 @@ def test_two_variants_from_end_to_end_and_another_seed(
     record = json.loads((out / "ablations.json").read_text())
     assert (record["features"], record["pictures"], len(record["results"])) == ("colors", 2, 2)
 
-    # What is finished is not trained again; another seed is
+    # Finished variants are not trained again; another seed is
     monkeypatch.setattr(sys, "argv", words(facades, out, "--only", "L1", "--seeds", "0", "2"))
     ablations.main()
     assert begun(capsys.readouterr().out) == ["l1-2"]
@@ -110,7 +110,7 @@ def test_two_variants_from_end_to_end_and_another_seed(
 
 
 def begun(output: str) -> list[str]:
-    """Return the runs that the command says it begins."""
+    """Return the runs that the command reports as begun."""
     return [line.split(":")[0] for line in output.splitlines() if line.endswith("begins")]
 
 
@@ -166,7 +166,7 @@ def test_orders_and_ranges_by_hand(module: ModuleType) -> None:
     table = seed_table("t", trials, ["b", "a", "c"], kinds)
     assert [row[""] for row in table.rows] == ["b", "a"]
     assert (table.rows[0]["error"], table.rows[1]["images"]) == ("2.25 (2 to 2.5)", "11 (10 to 12)")
-    assert table.notes == []  # no seed has all three
+    assert table.notes == []  # no seed has all three variants
     assert seed_table("t", trials, ["b", "a"], kinds).notes == [
         "error, best first: a; b (1 of 2 seeds have this order).",
         "PSNR, best first: a; b (2 of 2 seeds have this order).",

@@ -1,4 +1,4 @@
-"""The benchmark of real-world restoration: its degradations, its runs, and that it goes on where it stopped."""
+"""Benchmark of real-world restoration: degradations, runs, and resumption."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_degradations_shrink_and_repeat(real: ModuleType, name: str, factor: int
     assert made[0].shape == (64 // factor, 80 // factor, 3)
     assert made[0].dtype == np.uint8
     assert (made[0] == made[1]).all()
-    assert (made[0] == made[2]).all() == (name == "resaved")  # nothing there is random
+    assert (made[0] == made[2]).all() == (name == "resaved")  # `resaved` is deterministic
 
 
 def test_resaved_pictures_went_ten_times_through_pillow(real: ModuleType) -> None:
@@ -124,7 +124,7 @@ def replace_minutes(given: Any, minutes: float) -> Any:
 def test_no_picture_is_trained_on_and_measured(real: ModuleType, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     real.gather(data, out)
-    real.gather(data, out)  # which changes nothing
+    real.gather(data, out)  # a second call changes nothing
     trained = {path.resolve() for path in (out / "pictures" / "train").iterdir()}
     assert len(trained) == 20 + 2
     held = list(real.held_out(data, out, 4, 10))

@@ -1,4 +1,4 @@
-"""The benchmark of generators for `restore`: the same pictures and budget for all, and its figures."""
+"""Benchmark of generators for `restore`: the same pictures and budget for all, and its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of horses and zebras: its arithmetic, its runs, and that it goes on where it stopped."""
+"""Benchmark of horses and zebras: statistics, runs, and resumption."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ColourMeans(torch.nn.Module):
 
 
 class Brightness:
-    """Sees a zebra in what is bright, else a sorrel."""
+    """Classifier that sees a zebra in bright pictures and a sorrel in dark ones."""
 
     class_names = ("zebra", "sorrel", "ox")
 

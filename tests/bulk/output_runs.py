@@ -1,4 +1,4 @@
-"""Tiny runs with fresh weights for the tests of outputs."""
+"""Tiny runs with random weights for the tests of outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Division of films among the workers of a cluster, here in one process: the same bytes, whatever is interrupted."""
+"""Division of films among workers of a cluster, simulated in one process: results are equal after any interruption."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPTIONS = {"g": "5", "sc_threshold": "0", "preset": "ultrafast"}
 
 
 class Cluster:
-    """Stands for Ray: one worker in this process, which does the last jobs first, and may be stopped.
+    """Simulated Ray: one worker in this process, which runs the last jobs first and can be stopped.
 
     Attributes:
         passes: name and pass or segment of each job, a list for each call.
@@ -60,7 +60,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 class Reddish:
-    """Detector of what is red."""
+    """Detector of red objects."""
 
     name = "red"
 
@@ -74,7 +74,7 @@ class Reddish:
 
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A film of half a minute and three segments, one of two seconds, and a picture."""
+    """Write a film of half a minute with three segments, one of two seconds, and a picture."""
     monkeypatch.setattr(worker, "load_detectors", lambda names, **_: [Reddish()])
     folder = tmp_path / "films"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Working folders: kept where the same command can resume, removed where it cannot."""
+"""Working folders: kept if the same command can resume, otherwise removed."""
 
 from collections.abc import Callable
 from pathlib import Path

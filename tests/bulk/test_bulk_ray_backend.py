@@ -1,4 +1,4 @@
-"""The workers of a Ray cluster give what this process gives, whatever dies."""
+"""Ray backend: results equal those of a single process, even if workers die."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COUNT = 40
 
 
 def require_ray() -> None:
-    """Skips where Ray is not installed; fails there if everything must be tested."""
+    """Skip if Ray is not installed; fail instead if everything must be tested."""
     if importlib.util.find_spec("ray") is None:
         if os.environ.get("GANVAS_REQUIRE_RAY"):
             pytest.fail("Ray is not installed: pip install 'ray[data]'")
@@ -47,7 +47,7 @@ def require_ray() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two workers on this machine, for all tests of this file."""
+    """Start two workers on this machine for all tests of this file."""
     require_ray()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Pictures of noise in three formats, some below."""
+    """Write noise pictures in three formats, some in subfolders."""
     rng = np.random.default_rng(0)
     for number in range(COUNT):
         folder = tmp_path / "photos" / ("more" if number % 5 == 0 else "")
@@ -76,7 +76,7 @@ def boxes(photos: Path, tmp_path: Path) -> Path:
 
 
 def send(monkeypatch: pytest.MonkeyPatch, *wraps: Callable[..., Any]) -> None:
-    """Let workers start as `wraps` say."""
+    """Start the workers as specified by `wraps`."""
 
     def wrapped(jobs: list[Record], work: RayWork) -> Any:
         start = work.start
@@ -88,13 +88,13 @@ def send(monkeypatch: pytest.MonkeyPatch, *wraps: Callable[..., Any]) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Name -> content, but of the log and of what a killed process had not finished, which is hidden."""
+    """Return name -> content, without the log and the hidden, unfinished files of a killed process."""
     found = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".jsonl"]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def rows(log: Path) -> list[Record]:
-    """Of a manifest or an audit log, in the order of names and without the time."""
+    """Return the rows of a manifest or redaction log by name, without times."""
     found = [json.loads(line) for line in log.read_text().splitlines()]
     for row in found:
         row.pop("time", None)
@@ -308,7 +308,7 @@ class TestRedact:
 @pytest.mark.distributed
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc")
 class TestCommand:
-    """The command line, with a cluster of its own."""
+    """The command line, with its own cluster."""
 
     def test_a_killed_driver_goes_on_and_leaves_no_process(self, tmp_path: Path) -> None:
         require_ray()
@@ -347,7 +347,7 @@ def test_a_missing_ray_is_told_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[..., object]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray.data", None)
-    missing = tmp_path / "missing"  # neither run nor pictures are there
+    missing = tmp_path / "missing"  # neither the run nor the pictures exist
     given = (missing, missing, tmp_path / "out") if verb is translate_files else (missing, tmp_path / "out")
     named = {} if verb is translate_files else {"classifier": "imagenet", "class_name": "zebra"}
     with pytest.raises(MissingDependency, match=r"pip install 'ray\[data\]"):

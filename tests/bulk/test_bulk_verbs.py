@@ -1,4 +1,4 @@
-"""Every verb keeps the files that it reads, lets one process at a time write, and goes on after a kill."""
+"""Verbs that process many files: inputs stay unchanged, one process writes at a time, and a killed command resumes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    """Covers the left half of every picture that the tests use."""
+    """Write boxes that cover the left half of every picture."""
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({name: [[0, 0, 8, 16]] for name in ("x.png", "p/x.png")}))
     return path
@@ -59,7 +59,7 @@ def translate(run: Path, source: Path, out: Path, boxes: Path) -> None:
 def test_no_original_is_overwritten(
     verb: Callable[..., None], way: str, run: Path, boxes: Path, tmp_path: Path
 ) -> None:
-    """SRC holds x.png and p/x.png; OUT leads back into it in one way or another."""
+    """SRC contains x.png and p/x.png; OUT leads back into it in one of several ways."""
     source = tmp_path / "photos" / "p"
     draw(source / "x.png", 0), draw(source / "p" / "x.png", 1)
     out = tmp_path / "photos" if way == "nested" else tmp_path / "out"
@@ -93,13 +93,13 @@ def test_redact_replaces_nothing_that_its_log_does_not_know(boxes: Path, tmp_pat
     draw(source / "x.png")
     (tmp_path / "boxes.json").write_text(json.dumps({"x.png": [[0, 0, 8, 16]]}))
     strange = draw(out / "x.png", 1)
-    for _ in range(2):  # the failure that is logged makes it no less strange
+    for _ in range(2):  # the logged failure does not make the file ours
         with pytest.raises(ganvas.GanvasError, match="already exists, and this log does not list it"):
             ganvas.redact(source, out, boxes=boxes)
         assert (out / "x.png").read_bytes() == strange
     ganvas.redact(source, tmp_path / "new", boxes=boxes)
     whole = (tmp_path / "new" / "x.png").read_bytes()
-    (tmp_path / "new" / "redaction.jsonl").unlink()  # killed between the picture and its line
+    (tmp_path / "new" / "redaction.jsonl").unlink()  # as if killed between the picture and its log line
     assert ganvas.redact(source, tmp_path / "new", boxes=boxes).redacted == 1
     assert (tmp_path / "new" / "x.png").read_bytes() == whole
     (tmp_path / "boxes.json").write_text(json.dumps({"x.png": []}))
@@ -252,7 +252,7 @@ def test_reports_overwrite_no_picture_of_the_data(tmp_path: Path, run: Path) -> 
 
 
 def test_the_bytes_of_a_picture_do_not_depend_on_its_name(tmp_path: Path) -> None:
-    """By which a redaction knows a result that a killed process wrote."""
+    """A redaction recognizes the result of a killed process by its bytes."""
     pixels = Picture(np.zeros((4, 4, 3), np.uint8))
     for suffix in (".png", ".jpg", ".webp", ".tif", ".bmp"):
         write_image(tmp_path / f"x{suffix}", pixels)

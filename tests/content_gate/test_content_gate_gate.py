@@ -45,7 +45,7 @@ def use_scorer(monkeypatch: pytest.MonkeyPatch) -> UseScorer:
 
 
 class Counting:
-    """A scorer with weights of its own that counts how often it is asked."""
+    """Scorer with its own weights file that counts its calls."""
 
     def __init__(self, score: float) -> None:
         self.answer, self.calls = score, 0
@@ -67,7 +67,7 @@ def picture(value: int = 7, channels: int = 3, dtype: type = np.uint8) -> Pictur
 
 
 def bright(rgb: np.ndarray) -> float:
-    """A picture's largest level as its score: shows which channel was looked at."""
+    """Score a picture by its largest level, which shows the channel that was scored."""
     return float(rgb.max()) / 255
 
 
@@ -129,7 +129,7 @@ class TestRules:
     def test_no_environment_variable_is_read(self) -> None:
         source = inspect.getsource(gate)
         assert not any(word in source for word in ("os.environ", "getenv", "argv"))
-        assert os.environ["GANVAS_CACHE"]  # the cache's place is all the environment decides
+        assert os.environ["GANVAS_CACHE"]  # the environment alone determines the cache folder
 
     def test_the_numbers(self) -> None:
         assert (THRESHOLD, LARGEST_REFUSED_SHARE) == (0.8, 0.05)
@@ -245,7 +245,7 @@ class TestCache:
         for _ in range(3):
             with pytest.raises(PolicyRefusal, match=r"0\.900"):
                 admit(picture(), name="a")
-        assert 1 <= counting.calls <= 2  # the rotten file was replaced
+        assert 1 <= counting.calls <= 2  # the damaged file was replaced
 
     def test_a_changed_row_is_not_believed(self, use_scorer: UseScorer) -> None:
         use_scorer(Counting(0.9).recorded())
@@ -322,7 +322,7 @@ class TestCache:
         assert timeouts[2:] == [score_cache.SHORT_WAIT] * 2
 
     def test_a_forged_row_is_not_believed(self, use_scorer: UseScorer) -> None:
-        """Neither under the hash that anybody can compute, nor under a key of the forger."""
+        """Neither with a plain hash, which anybody can compute, nor with a forger's own key."""
         use_scorer(Counting(0.9).recorded())
         with pytest.raises(PolicyRefusal):
             admit(picture(), name="a")
@@ -362,7 +362,7 @@ class TestCache:
             path.write_bytes(before[:5] if damage == "short" else before + b"1")
         for _ in range(2):
             admit(picture(), name="a")
-        assert counting.calls == 2  # scored again, and kept under the new key
+        assert counting.calls == 2  # scored again, and stored with the new key
         assert path.read_bytes() != before
 
     def test_without_a_key_pictures_are_scored_each_time(self, use_scorer: UseScorer) -> None:
@@ -457,7 +457,7 @@ class TestMany:
             assert list(pool.map(scores_of, items)) == [[0.25] * 5] * 8
         assert len(loaded) == 1
         assert admit(picture(0), name="again").score == 0.25
-        assert counting.calls >= 40  # a writer that finds the file locked for long goes on without it
+        assert counting.calls >= 40  # a writer that finds the file locked for long continues without it
 
 
 class TestDataSet:

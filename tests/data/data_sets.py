@@ -1,4 +1,4 @@
-"""Small data sets on disk, made of seeded noise."""
+"""Small data sets of seeded noise on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def noise(height: int, width: int, channels: int = 3, *, seed: int = 0, dtype: s
 
 
 def save(path: Path, pixels: NDArray[np.generic]) -> None:
-    """PNG for 8-bit gray and RGB, TIFF for anything else."""
+    """Save 8-bit gray and RGB as PNG, anything else as TIFF."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path)
@@ -29,7 +29,7 @@ def save(path: Path, pixels: NDArray[np.generic]) -> None:
 
 
 def folders(root: Path, count: int = 5, height: int = 12, width: int = 10, *, split: str = "train") -> Path:
-    """Two folders; b is a upside down."""
+    """Write two folders; each b is its a upside down."""
     for index in range(count):
         pixels = noise(height, width, seed=index)
         save(root / split / "a" / f"p{index}.png", pixels)
@@ -38,7 +38,7 @@ def folders(root: Path, count: int = 5, height: int = 12, width: int = 10, *, sp
 
 
 def side_by_side(root: Path, count: int = 3, side: int = 8, *, split: str = "train") -> Path:
-    """Dark halves on the left, bright ones on the right."""
+    """Write pairs with a dark half on the left and a bright one on the right."""
     for index in range(count):
         pixels = noise(side, 2 * side, seed=index) // 4
         pixels[:, side:] += 128
@@ -47,14 +47,14 @@ def side_by_side(root: Path, count: int = 3, side: int = 8, *, split: str = "tra
 
 
 def photographs(root: Path, count: int = 4, height: int = 20, width: int = 24, *, split: str = "train") -> Path:
-    """Single pictures."""
+    """Write single pictures."""
     for index in range(count):
         save(root / split / f"p{index}.png", noise(height, width, seed=index))
     return root
 
 
 def unpaired(root: Path, counts: tuple[int, int] = (3, 5), side: int = 12, *, split: str = "train") -> Path:
-    """trainA dark, trainB bright, as many as `counts` says."""
+    """Write dark pictures to trainA and bright ones to trainB, in the numbers of `counts`."""
     for letter, count, floor in (("A", counts[0], 0), ("B", counts[1], 128)):
         for index in range(count):
             save(root / f"{split}{letter}" / f"{index}.png", noise(side, side, seed=index + floor) // 4 + floor)

@@ -1,4 +1,4 @@
-"""Blur kernels against their formulas, and the distribution of those that are drawn."""
+"""Blur kernels compared with their formulas, and the distribution of random kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEVIATIONS = st.tuples(st.floats(0.2, 3.0), st.floats(0.2, 3.0))
 
 
 def distances(size: int, deviations: tuple[float, float], angle: float) -> Kernel:
-    """C^T S^-1 C of each pixel, by the matrices of the paper."""
+    """Return C^T S^-1 C of each pixel, from the matrices of the paper."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     inverse = np.linalg.inv(turn @ np.diag(np.square(deviations)) @ turn.T)
     places = np.array([[(x, y) for x in range(size)] for y in range(size)], float) - size // 2
@@ -71,7 +71,7 @@ def test_the_angle_turns_the_long_axis() -> None:
         kernel = gaussian_kernel(21, deviations=(3.0, 1.0), angle=angle)
         moments = [[(kernel * a * b).sum() for a in (columns, rows)] for b in (columns, rows)]
         along = np.linalg.eigh(moments)[1][:, 1]
-        assert atan2(along[1], along[0]) % pi == pytest.approx(angle % pi, abs=1e-3)  # the kernel is cut off
+        assert atan2(along[1], along[0]) % pi == pytest.approx(angle % pi, abs=1e-3)  # the kernel is truncated
 
 
 @pytest.mark.parametrize("cutoff", [pi / 5, 2.0, pi])
@@ -82,7 +82,7 @@ def test_the_sinc_filter_is_eq_6(cutoff: float) -> None:
         expected = np.where(radius > 0, cutoff * special.j1(cutoff * radius) / (2 * pi * radius), cutoff**2 / (4 * pi))
     kernel = sinc_kernel(21, cutoff)
     np.testing.assert_allclose(kernel, expected / expected.sum(), atol=1e-7)
-    assert kernel.min() < 0  # it rings
+    assert kernel.min() < 0  # the filter rings
 
 
 def test_the_sinc_filter_is_the_transform_of_a_disk() -> None:

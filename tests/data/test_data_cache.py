@@ -44,7 +44,7 @@ def pair(cache: Cache, index: int) -> tuple[Pixels, Pixels]:
 
 
 def gate(monkeypatch: pytest.MonkeyPatch, refuse: Any) -> None:
-    """Refuse what the function says of the (H, W, 3) picture."""
+    """Refuse the (H, W, 3) pictures for which the function returns True."""
     monkeypatch.setattr(content_gate, "load_scorer", lambda: lambda rgb: float(refuse(rgb)))
     content_gate.forget_scorer()
 
@@ -173,8 +173,8 @@ def test_a_fourth_channel_that_a_file_calls_opacity_is_told_of(tmp_path: Path) -
     with pytest.warns(OpacityWarning, match="from 3 pictures of train.*planarconfig='contig'") as told:
         assert build(config, tmp_path).a.spec.channels == 3
     assert len(told) == 1
-    build(config, tmp_path)  # from the cache, with nothing to tell
-    for index, own in pixels.items():  # as the warning says
+    build(config, tmp_path)  # read from the cache, without warnings
+    for index, own in pixels.items():  # as the warning said
         tifffile.imwrite(tmp_path / f"set/train/p{index}.tif", own, photometric="minisblack", planarconfig="contig")
     cache = build(config, tmp_path)
     np.testing.assert_array_equal(np.concatenate(pair(cache, 1), axis=1), pixels[1])
@@ -230,7 +230,7 @@ def flip(path: Path, place: int) -> None:
 
 
 def wild(shape: tuple[int, int, int]) -> Callable[[Path], object]:
-    """Shapes that nobody wrote, under a checksum that fits them."""
+    """Shapes that ganvas never writes, with a valid checksum."""
 
     def damage(home: Path) -> None:
         shapes = np.array([shape] * 5, "<i4").tobytes()
@@ -283,7 +283,7 @@ def test_a_flipped_bit_of_a_cached_picture_is_never_read(tmp_path: Path, side: s
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     build(config, tmp_path)
     (home,) = (tmp_path / "cache").iterdir()
-    flip(home / f"{side}.bin", 3 * 12 * 10 * 3 + 7)  # of the fourth picture
+    flip(home / f"{side}.bin", 3 * 12 * 10 * 3 + 7)  # in the fourth picture
     cache = build(config, tmp_path)
     for index in (0, 1, 2, 4):
         np.testing.assert_array_equal(pair(cache, index)[0], noise(12, 10, seed=index))
@@ -315,7 +315,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
     with pytest.raises(KeyboardInterrupt):
         build_cache(config, "train", tmp_path / "cache", progress=Interrupt())
-    with pytest.raises(Cancelled) as caught:  # whose traceback would keep the threads alive
+    with pytest.raises(Cancelled) as caught:  # its traceback would keep the threads alive
         build_cache(config, "train", tmp_path / "cache", progress=Cancel())
     assert not any((tmp_path / "cache").iterdir())
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ganvas-decode")], caught
@@ -336,9 +336,9 @@ def test_progress_is_told(tmp_path: Path) -> None:
 def test_refused_pairs_are_left_out_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders(tmp_path / "set", count=40, height=6, width=6)
     config = PairedData(folder=tmp_path / "set", **ALL_OF_IT)
-    bad = noise(6, 6, seed=7)[::-1]  # the made side alone
+    bad = noise(6, 6, seed=7)[::-1]  # only on the degraded side
     gate(monkeypatch, lambda rgb: 0.9 if np.array_equal(rgb, bad) else 0.1)
-    for _ in range(2):  # made, then read again
+    for _ in range(2):  # built, then read again
         cache = build(config, tmp_path)
         assert len(cache) == 39
         assert "p7" not in cache.a.names
@@ -378,7 +378,7 @@ def test_a_cache_does_not_outlive_a_gate_that_is_shut(
 def test_pictures_are_decoded_on_all_cores_and_written_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first three are read at once; the first of them is slow, and few wait for it."""
+    """The first three are read at the same time; the first is slow, and few others wait for it."""
     config = PairedData(folder=folders(tmp_path / "set", count=30), **ALL_OF_IT)
     read, threads = decode.read_sides, set[int]()
     begun: list[str] = []
@@ -468,7 +468,7 @@ def test_16_bit_files_of_12_bit_values_are_remarked_on_at_every_start(tmp_path: 
         assert len(told) == 2
         assert "train: side a: " in str(told[0].message)
         assert "use 6.2 % of the range; train with --value-range 0 4095" in str(told[0].message)
-    build(replace(config, value_range=(0.0, 4095.0)), tmp_path)  # as the warning says
+    build(replace(config, value_range=(0.0, 4095.0)), tmp_path)  # as the warning said
     save(tmp_path / "set/train/p0.tif", noise(9, 16, 3, dtype="uint16"))
     build(config, tmp_path)
 
@@ -484,7 +484,7 @@ def test_color_profiles_are_remarked_on(tmp_path: Path) -> None:
 
 
 def pairs(root: Path, channels: dict[str, tuple[int, int]], dtypes: dict[str, str] | None = None) -> PairedData:
-    """Split -> channels of sides a and b."""
+    """Split -> numbers of channels of sides a and b."""
     for split, (a, b) in channels.items():
         dtype = (dtypes or {}).get(split, "uint8")
         suffix = "png" if dtype == "uint8" else "tif"
@@ -507,7 +507,7 @@ def agreed(config: PairedData, home: Path) -> dict[Split, Cache]:
         ((3, 3), (1, 1), (3, 3)),  # the whole validation split is gray
         ((1, 1), (3, 3), (3, 3)),  # the whole training split is gray
         ((3, 3), (3, 1), (3, 3)),  # one side of the validation split is gray
-        ((1, 3), (1, 3), (1, 3)),  # gray to color, as it is meant
+        ((1, 3), (1, 3), (1, 3)),  # gray to color is intended
         ((1, 3), (3, 1), (3, 3)),
         ((1, 1), (1, 1), (1, 1)),
     ],
@@ -553,7 +553,7 @@ def test_unpaired_splits_are_repeated(tmp_path: Path) -> None:
     caches: dict[Split, Cache] = {split: build_cache(config, split, tmp_path / "cache") for split in splits}
     agree_across_splits(caches)
     assert [[side.spec.channels for side in cache.sides.values()] for cache in caches.values()] == [[3, 1], [3, 1]]
-    agree_across_sides(caches.values())  # for methods that need as many on both
+    agree_across_sides(caches.values())  # for methods that need equal channels on both sides
     assert [[side.spec.channels for side in cache.sides.values()] for cache in caches.values()] == [[3, 3], [3, 3]]
 
 

@@ -116,7 +116,7 @@ def test_edges_agree_with_scipys_sobel() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(3, 3, 33, 18), (2, 1, 5, 7), (2, 5, 8, 8), (1, 32, 1, 1)])
 def test_shape_and_range_stay(name: str, shape: tuple[int, ...]) -> None:
-    given_images = images(*shape).sign()  # the hardest pictures for overshoot
+    given_images = images(*shape).sign()  # the worst case for overshoot
     result = degrade_each(name, given_images, [4.0] * len(given_images))
     assert result.shape == given_images.shape
     assert result.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Films as training data: frames taken, scenes, splits, windows, refusals."""
+"""Films as training data: selected frames, scenes, splits, windows, and refusals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def scene(seed: int, count: int, *, moving: bool = True) -> list[Pixels]:
-    """Return frames of one scene: a coarse pattern that shifts by a pixel a frame."""
+    """Return frames of one scene: a coarse pattern that moves by one pixel per frame."""
     colors = np.random.default_rng(seed).integers(0, 256, (4, 8, 3)).astype(np.uint8)
     wide = bicubic_resize(colors, HEIGHT, WIDTH + count)
     return [wide[:, number * moving : number * moving + WIDTH] for number in range(count)]
@@ -246,7 +246,7 @@ def test_each_frame_of_a_window_is_degraded_by_itself(tmp_path: Path, degrade: A
     ((_, a, b), *_) = evaluation_pairs(build(config, tmp_path, num_frames=3), config)
     ((_, alone, target), *_) = evaluation_pairs(build(config, tmp_path), config)
     np.testing.assert_array_equal(b, target)
-    if degrade == "wear":  # the noise of each frame is its own
+    if degrade == "wear":  # each frame has its own noise
         assert bool((a[:, :3] != a[:, 3:6]).any()), "the first frame of a film is its own neighbor"
     else:
         np.testing.assert_array_equal(a[:, 3:6], alone)

@@ -21,7 +21,7 @@ from ganvas.errors import ConfigError, DataError
 
 @pytest.fixture
 def data(tmp_path: Path) -> PairedData:
-    """Five pairs; b is a upside down."""
+    """Write five pairs; each b is its a upside down."""
     return PairedData(folder=folders(tmp_path / "set"), resize="none", crop_size=(12, 6), jitter=0.3)
 
 
@@ -44,7 +44,7 @@ def test_a_batch_is_float_in_range_and_of_the_crop_size(cache: Cache, data: Pair
 
 
 def test_both_sides_have_one_draw(cache: Cache, data: PairedData) -> None:
-    """Crops as high as the picture: b stays a upside down through crop, mirror and jitter."""
+    """Crops are as high as the picture, so b stays a upside down after crop, mirroring and jitter."""
     for seen in range(0, 40, 4):
         batch = loader(cache, data).batch(seen)
         assert torch.equal(batch.b, batch.a.flip(2))
@@ -105,7 +105,7 @@ PINNED_B = [(3, 0, 2, False), (4, 0, 2, True), (3, 3, 0, False), (2, 0, 2, True)
 
 @pytest.mark.parametrize(("aligned", "a", "b"), [(True, PINNED_ALIGNED, PINNED_ALIGNED), (False, PINNED_A, PINNED_B)])
 def test_a_pairing_never_changes(cache: Cache, data: PairedData, aligned: bool, a: list[Any], b: list[Any]) -> None:
-    """Index, place and mirroring from the fourth picture on: a run of an earlier release goes on with them."""
+    """Indices, positions and mirroring from the fourth picture on: runs of an earlier release resume with them."""
     config = replace(data, crop_size=(9, 6), jitter=0, aligned=aligned)
     drawn = [loader(cache, config).sampler.at(position) for position in range(4, 8)]
     sides = [[(crop.index, crop.top, crop.left, crop.mirror) for crop in side] for side in zip(*drawn, strict=True)]
@@ -148,7 +148,7 @@ print(last_batch(pathlib.Path(sys.argv[1]), [42]))
 
 @pytest.mark.slow
 def test_a_fresh_process_gives_the_same_batch(tmp_path: Path) -> None:
-    """A run that is resumed at picture 42 sees what the uninterrupted one saw."""
+    """A run that resumes at picture 42 gets the same batch as the uninterrupted one."""
     photographs(tmp_path / "set")
     here: dict[str, Any] = {}
     exec(CODE, here)

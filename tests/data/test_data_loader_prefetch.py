@@ -1,4 +1,4 @@
-"""A loader one batch ahead gives the loader's own batches."""
+"""Prefetching loader, which is one batch ahead: it yields the batches of the loader itself."""
 
 import threading
 from pathlib import Path
@@ -13,7 +13,7 @@ from ganvas.data.loader import Batch, Prefetched, TrainLoader
 
 
 class Counting:
-    """A loader of numbers that remembers what it was asked."""
+    """Loader of numbers that records its calls."""
 
     batch_size, epoch_size, device = 3, 10, torch.device("cpu")
 

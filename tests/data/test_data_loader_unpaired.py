@@ -22,7 +22,7 @@ from ganvas.errors import ConfigError, DataError, PolicyRefusal
 
 @pytest.fixture
 def data(tmp_path: Path) -> UnpairedData:
-    """Three dark pictures on side a, five bright ones on side b."""
+    """Write three dark pictures on side a and five bright ones on side b."""
     return UnpairedData(folder=unpaired(tmp_path / "set"), resize="none", crop_size=(8, 8))
 
 
@@ -124,7 +124,7 @@ def gate(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
 
 
 def test_refusals_are_counted_over_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of eight is more than 5 % of its side, and less than that of all forty."""
+    """One of eight is more than 5 % of its side, but less than 5 % of all forty."""
     data = UnpairedData(folder=unpaired(tmp_path / "set", counts=(8, 32)), resize="none", crop_size=(8, 8))
     bad = noise(12, 12, seed=0) // 4
     gate(monkeypatch, [bad])
@@ -163,7 +163,7 @@ def test_each_side_goes_through_all_its_pictures_before_one_comes_again(cache: C
 
 
 def test_the_sides_are_drawn_independently(tmp_path: Path) -> None:
-    """As many on both sides, and yet every a meets many a b, in a crop and a mirroring of its own."""
+    """Both sides have equal sizes, but each a meets many b, with independent crops and mirroring."""
     data = UnpairedData(folder=unpaired(tmp_path / "set", counts=(4, 4)), resize="none", crop_size=(8, 8))
     stream = loader(build(data, tmp_path), data)
     cuts = [stream.sampler.at(position) for position in range(400)]

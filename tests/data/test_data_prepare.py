@@ -1,4 +1,4 @@
-"""Pairs from a folder: what is degraded, how pictures are shared out, and going on after anything."""
+"""Preparation of pairs from a folder: degradations, splits, and resumption."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Files = dict[str, bytes]
 
 
 def scene(seed: int, height: int = 48, width: int = 64, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
-    """Smooth random blobs: as different from seed to seed as photographs are."""
+    """Return smooth random blobs, which differ between seeds as photographs do."""
     coarse = np.random.default_rng(seed).uniform(0, 1, (6, 8, channels)).astype(np.float32)
     smooth = np.clip(bicubic_resize(coarse, height, width), 0, 1)
     return smooth if dtype is np.float32 else np.rint(smooth * np.iinfo(dtype).max).astype(dtype)
@@ -51,7 +51,7 @@ def scene(seed: int, height: int = 48, width: int = 64, channels: int = 3, dtype
 
 @functools.cache
 def dish(seed: int) -> np.ndarray:
-    """A round dish with spots: one layout, other content from seed to seed."""
+    """Return a round dish with spots: the same layout with different content for each seed."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:128, 0:128]
     radius = np.hypot(x - 64, y - 64)
@@ -203,7 +203,7 @@ class TestPairs:
 
 
 class BrightSide:
-    """A classifier of two classes that sees brightness."""
+    """Classifier of two classes that responds to brightness."""
 
     class_names = ("dark", "bright")
     activation = "softmax"
@@ -290,7 +290,7 @@ class TestDuplicates:
     def test_pictures_of_one_layout_are_none(self) -> None:
         prints = [fingerprint(Picture(dish(seed))) for seed in range(40)]
         pairs = _close_pairs(np.stack([one.hashes for one in prints]), MAX_DISTANCE)
-        assert len(pairs) > 700  # of 780: by their hashes they are copies
+        assert len(pairs) > 700  # of 780: their hashes count as copies
         assert group_duplicates(prints) == list(range(40))
 
     @pytest.mark.parametrize("seed", [3, 17])
@@ -311,7 +311,7 @@ class TestDuplicates:
         paths = sorted((real_data / "flowers").rglob("*.jpg"))
         groups = group_duplicates([fingerprint(read_image(path)) for path in paths])
         pairs = [(paths[first].stem[-4:], path.stem[-4:]) for path, first in zip(paths, groups, strict=True)]
-        # Two are exact, two are mirrored (the sunflower also retouched); seen with the eye.
+        # Two are exact copies, two are mirrored (the sunflower also retouched), as judged by eye.
         copies = [("0090", "0100"), ("0242", "0243"), ("0484", "0498"), ("0729", "0735")]
         assert [pair for pair in pairs if pair[0] != pair[1]] == copies
 
@@ -324,7 +324,7 @@ class TestSplits:
         assert prepare_pairs(config).counts == {"train": 12, "val": 4, "test": 4}
 
     def test_a_split_emptied_by_near_duplicates_is_told(self, tmp_path: Path) -> None:
-        for level in range(10):  # one picture in ten brightnesses
+        for level in range(10):  # one picture at ten brightnesses
             write_image(tmp_path / "photos" / f"{level}.png", Picture((scene(0) * (0.5 + level / 20)).astype(np.uint8)))
         with pytest.warns(EmptySplitWarning, match=r"10 of 10 .* so val and test got none; .* --no-grouping"):
             prepared = prepare_pairs(PrepareConfig(tmp_path / "photos", tmp_path / "out"))
@@ -479,7 +479,7 @@ class TestGoingOn:
             prepare_pairs(PrepareConfig(photos, tmp_path / "out"))
         assert not (tmp_path / "out" / "manifest.json").exists()
         journal = tmp_path / "out" / ".prepare.jsonl"
-        journal.write_bytes(journal.read_bytes()[:-20])  # the last line is cut short as well
+        journal.write_bytes(journal.read_bytes()[:-20])  # the last line is truncated too
         rewritten: list[Path] = []
         monkeypatch.setattr(
             "ganvas.data.pair_folder.write_image", lambda path, picture: (rewritten.append(path), write(path, picture))
@@ -674,7 +674,7 @@ class TestBoxesFile:
         picture = Picture(np.zeros((40, 60, 3), np.uint8))
         with pytest.raises(ImageError, match="rows and columns swapped"):
             regions.boxes_on(picture, [Box(5, 20, 30, 58)])
-        for good in (Box(20, 5, 58, 30), Box(20, 5, 58, 43), Box(-5, 10, 70, 70)):  # on it, a little off, far off
+        for good in (Box(20, 5, 58, 30), Box(20, 5, 58, 43), Box(-5, 10, 70, 70)):  # inside, slightly outside, far off
             assert regions.boxes_on(picture, [good])
 
     def test_no_file(self, tmp_path: Path) -> None:

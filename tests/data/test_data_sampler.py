@@ -29,7 +29,7 @@ def test_uniforms_are_uniform_over_indices() -> None:
 
 
 def test_these_numbers_never_change() -> None:
-    """A run that was begun with one release is resumed with another."""
+    """A run of one release can be resumed with another."""
     np.testing.assert_allclose(uniforms(0, Purpose.CROP, 0, 3), PINNED, rtol=0, atol=1e-15)
     assert permutation(7, 2, 6).tolist() == PINNED_ORDER
     assert seed_of_name("p0") == PINNED_SEED

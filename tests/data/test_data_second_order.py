@@ -1,4 +1,4 @@
-"""The second-order degradation: its order, its parts against other libraries, sizes, ranges, determinism."""
+"""Second-order degradation: order, parts compared with other libraries, sizes, ranges, and determinism."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Unit = NDArray[np.float32]
 
 
 def photograph(height: int = 48, width: int = 40, channels: int = 3, *, seed: int = 0) -> Unit:
-    """Smooth colors and an edge."""
+    """Return smooth colors with an edge."""
     small = torch.rand(1, channels, 5, 5, generator=torch.Generator().manual_seed(seed))
     unit = functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)[0]
     unit[:, :, width // 2 :] *= 0.5
@@ -126,7 +126,7 @@ def test_it_is_the_same_degradation_written_out_with_other_libraries() -> None:
     expected = resized(blurred(expected, kernels[1]), (22, 18), "bicubic")
     expected = compressed(blurred(resized(expected, (24, 20), "area"), degradation.sinc), 85)
     made = degrade(unit, degradation, (24, 20), random())
-    assert np.abs(made - expected).mean() < 1e-3  # a rounding may differ
+    assert np.abs(made - expected).mean() < 1e-3  # single values may be rounded differently
     once = degrade(unit, replace(degradation, first=PLAIN), (24, 20), random())
     assert np.abs(made - once).mean() > 5e-3
 
@@ -160,7 +160,7 @@ def test_it_follows_from_chance_alone_and_differs_with_it() -> None:
     once, again, other = (degrade_second_order(image, 2, chance) for chance in (0.25, 0.25, 0.75))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
-    assert not torch.equal(once, degrade_second_order(image, 2, 0.25 + 2**-40))  # all of its bits count
+    assert not torch.equal(once, degrade_second_order(image, 2, 0.25 + 2**-40))  # all bits of the strength matter
 
 
 def test_a_picture_does_not_depend_on_its_batch() -> None:
@@ -188,7 +188,7 @@ def test_frames_of_a_window_share_all_but_the_noise(monkeypatch: pytest.MonkeyPa
 
 
 def test_parameters_have_the_ranges_and_shares_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("draw_kernel", "draw_sinc_kernel"):  # whose shares are another test
+    for name in ("draw_kernel", "draw_sinc_kernel"):  # their distribution is tested elsewhere
         monkeypatch.setattr(second_order, name, lambda *given: np.ones((1, 1)))
     given, count = np.random.default_rng(1), 3000
     drawn = [draw_second_order(given) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""The demo: photographs that are there, regions on the mosaic's grid, and (slow) the whole of it, shortened."""
+"""Demonstration: packaged photographs, regions on the mosaic's grid, and (slow) a shortened complete run."""
 
 import json
 import re
@@ -165,7 +165,7 @@ def means(**psnr: float) -> dict[str, dict[str, float]]:
 
 
 def test_the_nearest_model_is_recommended_whichever_it_is() -> None:
-    """Seen: a page that recommended L1 under a table in which L1 + GAN was nearer (23.87 dB to 23.72)."""
+    """Regression: a page recommended L1 below a table in which L1 + GAN was nearer (23.87 dB to 23.72)."""
     found = conclude(means(l1=23.72, l1_gan=23.87))
     assert (found.recommended, found.nearest) == ("l1_gan", {"psnr": "l1_gan", "ssim": "l1_gan"})
     assert "(23.87 dB) and by mean SSIM (0.597): L1 + GAN." in found.sentences[0]
@@ -194,7 +194,7 @@ def test_measures_that_disagree_are_both_told() -> None:
 
 
 def judged(rng: np.random.Generator, folder: Path, *, better: str) -> Restoration:
-    """A photograph of which one model restores all but a few gray levels, the other far less."""
+    """Return a photograph that one model restores almost exactly, the other much worse."""
     covered, restored = covered_noise(rng), {}
     for name in ("l1", "l1_gan"):
         error = 3 if name == better else 60
@@ -231,7 +231,7 @@ def test_page_and_metrics_say_what_the_figures_say(
     assert "cup is excluded: no." in page
     assert "restored one of the two photographs not used for training. The content gate refused a restored" in page
     regions = page[page.index("The covered regions alone") : page.index("The same regions in their photographs")]
-    assert regions.count("<img") == 5 + 4  # four renditions with their differences, and the original
+    assert regions.count("<img") == 5 + 4  # four renditions with their difference images, and the original
     whole = write_report(replace(report, left_out={})).read_text(encoding="utf-8")
     assert "and restored the one photograph not used for training.</p>" in whole
     for words in ("decibels (dB)", "Next steps", "ganvas train restore", metrics["machine"]["date"], "PyTorch"):  # type: ignore[index]
@@ -266,7 +266,7 @@ def test_the_worst_restoration_comes_first_and_the_training_has_its_curves(
 def test_the_film_pans_over_the_photograph_and_is_restored_frame_by_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without PyAV too: the films are animations."""
+    """Also without PyAV, since the films are animations."""
     monkeypatch.setitem(sys.modules, "av", None)
     pixels = np.random.default_rng(0).integers(0, 256, (150, 220, 3), dtype=np.uint8)
     frames = list(pan(Picture(pixels)))

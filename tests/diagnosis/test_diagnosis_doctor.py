@@ -1,4 +1,4 @@
-"""`ganvas doctor`: what it finds, and that what it prints can be acted on."""
+"""`ganvas doctor`: its findings, and that the commands it prints work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny step, one recipe, and no weights, whose bytes would be read."""
+    """Measure a tiny step and one recipe, and read no weights."""
     monkeypatch.setattr(doctor, "SMALL_SIDE", 32)
     monkeypatch.setattr(doctor, "SMALL_WIDTH", 4)
     monkeypatch.setattr(doctor, "SIDES", (16, 32))

@@ -1,4 +1,4 @@
-"""Tiny data to compare methods on."""
+"""Tiny data for comparisons of methods."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from quick_features import absent, quick_extractor
 
 
 def soft(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
-    """Soft spots."""
+    """Return smooth spots."""
     coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
 @pytest.fixture
 def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Side by side, 32 pixels: right is left with the colors turned round."""
+    """Write pairs of 32 pixels side by side; the right half is the left one with inverted colors."""
     for split, count in (("train", 6), ("val", 3), ("test", 5)):
         folder = tmp_path / "pairs" / split
         folder.mkdir(parents=True)
@@ -33,7 +33,7 @@ def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def sides(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Without pairs: dark and bright pictures of 32 pixels, not as many of each."""
+    """Write unpaired sides of dark and of bright pictures of 32 pixels, in different numbers."""
     for name, count, floor in (("trainA", 5, 0), ("trainB", 7, 128), ("testA", 4, 0), ("testB", 6, 128)):
         folder = tmp_path / "sides" / name
         folder.mkdir(parents=True)
@@ -44,12 +44,12 @@ def sides(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def networks_at_hand() -> None:
-    """The networks that `ganvas compare` measures with."""
+    """Return the networks with which `ganvas compare` measures."""
 
 
 @pytest.fixture(autouse=True)
 def quick_eyes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve features instead of EfficientNet's, and no LPIPS, unless the test asks for `networks_at_hand`."""
+    """Use twelve features instead of EfficientNet's, and no LPIPS, unless the test requests `networks_at_hand`."""
     if "networks_at_hand" in request.fixturenames:
         return
     monkeypatch.setattr(measures, "efficientnet_features", quick_extractor)

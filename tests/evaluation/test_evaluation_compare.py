@@ -1,4 +1,4 @@
-"""A comparison from end to end: one page, one table, one grid; failures, refusals and interruptions."""
+"""Comparison of methods from end to end: page, table and grid; failures, refusals and interruptions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TINY: dict[str, Any] = {"epochs": 1, "crop_size": (32, 32), "width": 4, "device"
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recipes whose networks have few layers."""
+    """Replace the recipes by ones with shallow networks."""
     smaller = {
         "pix2pix": {"depth": 2, "receptive_field": 16},
         "cyclegan": {"residual_blocks": 1, "receptive_field": 16},
@@ -62,13 +62,13 @@ def record(out: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def made() -> list[Comparison]:
-    """What `two_methods` made."""
+    """Result of `two_methods`."""
     return []
 
 
 @pytest.fixture
 def two_methods(pairs: Path, made: list[Comparison], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Pix2Pix and CycleGAN on pairs, compared once for all tests that only look."""
+    """Compare pix2pix and CycleGAN on pairs, once for all tests that only read the result."""
     if not made:
         made.append(run(["pix2pix", "cyclegan"], pairs, tmp_path_factory.mktemp("two") / "out"))
     return made[0]
@@ -106,7 +106,7 @@ def test_the_page_the_table_and_the_grid(two_methods: Comparison) -> None:
                   "Training of pix2pix: loss", "Training of cyclegan: loss"):  # fmt: skip
         assert words in page
     assert "failed" not in page
-    assert page.count("<img") == 5 * (4 + 3)  # input, two outputs, target, and the differences of all but the target
+    assert page.count("<img") == 5 * (4 + 3)  # input, two outputs, target, and the differences of the first three
     assert "http" not in page.replace("http://www.w3.org", "").replace('http-equiv="Content', "")
     text = str(two_methods)
     assert all(words in text for words in ("PSNR (dB)", "Frechet, b", "kernel, a", "training pictures", "6 "))
@@ -144,10 +144,10 @@ def test_sides_without_pairs(sides: Path, tmp_path: Path) -> None:
     assert found["methods"]["horse2zebra_port"]["distances"]["b_to_a"][0]["counts"] == [3, 3]
     assert "Against the targets" not in str(comparison)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert page.count("<img") == (3 + 3) * 3  # both ways
+    assert page.count("<img") == (3 + 3) * 3  # both directions
     assert "Evenly spaced" in page
     assert "difference" not in page
-    assert "Validation of cyclegan" not in page  # there is no split for it
+    assert "Validation of cyclegan" not in page  # it has no validation split
     assert not (tmp_path / "out" / "pictures.csv").exists()
 
 
@@ -177,7 +177,7 @@ def test_one_that_fails_is_listed_and_the_others_go_on(
 
 @pytest.mark.slow
 def test_the_page_says_what_is_still_to_come(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page is rewritten after each method, also after one that failed."""
+    """The page is rewritten after each method, including failed ones."""
     pages, train = list[str](), comparing.train
 
     def looking(config: RunConfig, out: Path, **kinds: bool) -> TrainingResult:
@@ -238,7 +238,7 @@ def test_other_settings_need_another_folder(pairs: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as before, so that their number tells nothing; also where both folders are called alike."""
+    """The number of pictures is the same, and so may be the names of the folders."""
     for name in ("first", "second"):
         shutil.copytree(sides, tmp_path / name / "sides")
     out, relative = tmp_path / "out", sides.relative_to(tmp_path)
@@ -253,7 +253,7 @@ def test_other_pictures_need_another_folder(sides: Path, tmp_path: Path, monkeyp
 
 
 def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate refuses all that a method makes: the method is listed, with nothing measured and all names."""
+    """The gate refuses all outputs of a method, which is listed without metrics, with the names of all pictures."""
     real = {read_image(path).pixels.tobytes() for path in sides.rglob("*.png")}
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.0 if rgb.tobytes() in real else 0.9)
     gate.forget_scorer()
@@ -273,7 +273,7 @@ def test_what_is_refused_is_shown_nowhere(sides: Path, tmp_path: Path, monkeypat
 
 
 def test_two_refused_outputs_do_not_end_a_method(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen: two early, blurry outputs of twelve ended the method as a refused data set."""
+    """Regression: two early, blurry outputs of twelve were treated like a refused data set."""
     made = run(["pix2pix"], pairs, tmp_path / "out").methods["pix2pix"].measured.translated["a_to_b"].rgb()
     refused = {picture.tobytes() for picture in made[:2]}
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 * (rgb.tobytes() in refused))

@@ -1,4 +1,4 @@
-"""Pairs that are shown apart, for methods that need none (`aligned` off)."""
+"""Pairs used as unpaired data, for methods that ignore the pairing (`aligned` off)."""
 
 from __future__ import annotations
 

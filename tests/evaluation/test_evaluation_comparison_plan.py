@@ -1,4 +1,4 @@
-"""What each method is given."""
+"""Plan of a comparison: data and settings of each method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole evaluation: figures, baseline, files, and what is left out."""
+"""Evaluation of a run from end to end: metrics, baseline, files, and excluded pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_run(folder: Path, data: PairedData | None, **changes: object) -> Path:
 
 @pytest.fixture
 def pairs(tmp_path: Path, rng: np.random.Generator) -> PairedData:
-    """Three pairs in two folders, b a little lighter than a, in `test`."""
+    """Write three pairs in two folders, each b slightly lighter than its a, in `test`."""
     for i in range(3):
         a = rng.integers(0, 200, (*SIZE, 3), dtype=np.uint8)
         write_image(tmp_path / "data" / "test" / "a" / f"p{i}.png", Picture(a))
@@ -100,7 +100,7 @@ def test_table_json_and_html(tmp_path: Path, pairs: PairedData) -> None:
     assert record["output"]["psnr"]["count"] == 3
     assert [picture["name"] for picture in record["pictures"]] == ["p0", "p1", "p2"]
     report = (tmp_path / "out" / "report.html").read_text()
-    assert report.count("<img") == 3 * (3 + 2)  # input, output, target, and the differences of input and output
+    assert report.count("<img") == 3 * (3 + 2)  # input, output, target, and the difference images of input and output
     assert "<h3>Training: loss</h3>" in report
     assert "<h3>Validation: PSNR (dB)</h3>" in report
     assert "http" not in report.split("<main>")[1]
@@ -126,7 +126,7 @@ def test_the_worst_pictures_come_first(tmp_path: Path, pairs: PairedData) -> Non
     assert [float(row["psnr"]) for row in rows] == [psnr[name] for name in order]
     baseline = next(scores.baseline for scores in evaluation.pictures if scores.name == "p0")
     assert baseline is not None
-    assert {row["picture"]: row["input_psnr"] for row in rows}["p0"] == ""  # nothing differs, so it is infinite
+    assert {row["picture"]: row["input_psnr"] for row in rows}["p0"] == ""  # infinite, since they are equal
     assert evaluation.num_nearer == sum((psnr[s.name] or 0) > (s.baseline["psnr"] or 99) for s in evaluation.pictures)  # type: ignore[index]
     assert f"{evaluation.num_nearer} of 3 outputs are closer" in str(evaluation)
 
@@ -134,7 +134,7 @@ def test_the_worst_pictures_come_first(tmp_path: Path, pairs: PairedData) -> Non
 def test_of_many_pictures_those_that_are_not_kept_are_translated_again(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    """The worst and the best of eight, of which the first three are kept in memory."""
+    """The worst and the best of eight pictures, of which only the first three are kept in memory."""
     for index in range(8):
         a = rng.integers(0, 200, (*SIZE, 3), dtype=np.uint8)
         write_image(tmp_path / "data" / "test" / "a" / f"p{index}.png", Picture(a))
@@ -163,7 +163,7 @@ def test_a_report_has_a_bounded_number_of_rows() -> None:
     assert page.count("<tr>") == 1 + 2 + 1 + NUM_ROWS
     assert "The 100 with the lowest PSNR of 1,000; all are in pictures.csv." in page
     assert "no log of its training" in page
-    assert page.count("MS-SSIM</th>") == 1  # in the table of means alone: no picture has it
+    assert page.count("MS-SSIM</th>") == 1  # only in the table of means: no picture has it
     assert page == as_html(evaluation, {}, evaluation.ranking(24), {})
 
 
@@ -215,7 +215,7 @@ def test_a_gray_input_of_a_run_in_color_is_repeated(tmp_path: Path, pairs: Paire
 
 
 def test_deep_pictures_of_many_channels_are_shown_channel_by_channel(tmp_path: Path, rng: np.random.Generator) -> None:
-    """From 2 channels to 5: nothing can be said of the input, and each channel has its row and its range."""
+    """From 2 channels to 5: the input cannot be compared, and each channel has a row and a range."""
     for index in range(2):
         a, b = (rng.integers(100, 4000, (*SIZE, channels), dtype=np.uint16) for channels in (2, 5))
         write_image(tmp_path / "data" / "test" / "a" / f"s{index}.tif", Picture(a))
@@ -234,7 +234,7 @@ def test_deep_pictures_of_many_channels_are_shown_channel_by_channel(tmp_path: P
     report = (tmp_path / "out" / "report.html").read_text()
     first = evaluation.ranking(3).names[0]
     assert rows_of(report)[:5] == [f"{first}: channel {index} of 5" for index in range(1, 6)]
-    assert report.count("<img") == 2 * (2 + 5 * 3)  # inputs, outputs, targets and the differences of the outputs
+    assert report.count("<img") == 2 * (2 + 5 * 3)  # inputs, outputs, targets and the difference images of the outputs
     assert len(re.findall(r"levels 1\d\d to 3,9\d\d", report)) == 2 * (2 + 5 * 2)
     assert "not shown" not in report
 
@@ -249,7 +249,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, refused: list[np.ndarray]) -> None:
 def test_refused_outputs_are_left_out_and_listed(
     tmp_path: Path, pairs: PairedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are: a model that makes refused pictures says nothing about the data."""
+    """Regardless of their number: refused outputs of a model do not make the data unusable."""
     run = write_run(tmp_path / "run", pairs)
     translate = Translator.load(run, device="cpu")
     made = [translate(read_image(pairs.folder / "test" / "a" / f"p{i}.png")).as_rgb8() for i in range(3)]

@@ -1,4 +1,4 @@
-"""A film against the true one: scores a frame, flicker beside the true film's own, worst frames, clear refusals."""
+"""Evaluation of a film against its ground truth: scores per frame, flicker, worst frames, and errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def truth(tmp_path: Path) -> Path:
 
 
 def changed(source: Path, out: Path, change: object) -> Path:
-    """A film whose frames are changed by a function of number and pixels."""
+    """Write a film whose frames are changed by a function of number and pixels."""
     info = probe(source)
     made = (
         frame.with_picture(Picture(change(frame.index, frame.picture.pixels.astype(int)).clip(0, 255).astype(np.uint8)))  # type: ignore[operator]
@@ -71,7 +71,7 @@ def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Pa
     page = (tmp_path / "made-evaluation" / "report.html").read_text()
     assert page.index("frame 4, 0.160 s") < page.index("frame 0, 0.000 s")
     assert "True film" in page
-    assert page.count("data:image/jpeg") == 6 * 3  # film, difference and true film of all frames, the worst first
+    assert page.count("data:image/jpeg") == 6 * 3  # film, difference and ground truth of all frames, worst first
     assert "Best frames" not in page
 
 
@@ -84,7 +84,7 @@ def test_a_smaller_input_is_shown_enlarged_and_the_best_frames_follow_the_worst(
     page = (tmp_path / "made-evaluation" / "report.html").read_text()
     shown = re.findall(r'<span class="row"[^>]*>(frame \d)', page)
     assert shown == [f"frame {number}" for number in (8, 7, 6, 5, 4, 3, 0, 1)]
-    assert page.count("data:image/jpeg") == 8 * 5  # also of the input, in the size of the true film
+    assert page.count("data:image/jpeg") == 8 * 5  # also of the input, at the size of the ground truth
 
 
 def test_flicker_stands_beside_that_of_the_true_film(truth: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_flicker_stands_beside_that_of_the_true_film(truth: Path, tmp_path: Path
     found = {part: summary["warp"].mean or 0 for part, summary in result.summaries.items()}
     assert found["film"] > (30 / 255) ** 2 > 5 * found["truth"]
     assert found["input"] == pytest.approx(found["truth"], rel=0.2)
-    assert result.frames[-1].warp is None  # no frame follows
+    assert result.frames[-1].warp is None  # it is the last frame
     assert result.frames[0].input is not None
     assert "input as it is" in str(result)
 
@@ -153,7 +153,7 @@ def test_films_that_do_not_belong_together_are_refused(truth: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_counts_that_only_decoding_tells_are_compared_too(truth: Path, tmp_path: Path) -> None:
-    """The frames of an animation are counted by decoding; an input that is longer is named with its count."""
+    """The frames of an animation are counted by decoding; a longer input is an error that states its count."""
     shorter = tmp_path / "made.gif"
     write_video(shorter, list(read_video(truth))[:4], like=truth)
     with pytest.raises(VideoError, match=r"made\.gif has 4, truth\.mkv has 6"):

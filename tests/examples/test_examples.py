@@ -1,4 +1,4 @@
-"""Every program in examples/ runs."""
+"""Programs in examples/: each of them runs."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Atomic files: whole or not at all, flushed in an order that survives a loss of power, and swept up."""
+"""Atomic files: complete or absent, flushed in an order that survives a power failure, and cleaned up."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_names_that_are_no_utf8_come_back_from_json(tmp_path):
 
 
 DEAD = "7ffffffe"
-"""A process id that no system gives."""
+"""Process id that no system assigns."""
 LEFTOVERS = (f".x.{DEAD}01234567.png", ".state.0123456789abcdef.safetensors", f".run.{DEAD}01234567")
 
 
@@ -160,7 +160,7 @@ def test_what_is_being_written_is_no_leftover(tmp_path: Path) -> None:
         sweep([tmp_path])
         assert temporary.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
-    assert is_leftover(temporary_path(tmp_path / "x.png").name)  # of an earlier process of the same id
+    assert is_leftover(temporary_path(tmp_path / "x.png").name)  # of an earlier process with the same id
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process ids are looked up on POSIX alone")
@@ -209,7 +209,7 @@ def test_one_process_a_folder(tmp_path: Path, folder_locks: bool, monkeypatch: p
 
 
 def refuse_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let folders be unable to be locked, as on NFS."""
+    """Make folder locks fail, as on NFS."""
     lock = claim_module._lock
 
     def fails(descriptor: int, *, alone: bool) -> None:

@@ -1,4 +1,4 @@
-"""Originals: no target of any verb is a source, whatever links lead to it."""
+"""Protection of originals: no output of any verb overwrites a source, even through links."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def picture(path: Path, level: int = 90) -> None:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder with a picture of its own and a link to a folder elsewhere, which holds another link."""
+    """Write a folder with a picture and a link to another folder, which contains another link."""
     picture(tmp_path / "in/top.png", 30)
     picture(tmp_path / "store/deep/patient.png", 60)
     picture(tmp_path / "archive/old.png", 90)
@@ -96,7 +96,7 @@ def test_links_to_folders_are_followed(shared: Path) -> None:
 
 
 def test_a_link_upwards_ends(shared: Path) -> None:
-    (shared / "patients/loop").symlink_to(shared.parent)  # all there is, the root itself included
+    (shared / "patients/loop").symlink_to(shared.parent)  # everything, including the root itself
     (shared / "self").symlink_to(shared)
     listing = list_folder(shared)
     assert below(shared, listing.files) == ALL

@@ -1,4 +1,4 @@
-"""Names that differ in Unicode normalization only belong together, wherever names are matched."""
+"""Names that differ only in Unicode normalization match wherever files are matched by name."""
 
 from __future__ import annotations
 

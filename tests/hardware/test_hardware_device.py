@@ -1,4 +1,4 @@
-"""bfloat16 only where it is fast; elsewhere a clear error before any work, and `auto` that chooses."""
+"""bfloat16 only where it is fast: otherwise an early error, or float32 with `auto`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, native: bool, capability: str, o
     ("machine", "native", "capability", "onednn", "fast"),
     [
         ("x86_64", True, "AVX512", True, True),
-        ("x86_64", False, "AVX512", True, False),  # oneDNN says yes there, and emulates
+        ("x86_64", False, "AVX512", True, False),  # oneDNN reports support there, but emulates
         ("x86_64", True, "AVX2", True, False),
         ("AMD64", True, "AVX512", False, False),
         ("aarch64", False, "DEFAULT", True, True),
@@ -127,7 +127,7 @@ SMALL_FLAGS = [
 
 @pytest.mark.slow
 def test_a_processor_with_avx2_alone_says_so_and_goes_on_in_float32(tmp_path: Path) -> None:
-    """The command itself, in a process whose libraries are limited to AVX2; then a run that was begun in bfloat16."""
+    """The command itself, in a process limited to AVX2; then a run that was started in bfloat16."""
     forced = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     for name in ("a/1.png", "b/1.png"):
         write_image(tmp_path / "data" / "train" / name, Picture(np.full((16, 16, 3), 90, np.uint8)))

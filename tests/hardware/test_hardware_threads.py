@@ -1,4 +1,4 @@
-"""The load of other programs, from counters as proc(5) describes them."""
+"""Load of other programs, computed from counters as in proc(5), and the choice of threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ganvas.localization.classifier import make_session
 def test_cores_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: float, threads: int, none_left: bool
 ) -> None:
-    """Ten seconds on two cores, 15 of processor time our own."""
+    """Ten seconds on two cores, with 15 s of our own processor time."""
     clock, own, tick = [100.0], [50.0], os.sysconf("SC_CLK_TCK")
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "process_time", lambda: own[0])
@@ -65,12 +65,12 @@ def test_the_real_counters_are_read() -> None:
 
 
 MEASURED = ({2: 30 / 812, 1: 30 / 540}, {2: 30 / 196, 1: 30 / 548}, {2: 30 / 32, 1: 30 / 304})
-"""Seconds a step of 128-pixel pix2pix on two cores beside 0, 1 and 2 busy programs: number of threads -> seconds."""
+"""Number of threads -> seconds per step of 128-pixel pix2pix, on two cores beside 0, 1 and 2 busy programs."""
 
 
 @dataclass
 class Machine:
-    """A clock that goes on by what a step takes with the present number of threads."""
+    """Clock that each step advances by its duration with the current number of threads."""
 
     pace: Callable[[float], dict[int, float]]
     time: float = 0.0
@@ -82,7 +82,7 @@ class Machine:
         self.used.append((self.time, count))
 
     def train(self, choice: StepThreads, *, until: float) -> int:
-        """Steps begun before that time."""
+        """Run steps until a time; return their number."""
         steps = 0
         while self.time < until:
             with choice.step():
@@ -113,7 +113,7 @@ def test_beside_any_load_a_short_training_reaches_most_of_the_best_setting(load:
 
 
 def test_an_idle_machine_computes_with_all_threads_from_the_first_step_to_the_last() -> None:
-    """Whatever the speed does: the results are then the same to the bit."""
+    """Whatever the speed: the results are then bitwise reproducible."""
     machine, choice = start(lambda time: {2: 0.04 if time < 100 else 0.2, 1: 0.01}, contended=lambda time: False)
     machine.train(choice, until=300.0)
     assert {count for _, count in machine.used} == {2}

@@ -1,4 +1,4 @@
-"""Color profiles: other RGB spaces become sRGB in reading, sRGB changes no sample, and what cannot be done is said."""
+"""Color profiles: other RGB spaces become sRGB on reading, sRGB stays unchanged, and failures are reported."""
 
 import struct
 import zlib
@@ -25,7 +25,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def profile(name: str) -> bytes:
-    """Primaries as they are published; a plain power as the tone curve."""
+    """Return a profile with published primaries and a power function as the tone curve."""
     return bytes(imagecodecs.cms_profile("rgb", whitepoint=D65, primaries=PRIMARIES[name], gamma=2.2))
 
 
@@ -51,7 +51,7 @@ def save(path, pixels: np.ndarray, icc: bytes) -> None:
 
 
 def by_definition(pixels: np.ndarray, name: str) -> np.ndarray:
-    """The sRGB levels in [0, 1] by the published primaries (IEC 61966-2-1 for the target)."""
+    """Return the sRGB levels in [0, 1] computed from the published primaries (IEC 61966-2-1 for the target)."""
 
     def to_xyz(space: str) -> np.ndarray:
         x, y = np.array(PRIMARIES[space]).reshape(3, 3)[:, :2].T
@@ -73,7 +73,7 @@ def test_wide_gamuts_become_srgb(tmp_path, name, suffix, dtype):
     assert picture.pixels.dtype == dtype
     found = picture.pixels / np.iinfo(dtype).max
     away = np.abs(found - by_definition(pixels, name))
-    assert away.max() < (0.02 if dtype == "uint8" else 0.06)  # of 16 bits, where a color leaves the gamut
+    assert away.max() < (0.02 if dtype == "uint8" else 0.06)  # for 16 bits, where a color is outside the gamut
     assert away.mean() < 0.002
     assert np.abs(found - pixels / np.iinfo(dtype).max).max() > 0.05
     assert len(picture.notes) == 1

@@ -210,7 +210,7 @@ def test_covering_a_picture_makes_it_opaque_there():
 
 
 def test_a_grid_goes_through_a_given_point() -> None:
-    """Blocks start at the point, on both sides of it, wherever it lies; those at the region's edge are smaller."""
+    """Blocks start at the point, on both sides of it, wherever it is; those at the region's edge are smaller."""
     pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
     how = Cover(style="mosaic", block_size=5)
     for origin in ((3, 2), (-7, 12), (103, -98)):
@@ -234,7 +234,7 @@ def marked() -> np.ndarray:
 def test_a_mask_whose_zero_is_white_never_covers_the_complement(
     tmp_path: Path, marked: np.ndarray, dtype: type
 ) -> None:
-    """`tifffile.imwrite` tags every boolean array so, and its own reader gives the array back as it was."""
+    """`tifffile.imwrite` tags every boolean array this way, and its own reader returns the array unchanged."""
     path, like = tmp_path / "mask.tif", Picture(np.full((24, 30, 3), 90, np.uint8))
     tifffile.imwrite(path, marked.astype(dtype), photometric=None if dtype is bool else "miniswhite")
     problem = r"mask\.tif: the mask declares that 0 is white.*save it with 8 bits.*mask\.astype\('uint8'\) \* 255"

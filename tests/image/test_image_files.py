@@ -1,4 +1,4 @@
-"""Every format, type and channel count, there and back; what writing drops; what reading refuses."""
+"""Image files: round trips of every format, type and number of channels; what writing drops, what reading refuses."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
 from ganvas.image.picture import Picture
 
 LABEL = SyntheticLabel(software="ganvas 0.1", model='pix2pix "déjà" <run>', note="A & B were restored.")
-LOSSLESS = {  # suffix -> (types, channels, opacity): what comes back as it was
+LOSSLESS = {  # suffix -> (types, channels, opacity) that survive a round trip
     ".png": ((np.uint8, np.uint16), (1, 3), (False, True)),
     ".webp": ((np.uint8,), (3,), (False, True)),
     ".bmp": ((np.uint8,), (1, 3), (False,)),
@@ -32,7 +32,7 @@ LOSSLESS = {  # suffix -> (types, channels, opacity): what comes back as it was
 
 
 def smooth(height=24, width=32, channels=3) -> np.ndarray:
-    """A picture that survives JPEG."""
+    """Return a picture that survives JPEG."""
     y, x = np.mgrid[0:height, 0:width]
     planes = [60 + 5 * x + shift for shift in range(channels)] + [80 + 4 * y]
     return np.stack(planes[-channels:], axis=2).astype(np.uint8)
@@ -47,7 +47,7 @@ def pictures(draw, suffix):
     elements = st.floats(-(2**80), 2**80, width=32) if dtype == np.float32 else None
     pixels = draw(hnp.arrays(dtype, shape, elements=elements))
     if suffix == ".webp" and has_alpha:
-        pixels[0, 0, -1] = 7  # its encoder leaves out an opacity that is full everywhere
+        pixels[0, 0, -1] = 7  # the encoder drops an opacity that is full everywhere
     return Picture(pixels, has_alpha)
 
 
@@ -140,7 +140,7 @@ def test_a_failed_write_keeps_the_old_picture(tmp_path, monkeypatch):
 
 
 def stored_for(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """What a camera stores so that turning by the EXIF rule gives `upright`."""
+    """Return what a camera stores so that the EXIF orientation gives `upright`."""
     inverse = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -254,7 +254,7 @@ def test_a_transparent_color_becomes_opacity(tmp_path, rng, dtype, channels):
 
 def test_cmyk_jpeg_has_the_colors_it_was_made_from(tmp_path):
     inks = np.zeros((16, 16, 4), np.uint8)
-    inks[:, :8] = (0, 255, 255, 0)  # magenta and yellow make red
+    inks[:, :8] = (0, 255, 255, 0)  # magenta and yellow give red
     Image.frombytes("CMYK", (16, 16), inks.tobytes()).save(tmp_path / "a.jpg", quality=100)
     pixels = read_image(tmp_path / "a.jpg").pixels.astype(int)
     assert pixels.shape == (16, 16, 3)

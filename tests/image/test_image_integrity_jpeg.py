@@ -22,7 +22,7 @@ def jpeg(*, progressive=True, size=(16, 8), **options) -> bytes:
 
 
 def of_scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
+    """Return a progressive JPEG that repeats its last scan."""
     data = jpeg()
     last = data.rindex(b"\xff\xda")
     scan = data[last:-2]

@@ -1,4 +1,4 @@
-"""PNG files whose checksums, lengths or scanlines are wrong are refused, whatever a decoder would make of them."""
+"""PNG files with wrong checksums, lengths or scanlines: they are refused even if a decoder would accept them."""
 
 import re
 import struct
@@ -24,7 +24,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def made_of(raw: bytes, *, width=4, height=3, depth=16, color=0, interlace=0) -> bytes:
-    """A PNG file whose scanlines, filter types included, are the bytes given."""
+    """Return a PNG file with these scanlines, including filter types."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
     body = zlib.compress(raw) if raw else b""
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
@@ -87,7 +87,7 @@ def test_scanlines_that_do_not_fit_the_header(tmp_path, data, problem):
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (9, 17), (33, 8)])
 def test_interlaced_pictures_are_counted_right(tmp_path, mode, size):
-    """Pillow writes none, so scanlines of all passes are made here: filter 0, samples 0."""
+    """Pillow cannot write them, so the test creates the scanlines of all passes: filter 0, samples 0."""
     depth, color, channels = {"1": (1, 0, 1), "L": (8, 0, 1), "P": (8, 3, 1), "RGB": (8, 2, 3), "RGBA": (8, 6, 4)}[mode]
     raw = b""
     for top, left, down, right in (
@@ -104,7 +104,7 @@ def test_interlaced_pictures_are_counted_right(tmp_path, mode, size):
 
 @pytest.mark.parametrize("color", [0, 2, 4, 6])
 def test_broken_16_bit_files_lose_no_reference(tmp_path, color):
-    """The decoder of 16 bits gives one reference to None away with each failure; the interpreter aborts at none."""
+    """Regression in imagecodecs: each failure drops one reference to None, and the interpreter aborts at none."""
     samples = {0: 1, 2: 3, 4: 2, 6: 4}[color]
     good = made_of((b"\0" + bytes(8 * samples)) * 3, color=color)
     path, before = tmp_path / "a.png", sys.getrefcount(None)
@@ -114,7 +114,7 @@ def test_broken_16_bit_files_lose_no_reference(tmp_path, color):
         path.write_bytes(bytes(broken[: len(broken) - number % 3]))
         with pytest.raises(ImageError):
             read_image(path)
-    # Whatever else runs in the process moves the count by some tens; one reference a failure would be 240.
+    # Other code changes the count by some tens; one reference per failure would be 240.
     assert before - sys.getrefcount(None) < 120
 
 

@@ -1,4 +1,4 @@
-"""TIFF as scientists, scanners and printers write it."""
+"""TIFF files as microscopes, scanners and printing software write them."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -202,13 +202,13 @@ def test_palettes_of_few_colors(tmp_path, bits):
     color_map = [(320, 3, colors.size, colors.ravel().tolist(), True)]
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", extratags=color_map, **depth)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
-        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(3)  # tifffile itself writes 8 bits only
+        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(3)  # tifffile itself writes only 8 bits
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, (colors.T >> 8)[indices])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_an_internal_mask_is_opacity(tmp_path, dtype):
-    """As GDAL writes it, also in cloud-optimized files, where reduced copies of both follow."""
+    """As GDAL writes it, also in cloud-optimized files, where downsampled copies of both follow."""
     pixels, inside = noise((32, 48, 3), dtype), noise((32, 48)) > 20000
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         tiff.write(pixels, photometric="rgb", tile=(16, 16), compression="zlib", metadata=None)
@@ -241,7 +241,7 @@ def test_the_orientation_of_a_stack_is_applied(tmp_path, contiguous):
 def test_the_exif_of_a_stack_spoils_no_picture(tmp_path):
     planes = noise((5, 40, 50))
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", compression="zlib")
-    for page in range(5):  # an EXIF pointer that leads nowhere, which the reader only logs
+    for page in range(5):  # an invalid EXIF pointer, which the reader only logs
         with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
             tag = tiff.pages[page].tags["ResolutionUnit"]
             tiff.filehandle.seek(tag.offset)

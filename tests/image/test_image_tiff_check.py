@@ -1,4 +1,4 @@
-"""TIFF files that are damaged, or that hold other pictures than they announce, are refused before they are decoded."""
+"""Damaged TIFF files, and files with other pictures than they declare: refused before decoding."""
 
 import logging
 from io import BytesIO
@@ -29,7 +29,7 @@ def with_tags(path, **values):
 
 
 def with_stream(path, stream, **tags):
-    """Put another compressed stream behind a file and let its only strip point there."""
+    """Append another compressed stream to a file, and let its only strip point there."""
     with path.open("ab") as file:
         place = file.tell()
         file.write(stream)
@@ -45,7 +45,7 @@ def with_stream(path, stream, **tags):
 @pytest.mark.parametrize("writer", ["pillow", "tifffile"])
 def test_a_deflate_file_without_its_last_bytes(tmp_path, writer, missing):
     path = tmp_path / "a.tif"
-    if writer == "pillow":  # strips in front, tags behind
+    if writer == "pillow":  # strips first, tags last
         Image.fromarray(colors(200, 90)).save(path, compression="tiff_adobe_deflate")
     else:
         tifffile.imwrite(path, colors(200, 90), photometric="rgb", compression="zlib", rowsperstrip=16)
@@ -112,7 +112,7 @@ def test_damage_in_the_tags_gives_the_picture_or_an_error(tmp_path, compression)
             found = read_image(path).pixels
         except ImageError:
             continue
-        # rows left out are indistinguishable from a lower picture; all that is shown must be right
+        # missing rows look like a lower picture; all that is shown must be right
         assert np.array_equal(found, expected[: len(found)]), place
 
 

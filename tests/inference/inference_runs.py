@@ -25,7 +25,7 @@ def tiny_record(config: Any = EXACT, **changes: Any) -> RunRecord:
 
 
 def tiny_method(record: RunRecord, *, gain: float = 4.0) -> Method:
-    """A method whose weights are large enough that its outputs differ visibly from place to place."""
+    """Return a method with weights large enough that its outputs vary visibly over the picture."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         method = build(

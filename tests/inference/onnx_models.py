@@ -1,4 +1,4 @@
-"""Tiny ONNX networks of pictures, good and bad, for the tests of inference."""
+"""Tiny ONNX networks on pictures, valid and invalid, for the tests of inference."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def write_network(
     metadata: dict[str, str] | None = None,
     declared: Sequence[int | str] | None = None,
 ) -> Path:
-    """A network that enlarges a picture `scale` times and multiplies it by `gain`, exactly.
+    """Write a network that enlarges a picture `scale` times and multiplies it by `gain`, exactly.
 
     Args:
-        path: to write.
+        path: output path.
         scale: 1, or a factor of nearest-neighbor enlargement.
-        channels: of the input.
-        made: of the output: the mean of all input channels, repeated; unset: those of the input.
+        channels: input channels.
+        made: output channels, copies of the mean of all input channels; unset: the input channels.
         kind: element type of the input.
-        made_kind: of the output; unset: that of the input.
-        sides: height and width, numbers where they are fixed.
+        made_kind: element type of the output; unset: that of the input.
+        sides: height and width; numbers are fixed sizes.
         batch: number of pictures.
-        multiple: side of the blocks into which pictures are cut and put together again; others do not fit.
-        last: (N, H, W, C) in and out.
+        multiple: side of the blocks into which the network divides pictures; other sizes do not fit.
+        last: whether input and output are (N, H, W, C).
         gain: factor.
         metadata: key -> value.
-        declared: input shape in place of what follows from the rest.
+        declared: input shape to declare instead of the actual one.
     """
     given, floats = KINDS[kind]
     result, _ = KINDS[made_kind or kind]

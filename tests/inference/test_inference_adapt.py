@@ -1,4 +1,4 @@
-"""Images of any kind: as a file would be read, or a clear error."""
+"""Adaptation of pictures to a run: any kind is converted as on reading a file, or is a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films through a run: every frame as a picture, at its time, with the sound; resumable to the byte, whole or not."""
+"""Translation of films: every frame like a picture, with its timestamp and the sound; resumption to the same bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def translate(run: Path, source: Path, out: Path, **settings: object) -> Transla
 
 
 def long_film(path: Path, frames: int = 30, **settings: object) -> Path:
-    """A film with a key frame on every fifth frame, so in segments of a fifth of a second."""
+    """Write a film with a key frame at every fifth frame, so with segments of a fifth of a second."""
     options = {"g": "5", "sc_threshold": "0", "preset": "ultrafast"}
     return make_film(path, frames=frames, options=options, **settings)  # type: ignore[arg-type]
 
@@ -63,7 +63,7 @@ def hidden(folder: Path) -> list[Path]:
 
 
 def bar(monkeypatch: pytest.MonkeyPatch, *barred: np.ndarray) -> None:
-    """The gate refuses these pixels and nothing else."""
+    """Let the gate refuse these pixels and nothing else."""
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(any(np.array_equal(rgb, b) for b in barred)))
     gate.forget_scorer()
 
@@ -146,7 +146,7 @@ def test_an_unknown_file_in_the_place_of_a_film_is_kept(run: Path, tmp_path: Pat
     assert (tmp_path / "out" / "film.mp4").read_bytes() == kept
     (tmp_path / "out" / "film.mp4").unlink()
     translate(run, source, tmp_path / "out")
-    (tmp_path / "out" / "translate.jsonl").unlink()  # killed before the row was written
+    (tmp_path / "out" / "translate.jsonl").unlink()  # as if killed before the row was written
     assert len(translate(run, source, tmp_path / "out").written) == 1
 
 
@@ -223,7 +223,7 @@ def test_parts_of_other_settings_or_damaged_ones_are_made_again(
 
     monkeypatch.setattr(film, "join_segments", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        translate(run, source, tmp_path / "made.mp4", seed=1)  # all parts are there
+        translate(run, source, tmp_path / "made.mp4", seed=1)  # all parts exist already
     with pytest.raises(KeyboardInterrupt):
         translate(run, source, tmp_path / "made.mp4")
     (folder,) = hidden(tmp_path)
@@ -275,7 +275,7 @@ def test_a_preview_is_the_beginning(run: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(film, "SECONDS", 0.1)
     source = long_film(tmp_path / "film.mkv", sound=("eng",))
     translate(run, source, tmp_path / "made.mkv", film=FilmOptions(preview=0.5))
-    assert len(times(tmp_path / "made.mkv")) == 13  # of 25 a second: 0.00 to 0.48
+    assert len(times(tmp_path / "made.mkv")) == 13  # at 25 per second: 0.00 to 0.48 s
     with av.open(tmp_path / "made.mkv") as made:
         assert max(p.pts * p.time_base for p in made.demux(made.streams.audio[0]) if p.pts is not None) < 0.5
     with pytest.raises(ConfigError, match="preview 0 must be more"):
@@ -300,7 +300,7 @@ def test_hdr_is_refused_with_the_remedy(run: Path, tmp_path: Path) -> None:
 
 
 def test_hdr_goes_through_a_run_that_was_trained_on_it(tmp_path: Path) -> None:
-    """The tags, the light of the mastering display and 10 bits stay; other transfer functions are refused."""
+    """Color tags, mastering display metadata and 10 bits are preserved; other transfer functions are refused."""
     tags = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
     spec = PictureSpec(dtype="uint16", transfer="pq")
     run = write_tiny_run(tmp_path / "run", input=spec, output=spec)
@@ -468,7 +468,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(run: Path, tmp_path: 
     words = [sys.executable, "-c", KILLED, run, source, tmp_path, "20"]
     kept = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     assert len(kept) == 20
-    assert len(set(kept)) > 2  # finished segments of different numbers were there
+    assert len(set(kept)) > 2  # finished segments of different numbers existed
 
 
 @pytest.mark.realdata

@@ -1,4 +1,4 @@
-"""Folders: names and formats kept, resumable, bad and refused pictures, masks, labels."""
+"""Translation of folders: names and formats, resumption, damaged and refused pictures, masks, labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def translate(run: Path, source: Path, out: Path, **settings: object) -> Transla
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, *pictures: Path) -> None:
-    """The gate refuses these pictures and no other."""
+    """Let the gate refuse these pictures and no other."""
     barred = [read_image(path).as_rgb8() for path in pictures]
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: float(any(np.array_equal(rgb, b) for b in barred)))
     gate.forget_scorer()
@@ -63,10 +63,10 @@ def test_a_second_call_does_only_what_is_missing_or_changed(run: Path, photos: P
     translate(run, photos, out)
     assert len(translate(run, photos, out).skipped) == 6
     (out / "one.png").unlink()
-    shutil.copy(out / "five.tif", out / "three.webp")  # not what was written
-    shutil.copy(photos / "two.jpg", photos / "four.bmp")  # another picture now
+    shutil.copy(out / "five.tif", out / "three.webp")  # not the file that was written
+    shutil.copy(photos / "two.jpg", photos / "four.bmp")  # a different picture
     manifest = out / "translate.jsonl"
-    manifest.write_text(manifest.read_text() + '{"name": "cut o')  # a crash while writing
+    manifest.write_text(manifest.read_text() + '{"name": "cut o')  # as after a crash while writing
     report = translate(run, photos, out)
     assert {path.name for path in report.written} == {"one.png", "three.webp", "four.bmp"}
     assert len(translate(run, photos, out).skipped) == 6
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_translation_is_not_replaced(run: Path, photos: Path, 
         write_image(out / name, Picture(np.full((8, 8, 3), 7, np.uint8)))
     kept = (out / "one.png").read_bytes()
     (out / "three.webp").write_text("mine")
-    translate(run, photos / "two.jpg", out / "two.jpg")  # a file that was named is written over, and labelled
+    translate(run, photos / "two.jpg", out / "two.jpg")  # an output file named by the user is replaced, and labeled
     for _ in range(2):
         with pytest.raises(PartialFailure) as caught:
             translate(run, photos, out)
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_translation_is_not_replaced(run: Path, photos: Path, 
         assert "already exists and is not a translation; move it" in caught.value.failures["one.png"]
     assert (out / "one.png").read_bytes() == kept
     assert (out / "three.webp").read_text() == "mine"
-    write_image(out / "five.tif", Picture(np.full((8, 8, 3), 7, np.uint8)))  # the label is gone, but its row is there
+    write_image(out / "five.tif", Picture(np.full((8, 8, 3), 7, np.uint8)))  # the label is missing, but its row exists
     with pytest.raises(PartialFailure) as caught:
         translate(run, photos, out, seed=1)
     assert set(caught.value.failures) == {"one.png", "three.webp", "four.bmp"}
@@ -179,7 +179,7 @@ def test_a_file_that_is_no_translation_is_not_replaced(run: Path, photos: Path, 
 
 def test_an_interrupted_folder_knows_its_own_by_their_labels(run: Path, photos: Path, tmp_path: Path) -> None:
     translate(run, photos, tmp_path / "out")
-    (tmp_path / "out" / "translate.jsonl").unlink()  # as if it had ended before the rows were written
+    (tmp_path / "out" / "translate.jsonl").unlink()  # as if the process had ended before writing the rows
     assert len(translate(run, photos, tmp_path / "out").written) == 6
 
 

@@ -1,4 +1,4 @@
-"""Run folders from anywhere: whatever run.json and a snapshot hold, an error names the file and no memory is taken."""
+"""Untrusted run folders: whatever run.json and a snapshot contain, an error names the file and uses little memory."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_networks_larger_than_the_machine(config: object, told: str) -> None:
 
 
 def test_a_wide_network_is_built_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look without memory leaves the weights that the seed gives as they are."""
+    """Building on the meta device first does not change the weights drawn from the seed."""
     from ganvas.methods import base
 
     weights = []

@@ -1,4 +1,4 @@
-"""Tiled translation needs the picture, the result and a few tiles, however large the picture."""
+"""Memory of tiled translation: the picture, the result and a few tiles, however large the picture is."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(1024 * int(status.split("VmHWM:")[1].split()[0]))
 
 
 def peak(size: int, norm: str, dtype: str) -> int:
-    """Bytes resident at most, of a process that translates one picture."""
+    """Return the peak resident memory in bytes of a process that translates one picture."""
     command = [sys.executable, "-c", PEAK, str(size), norm, dtype]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -52,7 +52,7 @@ def peak(size: int, norm: str, dtype: str) -> int:
     [("instance", "uint8", 0), ("none", "uint16", 1)],
 )
 def test_memory_grows_by_the_picture_and_no_more(norm: str, dtype: str, views: int) -> None:
-    """Blended tiles keep strips as wide as the picture; a deep picture is shown to the gate in 8 bits."""
+    """Blended tiles keep strips as wide as the picture; the gate gets a deep picture in 8 bits."""
     samples = 3 * (LARGE**2 - SMALL**2)
     given_and_made = 2 * samples * (2 if dtype == "uint16" else 1)
     grown = peak(LARGE, norm, dtype) - peak(SMALL, norm, dtype)

@@ -1,4 +1,4 @@
-"""Foreign ONNX networks as runs: any kind, scale, size and type in; what is no network of pictures is refused."""
+"""Foreign ONNX networks as runs: any kind, scale, size and type; graphs that do not translate pictures are refused."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_weights_beside_the_file_belong_to_it(tmp_path: Path, rng: np.random.Gen
     write_image(tmp_path / "in" / "a.png", Picture(image))
     first = translate_files(path, tmp_path / "in", tmp_path / "out", progress=False)
     weights = bytearray((tmp_path / "weights.bin").read_bytes())
-    weights[3] ^= 1  # other weights are another network
+    weights[3] ^= 1  # other weights make another network
     (tmp_path / "weights.bin").write_bytes(weights)
     again = translate_files(path, tmp_path / "in", tmp_path / "out", progress=False)
     assert [len(report.written) for report in (first, again)] == [1, 1]
@@ -345,7 +345,7 @@ def test_a_broken_range_is_refused(tmp_path: Path, said: str) -> None:
 
 
 def test_the_range_in_the_metadata_is_taken(tmp_path: Path) -> None:
-    """A network that multiplies by -1 exchanges black and white in [-1, 1]."""
+    """A network that multiplies by -1 swaps black and white in [-1, 1]."""
     path = write_network(tmp_path / "network.onnx", gain=-1, metadata={"ganvas.value_range": "-1 1"})
     np.testing.assert_array_equal(load(path)(np.full((16, 16, 3), 40, np.uint8)), 215)
 
@@ -373,7 +373,7 @@ def test_a_folder_through_the_command_line(tmp_path: Path, rng: np.random.Genera
         np.testing.assert_array_equal(read_image(made).pixels, image.repeat(2, 0).repeat(2, 1))
         assert read_label(made) == SOURCE_TYPE
         assert b"ONNX (network.onnx)" in made.read_bytes()
-    # The same file, settings and pictures: nothing is done again. Another file: everything is.
+    # The same file, settings and pictures: nothing is repeated. Another file: everything is.
     report = translate_files(path, tmp_path / "in", tmp_path / "out", suffix=".tif", progress=False)
     assert (len(report.written), len(report.skipped)) == (0, 3)
     write_network(path, scale=2, gain=0.5)
@@ -417,14 +417,14 @@ def test_the_gate_stands_on_both_sides(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("operator", "inputs"), [("Log", "x"), ("Div", "x x")])
 def test_values_that_are_not_finite_are_an_error(tmp_path: Path, operator: str, inputs: str) -> None:
-    """Of black they are -inf and NaN, where the noise of the trial gave numbers; -inf would be clipped to a level."""
+    """For black they are -inf and NaN, although the trial on noise gave numbers; -inf would be clipped to a level."""
     path = save(graph_of([node(operator, inputs, "y")], [IMAGE], [value("y")]), tmp_path / "net.onnx")
     with pytest.raises(ImageError, match=r"net\.onnx returns NaN or infinite values"):
         load(path)(Picture(np.zeros((20, 24, 3), np.uint8)))
 
 
 def test_a_size_at_which_it_makes_something_else_is_an_error(tmp_path: Path) -> None:
-    """A graph whose output is cut at 60 pixels passes every trial of a small size."""
+    """A graph whose output is cropped at 60 pixels passes every trial with a small picture."""
     limits = [numpy_helper.from_array(np.array([number]), name) for number, name in ((0, "s"), (60, "e"), (2, "a"))]
     graph = graph_of([node("Slice", "x s e a", "y")], [IMAGE], [value("y")], initializer=limits)
     translator = load(save(graph, tmp_path / "network.onnx"))

@@ -1,4 +1,4 @@
-"""A folder side by side: every picture as if alone, in order, few at once, whatever fails or is killed."""
+"""Pipeline for many pictures: each result as if translated alone, in order, with bounded memory, after any failure."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_gate_sees_both_sides_of_every_picture(
     gate.forget_scorer()
     translate(write_tiny_run(tmp_path / "run"), photos, tmp_path / "out")
     files = [*photos.glob("*.png"), *(tmp_path / "out").glob("*.png")]
-    assert {read_image(path).pixels.tobytes() for path in files} <= set(seen)  # flat ones are seen stretched too
+    assert {read_image(path).pixels.tobytes() for path in files} <= set(seen)  # the gate also sees flat ones stretched
 
 
 def test_a_gate_that_fails_refuses_each(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_an_error_of_ours_ends_the_work_and_keeps_what_is_done(
     monkeypatch.setattr(module, stage, working)
     done = [row["name"] for row in rows_of(tmp_path / "out")] if (tmp_path / "out").exists() else []
     assert len(done) <= 9
-    assert done == sorted(path.name for path in photos.iterdir())[: len(done)]  # no row after the one that failed
+    assert done == sorted(path.name for path in photos.iterdir())[: len(done)]  # no row after the failed one
     report = translate(run, photos, tmp_path / "out")
     assert (len(report.skipped), len(report.written)) == (len(done), 10 - len(done))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ganvas")]
@@ -166,7 +166,7 @@ def test_few_pictures_are_held_and_fewer_large_ones(
     monkeypatch.setattr(pipeline, "write_result", lambda *a, **n: (writing(*a, **n), change(-1))[0])
     run = write_tiny_run(tmp_path / "run")
     translate(run, photos, tmp_path / "out")
-    assert 4 <= most <= 5 * pipeline.GROUP  # two groups ahead, one at the network, one or two being written
+    assert 4 <= most <= 5 * pipeline.GROUP  # two groups ahead, one in the network, one or two being written
     held, most = 0, 0
     monkeypatch.setattr(pipeline, "GROUP_PIXELS", 100)
     monkeypatch.setattr(pipeline, "PIXELS_AHEAD", 100)
@@ -175,10 +175,10 @@ def test_few_pictures_are_held_and_fewer_large_ones(
 
 
 class Crowd:
-    """Count how many are in the network at once.
+    """Count the pictures in the network at the same time.
 
-    The first picture always goes alone. Of the others, where two are expected one stays until a second comes; where
-    one, each stays a while so that another could come.
+    The first picture is always alone. If two of the others are expected together, one waits for a second; if one is
+    expected, each waits a while, so that another could arrive.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, expected: int) -> None:
@@ -228,7 +228,7 @@ def test_two_small_pictures_share_the_network_and_large_ones_enter_one_by_one(
 ) -> None:
     torch.set_num_threads(threads)
     for number in (3, 6):
-        (photos / f"{number}.png").unlink()  # they fit into a tile, so they may be beside a tiled one
+        (photos / f"{number}.png").unlink()  # they fit into a tile, so they may run beside a tiled one
     crowd = Crowd(monkeypatch, expected=most)
     monkeypatch.setattr(frames, "SMALL_PIXELS", largest)
     translate(write_tiny_run(tmp_path / "run", config), photos, tmp_path / "out", tile=tile)
@@ -237,7 +237,7 @@ def test_two_small_pictures_share_the_network_and_large_ones_enter_one_by_one(
 
 
 def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second picture's row raises, as Ctrl-C would there, while the third picture is in its first tile."""
+    """The second picture's row raises, as Ctrl-C would, while the third picture is in its first tile."""
     in_a_tile, tiles, added, stopping = threading.Event(), 0, 0, threading.Event()
     network, adding, cancelling = Translator._network, runner.Journal.add, frames.LinkedProgress.cancel
 
@@ -264,7 +264,7 @@ def test_interrupted_it_stops_between_tiles(photos: Path, tmp_path: Path, monkey
     for path in [*photos.iterdir()]:
         write_image(path, Picture(np.zeros((48, 48, 3), np.uint8)))
     monkeypatch.setattr(pipeline, "GROUP", 1)
-    monkeypatch.setattr(frames, "cores_beside", lambda: 0)  # one thread, so that they come in order
+    monkeypatch.setattr(frames, "cores_beside", lambda: 0)  # one thread, so that they arrive in order
     monkeypatch.setattr(Translator, "_network", counted)
     monkeypatch.setattr(runner.Journal, "add", interrupted)
     monkeypatch.setattr(frames.LinkedProgress, "cancel", cancelled)
@@ -333,7 +333,7 @@ def test_killed_at_any_moment_it_goes_on(photos: Path, tmp_path: Path, files: in
 
 
 def rows_of_unfinished(out: Path) -> list[str]:
-    """Names in a manifest whose last line may be cut."""
+    """Return the names in a manifest whose last line may be truncated."""
     path = out / "translate.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     return [json.loads(line)["name"] for line in lines]

@@ -1,4 +1,4 @@
-"""Networks made ready: the same results as the plain network's, whatever the number of threads."""
+"""Networks prepared for inference: the same results as the plain network's, for any number of threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GENERATORS = {
 
 @pytest.fixture(params=GENERATORS)
 def plain(request: pytest.FixtureRequest) -> Generator:
-    """Large weights, so that outputs differ visibly from place to place."""
+    """Return a method with large weights, so that outputs vary visibly over the picture."""
     network = copy.deepcopy(GENERATORS[request.param]).eval()
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
@@ -46,7 +46,7 @@ def needs_onednn() -> None:
 
 
 def run(network: nn.Module, size: tuple[int, int] = (32, 48), *, threads: int = 1) -> torch.Tensor:
-    """What the network makes of noise, its own noise seeded."""
+    """Return the output of the network for noise, with its own noise seeded."""
     images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
     torch.set_num_threads(threads)
     with torch.random.fork_rng(), torch.inference_mode(), as_in_training(network):
@@ -62,9 +62,9 @@ def packed(network: Generator) -> Generator:
 
 def test_a_packed_network_makes_the_same(plain: Generator) -> None:
     network = packed(plain)
-    for size in ((32, 48), (64, 32), (32, 48)):  # the weights were laid out for the first of them
+    for size in ((32, 48), (64, 32), (32, 48)):  # the first size determines the layout of the weights
         made, wanted = run(network, size), run(plain, size)
-        largest = max(1.0, wanted.abs().max().item())  # residual networks are not bounded
+        largest = max(1.0, wanted.abs().max().item())  # outputs of residual networks are not bounded
         torch.testing.assert_close(made, wanted, rtol=0, atol=2e-5 * largest)
 
 
@@ -134,7 +134,7 @@ def test_layers_of_unknown_kinds_stay() -> None:
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
-    """The network in evaluation mode, its batch norms as if trained: every value away from its first one."""
+    """Return the network in evaluation mode, with statistics of batch norms as after training: no initial values."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(4)
         for layer in network.modules():
@@ -212,7 +212,7 @@ def test_few_channels_are_made_row_by_row(layer: nn.Conv2d, count: int) -> None:
 
 
 def test_a_norm_that_is_packed_at_test_keeps_its_running_statistics() -> None:
-    """Methods that translate in evaluation mode, such as VAE, would else see other statistics than they learnt."""
+    """Otherwise methods that translate in evaluation mode, such as VAE, would use other statistics than in training."""
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 3, 3)).eval()
     for statistics in (network[1].running_mean, network[1].running_var):
         nn.init.uniform_(statistics, 0.5, 2.0)

@@ -1,4 +1,4 @@
-"""Other runtimes than PyTorch: exported networks by their metadata, the choice of a runtime, the cache of exports."""
+"""Runtimes other than PyTorch: exported networks by their metadata, the choice of a runtime, and cached exports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ganvas.runs.record import save_snapshot, snapshot_path
 
 
 def described(**changes: Any) -> dict[str, str]:
-    """Metadata as `ganvas export` writes them."""
+    """Return metadata as written by `ganvas export`."""
     settings: dict[str, Any] = {
         "version": "0", "run": "tiny 2026", "method": "Pix2Pix", "direction": "a_to_b", "input": PictureSpec(),
         "output": PictureSpec(), "context": 0, "weights_sha256": "0" * 64,
@@ -133,7 +133,7 @@ def test_a_run_is_computed_by_its_export(tmp_path: Path, rng: np.random.Generato
 
 def test_noise_stays_with_torch(tmp_path: Path) -> None:
     path = write_network(tmp_path / "cache.onnx", metadata=described(noise="off"))
-    load(path)  # as a file of its own it is what its user exported
+    load(path)  # as a file it is what its user exported
     with pytest.raises(ConfigError, match=r"draws noise by dropout.*omit --runtime onnxruntime"):
         Translator.load(
             write_tiny_run(tmp_path / "run", NOISY), runtime=RuntimeChoice("onnxruntime", exporter(path, []))
@@ -200,10 +200,10 @@ def test_an_export_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert cached.cached_onnx(run, "auto", "b_to_a") != first
     assert len(made) == 2
     first.write_bytes(first.read_bytes()[:50])
-    assert cached.cached_onnx(run, "auto", "a_to_b") == first  # a damaged file is made again
+    assert cached.cached_onnx(run, "auto", "a_to_b") == first  # a damaged file is exported again
     assert len(made) == 3
     save_snapshot(snapshot_path(run, "last"), Translator.load(run, device="cpu").method, images_seen=13)
-    assert cached.cached_onnx(run, "auto", "a_to_b") != first  # other weights are another file
+    assert cached.cached_onnx(run, "auto", "a_to_b") != first  # other weights give another file
     with pytest.raises(ConfigError, match="pass best, last or auto"):
         cached.cached_onnx(run, snapshot_path(run, "last"), "a_to_b")
 

@@ -20,7 +20,7 @@ DEEP = PictureSpec(dtype="uint16", channels=5, value_range=(0.0, 65535.0))
 
 
 def write_run(folder, config=ONE_SIDE, spec=None, size=(16, 16)):
-    """Large weights, and norms that have seen something, so that other noise and other statistics show."""
+    """Write a run with large weights and trained norm statistics, so that other noise and statistics are visible."""
     spec = spec or PictureSpec()
     write_run_record(folder, RunRecord(method=config, input=spec, output=spec, image_size=size))
     torch.manual_seed(0)
@@ -126,7 +126,7 @@ def test_another_format_can_be_asked_for(tmp_path):
 
 
 def refuse(monkeypatch, refused):
-    """A gate that refuses the calls of those numbers."""
+    """Let the gate refuse the calls with these numbers."""
     calls = iter(range(1_000))
     monkeypatch.setattr(gate, "load_scorer", lambda: lambda rgb: 0.9 if next(calls) in refused else 0.1)
     gate.forget_scorer()
@@ -146,7 +146,7 @@ def test_a_refused_picture_is_left_out_and_named(tmp_path, monkeypatch):
 
 def test_of_a_pair_both_are_left_out(tmp_path, monkeypatch):
     write_run(tmp_path / "run", TWO_SIDES)
-    refuse(monkeypatch, {0, 3})  # a of the first, b of the second
+    refuse(monkeypatch, {0, 3})  # a of the first pair, b of the second
     with pytest.raises(PolicyRefusal, match="2 of 6 pictures") as caught:
         draw(tmp_path / "run", tmp_path / "out", count=3)
     assert "a/00000" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Padding keeps the corner, mirrors the rest, and so keeps the grid of a mosaic where training had it."""
+"""Padding at the right and bottom by mirroring, which keeps the grid of a mosaic in place, and tiled translation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_corner_stays_and_the_rest_is_mirrored(size: int, multiple: int, pad
 
 
 def test_a_size_off_the_multiple_changes_nothing_far_from_the_border() -> None:
-    """Halving the padding between both sides once moved the network's grid against the picture's."""
+    """Regression: padding on both sides moved the network's grid relative to the picture's."""
     torch.manual_seed(0)
     config = Pix2PixConfig(width=4, depth=2, norm="none", dropout=0.0, adversarial_weight=0.0)
     method = build(config, input_channels=1, output_channels=1, image_size=(64, 64))

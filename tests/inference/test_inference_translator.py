@@ -1,4 +1,4 @@
-"""A run as an image -> image object: any kind, any size, any depth, tiles, noise, the gate."""
+"""A run as a function from image to image: any kind, size and depth, tiles, noise, and the gate."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_tiles_of_a_normalised_network_are_blended_and_said(rng: np.random.Gener
 
 
 def tiled(image: np.ndarray, plan: TilePlan, translate: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`run_tiles` from an array to an array; every place is written once."""
+    """Apply `run_tiles` to an array, and check that every position is written once."""
     result = np.full_like(image, np.nan)
 
     def make(row: Span, column: Span) -> np.ndarray:
@@ -293,15 +293,15 @@ def test_bfloat16_is_near_float32_and_repeats(tmp_path: Path, rng: np.random.Gen
     full, half = (Translator.load(run, device="cpu", precision=name) for name in ("float32", "bfloat16"))
     made = half(image)
     np.testing.assert_array_equal(half(image), made)
-    if not dropout:  # which on some processors draws other noise in bfloat16
-        assert 0 < np.abs(made.astype(int) - full(image)).mean() < 4  # weights 4 times as large as trained ones start
+    if not dropout:  # dropout draws other noise in bfloat16 on some processors
+        assert 0 < np.abs(made.astype(int) - full(image)).mean() < 4  # weights 4 times as large as initial ones
 
 
 def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: np.random.Generator) -> None:
     translator = Translator.load(write_tiny_run(tmp_path / "run"), device="cpu")
     image = rng.integers(0, 256, (150, 170, 4), dtype=np.uint8)
     difference = translator.tiled(image, tile=68).astype(int) - translator(image)
-    assert np.abs(difference).max() <= 1  # a value half-way between two levels
+    assert np.abs(difference).max() <= 1  # a value halfway between two levels
     assert (difference != 0).mean() < 1e-3
     np.testing.assert_array_equal(translator.tiled(image, tile=68)[:, :, 3], image[:, :, 3])
 

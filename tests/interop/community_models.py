@@ -1,4 +1,4 @@
-"""Restoration models as people share them, with random weights, and an independent computation of each."""
+"""Community restoration models with random weights, and an independent implementation of each."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class Weights:
-    """Random weights by name, and layers that use them: an independent computation of the architectures."""
+    """Random weights by name, and layers that use them: an independent implementation of the architectures."""
 
     def __init__(self, seed: int = 0) -> None:
         self.random, self.state = torch.Generator().manual_seed(seed), dict[str, Tensor]()
@@ -33,7 +33,7 @@ def leaky(images: Tensor) -> Tensor:
 def esrgan(
     layout: str = "real", *, ups=(2, 2), channels=(3, 3), width=6, growth=4, blocks=2, unshuffle=1, plus=False
 ) -> tuple[dict[str, Tensor], object]:
-    """An ESRGAN by one of the three layouts, and its forward pass."""
+    """Return an ESRGAN in one of the three layouts, and its forward pass."""
     net = Weights()
     number = len(ups)
     names = {
@@ -86,7 +86,7 @@ def esrgan(
 
 
 def compact(*, scale=2, channels=(3, 3), width=5, blocks=2, activation="prelu"):
-    """A Compact, and its forward pass."""
+    """Return a Compact, and its forward pass."""
     net = Weights()
     for at in range(blocks + 2):
         after = width if at <= blocks else channels[1] * scale**2
@@ -110,7 +110,7 @@ def compact(*, scale=2, channels=(3, 3), width=5, blocks=2, activation="prelu"):
 
 
 def nafnet(*, channels=3, width=4, encoder=(1, 2), middle=1, decoder=(2, 1)):
-    """A NAFNet, and its forward pass."""
+    """Return a NAFNet, and its forward pass."""
     net = Weights()
 
     def add_block(name: str, size: int) -> None:

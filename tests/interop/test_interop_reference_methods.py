@@ -16,7 +16,7 @@ from ganvas.interop.reference_methods import import_reference
 from ganvas.methods.base import Batch, Progress
 from ganvas.runs.record import read_run_record
 
-# model, size, kind, count, norm, dropout told by the keys
+# model, size, kind, count, norm, and dropout according to the keys
 CASES = {
     "unet_256": (lambda: reference.unet(8), 256, "unet", 8, "batch", None),
     "unet_128_five_channels": (lambda: reference.unet(7, channels=(5, 1)), 128, "unet", 7, "batch", None),
@@ -178,7 +178,7 @@ def test_a_discriminators_folder_must_agree_with_itself(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parity
 def test_every_checkpoint_becomes_something_loadable(parity, tmp_path):
-    paths = [path for path in sorted(parity.rglob("*.pth")) if "community" not in path.parts]  # others' networks
+    paths = [path for path in sorted(parity.rglob("*.pth")) if "community" not in path.parts]  # other networks
     assert paths
     for path in paths:
         folder = tmp_path / path.parent.name / path.stem

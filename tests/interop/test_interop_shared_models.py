@@ -56,7 +56,7 @@ CASES = {
 
 
 def unit_range(network, images: Tensor) -> Tensor:
-    """Output in [0, 1] of a generator that takes and returns [-1, 1]."""
+    """Return the output in [0, 1] of a generator that works in [-1, 1]."""
     with torch.no_grad():
         return (network.eval()(2 * images - 1) + 1) / 2
 
@@ -76,7 +76,7 @@ def test_every_variant_is_recognized_and_agrees(name):
 
 def test_one_enlargement_may_be_by_three():
     state, compute = esrgan("real", ups=(3,))
-    assert find_shared_model(state).config.scale == 2  # which most such models are
+    assert find_shared_model(state).config.scale == 2  # the scale of most such models
     model = find_shared_model(state, NotRecorded(scale=3))
     network = make_upscaler(model.config, 3, 3)
     network.load_state_dict(model.weights)
@@ -97,7 +97,7 @@ def test_a_nafnet_pads_other_sizes_with_zeros_as_its_release(size):
     padded[..., : size[0], : size[1]] = images
     wanted = compute(padded)[..., : size[0], : size[1]]
     torch.testing.assert_close(unit_range(network, images), wanted, atol=1e-5, rtol=0)
-    assert (network.size_multiple, crop_multiple(network)) == (1, 4)  # a translator mirrors nothing
+    assert (network.size_multiple, crop_multiple(network)) == (1, 4)  # a translator pads nothing
 
 
 RELEASED = {
@@ -124,7 +124,7 @@ RELEASED = {
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_the_depths_of_released_models_are_read(name):
-    """Blocks, convolutions and levels of the files that people have; some of them narrower here."""
+    """Numbers of blocks, convolutions and levels as in released files; some models are narrower here."""
     make, wanted = RELEASED[name]
     config = find_shared_model({f"params.{key}": value for key, value in make()[0].items()}).config
     assert {setting: getattr(config, setting) for setting in wanted} == wanted
@@ -158,7 +158,7 @@ def test_models_agree_with_the_numbers_of_spandrel(parity, tmp_path):
                 api.import_reference((file,), out=run)
                 method = load_generators(run)
                 assert (method.scale, read_run_record(run).input.channels) == (case["scale"], case["input_channels"])
-                # in float64: what rounding adds differs from processor to processor
+                # in float64: rounding differs between processors
                 made = unit_range(method.generator.double(), numbers["input"].double()).float()
                 torch.testing.assert_close(made, numbers["output"], atol=1e-5, rtol=0, msg=file.name)
 

@@ -1,4 +1,4 @@
-"""Softmax or sigmoid: scores equal the model's own, and what nothing says is not guessed where it matters."""
+"""Softmax or sigmoid: scores equal the model's own, and an unknown activation is not guessed where it matters."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_resizing_is_pillows_own_where_that_goes_across_first(rng, shape):
 
 @pytest.mark.slow
 def test_onnx_runtime_sends_no_usage_events(tmp_path):
-    """Its telemetry, which is on by default, begins with a session file in the temporary folder."""
+    """Its telemetry, which is on by default, starts with a session file in the temporary folder."""
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     code = "from ganvas.localization.open_nsfw import NSFWScorer; NSFWScorer()"
     subprocess.run([sys.executable, "-c", code], env=environment | {"TMPDIR": str(tmp_path)}, check=True)
@@ -184,7 +184,7 @@ def test_onnx_runtime_sends_no_usage_events(tmp_path):
 
 
 def test_every_session_of_onnx_runtime_is_silenced_first():
-    """Whoever imports ONNX Runtime outside type checks calls `silence_onnxruntime`."""
+    """Every import of ONNX Runtime outside type checks is preceded by a call of `silence_onnxruntime`."""
     for path in Path(ganvas.__file__).parent.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         if "onnxruntime.InferenceSession(" in text:

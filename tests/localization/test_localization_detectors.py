@@ -1,4 +1,4 @@
-"""Boxes around faces, text and the classes of YOLO-style graphs, and what a picture's cover is made of."""
+"""Detectors of faces, text and the classes of YOLO-style graphs, and the region that their boxes cover."""
 
 from importlib.util import find_spec
 
@@ -25,7 +25,7 @@ needs_text = pytest.mark.skipif(find_spec("rapidocr") is None, reason="the packa
 
 
 class Fixed:
-    """A detector that finds the same everywhere."""
+    """Detector that finds the same in every picture."""
 
     name = "fixed"
 
@@ -38,7 +38,7 @@ class Fixed:
 
 @pytest.fixture(scope="module")
 def astronaut():
-    """A portrait, whose face lies in the middle of the upper half."""
+    """Return a portrait whose face is in the middle of the upper half."""
     from skimage import data
 
     return data.astronaut()
@@ -58,7 +58,7 @@ def test_a_face_is_found_where_it_is(astronaut) -> None:
 @pytest.mark.slow
 @needs_faces
 def test_a_face_is_found_at_any_size_and_place(astronaut) -> None:
-    """Sides that are no multiples of 32, a face in a corner, and one that only the coarse look sees whole."""
+    """Sides that are not multiples of 32, a face in a corner, and one that is complete only at the coarse size."""
     (faces,) = load_detectors(["faces"])
     portrait = astronaut[30:220, 130:333]
     canvas = np.full((301, 407, 3), 90, np.uint8)
@@ -112,7 +112,7 @@ def test_lines_of_text_are_found_whole() -> None:
 
 @needs_text
 def test_small_text_is_found_in_a_small_picture(astronaut) -> None:
-    """The name tag on the suit has letters of four pixels; the enlarged look finds the line, and nothing large."""
+    """The name tag on the suit has letters of four pixels; enlarged detection finds the line, and nothing large."""
     (text,) = load_detectors(["text"])
     left, top = 256, 320
     found = [each.box for each in text.detect(astronaut[top : top + 96, left : left + 96])]
@@ -161,7 +161,7 @@ def test_boxes_grow_by_the_margin_and_kept_boxes_stay_bare() -> None:
     config = DetectionConfig(margin=0.1, keep=((12, 0, 20, 40),))
     detections = [Detection(Box(10, 10, 30, 20), 0.9, "face"), Detection(Box(-30, 0, -20, 10), 0.9, "face")]
     boxes = covered_boxes(detections, config, 40, 50)
-    assert boxes == [Box(8, 9, 32, 21)]  # what lies wholly off the picture covers nothing
+    assert boxes == [Box(8, 9, 32, 21)]  # a box outside the picture covers nothing
     region = region_of(boxes, config, 40, 50)
     assert region.sum() == (24 - 8) * 12
     assert not region[:, 12:20].any()

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 knows what is in scikit-image's photographs."""
+"""EfficientNet-lite0: it recognizes the objects in scikit-image's photographs."""
 
 import numpy as np
 import pytest

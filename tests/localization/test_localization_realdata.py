@@ -1,4 +1,4 @@
-"""The zebras of horse2zebra: scored as zebras, and found."""
+"""Zebras of horse2zebra: they are recognized and located."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_zebras_are_zebras(real_data, classifier):
 
 
 def test_energy_beats_the_centred_gaussian(real_data, classifier):
-    """On the pictures where there is something to find: boxes under half of the area."""
+    """On pictures with something to locate: boxes under half of the area."""
     truth = json.loads(BOXES.read_text())["boxes"]
     zebra = class_index(classifier, "zebra")
     gains = []

@@ -1,4 +1,4 @@
-"""Torch modules as classifiers."""
+"""Torch modules as classifiers with class activation maps."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def sequential():
 
 
 class Functional(nn.Module):
-    """Pools without a module, and has no bias."""
+    """Module that pools without a submodule, and has no bias."""
 
     def __init__(self):
         super().__init__()
@@ -35,7 +35,7 @@ class Functional(nn.Module):
 
 
 class Attention(nn.Module):
-    """Not pooling: the map is weighted before it is summed."""
+    """Module that does not pool: it weights the map before summing it."""
 
     def __init__(self):
         super().__init__()
@@ -105,7 +105,7 @@ def test_another_ending_is_refused():
 
 
 class Shaped(nn.Module):
-    """Pools, a linear layer, and then what the test wants."""
+    """Module that ends in pooling, a linear layer, and then whatever the test specifies."""
 
     def __init__(self, classes=3, then=lambda logits: logits, channels=3):
         super().__init__()
@@ -121,7 +121,7 @@ class Shaped(nn.Module):
 
 
 class OneSize(Shaped):
-    """Flattens its map, so that only pictures of 32 pixels do."""
+    """Module that flattens its map, and therefore accepts only pictures of 32 pixels."""
 
     def __init__(self):
         super().__init__()
@@ -256,20 +256,20 @@ def test_grad_cam_computes_the_gradient_of_the_asked_class_alone(photo, monkeypa
     module = Shaped(200)
     classifier = GradCamClassifier(module, module.body, [str(k) for k in range(200)], preprocessing=SMALL)
     evidence = classifier.dense_evidence(photo)
-    assert asked == []  # scores alone need no gradient
+    assert asked == []  # scores need no gradient
     class_map(evidence, 7)
     class_map(evidence, 7)
-    assert asked == [()]  # one number, once
+    assert asked == [()]  # one backward pass for one class
 
 
 def test_grad_cam_keeps_nothing_of_what_comes_before_the_layer(photo):
-    """Also where the layer's output is then changed in place."""
+    """Also if a later layer changes the layer's output in place."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 5, 4, 2), nn.ReLU(inplace=True), *sequential()[3:])
     seen = []
     module[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.requires_grad))
     evidence = GradCamClassifier(module, module[1], NAMES, preprocessing=SMALL).evidence(photo)
     assert not any(seen)
-    assert evidence.features.min() < 0  # as the layer gave them
+    assert evidence.features.min() < 0  # as returned by the layer
     assert np.isfinite(np.asarray(evidence.head)).all()
 
 

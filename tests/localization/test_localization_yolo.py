@@ -1,4 +1,4 @@
-"""Layouts of YOLO-style graphs, letterboxing and class names, on tiny graphs of known output."""
+"""YOLO-style graphs: output layouts, letterboxing and class names, on tiny graphs of known output."""
 
 import numpy as np
 import onnx
@@ -14,7 +14,7 @@ FLOAT = TensorProto.FLOAT
 
 
 def save(path, rows, *, size=(64, 64), metadata=None, kind=FLOAT, selects=False, inputs=("images",), task=None):
-    """Save a graph that gives `rows` whatever the picture is."""
+    """Save a graph that returns `rows` for every picture."""
     nodes = [helper.make_node("Identity", ["rows"], ["output0"])]
     constants = [numpy_helper.from_array(np.asarray(rows, np.float32), "rows")]
     if selects:
@@ -30,7 +30,7 @@ def save(path, rows, *, size=(64, 64), metadata=None, kind=FLOAT, selects=False,
 
 
 def candidates(count, *boxes):
-    """Return raw candidates (count, 6 or 7) of center, size, scores: those given, then nothing far away."""
+    """Return raw candidates (count, 6 or 7) of center, size, scores: the given ones, then distant ones with score 0."""
     rows = np.zeros((count, len(boxes[0])), np.float32)
     rows[:, :4] = [600, 600, 4, 4]
     rows[: len(boxes)] = boxes
@@ -74,7 +74,7 @@ def test_one_class_with_objectness_is_not_taken_for_end_to_end(tmp_path) -> None
 
 
 def test_masks_after_the_classes_are_left_aside(tmp_path) -> None:
-    """A segmentation network appends coefficients to each candidate; the names tell where the classes end."""
+    """A segmentation network appends coefficients to each candidate; the number of names tells where classes end."""
     rows = np.hstack([RAW, np.full((12, 3), 5, np.float32)])
     assert found(save(tmp_path / "two.onnx", rows.T[None], metadata='["plate", "person"]', task="segment")) == FOUND
 
@@ -85,7 +85,7 @@ def test_boxes_of_different_classes_do_not_suppress_each_other(tmp_path) -> None
 
 
 def test_coordinates_go_back_through_the_letterbox(tmp_path) -> None:
-    """A picture of 128 x 64 is halved to 64 x 32 and padded by 16 rows above."""
+    """A picture of 128 x 64 is halved to 64 x 32 and padded by 16 rows above and below."""
     name = save(tmp_path / "plates.onnx", candidates(12, [20, 40, 8, 4, 0.9]).T[None])
     assert found(name, np.zeros((64, 128, 3), np.uint8)) == [("plates", Box(32, 44, 48, 52), 0.9)]
     assert found(name, np.zeros((128, 64, 3), np.uint8)) == [("plates", Box(0, 76, 16, 84), 0.9)]  # clipped at the left
@@ -93,7 +93,7 @@ def test_coordinates_go_back_through_the_letterbox(tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", [FLOAT, TensorProto.FLOAT16, TensorProto.UINT8])
 def test_the_input_is_scaled_for_its_type_and_padded_with_gray(tmp_path, kind) -> None:
-    """The score is the mean of the input, so that white gives 1, and half white, half padding .5 and 114 / 510."""
+    """The score is the mean of the input: 1 for white, and .5 and 114 / 510 for half white, half padding."""
     nodes = [
         helper.make_node("Cast", ["images"], ["numbers"], to=FLOAT),
         helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1, 2, 3], keepdims=0),

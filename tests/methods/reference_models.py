@@ -1,4 +1,4 @@
-"""Checkpoints in the names of the reference, with random weights, and what their networks compute."""
+"""Checkpoints with the parameter names of the reference and random weights, and the outputs of their networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn import functional
 
 
 class Checkpoint:
-    """A state dict, and its network as a function of pictures; dropout is left out.
+    """State dict, with its network as a function of pictures, without dropout.
 
-    Norms are "batch", "instance", "none", or "old_instance": with the statistics that torch before 0.4 saved in vain.
+    Norms are "batch", "instance", "none", or "old_instance": with the unused statistics that torch before 0.4 saved.
     """
 
     def __init__(self, norm: str) -> None:
@@ -29,7 +29,7 @@ class Checkpoint:
         return around + 0.1 * torch.randn(shape, generator=self.random)
 
     def add(self, name: str, after: int, before: int, kernel: int, *, up: bool = False, bias: bool = False) -> str:
-        """A convolution, or a transposed one; it has a bias before an instance norm anyway."""
+        """Add a convolution, or a transposed one; before an instance norm it has a bias too."""
         self.state[f"{name}.weight"] = self.draw(*((before, after) if up else (after, before)), kernel, kernel)
         if bias or "instance" in self.norm:
             self.state[f"{name}.bias"] = self.draw(after)
@@ -142,7 +142,7 @@ def resnet(
 
 
 def cut(blocks: int, *, norm: str = "instance", width: int = 4, channels: int = 3) -> Checkpoint:
-    """CUT's generator: filters behind each halving and before each doubling."""
+    """Return CUT's generator, with filters after each downsampling and before each upsampling."""
     net = Checkpoint(norm)
     after = 12 + blocks
     inner = [f"model.{12 + block}.conv_block" for block in range(blocks)]

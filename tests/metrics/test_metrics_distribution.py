@@ -1,4 +1,4 @@
-"""Frechet and kernel distances against scipy and against plain loops."""
+"""Frechet and kernel distances compared with scipy and with plain loops."""
 
 import numpy as np
 import pytest
@@ -64,14 +64,14 @@ def test_the_frechet_distance_is_scipys(rng, offset):
 
 
 def test_the_frechet_distance_of_known_gaussians():
-    """In closed form: covariances that commute."""
+    """Closed form for commuting covariances."""
     first = module.FeatureStatistics(features=SPACE, count=9, mean=np.zeros(12), covariance=np.eye(12) * 4)
     second = module.FeatureStatistics(features=SPACE, count=9, mean=np.ones(12), covariance=np.eye(12) * 9)
     assert frechet_distance(first, second).value == pytest.approx(12 + 12 * (3 - 2) ** 2)
 
 
 def test_without_full_rank_it_stays_exact(rng):
-    """Fewer pictures than features, where the root of the product is complex or fails."""
+    """With fewer pictures than features, where the matrix square root is complex or fails."""
     sample = vectors(rng, 400, rank=5)
     own = statistics_of(sample)
     assert frechet_distance(own, own).value == pytest.approx(0, abs=1e-9 * np.trace(own.covariance))
@@ -109,7 +109,7 @@ def test_the_discrepancy_is_that_of_plain_loops(rng, monkeypatch, block):
 
 
 def test_the_estimate_is_unbiased(rng):
-    """Two samples of one distribution: the mean over many is 0 within its own error."""
+    """For two samples of one distribution, the mean over many estimates is 0 within its standard error."""
     values = [squared_discrepancy(*rng.normal(size=(2, 10, 4))) for _ in range(2000)]
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
 
@@ -167,7 +167,7 @@ def test_a_complete_collapse() -> None:
 
 
 def test_a_mode_can_be_covered_and_not_held() -> None:
-    counts = (100, 100, 194, 6)  # of 400: a fair share is 100, a quarter of it 25
+    counts = (100, 100, 194, 6)  # of 400: an equal share is 100, a quarter of it 25
     points = np.repeat(MEANS, counts, axis=0)
     assert measure_coverage(points, MEANS, deviation=1.0) == Coverage(4, covered=4, held=3, high_quality=1.0)
 

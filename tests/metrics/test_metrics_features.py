@@ -1,4 +1,4 @@
-"""Feature vectors and the names they carry."""
+"""Feature extractors, and the names of their features."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pictures():
 @pytest.mark.parametrize("shape", [(512, 400), (130, 299), (64, 48)])
 def test_resizing_is_pillows_on_floats(rng, shape):
     rgb = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
-    rgb[: shape[0] // 2] = np.where(rgb[: shape[0] // 2] > 127, 255, 0)  # overshoots, so that the range is cut
+    rgb[: shape[0] // 2] = np.where(rgb[: shape[0] // 2] > 127, 255, 0)  # overshoots, so that the range is clipped
     planes = [Image.fromarray(rgb[:, :, channel].astype(np.float32)) for channel in range(3)]
     resized = [np.asarray(plane.resize((299, 299), Image.Resampling.BICUBIC)) for plane in planes]
     ours = resize_antialiased(rgb, 299)
@@ -68,7 +68,7 @@ def test_moments_of_a_stream_are_those_of_the_vectors(pictures):
 
 @pytest.mark.slow
 def test_the_blurred_lie_further_away_than_the_mirrored(pictures):
-    """A distance of features ranks what people see."""
+    """The distance ranks changes as people do."""
     extractor = efficientnet_features()
     crops = [picture[top : top + 150, left : left + 150] for picture in pictures for top, left in ((0, 0), (90, 90))]
     blurred = [blurred_to_blocks(crop) for crop in crops]
@@ -127,7 +127,7 @@ def assert_same(first, second):
         assert torch.equal(value, second[name])
 
 
-# Of the released code (PerceptualSimilarity 082bb24) on the pictures below, at phase 9 and at half the contrast.
+# Results of the released code (PerceptualSimilarity 082bb24) on the pictures below, at phase 9 and half contrast.
 GOLDEN = {
     ("alexnet", (64, 64)): (0.06803049892187119, 0.05610496178269386),
     ("alexnet", (67, 81)): (0.06477316468954086, 0.06220273673534393),
@@ -135,7 +135,7 @@ GOLDEN = {
     ("vgg16", (64, 64)): (0.24251306056976318, 0.05609625205397606),
     ("vgg16", (35, 128)): (0.2724629342556, 0.055143751204013824),
 }
-# Of the same code on its own example pictures, ex_ref.png against ex_p0.png and ex_p1.png of its folder imgs.
+# Results of the same code on its example pictures, ex_ref.png against ex_p0.png and ex_p1.png in imgs.
 PUBLISHED = {"alexnet": (0.722, 0.138), "vgg16": (0.569, 0.422)}
 
 
@@ -147,7 +147,7 @@ def gratings(height, width, phase):
 
 @pytest.fixture(scope="module")
 def lpips():
-    """Each network, loaded once."""
+    """Load each network once."""
     loaded = {}
 
     def load(network):
@@ -199,7 +199,7 @@ def test_names_and_equal_pictures(lpips):
 
 @pytest.fixture
 def small():
-    """AlexNet with seeded weights and heads of one."""
+    """Return AlexNet with seeded weights and heads of one."""
     torch.manual_seed(0)
     features = AlexNet(taps=("relu1", "relu2"))
     return LPIPS(features, [torch.ones(64), torch.ones(192)], name="small")

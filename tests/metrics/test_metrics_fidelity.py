@@ -1,4 +1,4 @@
-"""The measures against known values and against torchmetrics."""
+"""Fidelity metrics compared with known values and with torchmetrics."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_psnr_and_ssim_agree_with_torchmetrics(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(psnr(images, targets), theirs, rtol=1e-7, atol=1e-7)
     _, maps = structural_similarity_index_measure(
         images.double(), targets.double(), data_range=1.0, reduction="none", return_full_image=True
-    )  # theirs counts mirrored borders too; without them it is Wang's
+    )  # torchmetrics includes mirrored borders; without them it is Wang's definition
     torch.testing.assert_close(ssim(images, targets), maps[:, :, 5:-5, 5:-5].mean((1, 2, 3)), rtol=1e-7, atol=1e-7)
 
 
@@ -89,7 +89,7 @@ def test_ms_ssim_takes_luminance_at_the_coarsest_scale_only() -> None:
     finer = 1.0
     for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363)):
         x, y = (torch.nn.functional.avg_pool2d(z.double(), 2**scale) for z in (shifted, targets))
-        centered = [z - z.mean() + 0.5 for z in (x, y)]  # contrast does not see the mean
+        centered = [z - z.mean() + 0.5 for z in (x, y)]  # contrast is independent of the mean
         finer *= ssim(*centered).item() ** weight
     assert ms_ssim(shifted, targets).item() == pytest.approx(finer * ssim(*coarse).item() ** 0.1333, abs=2e-4)
 
@@ -117,7 +117,7 @@ def test_masked_measures_ignore_what_lies_outside() -> None:
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 15:25, 15:25] = 1
     changed = images.clone()
-    changed[..., :9, :] = 1 - changed[..., :9, :]  # beyond the reach of any counted window
+    changed[..., :9, :] = 1 - changed[..., :9, :]  # outside every counted window
     for measure in (psnr, l1, ssim):
         assert measure(images, targets, mask) == measure(changed, targets, mask)
 

@@ -1,4 +1,4 @@
-"""Warp error: known motions are followed, hidden pixels left out, flicker counted."""
+"""Warp error: known motions are followed, hidden pixels are excluded, flicker is measured."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_film_that_moves_has_no_warp_error_and_flicker_has_its_own() -> None:
     flow, visible = flow_of(2, -3), visible_pixels(flow_of(2, -3), flow_of(-2, 3))
     assert warp_error(before, after, flow, visible) == pytest.approx(0, abs=1e-12)
     assert warp_error(before, after + 0.1, flow, visible) == pytest.approx(0.01, rel=1e-5)
-    assert (warp_error(before, after, flow_of(0, 0), visible) or 0) > 1e-3  # without the flow, motion would count
+    assert (warp_error(before, after, flow_of(0, 0), visible) or 0) > 1e-3  # without the flow, motion counts as flicker
 
 
 def test_what_leaves_the_picture_or_is_covered_does_not_count() -> None:
@@ -53,7 +53,7 @@ def test_what_leaves_the_picture_or_is_covered_does_not_count() -> None:
     assert visible[:, :54].all()
     assert not visible[:, 54:].any()
     forward, backward = flow_of(0, 0), flow_of(0, 0)
-    backward[1, :, 20:30] = 6  # there the next frame shows what came from elsewhere
+    backward[1, :, 20:30] = 6  # there the next frame shows content from elsewhere
     visible = visible_pixels(forward, backward)
     assert not visible[:, 20:30].any()
     assert visible[:, :20].all()

@@ -1,4 +1,4 @@
-"""Figures of localization, against cases worked by hand and against scikit-learn."""
+"""Localization metrics compared with cases computed by hand and with scikit-learn."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The pieces that the networks share."""
+"""Building blocks shared by the networks."""
 
 from __future__ import annotations
 

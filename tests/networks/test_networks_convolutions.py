@@ -1,4 +1,4 @@
-"""Convolutions and their gradients against the layers of torch, and receptive fields."""
+"""Convolutions and their gradients compared with torch's layers, and receptive fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ganvas.networks.convolutions import (
 
 
 def with_gradients(layer: nn.Module, features: Tensor) -> list[Tensor]:
-    """What it makes, and the gradients of its square by the features and the weights."""
+    """Return the output, and the gradients of its square with respect to features and weights."""
     features = features.clone().requires_grad_()
     made = layer(features)
     return [made.detach(), *torch.autograd.grad(made.square().sum(), [features, *layer.parameters()])]
@@ -121,7 +121,7 @@ def test_a_blur_is_zhangs_filter_on_every_second_pixel():
 
 
 def test_a_bilinear_convolution_enlarges_by_zhangs_filter():
-    """The kernel [1, 3, 3, 1] / 4 in both axes, transposed, on repeated borders."""
+    """The kernel [1, 3, 3, 1] / 4 in both axes, transposed, with replicated borders."""
     layer, images = BilinearConvolution(3, 2, bias=True), torch.randn(2, 3, 5, 4)
     row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
     kernel = torch.outer(row, row).expand(3, 1, 4, 4)
@@ -169,7 +169,7 @@ def test_intervals_through_single_layers():
 )
 def test_context_is_the_farthest_pixel_that_reaches(make, upsampling):
     network = make(norm="none", dropout=0.0, upsampling=upsampling)
-    for parameter in network.parameters():  # positive weights: every path counts
+    for parameter in network.parameters():  # with positive weights every path counts
         torch.nn.init.constant_(parameter, 0.01)
     size = 4 * (network.context // network.size_multiple + 2) * network.size_multiple
     distances = []

@@ -1,4 +1,4 @@
-"""AlexNet and VGG as stacks of named places."""
+"""AlexNet, VGG and Inception as stacks of named layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganvas.networks.feature_extractors import VGG, VGG16_ACTIVATIONS, AlexNet, 
 
 
 def plain(stack, pools):
-    """The same network as a chain of torch's own layers, pooling before the convolutions `pools`."""
+    """Return the same network as a chain of torch's own layers, with pooling before the convolutions `pools`."""
     layers = []
     for index, convolution in enumerate(stack.convolutions):
         layers += [nn.MaxPool2d(*pools[index])] if index in pools else []
@@ -87,8 +87,8 @@ def test_an_unknown_place_and_other_weights_are_refused():
     assert len(VGG16_ACTIVATIONS) == 5
 
 
-# Of pytorch-fid b9c1811's InceptionV3([3]) on the pictures and weights below (torchvision's layers), which ours
-# equalled to the last bit: mean, standard deviation, and every 400th feature of the first picture.
+# Results of pytorch-fid b9c1811's InceptionV3([3]) on the pictures and weights below (torchvision's layers), which
+# ours equaled to the last bit: mean, standard deviation, and every 400th feature of the first picture.
 GOLDEN = {
     (75, 75): (0.35991963744163513, 0.6813346743583679, [0.0, 0.069781, 0.0, 0.0, 0.390729, 0.0]),
     (299, 299): (6.172954559326172, 8.712018966674805, [0.127071, 0.0, 0.0, 1.642892, 3.051299, 0.0]),
@@ -96,7 +96,7 @@ GOLDEN = {
 
 
 def seeded(state):
-    """The same numbers for a name, whatever the order of the names."""
+    """Return the same numbers for a name, whatever the order of the names."""
     return {name: numbers(name, value) for name, value in state.items()}
 
 

@@ -44,7 +44,7 @@ def test_the_unet_of_the_paper_at_256_pixels():
         network = UNet(3, 3)
         bottleneck = nn.Sequential(*network.encode_blocks)(torch.zeros(1, 3, 256, 256))
     assert bottleneck.shape == (1, 512, 1, 1)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 54_413_955  # "54.414 M" of the port
+    assert sum(parameter.numel() for parameter in network.parameters()) == 54_413_955  # "54.414 M" in the PyTorch port
     assert [block.conv.out_channels for block in network.encode_blocks] == [64, 128, 256, 512, 512, 512, 512, 512]
     assert [block.conv.out_channels for block in network.decode_blocks] == [512, 512, 512, 512, 256, 128, 64, 3]
     normed = [isinstance(block.norm, nn.BatchNorm2d) for block in network.encode_blocks]

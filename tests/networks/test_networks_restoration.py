@@ -10,7 +10,7 @@ from ganvas.networks.rrdb import DenseBlock
 
 
 class Identity(UnitRangeGenerator):
-    """Returns what its layers see."""
+    """Network that returns the input of its layers."""
 
     last_layer = None
 
@@ -32,7 +32,7 @@ def test_layers_see_and_return_zero_to_one():
 
 
 def reached(network: nn.Module, *, size: int, at: int, pixels: int) -> tuple[int, int]:
-    """First and last input column that influences the columns of `pixels` output pixels from the input pixel `at`."""
+    """Return the first and last input column that influence the columns of `pixels` output pixels from `at` on."""
     images = torch.rand(1, 1, size, size, dtype=torch.float64).requires_grad_()
     first = network.scale * at
     network(images)[..., first : first + network.scale * pixels].sum().backward()

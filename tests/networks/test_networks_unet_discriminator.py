@@ -1,4 +1,4 @@
-"""The U-Net discriminator: its layers, sizes, spectral norms and receptive field."""
+"""U-Net discriminator: layers, sizes, spectral norms and receptive field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_layers_of_the_release() -> None:
         (64, 64, 3, 1, False), (64, 64, 3, 1, False),
         (64, 1, 3, 1, True),
     ]  # fmt: skip
-    assert sum(value.numel() for value in network.parameters()) == 4_376_897  # as the released model
+    assert sum(value.numel() for value in network.parameters()) == 4_376_897  # as in the released model
 
 
 @pytest.mark.slow

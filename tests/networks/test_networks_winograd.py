@@ -1,4 +1,4 @@
-"""Winograd convolution against PyTorch's: results, gradients and their gradients, any shape, any memory layout."""
+"""Winograd convolution compared with PyTorch's: results, gradients and second derivatives, shapes, memory formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 def layer(
     count: int, size: tuple[int, int], kernel: int, *, channels: tuple[int, int] = (5, 3), dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, weights and bias with gradients."""
+    """Return features, weights and bias that require gradients."""
     torch.manual_seed(count + sum(size) + kernel)
     shapes = ((count, channels[0], *size), (channels[1], channels[0], kernel, kernel), (channels[1],))
     features, weight, bias = (torch.randn(shape, dtype=dtype) for shape in shapes)
@@ -30,7 +30,7 @@ def layer(
 
 
 def both(features: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> list[tuple[Tensor, Tensor]]:
-    """(ours, PyTorch's): the result, and the gradient of everything that is given."""
+    """Return (ours, PyTorch's): the result, and the gradient with respect to every argument."""
     given = [one for one in (features, weight, bias) if one is not None]
     made = convolve_winograd(features, weight, bias, padding)
     wanted = functional.conv2d(features, weight, bias, padding=padding)
@@ -65,7 +65,7 @@ def test_strips_of_any_length(monkeypatch: pytest.MonkeyPatch, strip: int, layou
 
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_rounding_in_float32_stays_small(kernel: int) -> None:
-    """Against float64. A direct convolution loses 1e-6 of its largest value, tiles of 6 up to ten times that."""
+    """A direct convolution has an error of 1e-6 of the largest float64 value, tiles of 6 up to ten times that."""
     features, weight, bias = layer(1, (32, 32), kernel, channels=(256, 128), dtype=torch.float32)
     exact = [one.detach().double().requires_grad_() for one in (features, weight, bias)]
     made = convolve_winograd(features, weight, bias, 1)
@@ -78,7 +78,7 @@ def test_rounding_in_float32_stays_small(kernel: int) -> None:
 
 
 def test_the_gradient_of_a_gradient() -> None:
-    """As a gradient penalty needs it."""
+    """As needed for a gradient penalty."""
     features, weight, bias = layer(2, (9, 9), 4, dtype=torch.float64)
     penalties = []
     for convolve in (convolve_winograd, lambda *given: functional.conv2d(*given[:3], padding=given[3])):
@@ -99,7 +99,7 @@ def test_what_is_not_asked_for_is_not_computed() -> None:
 
 
 def test_where_it_is_faster() -> None:
-    """Wide, many positions, float32, stride 1, a square kernel of 3 or 4."""
+    """Wide layers, many positions, float32, stride 1, a square kernel of 3 or 4."""
     features, weight = torch.empty(1, 128, 64, 64), torch.empty(256, 128, 3, 3)
     assert suits_winograd(features, weight)
     assert not suits_winograd(features.double(), weight.double())
@@ -127,7 +127,7 @@ def test_layers_use_it_and_stay_what_they_are(monkeypatch: pytest.MonkeyPatch, k
 
 
 def test_it_is_left_out_of_compiled_and_exported_networks() -> None:
-    """There the operators of PyTorch are wanted, which another runtime knows."""
+    """They need PyTorch's operators, which other runtimes support."""
     wide = WideConvolution(128, 128, 3, padding=1)
     program = torch.export.export(wide, (torch.randn(1, 128, 64, 64),))
     targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
@@ -135,7 +135,7 @@ def test_it_is_left_out_of_compiled_and_exported_networks() -> None:
 
 
 def test_counting_operations_and_inference_mode_leave_no_trace() -> None:
-    """Memory that is kept between calls, and the transforms, stay ordinary tensors."""
+    """Buffers that are kept between calls, and the transforms, remain ordinary tensors."""
     winograd.winograd.cache_clear()
     wide = WideConvolution(128, 128, 3, padding=1)
     features = torch.randn(1, 128, 40, 40)
@@ -159,7 +159,7 @@ def test_counting_operations_and_inference_mode_leave_no_trace() -> None:
 def test_networks_with_wide_convolutions_train(
     network: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their activations may not work in place: the output of a Winograd convolution is a view."""
+    """Their in-place activations would fail if the output of a Winograd convolution were a view."""
     monkeypatch.setattr(winograd, "WIDE", 4)
     made, used = network(), []
     convolve = convolutions.convolve_winograd
@@ -176,7 +176,7 @@ def test_networks_with_wide_convolutions_train(
 
 @pytest.mark.parametrize("size", [10, 11, 12])
 def test_an_activation_may_change_the_output_in_place(size: int) -> None:
-    """Also where it is made of whole tiles."""
+    """Also if the output consists of complete tiles."""
     features, weight, _ = layer(1, (size, size), 3, channels=(4, 4), dtype=torch.float32)
     made = functional.leaky_relu(convolve_winograd(features, weight, None, 1), 0.2, inplace=True)
     assert not made._is_view()

@@ -1,4 +1,4 @@
-"""Tiny pictures of kinds."""
+"""Tiny labeled pictures for the privacy audit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {"brick": (180, 60, 40), "leaf": (40, 160, 60), "sky": (70, 120, 220)}
 
 
 def striped(color: tuple[int, int, int], seed: int, side: int = 32) -> np.ndarray:
-    """(side, side, 3): a color with soft stripes and grain, which differ from seed to seed."""
+    """Return (side, side, 3): a color with smooth stripes and grain, which differ between seeds."""
     draw = np.random.default_rng(seed)
     stripes = 40 * np.sin(np.arange(side) / draw.uniform(1.5, 4) + draw.uniform(0, 6))
     picture = np.asarray(color) + stripes[:, None, None] + draw.normal(0, 12, (side, side, 3))
@@ -26,7 +26,7 @@ def striped(color: tuple[int, int, int], seed: int, side: int = 32) -> np.ndarra
 
 @pytest.fixture
 def kinds(tmp_path: Path) -> Path:
-    """FOLDER/KIND: eight pictures of each of three kinds, 40x32."""
+    """Write FOLDER/KIND: eight pictures of each of three kinds, 40x32."""
     for number, (kind, color) in enumerate(KINDS.items()):
         for index in range(8):
             picture = striped(color, 100 * number + index, 40)[:32]
@@ -36,7 +36,7 @@ def kinds(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_attackers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve features instead of EfficientNet's, one penalty, small batches, no LPIPS, and a small restorer."""
+    """Use twelve features instead of EfficientNet's, one penalty, small batches, no LPIPS, and a small restorer."""
     recipe = audit.restore()
     small = replace(recipe, method=replace(recipe.method, width=4, depth=2))
     monkeypatch.setattr(audit, "efficientnet_features", quick_extractor)

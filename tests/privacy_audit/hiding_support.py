@@ -1,4 +1,4 @@
-"""What tests of verdicts share."""
+"""Helpers for the tests of verdicts."""
 
 from __future__ import annotations
 

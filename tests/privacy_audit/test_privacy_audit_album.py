@@ -1,4 +1,4 @@
-"""Pictures of known kinds, read and split."""
+"""Albums of labeled pictures: reading and splits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_middle_is_cut_out_and_gray_becomes_rgb(kinds: Path) -> None:
     album = opened(kinds)
     names = album.train.names + album.test.names
     image = (album.train.images + album.test.images)[names.index("brick/wide.png")]
-    assert image[:, 4:-4].min() >= 195  # the bright third, but for the resizer's edges
+    assert image[:, 4:-4].min() >= 195  # the bright third, except near its edges
 
 
 def test_a_broken_file_is_left_out_and_named(kinds: Path) -> None:

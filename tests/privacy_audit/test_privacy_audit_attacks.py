@@ -1,4 +1,4 @@
-"""Attacks on covered pictures: recovery and reidentification."""
+"""Attacks on covered pictures: reconstruction and reidentification."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganvas.privacy_audit.attacks import (
 
 
 def clouds(rng: np.random.Generator, count: int = 90) -> tuple[Tensor, Tensor]:
-    """Three clouds in ten dimensions, one of which has a scale of its own."""
+    """Return three clusters in ten dimensions, one of which has another scale."""
     kinds = np.arange(count) % 3
     vectors = rng.normal(size=(count, 10)) + 4 * np.eye(10)[kinds]
     vectors[:, 9] *= 1000
@@ -102,7 +102,7 @@ def one(style: str, strength: float, size: int = 64) -> PlannedCover:
 
 
 def smooth(seed: int, size: int = 64) -> np.ndarray:
-    """Falls as photographs do: power as 1 / f^2."""
+    """Return pictures whose power falls as 1 / f^2, as that of photographs."""
     draw = np.random.default_rng(seed)
     rows, columns = np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]
     spectrum = np.fft.fft2(draw.normal(size=(size, size, 3)), axes=(0, 1))
@@ -121,7 +121,7 @@ def test_the_kernel_of_a_mosaic_is_the_mean_about_a_place(side: int) -> None:
     assert kernel.sum() == pytest.approx(1)
     line = np.random.default_rng(0).uniform(size=50)
     blurred = ndimage.convolve1d(line, kernel, mode="reflect")
-    if side == 4:  # its middle lies between pixels: the mean of the two blocks that meet there
+    if side == 4:  # its center is between pixels: the mean of the two adjacent blocks
         halves = (line[18:22].mean() + line[19:23].mean()) / 2
         assert blurred[20] == pytest.approx(halves)
     else:

@@ -1,4 +1,4 @@
-"""An audit from end to end."""
+"""Privacy audit from end to end."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
         (cover.plan.style, name, way) for cover in found.covers for name, made in cover.shown.items() for way in made
     ]
     originals = sum(way == "original" for _, _, way in shown)
-    assert page.count("data:image/jpeg") == 2 * len(shown) - originals  # all others have their difference below
+    assert page.count("data:image/jpeg") == 2 * len(shown) - originals  # all others have their difference image below
     assert found.exit_code == 0
     assert "Report:" in str(found)
-    assert read_image(tmp_path / "out" / "grid.png").width > 4 * 96  # thrice the 32 pixels of each
+    assert read_image(tmp_path / "out" / "grid.png").width > 4 * 96  # each of 32 pixels is enlarged three times
     assert read_label(tmp_path / "out" / "grid.png")
 
 
@@ -63,7 +63,7 @@ def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
     request.getfixturevalue(attackers)
     found = run(kinds, tmp_path / "out", style=("mosaic", "solid"), steps=20)
     mosaic, solid = found.covers
-    assert mosaic.retrained == 6  # each kind has a color of its own
+    assert mosaic.retrained == 6  # each kind has its own color
     assert solid.retrained <= 2
     assert "hides little" in found.verdict(mosaic)
     assert "undecided with 6 test pictures" in found.verdict(solid)
@@ -194,7 +194,7 @@ def test_attackers_who_name_no_clear_pictures_judge_no_cover() -> None:
 
 
 def test_a_solid_cover_over_digits_hides_the_kind() -> None:
-    """MNIST, 250 test pictures: 10 % named, 7 to 14 %."""
+    """MNIST, 250 test pictures: 10 % recognized, 7 to 14 %."""
     solid = audited_cover("mosaic", 2, 25)
     assert "hides the kind from these attackers" in judged(solid, clear=245, test=250).verdict(solid)
 

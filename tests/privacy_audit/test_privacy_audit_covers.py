@@ -1,4 +1,4 @@
-"""Which covers an audit goes through."""
+"""Planned covers of a privacy audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Privacy audit of films: a known answer, the page and the record, and what is refused."""
+"""Privacy audit of films: a known answer, the page and the record, and refusals."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ REGION = Box(24, 24, 56, 56)
 
 
 def texture() -> NDArray[np.float64]:
-    """(160, 160, 3): a soft texture with detail finer than a block."""
+    """Return (160, 160, 3): a smooth texture with detail finer than a block."""
     drawn = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(160, 160, 3)), (1.5, 1.5, 0))
     return np.asarray((drawn - drawn.min()) / np.ptp(drawn) * 255)
 
 
 def moving_frames(down: float = 1.4, across: float = 0.8) -> list[NDArray[np.uint8]]:
-    """Frames of (80, 80, 3) over the texture, moving by so much from one to the next, rounded to whole pixels."""
+    """Return frames (80, 80, 3) of the texture, moved by a step from one to the next, rounded to whole pixels."""
     picture, frames = texture(), []
     for number in range(NUM_FRAMES):
         top, left = (40 - round(step * (number - NUM_FRAMES // 2)) for step in (down, across))
@@ -133,7 +133,7 @@ def test_a_cover_that_could_not_be_measured_is_not_counted_as_tight() -> None:
 
 @pytest.fixture
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A film of the moving texture, and no LPIPS."""
+    """Write a film of the moving texture, and leave out LPIPS."""
     pytest.importorskip("av")
     monkeypatch.setattr(audit, "load_lpips", absent)
     path = tmp_path / "film.mkv"
@@ -159,7 +159,7 @@ def test_the_page_and_the_record_of_a_film(film: Path, tmp_path: Path, capsys: p
     for words_of in ("1 of 1 mosaics leak with their grid fixed to the screen, 0 of 1 anchored", SURROUNDINGS):
         assert words_of in page
         assert words_of in printed
-    assert page.count("data:image/jpeg") == 3 * (1 + 2 * 6)  # original; covered, of one frame, fused: with differences
+    assert page.count("data:image/jpeg") == 3 * (1 + 2 * 6)  # original; covered, one frame, fused: with differences
 
 
 def test_detections_say_where_the_region_is(film: Path, tmp_path: Path) -> None:

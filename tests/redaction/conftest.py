@@ -1,4 +1,4 @@
-"""A classifier that sees checkered patches, and pictures with such patches."""
+"""Classifier of checkered patches, and pictures with such patches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CELL = 8
 
 
 class Checkers:
-    """Two classes; its look of record leaves out an eighth of each side, as Open NSFW's does."""
+    """Classifier of two classes; its center crop omits an eighth of each side, as Open NSFW's does."""
 
     class_names = ("plain", "checkered")
     activation = "softmax"
@@ -55,7 +55,7 @@ MakeScene = Callable[..., np.ndarray]
 def make_scene(
     *patches: Box, height: int = 96, width: int = 128, channels: int = 3, dtype: type = np.uint8
 ) -> np.ndarray:
-    """(H, W, C): a smooth slope, with checkered patches."""
+    """Return (H, W, C): a smooth gradient with checkered patches."""
     rows, columns = np.mgrid[0:height, 0:width]
     unit = (0.3 + 0.4 * columns / width)[:, :, None] * np.ones(channels)
     squares = (((rows // 2) + (columns // 2)) % 2)[:, :, None] * np.ones(channels)

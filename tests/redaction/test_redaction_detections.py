@@ -1,4 +1,4 @@
-"""Detections in a film: examined by several threads, written as JSON lines, and read back strictly."""
+"""Detections in a film: examination in several threads, and strict reading of their JSON lines."""
 
 import json
 import threading
@@ -142,7 +142,7 @@ def test_detections_of_another_film_are_refused(tmp_path) -> None:
 
 
 class Counting:
-    """A detector whose box lies at the frame's level; fails on level 5 and knows how many frames are under way."""
+    """Detector whose box is at the frame's level; it fails on level 5 and counts the frames being examined."""
 
     name = "counting"
 
@@ -159,7 +159,7 @@ class Counting:
 
 
 def test_as_many_frames_at_once_as_threads_are_given() -> None:
-    """Two frames meet at a barrier only if two are under way; with one thread given there is one."""
+    """Two frames meet at a barrier only if both are being examined; one thread examines one at a time."""
     at_once, most, lock = [0], [0], threading.Lock()
     barrier = threading.Barrier(2, timeout=60)
 

@@ -1,4 +1,4 @@
-"""Files and folders: nothing slips through, in bytes, in names, or by failing quietly."""
+"""Redaction of files and folders: no original content remains in bytes or names, and no failure is silent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from redact_command import redact_files
 
 MakeScene = Callable[..., np.ndarray]
 MIDDLE = Box(48, 32, 80, 64)
-pytestmark = pytest.mark.filterwarnings("ignore:its color profile is damaged")  # SECRET-PROFILE is none
+pytestmark = pytest.mark.filterwarnings("ignore:its color profile is damaged")  # SECRET-PROFILE is not a valid profile
 SECRETS = (b"SECRET-PLACE", b"SECRET-NOTE", b"SECRET-TAIL", b"SECRET-XMP", b"SECRET-PROFILE")
 
 
@@ -46,7 +46,7 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 def exif_block(thumbnail: bytes, orientation: int = 1) -> bytes:
-    """EXIF as a camera writes it: orientation, a GPS area name, and a second IFD with a thumbnail."""
+    """Return EXIF as from a camera: orientation, a GPS area name, and a second IFD with a thumbnail."""
     ifd0, gps, ifd1 = 8, 8 + 2 + 2 * 12 + 4, 8 + 2 + 2 * 12 + 4 + 2 + 12 + 4
     text = ifd1 + 2 + 2 * 12 + 4
     place = b"ASCII\0\0\0SECRET-PLACE"
@@ -75,7 +75,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def camera_jpeg(pixels: np.ndarray, orientation: int = 1) -> bytes:
-    """A photograph with all that may come along."""
+    """Write a photograph with every kind of metadata."""
     thumbnail = jpeg(np.asarray(Image.fromarray(pixels).resize((64, 48))))
     plain = jpeg(pixels)
     extra = [
@@ -158,7 +158,7 @@ class TestNothingComesAlong:
         assert not any(secret in released for secret in SECRETS)
 
     def test_the_covered_levels_are_nowhere_in_the_file(self, tmp_path: Path, scene: MakeScene) -> None:
-        """The same file, byte for byte, whatever lay under the region."""
+        """The result is the same, byte for byte, whatever the region contained."""
         released = []
         for name, patch in (("one", [MIDDLE]), ("two", [])):
             write_image(tmp_path / name / "x.png", Picture(scene(*patch)))
@@ -284,7 +284,7 @@ class TestMasks:
         for name in "ab":
             write_image(tmp_path / "photos" / f"{name}.png", Picture(scene()))
         mask = np.zeros((96, 128), np.uint8)
-        mask[10:20, 30:50] = 1  # any level but black
+        mask[10:20, 30:50] = 1  # any level except black
         write_image(tmp_path / "mask.png", Picture(mask[:, :, None]))
         redact_files(tmp_path / "photos", tmp_path / "out", mask=tmp_path / "mask.png")
         for name in "ab":
@@ -332,7 +332,7 @@ class TestMasks:
         with pytest.raises(ImageError, match=r"mask\.png: the mask is partly transparent.*without opacity"):
             redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png")
         assert not (tmp_path / "out").exists()
-        layer[10:20, 30:50, 0], layer[:, :, 3] = 255, 255  # opaque everywhere: its colors say it all
+        layer[10:20, 30:50, 0], layer[:, :, 3] = 255, 255  # opaque everywhere, so the colors determine the mask
         write_image(tmp_path / "mask.png", Picture(layer, has_alpha=True))
         (line,) = redact_files(tmp_path / "x.png", tmp_path / "out", mask=tmp_path / "mask.png").lines
         assert line["region"]["boxes"] == [[30, 10, 50, 20]]
@@ -500,7 +500,7 @@ class TestLog:
         key = cache_folder() / "redaction.key"
         assert len(key.read_bytes()) == 32
         assert os.name == "nt" or key.stat().st_mode & 0o777 == 0o600
-        key.unlink()  # nobody can tell any more that the originals are the same
+        key.unlink()  # without the key nobody can verify that the originals are the same
         assert redact_files(photos, tmp_path / "out", classifier="checkers").redacted == 3
 
     def test_no_folder_of_the_user_is_named(self, photos: Path, tmp_path: Path, use_checkers: Any) -> None:
@@ -553,11 +553,11 @@ class TestLog:
 
 
 class TestGoingOn:
-    """What is done is left alone only when nothing about it has changed."""
+    """Finished pictures are skipped only if nothing about them has changed."""
 
     @pytest.fixture
     def again(self, photos: Path, tmp_path: Path, use_checkers: Any) -> Callable[..., list[str]]:
-        """Redacts, and tells which pictures were not left alone."""
+        """Redact again, and return the pictures that were not skipped."""
 
         def redact(**settings: Any) -> list[str]:
             done = redact_files(photos, tmp_path / "out", classifier="checkers", **settings)

@@ -1,4 +1,4 @@
-"""Redaction of films: every frame covered, verified and accounted for; resumable to the byte."""
+"""Redaction of films: every frame is covered, verified and logged; resumption gives the same bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COUNT = 30
 
 
 class Bright:
-    """Detector of bright squares; fails on frames named by their level of blue."""
+    """Detector of bright squares, which fails on frames identified by their level of blue."""
 
     name = "squares"
 
@@ -46,7 +46,7 @@ class Bright:
             raise ImageError(None, "odd frame")
         red = rgb[:, :, 0] > 200
         if self._hidden and not red.any():
-            red = rgb[:, :, 1] > 200  # seen once the red one is gone
+            red = rgb[:, :, 1] > 200  # detected once the red one is covered
         rows, columns = np.nonzero(red)
         if not len(rows):
             return []
@@ -55,7 +55,7 @@ class Bright:
 
 
 def frame(number: int, *, green: bool = False) -> Picture:
-    """A dark frame whose blue tells its number, with a red square that moves right."""
+    """Return a dark frame whose blue encodes its number, with a red square that moves right."""
     pixels = np.full((*SIZE, 3), (10, 20, 60 + 6 * number), np.uint8)
     pixels[20:30, 10 + number : 22 + number, 0] = 255
     if green and number == 5:
@@ -64,7 +64,7 @@ def frame(number: int, *, green: bool = False) -> Picture:
 
 
 def make_film(path: Path, *, green: bool = False) -> Path:
-    """Write a lossless film with a picture a frame."""
+    """Write a lossless film of these pictures."""
     write_video(path, [frame(number, green=green) for number in range(COUNT)], rate=Fraction(25))
     return path
 
@@ -205,7 +205,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(film: Path, tmp_path:
     command = [sys.executable, "-c", KILLED, str(film), str(tmp_path), str(tests), str(tests / "redaction")]
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     assert len(found) == 20
-    assert len(set(found)) > 1  # killed at various stages of the work
+    assert len(set(found)) > 1  # killed at different stages
 
 
 def test_detections_of_a_person_are_rendered_without_detecting(film: Path, tmp_path: Path) -> None:

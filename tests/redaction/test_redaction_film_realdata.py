@@ -1,4 +1,4 @@
-"""Faces of real films stay covered, in the frames in which they were drawn by hand."""
+"""Faces in real films: they stay covered in the frames with hand-drawn boxes."""
 
 import json
 from importlib.util import find_spec

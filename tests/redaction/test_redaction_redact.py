@@ -1,4 +1,4 @@
-"""One picture: what is covered, how, and that it is judged until it passes."""
+"""Redaction of one picture: region, style, and verification until it passes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class TestCovering:
 
 
 class Stubborn:
-    """Sees its class everywhere until nothing is left; points at one small place."""
+    """Classifier that recognizes its class until the whole picture is covered, and locates it in one small place."""
 
     class_names = ("plain", "seen")
     activation = "softmax"

@@ -1,4 +1,4 @@
-"""Tracks over the frames of a film, and covers that hold: properties of all films, and examples."""
+"""Tracks over the frames of a film, and their covers: properties of random films, and examples."""
 
 import itertools
 
@@ -33,13 +33,13 @@ def area(box):
 
 
 def track(frames, **settings):
-    """Return the tracker and the frames with the numbers of tracks."""
+    """Return the tracker, and the frames with track numbers."""
     tracker = Tracker(TrackingConfig(**settings))
     return tracker, [tracker.add(frame) for frame in frames]
 
 
 def film(boxes, *, rate=25.0, label="face"):
-    """Return frames in which a list of boxes (or None) was found one after the other."""
+    """Return frames in which these boxes (or None) were detected one after the other."""
     return [
         FrameDetections(
             frame=number,
@@ -61,7 +61,7 @@ def moving(count, *, start=(20, 20), step=(2, 1), side=16):
 
 @st.composite
 def films(draw):
-    """Frames at uneven times with up to three objects that move, tremble, change their size and are often missed."""
+    """Frames at uneven times with up to three objects that move, jitter, change their size and are often missed."""
     count = draw(st.integers(2, 40))
     steps = draw(st.lists(st.sampled_from([0.01, 0.04, 0.1]), min_size=count, max_size=count))
     times = list(itertools.accumulate(steps, initial=draw(st.sampled_from([0.0, 1.37]))))
@@ -101,12 +101,12 @@ def test_covers_of_any_film(frames, hold, margin) -> None:
     for number, found in by_track.items():
         covers = {n: each for n, covers in enumerate(at) for each in covers.covers if each.track == number}
         first, last = found[0][0].time, found[-1][0].time
-        for frame in frames:  # held on both sides, and without a gap between
+        for frame in frames:  # held on both sides, and without a gap
             if first - hold <= frame.time <= last + hold and frame.problem is None:
                 assert frame.frame in covers
         for frame, box in found:  # every detection is inside the cover of its track
             assert contains(covers[frame.frame].box, box.clip(HEIGHT, WIDTH))
-        for (one, before), (two, after) in itertools.pairwise(found):  # and covers do not shrink between two of them
+        for (one, before), (two, after) in itertools.pairwise(found):  # covers do not shrink between two detections
             for n in range(one.frame + 1, two.frame):
                 if frames[n].problem is None:
                     for box, at_frame in ((before, one.frame), (after, two.frame)):
@@ -129,7 +129,7 @@ def test_each_detection_has_a_track_of_its_label_and_no_track_has_two_in_a_frame
 @given(films(), st.data())
 @settings(max_examples=25)
 def test_a_tracker_goes_on_from_its_own_lines(tmp_path_factory, frames, data) -> None:
-    """What was written before an interruption is read back, and the rest comes out as without it."""
+    """Lines written before an interruption are read back, and the result is that of an uninterrupted run."""
     _, whole = track(frames)
     done = data.draw(st.integers(1, len(frames)))
     path = tmp_path_factory.mktemp("film") / "detections.jsonl"
@@ -145,7 +145,7 @@ def test_a_tracker_goes_on_from_its_own_lines(tmp_path_factory, frames, data) ->
     st.lists(st.booleans(), min_size=20, max_size=20).filter(lambda seen: sum(seen) >= 5),
 )
 def test_the_anchor_moves_with_a_steady_object(step, seen) -> None:
-    """The grid stays where it is on the object, whether it was found in a frame or not."""
+    """The grid keeps its position on the object, whether it was detected in a frame or not."""
     boxes = moving(20, start=(70, 60), step=step, side=32)
     tracker, _ = track(film([box if there else None for box, there in zip(boxes, seen, strict=True)]))
     plan = plan_covers(tracker, ALL, height=HEIGHT, width=WIDTH)
@@ -180,7 +180,7 @@ def test_a_held_cover_follows_the_motion_and_keeps_the_place() -> None:
 
 
 def test_a_gap_is_spanned_and_two_objects_keep_their_tracks_when_they_cross() -> None:
-    """Both move evenly, so that motion tells them apart where they overlap."""
+    """Both move uniformly, so motion distinguishes them where they overlap."""
     one, two = moving(30, start=(20, 30), step=(4, 0)), moving(30, start=(136, 34), step=(-4, 0))
     frames = [
         FrameDetections(
@@ -265,7 +265,7 @@ def test_a_frame_is_covered_inside_the_mask_and_nowhere_else(noise, style) -> No
 
 @pytest.mark.parametrize("style", ["solid", "mosaic", "blur"])
 def test_a_frame_is_covered_as_the_whole_picture_would_be(noise, style) -> None:
-    """Only a window around each cover is computed, to the same result."""
+    """Only a window around each cover is processed, with the same result."""
     tracker, _ = track(film([Box(-5, 50, 30, 81)] * 3))
     covers = plan_covers(tracker, DetectionConfig(keep=((20, 0, 25, 200),)), height=HEIGHT, width=WIDTH).at(1, 0.04)
     covered, mask = cover_frame(noise, covers, Cover(style=style, blocks=4 if style == "mosaic" else None))
@@ -280,7 +280,7 @@ def test_a_frame_is_covered_as_the_whole_picture_would_be(noise, style) -> None:
 
 
 def test_a_mosaic_shows_the_same_blocks_wherever_the_object_moves(noise) -> None:
-    """What lies under each block is the same in every frame, so that fusing frames tells nothing more."""
+    """The content of each block is the same in every frame, so fusing frames reveals nothing more."""
     object_ = np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     boxes = moving(12, start=(40, 30), step=(3, 2), side=24)
     tracker, _ = track(film([box if n % 3 else None for n, box in enumerate(boxes)]))
@@ -294,7 +294,7 @@ def test_a_mosaic_shows_the_same_blocks_wherever_the_object_moves(noise) -> None
         assert mask[boxes[n].top : boxes[n].bottom, boxes[n].left : boxes[n].right].all()
         lines = np.flatnonzero((np.diff(inside.astype(int), axis=1) != 0).any(axis=(0, 2)))
         seen.append(tuple(lines))
-    assert len(set(seen)) == 1  # the grid's lines cross the object at the same places
+    assert len(set(seen)) == 1  # the grid crosses the object at the same positions
 
 
 def test_a_trembling_detector_moves_neither_the_number_nor_the_size_of_blocks(noise) -> None:

@@ -1,4 +1,4 @@
-"""Parser of HTML for tests: tags must close in order, and what would be fetched is collected."""
+"""HTML parser for tests: checks that tags close in order, and collects external resources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VOID = {"meta", "img", "input", "br", "wbr"}
 
 
 class Balance(HTMLParser):
-    """Collects tags that do not close in order, and everything that would be fetched."""
+    """Collect tags that do not close in order, and all resources to fetch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Line charts: axes, odd points, long series, and lines that need no color to be told apart."""
+"""Line charts: axes, unusual points, long series, and lines that can be distinguished without color."""
 
 from __future__ import annotations
 

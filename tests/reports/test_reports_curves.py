@@ -1,4 +1,4 @@
-"""Curves of a run from its metrics log."""
+"""Curves of a run, read from its metrics log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_rows_that_a_crash_left_unfinished_are_skipped(tmp_path: Path) -> None:
 
 
 def test_losses_share_a_chart_and_each_measure_has_its_own(tmp_path: Path) -> None:
-    """Seen: the PSNR of round trips in the chart of the losses, which it pressed flat."""
+    """Regression: the PSNR of round trips shared a chart with the losses, which it flattened."""
     (tmp_path / "metrics.jsonl").write_text(ROWS, encoding="utf-8")
     charts = training_charts(curves(tmp_path), of="runs/a").replace("<wbr>", "")
     titles = [

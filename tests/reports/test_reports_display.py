@@ -1,4 +1,4 @@
-"""Pictures beside their target: difference images, channels, ranges, and bounded sizes."""
+"""Display of pictures beside their target: difference images, channels, ranges, and bounded sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML reports: whole pages, self-contained, on wide and narrow screens."""
+"""HTML reports: complete, self-contained pages, on wide and narrow screens."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_values_and_pictures_carry_their_column_for_phones() -> None:
     assert 'data-column="a &lt; b"' in table(["", "PSNR (dB)", "a < b"], [["row", 1.5, None]])
     grid = picture_grid([[np.zeros((4, 4), np.uint8)] * 2] * 3, ["input", "output"], captions=[["", "20 dB"]])
     assert grid.count('<span class="which" title="input">input</span>') == 3
-    assert grid.count('<span class="row">') == 3  # where a phone begins a new line
+    assert grid.count('<span class="row">') == 3  # where a phone starts a new line
 
 
 def test_names_break_after_their_separators_alone_and_are_whole_in_the_tooltip() -> None:
@@ -104,7 +104,7 @@ NAMES = ["horse2zebra_port_with_a_long_name", "unit_port", "a" * 80, "2024/scans
 
 
 def layout_of(folder: Path, document: str, width: int) -> str:
-    """Return how far the page is wider than the window, what sticks out, and the names that are broken inside."""
+    """Return the width of the page beyond the window, overflowing elements, and names broken at wrong positions."""
     (folder / "page.html").write_text(document, encoding="utf-8")
     frame = LAYOUT.format(page=(folder / "page.html").as_uri(), width=width)
     (folder / "frame.html").write_text(frame, encoding="utf-8")

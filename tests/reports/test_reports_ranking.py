@@ -1,4 +1,4 @@
-"""Which of many pictures a report shows, and in which order."""
+"""Ranking of pictures in a report, and the selection to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of figures as text and as CSV files."""
+"""Tables of numbers as text and as CSV files."""
 
 from __future__ import annotations
 

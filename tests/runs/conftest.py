@@ -1,4 +1,4 @@
-"""The hub on loopback, for every test here."""
+"""Fixture of a Hugging Face Hub on loopback, for all tests in this folder."""
 
 from hub_server import hub
 

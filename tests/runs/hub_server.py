@@ -1,4 +1,4 @@
-"""A Hugging Face Hub of this machine: the endpoints that downloads and uploads use, in memory."""
+"""Local Hugging Face Hub: the endpoints of downloads and uploads, in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGE = (".safetensors", ".bin", ".pth")
 
 @dataclass
 class Repository:
-    """Its commits, newest last: each is path -> content."""
+    """Repository with its commits, newest last; each is path -> content."""
 
     private: bool = True
     gated: bool = False
@@ -46,19 +46,19 @@ class Repository:
 
 @dataclass
 class Hub:
-    """What it holds, how it misbehaves, and what it was asked."""
+    """State of the hub: repositories, simulated failures, and received requests."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     token: str | None = None
-    """Needed for private repositories and for changes; None: nothing is."""
+    """Token for private repositories and for changes; None: none is needed."""
     objects: dict[str, bytes] = field(default_factory=dict)
     """Large files by their SHA-256."""
     cuts: list[int] = field(default_factory=list)
-    """For each download of a large file in turn, after how many bytes the connection is cut."""
+    """For each download of a large file in turn, number of bytes after which the connection is cut."""
     corrupt: bool = False
-    """Whether large files arrive with a byte changed."""
+    """Whether large files arrive with a changed byte."""
     status: int = 0
-    """An error that answers every request, if not 0."""
+    """Error status of every response, if not 0."""
     asked: list[str] = field(default_factory=list)
     address: str = ""
 
@@ -78,7 +78,7 @@ ROUTES: list[tuple[str, re.Pattern[str], str]] = [
 
 
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, hub: Hub, handler: BaseHTTPRequestHandler) -> None:
         self.hub, self.handler = hub, handler
@@ -115,7 +115,7 @@ class Exchange:
         return self.hub.token is None or self.handler.headers.get("Authorization") == f"Bearer {self.hub.token}"
 
     def opened(self, name: str, revision: str | None) -> tuple[Repository, str] | None:
-        """The repository and the commit; answers with the Hub's error where there is none."""
+        """Return the repository and the commit; without them, respond with the Hub's error."""
         repository = self.hub.repositories.get(name)
         if repository is None or (repository.private and not self.authorized):
             self.json({"error": "Repository not found"}, status=404, code="RepoNotFound")
@@ -216,7 +216,7 @@ class Exchange:
 
 
 def _blob(path: str, content: bytes) -> dict[str, Any]:
-    """What the Hub says of a file beside its name."""
+    """Return what the Hub reports about a file besides its name."""
     blob: dict[str, Any] = {"size": len(content), "blobId": _git_hash(content)}
     if path.endswith(LARGE):
         blob["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
@@ -233,7 +233,7 @@ def _git_hash(content: bytes) -> str:
 
 @contextmanager
 def serving_hub() -> Iterator[Hub]:
-    """The hub, answering on loopback until the block ends."""
+    """Serve the hub on loopback during the block."""
     hub = Hub()
 
     class Handler(BaseHTTPRequestHandler):
@@ -271,7 +271,7 @@ def serving_hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub; huggingface_hub read the environment when it was imported, so its constants are replaced."""
+    """Return the hub; huggingface_hub reads the environment on import, so its constants are replaced."""
     constants = pytest.importorskip("huggingface_hub.constants")
     with serving_hub() as hub:
         for name, value in {

@@ -16,7 +16,7 @@ from ganvas.serialization import to_record
 
 
 def published_files(folder: Path, record: RunRecord | None = None, **changes: Any) -> dict[str, bytes]:
-    """The files of a published run with fresh weights; `folder` is scratch."""
+    """Return the files of a published run with random weights; `folder` is for temporary files."""
     record = record or tiny_record()
     save_snapshot(folder / "weights.safetensors", tiny_method(record), images_seen=12)
     weights = (folder / "weights.safetensors").read_bytes()
@@ -34,7 +34,7 @@ def published_files(folder: Path, record: RunRecord | None = None, **changes: An
 
 
 def write_published(folder: Path, **changes: Any) -> Path:
-    """The same as a folder."""
+    """Write the same files into a folder."""
     folder.mkdir(parents=True)
     for name, content in published_files(folder.with_name("scratch"), **changes).items():
         (folder / name).write_bytes(content)

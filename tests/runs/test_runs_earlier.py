@@ -1,8 +1,8 @@
-"""A run folder of an earlier version still loads, translates to the same pixels and resumes to the same weights.
+"""Run folder of an earlier version: it still loads, translates to the same pixels and resumes to the same weights.
 
 `earlier_run/` was written by commit ef28338: a pix2pix of width 4 on four pairs of 16 x 16 random pixels, after 8
 images (`run`), its translations of the validation pictures with seed 3, and its state and generators after 16 images
-(`expected`). Weights are compared within 1 % of what the resumption changed: vector instructions round differently.
+(`expected`). The tolerance of weights is 1 % of their change after resuming: vector instructions round differently.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXPECTED = EARLIER / "expected"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A copy that may be written."""
+    """Return a copy of the run that a test may change."""
     return Path(shutil.copytree(EARLIER / "run", tmp_path / "run"))
 
 

@@ -1,4 +1,4 @@
-"""Metadata of exported networks as strings and back."""
+"""Metadata of exported networks: conversion to strings and back."""
 
 import pytest
 

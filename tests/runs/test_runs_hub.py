@@ -1,4 +1,4 @@
-"""Runs on a hub of this machine: downloaded, verified, cached, and every failure named with its remedy."""
+"""Runs on a local hub: downloaded, verified and cached; every failure names its remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def repository(hub: Hub, files: dict[str, bytes]) -> Repository:
-    """user/name, public, with a pickle beside the model."""
+    """Return user/name of a public repository, which also contains a pickle."""
     hub.repositories["user/name"] = Repository(private=False)
     hub.repositories["user/name"].add({**files, "README.md": b"# Card", "model.pth": b"a pickle", "x.json": b"{}"})
     return hub.repositories["user/name"]
@@ -193,7 +193,7 @@ def test_without_the_library_the_message_installs_it(monkeypatch: pytest.MonkeyP
 
 
 def test_every_verb_that_takes_a_run_takes_an_address(hub: Hub, tmp_path: Path) -> None:
-    """Each fails on the missing repository, not on a missing folder."""
+    """Each fails because of the missing repository, not because of a missing folder."""
     missing, out = Path("hf://no/body"), tmp_path / "out"
     data = ganvas.RunConfig(training=ganvas.TrainingConfig(start_from=missing))
     for call in (
@@ -215,7 +215,7 @@ def test_every_verb_that_takes_a_run_takes_an_address(hub: Hub, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_environment_names_hub_and_cache(hub: Hub, repository: Repository, tmp_path: Path) -> None:
-    """As a user sets it, from the command line, with no patched constant."""
+    """As a user sets it, on the command line, without patched constants."""
     ganvas.write_image(tmp_path / "in.png", ganvas.Picture(np.full((20, 24, 3), 99, np.uint8)))
     settings = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "GANVAS_CACHE": str(tmp_path / "cache")}
 

@@ -1,4 +1,4 @@
-"""Published runs: everything that reads a run reads them, and what is damaged is said."""
+"""Published runs: everything that reads a run accepts them, and damage is reported."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_record_of_another_version_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/x", "a\\b", "C:x", "a\nb", " "])
 def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    """Exports are named after the run, and the file comes from a stranger."""
+    """Exports are named after the run, and the file may come from anybody."""
     published = write_published(tmp_path / "published")
     config = json.loads((published / "config.json").read_text())
     (published / "config.json").write_text(json.dumps(config | {"name": name}))

@@ -1,4 +1,4 @@
-"""Run records and snapshots: strict, atomic, and saying what is wrong."""
+"""Run records and snapshots: strict, atomic, with clear errors."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_generators_load_as_saved_and_leave_the_random_state(tmp_path: Path) -> 
 
 
 def test_only_first_weights_are_left_undrawn(tmp_path: Path) -> None:
-    """Whatever else a layer is built with is there: constants, buffers that no snapshot holds."""
+    """Everything else that a layer is built with exists: constants, and buffers that no snapshot contains."""
     with _SkipInitialization():
         layer = nn.BatchNorm2d(3)
         layer.register_buffer("kernel", torch.linspace(0, 1, 5), persistent=False)
@@ -162,20 +162,20 @@ def test_damaged_or_foreign_snapshots_say_so(tmp_path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ElsewhereConfig(Pix2PixConfig):
-    """Settings of a method that another package brings."""
+    """Config of a method in another package."""
 
     strength: float = 1.0
 
 
 class Elsewhere(Pix2Pix):
-    """Such a method."""
+    """Method of another package."""
 
     config_type = ElsewhereConfig
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if an entry point of the group `ganvas.methods` named it."""
+    """Register it like an entry point of the group `ganvas.methods`."""
     base.methods.cache_clear()
     entry = SimpleNamespace(load=lambda: Elsewhere)
     monkeypatch.setattr(base, "entry_points", lambda group: [entry])

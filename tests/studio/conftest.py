@@ -1,4 +1,4 @@
-"""Fixtures of the studio; see `studio_page`."""
+"""Fixtures of the studio, defined in `studio_page`."""
 
 from studio_page import page, root
 

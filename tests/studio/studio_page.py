@@ -1,4 +1,4 @@
-"""A studio with its guard, its queues and worker processes, as the page meets it."""
+"""Running studio with its guard, queues and worker processes, for tests that act as its page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMITS = Limits(bytes=2**20, pixels=250_000, files=20, idle_seconds=0.3)
 
 
 def png(color: tuple[int, int, int] = (40, 90, 200), size: tuple[int, int] = (48, 32)) -> bytes:
-    """A picture with some structure in it."""
+    """Return a PNG file of a picture with some structure."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8) + np.array(color, np.uint8)
     pixels[4:12, 4:20] = 250 - pixels[4:12, 4:20]
     file = BytesIO()
@@ -41,7 +41,7 @@ def png(color: tuple[int, int, int] = (40, 90, 200), size: tuple[int, int] = (48
 
 
 def make_run(folder: Path) -> Path:
-    """A run with fresh weights."""
+    """Write a run with random weights."""
     method = Pix2PixConfig(width=4, depth=2, dropout=0.0, discriminator_width=4, receptive_field=16)
     record = RunRecord(method=method, input=PictureSpec(), output=PictureSpec(), image_size=(16, 16))
     write_run_record(folder, record)
@@ -53,7 +53,7 @@ def make_run(folder: Path) -> Path:
 
 @dataclass
 class Page:
-    """What the page can do."""
+    """Requests of the page."""
 
     client: TestClient
     studio: Studio
@@ -80,7 +80,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root folder with a run, a report and a model."""
+    """Write a root folder with a run, a report and a model."""
     folder = tmp_path_factory.mktemp("root")
     make_run(folder / "runs" / "tiny")
     (folder / "compared").mkdir()
@@ -91,7 +91,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page of a running studio whose gate refuses red pictures."""
+    """Start a studio whose gate refuses red pictures; return its page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
         with opened_studio(StudioConfig(root=root), LIMITS, prepare=refuse_red) as studio:

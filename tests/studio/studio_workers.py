@@ -16,12 +16,12 @@ from ganvas.progress import Progress
 
 
 def pass_everything() -> None:
-    """Let the gate ask a stub, as the suite's own fixture does."""
+    """Replace the gate's scorer by one that passes everything, like the fixture of the suite."""
     gate.load_scorer = lambda: lambda rgb: 0.0
 
 
 def refuse_red() -> None:
-    """Let the gate ask a stub that refuses red pictures."""
+    """Replace the gate's scorer by one that refuses red pictures."""
     gate.load_scorer = lambda: refuses_red
 
 
@@ -31,7 +31,7 @@ def refuses_red(rgb: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Act:
-    """A task that does what its name says."""
+    """Task that does what its name says."""
 
     what: str
 

@@ -1,4 +1,4 @@
-"""The application as the page meets it: uploads, redaction, review, translation, refusals, no path shown."""
+"""Application of the studio, as used by its page: uploads, redaction, review, translation, refusals, hidden paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOMB = png(size=(48, 32)).replace((48).to_bytes(4) + (32).to_bytes(4), (60000).t
 
 
 def fixed(header: bytes) -> bytes:
-    """A PNG file whose header has a valid checksum again."""
+    """Return a PNG file whose header has a valid checksum again."""
     return header[:29] + zlib.crc32(header[12:29]).to_bytes(4) + header[33:]
 
 
@@ -100,7 +100,7 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     covered = read_image_bytes(page.client.get(f"/pieces/{review['result']}").content).pixels
     assert not covered[:10, :10].any()
     assert (covered[20:] == read_image_bytes(png()).pixels[20:]).all()
-    # A person corrects the region, runs it again, and signs it off.
+    # The user corrects the region, redacts again, and signs off.
     assert put_mask(page, one["id"], mask(0, 0, 20, 20)) == 200
     assert page.job("redact", files=[one["id"]], strength={"style": "solid"})["state"] == "done"
     assert page.post(f"/api/files/{one['id']}/sign", {"by": "Kim", "original_seen": True}).status_code == 200
@@ -117,7 +117,7 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     assert "sha256_in" not in line
     assert "painted.png: solid over painted regions" in words
     assert str(page.studio.storage.folder) not in log + words + json.dumps(page.get("/api/files"))
-    # A new round takes the approval back.
+    # Another redaction revokes the sign-off.
     assert page.job("redact", files=[one["id"]], strength={"style": "mosaic"})["state"] == "done"
     review = next(file for file in page.get("/api/files") if file["id"] == one["id"])["review"]
     assert review["signed"] is None

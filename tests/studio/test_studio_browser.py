@@ -1,4 +1,4 @@
-"""The page in a real browser: mouse, touch and keyboard, refusals and cancellation, phone width, and accessibility."""
+"""Page of the studio in a real browser: mouse, touch, keyboard, refusals, cancellation, phone width, accessibility."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def needed(what: str) -> None:
-    """Skip where a browser is missing, unless the continuous run says it must be there."""
+    """Skip if a browser is missing, unless CI requires it."""
     if os.environ.get("GANVAS_REQUIRE_BROWSER"):
         pytest.fail(f"{what} is missing")
     pytest.skip(f"{what} is not here")
@@ -55,7 +55,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Studio]]:
-    """A studio that listens, with a run, a training and a report below its root; its gate refuses red pictures."""
+    """Start a studio with a run, a training and a report below its root, whose gate refuses red pictures."""
     root = tmp_path_factory.mktemp("root")
     make_run(root / "tiny")
     os.utime(begun_run(root / "begun") / "metrics.jsonl", (0, 0))  # else it looks like a training elsewhere
@@ -75,7 +75,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stud
 
 
 def sample_report() -> str:
-    """A report as `ganvas evaluate` writes it, with more pictures than it shows."""
+    """Return a report as written by `ganvas evaluate`, with more pictures than it shows."""
     ranking = Ranking([f"a_long_name_of_a_picture_{index:03}" for index in range(30)], 8)
     pictures = [Picture(np.full((96, 128, 3), level, np.uint8)) for level in (90, 100, 110)]
     shown = {name: display(pictures[:2], pictures[2], ["20.00 dB", "30.00 dB"]) for name in ranking.shown}
@@ -92,7 +92,7 @@ Opened = Callable[..., Any]
 
 @pytest.fixture
 def opened(browser: Any, served: tuple[str, Studio]) -> Iterator[Opened]:
-    """A function that opens a page; at the end no request has left the studio, and no error was logged."""
+    """Return a function that opens a page; at the end, check that it sent no external request and logged no error."""
     url, studio = served
     contexts, outside, errors = [], list[str](), list[str]()
 
@@ -143,13 +143,13 @@ def test_a_mask_is_painted_and_covered_and_reviewed(opened: Opened, served: tupl
     assert 30 < left < 42
     assert 66 < right < 78
     assert top < 40 < bottom
-    # What is painted is still there when the page is opened again.
+    # Painted strokes are restored when the page is opened again.
     page.reload()
     page.get_by_role("button", name="Redact this file").click()
     page.locator(".job.done").nth(1).wait_for(state="attached")
     assert page.get_by_role("button", name="Undo").is_enabled()
     assert line_of(served[1], "cat.png")["region"]["boxes"] == [[left, top, right, bottom]]
-    # Undo takes the rectangle away, and a brush covers elsewhere.
+    # Undo removes the rectangle, and a brush covers another place.
     page.get_by_role("button", name="Undo").click()
     assert page.get_by_role("button", name="Undo").is_disabled()
     page.get_by_role("button", name="Brush").click()
@@ -200,7 +200,7 @@ def test_a_sign_off_of_nothing_is_confirmed_and_nothing_redacted_is_no_download(
 
 
 def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Drag over the canvas, in shares of its width and height."""
+    """Drag over the canvas, in fractions of its width and height."""
     page.locator("canvas").scroll_into_view_if_needed()
     box = page.locator("canvas").bounding_box()
     page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
@@ -297,7 +297,7 @@ def test_a_job_is_cancelled(opened: Opened, served: tuple[str, Studio]) -> None:
     page.locator(".job.cancelled").first.wait_for()
     page.keyboard.press("Escape")
     page.locator("#jobs").wait_for(state="hidden")
-    page.get_by_role("button", name="Redact this file").click()  # the queue goes on
+    page.get_by_role("button", name="Redact this file").click()  # the queue continues
     page.locator(".result .pane").wait_for()
 
 
@@ -315,7 +315,7 @@ def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:
     page = opened("#train")
     page.get_by_role("link", name="begun/run").click()
     page.locator(".chart svg text").first.wait_for()
-    for width in (390, 1200):  # letters keep their size, and none is cut
+    for width in (390, 1200):  # text keeps its size, and none is cut off
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function(
             "() => [...document.querySelectorAll('.chart svg')]"
@@ -343,7 +343,7 @@ def test_a_training_is_watched_resumed_and_stopped(opened: Opened) -> None:
 
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_report_works_inside_the_page(opened: Opened, width: int) -> None:
-    """Without scripts: pictures enlarge, links lead to the median and the best, the values of a chart open."""
+    """Without scripts: pictures enlarge, links lead to the median and the best, and tables of values open."""
     page = opened("#reports", viewport={"width": width, "height": 900})
     page.get_by_role("link", name="A report").click()
     page.get_by_role("heading", name="A report").wait_for()

@@ -1,4 +1,4 @@
-"""Only the studio's own page is answered: Host, Origin, token, sizes, and the headers of every answer."""
+"""Request guard of the studio: Host, Origin, token, sizes, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_request_must_come_from_the_page_itself(headers: dict[str, str], statu
     ("headers", "status"),
     [
         (POST, 200),
-        (OWN, 403),  # no browser leaves Origin out here, and a form of another page must not pass
+        (OWN, 403),  # browsers always send Origin here, and a form of another page must not pass
         ({**OWN, "origin": "http://localhost:8765"}, 403),
         ({"host": "localhost:8765", "origin": "http://localhost:8765"}, 200),
         ({**POST, "sec-fetch-site": "cross-site"}, 403),

@@ -1,4 +1,4 @@
-"""Job queue: order, positions, cancellation, and crashes that harm no other job."""
+"""Job queue of the studio: order, positions, cancellation, and crashes that affect no other job."""
 
 from __future__ import annotations
 

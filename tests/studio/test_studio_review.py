@@ -1,4 +1,4 @@
-"""Review: what the log and READ-ME say of covers and sign-offs, and what the archive holds."""
+"""Review of redactions: descriptions of covers and sign-offs in log and READ-ME, and the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: its checks, its announcement, and that nothing is left after SIGTERM."""
+"""Command `ganvas studio`: checks, announcement, and cleanup after SIGTERM."""
 
 from __future__ import annotations
 

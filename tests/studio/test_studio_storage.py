@@ -1,4 +1,4 @@
-"""Private storage: names, limits, age, and that nothing is left."""
+"""Private storage of the studio: names, limits, expiry and cleanup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings in the studio: figures of a run, and a training that is resumed and stopped from there."""
+"""Training runs in the studio: curves of a run, and resuming and stopping it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_only_trainings_from_here_are_stopped(tmp_path: Path) -> None:
 
 
 class Process:
-    """A process that ends when it is told to."""
+    """Process that ends when told to."""
 
     code: int | None = None
 
@@ -111,7 +111,7 @@ class Process:
 
 @pytest.fixture
 def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainings, Process, Path]:
-    """A training of three rows that was just resumed."""
+    """Return a training of three rows that was just resumed."""
     process = Process()
     monkeypatch.setattr(subprocess, "Popen", lambda *_args, **_settings: process)
     write_rows(tmp_path / "run", [row(10), row(20), row(30)])
@@ -123,7 +123,7 @@ def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainings,
 def test_a_training_is_starting_until_it_adds_a_row(resumed: tuple[Trainings, Process, Path]) -> None:
     trainings, process, run = resumed
     assert trainings.state("run", run)["state"] == "starting"
-    write_rows(run, [row(10)])  # back to the checkpoint
+    write_rows(run, [row(10)])  # back at the checkpoint
     assert trainings.state("run", run)["state"] == "starting"
     write_rows(run, [row(10), row(20)])
     assert trainings.state("run", run)["state"] == "running"
@@ -161,7 +161,7 @@ def test_a_training_is_resumed_and_stopped_and_keeps_its_state(tmp_path: Path, m
 
 
 def begun_run(folder: Path) -> Path:
-    """A tiny run of many epochs that was stopped after its first minute's share."""
+    """Write a tiny run of many epochs that was stopped early."""
     for number in range(4):
         image = np.random.default_rng(number).integers(0, 256, (16, 16, 3)).astype(np.uint8)
         for side, pixels in (("a", mosaic(image, 4)), ("b", image)):

@@ -1,4 +1,4 @@
-"""Reception of uploads: slow, cut and long ones end."""
+"""Reception of uploads: slow, truncated and too long ones are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = Limits(bytes=100, idle_seconds=0.05, upload_seconds=0.2)
 
 
 def received(path: Path, messages: Iterator[dict[str, Any]], *, pause: float = 0.0, length: int | None = None) -> int:
-    """Receive a body whose pieces come after a pause each."""
+    """Receive a body whose pieces arrive with pauses."""
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(pause)

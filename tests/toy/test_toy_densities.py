@@ -1,4 +1,4 @@
-"""The exact density against its integral, the sampler against the exact CDF, and mixtures against SciPy."""
+"""Toy densities: the exact density and its integral, the sampler and the exact CDF, and mixtures and SciPy."""
 
 import subprocess
 import sys

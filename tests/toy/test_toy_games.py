@@ -1,4 +1,4 @@
-"""Each game moves its own players alone, repeats from a seed, and learns what it should on a target that is easy."""
+"""Games on toy densities: each updates only its own players, is reproducible, and learns an easy target."""
 
 from collections.abc import Callable
 
@@ -128,7 +128,7 @@ def test_the_reward_is_the_weighted_sum() -> None:
 
 
 def test_the_policy_gradient_agrees_with_the_exact_one() -> None:
-    """With the judge's reward alone, E[grad] is that of the expected log density, here a quadratic of the mean."""
+    """With the fluency reward alone, E[grad] is that of the expected log density, here a quadratic of the mean."""
     one = Mixture(np.zeros((1, 2)), deviation=1.0)
     domain = Domain(lambda count: torch.zeros(count, 2), log_density_of(one))
     with seeded(0):
@@ -139,4 +139,4 @@ def test_the_policy_gradient_agrees_with_the_exact_one() -> None:
         bias = game.to_b.mean[-1].bias
         (gradient,) = torch.autograd.grad(turn.losses["from_a"], bias)
         mean = game.to_b(torch.zeros(1, 2))[0]
-    torch.testing.assert_close(gradient, mean * 15 / 16, atol=0.05, rtol=0.05)  # d/dm E[-log p] = m; own mean taken off
+    torch.testing.assert_close(gradient, mean * 15 / 16, atol=0.05, rtol=0.05)  # d/dm E[-log p] = m; own mean removed

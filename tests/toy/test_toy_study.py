@@ -17,7 +17,7 @@ FAST = {"sample": [], "likelihood": [], "gan": ["--steps", "2"], "collapse": ["-
 
 @pytest.fixture
 def short_warm_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps on known pairs before dual learning."""
+    """Use few steps on known pairs before dual learning."""
     monkeypatch.setitem(DualLearning.learn_from_pairs.__kwdefaults__, "steps", 20)
 
 
@@ -87,7 +87,7 @@ def test_likelihood_and_divergence_share_their_lowest_point() -> None:
     assert lowest["cross_entropy"] == lowest["kl"]
     assert lowest["likelihood"] == pytest.approx(lowest["kl"], abs=0.05)
     assert curves.largest_gap_error < 1e-12
-    assert curves.kl.min() > 0  # no normal is the piecewise density
+    assert curves.kl.min() > 0  # no normal distribution equals the piecewise density
 
 
 def test_the_likeliest_mean_is_the_mean_of_the_samples() -> None:

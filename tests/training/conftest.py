@@ -1,4 +1,4 @@
-"""Tiny data for the engine's tests."""
+"""Tiny data for the tests of training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganvas.training import loop
 
 @pytest.fixture
 def tiny_data(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Seven training and three validation pairs of 20 x 20 pixels: b is a with the colours turned round."""
+    """Write seven training and three validation pairs of 20 x 20 pixels; b is a with inverted colors."""
     for split, count in (("train", 7), ("val", 3)):
         for index in range(count):
             picture = tiny_picture(rng)
@@ -29,7 +29,7 @@ def tiny_data(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def tiny_sides(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Unpaired: five dark and seven bright training pictures of 20 x 20 pixels, four and five to validate on."""
+    """Write unpaired sides of 20 x 20 pixels: five dark and seven bright for training, four and five for validation."""
     for name, count, floor in (("trainA", 5, 0), ("trainB", 7, 128), ("valA", 4, 0), ("valB", 5, 128)):
         folder = tmp_path / "sides" / name
         folder.mkdir(parents=True)
@@ -40,13 +40,13 @@ def tiny_sides(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def tiny_config(tiny_data: Path) -> MakeConfig:
-    """`tiny_run` on `tiny_data`."""
+    """Return the config of `tiny_run` on `tiny_data`."""
     return lambda **changes: tiny_run(tiny_data, **changes)
 
 
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Do something after so many steps of the next run."""
+    """Call a function after a number of steps of the next run."""
 
     def arrange(step: int, action: Callable[[], None]) -> None:
         steps = iter(range(1, 10_000))

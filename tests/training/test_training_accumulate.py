@@ -1,4 +1,4 @@
-"""A batch that goes through in parts moves the weights as the whole one does, and needs less memory."""
+"""Gradient accumulation: parts of a batch update the weights as the whole batch does, with less memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make(config: Any) -> Method:
 
 
 def gradients(config: Any, parts: int, *, precision: Any = "float32") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Each turn's gradients as its optimizer sees them, and the losses, of one step in float64."""
+    """Return the gradients of each turn as seen by its optimizer, and the losses, of one step in float64."""
     method, found = make(config), {}
     settings = TrainingConfig(batch_size=4, accumulate=parts, precision=precision)
     optimizers = make_optimizers(method, settings)
@@ -73,7 +73,7 @@ def test_parts_have_the_gradients_of_the_whole_in_float64(name: str, parts: int)
 
 
 def test_recomputing_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With dropout, batch norm and bfloat16: the second pass is the first."""
+    """With dropout, batch norm and bfloat16: the recomputation equals the first pass."""
     for precision in ("float32", "bfloat16"):
         seen = []
         for recompute in (True, False):
@@ -94,7 +94,7 @@ def test_recomputing_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Counting(nn.Conv2d):
-    """A generator that counts its passes."""
+    """Generator that counts its forward passes."""
 
     passes = 0
 
@@ -105,7 +105,7 @@ class Counting(nn.Conv2d):
 
 @pytest.mark.parametrize(("config", "passes"), [("unet", 8), ("l1 alone", 5), ("no parts", 4)])
 def test_only_what_outlives_its_turn_is_made_twice(config: str, passes: int) -> None:
-    """Four parts: where D moves first all four twice, else the first alone, of which nothing is known yet."""
+    """Four parts: if D comes first, all four are computed twice, else only the first, of which nothing is known yet."""
     method = make(CONFIGS["l1 alone" if config == "l1 alone" else "unet"])
     parts = 1 if config == "no parts" else 4
     Counting.passes = 0
@@ -175,7 +175,7 @@ WIDE = {"width": 16, "discriminator_width": 8, "receptive_field": 16, "residual_
     ],
 )
 def test_parts_need_less_memory(config: Any) -> None:
-    """Peak of a process of its own, above what it held before its first step."""
+    """Peak memory of a separate process, above that before its first step."""
     peaks = []
     for parts in (1, 8):
         script = MEMORY.format(kind=type(config).__name__, config=config, parts=parts)
@@ -199,7 +199,7 @@ def test_batch_norm_over_parts_is_warned_of() -> None:
 
 
 class PowerCutError(Exception):
-    """Stands for a crash."""
+    """Simulated crash."""
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_a_crashed_run_of_every_kind_resumes_to_the_bit(
     play, steps = loop.take_turns, iter(range(1000))
 
     def crashing(*given: Any, **named: Any) -> Any:
-        if next(steps) * config.training.batch_size == 10:  # three images or more after the checkpoint
+        if next(steps) * config.training.batch_size == 10:  # three or more images after the checkpoint
             raise PowerCutError
         return play(*given, **named)
 

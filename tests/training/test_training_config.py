@@ -1,4 +1,4 @@
-"""Settings out of range are told as such."""
+"""Training settings: errors for values out of range."""
 
 from __future__ import annotations
 

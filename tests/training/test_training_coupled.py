@@ -1,4 +1,4 @@
-"""CoGAN and UNIT through the engine: trained by their recipes, resumed, loaded, translating both ways."""
+"""CoGAN and UNIT in the trainer: training by their recipes, resumption, loading, and translation in both directions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL = {
     ]
 )
 def config(request: pytest.FixtureRequest, tiny_sides: Path) -> RunConfig:
-    """The recipe on 16-pixel pictures, with small networks."""
+    """Return the recipe for 16-pixel pictures, with small networks."""
     recipe: RunConfig = RECIPES[request.param]()
     data = UnpairedData(folder=tiny_sides, load_size=(20, 20), crop_size=(16, 16))
     words = SETTINGS | {"epochs": 1, "sample_every": 1000, "validate_every": 1000, "constant_fraction": 1.0}

@@ -1,4 +1,4 @@
-"""Which pairs are validated on and shown."""
+"""Pairs for validation and for previews."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_is_not_shown_is_not_read(
 
 
 class Same(torch.nn.Module):
-    """Gives back what it is given, or one picture for all."""
+    """Method that returns its input, or one picture for all inputs."""
 
     size_multiple = scale = 1
     directions: tuple[Direction, ...] = ("a_to_b", "b_to_a")
@@ -96,7 +96,7 @@ def test_half_a_split_is_an_error(tiny_sides: Path, tmp_path: Path) -> None:
 
 
 def test_what_there_is_to_measure_without_targets() -> None:
-    """Perfect there and back says nothing of what lies between; a collapse shows as in pairs."""
+    """A perfect round trip says nothing about the picture in between; a collapse is visible as on pairs."""
     generator = torch.Generator().manual_seed(0)
     a, b = ([(str(i), torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1) for i in range(5)] for _ in range(2))
     found = measure_sides(Same(constant=False), a, b)

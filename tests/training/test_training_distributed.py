@@ -1,4 +1,4 @@
-"""Several processes equal one."""
+"""Distributed training: several processes equal one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 4
 
 
 def steps(processes: Processes, data: Path, accumulate: int) -> dict[str, torch.Tensor]:
-    """A few steps of pix2pix in float64 on this process's share; every process starts from weights of its own."""
+    """Run a few steps of pix2pix in float64 on this process's share; each process starts from its own weights."""
     torch.set_num_threads(1)
     torch.manual_seed(processes.rank)
     method = build(CONFIG, input_channels=3, output_channels=3, image_size=(16, 16)).double().train()
@@ -40,12 +40,12 @@ def steps(processes: Processes, data: Path, accumulate: int) -> dict[str, torch.
 
 
 def run_steps(rank: int, folder: Path, accumulate: int) -> None:
-    distributed.LARGE = 100  # so that some gradients are sent alone and some together
+    distributed.LARGE = 100  # so that some gradients are sent one by one and some together
     dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     with join("cpu", batch_size=4, accumulate=accumulate) as processes:
         assert processes.agree(rank == 1, False) == (True, False)
         torch.save(steps(processes, folder, accumulate), folder / f"{rank}.pt")
-    dist.barrier()  # one that leaves early can abort the other, whose threads still listen to it
+    dist.barrier()  # a process that leaves early can abort the other, whose threads still wait for it
     dist.destroy_process_group()
 
 

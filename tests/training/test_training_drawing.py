@@ -1,4 +1,4 @@
-"""Runs of methods that draw pictures from noise: their grids, and what stops and goes on."""
+"""Training of methods that sample from noise: their preview grids, interruption and resumption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:this run ends after .* before th
 
 @pytest.fixture
 def tiny_pictures(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Seven training and three validation pictures of 20 x 20 pixels."""
+    """Write seven training and three validation pictures of 20 x 20 pixels."""
     for split, count in (("train", 7), ("val", 3)):
         folder = tmp_path / "pictures" / split
         folder.mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_a_seeded_run_repeats(method: MethodConfig, tiny_pictures: Path, tiny_si
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the tiles that pass the content gate, in order."""
+    """Return the names of the tiles that pass the content gate, in order."""
     names: list[str] = []
     admit = validation.admit
     monkeypatch.setattr(validation, "admit", lambda tile, *, name: names.append(name) or admit(tile, name=name))

@@ -1,4 +1,4 @@
-"""Training on films, with one frame and with a window of three, and translation with what was trained."""
+"""Training on films with one frame and with a window of three, and translation with the trained runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytest.importorskip("av")
 
 
 def write_film(path: Path, count: int = 6, seed: int = 0) -> Path:
-    """Write a lossless film of one scene, a pattern that moves a pixel a frame."""
+    """Write a lossless film of one scene, a pattern that moves by one pixel per frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     small = np.random.default_rng(seed).integers(0, 256, (8, 18, 3)).astype(np.uint8)
     wide = np.asarray(Image.fromarray(small).resize((72, 32), Image.Resampling.BICUBIC))
@@ -55,7 +55,7 @@ def restorer(frames: int) -> Pix2PixConfig:
 
 @pytest.fixture(params=["pix2pix", "srresnet"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A run on windows of three frames, validated on another film."""
+    """Train a run on windows of three frames, with another film for validation."""
     for split, seed in (("train", 0), ("val", 1)):
         write_film(tmp_path / "data" / split / "film.mkv", seed=seed)
     method, changes = restorer(3), dict[str, Any]()

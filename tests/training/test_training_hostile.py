@@ -1,4 +1,4 @@
-"""Training states from anywhere: missing, absurd or foreign content is an error that names the file."""
+"""Untrusted training states: missing, absurd or foreign content is an error that names the file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Tensors = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what these tests share."""
+    """Return a folder shared by these tests."""
     return tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture
 def stopped(tiny_config: MakeConfig, tmp_path: Path, kept: Path) -> Callable[[], None]:
-    """Goes on with a copy of a run of one epoch, which the first test trains."""
+    """Resume a copy of a run of one epoch, which the first test trains."""
     if not (kept / "run").exists():
         train(tiny_config(epochs=1), kept / "run", quiet=True)
     shutil.copytree(kept / "run", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A run killed with SIGKILL at any moment, and resumed, ends to the bit as one never stopped."""
+"""Training killed with SIGKILL at any moment: a resumed run is bitwise equal to an uninterrupted one."""
 
 from __future__ import annotations
 

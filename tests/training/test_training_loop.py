@@ -1,4 +1,4 @@
-"""The trainer from end to end: the run folder, resuming to the bit, stopping, diverging."""
+"""Trainer from end to end: run folder, exact resumption, stopping, divergence."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from ganvas.training.state import read_config
 
 
 class PowerCutError(Exception):
-    """Stands for a crash."""
+    """Simulated crash."""
 
 
 def crash() -> None:
@@ -53,7 +53,7 @@ def interrupt() -> None:
 
 @pytest.fixture(scope="module")
 def trained() -> list[tuple[RunConfig, TrainingResult]]:
-    """What `whole` made."""
+    """Result of `whole`."""
     return []
 
 
@@ -61,7 +61,7 @@ def trained() -> list[tuple[RunConfig, TrainingResult]]:
 def whole(
     tiny_config: MakeConfig, trained: list[tuple[RunConfig, TrainingResult]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of the tiny run, trained once for all tests that only look; the pictures of each test are the same."""
+    """Train the tiny run once for all tests that only read it; the pictures of each test are the same."""
     if not trained:
         config = tiny_config()
         trained.append((config, train(config, tmp_path_factory.mktemp("whole") / "run", quiet=True)))
@@ -138,7 +138,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(
         with pytest.raises(PowerCutError):
             train(config, tmp_path / "stopped", quiet=True)
         with (tmp_path / "stopped" / "metrics.jsonl").open("a") as metrics:
-            metrics.write('{"kind": "training", "ima')  # a torn last line
+            metrics.write('{"kind": "training", "ima')  # a truncated last line
     else:
         result = train(config, tmp_path / "stopped", quiet=True)
         assert (result.stopped, result.exit_code, result.images_seen) == ("interrupted", 130, 2 * step)
@@ -181,7 +181,7 @@ def test_threads_are_chosen_where_nothing_speaks_against_it(settings: dict[str, 
 def test_a_crash_between_any_two_files_is_mended_by_resuming(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the state already says that all is done."""
+    """Also if the state already records the end of the run."""
     modules = {"save_checkpoint": observers, "save_snapshot": state_module}
     writers = {name: getattr(module, name) for name, module in modules.items()}
 
@@ -292,7 +292,7 @@ def test_resuming_on_other_pictures_is_an_error(tiny_config: MakeConfig, tmp_pat
 
 
 def fill(folder: Path, dtype: str, channels: int) -> None:
-    """Pairs of noise in TIFF, four to learn from and four to validate on."""
+    """Write noise pairs as TIFF, four for training and four for validation."""
     draw = np.random.default_rng(0)
     for split, side, index in itertools.product(("train", "val"), "ab", range(4)):
         pixels = draw.integers(0, np.iinfo(dtype).max, (20, 20, channels)).astype(dtype)
@@ -401,7 +401,7 @@ def test_a_missing_tensorboard_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingDependency, match="needs tensorboard: pip install 'tensorboard>="):
         train(tiny_config(tensorboard=True), tmp_path / "run", quiet=True)
-    assert not (tmp_path / "run").exists()  # told before any picture is read
+    assert not (tmp_path / "run").exists()  # an error before any picture is read
 
 
 def test_a_diverged_run_can_go_on_at_a_lower_rate(

@@ -1,4 +1,4 @@
-"""Runs on data in which whole splits are gray, and what is left where a validation or a preview fails."""
+"""Training on splits that are completely gray, and failures of a validation or a preview."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_side_that_differs_is_an_error_before_training(tiny_data: Path, tmp_pa
 
 
 class BrokenError(Exception):
-    """Stands for anything that may go wrong beside the training itself."""
+    """Any failure outside the training itself."""
 
 
 @pytest.mark.parametrize("failing", ["validate", "write_preview"])
@@ -66,7 +66,7 @@ class BrokenError(Exception):
 def test_a_checkpoint_is_written_before_the_first_thing_that_may_fail(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, epochs: int
 ) -> None:
-    """At the end of the run (2 epochs) or within it; the resumed run is that of one that never failed."""
+    """At the end of the run (2 epochs) or within it; the resumed run equals one without a failure."""
     config = tiny_config(epochs=epochs, validate_every=14, sample_every=14, checkpoint_every=10_000)
     train(config, tmp_path / "whole", quiet=True)
 

@@ -1,4 +1,4 @@
-"""Rows of figures, and what TensorBoard shows of a run that went on."""
+"""Metrics log, and TensorBoard events of a resumed run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ganvas.training.report import Report
 
 
 def events_of(run: Path) -> Any:
-    """The events of a run's TensorBoard folder."""
+    """Return the events of a run's TensorBoard folder."""
     pytest.importorskip("tensorboard")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own imports
+        warnings.simplefilter("ignore")  # warnings of its own imports
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     return EventAccumulator(str(run / "tensorboard")).Reload()
 

@@ -1,4 +1,4 @@
-"""The order of memory: channels last where it is faster, never in float32; and memory kept between steps."""
+"""Memory formats (channels last where it is faster, never in float32), compilation, and memory kept between steps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_weights_stay_as_they_are_on_a_cpu() -> None:
 
 
 def test_moments_are_loaded_in_the_order_of_their_weights() -> None:
-    """A state holds plain tensors; a GPU's weights lie channels last, and its optimizer wants moments like them."""
+    """A state contains contiguous tensors; weights on a GPU are channels last, and their moments must match."""
     from ganvas.training.state import load_optimizer
 
     method = make()
@@ -87,7 +87,7 @@ def test_the_backends_are_left_as_they_were() -> None:
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
@@ -106,7 +106,7 @@ def test_memory_is_kept_and_given_back_after() -> None:
         kept = resident()
         for _ in range(10):
             use(total)
-        assert resident() < kept + 40e6  # used again, not added to
+        assert resident() < kept + 40e6  # reused, not added
         thread = threading.Thread(target=use, args=(total,))
         thread.start()
         thread.join()
@@ -136,7 +136,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_compiled_networks_do_the_same(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    """Float32 to rounding; keys of the state stay, so that a compiled run resumes as a plain one."""
+    """Float32 up to rounding; the keys of the state stay, so a compiled run resumes like a plain one."""
     if reason := missing_compiler(CPU):
         pytest.skip(reason)
     method = make(norm="instance", dropout=0.0)

@@ -1,4 +1,4 @@
-"""A recorded step is the step itself. What needs no GPU is tested with a recorder that runs the work again."""
+"""CUDA-graph capture of a training step: a replay equals the step. A fake recorder tests what needs no GPU."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = 5
 
 
 class Run:
-    """A few steps of a method, recorded or not; moments, losses and noise included."""
+    """Run a few steps of a method, captured or not, and keep moments, losses and noise."""
 
     def __init__(self, config: Any, *, device: str = "cpu", capture: bool, **training: Any) -> None:
         self.settings = TrainingConfig(capture=capture and device == "cuda", **training)
@@ -61,7 +61,7 @@ class Run:
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.parametrize("config", CONFIGS, ids=["pix2pix", "cyclegan"])
 def test_a_recorded_run_is_an_ordinary_one(config: Any, optimizer: str) -> None:
-    """The warm-up before the recording moves nothing, and each replay sees its own batch, rate and noise."""
+    """The warm-up before the capture changes nothing, and each replay uses its own batch, learning rate and noise."""
     plain = Run(config, capture=False, optimizer=optimizer).steps()
     recorded = Run(config, capture=True, optimizer=optimizer).steps()
     assert plain.keys() == recorded.keys()
@@ -69,7 +69,7 @@ def test_a_recorded_run_is_an_ordinary_one(config: Any, optimizer: str) -> None:
 
 
 def test_recording_in_the_middle_of_a_run_leaves_its_state() -> None:
-    """As a resumption does."""
+    """As after a resumption."""
     whole = Run(CONFIGS[1], capture=False).steps()
     run = Run(CONFIGS[1], capture=False)
     run.steps(last=2)
@@ -116,7 +116,7 @@ def test_a_step_of_a_capturable_method_ignores_the_progress(config: Any) -> None
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("config", CONFIGS, ids=["pix2pix", "cyclegan"])
 def test_a_cuda_graph_does_what_the_eager_steps_do(config: Any, precision: str) -> None:
-    """Noise included. Kernels may add in another order, so not to the bit."""
+    """Including noise, but not bitwise, since kernels may add in another order."""
     plain = Run(config, device="cuda", capture=False, precision=precision).steps()
     recorded = Run(config, device="cuda", capture=True, precision=precision).steps()
     assert plain.keys() == recorded.keys()

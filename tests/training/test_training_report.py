@@ -1,4 +1,4 @@
-"""Progress report: durations, the speed and end that a training announces, and smaller settings."""
+"""Progress report: durations, announced speed and end of a training, and suggestions of smaller settings."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_flag_named_is_one_of_the_recipe(recipe: str) -> None:
 def test_another_number_of_threads_is_told(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two threads are faster for 30 steps of a fake clock; then another program takes a core."""
+    """Two threads are faster for 30 steps of a fake clock; then another program occupies a core."""
     time = [0.0]
     number = [2]
     losses: dict[str, torch.Tensor] = {}

@@ -1,4 +1,4 @@
-"""A start that failed before its first checkpoint may be begun anew; nothing else in a folder is ever removed."""
+"""Run folders: a start that failed before its first checkpoint can be repeated; nothing else is ever removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganvas.training.loop import train
 
 
 class StopError(Exception):
-    """The end of a process."""
+    """Simulated end of a process."""
 
 
 def fail(*_: Any, **__: Any) -> None:
@@ -92,7 +92,7 @@ def test_what_is_not_the_trainers_stays(
 
 
 def test_a_run_without_its_state_is_no_failed_start(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    """Somebody removed the large file to pass the run on."""
+    """Somebody may have removed the large file to share the run."""
     train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
     (tmp_path / "run" / "state.safetensors").unlink()
     with pytest.raises(RunError, match="already contains"):

@@ -1,4 +1,4 @@
-"""Schedule of a run: rates, intervals and seeds by images seen, and the time budget."""
+"""Training schedule: learning rates, intervals and seeds by images seen, and the time budget."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_tenth_of_the_rate_after_the_constant_part() -> None:
 
 
 class FakeClock:
-    """Seconds that pass when something is done."""
+    """Clock that advances only by simulated work."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -71,7 +71,7 @@ class FakeClock:
 def run(
     limit: float, step: float, validation: float, *, pictures: int = 10, every: int = 10**9
 ) -> tuple[float, int, Budget]:
-    """Train on a fake clock; seconds in all, steps, and the budget."""
+    """Train on a fake clock; return total seconds, steps, and the budget."""
     clock = FakeClock()
     budget = Budget(limit=limit, batch_size=1, validation_pictures=pictures, now=clock)
     steps = 0
@@ -114,7 +114,7 @@ def test_a_step_longer_than_the_limit_is_taken_once() -> None:
 
 def test_a_step_is_not_begun_that_would_end_more_than_a_tenth_too_late() -> None:
     seconds, steps, _ = run(100.0, 30.0, 0.0, pictures=0)
-    assert steps == 2  # a third would end at 90 and leave no time for the sample grid
+    assert steps == 2  # a third would end at 90 and leave no time for the preview grid
     assert seconds <= 110
 
 
@@ -142,7 +142,7 @@ def test_a_slow_start_is_soon_forgotten() -> None:
 def test_training_on_a_slow_machine_keeps_its_minutes(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole trainer on a fake clock: a step takes 8 s, and validation of 3 pictures 8 s."""
+    """The complete trainer on a fake clock: a step takes 8 s, and validation of 3 pictures 8 s."""
     clock = FakeClock()
     monkeypatch.setattr(schedule.time, "monotonic", clock)
     monkeypatch.setattr(loop, "Budget", partial(Budget, now=clock))

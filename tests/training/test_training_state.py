@@ -1,4 +1,4 @@
-"""Training state: the moving average by half-life in images, and checkpoints that cannot be used."""
+"""Training state: the moving average with its half-life in images, and checkpoints that cannot be used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ganvas.training.state import Average, evaluating
 
 
 class OneWeight(Method):
-    """A single number."""
+    """Module with a single number."""
 
     players: ClassVar = {"generator": ("generator",)}
     generators = ("generator",)
@@ -56,7 +56,7 @@ class OneWeight(Method):
 
 
 def followed(values: list[tuple[float, int]], half_life: float) -> float:
-    """The average after the weight was each value for so many images, one update each."""
+    """Return the average after the weight had each value for some images, with one update each."""
     method = OneWeight()
     average, seen = Average(method, half_life), 0
     for value, images in values:
@@ -99,7 +99,7 @@ def test_evaluating_puts_everything_back() -> None:
         assert shown.generator[0].weight.item() == 1.0
         assert not shown.training
         shown.train()
-        shown.generator(torch.randn(4, 1))  # moves the running statistics
+        shown.generator(torch.randn(4, 1))  # updates the running statistics
     assert method.training
     assert all(torch.equal(before[name], value) for name, value in method.state_dict().items())
 
@@ -127,7 +127,7 @@ def test_a_state_without_a_record_is_an_error(tiny_config: MakeConfig, tmp_path:
 
 
 def tiny_domain_gan(data: Path, **training: object) -> RunConfig:
-    """A run with a player that was named `judge`."""
+    """Return a run with a player that was once named `judge`."""
     return RunConfig(
         method=DomainGANConfig(width=2, z_size=4, encoder_after=10),
         data=UnpairedData(folder=data, load_size=(16, 16), crop_size=(16, 16)),
@@ -136,7 +136,7 @@ def tiny_domain_gan(data: Path, **training: object) -> RunConfig:
 
 
 def write_in_first_format(path: Path) -> set[str]:
-    """Rewrite a checkpoint with the names of the first format; the parts of its names."""
+    """Rewrite a checkpoint with the names of the first format; return the parts of its names."""
     former = {name: old for old, name in folder.RENAMED.items()}
 
     def rename(name: str) -> str:
@@ -157,7 +157,7 @@ def write_in_first_format(path: Path) -> set[str]:
     [(tiny_cyclegan, {"judge_a", "judge_b"}), (tiny_domain_gan, {"judge"})],
     ids=["cyclegan", "domain"],
 )
-@pytest.mark.filterwarnings("ignore:this run ends after 7 images, before the encoder")  # resumed right away
+@pytest.mark.filterwarnings("ignore:this run ends after 7 images, before the encoder")  # resumed immediately
 def test_a_checkpoint_with_earlier_names_resumes_bitwise(
     tiny_sides: Path, tmp_path: Path, config: MakeConfig, former: set[str]
 ) -> None:
@@ -172,7 +172,7 @@ def test_a_checkpoint_with_earlier_names_resumes_bitwise(
 
 
 def test_names_of_the_present_format_are_left_alone(tmp_path: Path) -> None:
-    """A method of a plugin may have a network of an earlier name."""
+    """A method of a plugin may use a former name for its own network."""
     path = tmp_path / STATE_NAME
     tensors = {"method/judge.weight": torch.zeros(1), "losses/judge/real": torch.tensor(0.0)}
     folder.save_checkpoint(path, tensors, Counters(pictures=1, loss_counts={"judge/real": 1}))

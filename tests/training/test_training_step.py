@@ -1,4 +1,4 @@
-"""The contact with a method: each turn moves its own player and no other."""
+"""Training step: each turn updates its own player and no other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALONE = Processes(torch.device("cpu"))
 
 
 class Duel(Method):
-    """The critic moves twice, then the maker; each turn notes what has moved before it."""
+    """Method whose critic moves twice before its generator; each turn records earlier updates."""
 
     players: ClassVar = {"maker": ("maker",), "critic": ("critic",)}
     generators = ("maker",)

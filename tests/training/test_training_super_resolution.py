@@ -1,4 +1,4 @@
-"""Super-resolution: training, starting from a run, resuming, translating, the table."""
+"""Super-resolution: training, starting from a run, resumption, translation, and the benchmark table."""
 
 import json
 import math
@@ -81,7 +81,7 @@ def test_a_run_enlarges_what_it_is_given(photographs: Path, tmp_path: Path) -> N
     result = train(config(photographs), tmp_path / "run", quiet=True)
     assert math.isfinite(result.best["psnr"])
     grid = read_image(tmp_path / "run/samples/00000008.png")
-    assert grid.width >= 3 * 38  # the input is drawn as large as the others
+    assert grid.width >= 3 * 38  # the input is enlarged to the size of the others
     evaluation = evaluate_run(EvaluateConfig(tmp_path / "run", out=tmp_path / "evaluation"), progress=False)
     assert evaluation.baseline["psnr"].mean > 20  # bicubic interpolation of smooth pictures
     assert evaluation.output["psnr"].count == 4
@@ -118,7 +118,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     )
     train(run, tmp_path / "whole", quiet=True)
     interrupt_in_step(4, monkeypatch, run, tmp_path / "parts")
-    (tmp_path / "first").rename(tmp_path / "moved")  # which a resumption does not need
+    (tmp_path / "first").rename(tmp_path / "moved")  # resumption does not need it
     train(run, tmp_path / "parts", resume=True, quiet=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
@@ -127,7 +127,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
 def test_real_restoration_resumes_to_the_bit(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int
 ) -> None:
-    """Both stages on second-order degradations, stopped in the second."""
+    """Both stages on second-order degradations, interrupted in the second."""
     sizes = {"generator": "compact", "width": 4, "num_blocks": 1, "scale": scale}
     plain = config(photographs, epochs=2, ema_half_life=10.0, checkpoint_every=3, validate_every=99, sample_every=99)
     data = replace(plain.data, degrade="second_order", strength=(scale, scale), crop_size=(16, 16))
@@ -151,7 +151,7 @@ def test_real_restoration_resumes_to_the_bit(
 def test_without_content_weights_the_folder_stays_free(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are asked for in the first step, once the record is written."""
+    """They are needed in the first step, after the record is written."""
     corrected = with_discriminator(config(photographs, epochs=1))
     wanting = replace(corrected, method=replace(corrected.method, content="vgg19-5,4"))
     for name in ("GANVAS_CACHE", "GANVAS_WEIGHTS"):
@@ -166,7 +166,7 @@ def test_without_content_weights_the_folder_stays_free(
 
 @pytest.fixture
 def run(photographs: Path, tmp_path: Path) -> Path:
-    """A run whose outputs differ visibly from place to place."""
+    """Write a run whose outputs vary visibly over the picture."""
     train(config(photographs, epochs=1), tmp_path / "run", quiet=True)
     method = load_generators(tmp_path / "run", "last")
     torch.manual_seed(0)
@@ -223,7 +223,7 @@ def test_weights_are_fetched_only_when_asked(
         raise WeightsError("no network in tests")
 
     monkeypatch.setattr(download, "download", fetch)
-    monkeypatch.setattr(find, "find_spec", lambda module: None)  # no package carries them
+    monkeypatch.setattr(find, "find_spec", lambda module: None)  # no package contains them
     monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
     monkeypatch.delenv("GANVAS_OFFLINE", raising=False)
     table = benchmark((), photographs, tmp_path / "table", device="cpu", download=asked)
@@ -272,7 +272,7 @@ def test_refused_outputs_are_listed_and_refused_originals_end_it(
     refused = list[bytes]()
 
     def refuse_first_outputs(rgb: np.ndarray) -> float:
-        """33 x 38 originals and their halves pass; of what a run makes, 32 x 38, the first four do not."""
+        """Originals of 33 x 38 and their halves pass; of the outputs, 32 x 38, the first four are refused."""
         if rgb.shape[0] == 32 and len(refused) < 4:
             refused.append(rgb.tobytes())
             return 0.9
@@ -303,7 +303,7 @@ def test_what_cannot_be_one_table_is_refused(run: Path, photographs: Path, tmp_p
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_bicubic_comes_out_as_published(real_data: Path, tmp_path: Path) -> None:
-    """Ledig et al. 2017, Table 2; SSIM as the papers after it have it (Lai et al. 2017, arXiv:1704.03915, Table 2)."""
+    """Ledig et al. 2017, Table 2; SSIM as in later papers (Lai et al. 2017, arXiv:1704.03915, Table 2)."""
     table = benchmark((), real_data / "sr", tmp_path)
     published = {"Set5": (28.43, 0.810), "Set14": (25.99, 0.702), "BSD100": (25.94, 0.667)}
     for name, (decibels, similarity) in published.items():

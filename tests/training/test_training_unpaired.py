@@ -1,4 +1,4 @@
-"""A run on two sides that need not correspond: trained, sampled, validated, stopped and resumed."""
+"""Training on unpaired sides: previews, validation, interruption and resumption."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_the_record_is_read_back(tiny_sides: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tiny_sides: Path, tmp_path: Path) -> None:
-    """The pool of five past fakes is full by then."""
+    """By then the pool of five past fakes is full."""
     whole = tiny_cyclegan(tiny_sides, epochs=2, constant_fraction=1.0)
     train(whole, tmp_path / "whole", quiet=True)
     half = replace(whole, training=replace(whole.training, epochs=1, sample_every=1000, validate_every=1000))
     train(half, tmp_path / "run", quiet=True)
-    for name in ("samples", "snapshots"):  # what the early end added
+    for name in ("samples", "snapshots"):  # written by the early end
         for path in (tmp_path / "run" / name).iterdir():
             path.unlink()
     train(whole, tmp_path / "run", resume=True, quiet=True)
@@ -109,7 +109,7 @@ def test_a_refused_tile_is_drawn_gray(tiny_sides: Path, tmp_path: Path, monkeypa
             return images
 
     refused = validation.write_preview(tmp_path / "grid.png", Same(), pictures)
-    assert len(refused) == 6  # both bright pictures, given, made and made back
+    assert len(refused) == 6  # both bright pictures: input, translation and round trip
     gray = np.all(read_image(tmp_path / "grid.png").pixels == validation.GRAY, axis=2)
     assert gray.sum() >= 6 * 16 * 16
 
@@ -143,7 +143,7 @@ def test_both_kinds_of_data_are_read_strictly(tiny_data: Path, tiny_sides: Path)
 
 @pytest.mark.distributed
 def test_torchrun_trains_as_one_process(tiny_sides: Path, tmp_path: Path) -> None:
-    """Without a pool, of which every process has its own."""
+    """Without a pool, since every process has its own."""
     method = {"norm": "none", "dropout": 0.0, "pool_size": 0}
     train(tiny_cyclegan(tiny_sides, method=method), tmp_path / "one", quiet=True)
     torchrun(tiny_sides, tmp_path / "two")

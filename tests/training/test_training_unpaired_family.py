@@ -1,4 +1,4 @@
-"""Runs whose players do not all move in each step, or that draw besides: trained, stopped and resumed."""
+"""Training of methods that update only some players per step, or that also sample: interruption and resumption."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.filterwarnings("ignore:.*details have another scale")  # tiny pictures, the recipe's sizes
+@pytest.mark.filterwarnings("ignore:.*details have another scale")  # tiny pictures, with the sizes of the recipe
 def test_a_run_is_validated_and_translates(tiny_sides: Path, tmp_path: Path, name: str) -> None:
     train(tiny(tiny_sides, name, epochs=1.0), tmp_path / "run", quiet=True)
     assert any(row["kind"] == "validation" for row in rows_of(tmp_path / "run"))

@@ -1,8 +1,8 @@
-"""Trains the tiny run: `python train_tiny.py DATA RUN [kills SEED]`. Run by the tests of killing and of torchrun.
+"""Training of the tiny run: `python train_tiny.py DATA RUN [kills SEED]`, for the tests of killing and of torchrun.
 
-Of pairs a pix2pix, of unpaired pictures a CycleGAN.
+Trains pix2pix on pairs, or CycleGAN on unpaired pictures.
 
-With `kills`, it forks children that train and kills each with SIGKILL after a random while, until one finishes; it
+With `kills`, it forks children that train and kills each with SIGKILL after a random time, until one finishes; it then
 prints the number of kills.
 """
 
@@ -23,18 +23,18 @@ from ganvas.methods.base import methods
 from ganvas.training.loop import train
 
 ALONE = {"norm": "none", "dropout": 0.0}
-"""No picture's result depends on the others of its batch..."""
+"""The result of a picture does not depend on the others of its batch..."""
 NO_POOL = {"pool_size": 0}
-"""... nor on those before, of which every process would keep its own."""
+"""... nor on earlier ones, since every process would have its own pool."""
 
 
 def make(data: Path) -> MakeConfig:
-    """The run that fits the data."""
+    """Return the run that fits the data."""
     return tiny_cyclegan if (data / "trainA").is_dir() else tiny_run
 
 
 def prepare() -> None:
-    """One thread, a gate that passes everything, and what children would import again and again."""
+    """Use one thread and a gate that passes everything, and import what all children need."""
     methods()
     torch.set_num_threads(1)
     gate.load_scorer = lambda: lambda rgb: 0.0
@@ -42,14 +42,14 @@ def prepare() -> None:
 
 
 def train_under_fire(data: Path, run: Path, seed: int) -> int:
-    """Train in children, killing each after a random while; the number of kills."""
+    """Train in children, killing each after a random time; return the number of kills."""
     chance, kills = random.Random(seed), 0
     while True:
         child = os.fork()
         if child == 0:
             train(make(data)(data, epochs=12, checkpoint_every=4), run, resume=True, quiet=True)
             os._exit(0)
-        time.sleep(chance.uniform(0.02, 0.4 + 0.1 * kills))  # grows, so that the slowest machine comes to an end
+        time.sleep(chance.uniform(0.02, 0.4 + 0.1 * kills))  # grows, so that the slowest machine finishes
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

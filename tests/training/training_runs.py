@@ -1,4 +1,4 @@
-"""Tiny runs, and what they leave, for the engine's tests."""
+"""Tiny runs and readers of their files, for the tests of training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def tiny_run(data: Path, *, method: dict[str, Any] | None = None, **training: Any) -> RunConfig:
-    """A run that takes well under a second, with everything on that has a state: batch norm, dropout, an average."""
+    """Return a run that takes well under a second and has all kinds of state: batch norm, dropout, a moving average."""
     networks: dict[str, Any] = {"width": 4, "depth": 2, "discriminator_width": 4, "receptive_field": 16}
     return RunConfig(
         method=Pix2PixConfig(**(networks | (method or {}))),
@@ -40,7 +40,7 @@ def tiny_run(data: Path, *, method: dict[str, Any] | None = None, **training: An
 
 
 def tiny_cyclegan(data: Path, *, method: dict[str, Any] | None = None, **training: Any) -> RunConfig:
-    """The like on unpaired pictures, with a pool of past fakes that fills up on the way."""
+    """Return the same for unpaired pictures, with a pool of past fakes that fills up during training."""
     networks: dict[str, Any] = {
         "width": 4, "residual_blocks": 1, "discriminator_width": 4, "receptive_field": 16, "pool_size": 5,
     }  # fmt: skip
@@ -52,19 +52,19 @@ def tiny_cyclegan(data: Path, *, method: dict[str, Any] | None = None, **trainin
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file."""
+    """Return all tensors of a safetensors file."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in list(file.keys())}
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
-    """The rows of metrics, without wall time."""
+    """Return the rows of metrics, without wall times."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def assert_same_run(left: Path, right: Path) -> None:
-    """State, snapshots, samples and metrics are the same to the bit; only wall times differ."""
+    """Compare state, snapshots, previews and metrics bitwise, except wall times."""
     one, two = tensors_of(left / "state.safetensors"), tensors_of(right / "state.safetensors")
     assert one.keys() == two.keys()
     assert [name for name in one if one[name].numpy().tobytes() != two[name].numpy().tobytes()] == []
@@ -77,13 +77,13 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 
 def tiny_picture(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Soft spots."""
+    """Return smooth spots."""
     coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((20, 20), Image.Resampling.BICUBIC))
 
 
 def torchrun(data: Path, run: Path) -> None:
-    """Train the tiny run for that kind of data in two processes of one thread each."""
+    """Train the tiny run for this kind of data in two processes with one thread each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(Path(__file__).with_name("train_tiny.py")), str(data), str(run)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

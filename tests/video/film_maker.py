@@ -1,4 +1,4 @@
-"""Small films for tests, written with PyAV: each has what one row of docs/films.md is about."""
+"""Small films for tests, written with PyAV, one for each row of docs/films.md."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 TICK = Fraction(1, 12800)
 STEP = 512
-"""25 frames a second in ticks."""
+"""Duration of a frame at 25 frames per second, in ticks."""
 
 
 def pixels(number: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    """A soft gradient with a square that moves; (H, W, 3)."""
+    """Return a smooth gradient with a moving square; (H, W, 3)."""
     y, x = np.mgrid[:height, :width]
     image = np.stack([60 + 2 * y, 40 + 2 * x, 120 + y - x // 2], -1).clip(0, 255).astype(np.uint8)
     left = 4 + number * 2 % (width - 16)
@@ -42,7 +42,7 @@ def make_film(
 ) -> Path:
     """Write a film; `stamps` are in ticks of 1/12800 s, `sound` are languages.
 
-    Of fewer frames than it reorders, x265 gives times of decoding that it has not set: let it have a dozen.
+    x265 needs at least a dozen frames: if it gets fewer than it reorders, it returns uninitialized decoding timestamps.
     """
     with av.open(path, "w", options={"fflags": "+bitexact"}) as out:
         out.metadata.update(metadata or {})

@@ -1,4 +1,4 @@
-"""Animations: same format out, every frame, delays, loop counts and opacity kept."""
+"""Animations: the same output format, every frame, delays, loop counts and opacity."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_codec_or_quality_makes_no_sense_for_animations(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, suffix: str) -> None:
-    """An animation is one segment, but few of its frames are in memory at once, read or written."""
+    """An animation is one segment, but only few of its frames are in memory at once, in reading and writing."""
 
     def frames(count: int) -> Iterator[Picture]:
         for number in range(count):

@@ -1,4 +1,4 @@
-"""Conversion of colors: round trips, and the changed part of a frame."""
+"""Color conversion: round trips, and conversion of the changed part of a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of synthetic films: in every container that has a place, else beside the film."""
+"""Labels of synthetic films: inside every container that supports them, else in a file beside the film."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_animation_has_it_as_xmp(tmp_path: Path, suffix: str, opacity: bool) 
             assert b"DigitalSourceType" in image.info["xmp"]
         assert getattr(image, "n_frames", 1) == 4
         if suffix in (".png", ".apng"):
-            image.seek(3)  # text behind the header is read with it
+            image.seek(3)  # text after the header is read with it
             assert image.info["DigitalSourceType"] == SOURCE_TYPE
     before, after = probe(source), probe(out)
     assert (after.num_frames, after.loop) == (4, before.loop)

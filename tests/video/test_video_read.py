@@ -1,4 +1,4 @@
-"""Reading films: times, orientation, colors, segments, and what cannot be read."""
+"""Reading of films: timestamps, orientation, colors, segments, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_frames_have_numbers_times_and_pictures(tmp_path: Path) -> None:
-    stamps = [0, 512, 2048, 2560, 5120]  # variable rate
+    stamps = [0, 512, 2048, 2560, 5120]  # variable frame rate
     frames = list(read_video(make_film(tmp_path / "a.mp4", frames=5, stamps=stamps)))
     assert [frame.pts for frame in frames] == stamps
     assert [frame.index for frame in frames] == list(range(5))
@@ -118,7 +118,7 @@ def test_damage_is_an_error_with_its_place_or_skipped(tmp_path: Path) -> None:
 def test_files_cut_short_are_errors(tmp_path: Path, suffix: str) -> None:
     fast = {"movflags": "faststart"} if suffix == ".mp4" else {}
     film = make_film(tmp_path / f"whole{suffix}", codec="mpeg4", options=fast)
-    if suffix == ".mp4":  # the index first, as for the web, so that the start can be read
+    if suffix == ".mp4":  # the index comes first, as for streaming, so that the beginning can be read
         with av.open(film) as source, av.open(tmp_path / "fast.mp4", "w", options=fast) as out:
             stream = out.add_stream_from_template(source.streams.video[0])
             for packet in source.demux(video=0):

@@ -1,4 +1,4 @@
-"""The films of ../shared/data/video: read, written and read again, each with what is special about it."""
+"""Films of ../shared/data/video: read, written and read again, each with its special properties."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILMS = {
     "anamorphic.ts": 50, "bikes.mp4": 250, "bunny.mp4": 75, "carphone.mp4": 120, "hdr10.mp4": 25, "odd_size.mkv": 25,
     "rotated.mp4": 52, "ten_bit.mkv": 13, "tracks.mp4": 65, "vfr.mp4": 52, "webm.webm": 50,
 }  # fmt: skip
-"""Frames, counted by decoding."""
+"""Number of frames, counted by decoding."""
 ANIMATIONS = {"animated.gif": (15, 2), "animated.webp": (6, 0), "animated.png": (6, 2)}
 CARRIED = (
     "height", "width", "matrix", "sample_aspect_ratio", "pixel_format", "bit_depth", "color", "codec", "num_chapters",
@@ -86,7 +86,7 @@ def test_nothing_planted_is_left_when_metadata_are_dropped(films: Path, tmp_path
     info, out = probe(films / "tracks.mp4"), tmp_path / "out.mp4"
     original = info.path.read_bytes()
     assert b"planted" in original
-    assert b"loci" in original  # the place, in binary
+    assert b"loci" in original  # the location, in binary
     report = write_video(out, read_video(info), like=info, options=WriteOptions(subtitles=False, metadata=False))
     assert b"planted" not in out.read_bytes()
     assert b"loci" not in out.read_bytes()
@@ -149,7 +149,7 @@ def test_a_film_is_joined_from_segments(films: Path, tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("name", ["rotated.mp4", "ten_bit.mkv", "anamorphic.ts", "odd_size.mkv", "hdr10.mp4"])
 def test_only_the_changed_region_is_encoded_anew(films: Path, tmp_path: Path, name: str) -> None:
-    """In a lossless codec, so that every sample can be compared."""
+    """With a lossless codec, so that every sample can be compared."""
     info, out = probe(films / name), tmp_path / "out.mkv"
     mask = np.zeros((info.height, info.width), bool)
     mask[20:60, 32:64] = True

@@ -1,4 +1,4 @@
-"""Segments: parts that are encoded by themselves, and the film that is joined from them."""
+"""Segments of films: parts that are encoded separately, and the film joined from them."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ write_segment(sys.argv[2], read_video(info), like=info, out="b.mp4")
 
 
 def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
-    """x264's macroblock tree reads memory that it has not set; glibc fills what it gives out with this number."""
+    """x264's macroblock tree reads uninitialized memory; glibc fills new memory with this number."""
     film = make_film(tmp_path / "a.mp4", frames=8, size=(144, 176))
     written = set()
     for filling in ("1", "85"):

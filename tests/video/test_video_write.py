@@ -1,4 +1,4 @@
-"""Writing films: frames and times, sound, what is dropped, geometry, color, quality, and errors."""
+"""Writing of films: frames and timestamps, sound, dropped streams, geometry, color, quality, and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def copy(film: Path, out: Path, **options: Any) -> Any:
 
 
 def packets(path: Path, kind: str) -> list[list[tuple[float, bytes]]]:
-    """Times and bytes of each track of a kind."""
+    """Return the timestamps and bytes of each track of a kind."""
     with av.open(path) as film:
         tracks = [stream for stream in film.streams if stream.type == kind]
         if not tracks:
@@ -68,7 +68,7 @@ def test_a_container_of_constant_rate_refuses_a_variable_one(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", [".mpg", ".mpeg"])
 def test_a_program_stream_holds_mpeg2_of_its_rates(tmp_path: Path, suffix: str) -> None:
-    """Small frames share a packet there and only the first of them has a time: the rate says those of the others."""
+    """Small frames share a packet, of which only the first has a timestamp: the rate determines the others."""
     out = tmp_path / f"b{suffix}"
     assert copy(make_film(tmp_path / "a.mp4", frames=12), out).encoder == "mpeg2video"
     times = np.array([frame.time for frame in read_video(out)])
@@ -83,7 +83,7 @@ def test_a_program_stream_holds_mpeg2_of_its_rates(tmp_path: Path, suffix: str) 
 def test_frames_without_times_of_their_own_follow_the_ones_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H.264 with B-frames in a program stream: of twelve frames, few have a time."""
+    """H.264 with B-frames in a program stream: few of twelve frames have a timestamp."""
     monkeypatch.setitem(codecs.STREAM_CODECS, "mpeg", ("libx264",))
     film = tmp_path / "a.mpg"
     copy(make_film(tmp_path / "a.mp4", frames=12), film)
@@ -138,7 +138,7 @@ SECRETS = {name: f"planted-{name}" for name in ("title", "comment", "artist")}
 
 
 def secret_film(path: Path) -> Path:
-    """A film with a secret in each place that a container has."""
+    """Write a film with a secret in every metadata field of the container."""
     title = {"title": "planted-chapter"}
     chapter = {"id": 0, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": title}
     text = path.with_suffix(".srt")
@@ -278,7 +278,7 @@ BYTES = {
     "yuv420p": (1, 0.5, 0.5), "yuv422p10le": (2, 1, 1), "bgra": (4,), "gbrp": (1, 1, 1), "rgb24": (3,),
     "yuv411p": (1, 0.25, 0.25), "yuyv422": (2,), "nv12": (1, 1),
 }  # fmt: skip
-"""Pixel format -> bytes a pixel along a row of each plane."""
+"""Pixel format -> bytes per pixel along a row of each plane."""
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_pictures_become_a_film(tmp_path: Path) -> None:
 
 
 def test_a_second_video_stream_is_not_passed_on(tmp_path: Path) -> None:
-    """It would be uncovered."""
+    """It would not be covered."""
     first, second = make_film(tmp_path / "1.mkv", frames=4), make_film(tmp_path / "2.mkv", frames=4, size=(32, 32))
     with av.open(first) as a, av.open(second) as b, av.open(tmp_path / "a.mkv", "w") as out:
         streams = [out.add_stream_from_template(film.streams.video[0], opaque=True) for film in (a, b)]

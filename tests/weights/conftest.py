@@ -1,4 +1,4 @@
-"""No test of weights waits, uses a proxy or sees the weights of this machine's user."""
+"""Fixtures for weights: no waiting, no proxy, and no weights of this machine's user."""
 
 import pytest
 

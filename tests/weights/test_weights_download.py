@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine that cuts, lies and refuses."""
+"""Downloads from a local server that cuts connections, sends wrong bytes and refuses."""
 
 import errno
 import hashlib
@@ -68,7 +68,7 @@ def test_what_a_call_left_the_next_one_resumes(target):
 
 
 def cut_then_down(server, first, target):
-    """A connection cut half-way, and a server that then answers no more."""
+    """A connection cut halfway, and a server that then stops responding."""
     answer = server.send_from
 
     def down_afterwards(handler, start):

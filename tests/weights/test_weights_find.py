@@ -1,4 +1,4 @@
-"""Where weights are looked for, in which order, and what is said where they are nowhere."""
+"""Search for weights: places, their order, and the message if none is found."""
 
 import dataclasses
 import hashlib
@@ -58,7 +58,7 @@ NET = Weights(name="net", title="a small net", files=(FIRST_FILE, SECOND_FILE))
 
 
 def served(server, file):
-    """A record whose address, alone or of its archive, is the server's."""
+    """Return a record whose address, alone or of its archive, is the server's."""
     if file.archive:
         return dataclasses.replace(file, archive=dataclasses.replace(file.archive, address=server.address))
     return dataclasses.replace(file, address=server.address)
@@ -66,7 +66,7 @@ def served(server, file):
 
 @pytest.fixture
 def carrier(tmp_path, monkeypatch):
-    """An installed package with the first file in it, whose import would fail."""
+    """Return an installed package that contains the first file, and whose import would fail."""
     folder = tmp_path / "site" / "weights_carrier"
     (folder / "inside").mkdir(parents=True)
     (folder / "__init__.py").write_text("raise RuntimeError('imported')")

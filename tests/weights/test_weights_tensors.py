@@ -1,4 +1,4 @@
-"""The reader of numpy pickles reads what numpy writes, and runs nothing."""
+"""Reader of numpy pickles: it reads what numpy writes, and executes nothing."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ def test_arrays_come_back(tmp_path, array, protocol):
 
 
 class Call:
-    """Pickles as a call."""
+    """Object that pickles as a function call."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments

@@ -1,4 +1,4 @@
-"""A server of one file on this machine, which misbehaves as it is told."""
+"""Local server of one file, with simulated failures."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Server:
-    """What it serves and how; what it was asked for."""
+    """Server with its file, its failures, and the received requests."""
 
     content: bytes
     etag: str | None = '"first"'
     ranges: bool = True
     cuts: list[int] = field(default_factory=list)
-    """For each request in turn, after how many bytes of the body the connection is cut."""
+    """For each request in turn, number of bytes of the body after which the connection is cut."""
     statuses: list[int] = field(default_factory=list)
-    """For each request in turn, an error to answer."""
+    """For each request in turn, an error status."""
     location: str | None = None
     address: str = ""
     asked: list[str | None] = field(default_factory=list)
-    """The Range of each request."""
+    """Range header of each request."""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked = handler.headers.get("Range")
@@ -55,7 +55,7 @@ class Server:
 
 @contextmanager
 def serving(server: Server) -> Iterator[Server]:
-    """The server, answering until the block ends."""
+    """Serve during the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The hub on loopback, for the tests of uploads."""
+"""Fixture of a Hugging Face Hub on loopback, for the tests of uploads."""
 
 from hub_server import hub
 

@@ -1,4 +1,4 @@
-"""`ganvas export`: files that other programs run, compared with the run before they are written."""
+"""`ganvas export`: files for other programs, which are compared with the run before they are written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def names(folder: Path) -> list[str]:
 def test_an_onnx_file_gives_the_pictures_of_the_run(
     tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One picture and a batch, an odd size, through ONNX Runtime; the metadata are in the file."""
+    """One picture and a batch, with odd sizes, through ONNX Runtime; the file contains the metadata."""
     import onnx
     import onnxruntime
 
@@ -77,7 +77,7 @@ def test_an_onnx_file_gives_the_pictures_of_the_run(
 
 
 class Broken:
-    """A format whose file gives other pictures than the run."""
+    """Format whose file gives other pictures than the run."""
 
     def __init__(self, error: float) -> None:
         self.error = error

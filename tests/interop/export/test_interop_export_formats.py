@@ -1,4 +1,4 @@
-"""Every format of `ganvas export` through its own program, at free and fixed sizes, in both precisions, with noise."""
+"""Formats of `ganvas export` in their own programs, with dynamic and fixed sizes, both precisions, and noise."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_every_format_agrees(
     tmp_path: Path, name: ExportFormat, run: str, made: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     folder = write_tiny_run(tmp_path / run, **made)
-    if run in (*RESIZING, *RESTORING):  # larger weights amplify rounding beyond what a trained network does
+    if run in (*RESIZING, *RESTORING):  # larger weights amplify rounding more than those of a trained network
         save_snapshot(snapshot_path(folder, "last"), tiny_method(read_run_record(folder), gain=1.5), images_seen=1)
     if run in RESIZING and name == "openvino" and not settings:
         with pytest.raises(ExportError, match="resizes with antialiasing, which OpenVINO ignores"):
@@ -99,7 +99,7 @@ def test_every_format_agrees(
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [*UNETS, *RESNETS, *UPSCALERS, *OTHERS], ids=lambda config: type(config).__name__)
 def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) -> None:
-    """As ONNX, in the last direction that the method learns, verified by the export itself."""
+    """To ONNX, in the last direction that the method learns; the export verifies itself."""
     size = (64, 64) if isinstance(config, DiscoGANConfig) else (32, 32)
     record, run = tiny_record(config, image_size=size), tmp_path / "run"
     write_run_record(run, record)
@@ -110,7 +110,7 @@ def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) ->
 
 
 def onnx_graph(path: Path) -> tuple[list[Any], dict[str, Any], dict[str, int]]:
-    """Nodes, initializers by name, and the element types of the tensors that the file declares."""
+    """Return nodes, initializers by name, and the element types of the tensors of a file."""
     import onnx
     from onnx import numpy_helper
 
@@ -133,7 +133,7 @@ NORMED = [
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("config", NORMED, ids=lambda config: f"{type(config).__name__}-{config.norm}")
 def test_norms_of_a_picture_are_instance_normalizations_in_float32(tmp_path: Path, config: Any, half: bool) -> None:
-    """With the learned scale and offset; the convolutions beside them are in the precision that was asked for."""
+    """With learned scale and offset; the convolutions beside them have the requested precision."""
     import onnx
 
     run = write_tiny_run(tmp_path / "run", config)
@@ -157,7 +157,7 @@ def test_norms_of_a_picture_are_instance_normalizations_in_float32(tmp_path: Pat
 
 @pytest.mark.slow
 def test_weights_that_one_file_cannot_hold_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exporter would write them into a second file beside it, which nobody would miss before it is missing."""
+    """The exporter would write them into a second file beside it, whose loss would go unnoticed."""
     monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 100)
     run = write_tiny_run(tmp_path / "run", NOISY)
     with pytest.raises(ExportError, match="larger than one ONNX file can hold; export it with --half, or as torch"):
@@ -180,7 +180,7 @@ def test_declared_sizes_are_free_or_those_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_context_of_the_metadata_makes_tiles_exact(tmp_path: Path) -> None:
-    """Tiles of an exported file are the picture in one piece; a method without a context says so."""
+    """Tiles of an exported file equal the picture in one piece; a method without a context records none."""
     config = SRResNetConfig(width=4, num_blocks=1, scale=2, generator="rrdb", unshuffle=2, growth=4)
     run = write_tiny_run(tmp_path / "run", config)
     save_snapshot(snapshot_path(run, "last"), tiny_method(read_run_record(run), gain=1.5), images_seen=1)
@@ -217,7 +217,7 @@ def test_any_number_of_channels_exports(tmp_path: Path, channels: tuple[int, int
 
 @pytest.mark.slow
 def test_noise_inputs_are_the_draws_of_dropout(tmp_path: Path) -> None:
-    """Other numbers give other pictures; the report names each input, its channels and its size."""
+    """Other random numbers give other pictures; the report names each input, its channels and its size."""
     import onnxruntime
 
     run = write_tiny_run(tmp_path / "run", NOISY)

@@ -1,4 +1,4 @@
-"""Plain networks for exporters: every generator of every method, in every setting that changes its layers."""
+"""Plain networks for exporters: every generator of every method, with every setting that changes its layers."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ SMALL: list[Any] = [
     VAEGANConfig(width=4, latent_size=4),
 ]
 TOGETHER = ("generator", "norm", "upsampling")
-"""Settings that are tried in every combination."""
+"""Settings that are tested in every combination."""
 ALONE: dict[str, tuple[Any, ...]] = {
     "antialias": (True, False), "variant": ("paper", "pytorch"), "residual": (True,), "dense_skips": (True,),
     "unshuffle": (2,), "activation": ("relu", "leaky_relu"), "scale": (1, 3, 4, 8), "frames": (3,), "bottleneck": (4,),
     "shared_blocks": (0, 2), "depth": (1, 3), "residual_scale": (0.1,), "encoder_after": (0,), "enhancers": (1, 2),
 }  # fmt: skip
-"""Settings that are tried one by one, with each generator."""
+"""Settings that are tested one by one, with each generator."""
 
 
 def choices(config: Any, name: str) -> tuple[Any, ...]:
-    """The values of a setting, or its own where the config does not have it."""
+    """Return the values of a setting, or its default if the config does not have it."""
     return get_args(get_type_hints(type(config))[name]) if hasattr(config, name) else ()
 
 
 def variants(config: Any) -> Iterator[Any]:
-    """Every config that differs in the layers of its networks."""
+    """Return every config that differs in the layers of its networks."""
     names = [name for name in TOGETHER if hasattr(config, name)]
     found = []
     for values in product(*(choices(config, name) for name in names)):
@@ -83,7 +83,7 @@ def variants(config: Any) -> Iterator[Any]:
     for settings in found:
         try:
             made = replace(config, **settings)
-        except ConfigError:  # a setting that this generator does not have
+        except ConfigError:  # this generator does not have the setting
             continue
         if made not in seen:
             seen.add(made)
@@ -91,7 +91,7 @@ def variants(config: Any) -> Iterator[Any]:
 
 
 def shaken(method: Method) -> Method:
-    """The method in evaluation mode, with scales, offsets and statistics of norms that no method starts from."""
+    """Return the method in evaluation mode, with random scales, offsets and statistics of norms."""
     for layer in method.modules():
         for name in ("weight", "bias", "running_mean", "running_var"):
             values = getattr(layer, name, None) if isinstance(layer, nn.BatchNorm2d | nn.InstanceNorm2d) else None
@@ -101,7 +101,7 @@ def shaken(method: Method) -> Method:
 
 
 def built(config: Any) -> Method | None:
-    """The method; None where its parts do not fit together."""
+    """Return the method; None if its parts do not fit together."""
     size = (64, 64) if isinstance(config, DiscoGANConfig) else (48, 48)
     torch.manual_seed(0)
     try:
@@ -120,7 +120,7 @@ def assert_agrees(method: Method, direction: Any, *, half: bool = False) -> None
     torch.testing.assert_close(made, unit_from_signed(wanted), atol=6 / 255 if half else 1e-4, rtol=0)
     for layer in network.modules():
         for part in layer.children():
-            if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d):  # else it would be one over the batch
+            if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d):  # otherwise it would use statistics of the batch
                 assert isinstance(layer, FixedNorm), "a norm with the statistics of a picture is a PictureNorm"
                 assert not part.training
                 assert part.running_mean is not None
@@ -134,7 +134,7 @@ def test_every_method_is_tried() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: type(config).__name__)
 def test_every_generator_becomes_a_plain_network_that_agrees(config: Any) -> None:
-    """Batches of odd sizes, in each direction; a method that searches says that it does."""
+    """Batches of odd sizes, in each direction; a method that searches raises an error."""
     tried = 0
     for variant in variants(config):
         if (method := built(variant)) is None:
@@ -154,7 +154,7 @@ ENHANCED = Pix2PixHDConfig(width=4, residual_blocks=1, halvings=1, enhancers=1, 
 
 @pytest.mark.parametrize("config", [*SMALL, ENHANCED], ids=lambda config: type(config).__name__)
 def test_every_method_has_a_network_of_half_precision(config: Any) -> None:
-    """Its rounding is bounded here by twice the limit of an export, as the weights are random."""
+    """The limit is twice that of an export, since the weights are random."""
     method = built(config)
     assert method is not None
     for direction in method.directions:

@@ -1,4 +1,4 @@
-"""Places that exports are written to, free texts that they hold, and runs that change meanwhile."""
+"""Outputs of exports: paths, free texts in metadata, and runs that change during the export."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def formats(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Function that replaces a format by one that writes names only, and runs as the translator does."""
+    """Return a function that replaces a format by one that writes names only and runs like the translator."""
 
     def replace_format(name: Any = "onnx", **changes: Any) -> None:
         files = {"onnx": ["model.onnx"], "openvino": ["model.bin", "model.xml"]}[name]
@@ -186,7 +186,7 @@ def newer_snapshot(run: Path) -> None:
 def test_a_snapshot_that_training_replaces_is_read_again(
     tmp_path: Path, run: Path, formats: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is exported and the hash in the metadata are of one state."""
+    """The exported weights and the hash in the metadata are of the same state."""
     formats()
     real, loaded = exporting.load_generators, list[Path]()
 

@@ -1,4 +1,4 @@
-"""docs/export.md: its programs run, and their pictures are those of the run."""
+"""Programs in docs/export.md: they run, and their pictures equal those of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def programs() -> list[str]:
 def test_the_ten_lines_for_onnx_runtime_give_the_pictures_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the metadata that the page names are those of the file."""
+    """The metadata that the page names equal those of the file."""
     (program,) = (text for text in programs() if "InferenceSession" in text)
     assert len([line for line in program.splitlines() if line]) <= 10
     run = write_tiny_run(tmp_path / "runs" / "flowers", EXACT)

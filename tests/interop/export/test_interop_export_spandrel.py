@@ -35,7 +35,7 @@ def test_written_models_have_names_shapes_and_values_of_those_read(parity):
     assert files.keys() == json.loads((folder / "index.json").read_text()).keys()
     for name, given in files.items():
         made = written(read_shared_model(folder / f"{name}.pth"))
-        if "_old_" in name or "_trunk_" in name:  # older layouts are written in the newest
+        if "_old_" in name or "_trunk_" in name:  # older layouts are written in the newest one
             wanted = {key: shape for key, shape in newest.items() if not ("nb1" in name and key.startswith("body.1."))}
             assert {key: value.shape for key, value in made.items()} == wanted
             given = find_shared_model(given).weights

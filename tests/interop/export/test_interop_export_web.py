@@ -49,13 +49,13 @@ Made = Callable[[str], tuple[Path, Path]]
 
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stub in place of Open NSFW: bright red is unsafe."""
+    """Classifier in place of Open NSFW that scores bright red as unsafe."""
     return red_classifier(tmp_path_factory.mktemp("classifier") / "red.onnx")
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, classifier: Path) -> Made:
-    """Function from the name of a method to its run and its page, which ask the stub; each is made once."""
+    """Return a function from the name of a method to its run and its page, which use the stub; each is created once."""
     made: dict[str, tuple[Path, Path]] = {}
 
     def make(name: str) -> tuple[Path, Path]:
@@ -84,13 +84,13 @@ def browser(launch: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def page_of(exported: Made, tmp_path: Path) -> Callable[[str], Path]:
-    """Function from the name of a method to a copy of its page, to change."""
+    """Return a function from the name of a method to a copy of its page, which a test may change."""
     return lambda name: Path(shutil.copytree(exported(name)[1], tmp_path / "page"))
 
 
 @pytest.fixture
 def photograph(tmp_path: Path) -> Path:
-    """A picture with gradients, edges and noise, as a JPEG file."""
+    """Write a picture with gradients, edges and noise as a JPEG file."""
     random = np.random.default_rng(1)
     pixels = random.integers(0, 60, (90, 130, 3)) + np.linspace(0, 190, 130).astype(int)[None, :, None]
     pixels[20:60, 30:80] = (40, 160, 70)
@@ -117,7 +117,7 @@ def difference(first: Picture, second: Picture) -> int:
 
 
 class TestFolder:
-    """What is written, without a browser."""
+    """Files of the page, without a browser."""
 
     def test_it_holds_the_page_the_model_the_gate_and_the_runtime(
         self, classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -174,7 +174,7 @@ class TestFolder:
 
 @pytest.mark.slow
 class TestTranslation:
-    """Results are those of the translator."""
+    """Results equal those of the translator."""
 
     def test_a_picture(self, browser: Any, exported: Made, photograph: Path, tmp_path: Path) -> None:
         run, page = exported("exact")
@@ -193,7 +193,7 @@ class TestTranslation:
     def test_one_thread_computes_where_browsers_share_no_memory(
         self, launch: Callable[..., Any], exported: Made, photograph: Path, tmp_path: Path, way: str
     ) -> None:
-        """No headers, and nobody to add them: service workers are forbidden, or the address is no secure one."""
+        """There are no headers, and no service worker adds them: it is forbidden, or the context is not secure."""
         run, page = exported("exact")
         browser = launch("--host-resolver-rules=MAP plain.test 127.0.0.1")
         options = {"service_workers": "block"} if way == "no service worker" else {"host": "plain.test"}
@@ -232,7 +232,7 @@ class TestTranslation:
     def test_a_graphics_processor(
         self, launch: Callable[..., Any], exported: Made, page_of: Any, photograph: Path, tmp_path: Path
     ) -> None:
-        """WebGPU in software, which the page would not take by itself; and a device that computes wrongly."""
+        """Software WebGPU, which the page does not select by itself, and a device with wrong results."""
         page = page_of("exact")
         script = (page / "network.js").read_text(encoding="utf-8")
         assert SOFTWARE in script
@@ -394,7 +394,7 @@ def as_rgba(rgb: np.ndarray) -> dict[str, Any]:
 
 @pytest.mark.slow
 class TestUse:
-    """The page in the hands of a person."""
+    """Interaction with the page."""
 
     def test_cancel(self, browser: Any, page_of: Any, photograph: Path, tmp_path: Path) -> None:
         large = write_image_at(tmp_path / "large.png", np.zeros((1500, 2000, 3), np.uint8))
@@ -458,7 +458,7 @@ class TestUse:
 
 
 def violations(visit: Visit) -> list[Any]:
-    """What axe finds against WCAG 2.2 AA: contrast, names, roles."""
+    """Return the violations of WCAG 2.2 AA that axe finds: contrast, names, roles."""
     sync_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = sync_playwright.Axe().run(visit.page).response["violations"]
     return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]

@@ -1,4 +1,4 @@
-"""Export for the Hugging Face Hub: the run itself, complete for everybody and silent on the machine it comes from."""
+"""Export for the Hugging Face Hub: the complete run, without information about the machine."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_places_that_hold_something_else_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_names_of_another_kind_are_no_output(tmp_path: Path) -> None:
-    """A name with a suffix is a file that the user expects."""
+    """A name with a suffix is taken for a file."""
     run = write_tiny_run(tmp_path / "run")
     with pytest.raises(InputError, match="writes a folder; use --format onnx"):
         export(run, tmp_path / "model.onnx")

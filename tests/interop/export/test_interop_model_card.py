@@ -1,4 +1,4 @@
-"""Model cards: complete, valid for the Hub, and silent on the training machine."""
+"""Model cards: complete, valid for the Hub, and without information about the training machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads to a hub of this machine: private, whole, verified, and pulled again with the same bytes."""
+"""Uploads to a local hub: private, complete, verified, and downloaded again with the same bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def authorized(hub: Hub, tmp_path: Path) -> Hub:
-    """The hub, and a token that may write to it where the library looks for one."""
+    """Return the hub, with a write token where the library looks for one."""
     hub.token = TOKEN
     (tmp_path / "token").write_text(TOKEN)
     return hub
@@ -123,7 +123,7 @@ def test_an_exported_folder_is_pushed_as_it_is(authorized: Hub, run: Path, tmp_p
 def test_examples_of_an_exported_folder_pass_the_gate_and_are_labeled(
     hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may have exchanged them."""
+    """They may have been replaced after the export."""
     folder, path = tmp_path / "model", photo(tmp_path / "in.png")
     api.export(run, folder, format="huggingface", examples=(path,))
     (folder / "examples" / "mine.png").write_bytes(path.read_bytes())

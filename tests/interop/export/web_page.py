@@ -21,7 +21,7 @@ FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0
 
 
 def find_chromium() -> str:
-    """Return the path of a Chromium; skip where there is none, unless GANVAS_REQUIRE_BROWSER is set."""
+    """Return the path of a Chromium; skip if there is none, unless GANVAS_REQUIRE_BROWSER is set."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if place := shutil.which(name):
             return place
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Callable[..., Any]]:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A static server like `python -m http.server`, without its log."""
+    """Static server like `python -m http.server`, without its log."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -68,13 +68,13 @@ def served(folder: Path) -> Iterator[str]:
 
 
 class Visit:
-    """A visit to an exported page."""
+    """Browser window with an exported page."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
         self.requests: list[str] = []
         self.errors: list[str] = []
-        page.set_default_timeout(0)  # none
+        page.set_default_timeout(0)  # no timeout
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -85,14 +85,14 @@ class Visit:
         return self
 
     def give(self, picture: Path) -> Visit:
-        """Choose a picture and wait for what becomes of it."""
+        """Choose a picture, and wait for the result or a problem."""
         self.page.set_input_files("#file", picture)
         self.page.wait_for_selector("#problem:not([hidden]), #result:not([hidden])")
         return self
 
     @property
     def problem(self) -> str:
-        """The message of a refusal or failure; empty where there is none."""
+        """Return the message of a refusal or failure; empty without one."""
         return self.page.inner_text("#problem") if self.page.is_visible("#problem") else ""
 
     @property
@@ -116,7 +116,7 @@ class Visit:
 def visiting(
     browser: Any, folder: Path, query: str = "", *, host: str = "127.0.0.1", **options: Any
 ) -> Iterator[Visit]:
-    """Serve a page, open it in a window of its own, and check that nothing broke and nothing left the machine."""
+    """Serve a page, open it in a new window, and check that it logs no error and sends no request elsewhere."""
     context = browser.new_context(**options)
     try:
         with served(folder) as loopback:
@@ -131,7 +131,7 @@ def visiting(
 
 
 def red_classifier(path: Path) -> Path:
-    """Write a classifier in the form of Open NSFW that finds bright red pictures unsafe and all others safe."""
+    """Write a classifier with the interface of Open NSFW that scores bright red pictures as unsafe, others as safe."""
     weights = np.array([[0, -0.05], [0, -0.05], [0, 0.1]])  # blue, green, red
     return _classifier(path, weights, np.array([0, -8]), helper.make_node("Softmax", ["logits"], ["scores"]))
 
@@ -160,7 +160,7 @@ def _classifier(path: Path, weights: np.ndarray, bias: np.ndarray, end: onnx.Nod
 
 
 def red_and_green_exchanged(path: Path) -> Path:
-    """Write a network that exchanges red and green."""
+    """Write a network that swaps red and green."""
     node = helper.make_node("Gather", ["image", "order"], ["translation"], axis=1)
     shape = ["N", 3, "H", "W"]
     graph = helper.make_graph(

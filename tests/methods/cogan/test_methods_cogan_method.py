@@ -15,7 +15,7 @@ TINY = {"width": 64, "z_size": 8, "discriminator_width": 4, "search_steps": 8, "
 
 
 class Learns:
-    """It is never told which picture belongs to which, so what it can learn by heart is what pictures look like."""
+    """The method does not know which pictures correspond, so the overfitting test compares sets of pictures."""
 
     draws_at_test = True
 

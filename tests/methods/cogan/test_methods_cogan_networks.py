@@ -1,4 +1,4 @@
-"""CoGAN's networks layer by layer, and the sizes that they take."""
+"""Networks of CoGAN: layers, and accepted sizes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_papers_discriminator_of_digits() -> None:
 
 
 def test_the_ground_of_digits_is_nothing_to_a_discriminator() -> None:
-    """The paper's digits lie in [0, 1], and biases start at 0."""
+    """The paper's digits are in [0, 1], and biases start at 0, so a black background contributes nothing."""
     features = CoupledDiscriminator((1, 1), size=(28, 28)).features
     assert not features(torch.full((1, 1, 28, 28), -1.0), "a").any()
     assert features(torch.ones(1, 1, 28, 28), "a").any()

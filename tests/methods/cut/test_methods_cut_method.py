@@ -18,7 +18,7 @@ class CUTContract(MethodContract):
     overfit_steps = 80
 
     def distance(self, method, batch):
-        """One way and no pairs: how far patches are from being known by those they were made of."""
+        """Return how badly output patches are matched to the input patches they were made from; there are no pairs."""
         torch.manual_seed(0)
         with torch.no_grad():
             fake_b = method._translated(batch.a)
@@ -84,7 +84,7 @@ def test_the_discriminator_moves_first_and_a_loss_of_weight_zero_is_left_out(opt
 
 
 def test_the_losses_are_those_of_the_paper():
-    """All places are compared, so that none is drawn; the cross entropy is written out."""
+    """All positions are compared, so that none is drawn at random; the cross-entropy is written out."""
     method, batch = tiny(patches=32 * 32, contrast_weight=3.0, identity_weight=2.0), random_batch(2)
     discriminator, generator = turns_of(method, batch)
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_the_losses_are_those_of_the_paper():
 
 
 def by_hand(method, given, made):
-    """Mean over layers, pictures and places of -log(exp(q.k+ / tau) / sum over k of exp(q.k / tau))."""
+    """Return the mean over layers, pictures and positions of -log(exp(q.k+ / tau) / sum over k of exp(q.k / tau))."""
     losses = []
     encoded = (method.generator.encode(pictures) for pictures in (given, made))
     for head, *features in zip(method.heads.heads, *encoded, strict=True):
@@ -126,12 +126,12 @@ def test_the_picture_and_its_features_come_from_one_pass(monkeypatch):
     last.register_forward_hook(lambda *_: passes.append("decoder"))
     first.register_forward_hook(lambda *_: passes.append("encoder"))
     turns_of(method, random_batch())
-    assert passes.count("decoder") == 2  # of a and of b
-    assert passes.count("encoder") == 4  # and of what was made of each
+    assert passes.count("decoder") == 2  # for a and for b
+    assert passes.count("encoder") == 4  # and for their outputs
 
 
 def test_keys_are_of_the_picture_as_it_was_and_queries_are_mirrored_back():
-    """A generator that only passes pictures through: mirrored there and back, each patch is its own key."""
+    """The generator is the identity: mirrored and mirrored back, each patch matches its own key."""
     method = tiny(flip_equivariance=True, antialias=False)
     real, mirrored = random_batch(8).a, []
     for seed in range(3):
@@ -153,7 +153,7 @@ def test_mirroring_takes_the_chosen_pictures_alone():
 
 @pytest.mark.parametrize("options", [{}, {"flip_equivariance": True}])
 def test_bfloat16_moves_every_weight_that_float32_does(options):
-    """What is cast to bfloat16 without gradients must not be found again where gradients are wanted."""
+    """Weights that autocast caches without gradients must not be reused where gradients are needed."""
     method, batch, moved = tiny(**options), random_batch(), []
     for enabled in (False, True):
         turns = method.training_step(batch, Progress(0, 0))
@@ -213,7 +213,7 @@ def test_the_recipes_are_the_papers_and_the_released_codes():
 
 @pytest.mark.slow
 def test_a_patch_learns_to_be_known(monkeypatch):
-    """Trained on the contrast alone, the generator's patches are told apart better than by chance."""
+    """After training on the contrastive loss alone, patches are matched better than by chance."""
     torch.manual_seed(2)
     method = tiny(identity_weight=0.0)
     trace = play(method, random_batch(size=32), steps=40, rate=2e-3)

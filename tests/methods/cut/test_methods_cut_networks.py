@@ -45,10 +45,10 @@ def test_features_are_of_the_first_and_the_fifth_block_or_the_last():
 
 
 def test_antialiased_features_see_as_much_as_in_the_paper():
-    """1, 9, 15, 35 and 99 pixels: by which inputs have a gradient, norms left aside."""
+    """1, 9, 15, 35 and 99 pixels, measured by the inputs with a gradient, without norms."""
     made = network(norm="none", width=1, num_blocks=5)
     for parameter in made.parameters():
-        parameter.data = parameter.data.abs() + 0.01  # no ReLU hides a path
+        parameter.data = parameter.data.abs() + 0.01  # so that no ReLU blocks a path
     images = torch.rand(1, 3, 256, 256).requires_grad_()
     seen = []
     for values in made.encode(images):

@@ -82,7 +82,7 @@ def test_a_loss_of_weight_zero_is_left_out(options, losses):
 
 
 def test_each_cycle_has_its_own_weight():
-    """As the released code: lambda_A weighs the pictures of a, also in the identity loss; lambda_B those of b."""
+    """As in the released code: lambda_A weights pictures of a, also in the identity loss; lambda_B those of b."""
     plain, weighed = (
         {"norm": "none", "cycle_weight": 1.0, "identity_weight": 0.5},
         {"cycle_weight_a": 3.0, "cycle_weight_b": 7.0},
@@ -119,7 +119,7 @@ def test_the_discriminators_are_shown_past_fakes():
     for batch in batches:
         with torch.no_grad():
             made.append(method.translate(batch.a))
-        list(method.training_step(batch, Progress(0, 0)))  # nobody moves
+        list(method.training_step(batch, Progress(0, 0)))  # no player is updated
     (kept,) = method.replay_b.images
     assert any(torch.equal(kept, fake[0]) for fake in made)
     assert not torch.equal(kept, torch.zeros_like(kept))
@@ -189,7 +189,7 @@ def test_a_crop_that_does_not_fit_is_told_the_mend():
 
 
 def two_steps(parity, **training):
-    """The folder of the reference's steps, the method that has taken them, and what it reported."""
+    """Return the folder of the reference's steps, the method after the same steps, and the reported losses."""
     folder = parity / "cyclegan_steps"
     paths = [folder / f"before_net_{name}.pth" for name in NETWORK_NAMES]
     method = import_cyclegan(*paths, training=replace(AS_RELEASED, pool_size=0, **training)).method
@@ -225,7 +225,7 @@ def test_other_steps_do_not_agree_with_the_reference(parity, wrong, networks):
 
 
 def theirs(losses):
-    """Under the reference's names: its D_A scores b, its cycle_A is a -> b -> a, its idt_A is b as G_A leaves it."""
+    """Names of the reference: its D_A scores b, its cycle_A is a -> b -> a, its idt_A is G_A's output for b."""
     named = {}
     for side, domain, other in (("A", "a", "b"), ("B", "b", "a")):
         named[f"G_{side}"] = losses[f"generators/adversarial_{other}"]
@@ -236,7 +236,7 @@ def theirs(losses):
 
 
 def pictures(*values):
-    """One constant picture for each value."""
+    """Return one constant picture for each value."""
     return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).clone()
 
 

@@ -113,7 +113,7 @@ def test_a_step_of_discriminators_alone_keeps_no_gradients_of_generators():
 
 @pytest.mark.parametrize("interval", [1, 3])
 def test_bfloat16_moves_every_weight_that_float32_does(interval):
-    """What is cast to bfloat16 without gradients must not be found again where gradients are wanted."""
+    """Weights that autocast caches without gradients must not be reused where gradients are needed."""
     method = tiny(discriminator_interval=interval)
     for enabled in (False, True):
         turns = method.training_step(random_batch(), Progress(2, 1))

@@ -64,4 +64,4 @@ def test_the_discriminator_gives_scores_and_the_features_after_the_second_to_the
     ]
     assert convolutions(network)[-1] == (1, 4, 1, 0)
     outputs = network.blocks[1](network.blocks[0]((torch.zeros(1, 3, size, size) + 1) / 2))
-    assert outputs.min() < 0  # leaky
+    assert outputs.min() < 0  # leaky ReLU

@@ -19,7 +19,7 @@ class TestPaper(MethodContract):
     overfit_pictures, overfit_steps = 8, 120
 
     def distance(self, method, batch):
-        """What can be learnt by heart in the second stage: the noise of the generator's own pictures."""
+        """Return the error that the second stage can overfit: that of the noise recovered from generated pictures."""
         torch.manual_seed(0)
         with torch.no_grad():
             return method._encoder_loss(torch.tensor([0, 1]).repeat(16)).item()

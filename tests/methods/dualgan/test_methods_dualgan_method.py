@@ -118,7 +118,7 @@ def test_dropout_is_noise_in_training_and_at_test():
 
 @pytest.mark.slow
 def test_a_trained_critic_prefers_the_real():
-    """What it learns by clipping: scores of real pictures above those of made ones."""
+    """With weight clipping it learns to score real pictures above generated ones."""
     method, batch = tiny(recovery_weight_a=0.0, recovery_weight_b=0.0, critic_steps=1000), random_batch(4)
     trace = play(method, batch, steps=30, rate=5e-3)
     losses = [step["critics/real_a"] + step["critics/fake_a"] for step in trace[1:]]

@@ -113,7 +113,7 @@ def test_only_known_settings_build_a_method():
 
 
 def two_steps(parity, *, l1_weight=100.0, **adam):
-    """The folder of the reference's steps, the method that has taken them, and what it reported."""
+    """Return the folder of the reference's steps, the method after the same steps, and the reported losses."""
     folder = parity / "pix2pix_steps"
     method = import_reference(folder / "before_net_G.pth", folder / "before_net_D.pth", l1_weight=l1_weight).method
     inputs = load_file(folder / "inputs.safetensors")
@@ -126,7 +126,7 @@ def test_two_steps_agree_with_the_reference(parity):
     wanted = json.loads((parity / "index.json").read_text())["pix2pix_steps"]["losses"]
     folder, method, played = two_steps(parity)
     for step, (losses, reported) in enumerate(zip(played.losses, wanted, strict=True)):
-        # the reference reports D's losses before it halves them
+        # the reference reports D's losses before halving them
         ours = {"G_GAN": losses["generator/adversarial"], "G_L1": losses["generator/l1"]}
         ours |= {"D_real": 2 * losses["discriminator/real"], "D_fake": 2 * losses["discriminator/fake"]}
         assert ours == pytest.approx(reported, rel=1e-5 if step == 0 else 1e-4)

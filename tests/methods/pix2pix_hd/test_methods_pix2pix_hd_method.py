@@ -1,4 +1,4 @@
-"""pix2pixHD: the contract, each loss against an independent calculation, and training to the bit."""
+"""pix2pixHD: the method contract, each loss compared with an independent computation, and exact training."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def made(size: int = 32, **options: object) -> tuple[Pix2PixHD, Batch]:
 
 
 def layers_at_each_scale(method: Pix2PixHD, a: torch.Tensor, b: torch.Tensor) -> list[list[torch.Tensor]]:
-    """Outputs of all blocks, computed block by block; means of 3x3 pixels are of those inside the picture."""
+    """Return the outputs of all blocks, block by block; means of 3x3 pixels count only those inside the picture."""
     images, found = torch.cat([a, b], dim=1), []
     for scale in method.discriminator.scales:
         outputs = [images]
@@ -80,12 +80,12 @@ def test_the_losses_are_those_of_the_paper() -> None:
     torch.testing.assert_close(losses["adversarial"].detach(), expected)
     # weights of the released code: lambda 10, 4 / (n_layers + 1) with one strided layer, 1 / the number of scales
     each = [l1_loss(one, two) for scale in zip(fake, real, strict=True) for one, two in zip(*scale, strict=True)]
-    hidden = [value for index, value in enumerate(each) if index % 3 < 2]  # the third is of the scores
+    hidden = [value for index, value in enumerate(each) if index % 3 < 2]  # every third output is that of the scores
     torch.testing.assert_close(losses["feature_matching"].detach(), 10 * 4 / 2 / 3 * sum(hidden))
 
 
 def test_feature_matching_by_hand() -> None:
-    """Two scales: layers that differ by 1 and 3 (mean 2), and by 5 and 0 (2.5); scores are left out."""
+    """Two scales: layers that differ by 1 and 3 (mean 2), and by 5 and 0 (2.5); scores do not count."""
     zeros = [torch.zeros(2, 4, 3, 3), torch.zeros(2, 8, 2, 2), torch.zeros(2, 1, 1, 1)]
     first = [torch.full_like(one, value) for one, value in zip(zeros, (1.0, -3.0, 100.0), strict=True)]
     second = [torch.full_like(one, value) for one, value in zip(zeros, (5.0, 0.0, 100.0), strict=True)]
@@ -119,7 +119,7 @@ def test_all_weights_0_but_one_leave_one_loss() -> None:
 
 @pytest.fixture
 def vgg(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """VGG16 with weights of chance; the names that are asked for."""
+    """Replace VGG16 by one with random weights, and record the requested layers."""
     asked: list[str] = []
 
     def load(name: str, taps: tuple[str, ...], *, otherwise: str) -> VGG:
@@ -224,7 +224,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(tmp_path: P
 
 
 def test_pix2pix_takes_the_steps_it_took_before_pix2pix_hd() -> None:
-    """A plain loop over U-Net and PatchGAN, without the method, gives the same weights to the bit."""
+    """A plain loop over U-Net and PatchGAN, without the method, gives bitwise equal weights."""
     from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
     from ganvas.networks import PatchGAN, UNet

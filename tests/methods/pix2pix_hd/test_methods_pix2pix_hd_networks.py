@@ -1,4 +1,4 @@
-"""Networks of pix2pixHD: the sizes of all scales, and the generators layer by layer."""
+"""Networks of pix2pixHD: sizes at all scales, and the layers of the generators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_halving_leaves_the_padding_out_of_the_mean() -> None:
 
 
 def test_each_scale_sees_half_of_the_one_before() -> None:
-    """256 x 256 pixels: the 30 x 30 scores of pix2pix, then 14 x 14 and 6 x 6; four hidden layers each."""
+    """For 256 x 256 pixels: the 30 x 30 scores of pix2pix, then 14 x 14 and 6 x 6; four hidden layers each."""
     with torch.device("meta"):
         discriminator = MultiScaleDiscriminator([PatchGAN(6, norm="instance") for _ in range(3)])
         outputs = discriminator(torch.zeros(1, 6, 256, 256))
@@ -53,7 +53,7 @@ def test_the_smallest_side_is_just_enough(scales: int) -> None:
 
 
 def test_the_papers_global_generator_has_as_many_weights_as_the_released_codes() -> None:
-    """36 input channels: 35 classes and the edges of the instances, as on Cityscapes."""
+    """36 input channels: 35 classes and the instance boundaries, as on Cityscapes."""
     with torch.device("meta"):
         generator = ResNet(36, 3, num_halvings=4)
     assert sum(one.numel() for one in generator.parameters()) == 182_546_755

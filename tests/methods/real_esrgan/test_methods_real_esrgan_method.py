@@ -1,4 +1,4 @@
-"""Real-ESRGAN: the contract, its losses, and the classifier that is no part of it."""
+"""Real-ESRGAN: the method contract, its losses, and that the perceptual network is not part of a run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TestSameSizeGray(MethodContract):
 
 @pytest.fixture
 def vgg(monkeypatch):
-    """A classifier with weights of chance in the places that are asked for."""
+    """Replace the classifier by one with random weights at the requested layers."""
     asked = []
 
     def load(name, taps, *, otherwise):
@@ -67,7 +67,7 @@ def test_the_losses_are_those_of_the_paper(vgg) -> None:
     method, batch = tested.make(), tested.batch()
     turns = method.training_step(batch, Progress(0, 0))
     told = next(turns).losses
-    method.eval()  # whose spectral norms stay as they are
+    method.eval()  # keeps the estimates of spectral norms
     with torch.no_grad():
         made = method.generator(batch.a)
         real, fake = method.discriminator(batch.b), method.discriminator(made)
@@ -76,7 +76,7 @@ def test_the_losses_are_those_of_the_paper(vgg) -> None:
     torch.testing.assert_close(told["fake"].detach(), cross_entropy(fake, torch.zeros_like(fake)), atol=1e-2, rtol=1e-2)
     losses = {name: loss.detach() for name, loss in next(turns).losses.items()}
     torch.testing.assert_close(losses["adversarial"], 0.1 * cross_entropy(fake, torch.ones_like(fake)))
-    torch.testing.assert_close(losses["pixels"], (made - batch.b).abs().mean() / 2)  # of pictures in [0, 1]
+    torch.testing.assert_close(losses["pixels"], (made - batch.b).abs().mean() / 2)  # for pictures in [0, 1]
     network = method._perceptual._network
     expected = sum(
         weight * (ours - theirs).abs().mean()
@@ -107,7 +107,7 @@ def test_missing_weights_are_told_at_the_first_step_with_the_remedy(monkeypatch)
 
     monkeypatch.setattr(perceptual, "find_weights", nowhere)
     tested = case(replace(COMPACT, perceptual="vgg19"))
-    turns = tested.make().training_step(tested.batch(), Progress(0, 0))  # a trained run needs none
+    turns = tested.make().training_step(tested.batch(), Progress(0, 0))  # a trained run needs no classifier
     next(turns)
     with pytest.raises(WeightsError, match=r"(?s)VGG19.*--perceptual vgg16, or --perceptual none"):
         next(turns)

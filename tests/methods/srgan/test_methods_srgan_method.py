@@ -33,7 +33,7 @@ def case(**more) -> SmallInput:
 
 @pytest.fixture
 def vgg(monkeypatch):
-    """VGG16 with weights of chance, at the place that is asked for."""
+    """Replace VGG16 by one with random weights at the requested layer."""
     torch.manual_seed(0)
     asked = []
 
@@ -95,7 +95,7 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
 
     monkeypatch.setattr(perceptual, "find_weights", nowhere)
     tested = case()
-    method = tested.make()  # a trained run needs none
+    method = tested.make()  # a trained run needs no classifier
     turns = method.training_step(tested.batch(), Progress(0, 0))
     next(turns)
     with pytest.raises(WeightsError, match=r"(?s)VGG19.*--content vgg16-5,3"):

@@ -10,7 +10,7 @@ from ganvas.testing import MethodContract
 
 
 class SmallInput(MethodContract):
-    """Pictures given are smaller than those made."""
+    """Inputs are smaller than outputs."""
 
     scale = 2
 

@@ -11,7 +11,7 @@ def test_pictures_grow_by_the_scale(scale):
 
 
 def test_the_paper_s_layers():
-    """Fig. 4: 16 blocks of two convolutions, one more, two enlargements of 256 channels, 9x9 at both ends."""
+    """Fig. 4: 16 blocks of two convolutions, one more, two upsamplings of 256 channels, 9x9 at both ends."""
     network = SRResNet(3, 3)
     kernels = [tuple(m.weight.shape) for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert kernels[0] == (64, 3, 9, 9)

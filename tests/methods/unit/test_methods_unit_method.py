@@ -60,7 +60,7 @@ def random_batch(count=2, size=16):
 
 
 def replay(method, batch):
-    """All that a step draws and makes, in its order, by the equations."""
+    """Repeat all random draws and outputs of a step, in its order, by the equations."""
     mean_a, mean_b = method.encoder(batch.a, "a"), method.encoder(batch.b, "b")
     code_a, code_b, prior = mean_a + noise(mean_a), mean_b + noise(mean_b), noise(mean_a)
     codes = {"a": (code_a, code_b, prior), "b": (code_b, code_a, prior)}

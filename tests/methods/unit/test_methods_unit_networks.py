@@ -1,4 +1,4 @@
-"""UNIT's networks layer by layer."""
+"""Networks of UNIT: their layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganvas.methods.unit.networks import (
 
 
 def geometry(network: nn.Module) -> list[tuple[int, int, int, int]]:
-    """(input channels, output channels, kernel, stride) of each convolution."""
+    """Return (input channels, output channels, kernel, stride) of each convolution."""
     return [
         (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0])
         for layer in network.modules()

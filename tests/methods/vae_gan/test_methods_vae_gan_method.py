@@ -20,7 +20,7 @@ class VAEGANContract(MethodContract):
     overfit_steps = 200
 
     def distance(self, method, batch):
-        """As the method measures it: how far a reconstruction lies from its own picture, beside the other pictures."""
+        """Return the distance of reconstructions from their own pictures, relative to the other pictures."""
         with torch.no_grad(), as_in_training(method):
             made = method.translate(batch.a)
             seen, seen_again = method.discriminator.features(torch.cat([batch.b, made])).flatten(1).chunk(2)
@@ -51,7 +51,7 @@ def random_batch(count=4):
 
 
 def losses_of_algorithm_1(method, real):
-    """L_prior, L_llike and L_GAN as the paper writes them, all on one graph; L_GAN as a cross-entropy."""
+    """Return L_prior, L_llike and L_GAN as in the paper, on one graph; L_GAN as a cross-entropy."""
     mean, log_variance = method.encoder(real)
     code, prior_code = draw_code(mean, log_variance), torch.randn(len(real), 8)
     reconstructed, drawn = method.decode(code), method.decode(prior_code)
@@ -68,7 +68,7 @@ def losses_of_algorithm_1(method, real):
 
 
 def test_the_three_turns_are_the_papers_simultaneous_update():
-    """Plain gradient steps, one turn after the other, against gradients that were all taken before anything moved."""
+    """Plain gradient steps turn by turn, compared with gradients that were all computed before any update."""
     gamma, rate = 0.3, 1e-3
     method = tiny(gamma=gamma).double()
     together, batch = copy.deepcopy(method), Batch(*(2 * [random_batch().a.double()]))
@@ -103,7 +103,7 @@ def test_the_players_take_their_turns_in_order():
 
 
 def test_the_encoder_hears_nothing_of_the_gan():
-    """Algorithm 1: its losses are the prior's and the features' alone."""
+    """Algorithm 1: its losses are those of the prior and of the features only."""
     turn = next(tiny().training_step(random_batch(), Progress(0, 0)))
     assert set(turn.losses) == {"kl", "features"}
 
