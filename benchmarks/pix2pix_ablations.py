@@ -40,10 +40,10 @@ from ganvas.data.loader import evaluation_pairs
 from ganvas.data.splits import evenly
 from ganvas.errors import WeightsError
 from ganvas.evaluation.comparison_measures import (
-    Instruments,
     Measured,
+    MetricNetworks,
     identity_baseline,
-    load_instruments,
+    load_metric_networks,
     measure_run,
     translate_all,
 )
@@ -211,8 +211,8 @@ def held_pictures(data: PairedData, limit: int) -> TestPictures:
 
 
 @cache
-def instruments_of(data: PairedData, limit: int) -> Instruments:
-    return load_instruments(held_pictures(data, limit))
+def metric_networks_of(data: PairedData, limit: int) -> MetricNetworks:
+    return load_metric_networks(held_pictures(data, limit))
 
 
 def figures(measured: Measured) -> dict[str, float]:
@@ -237,7 +237,7 @@ def run_job(job: Job) -> bool:
     if trained.stopped == "interrupted":
         return False
     data, limit = paired(job.config), job.settings["pictures"]
-    measured = measure_run(job.run, held_pictures(data, limit), instruments_of(data, limit), device="cpu")
+    measured = measure_run(job.run, held_pictures(data, limit), metric_networks_of(data, limit), device="cpu")
     result = {
         "variant": job.variant,
         "seed": job.config.training.seed,
@@ -294,8 +294,8 @@ def report(jobs: Sequence[Job], given: argparse.Namespace) -> str:
     names = ("variant", "seed", "images", "figures")
     trials = [Trial(**{name: result[name] for name in names}) for result in results]
     data = paired(jobs[0].config)
-    test, instruments = held_pictures(data, given.pictures), instruments_of(data, given.pictures)
-    unchanged = figures(identity_baseline(test, instruments))
+    test, metric_networks = held_pictures(data, given.pictures), metric_networks_of(data, given.pictures)
+    unchanged = figures(identity_baseline(test, metric_networks))
     titles = TABLES if given.compare == "ablations" else {f"pix2pixHD and pix2pix, {given.task}": HD}
     tables = list[Table]()
     for title, variants in titles.items():
@@ -307,7 +307,7 @@ def report(jobs: Sequence[Job], given: argparse.Namespace) -> str:
         tables.append(table)
     record = {
         "machine": machine(), "settings": jobs[0].settings, "pictures": len(test.sides["a"]), "input": unchanged,
-        "features": instruments.real["b"][0].extractor.space.name, "results": results,
+        "features": metric_networks.real["b"][0].extractor.space.name, "results": results,
         "tables": [table.as_record() for table in tables],
     }  # fmt: skip
     text = markdown(tables)

@@ -35,10 +35,10 @@ from ganvas.content_gate import AdmittedPicture, as_sheet, write_synthetic
 from ganvas.data.config import UnpairedData
 from ganvas.data.splits import evenly
 from ganvas.evaluation.comparison_measures import (
-    Instruments,
     Measured,
+    MetricNetworks,
     identity_baseline,
-    load_instruments,
+    load_metric_networks,
     measure_run,
     training_reference,
 )
@@ -94,13 +94,13 @@ class Bench:
 
     data: UnpairedData
     test: TestPictures
-    instruments: Instruments
+    networks: MetricNetworks
 
 
 @cache
 def open_bench(data: UnpairedData, limit: int) -> Bench:
     test = open_test_pictures(data, limit=limit)
-    return Bench(data, test, load_instruments(test))
+    return Bench(data, test, load_metric_networks(test))
 
 
 def data_of(record: RunRecord, folder: Path) -> UnpairedData:
@@ -126,8 +126,8 @@ def judge(classifier: Classifier, pictures: Sequence[AdmittedPicture], way: Dire
 
 def rows_of(bench: Bench, classifier: Classifier) -> dict[Direction, dict[str, Any]]:
     """Return the rows of real pictures: the inputs, and those of the other domain."""
-    before = identity_baseline(bench.test, bench.instruments)
-    draw = training_reference(bench.data, bench.test, bench.instruments)
+    before = identity_baseline(bench.test, bench.networks)
+    draw = training_reference(bench.data, bench.test, bench.networks)
     rows: dict[Direction, dict[str, Any]] = {}
     for way, (given, wanted) in SIDES.items():
         rows[way] = {
@@ -166,7 +166,7 @@ def measure_horses(runs: Mapping[str, Path], data: Path, out: Path, limit: int) 
         size = "x".join(map(str, bench.data.evaluation_size or bench.data.crop_size))
         if size not in record["sizes"]:
             record["sizes"][size] = {"references": rows_of(bench, classifier), "runs": {}}
-        measured = measure_run(run, bench.test, bench.instruments)
+        measured = measure_run(run, bench.test, bench.networks)
         shown[name] = bench, measured
         record["sizes"][size]["runs"][name] = {
             "method": type(read_run_record(run).method).__name__.removesuffix("Config"),

@@ -19,7 +19,7 @@ from ganvas.data.config import PairedData, PrepareConfig
 from ganvas.data.prepare import prepare_pairs
 from ganvas.errors import PolicyRefusal
 from ganvas.evaluation import EvaluateConfig
-from ganvas.evaluation.comparison_measures import Instruments
+from ganvas.evaluation.comparison_measures import MetricNetworks
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.image.cover import mosaic
 from ganvas.image.files import write_image
@@ -150,7 +150,9 @@ def do_evaluate_film(pairs: Path, run: Path, out: Path) -> None:
 
 def do_compare(pairs: Path, run: Path, out: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:  # distances are irrelevant here, and take seconds
-        patch.setattr("ganvas.evaluation.compare.load_instruments", lambda test: Instruments({"a": [], "b": []}, None))
+        patch.setattr(
+            "ganvas.evaluation.compare.load_metric_networks", lambda test: MetricNetworks({"a": [], "b": []}, None)
+        )
         patch.setitem(RECIPES, "pix2pix", lambda: RunConfig(method=METHOD))
         ganvas.compare(data=pairs, methods=("pix2pix",), out=out, epochs=1, crop_size=(16, 16), device="cpu")
 

@@ -57,7 +57,7 @@ def ablations(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType
     monkeypatch.setattr(measures, "efficientnet_features", lambda: extractor)
     monkeypatch.setattr(measures, "load_lpips", nowhere)
     module.held_pictures.cache_clear()
-    module.instruments_of.cache_clear()
+    module.metric_networks_of.cache_clear()
     return module
 
 

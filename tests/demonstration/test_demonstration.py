@@ -37,8 +37,8 @@ from ganvas.demonstration.run import (
     as_metrics,
     demo_config,
     describe_machine,
+    highest_speed,
     learn,
-    quickest,
     restore_and_measure,
     run_demo,
     unpack,
@@ -154,9 +154,9 @@ def test_the_length_follows_from_the_faster_number_of_threads(
     config = demo_config(tmp_path, adversarial_weight=0.0)
     torch.set_num_threads(2)
     monkeypatch.setattr(running, "trial", lambda config, _: rates[config.training.threads])
-    assert quickest(config, tmp_path) == fastest
+    assert highest_speed(config, tmp_path) == fastest
     with using_threads(1):
-        assert quickest(config, tmp_path) == rates[1]
+        assert highest_speed(config, tmp_path) == rates[1]
 
 
 def means(**psnr: float) -> dict[str, dict[str, float]]:

@@ -59,15 +59,15 @@ def learn(config: RunConfig, run: Path, *, minutes: float, probe: Path) -> Train
         minutes: minutes of training, including the trials.
         probe: a temporary folder for the trials.
     """
-    rate = quickest(config, probe)
+    rate = highest_speed(config, probe)
     num_photographs = sum(photograph.split == "train" for photograph in PHOTOGRAPHS)
     epochs = rate * 60 * (minutes - 2 * PROBE_MINUTES) / num_photographs
     # The limit in minutes ends the run in time if the machine became slower after the trial.
     training = replace(config.training, epochs=max(epochs, 1.0), minutes=1.1 * minutes)
-    return go_through(train(replace(config, training=training), run))
+    return require_complete(train(replace(config, training=training), run))
 
 
-def quickest(config: RunConfig, probe: Path) -> float:
+def highest_speed(config: RunConfig, probe: Path) -> float:
     """Return images per second with the fastest number of threads, all or one; training selects it automatically."""
     given = given_threads()
     counts = {1, torch.get_num_threads()} if given is None else {given}
@@ -80,12 +80,12 @@ def trial(config: RunConfig, folder: Path) -> float:
     """Measure images per second in a few seconds of training."""
     short = replace(config, training=replace(config.training, minutes=PROBE_MINUTES, validation_pictures=1))
     try:
-        return go_through(train(short, folder, quiet=True)).images_per_second
+        return require_complete(train(short, folder, quiet=True)).images_per_second
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def go_through(result: TrainingResult) -> TrainingResult:
+def require_complete(result: TrainingResult) -> TrainingResult:
     """Return the result; raise KeyboardInterrupt if training was interrupted."""
     if result.stopped == "interrupted":
         raise KeyboardInterrupt

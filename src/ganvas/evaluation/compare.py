@@ -16,9 +16,9 @@ from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import FILE_ERRORS, ConfigError, PartialFailure, RunError, problem_of
 from ganvas.evaluation import ComparisonConfig
 from ganvas.evaluation.comparison_measures import (
-    Instruments,
+    MetricNetworks,
     identity_baseline,
-    load_instruments,
+    load_metric_networks,
     measure_run,
     training_reference,
 )
@@ -84,10 +84,10 @@ def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonC
     """Run `compare` in a folder that this process has locked."""
     # Measure all methods on the same test pictures, beside two references.
     test = open_test_pictures(data, limit=settings.pictures)
-    instruments = load_instruments(test)
+    networks = load_metric_networks(test)
     references = {
-        IDENTITY: identity_baseline(test, instruments),
-        TRAINING: training_reference(data, test, instruments),
+        IDENTITY: identity_baseline(test, networks),
+        TRAINING: training_reference(data, test, networks),
     }
     device = _in_words(settings.device)
     comparison = Comparison(
@@ -99,7 +99,7 @@ def _compare(runs: dict[str, RunConfig], data: DataConfig, settings: ComparisonC
             Console(stderr=True).print(f"[bold]{number} of {len(runs)}[/bold]  {name}", highlight=False)
         try:
             comparison.methods[name] = _train_and_measure(
-                config, settings.out / "runs" / name, test, instruments, quiet=not progress
+                config, settings.out / "runs" / name, test, networks, quiet=not progress
             )
         except FILE_ERRORS as error:
             comparison.failures[name] = problem_of(error)
@@ -135,12 +135,12 @@ def _check_same_data(config: RunConfig, run: Path) -> None:
 
 
 def _train_and_measure(
-    config: RunConfig, run: Path, test: TestPictures, instruments: Instruments, *, quiet: bool
+    config: RunConfig, run: Path, test: TestPictures, networks: MetricNetworks, *, quiet: bool
 ) -> Compared:
     trained = train(config, run, resume=True, quiet=quiet)
     if trained.stopped == "interrupted":
         raise KeyboardInterrupt
-    measured = measure_run(run, test, instruments, device=config.training.device)
+    measured = measure_run(run, test, networks, device=config.training.device)
     return Compared(config=config, trained=trained, parameters=count_parameters(run), measured=measured)
 
 

@@ -78,12 +78,12 @@ class Features:
 
 
 @dataclass(frozen=True, eq=False)
-class Instruments:
-    """Feature networks, and their features of the real pictures.
+class MetricNetworks:
+    """Networks of the metrics, and their features of the real pictures.
 
     Attributes:
         real: side -> features of its real pictures by each network; empty for a side with fewer than two.
-        lpips: the network; None if its weights are not on this machine.
+        lpips: LPIPS; None if its weights are not on this machine.
     """
 
     real: dict[Domain, list[Features]]
@@ -136,7 +136,7 @@ class Measured:
         return {name: summarize([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
-def load_instruments(test: TestPictures) -> Instruments:
+def load_metric_networks(test: TestPictures) -> MetricNetworks:
     """Load the networks whose weights are on this machine, without downloads.
 
     Raises:
@@ -151,10 +151,10 @@ def load_instruments(test: TestPictures) -> Instruments:
     sides: tuple[Domain, ...] = ("a", "b")
     several = {side: extractors if len(test.sides[side]) >= 2 else [] for side in sides}
     real = {side: [Features.of(extractor, test.rgb(side)) for extractor in several[side]] for side in sides}
-    return Instruments(real, lpips)
+    return MetricNetworks(real, lpips)
 
 
-def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, device: str = "auto") -> Measured:
+def measure_run(run: Path, test: TestPictures, networks: MetricNetworks, *, device: str = "auto") -> Measured:
     """Translate in every direction that the run learned, and measure the results; the last snapshot is used.
 
     Raises:
@@ -170,14 +170,14 @@ def measure_run(run: Path, test: TestPictures, instruments: Instruments, *, devi
     }
     return Measured(
         translated=translated,
-        scores=_scores(translated["a_to_b"].outputs, test, instruments.lpips) if test.paired else {},
+        scores=_scores(translated["a_to_b"].outputs, test, networks.lpips) if test.paired else {},
         returned={
             direction: _returned(translators[OPPOSITE[direction]], one, test, SIDES[direction][0])
             for direction, one in translated.items()
             if OPPOSITE[direction] in translators
         },
         distances={
-            direction: instruments.distances(one.rgb(), SIDES[direction][1]) for direction, one in translated.items()
+            direction: networks.distances(one.rgb(), SIDES[direction][1]) for direction, one in translated.items()
         },
     )
 
@@ -196,25 +196,25 @@ def translate_all(translator: Translator, pictures: Mapping[str, AdmittedPicture
     return Translated(outputs, refused, median(seconds[1:] or seconds))  # the first is a warm-up
 
 
-def identity_baseline(test: TestPictures, instruments: Instruments) -> Measured:
+def identity_baseline(test: TestPictures, networks: MetricNetworks) -> Measured:
     """Compute the same metrics for the unchanged inputs, with gray ones repeated for targets in color."""
     comparable = test.specs["a"].channels in (1, test.specs["b"].channels)
     return Measured(
         translated={},
-        scores=_scores(test.sides["a"], test, instruments.lpips, side="a") if test.paired and comparable else {},
+        scores=_scores(test.sides["a"], test, networks.lpips, side="a") if test.paired and comparable else {},
         distances={
-            direction: instruments.distances(test.rgb(given), wanted) for direction, (given, wanted) in SIDES.items()
+            direction: networks.distances(test.rgb(given), wanted) for direction, (given, wanted) in SIDES.items()
         },
     )
 
 
-def training_reference(data: DataConfig, test: TestPictures, instruments: Instruments) -> Measured:
+def training_reference(data: DataConfig, test: TestPictures, networks: MetricNetworks) -> Measured:
     """Compute the distances of the same number of real training pictures, the reference for a perfect translation."""
     counts = {direction: len(test.sides[given]) for direction, (given, _) in SIDES.items()}
     drawn = {
         direction: training_pictures(data, wanted, limit=counts[direction]) for direction, (_, wanted) in SIDES.items()
     }
-    distances = {direction: instruments.distances(drawn[direction], wanted) for direction, (_, wanted) in SIDES.items()}
+    distances = {direction: networks.distances(drawn[direction], wanted) for direction, (_, wanted) in SIDES.items()}
     return Measured(translated={}, distances=distances)
 
 

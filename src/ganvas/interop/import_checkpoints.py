@@ -112,8 +112,8 @@ def _read_single(config: ImportConfig) -> SharedModel | None:
     Raises:
         RunError: it is one of several files.
     """
-    told = NotRecorded(scale=config.scale, activation=config.activation)
-    found = {path: model for path in config.checkpoints if (model := read_shared_model(path, told)) is not None}
+    specified = NotRecorded(scale=config.scale, activation=config.activation)
+    found = {path: model for path in config.checkpoints if (model := read_shared_model(path, specified)) is not None}
     if found and len(config.checkpoints) > 1:
         path, model = next(iter(found.items()))
         raise RunError(f"{path.name} is a {model.name}, which is imported by itself; pass one file")

@@ -85,12 +85,12 @@ class NotRecorded:
     activation: Literal["relu", "leaky_relu"] | None = None
 
 
-NOTHING = NotRecorded()
+UNSPECIFIED = NotRecorded()
 Recognizer = Callable[[State, NotRecorded], SharedModel]
 """Function from the weights of one architecture to the model; raises RunError for a variant that is not supported."""
 
 
-def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | None:
+def read_shared_model(path: Path, specified: NotRecorded = UNSPECIFIED) -> SharedModel | None:
     """Return the restoration model of a file, or None if it contains none.
 
     Wrapper dictionaries, name prefixes and counters are ignored; averaged weights take precedence.
@@ -102,7 +102,7 @@ def read_shared_model(path: Path, told: NotRecorded = NOTHING) -> SharedModel | 
     found, states = [], read_states(path)
     try:
         for entry, state in states.items():
-            if (model := find_shared_model(state, told)) is not None:
+            if (model := find_shared_model(state, specified)) is not None:
                 found.append(replace(model, entry=entry))
     except (RunError, ConfigError) as error:
         raise type(error)(f"{path}: {error}") from error
@@ -130,7 +130,7 @@ def strides(config: SRResNetConfig) -> int:
     return 2 ** len(config.encoder_blocks) if config.generator == "nafnet" else config.unshuffle
 
 
-def find_shared_model(state: State, told: NotRecorded = NOTHING) -> SharedModel | None:
+def find_shared_model(state: State, specified: NotRecorded = UNSPECIFIED) -> SharedModel | None:
     """Return the restoration model of a state dict, ignoring a common prefix and counters; None for other networks.
 
     Raises:
@@ -141,7 +141,7 @@ def find_shared_model(state: State, told: NotRecorded = NOTHING) -> SharedModel 
     for candidate in without_prefix(weights):
         for is_kind, recognize in KINDS:
             if is_kind(candidate):
-                return recognize_only(recognize, candidate, told)
+                return recognize_only(recognize, candidate, specified)
     return None
 
 
@@ -150,21 +150,21 @@ def _is_counter(name: str, value: Tensor) -> bool:
     return name.rpartition(".")[2] in UNTRAINED or (value.numel() == 1 and not value.is_floating_point())
 
 
-def recognize_only(recognize: Recognizer, state: State, told: NotRecorded) -> SharedModel:
+def recognize_only(recognize: Recognizer, state: State, specified: NotRecorded) -> SharedModel:
     """Recognize a state dict; where that fails, name the architecture that shares names with it."""
     try:
-        return recognize(state, told)
+        return recognize(state, specified)
     except RunError:
         refuse_other_architecture(state)
         raise
 
 
-def recognize_rrdb(state: State, told: NotRecorded) -> SharedModel:
+def recognize_rrdb(state: State, specified: NotRecorded) -> SharedModel:
     """Return an ESRGAN or Real-ESRGAN."""
     layout, state = find_layout(state), release_names(state)
     first, last = (convolution(state, name, "an ESRGAN") for name in ("conv_first", "conv_last"))
     ups = count(state, r"conv_up(\d+)\.weight")
-    factor = 3 if told.scale == 3 and ups == 1 else 2**ups
+    factor = 3 if specified.scale == 3 and ups == 1 else 2**ups
     output_channels, given = last.shape[0], first.shape[1]
     shuffled = [f for f in UNSHUFFLES if given == output_channels * f**2 and factor % f == 0]
     unshuffle: Literal[1, 2, 4] = shuffled[0] if shuffled else 1
@@ -177,7 +177,7 @@ def recognize_rrdb(state: State, told: NotRecorded) -> SharedModel:
         unshuffle=unshuffle,
         dense_skips=any(".conv1x1." in name for name in state),
     )
-    check_told(config, told)
+    check_specified(config, specified)
     return assemble(f"ESRGAN ({layout})", config, state, given // unshuffle**2, output_channels)
 
 
@@ -188,20 +188,20 @@ def is_compact(state: State) -> bool:
     return alone and shapes.get("body.0.weight") == 4 and (shapes.get("body.2.weight") == 4)
 
 
-def recognize_compact(state: State, told: NotRecorded) -> SharedModel:
+def recognize_compact(state: State, specified: NotRecorded) -> SharedModel:
     """Return a Compact."""
     what = "a Compact"
     first, last_place = convolution(state, "body.0", what), max(numbers(state, r"body\.(\d+)\..*"))
     last = convolution(state, f"body.{last_place}", what)
     if any(re.fullmatch(r"body\.\d*[13579]\..*", name) for name in state):
         activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
-    elif told.activation is None:
+    elif specified.activation is None:
         raise ConfigError(
             "a Compact without PReLU: its file does not record the activation; pass --activation relu or --activation "
             "leaky_relu"
         )
     else:
-        activation = told.activation
+        activation = specified.activation
     input_channels = first.shape[1]
     scale, output_channels = shuffled_channels(last.shape[0], input_channels)
     config = make_config(
@@ -211,7 +211,7 @@ def recognize_compact(state: State, told: NotRecorded) -> SharedModel:
         num_blocks=last_place // 2 - 1,
         activation=activation,
     )
-    check_told(config, told)
+    check_specified(config, specified)
     return assemble("Compact (Real-ESRGAN)", config, state, input_channels, output_channels)
 
 
@@ -233,7 +233,7 @@ def is_nafnet(state: State) -> bool:
     return {"intro.weight", "ending.weight"} <= state.keys() and any(name.endswith(".sca.1.weight") for name in state)
 
 
-def recognize_nafnet(state: State, told: NotRecorded) -> SharedModel:
+def recognize_nafnet(state: State, specified: NotRecorded) -> SharedModel:
     """Return a NAFNet."""
     first, last = (convolution(state, name, "a NAFNet") for name in ("intro", "ending"))
     if first.shape[1] != last.shape[0]:
@@ -247,7 +247,7 @@ def recognize_nafnet(state: State, told: NotRecorded) -> SharedModel:
         middle_blocks=count(state, r"middle_blks\.(\d+)\..*"),
         decoder_blocks=tuple(count(state, rf"decoders\.{level}\.(\d+)\..*") for level in levels),
     )
-    check_told(config, told)
+    check_specified(config, specified)
     return assemble("NAFNet", config, state, first.shape[1], last.shape[0])
 
 
@@ -291,11 +291,11 @@ def make_config(**sizes: Any) -> SRResNetConfig:
         raise RunError(f"{sizes['generator']}: {error}") from error
 
 
-def check_told(config: SRResNetConfig, told: NotRecorded) -> None:
+def check_specified(config: SRResNetConfig, specified: NotRecorded) -> None:
     """Raise ConfigError if the user's settings contradict the file."""
-    if told.scale not in (None, config.scale):
-        raise ConfigError(f"its layers upscale {config.scale} times, not {told.scale}: omit --scale")
-    if told.activation not in (None, config.activation if config.generator == "compact" else None):
+    if specified.scale not in (None, config.scale):
+        raise ConfigError(f"its layers upscale {config.scale} times, not {specified.scale}: omit --scale")
+    if specified.activation not in (None, config.activation if config.generator == "compact" else None):
         raise ConfigError("its activation follows from its layers: omit --activation")
 
 

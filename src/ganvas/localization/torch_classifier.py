@@ -25,7 +25,7 @@ from ganvas.localization.classifier import (
 )
 from ganvas.localization.torch_forward import (
     Place,
-    Seen,
+    Recording,
     as_batch,
     checked_names,
     from_layer,
@@ -267,7 +267,7 @@ def _find_ending(module: nn.Module, size: int) -> tuple[Place, nn.Linear]:
     raise ConfigError("no submodule outputs the map whose mean is the linear layer's input; use GradCamClassifier")
 
 
-def _last_linear(seen: Seen) -> tuple[nn.Linear, Tensor]:
+def _last_linear(seen: Recording) -> tuple[nn.Linear, Tensor]:
     for place, tensor in reversed(seen.calls):
         if isinstance(place.module, nn.Linear) and place.is_input:
             return place.module, tensor.flatten(1)

@@ -15,7 +15,7 @@ from ganvas.localization.classifier import Floats
 
 __all__ = [
     "Place",
-    "Seen",
+    "Recording",
     "as_batch",
     "checked_names",
     "from_layer",
@@ -42,7 +42,7 @@ class Place:
 
 
 @dataclass
-class Seen:
+class Recording:
     """Recorded inputs and outputs of the watched submodules, in call order."""
 
     calls: list[tuple[Place, Tensor]] = field(default_factory=list)
@@ -53,9 +53,9 @@ class Seen:
 
 
 @contextmanager
-def watch(*modules: nn.Module) -> Iterator[Seen]:
+def watch(*modules: nn.Module) -> Iterator[Recording]:
     """Record the first input and the output of each module while the context is open."""
-    seen = Seen()
+    seen = Recording()
 
     def note(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         for is_input, value in ((True, inputs[0] if inputs else None), (False, output)):

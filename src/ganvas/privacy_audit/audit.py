@@ -135,7 +135,7 @@ def _claim(out: Path, album: Album) -> None:
 
 def _begin(config: AuditConfig, album: Album, known: Attackers) -> Audit:
     clean = {
-        attacker.name: _rightly(classifier(attacker.see(album.test.images)), album.test.kinds)
+        attacker.name: _num_correct(classifier(attacker.see(album.test.images)), album.test.kinds)
         for attacker, classifier in zip(known.given, known.trained_classifiers, strict=True)
     }
     return Audit(
@@ -184,13 +184,13 @@ def _attack(
         attempts["restorer"] = _restorer(plan, album, out, config, quiet=not progress)
     recovered, shown, refused = _recover(attempts, album, test_images, lpips, plan.name, progress=progress)
     named = tuple(
-        _name(attacker, classifier, train_images, test_images, album, config.seed)
+        _reidentify(attacker, classifier, train_images, test_images, album, config.seed)
         for attacker, classifier in zip(known.given, known.trained_classifiers, strict=True)
     )
     return AuditedCover(plan=plan, recovered=recovered, named=named, shown=shown, refused=refused)
 
 
-def _name(
+def _reidentify(
     attacker: Attacker,
     untrained: Callable[[Tensor], Tensor],
     train_images: Sequence[Rgb],
@@ -200,10 +200,10 @@ def _name(
 ) -> Reidentified:
     seen, kinds = attacker.see(test_images), album.test.kinds
     retrained = _learn(attacker, train_images, album, seed)
-    return Reidentified(attacker.name, _rightly(untrained(seen), kinds), _rightly(retrained(seen), kinds))
+    return Reidentified(attacker.name, _num_correct(untrained(seen), kinds), _num_correct(retrained(seen), kinds))
 
 
-def _rightly(named: Tensor, kinds: NDArray[np.int64]) -> int:
+def _num_correct(named: Tensor, kinds: NDArray[np.int64]) -> int:
     return int((named == torch.from_numpy(kinds)).sum())
 
 

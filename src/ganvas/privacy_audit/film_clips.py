@@ -24,8 +24,8 @@ __all__ = ["Clip", "RegionOf", "clip_starts", "cover_clip", "follow", "read_clip
 
 Rgb = NDArray[np.uint8]
 """(H, W, 3)."""
-LEAST_SIDE = 32
-"""Smallest number of pixels kept around a region."""
+LEAST_MARGIN = 32
+"""Smallest margin around a region, in pixels."""
 LEAST_FRAMES = 2
 RegionOf = Callable[[int, float], Box | None]
 """Function from number and time of a frame to its region; None if there is none."""
@@ -124,7 +124,7 @@ def _read_clip(config: AuditConfig, info: FilmInfo, region: RegionOf, start: int
     box = region(middle, middle / rate if rate else 0.0)
     if box is None:
         return None
-    reach = max(box.right - box.left, box.bottom - box.top, LEAST_SIDE)
+    reach = max(box.right - box.left, box.bottom - box.top, LEAST_MARGIN)
     window = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach).clip(info.height, info.width)
     assert window is not None, "a region lies on the frame"
     frames = list[Rgb]()

@@ -197,10 +197,10 @@ def left_out(audit: Audit) -> dict[str, str]:
 
 def tables(audit: Audit) -> dict[str, Rows]:
     """Return title -> header and rows."""
-    return {"Recognition of the kind": _naming(audit), "Reconstruction by attacks": _recovery(audit)}
+    return {"Recognition of the kind": _recognition(audit), "Reconstruction by attacks": _reconstruction(audit)}
 
 
-def _naming(audit: Audit) -> Rows:
+def _recognition(audit: Audit) -> Rows:
     names = list(audit.clean)
     header = ["", *(f"{state}: {name}" for name in names for state in ("untrained", "retrained")), "95 %", "kept"]
     clear: list[Cell] = ["clear"]
@@ -220,7 +220,7 @@ def _interval(audit: Audit, right: int) -> str:
     return f"{100 * low:.0f} to {percent(high)}"
 
 
-def _recovery(audit: Audit) -> Rows:
+def _reconstruction(audit: Audit) -> Rows:
     rows: list[list[Cell]] = []
     for cover in audit.covers:
         for way, measures in cover.recovered.items():
