@@ -15,6 +15,7 @@ from ganvas.errors import ConfigError
         ({"crop_size": (300, 256)}, "load_size larger"),
         ({"resize": "shorter_side", "load_size": (200, 300), "crop_size": (256, 128)}, "shorter side"),
         ({"jitter": 1.0}, "jitter"),
+        ({"rotate": True, "crop_size": (256, 128)}, "rotate needs square crops"),
         ({"strength": (9.0, 8.0)}, "order"),
         ({"evaluation_size": (0, 1)}, "evaluation_size"),
         ({"value_range": (1.0, 1.0)}, "value_range"),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,20 @@ def test_mirrored_pictures_are_mirrored(cache: Cache, data: PairedData) -> None:
             assert torch.equal(other, one.flip(-1) if flip else one)
             flips += flip
     assert 25 < flips < 55
+
+
+def test_rotated_pictures_are_turned_both_sides_alike(cache: Cache, data: PairedData) -> None:
+    data = replace(data, crop_size=(6, 6))
+    plain, rotated = loader(cache, data), loader(cache, replace(data, rotate=True))
+    turns = []
+    for seen in range(0, 80, 4):
+        before, after = plain.batch(seen), rotated.batch(seen)
+        for row in range(4):
+            crop = rotated.sampler.at(seen + row)[0]
+            assert torch.equal(after.a[row], before.a[row].rot90(crop.turns, (1, 2)))
+            assert torch.equal(after.b[row], before.b[row].rot90(crop.turns, (1, 2)))
+            turns.append(crop.turns)
+    assert min(Counter(turns).get(turn, 0) for turn in range(4)) > 10
 
 
 @given(st.integers(0, 200), st.integers(1, 7), st.integers(0, 2**64 - 1))

@@ -48,6 +48,9 @@ class PairedData:
     paper (load 286, crop 256, test at 256), else load_size. Set it if crops are small parts of a picture."""
     mirror: bool = True
     """Mirror half of the crops, both sides alike."""
+    rotate: bool = False
+    """Rotate crops by random multiples of 90 degrees, both sides alike; for pictures without a natural orientation,
+    and for restoration. Crops must be square."""
     aligned: bool = True
     """Load pairs together. Off: each side has its own order and crops, as if unpaired, to compare methods that need
     no pairs with methods that do on the same targets."""
@@ -122,6 +125,9 @@ class UnpairedData:
     load_size. Set it if crops are small parts of a picture."""
     mirror: bool = True
     """Mirror half of the crops, each side independently."""
+    rotate: bool = False
+    """Rotate crops by random multiples of 90 degrees, each side independently; for pictures without a natural
+    orientation. Crops must be square."""
     value_range: tuple[float, float] | None = None
     """Values that map to -1 and 1; unset: the natural range of the file's type."""
     frame_step: int | None = None
@@ -154,6 +160,8 @@ def _check_sizes(data: DataConfig) -> None:
         raise ConfigError(f"crop_size {data.crop_size} exceeds load_size {data.load_size}; make load_size larger")
     if data.resize == "shorter_side" and max(data.crop_size) > min(data.load_size):
         raise ConfigError(f"crop_size {data.crop_size} exceeds the shorter side {min(data.load_size)}")
+    if data.rotate and data.crop_size[0] != data.crop_size[1]:
+        raise ConfigError(f"rotate needs square crops, not crop_size {data.crop_size}")
     if data.evaluation_size is not None and min(data.evaluation_size) < 1:
         raise ConfigError(f"evaluation_size {data.evaluation_size} must be positive")
     if data.frame_step is not None and data.frame_step < 1:

@@ -97,7 +97,8 @@ class TrainLoader:
         # in order.
         crops_a, crops_b = zip(*(self.sampler.at(images_seen + place) for place in self._shard), strict=True)
         b = self._crops(self._cache.b, crops_b)
-        # Single pictures are degraded after crop and jitter, on the device, so that both sides show the same picture.
+        # Single pictures are degraded after crop, rotation and jitter, on the device, so that both sides show the same
+        # picture.
         if self._cache.degraded:
             strengths, chances = [crop.strength for crop in crops_b], [crop.chance for crop in crops_b]
             return _degraded(b, strengths, chances, self._config, num_frames=self._cache.b.num_frames)
@@ -107,6 +108,8 @@ class TrainLoader:
         """Return one side of the batch, not degraded: (N, C, H, W) float32 in [-1, 1] on the device."""
         pictures = [side[crop.index] for crop in crops]
         images = signed_crops(pictures, crops, self._config.crop_size, side.stored_spec, self.device)
+        if self._config.rotate:
+            images = torch.stack([image.rot90(crop.turns, (1, 2)) for image, crop in zip(images, crops, strict=True)])
         return images if self._config.jitter == 0 else _jittered(images, crops)
 
 

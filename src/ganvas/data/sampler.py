@@ -99,12 +99,14 @@ class RandomCrop(Crop):
 
     Attributes:
         index: index of the picture in its side.
+        turns: quarter turns counterclockwise, before which the crop is mirrored.
         brightness, contrast: factors relative to black and to mid-gray.
         strength: strength of the degradation.
         chance: in [0, 1), seed of all other random choices of a degradation.
     """
 
     index: int
+    turns: int
     brightness: float
     contrast: float
     strength: float
@@ -143,7 +145,7 @@ class Sampler:
         index = int(permutation(self._seed, passes, len(side), order)[place])
         # 2. Draw by the position, not by the picture, so that its crop differs from pass to pass. All numbers are drawn
         #    even if few are used, so that switching jitter on does not move the crops.
-        drawn = uniforms(self._seed, crops, position, 6).tolist()
+        drawn = uniforms(self._seed, crops, position, 7).tolist()
         # 3. Scale the numbers to the possible positions of a crop in a picture of this size.
         height, width = side.sizes[index].tolist()
         return RandomCrop(
@@ -151,6 +153,7 @@ class Sampler:
             top=int(drawn[0] * (height - self._config.crop_size[0] + 1)),
             left=int(drawn[1] * (width - self._config.crop_size[1] + 1)),
             mirror=self._config.mirror and drawn[2] < 0.5,
+            turns=int(4 * drawn[6]) if self._config.rotate else 0,
             brightness=1 + self._config.jitter * (2 * drawn[3] - 1),
             contrast=1 + self._config.jitter * (2 * drawn[4] - 1),
             strength=strength_at(self._config.degrade, self._config.strength, drawn[5]),
