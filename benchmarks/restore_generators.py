@@ -1,19 +1,19 @@
-"""Which generator should the recipe `restore` have: candidates at equal minutes on flowers under an 8-pixel mosaic.
+"""Comparison of generators for the recipe `restore` after equal training times, on flowers under an 8-pixel mosaic.
 
     python benchmarks/restore_generators.py --data ../shared/data/flowers --out runs/generators \
         --minutes 2 10 60 --processes 2
 
-    unet          the recipe as it is: a U-Net without norms, added to its input
+    unet          the recipe unchanged: a U-Net without norms, whose output is added to its input
     residual_unet a U-Net of residual blocks
     half_size     the same, behind a pixel-unshuffle of 2: as many weights, on pictures of half the size
     nafnet        a small NAFNet, as wide and deep as residual_unet
-    compact       Compact at the resolution of the mosaic: it sees the means of the blocks, and enlarges eight times
+    compact       Compact at the resolution of the mosaic: it gets the block means, and enlarges eight times
 
-Each learns with L1 alone, for the same minutes of a processor core, on the flowers that quality.py trains on; a run of
-other minutes is another training, whose learning rate falls to 0 with its time. Measured on the flowers held out: PSNR
-of RGB, LPIPS of AlexNet, and pictures a second of the network alone, beside the mosaic and bicubic interpolation of its
-means; intervals are 95 %, by the bootstrap over pictures. Stopped, the same command goes on. Writes
-restore_generators.json and a grid for each number of minutes.
+Each trains with L1 alone, for the same processor time of one core, on the training flowers of quality.py; each number
+of minutes is a separate training, whose learning rate decays to 0 within its time. The metrics on the held-out flowers
+are PSNR of RGB, LPIPS with AlexNet, and pictures per second of the network alone; baselines are the mosaic itself and
+bicubic interpolation of its block means. Intervals are 95 % bootstrap intervals over pictures. After an interruption,
+the same command resumes. Writes restore_generators.json and a grid for each number of minutes.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ from ganvas.runs.record import load_generators
 from ganvas.training.config import RunConfig
 
 SHOWN = 6
-"""Rows of a grid."""
+"""Number of rows of a grid."""
 Restore = Callable[[Tensor], Tensor]
-"""A mosaic (1, 3, H, W) in [-1, 1] -> the restored picture."""
+"""Mosaic (1, 3, H, W) in [-1, 1] -> restored picture."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class Job:
 
     @property
     def run(self) -> Path:
-        """Its folder."""
+        """Return its run folder."""
         return Path(self.given.out) / f"{self.candidate}-{self.minutes:g}-{self.given.seed}"
 
 
 def candidates(given: argparse.Namespace) -> dict[str, RunConfig]:
-    """Name -> its run; all but Compact see the mosaic at its full size."""
+    """Return name -> run; all but Compact get the mosaic at full size."""
     recipe = restore()
     assert isinstance(recipe.data, PairedData)
     assert isinstance(recipe.method, Pix2PixConfig)
@@ -105,7 +105,7 @@ def train_job(job: Job) -> dict[str, float]:
 
 
 def restorer(job: Job) -> Restore:
-    """What a run makes of a mosaic."""
+    """Return the function by which a run restores a mosaic."""
     method = load_generators(job.run, "last").eval()
 
     @torch.inference_mode()
@@ -118,12 +118,12 @@ def restorer(job: Job) -> Restore:
 
 
 def means_of(mosaic: Tensor) -> Tensor:
-    """The means of the blocks, (1, 3, ceil(H / BLOCK), ceil(W / BLOCK))."""
+    """Return the block means, (1, 3, ceil(H / BLOCK), ceil(W / BLOCK))."""
     return functional.avg_pool2d(mosaic, BLOCK, ceil_mode=True, count_include_pad=False)
 
 
 def measure(make: Restore, pairs: list[tuple[str, Tensor, Tensor]], judge: LPIPS) -> tuple[list[Any], list[Tensor]]:
-    """PSNR, LPIPS and seconds of each picture, and what was made."""
+    """Return PSNR, LPIPS and seconds of each picture, and the restored pictures."""
     rows, outputs = list[Any](), list[Tensor]()
     make(pairs[0][1])  # the first call prepares kernels
     for name, mosaic, truth in track(pairs, "restore", total=len(pairs)):
@@ -138,7 +138,7 @@ def measure(make: Restore, pairs: list[tuple[str, Tensor, Tensor]], judge: LPIPS
 
 
 def write_grid(columns: dict[str, list[Tensor]], path: Path) -> None:
-    """Some pictures, each as every candidate restores it; every picture passes the content gate."""
+    """Write a grid of pictures restored by each candidate; every picture passes the content gate."""
     chosen = evenly(len(next(iter(columns.values()))), SHOWN)
     pictures = {
         name: [picture_from_signed(made[index], PictureSpec()) for index in chosen] for name, made in columns.items()
@@ -148,14 +148,14 @@ def write_grid(columns: dict[str, list[Tensor]], path: Path) -> None:
     label = SyntheticLabel(
         software="ganvas benchmarks/restore_generators.py",
         model=", ".join(columns),
-        note="All columns but the first two and the last are made by models.",
+        note="All columns but the first two and the last were made by models.",
     )
     sheet = as_sheet(Picture(grid), [one for row in admitted for one in row], name=path.name)
     write_synthetic(path, sheet, label)
 
 
 def compare(minutes: float, given: argparse.Namespace, judge: LPIPS) -> dict[str, list[Any]]:
-    """Way -> its rows, of the trainings of so many minutes."""
+    """Return candidate -> rows, for trainings of this many minutes."""
     data = candidates(given)["unet"].data
     cache = build_cache(data, "test", cache_folder() / "pictures")
     pairs = list(evaluation_pairs(cache, data))[: given.pictures]
@@ -169,7 +169,7 @@ def compare(minutes: float, given: argparse.Namespace, judge: LPIPS) -> dict[str
 
 
 def table_of(minutes: float, rows: dict[str, list[Any]], training: dict[str, dict[str, float]]) -> Table:
-    table = Table(f"{minutes:g} minutes, {len(rows['bicubic'])} flowers held out")
+    table = Table(f"{minutes:g} minutes, {len(rows['bicubic'])} held-out flowers")
     gained = {row["picture"]: row["psnr"] for row in rows["bicubic"]}
     for name, own in rows.items():
         line: dict[str, str | float | None] = {"generator": name}
@@ -194,7 +194,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time, one thread each")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pictures", type=int, default=51, help="held-out flowers to measure on")
+    parser.add_argument("--pictures", type=int, default=51, help="number of held-out flowers to measure")
     return parser.parse_args()
 
 

@@ -85,7 +85,7 @@ def test_pairs_are_measured_against_their_targets(two_methods: Comparison) -> No
         assert method["parameters"]["trained"] > method["parameters"]["in_a_snapshot"] > 0
         assert {"psnr", "ssim", "l1"} <= method["fidelity"].keys()
         assert [one["features"] for one in method["distances"]["a_to_b"]] == ["quarters", "quarters"]
-    assert found["references"]["input as it is"]["fidelity"]["psnr"]["mean"] > 0
+    assert found["references"]["unchanged input"]["fidelity"]["psnr"]["mean"] > 0
     assert set(found["methods"]["cyclegan"]["there_and_back_psnr"]) == {"a_to_b", "b_to_a"}
     assert found["methods"]["pix2pix"]["there_and_back_psnr"] == {}
     assert two_methods.exit_code == 0
@@ -127,11 +127,11 @@ def test_the_worst_pictures_come_first_with_their_figures(two_methods: Compariso
     assert f"{worst['psnr']:.2f} dB · SSIM {worst['ssim']:.3f}" in page
     with (two_methods.out / "pictures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    methods = ["pix2pix", "cyclegan", "input as it is"]
+    methods = ["pix2pix", "cyclegan", "unchanged input"]
     assert [(row["picture"], row["method"]) for row in rows] == [(name, one) for name in order for one in methods]
     assert float(rows[1]["psnr"]) == worst["psnr"]
     assert rows[1]["lpips"] == ""
-    unchanged = two_methods.references["input as it is"].scores[order[0]]
+    unchanged = two_methods.references["unchanged input"].scores[order[0]]
     assert float(rows[2]["l1"]) == unchanged["l1"]
 
 

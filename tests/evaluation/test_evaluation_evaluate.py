@@ -94,7 +94,7 @@ def test_table_json_and_html(tmp_path: Path, pairs: PairedData) -> None:
     evaluation = evaluate(run, out=tmp_path / "out")
     text = str(evaluation)
     assert "output of the run" in text
-    assert "input as it is" in text
+    assert "unchanged input" in text
     assert "3 without MS-SSIM" in text
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert record["output"]["psnr"]["count"] == 3
@@ -229,7 +229,7 @@ def test_deep_pictures_of_many_channels_are_shown_channel_by_channel(tmp_path: P
     }
     evaluation = evaluate(write_run(tmp_path / "run", data, **specs), out=tmp_path / "out")
     assert evaluation.baseline is None
-    assert "input as it is" not in str(evaluation)
+    assert "unchanged input" not in str(evaluation)
     assert "The input has no row: it has 2 channels and the target 5" in str(evaluation)
     report = (tmp_path / "out" / "report.html").read_text()
     first = evaluation.ranking(3).names[0]

@@ -70,7 +70,7 @@ def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Pa
     assert record["summaries"]["film"]["psnr"]["count"] == 6
     page = (tmp_path / "made-evaluation" / "report.html").read_text()
     assert page.index("frame 4, 0.160 s") < page.index("frame 0, 0.000 s")
-    assert "True film" in page
+    assert "Ground truth" in page
     assert page.count("data:image/jpeg") == 6 * 3  # film, difference and ground truth of all frames, worst first
     assert "Best frames" not in page
 
@@ -96,7 +96,7 @@ def test_flicker_stands_beside_that_of_the_true_film(truth: Path, tmp_path: Path
     assert found["input"] == pytest.approx(found["truth"], rel=0.2)
     assert result.frames[-1].warp is None  # it is the last frame
     assert result.frames[0].input is not None
-    assert "input as it is" in str(result)
+    assert "unchanged input" in str(result)
 
 
 def test_equal_films_and_small_inputs(truth: Path, tmp_path: Path) -> None:

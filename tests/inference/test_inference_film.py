@@ -426,7 +426,7 @@ film.SECONDS = 0.1
 
 
 def translate(out, seconds):
-    "Translate in a process of its own, killed so many seconds after the run is loaded; return how long it worked."
+    "Translate in a separate process, killed this many seconds after the run is loaded; return how long it worked."
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

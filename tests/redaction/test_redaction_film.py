@@ -167,7 +167,7 @@ worker.load_detectors = lambda names, **_: [Bright()]
 
 
 def redact(out, seconds):
-    "Redact in a process of its own, killed after so many seconds; return how long it worked."
+    "Redact in a separate process, killed after this many seconds; return how long it worked."
     child = os.fork()
     if child == 0:
         try:

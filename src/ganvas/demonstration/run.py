@@ -126,7 +126,7 @@ RUNS = tuple(f"runs/{name}" for name in SHARES)
 OWN = ("photographs", "covered", "masks", "overlays", *RUNS, PROBE, "restored", FOLDER, "report.html", "metrics.json")
 """Names of the files and folders that a demo writes and replaces; it touches nothing else in the folder."""
 MARK = ".ganvas-demo"
-"""Name of the marker file in the folder of a demo; without it, files of these names belong to somebody else."""
+"""Name of the marker file in the folder of a demo; without it, files of these names are not replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,7 +117,7 @@ class TestPictures:
     """Both sides of the test split, evenly subsampled, admitted by the content gate.
 
     Attributes:
-        split: test, or val where there is no test.
+        split: test, or val without a test split.
         sides: name -> picture of each side; of pairs, the same names on both.
         specs: picture specification of each side.
         paired: whether side b holds the targets of side a.

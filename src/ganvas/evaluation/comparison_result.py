@@ -21,7 +21,7 @@ from ganvas.training.config import RunConfig
 from ganvas.training.report import TrainingResult, duration
 
 JSON_NAME, HTML_NAME, GRID_NAME, CSV_NAME = "comparison.json", "report.html", "grid.png", "pictures.csv"
-IDENTITY, TRAINING = "input as it is", "training pictures"
+IDENTITY, TRAINING = "unchanged input", "training pictures"
 """Names of the references: the unchanged input, and another real sample."""
 NUM_NAMED = 10
 """Number of refused pictures that the page and the terminal name."""

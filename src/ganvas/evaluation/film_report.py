@@ -22,7 +22,7 @@ from ganvas.reports.tables import Cell, Rows, format_value, mean_and_deviation, 
 JSON_NAME, HTML_NAME = "evaluation.json", "report.html"
 WARP_UNIT = 1e-4
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "warp": "warp error (1e-4)"}
-PARTS = {"film": "film", "input": "input as it is", "truth": "true film"}
+PARTS = {"film": "film", "input": "unchanged input", "truth": "ground truth"}
 HOW = (
     "PSNR and SSIM: similarity to the ground truth, higher is closer. LPIPS: perceptual distance, lower is closer. "
     "Warp error: mean squared difference of consecutive frames along the motion of the ground truth, without occluded "

@@ -95,7 +95,7 @@ class Evaluation:
     @property
     def baseline_name(self) -> str:
         """Return the name of the row of the inputs."""
-        return "input as it is" if self.scale == 1 else "input, enlarged by bicubic interpolation"
+        return "unchanged input" if self.scale == 1 else "input, enlarged by bicubic interpolation"
 
     @property
     def num_nearer(self) -> int:

@@ -79,7 +79,7 @@ def old_names(weights: State) -> State:
     for name, value in weights.items():
         layer, _, leaf = name.rpartition(".")
         if match := re.fullmatch(r"body\.(\d+)\.rdb(\d)\.(conv\d|conv1x1)", layer):
-            inner = match[3] if match[3] == "conv1x1" else f"{match[3]}.0"  # the others stand beside an activation
+            inner = match[3] if match[3] == "conv1x1" else f"{match[3]}.0"  # in a Sequential with an activation
             layer = f"model.1.sub.{match[1]}.RDB{match[2]}.{inner}"
         renamed[f"{layers.get(layer, layer)}.{leaf}"] = value
     return renamed

@@ -13,7 +13,7 @@ KNOWN = (
 )
 UNKNOWN = "not those of a supported network"
 TELLTALES: dict[str, tuple[str, ...]] = {
-    # Restoration networks; the more specific stand before those whose names they share
+    # Restoration networks; more specific ones come before those with which they share names
     "HAT": (r"layers\.\d+\.residual_group\.overlap_attn\..*",),
     "ATD": (r"layers\.\d+\.residual_group\..*attn_atd\..*",),
     "CRAFT": (r"layers\.\d+\.residual_group\.hf_blocks\..*",),

@@ -85,7 +85,7 @@ def audit(config: AuditConfig, *, progress: bool = True) -> Audit:
 
     Raises:
         ConfigError: the covers cannot be planned, or `out` holds an audit of other pictures.
-        InputError: `out` lies in `folder`.
+        InputError: `out` is inside `folder`.
         DataError: too few kinds or pictures.
         PolicyRefusal: more than 5 % of the pictures are refused.
         WeightsError: the classifier that is installed with ganvas is missing.

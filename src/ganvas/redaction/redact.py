@@ -30,8 +30,8 @@ __all__ = ["CosmeticWarning", "Redaction", "cosmetic", "redact_detected", "redac
 Mask = NDArray[np.bool_]
 DEFAULT_BLOCKS = 4
 MOST_BLOCKS = 6
-"""Largest number of mosaic blocks across the longer side of a region; a retrained attacker recognizes what is under
-more (McPherson et al. 2016)."""
+"""Largest number of mosaic blocks across the longer side of a region; a retrained attacker recognizes content under
+more blocks (McPherson et al. 2016)."""
 WIDENING = 0.05
 """Widening of a region per round, as a share of the picture's longer side times the number of the round."""
 MAX_ROUNDS = 6

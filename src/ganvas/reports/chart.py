@@ -19,7 +19,7 @@ MAX_POINTS = 600
 SERIES_COLORS = ("--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8")
 """CSS variables of chart series, in order; distinguishable on light and dark backgrounds and with color blindness."""
 DASHES = (("solid", ""), ("dashed", "8 4"), ("dotted", "2 4"))
-"""CSS border style of the legend and SVG dashes of the line: lines can be told apart without their colors."""
+"""CSS border style of the legend and SVG dashes of the line: lines can be distinguished without colors."""
 Ink = tuple[str, str, str]
 """CSS variable of the color, border style, and dashes."""
 

@@ -36,7 +36,7 @@ __all__ = [
 Image = Picture | NDArray[np.uint8]
 """A picture, or (H, W), (H, W, 1) or (H, W, 3) uint8."""
 SMALL = 128
-"""Pictures with no side above so many pixels are enlarged by whole pixels, not smoothed."""
+"""Largest side in pixels of pictures that are enlarged by repeating pixels, without smoothing."""
 DIFFERENCE = "difference from the target"
 LARGEST = 640
 """Largest side of a picture in pixels; larger pictures are downsampled, to limit the size of reports."""

@@ -45,11 +45,11 @@ def doubt_of(line: dict[str, Any], problem: str | None) -> tuple[float, str]:
     after = line.get("score_after")
     if after is not None:
         highest = max(after.values())
-        reasons.append((0.8 * highest, f"the classifier still returns {highest:.2f}"))
+        reasons.append((0.8 * highest, f"the classifier still gives a score of {highest:.2f}"))
     scores = [one["score"] for one in line.get("detections", [])]
     scores += [track["lowest"] for track in line.get("film", {}).get("tracks", [])]
     if scores:
-        reasons.append((1 - min(scores), f"the weakest detection has {min(scores):.2f}"))
+        reasons.append((1 - min(scores), f"the weakest detection has a score of {min(scores):.2f}"))
     if line.get("film", {}).get("not_examined"):
         reasons.append((0.9, "some frames could not be examined"))
     if (widened := line.get("widened", 0)) > 0:

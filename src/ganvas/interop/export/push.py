@@ -180,7 +180,7 @@ def _examples(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Return path in the repository -> file, for what is uploaded."""
+    """Return path in the repository -> file, for all files to upload."""
     paths = [path for path in (*(folder / name for name in NAMES), *_examples(folder)) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
