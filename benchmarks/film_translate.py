@@ -128,8 +128,8 @@ def peak_of(run: Path, film: Path, out: Path) -> float:
     """Translate in a separate process, and return its peak memory in MB."""
     words = [sys.executable, __file__, "--child", str(run), str(film), str(out)]
     with no_scores():
-        told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return float(told.splitlines()[-1])
+        output = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return float(output.splitlines()[-1])
 
 
 def child(run: Path, film: Path, out: Path) -> None:

@@ -100,8 +100,8 @@ def share(namer: Namer, pictures: Sequence[Rgb], labels: Tensor) -> dict[str, An
 def translated(run: Path, way: Direction, pictures: Sequence[Rgb]) -> list[Rgb]:
     """Translate each picture with the run, through the content gate."""
     translator = Translator.load(run, snapshot="last", device="cpu", direction=way)
-    told = track(pictures, f"{run.name}, {way}", total=len(pictures))
-    made = [translator.translate_picture(Picture(one[:, :, :1]), name="digit").picture.as_rgb8() for one in told]
+    tracked = track(pictures, f"{run.name}, {way}", total=len(pictures))
+    made = [translator.translate_picture(Picture(one[:, :, :1]), name="digit").picture.as_rgb8() for one in tracked]
     return [np.ascontiguousarray(one) for one in made]
 
 

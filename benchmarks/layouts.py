@@ -50,9 +50,9 @@ def main() -> None:
         features = torch.randn(given.batch, layer.in_channels, size, size)
         planes = timed(layer, features, given.rounds)
         last = timed(layer, features.contiguous(memory_format=torch.channels_last), given.rounds)
-        told = [", ".join(f"{1e3 * seconds:.1f}" for seconds in row) for row in (planes, last)]
+        times = [", ".join(f"{1e3 * seconds:.1f}" for seconds in row) for row in (planes, last)]
         channels = f"{layer.in_channels} to {layer.out_channels}, {size} pixels"
-        print(f"| {name}, {channels} | {operations(layer, features):.2f} | {told[0]} | {told[1]} |")
+        print(f"| {name}, {channels} | {operations(layer, features):.2f} | {times[0]} | {times[1]} |")
 
 
 def operations(layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor) -> float:

@@ -138,8 +138,8 @@ def run_block(block: int, given: argparse.Namespace, judge: LPIPS) -> dict[str, 
     found, costs = ways(block, given)
     pictures, means, shown = flowers(given, block), {}, {}
     for name, way in found.items():
-        told = track(pictures, f"{name}, {block} pixels", total=len(pictures))
-        results = [score(way, picture, judge) for picture in told]
+        tracked = track(pictures, f"{name}, {block} pixels", total=len(pictures))
+        results = [score(way, picture, judge) for picture in tracked]
         means[name] = {key: fmean(scores[key] for scores, _ in results) for key in results[0][0]}
         shown[name] = [made for _, made in results]
     rows = [

@@ -30,7 +30,7 @@ Precision = Literal["float32", "bfloat16"]
 Curve = list[tuple[float, float]]
 """Points (images seen, value)."""
 Curves = dict[str, Curve]
-COLOURS = {"float32": "#1f4e8c", "bfloat16": "#c2571a"}
+COLORS = {"float32": "#1f4e8c", "bfloat16": "#c2571a"}
 ROWS, VALIDATIONS = 30, 6
 """Number of logged losses and of validations in a run."""
 
@@ -155,8 +155,8 @@ def draw(experiment: Experiment, runs: dict[str, list[Curves]], path: Path) -> N
         for precision, seeds in runs.items():
             images = [x for x, _ in seeds[0][name]]
             values = np.array([[y for _, y in run[name]] for run in seeds])
-            panel.plot(images, values.mean(axis=0), color=COLOURS[precision], label=precision)
-            panel.fill_between(images, values.min(axis=0), values.max(axis=0), color=COLOURS[precision], alpha=0.18)
+            panel.plot(images, values.mean(axis=0), color=COLORS[precision], label=precision)
+            panel.fill_between(images, values.min(axis=0), values.max(axis=0), color=COLORS[precision], alpha=0.18)
         panel.set(title=label, xlabel="images seen")
         panel.grid(alpha=0.3)
     panels[0].legend()

@@ -17,7 +17,7 @@ from ganvas.recipes import ENTRY_POINT_GROUP, RECIPES, recipe_summary, recipes
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an installed distribution with a working and a broken recipe."""
     (tmp_path / "sketches.py").write_text(
-        'from ganvas.recipes import pix2pix\n\n\ndef sketches():\n    """Sketches coloured."""\n    return pix2pix()\n'
+        'from ganvas.recipes import pix2pix\n\n\ndef sketches():\n    """Sketches colored."""\n    return pix2pix()\n'
     )
     folder = tmp_path / "sketches-0.1.dist-info"
     folder.mkdir()
@@ -35,10 +35,10 @@ def test_a_recipe_of_a_package_is_offered_and_parsed(installed: Path, capsys: py
     with pytest.warns(UserWarning, match=r"recipe broken is skipped: sketches:nothing: .*no attribute 'nothing'"):
         found = recipes()
     assert [*found] == [*RECIPES, "sketches"]
-    assert recipe_summary(found["sketches"]) == "Sketches coloured."
+    assert recipe_summary(found["sketches"]) == "Sketches colored."
     assert main(["train"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"^  sketches +Sketches coloured\.$", shown.out, flags=re.MULTILINE)
+    assert re.search(r"^  sketches +Sketches colored\.$", shown.out, flags=re.MULTILINE)
     assert "ganvas train: recipe broken is skipped" in shown.err
     with pytest.warns(UserWarning, match="broken"):
         assert parse_train("sketches", ["--out", "run", "--width", "9"]).config.method.width == 9  # type: ignore[union-attr]

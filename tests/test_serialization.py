@@ -46,7 +46,7 @@ class Circle:
 @dataclass(frozen=True)
 class Square:
     side: float
-    colour: Literal["red", "blue"] = "red"
+    color: Literal["red", "blue"] = "red"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +91,11 @@ def test_kind_may_be_left_out_where_only_one_class_fits() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": 1}, r"Drawing: unknown key colour"),
+        ({"color": 1}, r"Drawing: unknown key color"),
         ({"shape": {"kind": "Circle"}}, r"Drawing\.shape: missing key radius"),
         ({"shape": {"radius": 1.0}}, r"Drawing\.shape\.kind: expected one of Circle, Square, got None"),
         ({"shape": {"kind": "Oval", "radius": 1.0}}, r"Drawing\.shape\.kind"),
-        ({"shape": {"kind": "Square", "side": 1.0, "colour": "green"}}, r"Drawing\.shape\.colour: 'green'"),
+        ({"shape": {"kind": "Square", "side": 1.0, "color": "green"}}, r"Drawing\.shape\.color: 'green'"),
         ({"corner": [1]}, r"Drawing\.corner: expected 2 values, got 1"),
         ({"corner": [1, True]}, r"Drawing\.corner\[1\]: expected int, got True"),
         ({"corner": [1, 2.0]}, r"Drawing\.corner\[1\]: expected int"),

@@ -32,7 +32,7 @@ class Pictures:
     @property
     def origin(self) -> str:
         """Return the origin for the notes of a table."""
-        return "real pictures" if self.data else "smooth coloured patterns, since no --data was given"
+        return "real pictures" if self.data else "smooth color patterns, since no --data was given"
 
     def facades(self) -> Path:
         """Return a folder with `train`: pictures of 512x256 with two halves side by side."""
@@ -41,7 +41,7 @@ class Pictures:
         return self._made("made", 2 * SIDE, SIDE).parent
 
     def large_facades(self, count: int, side: int = 1024) -> Path:
-        """Return the same with halves of `side` pixels, as JPEG of quality 95: upsampled real pictures."""
+        """Return the same, upsampled to halves of `side` pixels, as JPEG of quality 95."""
         folder = self.work / f"large-{side}" / "train"
         if not folder.exists():
             folder.mkdir(parents=True)
@@ -77,7 +77,7 @@ class Pictures:
         return folder
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """`size` pairs as a training step takes them: (N, 3, 256, 256) in [-1, 1] each."""
+        """Return `size` pairs as input of a training step: (N, 3, 256, 256) in [-1, 1] each."""
         paths = sorted((self.facades() / "train").iterdir())[:size]
         pairs = np.stack([np.asarray(opened(path).resize((2 * SIDE, SIDE))) for path in paths])
         signed = torch.from_numpy(pairs).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -20,11 +20,11 @@ from measure.table import Row, Table
 from measure.timing import Timing, Work, in_turn, ratio, timer
 
 NOTES = (
-    "Resized to 286, cropped to 256, mirrored; an epoch at a time, in turn. Ours: from the cache, which is built once "
-    "for all runs on the same pictures. The reference: its data set behind its DataLoader with {workers} workers, "
-    "whose start at each epoch is included, as in its training.",
-    "`seconds`: with the content gate and no score known. The cache pays from the epoch after which this and our "
-    "epochs have taken less time than the reference's epochs, loading alone, at batch 1.",
+    "Resized to 286, cropped to 256, mirrored; epochs of both alternate. Ours reads from the cache, which is built "
+    "once for all runs on the same pictures. The reference uses its DataLoader with {workers} workers, whose startup "
+    "in each epoch is included, as in its training.",
+    "`seconds`: with the content gate and no score known. The cache pays off after the epoch from which on this time "
+    "and our epochs together are shorter than the reference's epochs, for loading alone, at batch 1.",
 )
 
 
@@ -49,7 +49,7 @@ def measure_pipeline(options: Options) -> list[Table]:
 
 
 def prepare(given: dict[str, Any]) -> Callable[[], Work]:
-    """For `measure.worker`: an epoch of our loader, in batches of the size that the work names."""
+    """Return an epoch of our loader as a workload for `measure.worker`; the work names the batch size."""
     folder, batch = Path(given["folder"]), int(given["work"].rpartition(" ")[2])
     pictures = Pictures(Path(given["data"]) if given["data"] else None, folder)
     return lambda: _our_epoch(pictures.facades(), batch, folder / "cache")

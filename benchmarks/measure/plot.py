@@ -11,7 +11,7 @@ from ganvas.reports.chart import Axis, Point, log_axis, tick_text
 
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 66, 32, 34, 48
-COLOURS = ("#2b6cb8", "#c8551b", "#2e8b57", "#9b4f9f", "#8a6d1d", "#c2366b")
+COLORS = ("#2b6cb8", "#c8551b", "#2e8b57", "#9b4f9f", "#8a6d1d", "#c2366b")
 """Colors that color-blind readers can distinguish."""
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#404754}.title{font-weight:600;fill:#1d2129}line{stroke:#e3e0da}"
@@ -36,13 +36,12 @@ class Panel:
 def write_panels(path: Path, panels: Sequence[Panel]) -> None:
     """Write a figure with a legend of all series below."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
+    colors = {name: COLORS[place % len(COLORS)] for place, name in enumerate(names)}
     width, height = WIDTH * len(panels), HEIGHT + 20 * len(names) + 10
     drawn = "".join(
-        f'<g transform="translate({WIDTH * place} 0)">{_panel(panel, colours)}</g>'
-        for place, panel in enumerate(panels)
+        f'<g transform="translate({WIDTH * place} 0)">{_panel(panel, colors)}</g>' for place, panel in enumerate(panels)
     )
-    legend = "".join(_key(name, colours[name], HEIGHT + 20 * row + 12) for row, name in enumerate(names))
+    legend = "".join(_key(name, colors[name], HEIGHT + 20 * row + 12) for row, name in enumerate(names))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
@@ -51,26 +50,26 @@ def write_panels(path: Path, panels: Sequence[Panel]) -> None:
     )
 
 
-def _key(name: str, colour: str, y: int) -> str:
-    mark = f'<rect x="{LEFT}" y="{y - 5}" width="18" height="4" fill="{colour}"/>'
+def _key(name: str, color: str, y: int) -> str:
+    mark = f'<rect x="{LEFT}" y="{y - 5}" width="18" height="4" fill="{color}"/>'
     return f'{mark}<text x="{LEFT + 26}" y="{y}">{escape(name)}</text>'
 
 
-def _panel(panel: Panel, colours: Mapping[str, str]) -> str:
+def _panel(panel: Panel, colors: Mapping[str, str]) -> str:
     points = [point for line in panel.series.values() for point in line]
     title = f'<text class="title" x="{LEFT}" y="18">{escape(panel.title)}</text>'
     if not points:
         return title
     x_axis, y_axis = log_axis([x for x, _ in points]), log_axis([y for _, y in points])
-    lines = "".join(_line(line, x_axis, y_axis, colours[name]) for name, line in panel.series.items() if line)
+    lines = "".join(_line(line, x_axis, y_axis, colors[name]) for name, line in panel.series.items() if line)
     return f"{title}{_frame(panel, x_axis, y_axis)}{lines}"
 
 
-def _line(points: Sequence[Point], x_axis: Axis, y_axis: Axis, colour: str) -> str:
+def _line(points: Sequence[Point], x_axis: Axis, y_axis: Axis, color: str) -> str:
     places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in points]
     path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places)
-    return f'<path d="{path}" stroke="{colour}"/>{dots}'
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places)
+    return f'<path d="{path}" stroke="{color}"/>{dots}'
 
 
 def _frame(panel: Panel, x_axis: Axis, y_axis: Axis) -> str:

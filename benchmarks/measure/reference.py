@@ -30,12 +30,12 @@ _libraries: list[Any] = []
 
 @dataclass(frozen=True)
 class Reference:
-    """A checkout.
+    """Checkout of the reference.
 
     Attributes:
-        checkout: its folder.
-        packages: a folder with what it imports and this environment lacks, or "".
-        schemas: whether torchvision's operators must be described for it.
+        checkout: folder of the checkout.
+        packages: folder with packages that it imports and this environment lacks, or "".
+        schemas: whether schemas of torchvision's operators must be defined for it.
     """
 
     checkout: str

@@ -25,8 +25,8 @@ def measure_steps(options: Options) -> list[Table]:
     """Return a row for each variant of each training."""
     table = Table("Training step")
     peaks = {precision: matmul_peak(precision) for precision in measured_precisions(table)}
-    told = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())
-    table.notes.insert(0, NOTE.format(told))
+    rates = ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items())
+    table.notes.insert(0, NOTE.format(rates))
     for work in (name for name in TRAININGS if options.work in name):
         try:
             table.rows += _rows(work, options, peaks, table)

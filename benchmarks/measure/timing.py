@@ -56,14 +56,14 @@ def in_turn(
     least_seconds: float = 0.0,
     warm_up: int = 0,
 ) -> dict[str, Timing]:
-    """Time the variants A, B, C, A, B, C ...
+    """Time the variants in rounds: A, B, C, A, B, C ...
 
     Args:
-        variants: name -> how it is timed.
-        rounds: at most so many.
-        budget: seconds after which no further round starts; two rounds are always made.
-        least_seconds: a round calls quick work often enough to last so long; an untimed round finds out how often.
-        warm_up: calls of each before the first round, untimed: until it holds its memory.
+        variants: name -> timer.
+        rounds: largest number of rounds.
+        budget: seconds after which no further round starts; there are always two rounds.
+        least_seconds: least duration of a variant in a round; an untimed round determines the number of calls.
+        warm_up: untimed calls of each variant before the first round, until its memory use is stable.
     """
     for timed in variants.values() if warm_up else ():
         timed(warm_up)
@@ -79,5 +79,5 @@ def in_turn(
 
 
 def num_calls(seconds: float, least_seconds: float) -> int:
-    """Calls of that length that fill `least_seconds`; at least one."""
+    """Return the number of calls of that duration that fill `least_seconds`; at least one."""
     return max(1, round(least_seconds / max(seconds, 1e-9)))

@@ -22,7 +22,7 @@ from ganvas.metrics.features import FeatureExtractor
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-class ColourMeans(torch.nn.Module):
+class ColorMeans(torch.nn.Module):
     """(N, 3, H, W) -> (N, 3)."""
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ def unpaired(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import unpaired as module
 
-    space = FeatureSpace(name="colours", dimension=3, protocol="as they are")
-    extractor = FeatureExtractor(space=space, network=ColourMeans(), pool=lambda means: means, prepare=np.float32)
+    space = FeatureSpace(name="colors", dimension=3, protocol="as they are")
+    extractor = FeatureExtractor(space=space, network=ColorMeans(), pool=lambda means: means, prepare=np.float32)
     monkeypatch.setattr(measures, "efficientnet_features", lambda: extractor)
     monkeypatch.setattr(module, "load_classifier", lambda _: Brightness())
     module.open_bench.cache_clear()

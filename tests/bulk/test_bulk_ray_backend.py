@@ -263,7 +263,7 @@ class TestTranslate:
             translate(run, photos, tmp_path / "out", backend="ray")
         assert not files(tmp_path / "out")
 
-    def test_gray_among_colour_is_said_once(
+    def test_gray_among_color_is_said_once(
         self, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("gray.png", "pale.png"):

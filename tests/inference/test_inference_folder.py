@@ -195,7 +195,7 @@ def test_an_ending_that_is_no_format_is_no_folder(run: Path, photos: Path, tmp_p
     assert translate(run, photos, tmp_path / "out.2").written[0].parent == tmp_path / "out.2"
 
 
-def test_gray_among_colour_is_said_once(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_gray_among_color_is_said_once(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("gray.png", "pale.png"):
         write_image(photos / name, Picture(np.full((20, 20, 1), 99, np.uint8)))
     with pytest.warns(ConversionWarning, match=r"gray was repeated .* \(2 files\)"):

@@ -44,7 +44,7 @@ def draw(run, out, **options):
     return sample_files(SampleConfig(run, out, device="cpu", **options), progress=False)
 
 
-def test_pictures_and_a_grid_are_written_and_labelled(tmp_path):
+def test_pictures_and_a_grid_are_written_and_labeled(tmp_path):
     write_run(tmp_path / "run")
     report = draw(tmp_path / "run", tmp_path / "out", count=10)
     files = [f"{number:05d}.png" for number in range(10)]

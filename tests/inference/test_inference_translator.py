@@ -264,14 +264,14 @@ BOTH = CycleGANConfig(width=4, residual_blocks=1, discriminator_width=4, recepti
 def test_the_way_back_swaps_what_goes_in_and_comes_out(tmp_path: Path, rng: np.random.Generator) -> None:
     record = tiny_record(BOTH, input=PictureSpec(), output=PictureSpec(dtype="uint16", channels=1))
     there, back = (Translator(tiny_method(record), record, direction=way) for way in ("a_to_b", "b_to_a"))
-    colour = rng.integers(0, 256, (20, 21, 3), dtype=np.uint8)
-    gray = there(colour)
+    color = rng.integers(0, 256, (20, 21, 3), dtype=np.uint8)
+    gray = there(color)
     assert (gray.dtype, gray.shape) == (np.uint16, (20, 21, 1))
     again = back(gray)
     assert (again.dtype, again.shape) == (np.uint8, (20, 21, 3))
     assert back.record.input == record.output
     with pytest.raises(ImageError, match="3 channels, but the model expects 1"):
-        back(colour)
+        back(color)
 
 
 def test_a_direction_that_a_method_lacks_is_refused(tmp_path: Path) -> None:

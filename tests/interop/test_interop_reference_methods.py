@@ -22,7 +22,7 @@ CASES = {
     "unet_128_five_channels": (lambda: reference.unet(7, channels=(5, 1)), 128, "unet", 7, "batch", None),
     "unet_32": (lambda: reference.unet(5, norm="instance"), 32, "unet", 5, "instance", None),
     "unet_no_norm": (lambda: reference.unet(5, norm="none"), 64, "unet", 5, "none", None),
-    "unet_grey": (lambda: reference.unet(5, channels=(1, 2), width=6), 32, "unet", 5, "batch", None),
+    "unet_gray": (lambda: reference.unet(5, channels=(1, 2), width=6), 32, "unet", 5, "batch", None),
     "unet_old": (lambda: reference.unet(5, norm="old_instance"), 32, "unet", 5, "instance", None),
     "resnet_9": (lambda: reference.resnet(9), 32, "resnet", 9, "instance", 0.0),
     "resnet_9_dropout": (lambda: reference.resnet(9, dropout=True), 32, "resnet", 9, "instance", 0.5),

@@ -239,7 +239,7 @@ def test_a_sidecar_names_classes_and_preprocessing(tmp_path, rng, photo):
     assert classifier.evidence(photo).features.shape == (CHANNELS, 4, 4)
 
 
-@pytest.mark.parametrize("text", ['{"colour": 1}', "[1]", "{"])
+@pytest.mark.parametrize("text", ['{"color": 1}', "[1]", "{"])
 def test_a_wrong_sidecar_is_refused(tmp_path, rng, text):
     path = build(tmp_path / "tiny.onnx", rng, ending="gemm")
     path.with_suffix(".json").write_text(text)

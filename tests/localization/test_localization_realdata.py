@@ -27,7 +27,7 @@ def test_zebras_are_zebras(real_data, classifier):
     assert np.median(scores) > 0.85
 
 
-def test_energy_beats_the_centred_gaussian(real_data, classifier):
+def test_energy_beats_the_centered_gaussian(real_data, classifier):
     """On pictures with something to locate: boxes under half of the area."""
     truth = json.loads(BOXES.read_text())["boxes"]
     zebra = class_index(classifier, "zebra")

@@ -50,7 +50,7 @@ def test_what_a_region_covers_of_objects_and_beside_them():
     assert needless_share(region, boxes[:1]) == 25 / 200
 
 
-def test_the_gaussian_is_centred_and_falls():
+def test_the_gaussian_is_centered_and_falls():
     gaussian = centered_gaussian(9, 15, spread=0.25)
     assert np.unravel_index(gaussian.argmax(), gaussian.shape) == (4, 7)
     np.testing.assert_allclose(gaussian, gaussian[::-1, ::-1])

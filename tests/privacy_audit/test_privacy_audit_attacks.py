@@ -52,7 +52,7 @@ def test_the_linear_attacker_minimises_its_loss(rng: np.random.Generator) -> Non
     assert slope.abs().max() < 1e-4
 
 
-def colours(count: int, seed: int) -> tuple[list[np.ndarray], Tensor]:
+def colors(count: int, seed: int) -> tuple[list[np.ndarray], Tensor]:
     draw = np.random.default_rng(seed)
     kinds = np.arange(count) % 2
     pictures = [
@@ -63,18 +63,18 @@ def colours(count: int, seed: int) -> tuple[list[np.ndarray], Tensor]:
 
 
 def learnt(attacker: Attacker) -> Tensor:
-    pictures, kinds = colours(40, 0)
-    unseen, _ = colours(20, 1)
+    pictures, kinds = colors(40, 0)
+    unseen, _ = colors(20, 1)
     return attacker.learn(attacker.see(pictures), kinds, 2, 5)(attacker.see(unseen))
 
 
 @pytest.mark.slow
-def test_the_network_learns_colours_and_repeats_itself() -> None:
+def test_the_network_learns_colors_and_repeats_itself() -> None:
     before = torch.random.get_rng_state()
     first, second = learnt(small_network(steps=40)), learnt(small_network(steps=40))
     assert torch.equal(first, second)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert (first == colours(20, 1)[1]).double().mean() >= 0.95
+    assert (first == colors(20, 1)[1]).double().mean() >= 0.95
 
 
 def test_what_the_network_sees() -> None:

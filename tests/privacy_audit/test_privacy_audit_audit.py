@@ -57,7 +57,7 @@ def test_the_page_the_record_and_the_grid(kinds: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attackers", ["quick_attackers", pytest.param("one_thread", marks=pytest.mark.slow)])
-def test_colours_show_through_a_mosaic_and_not_through_a_solid_cover(
+def test_colors_show_through_a_mosaic_and_not_through_a_solid_cover(
     kinds: Path, tmp_path: Path, request: pytest.FixtureRequest, attackers: str
 ) -> None:
     request.getfixturevalue(attackers)

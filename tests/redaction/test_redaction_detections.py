@@ -77,7 +77,7 @@ def test_a_file_written_by_hand(tmp_path) -> None:
         ([], "is empty"),
         (["{"], "line 1: not JSON: expecting property name .*, at character 2; expected"),
         ([FRAME, {"start": 1, "box": [0, 0, 1, 1]}], "line 2: missing key end; expected"),
-        ([FRAME, {"start": 1, "end": 2, "box": [0, 0, 1, 1], "colour": 1}], "line 2: unknown key colour; known keys"),
+        ([FRAME, {"start": 1, "end": 2, "box": [0, 0, 1, 1], "color": 1}], "line 2: unknown key color; known keys"),
         ([FRAME, "[]"], "line 2: .*expected an object"),
         ([FRAME, {"frame": 2, "time": 1, "boxes": []}], "line 2: frame 2, expected 1; each frame needs a line"),
         ([FRAME, FRAME], "line 2: frame 0, expected 1"),

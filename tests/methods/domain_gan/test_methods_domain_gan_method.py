@@ -25,7 +25,7 @@ class TestPaper(MethodContract):
             return method._encoder_loss(torch.tensor([0, 1]).repeat(16)).item()
 
 
-class TestGrey(MethodContract):
+class TestGray(MethodContract):
     config = DomainGANConfig(**EASY, class_weight=0.5, generator_steps=1)
     input_channels, output_channels, image_size = 1, 1, (16, 32)
     stages = (Progress(0, 0), LATER)

@@ -102,7 +102,7 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
         next(turns)
 
 
-def test_features_of_colour_cannot_compare_other_channels():
+def test_features_of_color_cannot_compare_other_channels():
     with pytest.raises(ConfigError, match="content pixels"):
         build(SRGANConfig(**SMALL), input_channels=1, output_channels=1, image_size=(32, 32))
 
