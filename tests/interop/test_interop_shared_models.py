@@ -1,3 +1,5 @@
+import errno
+import gzip
 import json
 import re
 
@@ -11,13 +13,14 @@ from torch import Tensor
 from ganvas import api
 from ganvas.errors import ConfigError, RunError
 from ganvas.image.picture import Picture
+from ganvas.interop import import_checkpoints
 from ganvas.interop.other_architectures import TELLTALES, name_other_architecture
 from ganvas.interop.reference_checkpoint import read_reference
 from ganvas.interop.shared_models import NotRecorded, find_shared_model, read_shared_model
 from ganvas.methods import SRResNetConfig
 from ganvas.methods.architectures import crop_multiple
 from ganvas.methods.srresnet.method import make_upscaler
-from ganvas.runs.record import load_generators, read_run_record
+from ganvas.runs.record import SNAPSHOT_FORMAT, load_generators, read_run_record
 
 
 @pytest.fixture(autouse=True)
@@ -233,7 +236,10 @@ def test_a_run_can_be_trained_further(tmp_path):
 @pytest.mark.parametrize(
     ("state", "complaint"),
     [
-        ({key: value for key, value in STATE.items() if key != "conv_hr.bias"}, "conv_hr.bias is missing"),
+        (
+            {key: value for key, value in STATE.items() if key != "conv_hr.bias"},
+            "conv_hr.bias is missing: it is incomplete; download",
+        ),
         (STATE | {"attention.0.weight": torch.zeros(2)}, "also holds attention.0.weight: a variant"),
         (STATE | {"am_list.0.fc.0.weight": torch.zeros(2)}, "looks like MM-RealSR, which is not supported"),
         (esrgan("old", blocks=1)[0] | {"f_HR_conv1.0.weight": torch.zeros(3)}, "looks like SPSR, which"),
@@ -341,3 +347,75 @@ def test_several_models_in_one_file_are_refused(tmp_path):
     torch.save({"a": STATE, "b": compact()[0]}, tmp_path / "model.pth")
     with pytest.raises(RunError, match=r"several models, 'a' \(ESRGAN \(Real-ESRGAN keys\)\), 'b' \(Compact"):
         read_shared_model(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["save_snapshot", "write_run_record"])
+def test_a_failed_import_leaves_nothing(tmp_path, monkeypatch, error, step):
+    """A full disk or Ctrl-C while the weights or the record are written; files that were there are kept."""
+    torch.save(STATE, tmp_path / "model.pth")
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(import_checkpoints, step, fail)
+    (tmp_path / "run" / "snapshots").mkdir(parents=True)
+    (tmp_path / "run" / "snapshots" / "mine.txt").write_text("kept")
+    for folder in (tmp_path / "new" / "run", tmp_path / "run"):
+        with pytest.raises(type(error)):
+            api.import_reference((tmp_path / "model.pth",), out=folder)
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == ["snapshots", "mine.txt"]
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "it is empty: download the file again"),
+        (b"<!DOCTYPE html><html>404</html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", "a Git LFS pointer .* git lfs pull"),
+        (gzip.compress(b"weights"), r"compressed \(gzip\); unpack it"),
+    ],
+)
+def test_failed_downloads_are_named_in_both_formats(tmp_path, name, content, cause):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{name}: not a checkpoint .*{cause}"):
+        read_shared_model(tmp_path / name)
+
+
+def test_damaged_safetensors_name_the_remedy(tmp_path):
+    save_file(STATE, tmp_path / "model.safetensors")
+    content = (tmp_path / "model.safetensors").read_bytes()
+    for length in (5, len(content) // 2):
+        (tmp_path / "model.safetensors").write_bytes(content[:length])
+        with pytest.raises(RunError, match=r"format \(.*; it is damaged or incomplete: download the file again\)"):
+            read_shared_model(tmp_path / "model.safetensors")
+
+
+def test_programs_of_torch_export_are_named(tmp_path):
+    torch.export.save(torch.export.export(torch.nn.Identity(), (torch.zeros(1),)), tmp_path / "model.pt2")
+    with pytest.raises(RunError, match=r"a program of torch\.export, which runs in PyTorch as it is"):
+        read_shared_model(tmp_path / "model.pt2")
+
+
+def test_a_file_without_entries_is_named(tmp_path):
+    torch.save({}, tmp_path / "model.pth")
+    with pytest.raises(RunError, match=r"'netG'$"):
+        read_shared_model(tmp_path / "model.pth")
+
+
+def test_runs_need_no_import(tmp_path):
+    torch.save(STATE, tmp_path / "model.pth")
+    run = api.import_reference((tmp_path / "model.pth",), out=tmp_path / "run").folder
+    with pytest.raises(RunError, match=r"run: a run already, which needs no import: ganvas translate \S*run IN OUT"):
+        api.import_reference((run,), out=tmp_path / "again")
+    save_file({"a_to_b.stem.weight": torch.zeros(1)}, tmp_path / "last.safetensors", {"format": SNAPSHOT_FORMAT})
+    with pytest.raises(RunError, match=r"last\.safetensors: the weights of a run of ganvas, .* pass its folder"):
+        api.import_reference((tmp_path / "last.safetensors",), out=tmp_path / "again")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.json").write_text('{"library_name": "diffusers"}')
+    with pytest.raises(RunError, match="a folder; pass the checkpoint file in it"):
+        api.import_reference((foreign,), out=tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -38,6 +38,9 @@ def test_addresses_are_recognized_and_paths_are_left_alone() -> None:
     assert parse_address("hf://a/b@v1.0") == HubAddress("a/b", "v1.0")
     assert parse_address(Path("hf://a/b@refs/pr/1")) == HubAddress("a/b", "refs/pr/1")
     assert str(parse_address(Path("hf://a/b@v1"))) == "hf://a/b@v1"
+    for wrong in ("hf://a", Path("hf://a"), Path("hf://a/b@")):  # a `Path` keeps one slash, a message shows both
+        with pytest.raises(RunError, match=r"^hf://a"):
+            parse_address(wrong)
     for path in (Path("runs/hf"), Path("a/b"), Path("/x/y@z")):
         assert resolve_run(path) == path
     assert resolve_run("runs/x") == Path("runs/x")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import RunError
+from ganvas.filesystem.downloads import failed_download
 from ganvas.localization.classifier import make_session
 from ganvas.terminal import one_line
 
@@ -77,7 +78,8 @@ def onnx_files(path: Path) -> list[Path]:
         names = sorted({entry.value for tensor in _tensors(model.graph) for entry in tensor.external_data
                         if tensor.data_location == onnx.TensorProto.EXTERNAL and entry.key == "location"})  # fmt: skip
     except Exception as error:  # protobuf's exceptions have no common base class
-        raise RunError(f"{path} cannot be read as ONNX ({first_line(error)}); export or copy it again") from error
+        why = failed_download(path) or f"{first_line(error)}; export or copy it again"
+        raise RunError(f"{path} cannot be read as ONNX ({why})") from error
     files = [path.parent / name for name in names]
     for name, file in zip(names, files, strict=True):
         if not file.resolve().is_relative_to(path.parent.resolve()):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+from safetensors import SafetensorError, safe_open
 
 from ganvas.errors import ConfigError, RunError
 from ganvas.filesystem import claimed, require_apart
@@ -84,6 +87,8 @@ def import_checkpoints(config: ImportConfig) -> Imported:
             write_imported(imported, folder)
         return Imported(folder, (*imported.notes, f"{folder}: ready for ganvas translate"))
     config.check_alone(("scale", "activation"), "checkpoints of the reference code")
+    for path in paths:
+        _refuse_snapshot(path)
     networks = [read_reference(path) for path in paths]
     several = sum(network.is_generator for network in networks) > 1
     if training and not several:
@@ -122,8 +127,31 @@ def _read_single(config: ImportConfig) -> SharedModel | None:
     return next(iter(found.values()), None)
 
 
-def _held(folder: Path) -> AbstractContextManager[None]:
-    return claimed(folder, beside=[folder / "snapshots"], tensors=True)
+def _refuse_snapshot(path: Path) -> None:
+    """Raise RunError for the weights of a run of ganvas."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            is_snapshot = (file.metadata() or {}).get("format") == SNAPSHOT_FORMAT
+    except (SafetensorError, OSError):  # another format
+        return
+    if is_snapshot:
+        raise RunError(f"{path}: the weights of a run of ganvas, which needs no import; pass its folder as the run")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock the output folder; remove the snapshots if the import fails or is interrupted."""
+    snapshots = snapshot_path(folder, "last").parent
+    with claimed(folder, beside=[snapshots], tensors=True):
+        kept = set(snapshots.glob("*"))
+        try:
+            yield
+        except BaseException:
+            for path in set(snapshots.glob("*")) - kept:
+                path.unlink()
+            with suppress(OSError):  # it holds other files
+                snapshots.rmdir()
+            raise
 
 
 def write_imported(imported: ImportedMethod, run: Path) -> None:

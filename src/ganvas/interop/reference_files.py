@@ -7,8 +7,8 @@ A checkpoint can contain more than a state dict: several networks by name (`netG
 
 from __future__ import annotations
 
-import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganvas.errors import RunError
+from ganvas.filesystem.downloads import failed_download
+from ganvas.runs.published import RECORD_NAME, is_published, read_published
 
 __all__ = ["State", "as_dense", "read_states", "without_prefix"]
 
@@ -56,7 +58,8 @@ def read_states(path: Path) -> dict[str, State]:
                 f"{path}: the state of a training (optimizer, schedules) without the weights of a network; pass the "
                 "file of the network, such as net_g_latest.pth"
             )
-        named = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, Mapping) else ""
+        keys = list(content)[:5] if isinstance(content, Mapping) else []
+        named = f"; it holds {', '.join(map(repr, keys))}" if keys else ""
         raise RunError(
             f"{path}: not a plain state dict (name -> tensor), as the reference's *_net_*.pth are, nor a dictionary "
             f"with one in an entry such as 'state_dict', 'params_ema' or 'netG'{named}"
@@ -109,13 +112,25 @@ def _load(path: Path) -> Any:
             raise RunError("a run on the Hugging Face Hub needs no import: pass hf://user/name as the run") from error
         raise RunError(f"{path}: no such file") from error
     except IsADirectoryError as error:
+        if _is_run(path):
+            raise RunError(f"{path}: a run already, which needs no import: ganvas translate {path} IN OUT") from error
         raise RunError(f"{path}: a folder; pass the checkpoint file in it") from error
-    except pickle.UnpicklingError as error:
-        raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
     except SafetensorError as error:
-        raise RunError(f"{path}: not a checkpoint in safetensors format ({error})") from error
+        why = failed_download(path) or f"{error}; it is damaged or incomplete: download the file again"
+        raise RunError(f"{path}: not a checkpoint in safetensors format ({why})") from error
     except Exception as error:  # a damaged file can raise any exception
         raise RunError(f"{path}: not a checkpoint that can be read safely ({_why_unsafe(path, error)})") from error
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder is a run of ganvas; models of other libraries on the Hub have a `config.json` too."""
+    if not is_published(folder):
+        return (folder / RECORD_NAME).is_file()
+    try:
+        read_published(folder)
+    except RunError:
+        return False
+    return True
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -129,10 +144,10 @@ def _is_safetensors(path: Path) -> bool:
 
 def _why_unsafe(path: Path, error: Exception) -> str:
     """Return the reason why a file cannot be read safely."""
-    with path.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return "it is a web page, so the download failed; download the file again"
+    if why := failed_download(path):
+        return why
+    if _is_exported_program(path):
+        return "it is a program of torch.export, which runs in PyTorch as it is; pass the weights (a state dict)"
     if "TorchScript" in str(error):
         return "it is a TorchScript program, which contains code; pass the weights (a state dict) of the network"
     if "Unsupported" in str(error) or "GLOBAL" in str(error):
@@ -140,9 +155,15 @@ def _why_unsafe(path: Path, error: Exception) -> str:
             "it holds Python objects besides tensors, such as a whole module or its options, which could run code; "
             "on the machine where it was saved, save only the weights: torch.save(network.state_dict(), FILE)"
         )
-    if not start:
-        return "it is empty: download the file again"
     return f"it is damaged, incomplete or of another type: download the file again ({type(error).__name__})"
+
+
+def _is_exported_program(path: Path) -> bool:
+    """Return whether a file is an archive of torch.export, which holds a description of its graph."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/models/" in name and name.endswith(".json") for name in archive.namelist())
 
 
 def _find_states(content: object, name: str, depth: int) -> Iterator[tuple[str, State]]:

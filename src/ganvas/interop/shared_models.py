@@ -304,7 +304,8 @@ def assemble(name: str, config: SRResNetConfig, state: State, input_channels: in
     with torch.device("meta"):
         wanted = make_upscaler(config, input_channels, output_channels).state_dict()
     if missing := sorted(wanted.keys() - state.keys()):
-        raise RunError(f"looks like {name}, but {missing[0]} is missing ({len(missing)} such)")
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise RunError(f"looks like {name}, but {missing[0]} is missing{more}: it is incomplete; download it again")
     if left := sorted(state.keys() - wanted.keys()):
         raise RunError(f"looks like {name}, but also holds {', '.join(left[:3])}: a variant that is not supported")
     return SharedModel(

@@ -156,4 +156,6 @@ def _spec(values: Mapping[str, str], name: str) -> PictureSpec:
     except ConfigError:
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"metadata {PREFIX}{name} cannot be read as a picture specification: {error}") from error
+        raise ConfigError(
+            f"metadata {PREFIX}{name} cannot be read as a picture specification ({error}); export the run again"
+        ) from error

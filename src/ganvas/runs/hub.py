@@ -78,7 +78,8 @@ def parse_address(run: Path | str) -> HubAddress | None:
     if not text.startswith("hf:"):
         return None
     if not (found := ADDRESS.fullmatch(text)):
-        raise RunError(f"{text}: a run on the Hugging Face Hub is hf://user/name or hf://user/name@revision")
+        written = re.sub("^hf:/(?!/)", "hf://", text)
+        raise RunError(f"{written}: a run on the Hugging Face Hub is hf://user/name or hf://user/name@revision")
     return HubAddress(found[1], found[2])
 
 

@@ -41,6 +41,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("noise", {"config": NOISY}, {"noise": "input"}),
     ("noise", {"config": NOISY}, {"noise": "input", "size": (40, 24), "half": True}),
     ("half", {"config": NOISY}, {"half": True}),
+    ("deep", {"config": Pix2PixConfig(width=2, depth=6), "image_size": (64, 64)}, {"noise": "input"}),
     ("wide", {"config": Pix2PixConfig(width=64, depth=2, upsampling="resize", variant="pytorch")}, {}),
     ("cycle", {"config": CycleGANConfig(width=4, residual_blocks=1)}, {"direction": "b_to_a"}),
     ("large", {"config": SRResNetConfig(width=4, num_blocks=1, scale=3, residual=True, frames=3)}, {}),

@@ -253,3 +253,28 @@ def test_names_of_runs_are_printable_in_metadata(tmp_path: Path, name: bytes) ->
     assert job.metadata.run.isprintable()
     job.metadata.run.encode()
     assert isinstance(reference(job, np.zeros((1, 3, 16, 16), np.float32)), np.ndarray)
+
+
+@pytest.mark.parametrize("size", [None, (20000, 20000)])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), ExportError("out of memory")]
+)
+def test_too_little_memory_names_the_remedy(
+    tmp_path: Path, run: Path, formats: Callable[..., None], error: Exception, size: tuple[int, int] | None
+) -> None:
+    def write(job: ExportJob, folder: Path) -> list[Path]:
+        raise error
+
+    formats(write=write)
+    remedy = "pass a smaller --size" if size else "close other programs"
+    with pytest.raises(ExportError, match=f"run: the export needs more memory than is free; {remedy}"):
+        api.export(run, tmp_path / "new" / "net.onnx", size=size)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["huggingface", "web"])
+def test_a_file_is_no_output_of_a_format_of_several_files(tmp_path: Path, run: Path, name: Any) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"kept")
+    with pytest.raises(InputError, match=rf"photo\.jpg is a file, and --format {name} writes a folder"):
+        api.export(run, tmp_path / "photo.jpg", format=name)
+    assert (tmp_path / "photo.jpg").read_bytes() == b"kept"

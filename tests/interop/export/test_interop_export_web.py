@@ -361,6 +361,26 @@ class TestGate:
             assert visit.page.get_attribute("#after", "src") is None
             assert visit.page.get_attribute("#download", "href") is None
 
+    @pytest.mark.parametrize("fault", ["worker.js", "gate.js", "model.onnx", "damaged"])
+    def test_a_page_that_cannot_start_says_so_for_each_picture(
+        self, browser: Any, page_of: Any, photograph: Path, fault: str
+    ) -> None:
+        page = page_of("exact")
+        if fault == "damaged":
+            (page / "model.onnx").write_bytes((page / "model.onnx").read_bytes()[:200])
+        else:
+            (page / fault).unlink()
+        with visiting(browser, page) as visit:
+            visit.page.wait_for_selector("#problem:not([hidden])")
+            for _ in range(2):
+                visit.page.evaluate("document.getElementById('problem').textContent = ''")
+                visit.page.set_input_files("#file", photograph)
+                visit.page.wait_for_selector("#problem:not([hidden]):not(:empty)")
+                assert "xport" in visit.problem
+                assert "again" in visit.problem
+                assert not visit.page.is_visible("#work")
+                assert not visit.page.is_visible("#result")
+
     @pytest.mark.real_gate
     @pytest.mark.realdata
     def test_scores_are_those_of_the_project(self, browser: Any, page_of: Any, real_data: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from ganvas.filesystem import require_apart, swept_beside
 from ganvas.filesystem.atomic import hidden_folder, write_json
 from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
+from ganvas.inference.tiling import OUT_OF_MEMORY
 from ganvas.inference.translator import Translator
 from ganvas.interop.export.config import ExportConfig, ExportFormat
 from ganvas.interop.export.huggingface import HUGGINGFACE
@@ -106,7 +108,7 @@ def export_run(config: ExportConfig) -> Exported:
     # 2. Load the run twice: as a translator, the reference of the verification, and as a plain network.
     job = make_job(config, whole_run=kind.whole_run)
     # 3. Write into a hidden folder, verify the written files, and only then move them into place.
-    with swept_beside(target.parent), hidden_folder(target) as staged:
+    with _enough_memory(config), swept_beside(target.parent), hidden_folder(target) as staged:
         files = kind.write(job, staged)
         checks = verify(job, opened(job, kind, files), runtime=kind.runtime)
         report = _report(config, job, kind, checks)
@@ -115,6 +117,18 @@ def export_run(config: ExportConfig) -> Exported:
     return Exported(
         files=tuple(written), report=report_path, format=config.format, checks=tuple(checks), metadata=job.metadata
     )
+
+
+@contextmanager
+def _enough_memory(config: ExportConfig) -> Iterator[None]:
+    """Convert out-of-memory errors, also those that an exporter reports, to an ExportError that names the remedy."""
+    try:
+        yield
+    except (ExportError, RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        remedy = "pass a smaller --size" if config.size else "close other programs, or use a machine with more memory"
+        raise ExportError(f"{config.run}: the export needs more memory than is free; {remedy}") from error
 
 
 def _check_options(config: ExportConfig, kind: Format) -> None:
@@ -157,7 +171,11 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
 
     # 1. Formats of several files need a new or empty folder, which is replaced as a whole.
     if not kind.suffix:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not out.is_dir():
+            raise InputError(
+                f"{out} is a file, and --format {config.format} writes a folder; use a new or empty folder"
+            )
+        if out.exists() and any(out.iterdir()):
             raise InputError(f"{out} contains other files; use a new or empty folder")
         if others and not out.exists():
             raise InputError(f"{out}: --format {config.format} writes a folder; use --format {others[0]}, or a folder")

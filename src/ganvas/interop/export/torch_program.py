@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.fx.experimental._config as shape_config
 from torch.export import ExportedProgram
 
 from ganvas.errors import ExportError
@@ -34,11 +35,16 @@ def write_torch(job: ExportJob, folder: Path) -> list[Path]:
 
 
 def traced(job: ExportJob) -> ExportedProgram:
-    """Return the network as a program, without the paths of source files."""
+    """Return the network as a program, without the paths of source files.
+
+    The tracer checks whether features are contiguous and makes the outcome, such as "the innermost features of a U-Net
+    have one pixel", a condition on the input. `backed_size_oblivious` prevents that: the program takes every size.
+    """
     inputs = example_inputs(job.network, job.channels, job.size)
     shapes = free_sizes(job.network) if job.size is None else None
     try:
-        program = torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
+        with shape_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+            program = torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:
         raise ExportError(
             f"{job.run}: torch.export cannot trace {job.metadata.method} ({first_line(error)}); share the run itself "

@@ -8,6 +8,7 @@ const START_TIMEOUT = 3000; // milliseconds to wait for the service worker
 let worker = null;
 let settings = null;
 let loaded = false;
+let broken = false; // the worker did not start; the next picture starts another one
 let waiting = null; // a picture that was chosen before the model was loaded
 let working = null; // the picture in the worker
 const addresses = []; // object URLs of the two pictures on the page
@@ -51,13 +52,13 @@ function describe({ title, about, software, most_pixels: most }) {
 }
 
 function startWorker() {
-  loaded = false;
+  loaded = broken = false;
   step("Loading the model");
   worker = new Worker("worker.js", { type: "module" });
   worker.onmessage = ({ data }) => answers[data.kind](data);
   worker.onerror = (event) => {
     event.preventDefault();
-    fail(`The page cannot start: ${event.message || "a file is missing"}. Export it again, or use a newer browser.`);
+    cannotStart(`The page cannot start: ${event.message || "a file is missing"}. Export it again, or use a newer browser.`);
   };
 }
 
@@ -78,8 +79,15 @@ const answers = {
   done: finish,
   refused: ({ text }) => fail(text),
   failed: ({ text }) => fail(text),
-  broken: ({ text }) => fail(`The model cannot be loaded: ${text}`),
+  broken: ({ text }) => cannotStart(`The model cannot be loaded: ${text}`),
 };
+
+function cannotStart(text) {
+  broken = true;
+  waiting = null;
+  worker.terminate();
+  fail(text);
+}
 
 function listen() {
   $("file").addEventListener("change", ({ target }) => {
@@ -109,6 +117,8 @@ function chooseFrom(files) {
   const pictures = [...files].filter(({ type }) => type.startsWith("image/") || !type);
   if (!pictures.length) return fail("That is not a picture. PNG, JPEG and WebP work everywhere.");
   if (!loaded) {
+    show("problem", false);
+    if (broken) startWorker();
     waiting = pictures[0];
     return step("Loading the model; your picture comes next");
   }

@@ -23,7 +23,10 @@ async function start() {
   return { settings, classify, network };
 }
 
-ready.catch((error) => send("broken", { text: error.message }));
+ready.catch((error) => {
+  const remedy = error instanceof Failure ? "" : "; export the page again"; // a failure has its own
+  send("broken", { text: error.message.replace(/[.\s]+$/, "") + remedy });
+});
 
 self.onmessage = async ({ data: file }) => {
   try {
