@@ -28,7 +28,7 @@ from ganvas.privacy_audit.audit_page import AXES
 from ganvas.privacy_audit.report import JSON_NAME
 
 PLACES_OF_A_KIND = 80
-"""Numbers per kind of Oxford flowers, which are numbered from 1; some may be missing."""
+"""Consecutive numbers of the Oxford flowers of one kind, counted from 1; some pictures may be missing."""
 
 
 def lay_out_flowers(data: Path, folder: Path, count: int) -> None:

@@ -43,7 +43,7 @@ Rgb = NDArray[np.uint8]
 Namer = Callable[[Sequence[Rgb]], Tensor]
 SIDE, TESTED, SHOWN = 64, 300, 12
 SIDES: dict[Direction, tuple[str, str]] = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
-"""Direction -> source, target: a is MNIST, b is USPS."""
+"""Direction -> (source, target); a is MNIST, b is USPS."""
 EVERY = 20_000
 
 

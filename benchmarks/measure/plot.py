@@ -12,7 +12,7 @@ from ganvas.reports.chart import Axis, Point, log_axis, tick_text
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 66, 32, 34, 48
 COLORS = ("#2b6cb8", "#c8551b", "#2e8b57", "#9b4f9f", "#8a6d1d", "#c2366b")
-"""Colors that color-blind readers can distinguish."""
+"""Colors that are distinguishable with color blindness."""
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#404754}.title{font-weight:600;fill:#1d2129}line{stroke:#e3e0da}"
     ".axis{stroke:#8b93a0}path{fill:none;stroke-width:1.8}"

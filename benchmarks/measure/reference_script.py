@@ -1,4 +1,4 @@
-"""One of the reference's scripts as a whole process.
+"""Entry point that runs a script of the reference in a separate process.
 
 python -m measure.reference_script CHECKOUT PACKAGES SCHEMAS SCRIPT WORD...
 """

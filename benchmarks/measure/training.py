@@ -30,7 +30,7 @@ from measure.reference import Reference
 from measure.timing import Work
 
 UNTIL_THE_END = ExitStack()
-"""Never closed, so that the settings of a training step apply until the process ends."""
+"""Never closed: process-wide settings of a training step apply until the process ends."""
 Pair = tuple[Tensor, Tensor]
 REFERENCE = "reference float32"
 OURS: dict[str, dict[str, Any]] = {

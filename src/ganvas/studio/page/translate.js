@@ -26,7 +26,7 @@ export function open(place, state) {
       .map(([value, text]) => h("option", { value, selected: tile === value }, text)));
   place.append(h("h1", {}, "Translate"), h("div", { class: "workshop" }, h("div", { class: "side" }, zone, tray), stage,
     h("div", { class: "side options" }, h("fieldset", {}, h("legend", {}, "Runs"), runs),
-      h("fieldset", {}, h("legend", {}, "Settings"), field("Direction", way), field("Memory", tiles, "Tiles need less memory; seams are exact or blended")),
+      h("fieldset", {}, h("legend", {}, "Settings"), field("Direction", way), field("Memory", tiles, "Tiles need less memory; where they cannot be exact, their seams are blended")),
       h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => start([chosenFile]) }, "Translate this file"),
         h("button", { onclick: () => start([...files.keys()]) }, "Translate all files")))));
   take = async (chosen) => {
